@@ -1,0 +1,35 @@
+import type { Duplex } from 'node:stream';
+import type { VmReport } from '../protocol/pilot.ts';
+import type { VmPlan } from '../protocol/plan.ts';
+
+/**
+ * Workspace control (paper §3.3): what manages the VMs of one slot on one node. Hosted by the pilot, which passes commands in and
+ * reports out; it knows nothing of connections. Implemented by `workspace-control.ts`.
+ */
+export interface WorkspaceControl {
+  /** Takes over the node for the slot: work directory, helper, node adaptation. Throws `ControlError`; then nothing is left changed. */
+  reserve(): Promise<void>;
+  /** Starts a VM. Never throws: how it goes is told by `report`. A VM that is already there is left alone (its report is sent again). */
+  startVm(plan: VmPlan): void;
+  /** Shutdown, then destroy after `graceMs`. Safe in any state; a VM that is not there is reported `terminated`. */
+  stopVm(vmId: string, graceMs: number): void;
+  /** Stops all VMs as above and undoes everything. Resolves when the node is as before `reserve`; throws `ControlError` when something could not be undone. */
+  release(graceMs: number): Promise<void>;
+  /** What runs here, now. */
+  reports(): readonly VmReport[];
+  /** A connection to a TCP port of a guest, or to its console. Throws `ControlError` (`not_found`, `unreachable`). */
+  openStream(
+    target:
+      | { readonly kind: 'tcp'; readonly vmId: string; readonly port: number }
+      | { readonly kind: 'console'; readonly vmId: string },
+  ): Promise<Duplex>;
+}
+
+export class ControlError extends Error {
+  readonly code: string;
+  constructor(code: string, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = 'ControlError';
+    this.code = code;
+  }
+}

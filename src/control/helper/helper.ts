@@ -1,0 +1,21 @@
+import type { NicPlan } from '../../protocol/plan.ts';
+
+/**
+ * The privileged helper as control sees it (DESIGN §3): the only thing on a node that runs as root, one per slot and node. The
+ * program behind it is `helper/main.ts`; this end speaks to it over its standard input and output. When this end goes away,
+ * however it goes, the helper undoes the whole slot.
+ * Every method rejects with `ControlError` and has a deadline; after a rejection the slot's undo still works.
+ */
+export interface Helper {
+  /**
+   * Connects a VM's interface: bridge and link (first VM of the network on the node), DHCP, filter, tap, in the order
+   * that leaves no moment in which the tap is up and unfiltered. `hostname` goes out with the DHCP answer.
+   */
+  attachNic(nic: NicPlan, hostname: string): Promise<void>;
+  /** Takes it away again, and the bridge with the last one. An interface that is not there is not an error. */
+  detachNic(tap: string): Promise<void>;
+  /** Records a VMM process of the slot, which the undo kills. Refused for a process that is not the caller's own. */
+  adoptProcess(pid: number): Promise<void>;
+  /** Undoes every change of the slot and ends the helper. Rejects when something could not be undone, naming it; the journal then stays. */
+  undo(): Promise<void>;
+}

@@ -1,0 +1,26 @@
+import { join } from 'node:path';
+
+/**
+ * Where a slot's own files are on a node. Two roots, because two users write them: the job's user everything here; root the
+ * helper's journals (`helper/journal.ts`), which no one else may write, because the helper believes them.
+ *
+ *   <workDir>/<node>/<slotId>/pilot.log              structured log of the pilot
+ *                             notifications.jsonl    journal of what was reported
+ *                             vms/<vm name>/         disks, seed, sockets and logs of one VM
+ */
+export interface SlotDirectory {
+  readonly path: string;
+  readonly pilotLog: string;
+  readonly notificationJournal: string;
+  vm(vmName: string): string;
+}
+
+export function slotDirectory(workDir: string, node: string, slotId: string): SlotDirectory {
+  const path = join(workDir, node, slotId);
+  return {
+    path,
+    pilotLog: join(path, 'pilot.log'),
+    notificationJournal: join(path, 'notifications.jsonl'),
+    vm: vmName => join(path, 'vms', vmName),
+  };
+}

@@ -1,0 +1,73 @@
+import type { Duplex } from 'node:stream';
+import type { ContextState, Reason } from '../../protocol/states.ts';
+
+/**
+ * The one interface to virtual machine monitors. A driver manages VMs of one slot on one node; it is called by control,
+ * which has made disks, seed and taps before and removes them after. Every member passes `vmm.contract.ts`.
+ * `destroy` is safe at any moment, also when `start` never ran or is half-way.
+ */
+export interface Vmm {
+  readonly kind: string;
+  /** Memory that one VM costs on top of its guest's own. */
+  readonly overheadMiB: number;
+  /**
+   * Starts a VM: resolves when the VMM has the guest running (not booted), with a handle. Throws `VmmError`; nothing runs then.
+   * `events` are called afterwards, from any turn of the event loop, `exited` exactly once and last.
+   */
+  start(machine: MachineSpec, events: VmEvents): Promise<RunningVm>;
+}
+
+export interface VmEvents {
+  /** The guest said how its set-up went (images with an agent only). */
+  context(state: ContextState, reason?: Reason): void;
+  /** The VMM process is gone. `clean` when the guest powered itself off or was asked to; else `reason` says what happened. */
+  exited(outcome: { readonly clean: boolean; readonly reason?: Reason }): void;
+}
+
+export interface RunningVm {
+  /** The VMM's process, for the undo journal. 0 when there is none (sim). */
+  readonly pid: number;
+  /** Asks the guest to shut down (ACPI, and the agent where there is one). Returns at once; `exited` follows, or not. */
+  shutdown(): void;
+  /** Ends the VM now. Resolves when its process is gone. */
+  destroy(): Promise<void>;
+  /** The guest's serial console; one reader at a time, a later one replaces the earlier. */
+  openConsole(): Promise<Duplex>;
+}
+
+/** What a VMM needs to start a machine; all paths are absolute and exist. */
+export interface MachineSpec {
+  readonly vmId: string;
+  readonly name: string;
+  /** Directory of this VM alone, for sockets, logs and pid files. Its path is short enough for a UNIX socket (see `vmDirectory`). */
+  readonly directory: string;
+  readonly memoryMiB: number;
+  readonly cpus: number;
+  readonly boot:
+    | {
+        readonly kind: 'kernel';
+        readonly kernel: string;
+        readonly initrd?: string | undefined;
+        readonly commandLine: string;
+      }
+    | { readonly kind: 'disk' };
+  readonly machine: 'microvm' | 'q35';
+  readonly disks: readonly {
+    readonly path: string;
+    readonly format: 'qcow2' | 'raw';
+    readonly readOnly: boolean;
+  }[];
+  readonly nics: readonly { readonly tap: string; readonly mac: string; readonly mtu: number }[];
+  /** The image has our agent: a virtio port `org.workspace-pilot.0` tells readiness and takes `shutdown`. */
+  readonly agent: boolean;
+}
+
+/** A VM that could not be started, and why. */
+export class VmmError extends Error {
+  readonly code: string;
+  constructor(code: string, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = 'VmmError';
+    this.code = code;
+  }
+}

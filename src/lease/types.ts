@@ -1,0 +1,254 @@
+import type { GroupRequest, WorkspaceRequest } from '../protocol/cluster.ts';
+import type { SlotId, VmId, WorkspaceId } from '../protocol/ids.ts';
+import type { NotificationBody, VmReport } from '../protocol/pilot.ts';
+import type {
+  ContextState,
+  EndCause,
+  Reason,
+  SlotNodeState,
+  SlotState,
+  VmState,
+  WorkspaceState,
+} from '../protocol/states.ts';
+
+/**
+ * The lease core's data: entities, inputs, effects. All of it is plain JSON, because all of it is stored.
+ * Times are milliseconds since the epoch. Entities are never changed in place; a decision carries new versions.
+ */
+
+export interface Workspace {
+  readonly id: WorkspaceId;
+  readonly name: string;
+  readonly owner: string;
+  readonly state: WorkspaceState;
+  readonly cause: EndCause | null;
+  readonly reason: Reason | null;
+  /** Defaults filled in: every group has its networks and roles. */
+  readonly groups: readonly Required<Omit<GroupRequest, 'userData'>>[];
+  readonly slotId: SlotId;
+  readonly vmIds: readonly VmId[];
+  readonly durationMs: number;
+  readonly createdAt: number;
+  /** The lease: from the moment that all VMs run. */
+  readonly startsAt: number | null;
+  readonly endsAt: number | null;
+  /** While ending: what remains is destroyed at this time, and the workspace is not `ended` before it when the lease expires. */
+  readonly endingDeadlineAt: number | null;
+  readonly endedAt: number | null;
+  /** While deploying: when to give up. */
+  readonly deployDeadlineAt: number | null;
+}
+
+export interface SlotNode {
+  readonly name: string;
+  readonly state: SlotNodeState;
+  readonly address: string | null;
+  readonly connected: boolean;
+  /** The highest notification number applied; a number at or below it is a duplicate. */
+  readonly appliedSeq: number;
+}
+
+export interface Slot {
+  readonly id: SlotId;
+  /** `exact`: the one workspace that the slot is for. */
+  readonly workspaceId: WorkspaceId;
+  readonly state: SlotState;
+  readonly reason: Reason | null;
+  readonly lrmJobId: string | null;
+  /** What the LRM last said. */
+  readonly lrmState: string | null;
+  readonly lrmReason: string | null;
+  readonly estimatedStartAt: number | null;
+  readonly jobEndsAt: number | null;
+  readonly nodesWanted: number;
+  readonly memoryMiBPerNode: number;
+  readonly cpusPerNode: number;
+  readonly walltimeMs: number;
+  /** In the order in which their pilots reported. */
+  readonly nodes: readonly SlotNode[];
+  readonly createdAt: number;
+  readonly submittedAt: number | null;
+  /** The next moment at which waiting in this state has taken too long (reserving, releasing); null when it may wait for ever. */
+  readonly deadlineAt: number | null;
+  readonly endedAt: number | null;
+}
+
+/** An interface of a VM, assigned when the workspace is created: a lease that has waited never fails for want of an address. */
+export interface AssignedNic {
+  readonly network: string;
+  readonly mac: string;
+  readonly address: string;
+  readonly tap: string;
+}
+
+export interface Vm {
+  readonly id: VmId;
+  readonly workspaceId: WorkspaceId;
+  readonly slotId: SlotId;
+  readonly group: string;
+  readonly index: number;
+  readonly name: string;
+  readonly state: VmState;
+  readonly context: ContextState;
+  readonly reason: Reason | null;
+  readonly node: string | null;
+  readonly image: string;
+  readonly memoryMiB: number;
+  readonly cpus: number;
+  readonly nics: readonly AssignedNic[];
+}
+
+/** A network of the site as the core sees it: a pool of addresses to give out. */
+export interface NetworkPool {
+  readonly name: string;
+  /** First and last address to give out, dotted quads. */
+  readonly firstAddress: string;
+  readonly lastAddress: string;
+}
+
+/** What does not change while the service runs, and what the LRM said that the site has. */
+export interface LeaseSettings {
+  readonly networks: readonly NetworkPool[];
+  readonly defaultNetwork: string | null;
+  /** `agent`: its guests report their context. */
+  readonly images: readonly { readonly name: string; readonly agent: boolean }[];
+  readonly defaultDurationMs: number;
+  readonly maxDurationMs: number;
+  /** Added to each VM's memory in the request to the LRM (DESIGN §9). */
+  readonly vmmOverheadMiB: number;
+  /** Added to the lease in the walltime: for deploying before it and for releasing after it. */
+  readonly walltimePadMs: number;
+  readonly shutdownGraceMs: number;
+  /** From the first pilot's report until all of them must have reported. */
+  readonly reserveTimeoutMs: number;
+  /** From the slot being ready until every VM must run. */
+  readonly deployTimeoutMs: number;
+  /** From the order to release until the LRM job must be gone; then the job is cancelled. */
+  readonly releaseTimeoutMs: number;
+  /** Null until the LRM has answered once: then nothing can be checked yet, and nothing is refused for size. */
+  readonly site: {
+    readonly nodes: number;
+    readonly memoryMiBPerNode: number;
+    readonly cpusPerNode: number;
+    readonly maxWalltimeMs: number | null;
+    readonly walltimeStepMs: number;
+  } | null;
+}
+
+/** The whole state that decisions are made from. The service's writer owns the maps and applies decisions to them after commit. */
+export interface SiteState {
+  readonly settings: LeaseSettings;
+  readonly workspaces: ReadonlyMap<WorkspaceId, Workspace>;
+  readonly slots: ReadonlyMap<SlotId, Slot>;
+  readonly vms: ReadonlyMap<VmId, Vm>;
+}
+
+/** An LRM job as an observation: the same words as `LrmJob` in lrm/, which the core must not import. */
+export interface ObservedJob {
+  readonly jobId: string;
+  readonly slotId: SlotId;
+  readonly state: 'waiting' | 'running' | 'ending' | 'completed' | 'cancelled' | 'timeout' | 'failed';
+  readonly reason: string | null;
+  readonly estimatedStartAt: number | null;
+  readonly endsAt: number | null;
+}
+
+export type LeaseInput =
+  /** Ids come from the caller's randomness; a refusal leaves no trace. */
+  | {
+      readonly type: 'create';
+      readonly workspaceId: WorkspaceId;
+      readonly slotId: SlotId;
+      readonly owner: string;
+      readonly request: WorkspaceRequest;
+    }
+  | { readonly type: 'destroy'; readonly workspaceId: WorkspaceId; readonly by: string }
+  | { readonly type: 'lrm.submitted'; readonly slotId: SlotId; readonly jobId: string }
+  | { readonly type: 'lrm.refused'; readonly slotId: SlotId; readonly message: string }
+  /** One list of all our jobs, complete; `takenAt` is when the query was sent: slots submitted later are not judged by it. */
+  | { readonly type: 'lrm.observed'; readonly takenAt: number; readonly jobs: readonly ObservedJob[] }
+  | {
+      readonly type: 'pilot.connected';
+      readonly slotId: SlotId;
+      readonly node: string;
+      readonly address: string;
+      readonly vms: readonly VmReport[];
+    }
+  | { readonly type: 'pilot.disconnected'; readonly slotId: SlotId; readonly node: string }
+  | {
+      readonly type: 'pilot.notified';
+      readonly slotId: SlotId;
+      readonly node: string;
+      readonly seq: number;
+      readonly at: number;
+      readonly body: NotificationBody;
+    }
+  /** Time has passed: whatever is due is done. */
+  | { readonly type: 'clock' };
+
+/** What must be done after the decision is durable. Keys are unique for ever, and make doing it twice harmless. */
+export type Effect =
+  | { readonly kind: 'lrm.submit'; readonly key: string; readonly slotId: SlotId }
+  | { readonly kind: 'lrm.cancel'; readonly key: string; readonly slotId: SlotId; readonly jobId: string }
+  /** Ask the LRM now rather than at the next round: something should have changed. */
+  | { readonly kind: 'lrm.observe'; readonly key: string; readonly slotId: SlotId }
+  | {
+      readonly kind: 'pilot.start-vm';
+      readonly key: string;
+      readonly slotId: SlotId;
+      readonly node: string;
+      readonly vmId: VmId;
+    }
+  | {
+      readonly kind: 'pilot.stop-vm';
+      readonly key: string;
+      readonly slotId: SlotId;
+      readonly node: string;
+      readonly vmId: VmId;
+      readonly graceMs: number;
+    }
+  | {
+      readonly kind: 'pilot.release';
+      readonly key: string;
+      readonly slotId: SlotId;
+      readonly node: string;
+      readonly graceMs: number;
+    };
+
+/** One line of the history, before the store has numbered it. `type` as in the API's Event. */
+export interface HistoryEvent {
+  readonly at: number;
+  readonly type: string;
+  readonly workspaceId: WorkspaceId | null;
+  readonly slotId: SlotId | null;
+  readonly vmId: VmId | null;
+  readonly node: string | null;
+  readonly reason: Reason | null;
+}
+
+/** New versions of what changed, the history of it, and what is owed. Empty lists: nothing to do. */
+export interface Decision {
+  readonly workspaces: readonly Workspace[];
+  readonly slots: readonly Slot[];
+  readonly vms: readonly Vm[];
+  readonly events: readonly HistoryEvent[];
+  readonly effects: readonly Effect[];
+}
+
+/** The core's "no": becomes a 4xx answer with this code. Typed as the API's codes that the core can give. */
+export interface Refusal {
+  readonly code:
+    | 'conflict'
+    | 'not_found'
+    | 'image_unknown'
+    | 'network_unknown'
+    | 'exceeds_site'
+    | 'addresses_exhausted'
+    | 'invalid_request';
+  readonly message: string;
+  readonly hint?: string;
+}
+
+export type Outcome =
+  | { readonly ok: true; readonly decision: Decision }
+  | { readonly ok: false; readonly refusal: Refusal };

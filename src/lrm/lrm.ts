@@ -1,0 +1,105 @@
+/**
+ * The one interface to local resource managers (paper §3.1; DESIGN §8). A gang is one job of n nodes; inside it the LRM's
+ * own launcher starts one pilot per node. Every member passes `lrm.contract.ts`; the factory is `lrm/index.ts`.
+ */
+export interface Lrm {
+  /** The adapter's name: `slurm`, `local`. */
+  readonly kind: string;
+
+  /** What the site can give, read from the LRM now. Throws `LrmError` (`unavailable`). */
+  capabilities(): Promise<LrmCapabilities>;
+
+  /**
+   * Submits one gang and returns the LRM's job id. Not idempotent by itself: after a crash the caller first looks for
+   * `jobName` in `list()`. Throws `LrmError`: `refused` is final, `unavailable` may be tried again.
+   */
+  submit(request: GangRequest): Promise<string>;
+
+  /** All jobs whose name starts with `wsp-`, in one query; a finished job may be there for a while, or be gone. Throws `LrmError`. */
+  list(): Promise<readonly LrmJob[]>;
+
+  /** Ends a job in whatever state it is. A job that is unknown or has ended is not an error. Throws `LrmError` (`unavailable`). */
+  cancel(jobId: string): Promise<void>;
+
+  /**
+   * Calls `listener` when the adapter itself learns that a job changed, so that the reconciler need not wait for its next round.
+   * Adapters whose LRM tells nothing never call it. Returns the way to stop.
+   */
+  onChange(listener: () => void): () => void;
+
+  /** Releases what the adapter holds in this process. Jobs go on, except those of an LRM that lives in this process (`local`). */
+  close(): Promise<void>;
+}
+
+export interface LrmCapabilities {
+  /** Nodes that a gang could ever have (in the queue that it would go to). */
+  readonly nodes: number;
+  /** The most that one node could give a job. */
+  readonly memoryMiBPerNode: number;
+  readonly cpusPerNode: number;
+  /** The queue's longest job; undefined when it has no limit. */
+  readonly maxWalltimeMs?: number;
+  /** From the LRM's warning signal to its SIGKILL. */
+  readonly killDelayMs: number;
+  /** See SlotAssignment in the pilot protocol. */
+  readonly nodeNameEnv: readonly string[];
+  readonly jobEndEnv: readonly string[];
+  /** Walltimes are rounded up to this. */
+  readonly walltimeStepMs: number;
+}
+
+export interface GangRequest {
+  /** `wsp-<slotId>`: how our jobs are found again. */
+  readonly jobName: string;
+  readonly nodes: number;
+  readonly memoryMiBPerNode: number;
+  readonly cpusPerNode: number;
+  readonly walltimeMs: number;
+  readonly queue?: string | undefined;
+  readonly account?: string | undefined;
+  /** Extra arguments of the site for the submit command, each one argument, after validation of the site file. */
+  readonly options: readonly string[];
+  /**
+   * The program text that Node runs on every node, on its standard input (`node -`): the assignment with the slot's secret, then the
+   * pilot. It is a secret: adapters put it only where the job's user alone can read it.
+   */
+  readonly program: string;
+}
+
+/** What the LRM says of one of our jobs. */
+export interface LrmJob {
+  readonly jobId: string;
+  readonly jobName: string;
+  readonly state: LrmJobState;
+  /** Why it waits or how it ended, in the LRM's own words made a sentence; shown to the client. */
+  readonly reason?: string | undefined;
+  /** When the LRM expects to start it, milliseconds since the epoch. */
+  readonly estimatedStartAt?: number | undefined;
+  readonly startedAt?: number | undefined;
+  /** When the LRM will end it, milliseconds since the epoch. */
+  readonly endsAt?: number | undefined;
+  readonly nodes: readonly string[];
+}
+
+/**
+ * waiting: in the queue, held or not; running: pilots have been or are being launched; ending: told to go, not gone;
+ * the rest are final. `cancelled`: by someone's command; `timeout`: walltime; `failed`: any other bad end.
+ */
+export type LrmJobState = 'waiting' | 'running' | 'ending' | 'completed' | 'cancelled' | 'timeout' | 'failed';
+
+export const finalJobStates: ReadonlySet<LrmJobState> = new Set([
+  'completed',
+  'cancelled',
+  'timeout',
+  'failed',
+]);
+
+/** An LRM that said no (`refused`: final) or did not answer sense (`unavailable`: worth another try). */
+export class LrmError extends Error {
+  readonly kind: 'refused' | 'unavailable';
+  constructor(kind: LrmError['kind'], message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = 'LrmError';
+    this.kind = kind;
+  }
+}

@@ -1,0 +1,171 @@
+import Type from 'typebox';
+import { literals } from './schema.ts';
+import { contextStates, endCauses, slotNodeStates, slotStates, vmStates, workspaceStates } from './states.ts';
+
+/**
+ * The shapes of the HTTP API's answers. Times are ISO 8601 in UTC with milliseconds; a time that is not known (yet) is null.
+ *
+ *   POST   /v1/workspaces                     WorkspaceRequest → 201 Workspace
+ *   GET    /v1/workspaces?all=true            → { workspaces: Workspace[] }   live ones; with all=true the ended ones too
+ *   GET    /v1/workspaces/:workspace          id or name → Workspace (a name means its newest)
+ *   DELETE /v1/workspaces/:workspace          → 202 Workspace (destroying what has ended already succeeds)
+ *   GET    /v1/workspaces/:workspace/timeline → Timeline
+ *   GET    /v1/workspaces/:workspace/known-hosts → { lines: string[] }    OpenSSH lines `<workspaceId>.<vm> ssh-ed25519 …`
+ *   GET    /v1/events?after=SEQ&workspace=W&waitMs=N → { events: Event[], next: SEQ }   long poll: answers at once when there are events
+ *   GET    /v1/slots, /v1/nodes, /v1/images   → { slots }, { nodes }, { images }
+ *   GET    /v1/health (no token)              → { status: 'ok', version }
+ *   WS     /v1/workspaces/:workspace/vms/:vm/stream?target=tcp&port=22 | target=console    bytes, both ways
+ *   GET    /openapi.json (no token)
+ */
+
+const Time = Type.String({ format: 'date-time' });
+const MaybeTime = Type.Union([Time, Type.Null()]);
+const Text = Type.String();
+const MaybeText = Type.Union([Text, Type.Null()]);
+
+export const ReasonView = Type.Object({ code: Text, message: Text }, { $id: 'Reason' });
+const MaybeReason = Type.Union([Type.Object({ code: Text, message: Text }), Type.Null()]);
+
+export const VmView = Type.Object({
+  id: Text,
+  name: Text,
+  group: Text,
+  state: literals(vmStates),
+  context: literals(contextStates),
+  reason: MaybeReason,
+  node: MaybeText,
+  image: Text,
+  memoryMiB: Type.Integer(),
+  cpus: Type.Integer(),
+  /** The first interface's address of the hardware; null for a VM without network. */
+  mac: MaybeText,
+  addresses: Type.Array(Type.Object({ network: Text, address: Text, mac: Text })),
+});
+export type VmView = Type.Static<typeof VmView>;
+
+export const WorkspaceSlotView = Type.Object({
+  id: Text,
+  lrmJobId: MaybeText,
+  state: literals(slotStates),
+  /** What the LRM says while the job waits. */
+  lrmReason: MaybeText,
+  estimatedStartAt: MaybeTime,
+});
+
+export const WorkspaceView = Type.Object({
+  id: Text,
+  name: Text,
+  owner: Text,
+  state: literals(workspaceStates),
+  /** How it ended; null while it lives. */
+  cause: Type.Union([literals(endCauses), Type.Null()]),
+  /** Why it is in this state: why it waits, or how it came to end. */
+  reason: MaybeReason,
+  groups: Type.Array(
+    Type.Object({
+      name: Text,
+      image: Text,
+      count: Type.Integer(),
+      memoryMiB: Type.Integer(),
+      cpus: Type.Integer(),
+      networks: Type.Array(Text),
+      roles: Type.Array(Text),
+    }),
+  ),
+  vms: Type.Array(VmView),
+  slot: Type.Union([WorkspaceSlotView, Type.Null()]),
+  /** Every VM with an agent has reported that its context is in place. */
+  contextualized: Type.Boolean(),
+  durationMs: Type.Integer(),
+  createdAt: Time,
+  startsAt: MaybeTime,
+  endsAt: MaybeTime,
+  endedAt: MaybeTime,
+});
+export type WorkspaceView = Type.Static<typeof WorkspaceView>;
+
+/** One line of the history; `at` is the clock of whoever saw it (the node, for what pilots report), `recordedAt` the service's. */
+export const EventView = Type.Object({
+  seq: Type.Integer(),
+  at: Time,
+  recordedAt: Time,
+  /** For example `workspace.running`, `slot.ready`, `node.reserved`, `vm.starting`, `vm.context.ok`, `slot.lrm`. */
+  type: Text,
+  workspace: MaybeText,
+  slot: MaybeText,
+  vm: MaybeText,
+  node: MaybeText,
+  reason: MaybeReason,
+});
+export type EventView = Type.Static<typeof EventView>;
+
+/** The paper's breakdown of one lease (Figures 2 to 5): hops in order, each with its length. */
+export const TimelineView = Type.Object({
+  workspace: Text,
+  hops: Type.Array(
+    Type.Object({
+      /** `request`, `submit`, `lrm`, `pilot`, `place`, `propagate`, `create`, `context`, `lease`, `stop`, `release`, `lrm-end`. */
+      hop: Text,
+      /** What the hop is, in words. */
+      meaning: Text,
+      startedAt: Time,
+      endedAt: MaybeTime,
+      durationMs: Type.Union([Type.Integer(), Type.Null()]),
+    }),
+  ),
+});
+export type TimelineView = Type.Static<typeof TimelineView>;
+
+export const SlotView = Type.Object({
+  id: Text,
+  workspace: MaybeText,
+  state: literals(slotStates),
+  reason: MaybeReason,
+  lrm: Text,
+  lrmJobId: MaybeText,
+  lrmState: MaybeText,
+  lrmReason: MaybeText,
+  nodesWanted: Type.Integer(),
+  nodes: Type.Array(
+    Type.Object({
+      name: Text,
+      state: literals(slotNodeStates),
+      connected: Type.Boolean(),
+      address: MaybeText,
+    }),
+  ),
+  memoryMiBPerNode: Type.Integer(),
+  cpusPerNode: Type.Integer(),
+  walltimeMs: Type.Integer(),
+  createdAt: Time,
+  estimatedStartAt: MaybeTime,
+  jobEndsAt: MaybeTime,
+});
+export type SlotView = Type.Static<typeof SlotView>;
+
+export const NodeView = Type.Object({
+  name: Text,
+  slot: Text,
+  state: literals(slotNodeStates),
+  connected: Type.Boolean(),
+  address: MaybeText,
+  vms: Type.Array(Text),
+});
+export type NodeView = Type.Static<typeof NodeView>;
+
+export const ImageView = Type.Object({
+  name: Text,
+  description: Text,
+  boot: Type.Union([Type.Literal('kernel'), Type.Literal('disk')]),
+  sizeBytes: Type.Integer(),
+});
+export type ImageView = Type.Static<typeof ImageView>;
+
+export const ErrorView = Type.Object({
+  error: Type.Object({
+    code: Text,
+    message: Text,
+    hint: Type.Optional(Text),
+    details: Type.Optional(Type.Array(Type.Object({ path: Text, message: Text }))),
+  }),
+});

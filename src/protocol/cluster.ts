@@ -1,0 +1,44 @@
+import Type from 'typebox';
+import { namePattern } from './ids.ts';
+
+/**
+ * What a client asks for: the body of `POST /v1/workspaces`, and (as YAML, with units in words) a cluster file.
+ * `units.ts` turns `256M` and `1h` into the numbers here.
+ */
+
+const Name = Type.String({
+  pattern: namePattern,
+  description: 'Lower-case letters, digits and hyphens; starts with a letter; at most 31.',
+});
+
+export const GroupRequest = Type.Object(
+  {
+    name: Name,
+    image: Name,
+    count: Type.Integer({ minimum: 1, maximum: 1_024, default: 1 }),
+    memoryMiB: Type.Integer({ minimum: 16, maximum: 4_194_304, default: 256 }),
+    cpus: Type.Integer({ minimum: 1, maximum: 512, default: 1 }),
+    /** Names of the site's networks, in the order of the VM's interfaces. Absent: the site's default network. */
+    networks: Type.Optional(Type.Array(Name, { maxItems: 8, uniqueItems: true })),
+    roles: Type.Optional(Type.Array(Name, { maxItems: 16, uniqueItems: true })),
+    /** Handed to the guest as it is (a shell script for `mini`, cloud-config or a script for cloud images). */
+    userData: Type.Optional(Type.String({ maxLength: 65_536 })),
+  },
+  { additionalProperties: false },
+);
+export type GroupRequest = Type.Static<typeof GroupRequest>;
+
+export const WorkspaceRequest = Type.Object(
+  {
+    /** Unique among the owner's live workspaces. Absent: the workspace's id. */
+    name: Type.Optional(Name),
+    groups: Type.Array(GroupRequest, { minItems: 1, maxItems: 64 }),
+    durationMs: Type.Optional(Type.Integer({ minimum: 1_000, maximum: 14 * 24 * 3_600_000 })),
+    /** Public keys (one line each) that may log into every VM. */
+    sshKeys: Type.Optional(
+      Type.Array(Type.String({ maxLength: 8_192, pattern: '^[^\\r\\n]+$' }), { maxItems: 64 }),
+    ),
+  },
+  { additionalProperties: false },
+);
+export type WorkspaceRequest = Type.Static<typeof WorkspaceRequest>;

@@ -1,0 +1,166 @@
+import Type from 'typebox';
+import { nodeNamePattern, slotIdPattern, vmIdPattern } from './ids.ts';
+import { VmPlan } from './plan.ts';
+import { literals } from './schema.ts';
+import { contextStates, slotNodeStates, vmStates } from './states.ts';
+
+/**
+ * The pilot protocol (DESIGN §7): typed JSON messages over one WebSocket per node, opened by the pilot at
+ * `/pilot/v1/slots/<slotId>/nodes/<node>` with `Authorization: Bearer <slot secret>`.
+ *
+ *   pilot                                   service
+ *     hello {capacity, vms, ...}      →
+ *                                     ←     welcome {ackedSeq}       (what is durable here: replay from the next one)
+ *     notification {seq, at, body}    →     (stored, then)
+ *                                     ←     ack {seq}                (all up to seq are durable)
+ *                                     ←     command {key, body}
+ *     command-ack {key}               →     (the pilot has taken it; its outcome comes as notifications)
+ *                                     ←     open-stream {streamId, target}
+ *     (a second WebSocket at /pilot/v1/streams/<streamId> then carries the bytes, or stream-error)
+ *
+ * Notifications are numbered from 1 in each (slot, node), journaled before they are sent, sent again after a reconnect
+ * until acknowledged. The service applies each number once; commands with a key seen before are acknowledged and ignored.
+ */
+
+const reasonText = Type.String({ maxLength: 4_096 });
+
+/** What a VM's report says, both in a notification and in `hello`. */
+export const VmReport = Type.Object({
+  vmId: Type.String({ pattern: vmIdPattern }),
+  state: literals(vmStates),
+  context: literals(contextStates),
+  /** Why, when the state or context is not what was asked for. */
+  reason: Type.Optional(Type.Object({ code: Type.String({ maxLength: 64 }), message: reasonText })),
+});
+export type VmReport = Type.Static<typeof VmReport>;
+
+export const NotificationBody = Type.Union([
+  Type.Object({
+    kind: Type.Literal('node'),
+    state: literals(slotNodeStates),
+    reason: Type.Optional(Type.Object({ code: Type.String({ maxLength: 64 }), message: reasonText })),
+    /** With `reserving` and `reserved`: the node's address on the site network, for its peers' VXLANs. */
+    address: Type.Optional(Type.String({ maxLength: 64 })),
+    /** When the LRM will end the job, if the pilot can tell (milliseconds since the epoch). */
+    jobEndsAt: Type.Optional(Type.Integer()),
+  }),
+  Type.Object({ kind: Type.Literal('vm'), report: VmReport }),
+]);
+export type NotificationBody = Type.Static<typeof NotificationBody>;
+
+export const PilotNotification = Type.Object({
+  type: Type.Literal('notification'),
+  seq: Type.Integer({ minimum: 1 }),
+  /** The node's clock when it happened, milliseconds since the epoch. */
+  at: Type.Integer(),
+  body: NotificationBody,
+});
+export type PilotNotification = Type.Static<typeof PilotNotification>;
+
+export const PilotHello = Type.Object({
+  type: Type.Literal('hello'),
+  slotId: Type.String({ pattern: slotIdPattern }),
+  node: Type.String({ pattern: nodeNamePattern }),
+  pilotVersion: Type.String({ maxLength: 64 }),
+  address: Type.String({ maxLength: 64 }),
+  /** What runs here now, for the reconciler. */
+  vms: Type.Array(VmReport, { maxItems: 256 }),
+});
+export type PilotHello = Type.Static<typeof PilotHello>;
+
+/** Everything a pilot may say. */
+export const PilotMessage = Type.Union([
+  PilotHello,
+  PilotNotification,
+  Type.Object({ type: Type.Literal('command-ack'), key: Type.String({ maxLength: 128 }) }),
+  Type.Object({
+    type: Type.Literal('stream-error'),
+    streamId: Type.String({ maxLength: 64 }),
+    message: reasonText,
+  }),
+]);
+export type PilotMessage = Type.Static<typeof PilotMessage>;
+
+/** What the service tells a pilot to do. */
+export const PilotCommand = Type.Union([
+  Type.Object({ kind: Type.Literal('start-vm'), vm: VmPlan }),
+  /** Graceful shutdown, then, after `graceMs`, hard destroy. 0 destroys at once. */
+  Type.Object({ kind: Type.Literal('stop-vm'), vmId: Type.String(), graceMs: Type.Integer({ minimum: 0 }) }),
+  /** Stop every VM of the slot as above, undo everything, report `released`, exit. */
+  Type.Object({ kind: Type.Literal('release'), graceMs: Type.Integer({ minimum: 0 }) }),
+]);
+export type PilotCommand = Type.Static<typeof PilotCommand>;
+
+/** A byte stream to a VM through its pilot: a TCP port of the guest, or its serial console. */
+export const StreamTarget = Type.Union([
+  Type.Object({
+    kind: Type.Literal('tcp'),
+    vmId: Type.String(),
+    port: Type.Integer({ minimum: 1, maximum: 65_535 }),
+  }),
+  Type.Object({ kind: Type.Literal('console'), vmId: Type.String() }),
+]);
+export type StreamTarget = Type.Static<typeof StreamTarget>;
+
+/** Everything the service may say to a pilot. */
+export type ServiceMessage =
+  | { readonly type: 'welcome'; readonly ackedSeq: number }
+  | { readonly type: 'ack'; readonly seq: number }
+  | { readonly type: 'command'; readonly key: string; readonly body: PilotCommand }
+  | { readonly type: 'open-stream'; readonly streamId: string; readonly target: StreamTarget }
+  /** The service knows no such slot, or has finished with it: release and exit. */
+  | { readonly type: 'dismiss'; readonly message: string };
+
+/**
+ * What a pilot is told at birth. It travels inside the job (see `lrm/`), never in arguments or in the job's environment.
+ * The first line of the pilot's program text is `globalThis.wspAssignment = <this as JSON>;`.
+ */
+export interface SlotAssignment {
+  readonly slotId: string;
+  /** Proves to the service that this pilot belongs to the slot. */
+  readonly secret: string;
+  /** `http(s)://host:port` of the service, as the nodes reach it. */
+  readonly serviceUrl: string;
+  /** Environment variables, in order, that may hold the node's name (`SLURMD_NODENAME`); else the host name is taken. */
+  readonly nodeNameEnv: readonly string[];
+  /** Environment variables that may hold the job's end, in seconds since the epoch (`SLURM_JOB_END_TIME`). */
+  readonly jobEndEnv: readonly string[];
+  /** The walltime asked for: the job's end when the LRM does not tell. */
+  readonly walltimeMs: number;
+  readonly memoryMiB: number;
+  readonly cpus: number;
+  /** From the LRM's warning signal to its SIGKILL. */
+  readonly killDelayMs: number;
+  readonly node: NodeSettings;
+}
+
+/** The site file's `node` section: how nodes are adapted and where things are on them. */
+export interface NodeSettings {
+  /** Directory of the job's user for logs, notification journals and VM files; each slot uses `<workDir>/<node name>/<slotId>`. */
+  readonly workDir: string;
+  /** Argument vector that starts the privileged helper, for example `sudo -n /usr/local/sbin/wsp-helper`; `--node N --slot S` is appended. */
+  readonly helper: readonly string[];
+  readonly adaptation: 'none';
+  /** How long a guest gets to shut down when its lease ends. */
+  readonly shutdownGraceMs: number;
+  readonly vmm: VmmSettings;
+}
+
+export type VmmSettings =
+  | {
+      readonly kind: 'qemu';
+      readonly binary: string;
+      /** `auto` takes KVM when a guest really runs under it, else TCG. */
+      readonly accelerator: 'auto' | 'kvm' | 'tcg';
+    }
+  | {
+      readonly kind: 'sim';
+      /** Script of the simulated VMM: latencies in milliseconds, and faults by VM name pattern. */
+      readonly startMs: number;
+      readonly bootMs: number;
+      readonly stopMs: number;
+      /** VMs whose name matches (regular expression) fail at that point. */
+      readonly failStart?: string;
+      readonly failBoot?: string;
+      readonly ignoreShutdown?: string;
+    };

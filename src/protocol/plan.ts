@@ -1,0 +1,96 @@
+import Type from 'typebox';
+import { interfacePattern, macPattern, namePattern, vmIdPattern, workspaceIdPattern } from './ids.ts';
+
+/**
+ * The plan of one VM: everything that a node needs to run it, complete before the command is sent, so that a node
+ * asks nobody anything. Made by placement in the service, carried out by control (DESIGN §4, §10, §12).
+ */
+
+const Ipv4 = Type.String({ pattern: '^(\\d{1,3}\\.){3}\\d{1,3}$' });
+
+/** How a network reaches other nodes: a site's own interface, a VXLAN of this workspace alone, or not at all. */
+export const BridgePlan = Type.Object({
+  /** The bridge's interface name on the node; the same for all VMs of the network on that node. */
+  name: Type.String({ pattern: interfacePattern }),
+  link: Type.Union([
+    Type.Object({ kind: Type.Literal('uplink'), interface: Type.String({ pattern: interfacePattern }) }),
+    Type.Object({
+      kind: Type.Literal('vxlan'),
+      vni: Type.Integer({ minimum: 1, maximum: 16_777_215 }),
+      /** Addresses of the slot's other nodes: unicast peers, so the site needs no multicast. */
+      peers: Type.Array(Ipv4, { maxItems: 4096 }),
+      port: Type.Integer({ minimum: 1, maximum: 65_535 }),
+    }),
+    Type.Object({ kind: Type.Literal('isolated') }),
+  ]),
+  /**
+   * The node's own address on the bridge: link-local, the same on every node and filtered off every link, so it costs no
+   * address of the network. DHCP answers and `wsp ssh` come from it.
+   */
+  serviceAddress: Ipv4,
+  mtu: Type.Integer({ minimum: 576, maximum: 9_216 }),
+});
+export type BridgePlan = Type.Static<typeof BridgePlan>;
+
+export const NicPlan = Type.Object({
+  network: Type.String({ pattern: namePattern }),
+  mac: Type.String({ pattern: macPattern }),
+  address: Ipv4,
+  prefixLength: Type.Integer({ minimum: 1, maximum: 32 }),
+  gateway: Type.Optional(Ipv4),
+  dns: Type.Array(Ipv4, { maxItems: 4 }),
+  /** The tap's interface name, unique on the node. */
+  tap: Type.String({ pattern: interfacePattern }),
+  bridge: BridgePlan,
+});
+export type NicPlan = Type.Static<typeof NicPlan>;
+
+/** A VM's SSH host key: OpenSSH private key text, and the public line `ssh-ed25519 AAAA…`. */
+export const KeyPair = Type.Object({ privateKey: Type.String(), publicKey: Type.String() });
+export type KeyPair = Type.Static<typeof KeyPair>;
+
+/** Deployment-time configuration of a VM (paper §3.3, DESIGN §12): complete for the whole ensemble before boot. */
+export const ContextPlan = Type.Object({
+  hostname: Type.String({ pattern: namePattern }),
+  workspace: Type.String(),
+  roles: Type.Array(Type.String({ pattern: namePattern }), { maxItems: 16 }),
+  /** Public keys that may log in as root (or as the image's default user). */
+  authorizedKeys: Type.Array(Type.String({ maxLength: 8_192 }), { maxItems: 64 }),
+  hostKey: KeyPair,
+  /** A key pair of the ensemble alone: lets its VMs reach each other. */
+  clusterKey: KeyPair,
+  /** Every VM of the ensemble, this one too: names and addresses for /etc/hosts, host keys for known_hosts. */
+  hosts: Type.Array(
+    Type.Object({
+      name: Type.String({ pattern: namePattern }),
+      /** Preferred address first: a network that the ensemble shares before others. */
+      addresses: Type.Array(Ipv4),
+      hostPublicKey: Type.String(),
+    }),
+    { maxItems: 4_096 },
+  ),
+  userData: Type.Optional(Type.String({ maxLength: 65_536 })),
+});
+export type ContextPlan = Type.Static<typeof ContextPlan>;
+
+/** Where a node finds an image. This slice: a directory that all nodes can read. */
+export const ImagePlan = Type.Object({
+  name: Type.String({ pattern: namePattern }),
+  /** Absolute path of the image's directory; `image.json` in it is the manifest. */
+  directory: Type.String(),
+});
+export type ImagePlan = Type.Static<typeof ImagePlan>;
+
+export const VmPlan = Type.Object({
+  vmId: Type.String({ pattern: vmIdPattern }),
+  workspaceId: Type.String({ pattern: workspaceIdPattern }),
+  name: Type.String({ pattern: namePattern }),
+  image: ImagePlan,
+  memoryMiB: Type.Integer({ minimum: 16 }),
+  cpus: Type.Integer({ minimum: 1 }),
+  nics: Type.Array(NicPlan, { maxItems: 8 }),
+  context: ContextPlan,
+  /** A VM whose guest has not reported its context by then has failed. */
+  contextTimeoutMs: Type.Integer({ minimum: 1_000 }),
+});
+export type VmPlan = Type.Static<typeof VmPlan>;

@@ -1,0 +1,57 @@
+/**
+ * The states of DESIGN's vocabulary. The transition tables stand in `lease/`, which alone decides them;
+ * here are only the words, because the API, the pilot and the client say them too.
+ */
+
+export const workspaceStates = ['requested', 'queued', 'deploying', 'running', 'ending', 'ended'] as const;
+export type WorkspaceState = (typeof workspaceStates)[number];
+
+export const slotStates = [
+  'requested',
+  'queued',
+  'reserving',
+  'ready',
+  'preempting',
+  'releasing',
+  'released',
+  'failed',
+] as const;
+export type SlotState = (typeof slotStates)[number];
+
+export const vmStates = [
+  'pending',
+  'propagating',
+  'starting',
+  'running',
+  'paused',
+  'rebooting',
+  'stopping',
+  'terminated',
+  'failed',
+] as const;
+export type VmState = (typeof vmStates)[number];
+
+/** Context of a VM: `none` when its image reports nothing; otherwise what the guest said about its own set-up. */
+export const contextStates = ['none', 'pending', 'ok', 'error'] as const;
+export type ContextState = (typeof contextStates)[number];
+
+/** What a pilot last said about its node. */
+export const slotNodeStates = [
+  'reserving',
+  'reserved',
+  'preempting',
+  'releasing',
+  'released',
+  'failed',
+] as const;
+export type SlotNodeState = (typeof slotNodeStates)[number];
+
+/** How a workspace ended. */
+export const endCauses = ['expired', 'destroyed', 'preempted', 'failed', 'cancelled'] as const;
+export type EndCause = (typeof endCauses)[number];
+
+/** Why something is in the state it is in: a stable code for programs and a sentence for people. */
+export interface Reason {
+  readonly code: string;
+  readonly message: string;
+}

@@ -1,0 +1,43 @@
+/** Durations and sizes as people write them: `90s`, `1h30m`, `7d`; `256M`, `4G`. In numbers, the unit is in the name. */
+
+const durationUnits: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1_000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
+
+/** Milliseconds of `1h30m`, `90s`, `250ms`; undefined when the text is not a duration or is zero. */
+export function parseDurationMs(text: string): number | undefined {
+  if (!/^(\d+(ms|s|m|h|d))+$/.test(text)) return undefined;
+  let totalMs = 0;
+  for (const [, amount, unit] of text.matchAll(/(\d+)(ms|s|m|h|d)/g))
+    totalMs += Number(amount) * (durationUnits[unit ?? ''] ?? 0);
+  return Number.isSafeInteger(totalMs) && totalMs > 0 ? totalMs : undefined;
+}
+
+/** MiB of `256M`, `256MiB`, `4G`, `1T`; undefined when the text is not a size in whole MiB or is zero. */
+export function parseMemoryMiB(text: string): number | undefined {
+  const match = /^(\d+)([MGT])(iB|B)?$/.exec(text);
+  if (!match) return undefined;
+  const memoryMiB = Number(match[1]) * { M: 1, G: 1_024, T: 1_048_576 }[match[2] as 'M' | 'G' | 'T'];
+  return Number.isSafeInteger(memoryMiB) && memoryMiB > 0 ? memoryMiB : undefined;
+}
+
+/** `3725000` → `1h2m5s`; under a second, milliseconds. */
+export function formatDuration(totalMs: number): string {
+  if (totalMs < 1_000) return `${Math.round(totalMs)}ms`;
+  let left = Math.round(totalMs / 1_000);
+  const parts: string[] = [];
+  for (const [unit, seconds] of [
+    ['d', 86_400],
+    ['h', 3_600],
+    ['m', 60],
+    ['s', 1],
+  ] as const) {
+    if (left >= seconds) parts.push(`${Math.floor(left / seconds)}${unit}`);
+    left %= seconds;
+  }
+  return parts.join('');
+}

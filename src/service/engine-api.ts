@@ -1,0 +1,59 @@
+import type { Duplex } from 'node:stream';
+import type { HistoryEvent, SiteState, Workspace } from '../lease/types.ts';
+import type { WorkspaceRequest } from '../protocol/cluster.ts';
+import type { PilotMessage, ServiceMessage, StreamTarget } from '../protocol/pilot.ts';
+
+/**
+ * The seam between the service's inside (writer, store, outbox, reconcilers, pilot hub: `engine.ts`) and its outside (HTTP, WebSockets:
+ * `api/`). The simulated world drives the same seam without a network.
+ */
+export interface Engine {
+  /** Loads the store, starts the reconcilers, runs the effects still owed. */
+  start(): Promise<void>;
+  /** Finishes the transaction in hand and stops. Leases go on; nothing is lost. */
+  stop(): Promise<void>;
+  /** The newest committed state. Read it, never keep it across an await. */
+  readonly state: SiteState;
+  /** Throws `WspError` with the refusal's code. Resolves once the workspace is durable. */
+  create(owner: string, request: WorkspaceRequest): Promise<Workspace>;
+  /** Resolves once the order is durable. What has ended already is returned as it is. Throws `WspError` (`not_found`). */
+  destroy(workspaceId: string, by: string): Promise<Workspace>;
+  /** History in order, after `after`, at most `limit`. */
+  events(query: {
+    readonly after: number;
+    readonly workspaceId?: string;
+    readonly limit: number;
+  }): Promise<readonly StoredEvent[]>;
+  /** Called after each commit that added history. Returns the way to stop. */
+  onEvents(listener: () => void): () => void;
+  /** OpenSSH known_hosts lines of a workspace's VMs, host part `<workspaceId>.<vm name>`. */
+  knownHosts(workspaceId: string): Promise<readonly string[]>;
+  readonly pilots: PilotHub;
+}
+
+export interface StoredEvent extends HistoryEvent {
+  readonly seq: number;
+  readonly recordedAt: number;
+}
+
+/** The pilots' connections, whatever carries them. */
+export interface PilotHub {
+  /** True when the secret is the slot's. Compared in constant time. */
+  authenticate(slotId: string, secret: string): boolean;
+  /** Takes over a connection that has authenticated for this slot and node; an older one of the same node is closed. */
+  attach(slotId: string, node: string, connection: PilotConnection): PilotSession;
+  /** Opens a byte stream through a VM's pilot. Throws `WspError` (`unreachable`, `timeout`). */
+  openStream(slotId: string, node: string, target: StreamTarget): Promise<Duplex>;
+  /** The pilot's side of a stream has arrived. False: nobody waits for it. */
+  acceptStream(slotId: string, streamId: string, stream: Duplex): boolean;
+}
+
+/** The service's end of one connection. Messages are parsed and have passed the schema. */
+export interface PilotConnection {
+  send(message: ServiceMessage): void;
+  close(why: string): void;
+}
+export interface PilotSession {
+  received(message: PilotMessage): void;
+  closed(): void;
+}
