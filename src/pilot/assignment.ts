@@ -1,0 +1,46 @@
+import { hostname } from 'node:os';
+import { nodeNamePattern, slotIdPattern } from '../protocol/ids.ts';
+import type { SlotAssignment } from '../protocol/pilot.ts';
+
+/** Name of the global that the job's program text sets on its first line (see `SlotAssignment`). */
+const globalName = 'wspAssignment';
+
+/** The assignment that came with the program, taken out of reach of anything that runs later; undefined when there is none. */
+export function takeAssignment(): unknown {
+  const holder = globalThis as Record<string, unknown>;
+  const assignment = holder[globalName];
+  delete holder[globalName];
+  return assignment;
+}
+
+/** Checks what the pilot itself relies on; the service made the rest from types. Throws with the field's name. */
+export function checkAssignment(value: unknown): SlotAssignment {
+  const assignment = value as SlotAssignment;
+  const wrong =
+    typeof value !== 'object' || value === null
+      ? 'it is not an object'
+      : !new RegExp(slotIdPattern).test(assignment.slotId)
+        ? 'slotId is not a slot id'
+        : typeof assignment.secret !== 'string' || assignment.secret.length < 16
+          ? 'secret is missing'
+          : !/^https?:\/\//.test(assignment.serviceUrl)
+            ? 'serviceUrl is not an http(s) URL'
+            : !assignment.node?.workDir?.startsWith('/')
+              ? 'node.workDir is not an absolute path'
+              : undefined;
+  if (wrong) throw new Error(`bad slot assignment: ${wrong}`);
+  return assignment;
+}
+
+/** The node's name as the LRM knows it: the first of the LRM's variables that is set, else the short host name. */
+export function nodeNameFrom(assignment: SlotAssignment, env: NodeJS.ProcessEnv): string {
+  const name = assignment.nodeNameEnv.map(variable => env[variable]).find(Boolean) ?? hostname().split('.')[0] ?? '';
+  if (!new RegExp(nodeNamePattern).test(name)) throw new Error(`the node's name ${JSON.stringify(name)} is not a name`);
+  return name;
+}
+
+/** When the job ends, milliseconds since the epoch: from the LRM if it tells, else start plus walltime. */
+export function jobEndFrom(assignment: SlotAssignment, env: NodeJS.ProcessEnv, now: number): number {
+  const told = assignment.jobEndEnv.map(variable => Number(env[variable])).find(seconds => seconds > 0);
+  return told === undefined ? now + assignment.walltimeMs : told * 1_000;
+}

@@ -1,0 +1,277 @@
+import type { WorkspaceControl } from '../control/control.ts';
+import { type Clock, type StopTimer, withDeadline } from '../platform/clock.ts';
+import { errorFields, type Log } from '../platform/log.ts';
+import type {
+  NotificationBody,
+  PilotCommand,
+  ServiceMessage,
+  SlotAssignment,
+  VmReport,
+} from '../protocol/pilot.ts';
+import type { Reason } from '../protocol/states.ts';
+import type { NotificationJournal } from './journal.ts';
+import type { Link, Transport } from './transport.ts';
+
+/**
+ * The life of one pilot: reserve the node, connect, report, obey, release (paper §3.2).
+ *
+ *   start ─► reserving ─► reserved ─────────────► releasing ─► released ─► exit 0
+ *                │            │  LRM's signal         ▲
+ *                │            └─► preempting ─────────┤
+ *                └─► failed ─► exit 1                 │
+ *            release, dismissal, end of the slot, no contact at all ─┘
+ *
+ * Invariants: nothing is sent before it is journaled; after `released` or `failed` nothing is left changed on the node, or the
+ * notification says what; the pilot waits for nobody without a deadline.
+ * If we crash here: the VMM processes die with us, the helper sees its input close and undoes the slot; the service learns it from the
+ * broken link and the LRM.
+ */
+export interface SessionParts {
+  readonly assignment: SlotAssignment;
+  readonly node: string;
+  /** When the LRM ends the job, milliseconds since the epoch. */
+  readonly jobEndsAt: number;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly journal: NotificationJournal;
+  readonly transport: Transport;
+  /** Made by the caller; reports what its VMs do to `report`. */
+  readonly makeControl: (report: (report: VmReport) => void) => WorkspaceControl;
+  readonly version: string;
+}
+
+/** The part of the LRM's warning time that guests get to shut down; the rest is for destroying, undoing and telling. */
+const graceShare = 0.5;
+/** How long the last notifications may take to be acknowledged before the pilot exits all the same. */
+const farewellDeadlineMs = 5_000;
+/** A pilot that has never reached the service holds a node for nobody: it gives up after this long. */
+const firstContactDeadlineMs = 120_000;
+const firstRetryMs = 100;
+const longestRetryMs = 5_000;
+
+/** A pilot's whole behaviour; `run` resolves with the exit code. */
+export class PilotSession {
+  readonly #parts: SessionParts;
+  readonly #control: WorkspaceControl;
+  readonly #obeyed = new Set<string>();
+  #link: Link | undefined;
+  #contacted = false;
+  #retryMs = firstRetryMs;
+  #release: Promise<number> | undefined;
+  #over = false;
+  #reserving: Promise<boolean> = Promise.resolve(false);
+  #acknowledged: () => void = () => undefined;
+  #timers: StopTimer[] = [];
+  #finish: (exitCode: number) => void = () => undefined;
+
+  constructor(parts: SessionParts) {
+    this.#parts = parts;
+    this.#control = parts.makeControl(report => this.#notify({ kind: 'vm', report }));
+  }
+
+  /** Reserves, connects and serves until the slot is over. Resolves with the process's exit code. */
+  run(): Promise<number> {
+    const { clock, assignment } = this.#parts;
+    const marginMs = assignment.killDelayMs + assignment.node.shutdownGraceMs;
+    const ownEndMs = Math.max(0, this.#parts.jobEndsAt - marginMs - clock.now());
+    this.#timers = [
+      clock.after(ownEndMs, () => this.#releaseWith(assignment.node.shutdownGraceMs, 'the slot is at its end')),
+      clock.after(firstContactDeadlineMs, () => {
+        if (!this.#contacted) this.#releaseWith(0, `no contact with the service for ${firstContactDeadlineMs} ms`);
+      }),
+    ];
+    const finished = new Promise<number>(resolve => {
+      this.#finish = resolve;
+    });
+    this.#notify({ kind: 'node', state: 'reserving' });
+    this.#reserving = this.#reserve();
+    void this.#connect();
+    return finished;
+  }
+
+  /** The LRM's warning signal. Tells the service first, then goes, within the time that the LRM leaves. */
+  preempt(signal: string): void {
+    if (this.#over) return;
+    const { assignment, log } = this.#parts;
+    log.warn('the LRM wants the node back', { signal });
+    const reason = { code: 'lrm_signal', message: `the LRM sent ${signal} to the pilot` };
+    if (!this.#release) this.#notify({ kind: 'node', state: 'preempting', reason });
+    this.#releaseWith(Math.floor(assignment.killDelayMs * graceShare), `signal ${signal}`);
+  }
+
+  async #reserve(): Promise<boolean> {
+    const { log } = this.#parts;
+    try {
+      await this.#control.reserve();
+      log.info('node reserved');
+      this.#notify({ kind: 'node', state: 'reserved', jobEndsAt: this.#parts.jobEndsAt });
+      return true;
+    } catch (cause) {
+      log.error('the node could not be reserved', errorFields(cause));
+      this.#notify({ kind: 'node', state: 'failed', reason: reasonOf(cause) });
+      this.#release ??= this.#sayFarewell(1);
+      return false;
+    }
+  }
+
+  async #connect(): Promise<void> {
+    const { transport, log, clock } = this.#parts;
+    if (this.#over) return;
+    try {
+      const link = await transport.connect({
+        message: message => this.#received(message),
+        closed: why => {
+          log.warn('link to the service closed', { why });
+          this.#link = undefined;
+          this.#reconnectLater();
+        },
+      });
+      this.#retryMs = firstRetryMs;
+      this.#link = link;
+      this.#sayHello(link);
+    } catch (cause) {
+      log.warn('cannot reach the service', { ...errorFields(cause), nextTryMs: this.#retryMs });
+      clock.after(this.#retryMs, () => void this.#connect());
+      this.#retryMs = Math.min(this.#retryMs * 2, longestRetryMs);
+    }
+  }
+
+  #reconnectLater(): void {
+    this.#parts.clock.after(this.#retryMs, () => void this.#connect());
+  }
+
+  #sayHello(link: Link): void {
+    const { assignment, node, version } = this.#parts;
+    const vms = [...this.#control.reports()];
+    link.send({
+      type: 'hello',
+      slotId: assignment.slotId,
+      node,
+      pilotVersion: version,
+      address: link.localAddress,
+      vms,
+    });
+    // Sent at once, without waiting for the welcome: what the service has already, it ignores by number.
+    for (const notification of this.#parts.journal.unacknowledged()) link.send(notification);
+  }
+
+  #received(message: ServiceMessage): void {
+    switch (message.type) {
+      case 'welcome':
+        this.#contacted = true;
+        this.#acknowledge(message.ackedSeq);
+        return;
+      case 'ack':
+        this.#acknowledge(message.seq);
+        return;
+      case 'command':
+        this.#obey(message.key, message.body);
+        return;
+      case 'open-stream':
+        void this.#openStream(message.streamId, message.target);
+        return;
+      case 'dismiss':
+        this.#contacted = true;
+        this.#releaseWith(0, `dismissed: ${message.message}`);
+        return;
+    }
+  }
+
+  #acknowledge(seq: number): void {
+    this.#parts.journal.acknowledge(seq);
+    this.#acknowledged();
+  }
+
+  /** A key that was seen before is acknowledged again and otherwise ignored: the service repeats until it hears so. */
+  #obey(key: string, command: PilotCommand): void {
+    const known = this.#obeyed.has(key);
+    this.#obeyed.add(key);
+    this.#link?.send({ type: 'command-ack', key });
+    if (known) return;
+    this.#parts.log.info('command', { key, kind: command.kind });
+    switch (command.kind) {
+      case 'start-vm':
+        if (this.#release) return;
+        this.#control.startVm(command.vm);
+        return;
+      case 'stop-vm':
+        this.#control.stopVm(command.vmId, command.graceMs);
+        return;
+      case 'release':
+        this.#releaseWith(command.graceMs, 'ordered by the service');
+        return;
+    }
+  }
+
+  async #openStream(streamId: string, target: Parameters<WorkspaceControl['openStream']>[0]): Promise<void> {
+    try {
+      const guest = await this.#control.openStream(target);
+      const service = await this.#parts.transport.openStream(streamId);
+      // Each side's end is the other's; an error on one destroys both, and nobody else has to know.
+      const part = (): void => {
+        guest.destroy();
+        service.destroy();
+      };
+      guest.on('error', part).on('close', part);
+      service.on('error', part).on('close', part);
+      guest.pipe(service).pipe(guest);
+    } catch (cause) {
+      this.#link?.send({ type: 'stream-error', streamId, message: reasonOf(cause).message });
+    }
+  }
+
+  /** Releases once; a later call only shortens what the VMs are given. */
+  #releaseWith(graceMs: number, why: string): void {
+    if (this.#release) {
+      for (const vm of this.#control.reports()) this.#control.stopVm(vm.vmId, graceMs);
+      return;
+    }
+    this.#parts.log.info('releasing', { why, graceMs });
+    this.#release = this.#releaseNode(graceMs);
+  }
+
+  async #releaseNode(graceMs: number): Promise<number> {
+    if (!(await this.#reserving)) return 1;
+    this.#notify({ kind: 'node', state: 'releasing' });
+    let exitCode = 0;
+    try {
+      await this.#control.release(graceMs);
+      this.#notify({ kind: 'node', state: 'released' });
+    } catch (cause) {
+      exitCode = 1;
+      this.#parts.log.error('the node is not as it was', errorFields(cause));
+      this.#notify({ kind: 'node', state: 'failed', reason: reasonOf(cause) });
+    }
+    return this.#sayFarewell(exitCode);
+  }
+
+  /** Waits, within the deadline, until the service has everything; then the pilot is over. */
+  async #sayFarewell(exitCode: number): Promise<number> {
+    const { clock, journal, log } = this.#parts;
+    const delivered = new Promise<void>(resolve => {
+      this.#acknowledged = () => {
+        if (journal.unacknowledged().length === 0) resolve();
+      };
+      this.#acknowledged();
+    });
+    await withDeadline(clock, farewellDeadlineMs, 'the last acknowledgement', delivered).catch((cause: unknown) =>
+      log.warn('leaving with notifications unacknowledged', errorFields(cause)),
+    );
+    this.#over = true;
+    for (const stop of this.#timers) stop();
+    this.#link?.close();
+    this.#finish(exitCode);
+    return exitCode;
+  }
+
+  #notify(body: NotificationBody): void {
+    const notification = this.#parts.journal.append(this.#parts.clock.now(), body);
+    this.#link?.send(notification);
+  }
+}
+
+function reasonOf(cause: unknown): Reason {
+  if (!(cause instanceof Error)) return { code: 'internal', message: String(cause) };
+  const code = (cause as { readonly code?: unknown }).code;
+  return { code: typeof code === 'string' ? code : 'internal', message: cause.message };
+}

@@ -1,0 +1,27 @@
+import type { Duplex } from 'node:stream';
+import type { PilotMessage, ServiceMessage } from '../protocol/pilot.ts';
+
+/**
+ * How a pilot's messages reach the service. The session numbers, journals and repeats them; a transport only carries them, in order,
+ * while a link lasts. Another way (HTTP, SSH) is another file with this interface.
+ */
+export interface Transport {
+  /** Opens one link. Rejects when it cannot be made within the transport's own deadline. */
+  connect(handlers: LinkHandlers): Promise<Link>;
+  /** Opens the pilot's side of a byte stream that the service asked for. */
+  openStream(streamId: string): Promise<Duplex>;
+}
+
+export interface LinkHandlers {
+  message(message: ServiceMessage): void;
+  /** Called once, when an opened link has ended. */
+  closed(why: string): void;
+}
+
+export interface Link {
+  /** This node's address on the way to the service: what its peers can reach it by. */
+  readonly localAddress: string;
+  /** Hands a message over; on a link that has closed, nothing happens (the session sends again on the next). */
+  send(message: PilotMessage): void;
+  close(): void;
+}
