@@ -1,0 +1,109 @@
+/**
+ * Everything that `make test` checks, after `make setup`: format, lint, types, import rules, unused code, then unit, tidy and simulation tests, then end-to-end tests on
+ * real parts. Ends with one line `N passed, N failed, N skipped`; a static check counts as one test. Arguments choose steps by name.
+ */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { startChild } from '../src/platform/children.ts';
+import { systemClock } from '../src/platform/clock.ts';
+import { type CommandResult, systemProcesses } from '../src/platform/process.ts';
+import { formatDuration } from '../src/protocol/units.ts';
+
+interface Tally {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+const bin = (name: string): string => join(import.meta.dirname, '..', 'node_modules', '.bin', name);
+const scratch = mkdtempSync(join(tmpdir(), 'wsp-test-'));
+const total: Tally = { passed: 0, failed: 0, skipped: 0 };
+const failures: string[] = [];
+
+const checks: Readonly<Record<string, readonly [string, ...string[]]>> = {
+  format: [bin('biome'), 'format', '.'],
+  lint: [bin('oxlint'), '--type-aware', '--deny-warnings', 'src', 'test', 'bench', 'scripts'],
+  types: [bin('tsc'), '--noEmit'],
+  imports: [bin('depcruise'), '--config', '.dependency-cruiser.cjs', 'src'],
+  unused: [bin('knip')],
+};
+
+/** The end-to-end tests run alone: they start schedulers and guests, and say how long things take. */
+const suites: readonly (readonly string[])[] = [['unit', 'tidy'], ['sim'], ['e2e']];
+
+async function runCheck(name: string, argv: readonly [string, ...string[]]): Promise<void> {
+  const startedMs = systemClock.monotonicMs();
+  const result = await systemProcesses
+    .run(argv, { deadlineMs: 300_000 })
+    .catch((cause: unknown): CommandResult => ({ code: 1, signal: null, stdout: '', stderr: String(cause) }));
+  const took = formatDuration(systemClock.monotonicMs() - startedMs);
+  const ok = result.code === 0;
+  console.log(`${ok ? 'ok    ' : 'FAILED'}  ${name}  (${took})`);
+  if (!ok) {
+    console.log(result.stdout + result.stderr);
+    failures.push(name);
+  }
+  total[ok ? 'passed' : 'failed'] += 1;
+}
+
+async function runSuite(projects: readonly string[]): Promise<void> {
+  const report = join(scratch, `${projects.join('-')}.json`);
+  const child = await startChild(
+    [
+      bin('vitest'),
+      'run',
+      ...projects.flatMap(project => ['--project', project]),
+      '--reporter=default',
+      '--reporter=json',
+      `--outputFile.json=${report}`,
+    ],
+    { stdio: ['ignore', 1, 2] },
+  );
+  const { code } = await child.exited;
+  const counts = readCounts(report);
+  total.passed += counts.passed;
+  total.failed += counts.failed;
+  total.skipped += counts.skipped;
+  // A suite may fail without a failed test: a file that does not load, an unhandled rejection, a report that is missing.
+  if (code !== 0 && counts.failed === 0) total.failed += 1;
+  if (code !== 0) failures.push(projects.join(' and '));
+}
+
+function readCounts(report: string): Tally {
+  try {
+    const json = JSON.parse(readFileSync(report, 'utf8')) as {
+      numPassedTests: number;
+      numFailedTests: number;
+      numPendingTests: number;
+      numTodoTests: number;
+    };
+    return {
+      passed: json.numPassedTests,
+      failed: json.numFailedTests,
+      skipped: json.numPendingTests + json.numTodoTests,
+    };
+  } catch {
+    return { passed: 0, failed: 0, skipped: 0 };
+  }
+}
+
+const wanted = new Set(process.argv.slice(2));
+const chosen = (name: string): boolean => wanted.size === 0 || wanted.has(name);
+try {
+  // Two at a time: the machine that this is made for has two cores.
+  const queue = Object.entries(checks).filter(([name]) => chosen(name));
+  const lane = async (): Promise<void> => {
+    for (let next = queue.shift(); next; next = queue.shift()) await runCheck(...next);
+  };
+  await Promise.all([lane(), lane()]);
+  for (const projects of suites) {
+    const some = projects.filter(chosen);
+    if (some.length > 0) await runSuite(some);
+  }
+} finally {
+  rmSync(scratch, { recursive: true, force: true });
+}
+if (failures.length > 0) console.log(`\nfailed: ${failures.join(', ')}`);
+console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
+process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1;

@@ -1,0 +1,188 @@
+import { mkdtempSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Child, startChild } from '../../src/platform/children.ts';
+import { systemClock, withDeadline } from '../../src/platform/clock.ts';
+import { type CommandResult, systemProcesses } from '../../src/platform/process.ts';
+import { type SlurmCluster, type SlurmOptions, startSlurm } from '../cluster/slurm.ts';
+
+/** The checkout's root, without a slash at the end. */
+export const root = new URL('../..', import.meta.url).pathname.replace(/\/$/, '');
+
+export interface SiteOptions {
+  readonly lrm: 'slurm' | 'local';
+  readonly nodes: number;
+  /** The site file's `node.vmm`. Default: qemu. */
+  readonly vmm?: Readonly<Record<string, unknown>>;
+  /** The site file's `leases`, over defaults that suit tests. */
+  readonly leases?: Readonly<Record<string, string>>;
+  /** Merged into the site file's `node`. */
+  readonly node?: Readonly<Record<string, unknown>>;
+  readonly slurm?: Omit<SlurmOptions, 'nodes'>;
+}
+
+/** A whole site in a temporary directory: a scheduler, a running service, and a client that speaks to it. */
+export interface TestSite {
+  readonly directory: string;
+  readonly siteFile: string;
+  readonly url: string;
+  readonly cluster: SlurmCluster | undefined;
+  readonly workDir: string;
+  readonly helperStateDir: string;
+  /** Environment for client commands: URL, token file, a home of its own. */
+  readonly clientEnv: NodeJS.ProcessEnv;
+  /** Runs `wsp …`; never rejects because of an exit code. */
+  wsp(args: readonly string[], options?: { readonly deadlineMs?: number; readonly env?: NodeJS.ProcessEnv }): Promise<CommandResult>;
+  /** Runs `wsp … --json` and returns what it printed. Rejects with stderr when the exit code is not 0. */
+  json<T = Record<string, unknown>>(args: readonly string[], deadlineMs?: number): Promise<T>;
+  /** Kills the service (SIGKILL by default) and waits until it is gone. */
+  killService(signal?: NodeJS.Signals): Promise<void>;
+  startService(): Promise<void>;
+  /** Everything ends and is removed, whatever state it is in. */
+  stop(): Promise<void>;
+}
+
+/** The helper as the tests run it: as root there is no sudo in between. */
+export function helperArgv(stateDir: string): string[] {
+  return ['setsid', '-f', process.execPath, `${root}/dist/pilot.cjs`, 'helper', '--state-dir', stateDir];
+}
+
+export async function startSite(options: SiteOptions): Promise<TestSite> {
+  const directory = mkdtempSync(join(tmpdir(), 'wsp-site-'));
+  let cluster: SlurmCluster | undefined;
+  try {
+    cluster = options.lrm === 'slurm' ? await startSlurm({ nodes: options.nodes, ...options.slurm }) : undefined;
+    const site = new RunningSite(directory, options, cluster);
+    await site.startService();
+    return site;
+  } catch (cause) {
+    await cluster?.stop();
+    rmSync(directory, { recursive: true, force: true });
+    throw cause;
+  }
+}
+
+class RunningSite implements TestSite {
+  readonly directory: string;
+  readonly siteFile: string;
+  readonly cluster: SlurmCluster | undefined;
+  readonly workDir: string;
+  readonly helperStateDir: string;
+  url = '';
+  #service: Child | undefined;
+
+  constructor(directory: string, options: SiteOptions, cluster: SlurmCluster | undefined) {
+    this.directory = directory;
+    this.cluster = cluster;
+    this.workDir = join(directory, 'work');
+    this.helperStateDir = join(directory, 'helper');
+    this.siteFile = join(directory, 'site.yaml');
+    // JSON is YAML; nothing here needs more.
+    writeFileSync(this.siteFile, JSON.stringify(this.#siteDocument(options), null, 2));
+  }
+
+  #siteDocument(options: SiteOptions): unknown {
+    const { directory, cluster } = this;
+    const lan = cluster?.vmLan;
+    return {
+      service: {
+        listen: `${cluster?.headAddress ?? '127.0.0.1'}:0`,
+        stateDir: join(directory, 'state'),
+        tokensFile: join(directory, 'tokens'),
+        urlFile: join(directory, 'url'),
+      },
+      lrm: cluster ? { kind: 'slurm', conf: cluster.conf, node: process.execPath } : { kind: 'local', nodes: options.nodes },
+      images: { dir: `${root}/.cache/images` },
+      networks: [
+        {
+          name: 'public',
+          subnet: lan?.subnet ?? '10.78.250.0/24',
+          ...(lan ? { gateway: lan.gateway } : {}),
+          first: (lan?.subnet ?? '10.78.250.0/24').replace(/0\/24$/, '100'),
+          last: (lan?.subnet ?? '10.78.250.0/24').replace(/0\/24$/, '199'),
+          link: { uplink: 'eth1' },
+        },
+        { name: 'private', subnet: '10.90.0.0/16', link: { vxlan: { firstVni: 4000 } } },
+      ],
+      defaultNetwork: 'private',
+      node: {
+        workDir: this.workDir,
+        helper: helperArgv(this.helperStateDir),
+        vmm: options.vmm ?? { kind: 'qemu' },
+        ...options.node,
+      },
+      leases: { shutdownGrace: '5s', walltimePad: '1m', ...options.leases },
+    };
+  }
+
+  get clientEnv(): NodeJS.ProcessEnv {
+    const home = join(this.directory, 'home');
+    return {
+      PATH: process.env['PATH'],
+      HOME: home,
+      XDG_CONFIG_HOME: join(home, '.config'),
+      XDG_CACHE_HOME: join(home, '.cache'),
+      WSP_URL: this.url,
+      WSP_TOKEN: readFileSync(join(this.directory, 'tokens'), 'utf8').trim().split(/\s+/)[1] ?? '',
+    };
+  }
+
+  wsp(args: readonly string[], options: { readonly deadlineMs?: number; readonly env?: NodeJS.ProcessEnv } = {}): Promise<CommandResult> {
+    return systemProcesses.run([`${root}/bin/wsp`, ...args], {
+      deadlineMs: options.deadlineMs ?? 120_000,
+      env: { ...this.clientEnv, ...options.env },
+    });
+  }
+
+  async json<T>(args: readonly string[], deadlineMs?: number): Promise<T> {
+    const result = await this.wsp([...args, '--json'], deadlineMs === undefined ? {} : { deadlineMs });
+    if (result.code !== 0) throw new Error(`wsp ${args.join(' ')}: exit ${result.code}\n${result.stdout}${result.stderr}`);
+    return JSON.parse(result.stdout) as T;
+  }
+
+  async startService(): Promise<void> {
+    const urlFile = join(this.directory, 'url');
+    rmSync(urlFile, { force: true });
+    const log = join(this.directory, 'service.log');
+    const child = await startChild(['sh', '-c', `exec "$0" service --config "$1" 2>>"$2"`, `${root}/bin/wsp`, this.siteFile, log], {
+      stdio: ['ignore', 'ignore', 'ignore'],
+    });
+    this.#service = child;
+    const died = child.exited.then(() => {
+      throw new Error(`the service ended at once:\n${readFileSync(log, 'utf8')}`);
+    });
+    await withDeadline(systemClock, 30_000, 'the service listening', Promise.race([fileAppears(urlFile), died]));
+    died.catch(() => undefined);
+    this.url = readFileSync(urlFile, 'utf8').trim();
+  }
+
+  async killService(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    this.#service?.kill(signal);
+    await this.#service?.exited;
+    this.#service = undefined;
+  }
+
+  async stop(): Promise<void> {
+    await this.killService('SIGTERM');
+    await this.cluster?.stop();
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+/** Resolves when a file of that name is in its directory. */
+function fileAppears(path: string): Promise<void> {
+  const name = path.slice(path.lastIndexOf('/') + 1);
+  return new Promise(resolve => {
+    const watcher = watch(path.slice(0, path.lastIndexOf('/')), (_event, changed) => changed === name && look());
+    const look = (): void => {
+      try {
+        if (readFileSync(path, 'utf8').trim() === '') return;
+        watcher.close();
+        resolve();
+      } catch {
+        // not there yet
+      }
+    };
+    look();
+  });
+}
