@@ -34,8 +34,10 @@ export function checkAssignment(value: unknown): SlotAssignment {
 
 /** The node's name as the LRM knows it: the first of the LRM's variables that is set, else the short host name. */
 export function nodeNameFrom(assignment: SlotAssignment, env: NodeJS.ProcessEnv): string {
-  const name = assignment.nodeNameEnv.map(variable => env[variable]).find(Boolean) ?? hostname().split('.')[0] ?? '';
-  if (!new RegExp(nodeNamePattern).test(name)) throw new Error(`the node's name ${JSON.stringify(name)} is not a name`);
+  const name =
+    assignment.nodeNameEnv.map(variable => env[variable]).find(Boolean) ?? hostname().split('.')[0] ?? '';
+  if (!new RegExp(nodeNamePattern).test(name))
+    throw new Error(`the node's name ${JSON.stringify(name)} is not a name`);
   return name;
 }
 

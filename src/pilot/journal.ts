@@ -18,7 +18,10 @@ export interface NotificationJournal {
 
 /** A journal in the file at `path`, made with mode 0600. A last line cut off by a crash is ignored: it was never sent. */
 export function fileJournal(path: string): NotificationJournal {
-  const earlier = existsSync(path) ? readFileSync(path, 'utf8').split('\n').flatMap(parseLine) : [];
+  const text = existsSync(path) ? readFileSync(path, 'utf8') : '';
+  // Ends the torn line, so that it does not swallow the next one.
+  if (text !== '' && !text.endsWith('\n')) appendFileSync(path, '\n');
+  const earlier = text.split('\n').flatMap(parseLine);
   return journal(earlier, notification =>
     appendFileSync(path, `${JSON.stringify(notification)}\n`, { mode: 0o600 }),
   );

@@ -75,9 +75,12 @@ export class PilotSession {
     const marginMs = assignment.killDelayMs + assignment.node.shutdownGraceMs;
     const ownEndMs = Math.max(0, this.#parts.jobEndsAt - marginMs - clock.now());
     this.#timers = [
-      clock.after(ownEndMs, () => this.#releaseWith(assignment.node.shutdownGraceMs, 'the slot is at its end')),
+      clock.after(ownEndMs, () =>
+        this.#releaseWith(assignment.node.shutdownGraceMs, 'the slot is at its end'),
+      ),
       clock.after(firstContactDeadlineMs, () => {
-        if (!this.#contacted) this.#releaseWith(0, `no contact with the service for ${firstContactDeadlineMs} ms`);
+        if (!this.#contacted)
+          this.#releaseWith(0, `no contact with the service for ${firstContactDeadlineMs} ms`);
       }),
     ];
     const finished = new Promise<number>(resolve => {
@@ -254,8 +257,8 @@ export class PilotSession {
       };
       this.#acknowledged();
     });
-    await withDeadline(clock, farewellDeadlineMs, 'the last acknowledgement', delivered).catch((cause: unknown) =>
-      log.warn('leaving with notifications unacknowledged', errorFields(cause)),
+    await withDeadline(clock, farewellDeadlineMs, 'the last acknowledgement', delivered).catch(
+      (cause: unknown) => log.warn('leaving with notifications unacknowledged', errorFields(cause)),
     );
     this.#over = true;
     for (const stop of this.#timers) stop();

@@ -1,0 +1,249 @@
+import { PassThrough } from 'node:stream';
+import { describe, expect, it } from 'vitest';
+import { ControlError, type WorkspaceControl } from '../control/control.ts';
+import type { Clock } from '../platform/clock.ts';
+import { silentLog } from '../platform/log.ts';
+import type { PilotMessage, ServiceMessage, SlotAssignment, VmReport } from '../protocol/pilot.ts';
+import type { VmPlan } from '../protocol/plan.ts';
+import { memoryJournal } from './journal.ts';
+import { PilotSession } from './session.ts';
+import type { LinkHandlers, Transport } from './transport.ts';
+
+const assignment: SlotAssignment = {
+  slotId: 'slot-aaaaaaaaaa',
+  secret: 'a-secret-of-enough-length',
+  serviceUrl: 'http://127.0.0.1:1',
+  nodeNameEnv: [],
+  jobEndEnv: [],
+  walltimeMs: 600_000,
+  memoryMiB: 256,
+  cpus: 1,
+  killDelayMs: 30_000,
+  node: {
+    workDir: '/nowhere',
+    helper: ['true'],
+    adaptation: 'none',
+    shutdownGraceMs: 5_000,
+    vmm: { kind: 'sim', startMs: 0, bootMs: 0, stopMs: 0 },
+  },
+};
+
+/** A clock whose timers fire when the test says so. */
+function manualClock() {
+  const timers = new Map<() => void, number>();
+  const clock: Clock = {
+    now: () => 1_000,
+    monotonicMs: () => 0,
+    after(delayMs, fire) {
+      timers.set(fire, delayMs);
+      return () => timers.delete(fire);
+    },
+  };
+  return {
+    clock,
+    fire(delayMs: number): void {
+      const due = [...timers].filter(([, delay]) => delay === delayMs).map(([fire]) => fire);
+      if (due.length === 0)
+        throw new Error(`no timer of ${delayMs} ms among ${[...timers.values()].join(', ')}`);
+      for (const fire of due) {
+        timers.delete(fire);
+        fire();
+      }
+    },
+  };
+}
+
+interface WorldOptions {
+  readonly reserve?: () => Promise<void>;
+  readonly release?: () => Promise<void>;
+  /** The service acknowledges by itself what it gets. */
+  readonly acknowledge?: boolean;
+  readonly reachable?: boolean;
+}
+
+function world(options: WorldOptions = {}) {
+  const { clock, fire } = manualClock();
+  const sent: PilotMessage[] = [];
+  const done: string[] = [];
+  let handlers: LinkHandlers | undefined;
+  let report: (report: VmReport) => void = () => undefined;
+  const state = { reachable: options.reachable ?? true, acknowledge: options.acknowledge ?? true };
+  const transport: Transport = {
+    connect: next => {
+      if (!state.reachable) return Promise.reject(new Error('no route'));
+      handlers = next;
+      queueMicrotask(() => next.message({ type: 'welcome', ackedSeq: 0 }));
+      return Promise.resolve({
+        localAddress: '10.0.0.1',
+        send: message => {
+          sent.push(message);
+          if (message.type === 'notification' && state.acknowledge) {
+            queueMicrotask(() => next.message({ type: 'ack', seq: message.seq }));
+          }
+        },
+        close: () => done.push('link closed'),
+      });
+    },
+    openStream: () => Promise.resolve(new PassThrough()),
+  };
+  const control: WorkspaceControl = {
+    reserve: options.reserve ?? (() => Promise.resolve()),
+    startVm: plan => done.push(`start ${plan.vmId}`),
+    stopVm: (vmId, graceMs) => done.push(`stop ${vmId} ${graceMs}`),
+    release: graceMs => {
+      done.push(`release ${graceMs}`);
+      return options.release?.() ?? Promise.resolve();
+    },
+    reports: () => [{ vmId: 'ws-aaaaaaaaaa.w-0', state: 'running', context: 'ok' }],
+    openStream: () => Promise.reject(new ControlError('not_found', 'no such VM')),
+  };
+  const session = new PilotSession({
+    assignment,
+    node: 'n01',
+    jobEndsAt: 601_000,
+    clock,
+    log: silentLog,
+    journal: memoryJournal(),
+    transport,
+    makeControl: given => {
+      report = given;
+      return control;
+    },
+    version: 'test',
+  });
+  return {
+    session,
+    sent,
+    done,
+    state,
+    fire,
+    say: (message: ServiceMessage) => handlers?.message(message),
+    drop: () => handlers?.closed('test'),
+    report: (vm: VmReport) => report(vm),
+    bodies: () => sent.flatMap(message => (message.type === 'notification' ? [message.body] : [])),
+    nodeStates: () =>
+      sent.flatMap(m => (m.type === 'notification' && m.body.kind === 'node' ? [m.body.state] : [])),
+  };
+}
+
+const settle = (): Promise<void> => new Promise(resolve => setImmediate(resolve));
+
+describe('PilotSession', () => {
+  it('reserves, reports in order, and exits 0 after an ordered release', async () => {
+    const w = world();
+    const code = w.session.run();
+    await settle();
+    w.say({ type: 'command', key: 'release:1', body: { kind: 'release', graceMs: 1_234 } });
+    expect(await code).toBe(0);
+    expect(w.nodeStates()).toEqual(['reserving', 'reserved', 'releasing', 'released']);
+    expect(w.done).toEqual(['release 1234', 'link closed']);
+  });
+
+  it('obeys a command once, and acknowledges it each time', async () => {
+    const w = world();
+    void w.session.run();
+    await settle();
+    const vm = { vmId: 'ws-aaaaaaaaaa.w-0' } as VmPlan;
+    for (const _ of [1, 2]) w.say({ type: 'command', key: 'start:x', body: { kind: 'start-vm', vm } });
+    expect(w.done).toEqual(['start ws-aaaaaaaaaa.w-0']);
+    expect(w.sent.filter(message => message.type === 'command-ack')).toHaveLength(2);
+  });
+
+  it('repeats what was not acknowledged, with the same numbers, after a reconnect', async () => {
+    const w = world({ acknowledge: false });
+    void w.session.run();
+    await settle();
+    w.say({ type: 'ack', seq: 1 });
+    w.report({ vmId: 'ws-aaaaaaaaaa.w-0', state: 'running', context: 'none' });
+    w.sent.length = 0;
+    w.drop();
+    w.fire(100);
+    await settle();
+    expect(w.sent.map(message => (message.type === 'notification' ? message.seq : message.type))).toEqual([
+      'hello',
+      2,
+      3,
+    ]);
+  });
+
+  it('undoes and exits 1 when the node cannot be reserved, and says why', async () => {
+    const w = world({ reserve: () => Promise.reject(new ControlError('disk_full', 'no space in /work')) });
+    expect(await w.session.run()).toBe(1);
+    expect(w.bodies().at(-1)).toEqual({
+      kind: 'node',
+      state: 'failed',
+      reason: { code: 'disk_full', message: 'no space in /work' },
+    });
+  });
+
+  it('on the warning signal tells first, then goes within half of the kill delay', async () => {
+    const w = world();
+    const code = w.session.run();
+    await settle();
+    w.session.preempt('SIGTERM');
+    expect(w.nodeStates().at(-1)).toBe('preempting');
+    expect(await code).toBe(0);
+    expect(w.done[0]).toBe('release 15000');
+  });
+
+  it('a signal during a long release shortens what the guests get', async () => {
+    const w = world({ release: () => new Promise(() => undefined) });
+    void w.session.run();
+    await settle();
+    w.say({ type: 'command', key: 'r', body: { kind: 'release', graceMs: 60_000 } });
+    await settle();
+    w.session.preempt('SIGTERM');
+    expect(w.done).toEqual(['release 60000', 'stop ws-aaaaaaaaaa.w-0 15000']);
+  });
+
+  it('exits within the deadline when the last words cannot be delivered, the node restored', async () => {
+    const w = world({ reachable: false });
+    const code = w.session.run();
+    await settle();
+    w.session.preempt('SIGTERM');
+    await settle();
+    w.fire(5_000);
+    expect(await code).toBe(0);
+    expect(w.done).toContain('release 15000');
+  });
+
+  it('gives the node back when the service was never reached', async () => {
+    const w = world({ reachable: false });
+    const code = w.session.run();
+    await settle();
+    w.fire(120_000);
+    await settle();
+    w.fire(5_000);
+    expect(await code).toBe(0);
+    expect(w.done).toContain('release 0');
+  });
+
+  it('releases by itself before the LRM ends the job', async () => {
+    const w = world();
+    const code = w.session.run();
+    await settle();
+    w.fire(600_000 - 30_000 - 5_000);
+    expect(await code).toBe(0);
+    expect(w.done[0]).toBe('release 5000');
+  });
+
+  it('says why a stream cannot be opened', async () => {
+    const w = world();
+    void w.session.run();
+    await settle();
+    w.say({ type: 'open-stream', streamId: 's1', target: { kind: 'console', vmId: 'ws-aaaaaaaaaa.x-0' } });
+    await settle();
+    expect(w.sent.at(-1)).toEqual({ type: 'stream-error', streamId: 's1', message: 'no such VM' });
+  });
+
+  it('tells truthfully when something could not be undone', async () => {
+    const w = world({
+      release: () => Promise.reject(new ControlError('undo_failed', 'tap wt1 is still there')),
+    });
+    const code = w.session.run();
+    await settle();
+    w.say({ type: 'dismiss', message: 'unknown slot' });
+    expect(await code).toBe(1);
+    expect(w.nodeStates().at(-1)).toBe('failed');
+  });
+});
