@@ -6,13 +6,13 @@ import { join } from 'node:path';
  *
  *   <workDir>/<node>/<slotId>/pilot.log              structured log of the pilot
  *                             notifications.jsonl    journal of what was reported
- *                             vms/<vm name>/         disks, seed, sockets and logs of one VM
+ *                             vms/<vm id>/           disks, seed, sockets and logs of one VM
  */
 export interface SlotDirectory {
   readonly path: string;
   readonly pilotLog: string;
   readonly notificationJournal: string;
-  vm(vmName: string): string;
+  vm(vmId: string): string;
 }
 
 export function slotDirectory(workDir: string, node: string, slotId: string): SlotDirectory {
@@ -21,6 +21,6 @@ export function slotDirectory(workDir: string, node: string, slotId: string): Sl
     path,
     pilotLog: join(path, 'pilot.log'),
     notificationJournal: join(path, 'notifications.jsonl'),
-    vm: vmName => join(path, 'vms', vmName),
+    vm: vmId => join(path, 'vms', vmId),
   };
 }

@@ -13,8 +13,9 @@ export interface Vmm {
   /**
    * Starts a VM: resolves when the VMM has the guest running (not booted), with a handle. Throws `VmmError`; nothing runs then.
    * `events` are called afterwards, from any turn of the event loop, `exited` exactly once and last.
+   * Aborting `signal` ends a start that is half-way: it throws `VmmError` `vmm_start_aborted`.
    */
-  start(machine: MachineSpec, events: VmEvents): Promise<RunningVm>;
+  start(machine: MachineSpec, events: VmEvents, signal?: AbortSignal): Promise<RunningVm>;
 }
 
 export interface VmEvents {
@@ -39,7 +40,7 @@ export interface RunningVm {
 export interface MachineSpec {
   readonly vmId: string;
   readonly name: string;
-  /** Directory of this VM alone, for sockets, logs and pid files. Its path is short enough for a UNIX socket (see `vmDirectory`). */
+  /** Directory of this VM alone, for sockets, logs and pid files. */
   readonly directory: string;
   readonly memoryMiB: number;
   readonly cpus: number;

@@ -1,0 +1,46 @@
+import type { Duplex } from 'node:stream';
+import type { ContextState, Reason } from '../../../protocol/states.ts';
+import { Lines } from './lines.ts';
+
+/**
+ * The conversation with a guest's agent over the virtio port `org.workspace-pilot.0`, in lines of text:
+ *
+ *   guest → context ok                 its set-up is done
+ *   guest → context error <message>    its set-up failed, in the guest's words
+ *   us    → shutdown                   power off now
+ *
+ * What a guest says is believed of that guest only; lines that are none of these, or too long, are ignored.
+ */
+export class AgentPort {
+  readonly #stream: Duplex;
+
+  constructor(stream: Duplex, onContext: (state: ContextState, reason?: Reason) => void) {
+    this.#stream = stream;
+    const lines = new Lines(longestLineBytes, line => {
+      const report = parseAgentLine(line);
+      if (report) onContext(report.state, report.reason);
+    });
+    stream.on('data', (chunk: Buffer) => lines.push(chunk));
+  }
+
+  shutdown(): void {
+    if (this.#stream.writable) this.#stream.write('shutdown\n');
+  }
+}
+
+const longestLineBytes = 4_096;
+/** A guest's message travels to the service and to people: short, and without control characters. */
+const longestMessage = 500;
+
+export function parseAgentLine(
+  line: string,
+): { readonly state: 'ok' | 'error'; readonly reason?: Reason } | undefined {
+  if (line === 'context ok') return { state: 'ok' };
+  const error = /^context error\b\s*(.*)$/.exec(line);
+  if (!error) return undefined;
+  const said = (error[1] ?? '').replace(/\p{Cc}/gu, ' ').slice(0, longestMessage);
+  return {
+    state: 'error',
+    reason: { code: 'context_failed', message: `the guest reports: ${said || 'its set-up failed'}` },
+  };
+}

@@ -1,0 +1,173 @@
+import type { Socket } from 'node:net';
+import { type StartChild, startChild } from '../../../platform/children.ts';
+import { type Clock, withDeadline } from '../../../platform/clock.ts';
+import type { Log } from '../../../platform/log.ts';
+import { type ProcessRunner, systemProcesses } from '../../../platform/process.ts';
+import { type MachineSpec, type RunningVm, type VmEvents, type Vmm, VmmError } from '../vmm.ts';
+import { type Accelerator, qemuArguments, vmFiles } from './arguments.ts';
+import { launchPrefix, qemuEnvironment } from './launch.ts';
+import { QemuMachine } from './machine.ts';
+import { probeAccelerator } from './probe.ts';
+import { QmpError } from './qmp.ts';
+import { VmSockets } from './sockets.ts';
+import { hostTscKhz } from './tsc.ts';
+
+/** QEMU speaks QMP after some 30 ms; a node that is loaded beyond this cannot host a guest. */
+const startDeadlineMs = 30_000;
+
+/** What a QEMU costs beside its guest's memory: its own heap, device state, and under TCG the translated code. */
+const overheadMiB = 192;
+
+export interface QemuSettings {
+  readonly binary: string;
+  readonly accelerator: 'auto' | Accelerator;
+  /** Where the probe's answer is remembered; exists. */
+  readonly cacheDirectory: string;
+}
+
+export interface QemuParts {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly run?: ProcessRunner['run'];
+  readonly start?: StartChild;
+}
+
+/** The driver for QEMU (KVM or TCG). What it needs to know of the host is found out from now on, in the background. */
+export function createQemuVmm(settings: QemuSettings, parts: QemuParts): Vmm {
+  return new QemuVmm(settings, parts);
+}
+
+interface Host {
+  readonly accelerator: Accelerator;
+  readonly tscKhz: number | undefined;
+  readonly prefix: readonly [string, ...string[]];
+}
+
+class QemuVmm implements Vmm {
+  readonly kind = 'qemu';
+  readonly overheadMiB = overheadMiB;
+  readonly #settings: QemuSettings;
+  readonly #parts: QemuParts;
+  readonly #host: Promise<Host>;
+
+  constructor(settings: QemuSettings, parts: QemuParts) {
+    this.#settings = settings;
+    this.#parts = parts;
+    this.#host = this.#explore();
+    // Whoever starts a VM hears of it.
+    this.#host.catch(() => undefined);
+  }
+
+  async start(spec: MachineSpec, events: VmEvents, signal?: AbortSignal): Promise<RunningVm> {
+    const host = await this.#host;
+    const args = qemuArguments(spec, host.accelerator, host.tscKhz);
+    const sockets = await VmSockets.in(spec.directory);
+    try {
+      const [qmp, console, agent] = await Promise.all([
+        sockets.listen(vmFiles.qmp),
+        sockets.listen(vmFiles.console),
+        spec.agent ? sockets.listen(vmFiles.agent) : undefined,
+      ]);
+      if (signal?.aborted) throw aborted(spec);
+      const machine = await this.#spawn(spec, [...host.prefix, this.#settings.binary, ...args]);
+      const agentSocket = await this.#untilRunning(
+        machine,
+        spec,
+        { qmp: qmp.connection, console: console.connection, agent: agent?.connection },
+        signal,
+      );
+      machine.announce(events, agentSocket);
+      return machine;
+    } finally {
+      await sockets.close();
+    }
+  }
+
+  async #spawn(spec: MachineSpec, argv: readonly [string, ...string[]]): Promise<QemuMachine> {
+    const { clock, log, start = startChild } = this.#parts;
+    try {
+      const child = await start(argv, {
+        stdio: ['ignore', 'ignore', 'pipe'],
+        cwd: spec.directory,
+        env: qemuEnvironment(process.env),
+      });
+      return new QemuMachine(child, clock, log.with({ vm: spec.vmId, pid: child.pid }));
+    } catch (cause) {
+      throw new VmmError('vmm_start_failed', `QEMU for ${spec.name}: ${String(cause)}`, cause);
+    }
+  }
+
+  /** Resolves with the agent's connection when the guest runs; else the process is gone and it rejects with `VmmError`. */
+  async #untilRunning(
+    machine: QemuMachine,
+    spec: MachineSpec,
+    connections: {
+      readonly qmp: Promise<Socket>;
+      readonly console: Promise<Socket>;
+      readonly agent: Promise<Socket> | undefined;
+    },
+    signal: AbortSignal | undefined,
+  ): Promise<Socket | undefined> {
+    const connected = async (): Promise<Socket | undefined> => {
+      machine.attachConsole(await connections.console);
+      await machine.awaitRunning(await connections.qmp, startDeadlineMs);
+      return connections.agent;
+    };
+    const abort = whenAborted(signal, spec);
+    try {
+      return await withDeadline(
+        this.#parts.clock,
+        startDeadlineMs,
+        `QEMU for ${spec.name}: the guest's start`,
+        Promise.race([connected(), machine.diedAtStart(), abort.promise]),
+      );
+    } catch (cause) {
+      await machine.destroy();
+      throw await this.#explain(cause, machine);
+    } finally {
+      abort.stop();
+    }
+  }
+
+  /** The error to tell: the process's own words when it died by itself (its broken connection may be noticed first). */
+  async #explain(cause: unknown, machine: QemuMachine): Promise<VmmError> {
+    if (cause instanceof VmmError) return cause;
+    if (cause instanceof QmpError && cause.kind === 'closed')
+      return machine.diedAtStart().catch((died: unknown) => died as VmmError);
+    return new VmmError('vmm_start_failed', cause instanceof Error ? cause.message : String(cause), cause);
+  }
+
+  async #explore(): Promise<Host> {
+    const { binary, accelerator, cacheDirectory } = this.#settings;
+    const { log, run = systemProcesses.run } = this.#parts;
+    const [chosen, tscKhz, prefix] = await Promise.all([
+      accelerator === 'auto' ? probeAccelerator(binary, cacheDirectory, run, log) : accelerator,
+      hostTscKhz(),
+      launchPrefix(run),
+    ]);
+    if (!prefix.blocksSignals)
+      log.warn('env(1) cannot block signals here: a signal of the LRM to the whole job ends guests at once');
+    log.info('QEMU is ready', { binary, accelerator: chosen, tscKhz });
+    return { accelerator: chosen, tscKhz, prefix: prefix.argv };
+  }
+}
+
+function aborted(spec: MachineSpec): VmmError {
+  return new VmmError('vmm_start_aborted', `the start of ${spec.name} was called off`);
+}
+
+/** A promise that rejects when `signal` fires, and how to stop listening for it. */
+function whenAborted(
+  signal: AbortSignal | undefined,
+  spec: MachineSpec,
+): { readonly promise: Promise<never>; readonly stop: () => void } {
+  let stop = (): void => undefined;
+  const promise = new Promise<never>((_, reject) => {
+    if (!signal) return;
+    const fire = (): void => reject(aborted(spec));
+    if (signal.aborted) fire();
+    signal.addEventListener('abort', fire);
+    stop = () => signal.removeEventListener('abort', fire);
+  });
+  return { promise, stop };
+}

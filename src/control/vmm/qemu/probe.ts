@@ -1,0 +1,85 @@
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Log } from '../../../platform/log.ts';
+import { CommandFailure, type ProcessRunner } from '../../../platform/process.ts';
+import type { Accelerator } from './arguments.ts';
+
+/** A working KVM runs the probe's guest in about 0.1 s. */
+const probeDeadlineMs = 2_000;
+/** What QEMU exits with when the guest writes 0x10 to isa-debug-exit: (0x10 << 1) | 1. */
+const guestRan = 33;
+
+/**
+ * A floppy whose boot sector writes 0x10 to port 0xf4: `mov dx,0xf4; mov al,0x10; out dx,al; hlt; jmp $-1`.
+ * The firmware that loads it is the larger part of the probe: on some hosts /dev/kvm opens and runs a few instructions, but a
+ * firmware hangs in it.
+ */
+export function bootSector(): Buffer {
+  const sector = Buffer.alloc(512);
+  sector.set([0xba, 0xf4, 0x00, 0xb0, 0x10, 0xee, 0xf4, 0xeb, 0xfd]);
+  sector.set([0x55, 0xaa], 510);
+  return sector;
+}
+
+/** Whether a guest really runs under KVM here: one is run. Never rejects; the reason of a "no" goes to the log. */
+export async function kvmWorks(binary: string, run: ProcessRunner['run'], log: Log): Promise<boolean> {
+  const directory = await mkdtemp(join(tmpdir(), 'wsp-probe-'));
+  try {
+    const floppy = join(directory, 'floppy');
+    await writeFile(floppy, bootSector());
+    const result = await run(
+      [
+        binary,
+        ...['-nodefaults', '-no-user-config', '-display', 'none', '-machine', 'pc', '-m', '32'],
+        ...['-accel', 'kvm', '-cpu', 'host'],
+        ...['-drive', `if=floppy,format=raw,readonly=on,file=${floppy.replaceAll(',', ',,')}`],
+        ...['-device', 'isa-debug-exit,iobase=0xf4,iosize=4'],
+      ],
+      { deadlineMs: probeDeadlineMs, cwd: directory },
+    );
+    if (result.code === guestRan) return true;
+    log.info('KVM does not run guests here', { code: result.code, qemu: result.stderr.trim().slice(-500) });
+    return false;
+  } catch (cause) {
+    if (!(cause instanceof CommandFailure)) throw cause;
+    log.info('KVM does not run guests here', { qemu: cause.message });
+    return false;
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+/**
+ * The accelerator to use: `kvm` when a guest runs under it, else `tcg`. The answer is kept in `cacheDirectory`, in a file named
+ * after the machine's boot and the user, so that it is found once per boot and not once per slot; nodes may share the directory.
+ */
+export async function probeAccelerator(
+  binary: string,
+  cacheDirectory: string,
+  run: ProcessRunner['run'],
+  log: Log,
+): Promise<Accelerator> {
+  const bootId = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
+  const uid = process.getuid?.() ?? 0;
+  const cache = join(cacheDirectory, `accelerator-${uid}-${bootId}`);
+  const known = await readCache(cache, uid, binary);
+  if (known) return known;
+  const accelerator = (await kvmWorks(binary, run, log)) ? 'kvm' : 'tcg';
+  await writeFile(cache, `${accelerator} ${binary}\n`, { mode: 0o600 }).catch((cause: unknown) =>
+    log.warn('the accelerator is not remembered', { cause: String(cause) }),
+  );
+  return accelerator;
+}
+
+/** The remembered answer, if it is this user's own and about this QEMU. */
+async function readCache(path: string, uid: number, binary: string): Promise<Accelerator | undefined> {
+  try {
+    if ((await stat(path)).uid !== uid) return undefined;
+    const [accelerator, ...about] = (await readFile(path, 'utf8')).trim().split(' ');
+    if (about.join(' ') !== binary) return undefined;
+    return accelerator === 'kvm' || accelerator === 'tcg' ? accelerator : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,135 @@
+import type { Duplex } from 'node:stream';
+import type { Clock, StopTimer } from '../../../platform/clock.ts';
+import type { VmmSettings } from '../../../protocol/pilot.ts';
+import { ConsoleHub } from '../console.ts';
+import { type MachineSpec, type RunningVm, type VmEvents, type Vmm, VmmError } from '../vmm.ts';
+
+export type SimSettings = Extract<VmmSettings, { kind: 'sim' }>;
+
+/**
+ * A simulated VMM: VMs that take time, end and fail as the site file says, and use nothing of the host: no process, disk,
+ * memory or interface. For trying the service on a cluster without hosting anything, for tests and for benchmarks.
+ *
+ *   start ── startMs ──► running ── bootMs ──► context ok          (failStart, failBoot: by VM name)
+ *                           │ shutdown ── stopMs ──► exited, clean (ignoreShutdown: never)
+ *                           │ destroy ──► exited at once
+ *
+ * The console greets and then echoes what it is sent. A VM whose name matches `failStart` is refused after `startMs`; one that
+ * matches `failBoot` reports a context error after `bootMs`, or, without an agent, crashes then.
+ */
+export function createSimVmm(settings: SimSettings, clock: Clock): Vmm {
+  const matcher = (pattern: string | undefined): ((name: string) => boolean) => {
+    const expression = pattern === undefined ? undefined : new RegExp(pattern);
+    return name => expression?.test(name) ?? false;
+  };
+  const failsStart = matcher(settings.failStart);
+  const failsBoot = matcher(settings.failBoot);
+  const ignoresShutdown = matcher(settings.ignoreShutdown);
+  return {
+    kind: 'sim',
+    overheadMiB: 0,
+    async start(spec, events, signal) {
+      await startDelay(clock, settings.startMs, spec, signal);
+      if (failsStart(spec.name))
+        throw new VmmError('vmm_start_failed', `simulated: ${spec.name} matches failStart`);
+      return new SimVm(spec, events, clock, {
+        bootMs: settings.bootMs,
+        stopMs: settings.stopMs,
+        failsBoot: failsBoot(spec.name),
+        ignoresShutdown: ignoresShutdown(spec.name),
+      });
+    },
+  };
+}
+
+interface Script {
+  readonly bootMs: number;
+  readonly stopMs: number;
+  readonly failsBoot: boolean;
+  readonly ignoresShutdown: boolean;
+}
+
+/** One simulated VM. Invariant: after `exited` no timer of it is left and no event follows. */
+class SimVm implements RunningVm {
+  readonly pid = 0;
+  readonly #spec: MachineSpec;
+  readonly #events: VmEvents;
+  readonly #clock: Clock;
+  readonly #script: Script;
+  readonly #console: ConsoleHub;
+  #timers: StopTimer[] = [];
+  #over = false;
+
+  constructor(spec: MachineSpec, events: VmEvents, clock: Clock, script: Script) {
+    this.#spec = spec;
+    this.#events = events;
+    this.#clock = clock;
+    this.#script = script;
+    this.#console = new ConsoleHub((chunk, taken) => {
+      this.#console.feed(chunk);
+      taken();
+    });
+    this.#say('is starting');
+    this.#timers.push(clock.after(script.bootMs, () => this.#booted()));
+  }
+
+  shutdown(): void {
+    if (this.#over || this.#script.ignoresShutdown) return;
+    this.#timers.push(this.#clock.after(this.#script.stopMs, () => this.#end({ clean: true })));
+  }
+
+  destroy(): Promise<void> {
+    this.#end({ clean: true });
+    return Promise.resolve();
+  }
+
+  openConsole(): Promise<Duplex> {
+    return Promise.resolve(this.#console.open());
+  }
+
+  #booted(): void {
+    const { name, agent } = this.#spec;
+    if (!this.#script.failsBoot) {
+      this.#say('is up');
+      if (agent) this.#events.context('ok');
+      return;
+    }
+    const message = `simulated: ${name} matches failBoot`;
+    if (agent) this.#events.context('error', { code: 'context_failed', message });
+    else this.#end({ clean: false, reason: { code: 'vmm_died', message } });
+  }
+
+  #say(what: string): void {
+    this.#console.feed(Buffer.from(`simulated VM ${this.#spec.name} ${what}\r\n`));
+  }
+
+  #end(outcome: Parameters<VmEvents['exited']>[0]): void {
+    if (this.#over) return;
+    this.#over = true;
+    for (const stop of this.#timers) stop();
+    this.#timers = [];
+    this.#console.end();
+    this.#events.exited(outcome);
+  }
+}
+
+/** Passes after `startMs`, or rejects when aborted before. */
+function startDelay(
+  clock: Clock,
+  startMs: number,
+  spec: MachineSpec,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => {
+      stop();
+      reject(new VmmError('vmm_start_aborted', `the start of ${spec.name} was called off`));
+    };
+    const stop = clock.after(startMs, () => {
+      signal?.removeEventListener('abort', abort);
+      resolve();
+    });
+    if (signal?.aborted) abort();
+    else signal?.addEventListener('abort', abort, { once: true });
+  });
+}
