@@ -132,6 +132,8 @@ export interface LeaseSettings {
     readonly cpusPerNode: number;
     readonly maxWalltimeMs: number | null;
     readonly walltimeStepMs: number;
+    /** From the LRM's warning signal to its SIGKILL: pilots leave this long before the job's end, and so must leases. */
+    readonly killDelayMs: number;
   } | null;
 }
 
