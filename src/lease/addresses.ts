@@ -1,0 +1,66 @@
+import type { AssignedNic, NetworkPool, Vm } from './types.ts';
+import { isFinalVm } from './transitions.ts';
+
+/**
+ * Address pools (DESIGN §10). An address is free when no live VM holds it, on whatever network: MAC and tap are made from the address, so one
+ * rule makes all three unique.
+ */
+
+/** `10.90.0.1` as a number. The text is a dotted quad, checked with the site file. */
+export function ipv4ToNumber(address: string): number {
+  return address.split('.').reduce((number, part) => number * 256 + Number(part), 0);
+}
+
+export function numberToIpv4(number: number): string {
+  return [24, 16, 8, 0].map(shift => (number >>> shift) & 255).join('.');
+}
+
+/** Locally administered, unicast, the same for the same address for ever: nobody's ARP cache is wrong when an address is given out again. */
+export function macOf(address: string): string {
+  return ['52', '54', ...address.split('.').map(part => hex(Number(part), 2))].join(':');
+}
+
+/** At most 15 characters (IFNAMSIZ - 1), unique on a node because the address is. */
+export function tapOf(address: string): string {
+  return `wt${hex(ipv4ToNumber(address), 8)}`;
+}
+
+/** All addresses that live VMs hold. */
+export function heldAddresses(vms: Iterable<Vm>): Set<string> {
+  const held = new Set<string>();
+  for (const vm of vms) if (!isFinalVm(vm.state)) for (const { address } of vm.nics) held.add(address);
+  return held;
+}
+
+/** How many addresses a pool could give out at most. */
+export function poolSize(pool: NetworkPool): number {
+  return Math.max(0, ipv4ToNumber(pool.lastAddress) - ipv4ToNumber(pool.firstAddress) + 1);
+}
+
+/** Gives out addresses for one decision: lowest free first, never one twice. */
+export class AddressAllocator {
+  readonly #held: Set<string>;
+  /** Where to look next in each pool: below it nothing is free. */
+  readonly #next = new Map<string, number>();
+
+  constructor(held: Set<string>) {
+    this.#held = held;
+  }
+
+  /** An interface on the pool's network, or undefined when the pool is exhausted. */
+  assign(pool: NetworkPool): AssignedNic | undefined {
+    const last = ipv4ToNumber(pool.lastAddress);
+    for (let at = this.#next.get(pool.name) ?? ipv4ToNumber(pool.firstAddress); at <= last; at++) {
+      const address = numberToIpv4(at);
+      if (this.#held.has(address)) continue;
+      this.#held.add(address);
+      this.#next.set(pool.name, at + 1);
+      return { network: pool.name, mac: macOf(address), address, tap: tapOf(address) };
+    }
+    return undefined;
+  }
+}
+
+function hex(number: number, digits: number): string {
+  return number.toString(16).padStart(digits, '0');
+}

@@ -1,0 +1,98 @@
+import type { WorkspaceId } from '../protocol/ids.ts';
+import { Draft } from './draft.ts';
+import { settle } from './settle.ts';
+import { forceRelease, releaseSlot } from './slot.ts';
+import { isFinalSlot, isFinalVm, isUpVm } from './transitions.ts';
+import type { SiteState, Slot, Workspace } from './types.ts';
+import { beginEnding, endIfOff, expire, expiryGraceMs } from './workspace.ts';
+
+/** Every wait has a deadline. All of them are here: when the next one is, and what happens then. */
+
+/** The earliest moment at which `clock` has something to do; null when nothing waits for time. */
+export function nextDeadlineAt(state: SiteState): number | null {
+  let next = Number.POSITIVE_INFINITY;
+  for (const slot of state.slots.values()) next = Math.min(next, slotDeadlineAt(slot));
+  for (const workspace of state.workspaces.values())
+    next = Math.min(next, workspaceDeadlineAt(state, workspace));
+  return Number.isFinite(next) ? next : null;
+}
+
+function slotDeadlineAt(slot: Slot): number {
+  return isFinalSlot(slot.state) ? Number.POSITIVE_INFINITY : (slot.deadlineAt ?? Number.POSITIVE_INFINITY);
+}
+
+function workspaceDeadlineAt(state: SiteState, workspace: Workspace): number {
+  switch (workspace.state) {
+    case 'requested':
+    case 'queued':
+    case 'ended':
+      return Number.POSITIVE_INFINITY;
+    case 'deploying':
+      return workspace.deployDeadlineAt ?? Number.POSITIVE_INFINITY;
+    case 'running':
+      return (workspace.endsAt ?? Number.POSITIVE_INFINITY) - expiryGraceMs(workspace, state.settings);
+    case 'ending': {
+      // Once the slot is being released, its own deadline is what counts for VMs that are still there.
+      const off = workspace.vmIds.every(id => isFinalVm(state.vms.get(id)?.state ?? 'terminated'));
+      const waits = off || state.slots.get(workspace.slotId)?.state === 'ready';
+      return waits && workspace.endingDeadlineAt !== null
+        ? workspace.endingDeadlineAt
+        : Number.POSITIVE_INFINITY;
+    }
+  }
+}
+
+/** Does all that is due at the draft's `now`. */
+export function clockPassed(draft: Draft): void {
+  for (const slot of draft.state.slots.values())
+    if (slotDeadlineAt(slot) <= draft.now) {
+      slotOverdue(draft, slot);
+      settle(draft, slot.id);
+    }
+  for (const workspace of draft.state.workspaces.values())
+    if (workspaceDeadlineAt(draft.state, workspace) <= draft.now) {
+      workspaceOverdue(draft, workspace.id);
+      settle(draft, workspace.slotId);
+    }
+}
+
+function slotOverdue(draft: Draft, { id, state, nodes, nodesWanted, workspaceId }: Slot): void {
+  if (state === 'releasing' || state === 'preempting') return forceRelease(draft, id);
+  const reserved = nodes.filter(node => node.state === 'reserved').length;
+  const message = `only ${reserved} of ${nodesWanted} nodes were reserved within ${draft.settings.reserveTimeoutMs} ms of the first pilot's report`;
+  const reason = { code: 'reserve_timeout', message };
+  beginEnding(draft, workspaceId, 'failed', reason, { graceMs: 0, order: false });
+  releaseSlot(draft, id, 0, reason);
+}
+
+function workspaceOverdue(draft: Draft, id: WorkspaceId): void {
+  // What a slot's deadline has done in this same decision counts.
+  const workspace = draft.workspace(id);
+  switch (workspace.state) {
+    case 'requested':
+    case 'queued':
+    case 'ended':
+      return;
+    case 'deploying':
+      return deployOverdue(draft, id);
+    case 'running':
+      return expire(draft, workspace);
+    case 'ending':
+      // Guests were destroyed by now, or their pilots do not answer: the nodes are told to release, and the slot's deadline takes over.
+      if (draft.vmsOf(id).some(vm => !isFinalVm(vm.state))) releaseSlot(draft, workspace.slotId, 0);
+      return endIfOff(draft, id);
+  }
+}
+
+function deployOverdue(draft: Draft, id: WorkspaceId): void {
+  const late = draft.vmsOf(id).filter(vm => !isUpVm(vm.state));
+  const names = late.map(vm => `${vm.name} (${vm.state} on ${vm.node})`).join(', ');
+  const message = `not running within ${draft.settings.deployTimeoutMs} ms of the slot being ready: ${names}`;
+  beginEnding(
+    draft,
+    id,
+    'failed',
+    { code: 'deploy_timeout', message },
+    { graceMs: draft.settings.shutdownGraceMs, order: true },
+  );
+}

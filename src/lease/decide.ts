@@ -1,0 +1,83 @@
+import type { SlotId, VmId, WorkspaceId } from '../protocol/ids.ts';
+import { create } from './create.ts';
+import { clockPassed } from './deadlines.ts';
+import { Draft } from './draft.ts';
+import { observed, refused, submitted } from './lrm.ts';
+import { connected, disconnected, notified } from './pilots.ts';
+import { settle } from './settle.ts';
+import type { Decision, LeaseInput, Outcome, Refusal, SiteState, Slot, Vm, Workspace } from './types.ts';
+import { beginEnding } from './workspace.ts';
+
+export { nextDeadlineAt } from './deadlines.ts';
+
+/**
+ * The lease core: everything that is ever decided, is decided here (DESIGN §5). Pure: it changes nothing and asks nobody; the same state, input
+ * and time give the same outcome. Inputs that no longer matter (late, repeated, about what is over) give an empty decision.
+ * A refusal leaves no trace. An exception is a bug of ours.
+ */
+export function decide(state: SiteState, input: LeaseInput, now: number): Outcome {
+  const draft = new Draft(state, now);
+  const refusal = apply(draft, input);
+  return refusal ? { ok: false, refusal } : { ok: true, decision: draft.decision() };
+}
+
+function apply(draft: Draft, input: LeaseInput): Refusal | undefined {
+  switch (input.type) {
+    case 'create':
+      return create(draft, input);
+    case 'destroy':
+      return destroy(draft, input.workspaceId, input.by);
+    case 'lrm.submitted':
+      submitted(draft, input.slotId, input.jobId);
+      return undefined;
+    case 'lrm.refused':
+      refused(draft, input.slotId, input.message);
+      return undefined;
+    case 'lrm.observed':
+      observed(draft, input);
+      return undefined;
+    case 'pilot.connected':
+      connected(draft, input);
+      return undefined;
+    case 'pilot.disconnected':
+      disconnected(draft, input.slotId, input.node);
+      return undefined;
+    case 'pilot.notified':
+      notified(draft, input);
+      return undefined;
+    case 'clock':
+      clockPassed(draft);
+      return undefined;
+  }
+}
+
+/** A workspace that is ending or has ended already is what the client wants. */
+function destroy(draft: Draft, workspaceId: WorkspaceId, by: string): Refusal | undefined {
+  const workspace = draft.findWorkspace(workspaceId);
+  if (!workspace) return { code: 'not_found', message: `there is no workspace ${workspaceId}` };
+  const reason = { code: 'destroyed', message: `destroyed by ${by}` };
+  const how = { graceMs: draft.settings.shutdownGraceMs, order: true };
+  beginEnding(draft, workspaceId, 'destroyed', reason, how);
+  settle(draft, workspace.slotId);
+  return undefined;
+}
+
+/** True when a decision changes nothing and owes nothing. */
+export function isEmpty(decision: Decision): boolean {
+  const { workspaces, slots, vms, events, effects } = decision;
+  return workspaces.length + slots.length + vms.length + events.length + effects.length === 0;
+}
+
+/** The maps behind a `SiteState`, in the hands of their one writer. */
+export interface SiteMaps {
+  readonly workspaces: Map<WorkspaceId, Workspace>;
+  readonly slots: Map<SlotId, Slot>;
+  readonly vms: Map<VmId, Vm>;
+}
+
+/** Makes a decision the state, after it has been committed. */
+export function applyDecision(maps: SiteMaps, decision: Decision): void {
+  for (const workspace of decision.workspaces) maps.workspaces.set(workspace.id, workspace);
+  for (const slot of decision.slots) maps.slots.set(slot.id, slot);
+  for (const vm of decision.vms) maps.vms.set(vm.id, vm);
+}

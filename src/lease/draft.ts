@@ -1,0 +1,156 @@
+import type { SlotId, VmId, WorkspaceId } from '../protocol/ids.ts';
+import type { Reason, SlotState, VmState, WorkspaceState } from '../protocol/states.ts';
+import { assertTransition, slotTransitions, vmTransitions, workspaceTransitions } from './transitions.ts';
+import type {
+  Decision,
+  Effect,
+  HistoryEvent,
+  LeaseSettings,
+  SiteState,
+  Slot,
+  Vm,
+  Workspace,
+} from './types.ts';
+
+/** What may go with a change of state. `at`: when it happened, if not now (a node's own clock). */
+interface Move<Entity> {
+  readonly reason?: Reason | null | undefined;
+  readonly at?: number;
+  readonly patch?: Partial<Entity>;
+}
+
+/**
+ * A decision in the making: reads through what has been decided so far to the state it began from, which it never touches. It lives inside
+ * one call of `decide`. All changes of state pass `move…`, so each is in the transition tables and each is in the history.
+ */
+export class Draft {
+  readonly now: number;
+  readonly state: SiteState;
+  readonly #workspaces = new Map<WorkspaceId, Workspace>();
+  readonly #slots = new Map<SlotId, Slot>();
+  readonly #vms = new Map<VmId, Vm>();
+  readonly #events: HistoryEvent[] = [];
+  readonly #effects = new Map<string, Effect>();
+
+  constructor(state: SiteState, now: number) {
+    this.state = state;
+    this.now = now;
+  }
+
+  get settings(): LeaseSettings {
+    return this.state.settings;
+  }
+
+  findWorkspace(id: WorkspaceId): Workspace | undefined {
+    return this.#workspaces.get(id) ?? this.state.workspaces.get(id);
+  }
+  findSlot(id: SlotId): Slot | undefined {
+    return this.#slots.get(id) ?? this.state.slots.get(id);
+  }
+  findVm(id: VmId): Vm | undefined {
+    return this.#vms.get(id) ?? this.state.vms.get(id);
+  }
+
+  /** The newest version. Throws when there is none: ids inside the state always lead somewhere. */
+  workspace(id: WorkspaceId): Workspace {
+    return found(this.findWorkspace(id), id);
+  }
+  slot(id: SlotId): Slot {
+    return found(this.findSlot(id), id);
+  }
+  vm(id: VmId): Vm {
+    return found(this.findVm(id), id);
+  }
+  vmsOf(workspaceId: WorkspaceId): readonly Vm[] {
+    return this.workspace(workspaceId).vmIds.map(id => this.vm(id));
+  }
+
+  /** Stores a version as it is: for new entities, and for changes that are not of state. */
+  putWorkspace(workspace: Workspace): void {
+    this.#workspaces.set(workspace.id, workspace);
+  }
+  putSlot(slot: Slot): void {
+    this.#slots.set(slot.id, slot);
+  }
+  putVm(vm: Vm): void {
+    this.#vms.set(vm.id, vm);
+  }
+
+  moveWorkspace(id: WorkspaceId, to: WorkspaceState, move: Move<Workspace> = {}): void {
+    const from = this.workspace(id);
+    assertTransition(workspaceTransitions, `workspace ${id}`, from.state, to);
+    const reason = move.reason === undefined ? from.reason : move.reason;
+    this.putWorkspace({ ...from, ...move.patch, reason, state: to });
+    this.record(`workspace.${to}`, { workspaceId: id, slotId: from.slotId, reason, at: move.at });
+  }
+
+  moveSlot(id: SlotId, to: SlotState, move: Move<Slot> = {}): void {
+    const from = this.slot(id);
+    assertTransition(slotTransitions, `slot ${id}`, from.state, to);
+    const reason = move.reason === undefined ? from.reason : move.reason;
+    this.putSlot({ ...from, ...move.patch, reason, state: to });
+    this.record(`slot.${to}`, { workspaceId: from.workspaceId, slotId: id, reason, at: move.at });
+  }
+
+  moveVm(id: VmId, to: VmState, move: Move<Vm> = {}): void {
+    const from = this.vm(id);
+    assertTransition(vmTransitions, `vm ${id}`, from.state, to);
+    const reason = move.reason === undefined ? from.reason : move.reason;
+    const vm = { ...from, ...move.patch, reason, state: to };
+    this.putVm(vm);
+    this.recordVm(`vm.${to}`, vm, reason, move.at);
+  }
+
+  record(
+    type: string,
+    about: {
+      readonly workspaceId?: WorkspaceId;
+      readonly slotId?: SlotId;
+      readonly vmId?: VmId;
+      readonly node?: string | null;
+      readonly reason?: Reason | null;
+      readonly at?: number | undefined;
+    },
+  ): void {
+    this.#events.push({
+      at: about.at ?? this.now,
+      type,
+      workspaceId: about.workspaceId ?? null,
+      slotId: about.slotId ?? null,
+      vmId: about.vmId ?? null,
+      node: about.node ?? null,
+      reason: about.reason ?? null,
+    });
+  }
+
+  recordVm(type: string, vm: Vm, reason: Reason | null, at?: number): void {
+    this.record(type, {
+      workspaceId: vm.workspaceId,
+      slotId: vm.slotId,
+      vmId: vm.id,
+      node: vm.node,
+      reason,
+      at,
+    });
+  }
+
+  /** Owes an effect; a second one with the same key in one decision is the same effect. */
+  owe(effect: Effect): void {
+    if (!this.#effects.has(effect.key)) this.#effects.set(effect.key, effect);
+  }
+
+  decision(): Decision {
+    return {
+      workspaces: [...this.#workspaces.values()],
+      slots: [...this.#slots.values()],
+      vms: [...this.#vms.values()],
+      events: this.#events,
+      effects: [...this.#effects.values()],
+    };
+  }
+}
+
+function found<Entity>(entity: Entity | undefined, id: string): Entity {
+  if (entity === undefined) throw new Error(`the state refers to ${id}, which is not in it`);
+  return entity;
+}

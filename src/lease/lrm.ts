@@ -1,0 +1,103 @@
+import type { SlotId } from '../protocol/ids.ts';
+import type { EndCause, Reason } from '../protocol/states.ts';
+import type { Draft } from './draft.ts';
+import { settle } from './settle.ts';
+import { askWhetherGone, cancelJob, slotGone } from './slot.ts';
+import { isFinalSlot } from './transitions.ts';
+import type { LeaseInput, ObservedJob, Slot } from './types.ts';
+import { shortenLease } from './workspace.ts';
+
+/** What the LRM answered and what it says of our jobs (paper §2.3, §3.1). Slots follow their jobs, and jobs that no slot wants are cancelled. */
+
+const isFinalJob = ({ state }: ObservedJob): boolean =>
+  state === 'completed' || state === 'cancelled' || state === 'timeout' || state === 'failed';
+
+/** The LRM has taken the job. A slot that was given up meanwhile has it cancelled; so has one that has another job already. */
+export function submitted(draft: Draft, slotId: SlotId, jobId: string): void {
+  const slot = draft.findSlot(slotId);
+  if (!slot || isFinalSlot(slot.state) || (slot.lrmJobId !== null && slot.lrmJobId !== jobId)) {
+    cancelJob(draft, slotId, jobId);
+    return;
+  }
+  if (slot.lrmJobId === jobId) return;
+  const patch = { lrmJobId: jobId, submittedAt: draft.now };
+  if (slot.state !== 'requested') {
+    draft.putSlot({ ...slot, ...patch });
+    askWhetherGone(draft, slotId);
+    return;
+  }
+  draft.moveSlot(slotId, 'queued', { patch });
+  draft.moveWorkspace(slot.workspaceId, 'queued');
+}
+
+/** The LRM will never run it. */
+export function refused(draft: Draft, slotId: SlotId, message: string): void {
+  const slot = draft.findSlot(slotId);
+  if (!slot || slot.lrmJobId !== null || isFinalSlot(slot.state)) return;
+  slotGone(draft, slotId, 'failed', {
+    code: 'lrm_refused',
+    message: `the LRM refused the request: ${message}`,
+  });
+  settle(draft, slotId);
+}
+
+export function observed(draft: Draft, input: Extract<LeaseInput, { type: 'lrm.observed' }>): void {
+  const byId = new Map<string, ObservedJob>();
+  for (const job of input.jobs) {
+    byId.set(job.jobId, job);
+    if (!isFinalJob(job)) claim(draft, job, input.takenAt);
+  }
+  for (const { id } of draft.state.slots.values()) {
+    const slot = draft.slot(id);
+    if (isFinalSlot(slot.state) || slot.lrmJobId === null) continue;
+    const job = byId.get(slot.lrmJobId);
+    if (job) follow(draft, slot, job);
+    else if (slot.submittedAt !== null && slot.submittedAt < input.takenAt) jobGone(draft, slot, undefined);
+  }
+}
+
+/** Finds the slot that wants a live job: the submission's answer may have been lost. A job that no slot wants is cancelled. */
+function claim(draft: Draft, job: ObservedJob, takenAt: number): void {
+  const slot = draft.findSlot(job.slotId);
+  if (slot?.lrmJobId === job.jobId && !isFinalSlot(slot.state)) return;
+  // The list is older than the slot's end, or the job has been told to go: it is not known to be unwanted, or is going.
+  if (slot?.endedAt != null && slot.endedAt >= takenAt) return;
+  if (job.state === 'ending') return;
+  submitted(draft, job.slotId, job.jobId);
+}
+
+function follow(draft: Draft, slot: Slot, job: ObservedJob): void {
+  const { state: lrmState, reason: lrmReason, estimatedStartAt } = job;
+  // An LRM that does not tell the job's end leaves what the pilots told.
+  const jobEndsAt = job.endsAt ?? slot.jobEndsAt;
+  const told = slot.lrmState !== lrmState || slot.lrmReason !== lrmReason;
+  if (told || slot.estimatedStartAt !== estimatedStartAt || slot.jobEndsAt !== jobEndsAt)
+    draft.putSlot({ ...slot, lrmState, lrmReason, estimatedStartAt, jobEndsAt });
+  if (told) {
+    const reason = { code: lrmState, message: lrmReason ?? `the LRM's job is ${lrmState}` };
+    draft.record('slot.lrm', { workspaceId: slot.workspaceId, slotId: slot.id, reason });
+  }
+  if (isFinalJob(job)) jobGone(draft, slot, job);
+  else if (slot.jobEndsAt !== jobEndsAt) shortenLease(draft, slot.workspaceId);
+}
+
+function jobGone(draft: Draft, slot: Slot, job: ObservedJob | undefined): void {
+  const cause: EndCause = job?.state === 'cancelled' ? 'cancelled' : 'failed';
+  slotGone(draft, slot.id, cause, goneReason(slot, job));
+  settle(draft, slot.id);
+}
+
+function goneReason(slot: Slot, job: ObservedJob | undefined): Reason {
+  const name = `the LRM's job ${slot.lrmJobId}`;
+  if (!job) return { code: 'lrm_lost', message: `${name} is gone, and the LRM does not say why` };
+  const how = {
+    cancelled: 'was cancelled',
+    timeout: 'ran out of its walltime',
+    failed: 'failed',
+    completed: 'ended',
+    waiting: 'waits',
+    running: 'runs',
+    ending: 'is ending',
+  }[job.state];
+  return { code: `lrm_${job.state}`, message: `${name} ${how}${job.reason ? `: ${job.reason}` : ''}` };
+}

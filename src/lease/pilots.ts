@@ -1,0 +1,191 @@
+import type { NotificationBody } from '../protocol/pilot.ts';
+import type { Reason, SlotNodeState } from '../protocol/states.ts';
+import type { Draft } from './draft.ts';
+import { firstPilot, settle } from './settle.ts';
+import { askWhetherGone, hasLeft, orderNodeRelease, orderRelease } from './slot.ts';
+import { isFinalSlot } from './transitions.ts';
+import type { LeaseInput, Slot, SlotNode, Vm } from './types.ts';
+import { applyReport, vmGone } from './vm.ts';
+import { beginEnding, isLive } from './workspace.ts';
+
+/**
+ * What pilots say. A node's own states only go forward:
+ *
+ *   reserving ─► reserved ─► preempting ─► releasing ─► released      any ─► failed
+ */
+type Connected = Extract<LeaseInput, { type: 'pilot.connected' }>;
+type Notified = Extract<LeaseInput, { type: 'pilot.notified' }>;
+type NodeBody = Extract<NotificationBody, { kind: 'node' }>;
+
+const nodeRank: Readonly<Record<SlotNodeState, number>> = {
+  reserving: 0,
+  reserved: 1,
+  preempting: 2,
+  releasing: 3,
+  released: 4,
+  failed: 4,
+};
+
+/** A pilot is there, and says which VMs it has. What we believe of its node is corrected, both ways. */
+export function connected(draft: Draft, input: Connected): void {
+  const { slotId, node, address } = input;
+  const slot = draft.findSlot(slotId);
+  // The hub dismisses pilots of slots that are over; nothing here changes any more.
+  if (!slot || isFinalSlot(slot.state)) return;
+  const known = ensureNode(draft, slot, node);
+  if (!known.connected) recordNode(draft, slot, node, 'node.connected');
+  if (!known.connected || known.address !== address)
+    patchNode(draft, slotId, node, { connected: true, address });
+  firstPilot(draft, slotId);
+  for (const report of input.vms) applyReport(draft, slotId, node, report);
+  const reported = new Set(input.vms.map(({ vmId }) => vmId));
+  for (const vm of vmsOn(draft, slot, node)) if (!reported.has(vm.id)) missing(draft, vm);
+  settle(draft, slotId);
+}
+
+/** A VM that has not begun may not have been ordered yet; one that was to stop will be reported, or be gone with the node. */
+function missing(draft: Draft, vm: Vm): void {
+  if (vm.state === 'pending' || vm.state === 'stopping') return;
+  const message = `its pilot is back without it`;
+  vmGone(draft, vm, false, { code: 'vm_lost', message });
+}
+
+/** A broken connection decides nothing: pilots come back, and if not, a deadline or the LRM tells. */
+export function disconnected(draft: Draft, slotId: string, node: string): void {
+  const slot = draft.findSlot(slotId);
+  if (!slot?.nodes.some(({ name, connected }) => name === node && connected)) return;
+  patchNode(draft, slotId, node, { connected: false });
+  recordNode(draft, slot, node, 'node.disconnected');
+}
+
+/** Applies a notification once. A gap in the numbers is no harm: the later states say it all. */
+export function notified(draft: Draft, input: Notified): void {
+  const { slotId, node, seq, at, body } = input;
+  const slot = draft.findSlot(slotId);
+  if (!slot || seq <= (slot.nodes.find(({ name }) => name === node)?.appliedSeq ?? 0)) return;
+  ensureNode(draft, slot, node);
+  patchNode(draft, slotId, node, { appliedSeq: seq });
+  if (body.kind === 'vm') {
+    if (!isFinalSlot(slot.state)) applyReport(draft, slotId, node, body.report, at);
+  } else {
+    nodeReported(draft, slot, node, body, at);
+  }
+  settle(draft, slotId);
+  if (body.kind === 'node' && hasLeft({ ...newNode(node), state: body.state })) askWhetherGone(draft, slotId);
+}
+
+function nodeReported(draft: Draft, slot: Slot, node: string, body: NodeBody, at: number): void {
+  const known = draft.slot(slot.id).nodes.find(({ name }) => name === node);
+  const address = body.address ?? known?.address ?? null;
+  const first = slot.nodes.every(({ name }) => name !== node);
+  if (known && nodeRank[body.state] <= nodeRank[known.state] && !(first && body.state === 'reserving'))
+    return;
+  patchNode(draft, slot.id, node, { state: body.state, address });
+  recordNode(draft, slot, node, `node.${body.state}`, body.reason ?? null, at);
+  if (isFinalSlot(slot.state)) return;
+  const { jobEndsAt } = draft.slot(slot.id);
+  // The LRM's own word, when there is one, counts more than the pilot's.
+  if (body.jobEndsAt !== undefined && jobEndsAt === null)
+    draft.putSlot({ ...draft.slot(slot.id), jobEndsAt: body.jobEndsAt });
+  firstPilot(draft, slot.id);
+  switch (body.state) {
+    case 'reserving':
+    case 'reserved':
+      return;
+    case 'preempting':
+      preempted(draft, slot.id, node, body.reason);
+      return;
+    case 'releasing':
+      nodeLeft(draft, slot.id, node);
+      return;
+    case 'released':
+      nodeLeft(draft, slot.id, node);
+      closeVms(draft, slot, node, true, { code: 'node_released', message: `node ${node} was released` });
+      return;
+    case 'failed':
+      nodeFailed(draft, slot, node, body.reason);
+      return;
+  }
+}
+
+/** The LRM wants the node back: all pilots of the slot are told directly, not waiting for the LRM's own propagation (DESIGN §7). */
+function preempted(draft: Draft, slotId: string, node: string, words: Reason | undefined): void {
+  const { state, workspaceId } = draft.slot(slotId);
+  if (state !== 'reserving' && state !== 'ready') return;
+  const { shutdownGraceMs, releaseTimeoutMs, site } = draft.settings;
+  const graceMs = Math.min(shutdownGraceMs, Math.floor((site?.killDelayMs ?? shutdownGraceMs) / 2));
+  const message = `the LRM wants node ${node} back${words ? `: ${words.message}` : ''}`;
+  const reason = { code: words?.code ?? 'preempted', message };
+  draft.moveSlot(slotId, 'preempting', {
+    reason,
+    patch: { deadlineAt: draft.now + graceMs + releaseTimeoutMs },
+  });
+  orderRelease(draft, draft.slot(slotId), graceMs, node);
+  beginEnding(draft, workspaceId, 'preempted', reason, { graceMs, order: false });
+}
+
+/** A pilot has begun to leave without our order: its job is at its end, or it had lost us for too long. */
+function nodeLeft(draft: Draft, slotId: string, node: string): void {
+  const { state, workspaceId } = draft.slot(slotId);
+  if ((state !== 'reserving' && state !== 'ready') || !isLive(draft.workspace(workspaceId))) return;
+  const message = `the pilot on node ${node} left before the lease was over`;
+  beginEnding(
+    draft,
+    workspaceId,
+    'preempted',
+    { code: 'node_left', message },
+    { graceMs: draft.settings.shutdownGraceMs, order: true },
+  );
+}
+
+function nodeFailed(draft: Draft, slot: Slot, node: string, words: Reason | undefined): void {
+  const what = `node ${node} failed${words ? `: ${words.message}` : ''}`;
+  const reason = { code: words?.code ?? 'node_failed', message: what };
+  const expected = !isLive(draft.workspace(slot.workspaceId));
+  closeVms(draft, slot, node, expected, reason);
+  beginEnding(draft, slot.workspaceId, 'failed', reason, {
+    graceMs: draft.settings.shutdownGraceMs,
+    order: true,
+  });
+}
+
+function closeVms(draft: Draft, slot: Slot, node: string, expected: boolean, reason: Reason): void {
+  for (const vm of vmsOn(draft, slot, node)) vmGone(draft, vm, expected, reason);
+}
+
+function vmsOn(draft: Draft, slot: Slot, node: string): readonly Vm[] {
+  return draft.vmsOf(slot.workspaceId).filter(vm => vm.node === node);
+}
+
+/** The node's entry; made at its first word. One that comes when the slot is being given back is sent away at once. */
+function ensureNode(draft: Draft, slot: Slot, name: string): SlotNode {
+  const known = slot.nodes.find(node => node.name === name);
+  if (known) return known;
+  const node = newNode(name);
+  draft.putSlot({ ...draft.slot(slot.id), nodes: [...slot.nodes, node] });
+  const unwanted = slot.nodes.length >= slot.nodesWanted;
+  if (unwanted || slot.state === 'releasing' || slot.state === 'preempting')
+    orderNodeRelease(draft, slot.id, name, 0);
+  return node;
+}
+
+function newNode(name: string): SlotNode {
+  return { name, state: 'reserving', address: null, connected: false, appliedSeq: 0 };
+}
+
+function patchNode(draft: Draft, slotId: string, name: string, patch: Partial<SlotNode>): void {
+  const slot = draft.slot(slotId);
+  const nodes = slot.nodes.map(node => (node.name === name ? { ...node, ...patch } : node));
+  draft.putSlot({ ...slot, nodes });
+}
+
+function recordNode(
+  draft: Draft,
+  slot: Slot,
+  node: string,
+  type: string,
+  reason: Reason | null = null,
+  at?: number,
+): void {
+  draft.record(type, { workspaceId: slot.workspaceId, slotId: slot.id, node, reason, at });
+}

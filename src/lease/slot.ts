@@ -1,0 +1,77 @@
+import type { SlotId } from '../protocol/ids.ts';
+import type { EndCause, Reason } from '../protocol/states.ts';
+import type { Draft } from './draft.ts';
+import { isFinalSlot } from './transitions.ts';
+import type { Slot, SlotNode } from './types.ts';
+import { vmGone } from './vm.ts';
+import { beginEnding, isLive } from './workspace.ts';
+
+/**
+ * Giving nodes back. A slot is `released` or `failed` only when the LRM says that its job is gone, so no slot is forgotten while its job lives.
+ *
+ *   release ordered ─► every known node has released ─┬─ gang complete: ask the LRM now ──────────┐
+ *                 └─ too late: cancel the job ────────┴─ pilots missing: cancel the job ─► job gone ─► released
+ */
+
+export const hasLeft = ({ state }: SlotNode): boolean => state === 'released' || state === 'failed';
+
+/** The LRM's job is cancelled at most once a minute: what does not help is tried again, but the LRM is not flooded. */
+const cancelPeriodMs = 60_000;
+
+export function cancelJob(draft: Draft, slotId: SlotId, jobId: string): void {
+  const period = Math.floor(draft.now / cancelPeriodMs);
+  draft.owe({ kind: 'lrm.cancel', key: `cancel:${jobId}:${period}`, slotId, jobId });
+}
+
+/** Orders all nodes that have not left, but `except`, to release; VMs on them get `graceMs`. */
+export function orderRelease(draft: Draft, slot: Slot, graceMs: number, except?: string): void {
+  for (const node of slot.nodes)
+    if (!hasLeft(node) && node.name !== except) orderNodeRelease(draft, slot.id, node.name, graceMs);
+}
+
+export function orderNodeRelease(draft: Draft, slotId: SlotId, node: string, graceMs: number): void {
+  draft.owe({ kind: 'pilot.release', key: `release:${slotId}:${node}:${graceMs}`, slotId, node, graceMs });
+}
+
+/** Gives the slot back, from whatever state it is in. */
+export function releaseSlot(draft: Draft, slotId: SlotId, graceMs: number, reason?: Reason): void {
+  const slot = draft.slot(slotId);
+  if (isFinalSlot(slot.state)) return;
+  if (slot.state !== 'releasing') {
+    const deadlineAt = draft.now + graceMs + draft.settings.releaseTimeoutMs;
+    draft.moveSlot(slotId, 'releasing', { reason, patch: { deadlineAt } });
+  }
+  orderRelease(draft, slot, graceMs);
+  askWhetherGone(draft, slotId);
+}
+
+/** Once no pilot that we know of is left: the job should be gone, so ask; or pilots are missing, and no order will reach them. */
+export function askWhetherGone(draft: Draft, slotId: SlotId): void {
+  const { state, nodes, nodesWanted, lrmJobId } = draft.slot(slotId);
+  if (state !== 'releasing' || lrmJobId === null || !nodes.every(hasLeft)) return;
+  if (nodes.length < nodesWanted) cancelJob(draft, slotId, lrmJobId);
+  else draft.owe({ kind: 'lrm.observe', key: `observe:${slotId}`, slotId });
+}
+
+/** The orderly release has taken too long: the LRM takes the nodes back. Repeated until the job is gone. */
+export function forceRelease(draft: Draft, slotId: SlotId): void {
+  const slot = draft.slot(slotId);
+  if (slot.state === 'preempting') draft.moveSlot(slotId, 'releasing');
+  draft.putSlot({ ...draft.slot(slotId), deadlineAt: draft.now + draft.settings.releaseTimeoutMs });
+  if (slot.lrmJobId !== null) cancelJob(draft, slotId, slot.lrmJobId);
+}
+
+/** The job is gone, and with it the slot, its pilots and its VMs. `cause` is what the workspace ends with if it was not ending already. */
+export function slotGone(draft: Draft, slotId: SlotId, cause: EndCause, reason: Reason): void {
+  const slot = draft.slot(slotId);
+  if (isFinalSlot(slot.state)) return;
+  const workspace = draft.workspace(slot.workspaceId);
+  for (const vm of draft.vmsOf(workspace.id)) vmGone(draft, vm, !isLive(workspace), reason);
+
+  const patch: Partial<Slot> = { endedAt: draft.now, deadlineAt: null };
+  if (slot.state === 'preempting') draft.moveSlot(slotId, 'releasing');
+  if (draft.slot(slotId).state === 'releasing') draft.moveSlot(slotId, 'released', { patch });
+  else draft.moveSlot(slotId, 'failed', { reason, patch });
+
+  beginEnding(draft, workspace.id, cause, reason, { graceMs: 0, order: false });
+}

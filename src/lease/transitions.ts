@@ -1,0 +1,74 @@
+import type { SlotState, VmState, WorkspaceState } from '../protocol/states.ts';
+
+/**
+ * Which state may follow which. Everything that changes a state goes through `Draft` (draft.ts), which asks here.
+ *
+ *   slot       requested ─► queued ─► reserving ─► ready ─┬───────────────► releasing ─► released
+ *                  │           │          │ │             └─► preempting ───►   ▲
+ *                  │           │          │ └──────────────────────┘            │
+ *                  └───────────┴──────────┴──── given up before it was ready ───┘        any but the last two ─► failed
+ *              (a pilot may report before the LRM's answer to the submission is known: requested ─► reserving)
+ *
+ *   vm         pending ─► propagating ─► starting ─► running ─► stopping ─► terminated      running ⇄ paused, rebooting
+ *              forward only, but any number of steps at once: reports may be lost, and the last one says it all
+ *                                                                                         any but the last ─► failed
+ *
+ *   workspace  requested ─► queued ─► deploying ─► running ─► ending ─► ended
+ *                  └───────────┴──────────┴────────────────────►┘
+ */
+
+export const slotTransitions: Readonly<Record<SlotState, readonly SlotState[]>> = {
+  requested: ['queued', 'reserving', 'releasing', 'failed'],
+  queued: ['reserving', 'releasing', 'failed'],
+  reserving: ['ready', 'preempting', 'releasing', 'failed'],
+  ready: ['preempting', 'releasing', 'failed'],
+  preempting: ['releasing', 'failed'],
+  releasing: ['released', 'failed'],
+  released: [],
+  failed: [],
+};
+
+export const vmTransitions: Readonly<Record<VmState, readonly VmState[]>> = {
+  pending: ['propagating', 'starting', 'running', 'paused', 'rebooting', 'stopping', 'terminated', 'failed'],
+  propagating: ['starting', 'running', 'paused', 'rebooting', 'stopping', 'terminated', 'failed'],
+  starting: ['running', 'paused', 'rebooting', 'stopping', 'terminated', 'failed'],
+  running: ['paused', 'rebooting', 'stopping', 'terminated', 'failed'],
+  paused: ['running', 'rebooting', 'stopping', 'terminated', 'failed'],
+  rebooting: ['running', 'paused', 'stopping', 'terminated', 'failed'],
+  stopping: ['terminated', 'failed'],
+  terminated: [],
+  failed: [],
+};
+
+export const workspaceTransitions: Readonly<Record<WorkspaceState, readonly WorkspaceState[]>> = {
+  requested: ['queued', 'deploying', 'ending'],
+  queued: ['deploying', 'ending'],
+  deploying: ['running', 'ending'],
+  running: ['ending'],
+  ending: ['ended'],
+  ended: [],
+};
+
+export const isFinalSlot = (state: SlotState): boolean => slotTransitions[state].length === 0;
+export const isFinalVm = (state: VmState): boolean => vmTransitions[state].length === 0;
+/** The guest is there: `running`, or one of the states that come and go from it. */
+export const isUpVm = (state: VmState): boolean =>
+  state === 'running' || state === 'paused' || state === 'rebooting';
+
+/** A transition that the tables do not have was asked for: a bug in the core, never the fault of an input. */
+export class IllegalTransition extends Error {
+  constructor(what: string, from: string, to: string) {
+    super(`${what} cannot go from ${from} to ${to}`);
+    this.name = 'IllegalTransition';
+  }
+}
+
+/** Throws `IllegalTransition` unless the table allows the step. */
+export function assertTransition<State extends string>(
+  table: Readonly<Record<State, readonly State[]>>,
+  what: string,
+  from: State,
+  to: State,
+): void {
+  if (!table[from].includes(to)) throw new IllegalTransition(what, from, to);
+}

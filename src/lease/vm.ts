@@ -1,0 +1,80 @@
+import type { SlotId } from '../protocol/ids.ts';
+import type { VmReport } from '../protocol/pilot.ts';
+import type { ContextState, Reason } from '../protocol/states.ts';
+import type { Draft } from './draft.ts';
+import { isFinalVm, isUpVm, vmTransitions } from './transitions.ts';
+import type { Slot, SlotNode, Vm } from './types.ts';
+
+/** What a guest may say of itself after what it said before. `none` never changes: the image has nothing to report. */
+const contextSteps: Readonly<Record<ContextState, readonly ContextState[]>> = {
+  none: [],
+  pending: ['ok', 'error'],
+  ok: ['error'],
+  error: ['ok'],
+};
+
+/**
+ * Takes over what a pilot says of a VM. Reports may skip states, come twice or late: a VM never goes backwards, and a final state stays.
+ * A VM that runs where it was not placed is ordered to stop.
+ */
+export function applyReport(draft: Draft, slotId: SlotId, node: string, report: VmReport, at?: number): void {
+  const vm = draft.findVm(report.vmId);
+  if (!vm || vm.slotId !== slotId || vm.node !== node) {
+    if (!isFinalVm(report.state)) stopStray(draft, slotId, node, report.vmId);
+    return;
+  }
+  if (isFinalVm(vm.state)) return;
+  applyContext(draft, vm, report, at);
+  if (!vmTransitions[vm.state].includes(report.state)) return;
+  const move = at === undefined ? {} : { at };
+  const reason = report.state === 'failed' ? (report.reason ?? unexplained) : report.reason;
+  draft.moveVm(vm.id, report.state, { ...move, reason });
+}
+
+const unexplained: Reason = { code: 'vm_failed', message: 'its node gave no reason' };
+
+function applyContext(draft: Draft, vm: Vm, report: VmReport, at?: number): void {
+  if (!contextSteps[vm.context].includes(report.context)) return;
+  const reason = report.context === 'error' ? (report.reason ?? null) : null;
+  const changed = { ...vm, context: report.context, reason };
+  draft.putVm(changed);
+  draft.recordVm(`vm.context.${report.context}`, changed, reason, at);
+}
+
+function stopStray(draft: Draft, slotId: SlotId, node: string, vmId: string): void {
+  draft.owe({ kind: 'pilot.stop-vm', key: `stray:${vmId}:${node}`, slotId, node, vmId, graceMs: 0 });
+}
+
+/** Its node answers to orders: what has begun to leave stops its VMs by itself. */
+const obeys = (node: SlotNode | undefined): boolean =>
+  node?.state === 'reserving' || node?.state === 'reserved';
+
+/**
+ * Sets a VM on its way out. One that was never placed is `terminated` at once. `order`: tell its pilot; false when the whole node is told to release.
+ * Only a guest that is up gets `graceMs` to shut down.
+ */
+export function stopVm(draft: Draft, vm: Vm, slot: Slot, graceMs: number, order: boolean): void {
+  if (isFinalVm(vm.state)) return;
+  if (vm.node === null) {
+    draft.moveVm(vm.id, 'terminated');
+    return;
+  }
+  const givenMs = isUpVm(vm.state) || vm.state === 'stopping' ? graceMs : 0;
+  if (vm.state !== 'stopping') draft.moveVm(vm.id, 'stopping');
+  if (!order || !obeys(slot.nodes.find(({ name }) => name === vm.node))) return;
+  draft.owe({
+    kind: 'pilot.stop-vm',
+    key: `stop:${vm.id}`,
+    slotId: vm.slotId,
+    node: vm.node,
+    vmId: vm.id,
+    graceMs: givenMs,
+  });
+}
+
+/** Records that a VM is gone because what carried it is. Expected: it was to end; else it has failed, for `reason`. */
+export function vmGone(draft: Draft, vm: Vm, expected: boolean, reason: Reason): void {
+  if (isFinalVm(vm.state)) return;
+  if (expected || vm.node === null) draft.moveVm(vm.id, 'terminated');
+  else draft.moveVm(vm.id, 'failed', { reason });
+}

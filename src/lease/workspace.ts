@@ -1,0 +1,105 @@
+import type { WorkspaceId } from '../protocol/ids.ts';
+import type { EndCause, Reason } from '../protocol/states.ts';
+import type { Draft } from './draft.ts';
+import { endMarginMs } from './policies/exact.ts';
+import { isFinalVm } from './transitions.ts';
+import type { LeaseSettings, Workspace } from './types.ts';
+import { stopVm } from './vm.ts';
+
+/**
+ * The ensemble's life: deployed whole, leased, ended whole.
+ *
+ *   all VMs run ─► startsAt ──────────────── lease ───────────────┬── grace ──┐
+ *                                                              stopAt       endsAt     destroy margin: guests that ignore the shutdown
+ *                                                          VMs told to stop   ended    are destroyed this long before endsAt
+ */
+
+/** A share of a short lease, not all of it, is for shutting down; a second at least, unless the lease is hardly longer. */
+const graceShareOfLease = 0.1;
+const leastGraceMs = 1_000;
+const longestDestroyMarginMs = 1_000;
+/** How long after its grace a VM's end may take to be reported before its whole node is told to release. */
+const reportSlackMs = 2_000;
+
+export const isLive = (workspace: Workspace): boolean =>
+  workspace.state !== 'ending' && workspace.state !== 'ended';
+
+/**
+ * Begins the end, once: a workspace that is ending already keeps its first cause. VMs get up to `graceMs` to shut down.
+ * `order`: tell the pilots to stop the VMs; false when they are told (or have decided) to release their nodes.
+ */
+export function beginEnding(
+  draft: Draft,
+  id: WorkspaceId,
+  cause: EndCause,
+  reason: Reason,
+  how: { readonly graceMs: number; readonly order: boolean; readonly deadlineAt?: number },
+): void {
+  const workspace = draft.workspace(id);
+  if (!isLive(workspace)) return;
+  const endingDeadlineAt = how.deadlineAt ?? draft.now + how.graceMs + reportSlackMs;
+  draft.moveWorkspace(id, 'ending', {
+    reason,
+    patch: { cause, endingDeadlineAt, deployDeadlineAt: null },
+  });
+  const slot = draft.slot(workspace.slotId);
+  for (const vm of draft.vmsOf(id)) stopVm(draft, vm, slot, how.graceMs, how.order);
+}
+
+/** All VMs run: the lease begins, and its end is known. It is never later than the job allows. */
+export function startLease(draft: Draft, id: WorkspaceId): void {
+  const workspace = draft.workspace(id);
+  const startsAt = draft.now;
+  const endsAt = Math.min(startsAt + workspace.durationMs, latestEnd(draft, workspace));
+  draft.moveWorkspace(id, 'running', { patch: { startsAt, endsAt, deployDeadlineAt: null } });
+}
+
+/** The LRM has brought the job's end forward: the lease follows. It never grows by itself. */
+export function shortenLease(draft: Draft, id: WorkspaceId): void {
+  const workspace = draft.workspace(id);
+  if (workspace.state !== 'running' || workspace.endsAt === null) return;
+  const endsAt = latestEnd(draft, workspace);
+  if (endsAt >= workspace.endsAt) return;
+  draft.putWorkspace({ ...workspace, endsAt });
+  const reason = { code: 'lrm_shortened', message: 'the LRM will end the job earlier than it had said' };
+  draft.record('workspace.shortened', { workspaceId: id, slotId: workspace.slotId, reason });
+}
+
+function latestEnd(draft: Draft, workspace: Workspace): number {
+  const { jobEndsAt } = draft.slot(workspace.slotId);
+  if (jobEndsAt === null) return Number.POSITIVE_INFINITY;
+  return Math.max(draft.now, jobEndsAt - endMarginMs(draft.settings));
+}
+
+/** How long before `endsAt` guests are told to shut down; 0 while the lease has not begun. */
+export function expiryGraceMs(workspace: Workspace, settings: LeaseSettings): number {
+  if (workspace.startsAt === null || workspace.endsAt === null) return 0;
+  const leaseMs = workspace.endsAt - workspace.startsAt;
+  const shareMs = Math.max(leastGraceMs, leaseMs * graceShareOfLease);
+  return Math.floor(Math.min(settings.shutdownGraceMs, shareMs, leaseMs / 2));
+}
+
+/** The lease's time is nearly over: guests shut down gracefully before `endsAt`, and the workspace is over at it. */
+export function expire(draft: Draft, workspace: Workspace): void {
+  const graceMs = expiryGraceMs(workspace, draft.settings);
+  // A service that was away at the time still lets guests shut down.
+  const deadlineAt = Math.max(workspace.endsAt ?? 0, draft.now + graceMs);
+  const leftMs = deadlineAt - draft.now;
+  const destroyMarginMs = Math.min(longestDestroyMarginMs, Math.floor(leftMs / 4));
+  const reason = { code: 'expired', message: 'the lease is over' };
+  const how = { graceMs: leftMs - destroyMarginMs, order: true, deadlineAt };
+  beginEnding(draft, workspace.id, 'expired', reason, how);
+}
+
+/** Is every VM off? */
+export function allOff(draft: Draft, id: WorkspaceId): boolean {
+  return draft.vmsOf(id).every(({ state }) => isFinalVm(state));
+}
+
+/** The workspace's last step, when nothing of it runs; a lease that expires is never over before its time. */
+export function endIfOff(draft: Draft, id: WorkspaceId): void {
+  const { state, cause, endingDeadlineAt } = draft.workspace(id);
+  if (state !== 'ending' || !allOff(draft, id)) return;
+  if (cause === 'expired' && draft.now < (endingDeadlineAt ?? 0)) return;
+  draft.moveWorkspace(id, 'ended', { patch: { endedAt: draft.now, endingDeadlineAt: null } });
+}
