@@ -1,0 +1,86 @@
+import { networkInterfaces } from 'node:os';
+import { systemProcesses } from '../../src/platform/process.ts';
+
+/**
+ * Nodes as network namespaces: `eth0` on a site network that this machine, the head, is on too; `eth1` on a second network, the VMs' public LAN.
+ * Names carry the site's tag, so several sites can be up at once and each removes only its own.
+ */
+export interface NodeNetworks {
+  readonly headAddress: string;
+  readonly vmLan: { readonly bridge: string; readonly subnet: string; readonly gateway: string };
+  readonly nodes: readonly TestNode[];
+  remove(): Promise<void>;
+}
+
+export interface TestNode {
+  readonly name: string;
+  readonly netns: string;
+  readonly address: string;
+}
+
+/** Makes `count` nodes. `tag`: up to five letters or digits, unique on the machine. Needs root. */
+export async function makeNodes(tag: string, count: number): Promise<NodeNetworks> {
+  const third = freeThirdOctet();
+  const site = `ws${tag}s`;
+  const lan = `ws${tag}v`;
+  const nodes = Array.from({ length: count }, (_, index): TestNode => {
+    const name = `n${String(index + 1).padStart(2, '0')}`;
+    return { name, netns: `ws${tag}-${name}`, address: `10.77.${third}.${index + 11}` };
+  });
+  const remove = async (): Promise<void> => {
+    for (const node of nodes) await ip(['netns', 'del', node.netns]).catch(() => undefined);
+    for (const bridge of [site, lan]) await ip(['link', 'del', bridge]).catch(() => undefined);
+  };
+  try {
+    await batch([
+      ...[site, lan].map(bridge => `link add ${bridge} type bridge`),
+      `addr add 10.77.${third}.1/24 dev ${site}`,
+      `addr add 10.78.${third}.1/24 dev ${lan}`,
+      ...[site, lan].map(bridge => `link set ${bridge} up`),
+      ...nodes.flatMap((node, index) => [
+        `netns add ${node.netns}`,
+        ...[site, lan].flatMap((bridge, ethernet) => [
+          `link add ${bridge}${index} type veth peer name eth${ethernet} netns ${node.netns}`,
+          `link set ${bridge}${index} master ${bridge} up`,
+        ]),
+      ]),
+    ]);
+    for (const node of nodes) {
+      await batch(
+        ['link set lo up', `addr add ${node.address}/24 dev eth0`, 'link set eth0 up', 'link set eth1 up'],
+        node.netns,
+      );
+    }
+  } catch (cause) {
+    await remove();
+    throw cause;
+  }
+  return {
+    headAddress: `10.77.${third}.1`,
+    vmLan: { bridge: lan, subnet: `10.78.${third}.0/24`, gateway: `10.78.${third}.1` },
+    nodes,
+    remove,
+  };
+}
+
+/** The first third octet of 10.77.x and 10.78.x that no interface of this machine has. */
+function freeThirdOctet(): number {
+  const taken = new Set(
+    Object.values(networkInterfaces()).flatMap(addresses => (addresses ?? []).map(({ address }) => address)),
+  );
+  for (let third = 1; third < 250; third += 1) {
+    if (!taken.has(`10.77.${third}.1`) && !taken.has(`10.78.${third}.1`)) return third;
+  }
+  throw new Error('no free test network among 10.77.1.0/24 to 10.77.249.0/24');
+}
+
+async function ip(args: readonly string[], input?: string): Promise<void> {
+  const result = await systemProcesses.run(['ip', ...args], { deadlineMs: 30_000, input });
+  if (result.code !== 0) throw new Error(`ip ${args.join(' ')}: ${result.stderr.trim()}`);
+}
+
+async function batch(lines: readonly string[], netns?: string): Promise<void> {
+  // `ip -batch` does not do netns commands.
+  if (netns === undefined) for (const line of lines) await ip(line.split(' '));
+  else await ip(['-n', netns, '-batch', '-'], `${lines.join('\n')}\n`);
+}

@@ -1,0 +1,196 @@
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import net from 'node:net';
+import { hostname, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pause, systemClock } from '../../src/platform/clock.ts';
+import { type CommandResult, systemProcesses } from '../../src/platform/process.ts';
+import { systemRandom } from '../../src/platform/random.ts';
+import { makeNodes, type NodeNetworks, type TestNode } from './nodes.ts';
+
+/** A private, real Slurm on this machine: slurmctld, one slurmd per network namespace, a munged of its own. Nothing of the host's is touched. */
+export interface SlurmCluster {
+  readonly directory: string;
+  /** Value of SLURM_CONF for every Slurm command. */
+  readonly conf: string;
+  readonly headAddress: string;
+  readonly vmLan: NodeNetworks['vmLan'];
+  readonly nodes: readonly TestNode[];
+  /** Runs a command with SLURM_CONF set; never rejects because of an exit code. */
+  run(argv: readonly [string, ...string[]], input?: string): Promise<CommandResult>;
+  /** Ends the daemons and all jobs, and removes the nodes and the directory. */
+  stop(): Promise<void>;
+}
+
+export interface SlurmOptions {
+  readonly nodes: number;
+  readonly killWaitSeconds?: number;
+  readonly memoryMiBPerNode?: number;
+}
+
+const startDeadlineMs = 60_000;
+
+/** Starts a cluster and waits until all nodes are idle. Needs root and Debian's slurmctld, slurmd, slurm-client, munge. */
+export async function startSlurm(options: SlurmOptions): Promise<SlurmCluster> {
+  const directory = mkdtempSync(join(tmpdir(), 'wsp-slurm-'));
+  // munged and slurmd want to be sure that nobody else can change what is above their files.
+  chmodSync(directory, 0o755);
+  for (const name of ['state', 'spool', 'log', 'run', 'munge']) mkdirSync(join(directory, name));
+  const tag = Buffer.from(systemRandom.bytes(2)).toString('hex');
+  const networks = await makeNodes(tag, options.nodes);
+  const conf = join(directory, 'slurm.conf');
+  const run = (argv: readonly [string, ...string[]], input?: string): Promise<CommandResult> =>
+    systemProcesses.run(argv, { deadlineMs: 60_000, env: { ...process.env, SLURM_CONF: conf }, input });
+  const cluster: SlurmCluster = {
+    directory,
+    conf,
+    headAddress: networks.headAddress,
+    vmLan: networks.vmLan,
+    nodes: networks.nodes,
+    run,
+    stop: async () => {
+      await endProcesses(directory);
+      await networks.remove();
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+  try {
+    await startMunge(directory);
+    const port = await freePort(networks.headAddress);
+    writeFileSync(conf, configuration(directory, networks, options, port));
+    await must(run, ['slurmctld', '-c', '-f', conf]);
+    for (const node of networks.nodes) {
+      mkdirSync(join(directory, 'spool', node.name));
+      // nsenter, not `ip netns exec`: that remounts /sys, and slurmd then misses the cgroups.
+      await must(run, ['nsenter', `--net=/run/netns/${node.netns}`, 'slurmd', '-N', node.name, '-f', conf]);
+    }
+    await untilIdle(run, options.nodes);
+    return cluster;
+  } catch (cause) {
+    await cluster.stop();
+    throw cause;
+  }
+}
+
+async function startMunge(directory: string): Promise<void> {
+  const munge = join(directory, 'munge');
+  writeFileSync(join(munge, 'key'), systemRandom.bytes(1024), { mode: 0o400 });
+  const file = (name: string): string => `--${name}-file=${join(munge, name)}`;
+  await must(
+    argv => systemProcesses.run(argv, { deadlineMs: 30_000 }),
+    [
+      'munged',
+      '--force',
+      `--socket=${join(munge, 'socket')}`,
+      `--key-file=${join(munge, 'key')}`,
+      file('pid'),
+      file('log'),
+      file('seed'),
+    ],
+  );
+}
+
+function configuration(
+  directory: string,
+  networks: NodeNetworks,
+  options: SlurmOptions,
+  port: number,
+): string {
+  const nodes = networks.nodes.map(
+    node =>
+      `NodeName=${node.name} NodeHostname=${node.name} NodeAddr=${node.address} Port=6818 CPUs=2 RealMemory=${options.memoryMiBPerNode ?? 1_400} State=UNKNOWN`,
+  );
+  return `${[
+    'ClusterName=site',
+    `SlurmctldHost=${hostname()}(${networks.headAddress})`,
+    `SlurmctldPort=${port}`,
+    'AuthType=auth/munge',
+    `AuthInfo=socket=${join(directory, 'munge', 'socket')}`,
+    'SlurmUser=root',
+    'SlurmdUser=root',
+    `StateSaveLocation=${join(directory, 'state')}`,
+    `SlurmdSpoolDir=${join(directory, 'spool', '%n')}`,
+    `SlurmctldPidFile=${join(directory, 'run', 'slurmctld.pid')}`,
+    `SlurmdPidFile=${join(directory, 'run', '%n.pid')}`,
+    `SlurmctldLogFile=${join(directory, 'log', 'slurmctld.log')}`,
+    `SlurmdLogFile=${join(directory, 'log', '%n.log')}`,
+    'ProctrackType=proctrack/linuxproc',
+    'TaskPlugin=task/none',
+    'SwitchType=switch/none',
+    'MpiDefault=none',
+    'ReturnToService=2',
+    'SchedulerType=sched/backfill',
+    // Without these every start waits seconds for the next round of the scheduler.
+    'SchedulerParameters=batch_sched_delay=0,sched_min_interval=0,bf_interval=1,sched_interval=5',
+    'SelectType=select/cons_tres',
+    'SelectTypeParameters=CR_CPU_Memory',
+    `KillWait=${options.killWaitSeconds ?? 10}`,
+    'MinJobAge=60',
+    'JobAcctGatherType=jobacct_gather/none',
+    'AccountingStorageType=accounting_storage/none',
+    'PreemptMode=REQUEUE',
+    'PreemptType=preempt/partition_prio',
+    ...nodes,
+    'PartitionName=batch Nodes=ALL Default=YES MaxTime=1-0 State=UP OverSubscribe=NO PriorityTier=1 PreemptMode=REQUEUE GraceTime=10',
+    'PartitionName=urgent Nodes=ALL MaxTime=1-0 State=UP PriorityTier=10 PreemptMode=OFF',
+  ].join('\n')}\n`;
+}
+
+/** Slurm has no event for this; it is asked again until all nodes are idle or the deadline is over. */
+async function untilIdle(run: SlurmCluster['run'], nodes: number): Promise<void> {
+  const deadlineMs = systemClock.monotonicMs() + startDeadlineMs;
+  for (;;) {
+    const { stdout, stderr } = await run(['sinfo', '-h', '-t', 'idle', '-p', 'batch', '-o', '%D']);
+    if (stdout.trim() === String(nodes)) return;
+    if (systemClock.monotonicMs() > deadlineMs) {
+      throw new Error(
+        `Slurm's nodes are not idle after ${startDeadlineMs} ms: sinfo says ${stdout}${stderr}`,
+      );
+    }
+    await pause(systemClock, 100);
+  }
+}
+
+/** TERM, and KILL for what is left, to all processes that were started for the cluster: its daemons and their jobs' steps. */
+async function endProcesses(directory: string): Promise<void> {
+  for (const signal of ['TERM', 'KILL']) {
+    const found = await systemProcesses.run(['pgrep', '-f', '--', directory], { deadlineMs: 10_000 });
+    const pids = found.stdout.split('\n').filter(pid => pid !== '' && pid !== String(process.pid));
+    if (pids.length === 0) return;
+    await systemProcesses.run(['kill', `-${signal}`, ...pids], { deadlineMs: 10_000 });
+    const deadlineMs = systemClock.monotonicMs() + 3_000;
+    while (
+      pids.some(pid => existsSync(`/proc/${pid}`) && !isZombie(pid)) &&
+      systemClock.monotonicMs() < deadlineMs
+    ) {
+      await pause(systemClock, 50);
+    }
+  }
+}
+
+function isZombie(pid: string): boolean {
+  try {
+    return / Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return true;
+  }
+}
+
+function freePort(address: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = net.createServer().once('error', reject);
+    server.listen(0, address, () => {
+      const bound = server.address();
+      server.close(() =>
+        bound !== null && typeof bound === 'object' ? resolve(bound.port) : reject(new Error('no port')),
+      );
+    });
+  });
+}
+
+async function must(
+  run: (argv: readonly [string, ...string[]]) => Promise<CommandResult>,
+  argv: readonly [string, ...string[]],
+): Promise<void> {
+  const result = await run(argv);
+  if (result.code !== 0) throw new Error(`${argv.join(' ')}: exit ${result.code}: ${result.stderr.trim()}`);
+}
