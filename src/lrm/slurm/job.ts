@@ -1,0 +1,112 @@
+import { LrmError, type LrmJob, type LrmJobState } from '../lrm.ts';
+
+/**
+ * `squeue --json` (Slurm 22.05: openapi v0.0.38; later versions wrap numbers and lists) as our jobs. Only the fields that we use are
+ * looked at, each with its newer shape; an answer without a job list is an error, never an empty list: an empty list would end every lease.
+ */
+export function parseJobs(stdout: string): LrmJob[] {
+  let answer: unknown;
+  try {
+    answer = JSON.parse(stdout);
+  } catch {
+    throw new LrmError('unavailable', `squeue --json did not print JSON: ${stdout.slice(0, 200)}`);
+  }
+  const jobs = (answer as { jobs?: unknown } | null)?.jobs;
+  if (!Array.isArray(jobs)) throw new LrmError('unavailable', 'squeue --json printed no list of jobs');
+  return (jobs as SqueueJob[]).filter(job => job.name?.startsWith('wsp-')).map(toJob);
+}
+
+interface SqueueJob {
+  readonly job_id?: number;
+  readonly name?: string;
+  readonly job_state?: string | readonly string[];
+  readonly state_reason?: string;
+  readonly start_time?: SqueueNumber;
+  readonly end_time?: SqueueNumber;
+  readonly nodes?: string;
+}
+/** Seconds since the epoch; 0 when Slurm does not know. */
+type SqueueNumber = number | { readonly set?: boolean; readonly number?: number };
+
+function toJob(job: SqueueJob): LrmJob {
+  const slurmState = (typeof job.job_state === 'string' ? [job.job_state] : (job.job_state ?? []))[0] ?? '';
+  const state = stateOf(slurmState);
+  const startMs = milliseconds(job.start_time);
+  const reason = state === 'running' ? undefined : reasonOf(slurmState, job.state_reason ?? '');
+  return {
+    jobId: String(job.job_id),
+    jobName: job.name ?? '',
+    state,
+    reason,
+    estimatedStartAt: state === 'waiting' ? startMs : undefined,
+    startedAt: state === 'waiting' ? undefined : startMs,
+    endsAt: state === 'waiting' ? undefined : milliseconds(job.end_time),
+    nodes: job.nodes ? [job.nodes] : [],
+  };
+}
+
+function milliseconds(value: SqueueNumber | undefined): number | undefined {
+  const seconds = typeof value === 'number' ? value : value?.set === false ? 0 : (value?.number ?? 0);
+  return seconds > 0 ? seconds * 1_000 : undefined;
+}
+
+/** squeue(1), JOB STATE CODES. */
+const states: Readonly<Record<string, LrmJobState>> = {
+  PENDING: 'waiting',
+  CONFIGURING: 'waiting',
+  REQUEUED: 'waiting',
+  REQUEUE_HOLD: 'waiting',
+  RUNNING: 'running',
+  SUSPENDED: 'running',
+  STOPPED: 'running',
+  SIGNALING: 'running',
+  RESIZING: 'running',
+  COMPLETING: 'ending',
+  STAGE_OUT: 'ending',
+  COMPLETED: 'completed',
+  CANCELLED: 'cancelled',
+  REVOKED: 'cancelled',
+  TIMEOUT: 'timeout',
+  DEADLINE: 'timeout',
+};
+
+function stateOf(slurmState: string): LrmJobState {
+  return states[slurmState] ?? 'failed';
+}
+
+/** squeue(1), JOB REASON CODES, as sentences; the rest passes through in Slurm's own words. */
+const waitingReasons: Readonly<Record<string, string>> = {
+  JobHeldUser: 'the job is held by its user (scontrol release lets it go)',
+  JobHeldAdmin: 'the job is held by an administrator',
+  Priority: 'jobs of higher priority are before it',
+  Resources: 'it waits for nodes to become free',
+  BeginTime: 'its earliest start has not been reached',
+  Dependency: 'it waits for another job',
+  PartitionDown: 'its queue is down',
+  PartitionInactive: 'its queue is inactive',
+  PartitionNodeLimit: "it wants more nodes than its queue's limit",
+  PartitionTimeLimit: "it wants more time than its queue's limit",
+  ReqNodeNotAvail: 'nodes that it needs are down or reserved',
+  Reservation: 'it waits for its reservation',
+  QOSMaxJobsPerUserLimit: "its user's limit of running jobs is reached",
+  AssocGrpCpuLimit: "its account's limit of processors is reached",
+  Cleaning: 'Slurm is cleaning up after its last run',
+};
+
+function reasonOf(slurmState: string, slurmReason: string): string | undefined {
+  const said = slurmReason === '' || slurmReason === 'None' ? undefined : slurmReason;
+  switch (stateOf(slurmState)) {
+    case 'waiting':
+      return said === undefined ? undefined : (waitingReasons[said] ?? `Slurm says: ${said}`);
+    case 'cancelled':
+      return 'the job was cancelled (scancel)';
+    case 'timeout':
+      return "the job reached Slurm's time limit";
+    case 'failed':
+      return `Slurm ended the job: ${slurmState}${said === undefined ? '' : ` (${said})`}`;
+    case 'running':
+    case 'ending':
+    case 'completed':
+      return undefined;
+  }
+}

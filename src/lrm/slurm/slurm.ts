@@ -1,0 +1,147 @@
+import { join } from 'node:path';
+import { CommandFailure, type CommandResult, type ProcessRunner } from '../../platform/process.ts';
+import { type GangRequest, type Lrm, type LrmCapabilities, LrmError } from '../lrm.ts';
+import { batchScript, sbatchArguments } from './batch-script.ts';
+import { parseJobs } from './job.ts';
+
+/** Where Slurm's commands are and which Slurm they speak to. */
+export interface SlurmSettings {
+  /** Directory of sbatch, squeue, scancel, sinfo, scontrol. Default: PATH. */
+  readonly binDir?: string | undefined;
+  /** SLURM_CONF for them. Default: the environment's. */
+  readonly conf?: string | undefined;
+  /** The queue that gangs go to, for the limits. Default: Slurm's default partition. */
+  readonly queue?: string | undefined;
+  /** The Node program on the nodes. Default: `node`. */
+  readonly node?: string | undefined;
+}
+
+const commandDeadlineMs = 30_000;
+
+/** The adapter for Slurm: sbatch, one squeue for all jobs, scancel. It changes nothing of Slurm and needs no privilege in it. */
+export function slurm(settings: SlurmSettings, processes: ProcessRunner): Lrm {
+  const run = async (command: string, args: readonly string[], input?: string): Promise<CommandResult> => {
+    const path = settings.binDir === undefined ? command : join(settings.binDir, command);
+    const env = settings.conf === undefined ? process.env : { ...process.env, SLURM_CONF: settings.conf };
+    try {
+      return await processes.run([path, ...args], { deadlineMs: commandDeadlineMs, env, input });
+    } catch (cause) {
+      if (cause instanceof CommandFailure) throw new LrmError('unavailable', cause.message, cause);
+      throw cause;
+    }
+  };
+  const ask = async (command: string, args: readonly string[]): Promise<string> => {
+    const result = await run(command, args);
+    if (result.code !== 0) throw new LrmError('unavailable', `${command}: ${oneLine(result.stderr)}`);
+    return result.stdout;
+  };
+
+  return {
+    kind: 'slurm',
+
+    async capabilities(): Promise<LrmCapabilities> {
+      const partitions = await ask('sinfo', [
+        '-h',
+        '-a',
+        '-o',
+        '%P|%D|%m|%c|%l',
+        ...partitionArguments(settings.queue),
+      ]);
+      const config = await ask('scontrol', ['show', 'config']);
+      return parseCapabilities(partitions, config, settings.queue);
+    },
+
+    async submit(request: GangRequest): Promise<string> {
+      const result = await run(
+        'sbatch',
+        sbatchArguments(request),
+        batchScript(request, settings.node ?? 'node'),
+      );
+      const jobId = result.stdout.trim().split(';')[0] ?? '';
+      if (result.code === 0 && /^\d+$/.test(jobId)) return jobId;
+      const words =
+        oneLine(result.stderr).replace(/^sbatch: error: /, '') ||
+        `sbatch exited with ${result.code} and no word`;
+      throw new LrmError(
+        isOutage(result.stderr) || result.code === 0 ? 'unavailable' : 'refused',
+        `Slurm refused the job: ${words}`,
+      );
+    },
+
+    async list() {
+      return parseJobs(await ask('squeue', ['--json', '-t', 'all']));
+    },
+
+    async cancel(jobId: string): Promise<void> {
+      const result = await run('scancel', [jobId]);
+      // A job that is gone is what was wanted.
+      if (result.code !== 0 && isOutage(result.stderr))
+        throw new LrmError('unavailable', `scancel: ${oneLine(result.stderr)}`);
+    },
+
+    // Slurm tells an ordinary user nothing by itself.
+    onChange: () => () => undefined,
+    close: () => Promise.resolve(),
+  };
+}
+
+function partitionArguments(queue: string | undefined): string[] {
+  return queue === undefined ? [] : ['-p', queue];
+}
+
+/** Words of Slurm's commands when slurmctld cannot be reached or is not ready: another try may help. */
+function isOutage(stderr: string): boolean {
+  return /Unable to contact slurm controller|Connection refused|Socket timed out|Zero Bytes|Communication connection failure|temporarily unable/i.test(
+    stderr,
+  );
+}
+
+function oneLine(text: string): string {
+  return text
+    .trim()
+    .replace(/\s*\n\s*/g, '; ')
+    .slice(0, 500);
+}
+
+/** `sinfo -o %P|%D|%m|%c|%l` (a default partition has a star) and `scontrol show config`, as capabilities. */
+export function parseCapabilities(
+  partitions: string,
+  config: string,
+  queue: string | undefined,
+): LrmCapabilities {
+  const rows = partitions
+    .trim()
+    .split('\n')
+    .map(line => line.split('|'));
+  const ours = rows.filter(([name]) =>
+    queue === undefined ? name?.endsWith('*') : name?.replace('*', '') === queue,
+  );
+  const chosen = ours.length > 0 ? ours : queue === undefined ? rows : [];
+  const first = chosen[0];
+  if (first === undefined || first.length < 5)
+    throw new LrmError('unavailable', `Slurm has no queue ${queue ?? '(default)'}`);
+  const sum = (column: number): number =>
+    chosen.reduce((total, row) => total + Number.parseInt(row[column] ?? '0', 10), 0);
+  const most = (column: number): number =>
+    Math.max(...chosen.map(row => Number.parseInt(row[column] ?? '0', 10)));
+  const maxWalltimeMs = walltimeMs(first[4] ?? '');
+  const killWait = /^KillWait\s*=\s*(\d+)/m.exec(config)?.[1];
+  return {
+    nodes: sum(1),
+    memoryMiBPerNode: most(2),
+    cpusPerNode: most(3),
+    ...(maxWalltimeMs === undefined ? {} : { maxWalltimeMs }),
+    killDelayMs: Number(killWait ?? 30) * 1_000,
+    nodeNameEnv: ['SLURMD_NODENAME'],
+    jobEndEnv: ['SLURM_JOB_END_TIME'],
+    walltimeStepMs: 60_000,
+  };
+}
+
+/** Slurm's `days-hours:minutes:seconds`; undefined for `infinite`. */
+function walltimeMs(text: string): number | undefined {
+  const match = /^(?:(\d+)-)?(?:(?:(\d+):)?(\d+):)?(\d+)$/.exec(text);
+  if (!match) return undefined;
+  const [days, hours, minutes, seconds] = match.slice(1).map(part => Number(part ?? 0));
+  return ((((days ?? 0) * 24 + (hours ?? 0)) * 60 + (minutes ?? 0)) * 60 + (seconds ?? 0)) * 1_000;
+}
