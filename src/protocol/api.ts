@@ -11,7 +11,7 @@ import { contextStates, endCauses, slotNodeStates, slotStates, vmStates, workspa
  *   DELETE /v1/workspaces/:workspace          → 202 Workspace (destroying what has ended already succeeds)
  *   GET    /v1/workspaces/:workspace/timeline → Timeline
  *   GET    /v1/workspaces/:workspace/known-hosts → { lines: string[] }    OpenSSH lines `<workspaceId>.<vm> ssh-ed25519 …`
- *   GET    /v1/events?after=SEQ&workspace=W&waitMs=N → { events: Event[], next: SEQ }   long poll: answers at once when there are events
+ *   GET    /v1/events?after=SEQ&workspace=W&waitMs=N&limit=N → { events: Event[], next: SEQ }   long poll: answers at once when there are events
  *   GET    /v1/slots, /v1/nodes, /v1/images   → { slots }, { nodes }, { images }
  *   GET    /v1/health (no token)              → { status: 'ok', version }
  *   WS     /v1/workspaces/:workspace/vms/:vm/stream?target=tcp&port=22 | target=console    bytes, both ways
@@ -23,7 +23,6 @@ const MaybeTime = Type.Union([Time, Type.Null()]);
 const Text = Type.String();
 const MaybeText = Type.Union([Text, Type.Null()]);
 
-export const ReasonView = Type.Object({ code: Text, message: Text }, { $id: 'Reason' });
 const MaybeReason = Type.Union([Type.Object({ code: Text, message: Text }), Type.Null()]);
 
 export const VmView = Type.Object({
@@ -43,7 +42,7 @@ export const VmView = Type.Object({
 });
 export type VmView = Type.Static<typeof VmView>;
 
-export const WorkspaceSlotView = Type.Object({
+const WorkspaceSlotView = Type.Object({
   id: Text,
   lrmJobId: MaybeText,
   state: literals(slotStates),
@@ -161,6 +160,7 @@ export const ImageView = Type.Object({
 });
 export type ImageView = Type.Static<typeof ImageView>;
 
+/** The JSON shape of every error; `ErrorBody` in errors.ts is its type. */
 export const ErrorView = Type.Object({
   error: Type.Object({
     code: Text,

@@ -1,0 +1,72 @@
+import swagger from '@fastify/swagger';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import websocket from '@fastify/websocket';
+import Fastify, { type FastifyInstance } from 'fastify';
+import type { Clock } from '../../platform/clock.ts';
+import type { Log } from '../../platform/log.ts';
+import type { Engine } from '../engine-api.ts';
+import type { ImageCatalogue } from '../images.ts';
+import type { Tokens } from '../tokens.ts';
+import { requireTokens } from './auth.ts';
+import { about, answerErrors } from './errors.ts';
+import { eventFeed, maxWaitMs } from './event-feed.ts';
+import { openApiDocument } from './openapi.ts';
+import { pilotRoutes } from './pilot-socket.ts';
+import { historyRoutes, siteRoutes, workspaceRoutes } from './routes.ts';
+import { addComponents } from './schemas.ts';
+import { clientStreamRoutes } from './streams.ts';
+
+/** What the API stands on. */
+export interface ApiParts {
+  readonly engine: Engine;
+  readonly tokens: Tokens;
+  readonly images: ImageCatalogue;
+  /** The LRM adapter's name. */
+  readonly lrmKind: string;
+  readonly version: string;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+const bodyLimitBytes = 1024 * 1024;
+/** A pilot's largest message: a hello with 256 VMs, each with a reason. */
+const messageLimitBytes = 2 * 1024 * 1024;
+/** The longest that a request may take to arrive, and the longest that its handler may take: a long poll and some air. */
+const requestTimeoutMs = 15_000;
+const handlerTimeoutMs = maxWaitMs + 15_000;
+
+/** The service's HTTP face: clients' routes, pilots' WebSockets, byte streams. Does not listen yet. */
+export async function buildApp(parts: ApiParts): Promise<FastifyInstance> {
+  const app = Fastify({
+    bodyLimit: bodyLimitBytes,
+    requestTimeout: requestTimeoutMs,
+    handlerTimeout: handlerTimeoutMs,
+    forceCloseConnections: true,
+    // For paths and query strings, which arrive as text; bodies are checked by protocol/document.ts.
+    ajv: {
+      customOptions: { removeAdditional: false, useDefaults: true, coerceTypes: true, allErrors: true },
+    },
+  }).withTypeProvider<TypeBoxTypeProvider>();
+
+  // Answers are built by views.ts and checked by the compiler; a schema-driven serializer would only drop what it does not know.
+  app.setSerializerCompiler(() => data => JSON.stringify(data));
+  await app.register(swagger, openApiDocument(parts.version));
+  await app.register(websocket, { options: { maxPayload: messageLimitBytes, perMessageDeflate: false } });
+  addComponents(app);
+  answerErrors(app, parts.log);
+  requireTokens(app, parts.tokens);
+  app.addHook('onResponse', async (request, reply) => {
+    const fields = { ...about(request), status: reply.statusCode, durationMs: Math.round(reply.elapsedTime) };
+    parts.log.debug('answered', fields);
+  });
+
+  const feed = eventFeed(parts.engine, parts.clock);
+  app.addHook('preClose', async () => feed.close());
+  await app.register(workspaceRoutes(parts));
+  await app.register(historyRoutes(parts, feed));
+  await app.register(siteRoutes(parts));
+  await app.register(pilotRoutes(parts));
+  await app.register(clientStreamRoutes(parts));
+  await app.ready();
+  return app;
+}

@@ -1,0 +1,120 @@
+import type { Clock } from '../../platform/clock.ts';
+import type { EventView } from '../../protocol/api.ts';
+import { WspError } from '../../protocol/errors.ts';
+import type { Engine, StoredEvent } from '../engine-api.ts';
+import { eventView } from '../views.ts';
+import { mayRead } from './owners.ts';
+
+/** The longest that one long poll waits. */
+export const maxWaitMs = 30_000;
+/** Long polls that may wait at the same time; one more is told to come back. */
+const maxWaiters = 512;
+/** Events read from the store at once while looking for those that a user may see. */
+const scanLimit = 1_000;
+
+export interface EventQuery {
+  readonly user: string;
+  readonly workspaceId: string | undefined;
+  readonly after: number;
+  readonly waitMs: number;
+  readonly limit: number;
+}
+
+/** The history as clients read it. Holds no events: only the number of those who wait for them. */
+export interface EventFeed {
+  /** Events that the user may see; waits for the first until `waitMs` are over, the client has gone or the service stops. */
+  page(query: EventQuery, gone: AbortSignal): Promise<{ events: EventView[]; next: number }>;
+  /** The whole history of one workspace. */
+  all(workspaceId: string): Promise<readonly StoredEvent[]>;
+  /** Answers everyone who waits, now and from now on. */
+  close(): void;
+}
+
+export function eventFeed(engine: Engine, clock: Clock): EventFeed {
+  const closing = new AbortController();
+  let waiters = 0;
+
+  /** One page of what the user may see; `next` also passes over what he may not. */
+  async function read({ user, workspaceId, after, limit }: EventQuery) {
+    let next = after;
+    for (;;) {
+      const scan = workspaceId === undefined ? scanLimit : limit;
+      const found = await engine.events({
+        after: next,
+        limit: scan,
+        ...(workspaceId === undefined ? {} : { workspaceId }),
+      });
+      const events = found.filter(event => mayRead(user, ownerOf(engine, event))).slice(0, limit);
+      const full = events.length === limit;
+      next = (full ? events.at(-1)?.seq : found.at(-1)?.seq) ?? next;
+      if (events.length > 0 || found.length < scan) return { events: events.map(eventView), next };
+    }
+  }
+
+  return {
+    async page(query, gone) {
+      const news = watchNews(engine);
+      const late = new AbortController();
+      const stopTimer = clock.after(query.waitMs, () => late.abort());
+      const enough = AbortSignal.any([late.signal, gone, closing.signal]);
+      try {
+        let after = query.after;
+        for (;;) {
+          const seen = news.count();
+          const answer = await read({ ...query, after });
+          after = answer.next;
+          if (answer.events.length > 0 || query.waitMs === 0 || enough.aborted) return answer;
+          if (waiters >= maxWaiters) throw tooMany();
+          waiters += 1;
+          await news.since(seen, enough).finally(() => (waiters -= 1));
+        }
+      } finally {
+        news.stop();
+        stopTimer();
+      }
+    },
+
+    async all(workspaceId) {
+      const events: StoredEvent[] = [];
+      for (;;) {
+        const page = await engine.events({ after: events.at(-1)?.seq ?? 0, workspaceId, limit: scanLimit });
+        events.push(...page);
+        if (page.length < scanLimit) return events;
+      }
+    },
+
+    close: () => closing.abort(),
+  };
+}
+
+/** Counts the engine's calls, so that news between reading and waiting is not slept through. */
+function watchNews(engine: Engine) {
+  let calls = 0;
+  let wake: (() => void) | undefined;
+  const stop = engine.onEvents(() => {
+    calls += 1;
+    wake?.();
+  });
+  return {
+    stop,
+    count: () => calls,
+    since: (seen: number, enough: AbortSignal) =>
+      new Promise<void>(resolve => {
+        if (calls !== seen || enough.aborted) return resolve();
+        wake = resolve;
+        enough.addEventListener('abort', () => resolve(), { once: true });
+      }),
+  };
+}
+
+function ownerOf(engine: Engine, event: StoredEvent): string | undefined {
+  const { slots, workspaces } = engine.state;
+  const workspaceId = event.workspaceId ?? slots.get(event.slotId ?? '')?.workspaceId;
+  return workspaces.get(workspaceId ?? '')?.owner;
+}
+
+function tooMany(): WspError {
+  return new WspError('busy', `${maxWaiters} clients wait for events already`, {
+    hint: 'try again in a few seconds, or ask without waitMs',
+  });
+}

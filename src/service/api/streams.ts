@@ -1,0 +1,89 @@
+import type { Duplex } from 'node:stream';
+import { pipeline } from 'node:stream';
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import Type, { type Static } from 'typebox';
+import { createWebSocketStream, type WebSocket } from 'ws';
+import type { Vm } from '../../lease/types.ts';
+import { WspError } from '../../protocol/errors.ts';
+import type { StreamTarget } from '../../protocol/pilot.ts';
+import type { ApiParts } from './app.ts';
+import { userOf } from './auth.ts';
+import { findWorkspace } from './owners.ts';
+
+/** Byte streams that clients may have open at the same time: each holds two sockets. */
+const maxStreams = 1_024;
+
+const StreamParams = Type.Object({
+  workspace: Type.String({ maxLength: 64 }),
+  vm: Type.String({ maxLength: 64 }),
+});
+const StreamQuery = Type.Object({
+  target: Type.Union([Type.Literal('tcp'), Type.Literal('console')]),
+  port: Type.Optional(Type.Integer({ minimum: 1, maximum: 65_535 })),
+});
+
+/**
+ * `WS /v1/workspaces/:workspace/vms/:vm/stream`: bytes between a client and a VM, through the VM's pilot. The pilot's side is opened
+ * before the upgrade, so that every refusal is an HTTP answer with an `ErrorBody`; then each side's pace holds back the other.
+ */
+export function clientStreamRoutes(parts: ApiParts): FastifyPluginAsyncTypebox {
+  const opened = new WeakMap<FastifyRequest, Duplex>();
+  let streams = 0;
+  return async app => {
+    app.get(
+      '/v1/workspaces/:workspace/vms/:vm/stream',
+      {
+        websocket: true,
+        schema: { params: StreamParams, querystring: StreamQuery },
+        preHandler: async (request: FastifyRequest, reply: FastifyReply) => {
+          if (!request.ws)
+            throw new WspError('invalid_request', 'this is a WebSocket: the request must ask for an upgrade');
+          if (streams >= maxStreams) throw new WspError('busy', `${maxStreams} streams are open already`);
+          streams += 1;
+          // Hijacked or answered, every request's socket closes once.
+          request.raw.socket.once('close', () => (streams -= 1));
+          const stream = await openPilotStream(parts, request);
+          // The client may have gone while the pilot was asked.
+          if (request.raw.socket.destroyed || reply.sent) stream.destroy();
+          else opened.set(request, stream);
+        },
+      },
+      (socket, request) => join(socket, opened.get(request)),
+    );
+  };
+}
+
+function openPilotStream({ engine }: ApiParts, request: FastifyRequest): Promise<Duplex> {
+  const params = request.params as Static<typeof StreamParams>;
+  const { target: kind, port } = request.query as Static<typeof StreamQuery>;
+  const workspace = findWorkspace(engine.state, userOf(request), params.workspace);
+  const vm = workspace.vmIds
+    .flatMap(vmId => engine.state.vms.get(vmId) ?? [])
+    .find(({ id, name }) => id === params.vm || name === params.vm);
+  if (!vm) throw new WspError('not_found', `workspace ${workspace.name} has no VM ${params.vm}`);
+  const { slotId } = workspace;
+  return engine.pilots.openStream(slotId, nodeOf(vm), targetOf(vm.id, kind, port));
+}
+
+function nodeOf(vm: Vm): string {
+  // The console is there as soon as the VMM is: one may want to see a guest boot.
+  if (vm.node !== null && (vm.state === 'running' || vm.state === 'starting')) return vm.node;
+  throw new WspError('conflict', `VM ${vm.id} is ${vm.state}, not running`, {
+    hint: 'wsp show tells its state and why',
+  });
+}
+
+function targetOf(vmId: string, kind: 'tcp' | 'console', port: number | undefined): StreamTarget {
+  if (kind === 'console') return { kind, vmId };
+  if (port !== undefined) return { kind, vmId, port };
+  const details = [{ path: 'port', message: 'is missing: target=tcp needs it' }];
+  throw new WspError('invalid_request', 'port: is missing: target=tcp needs it', { details });
+}
+
+function join(socket: WebSocket, pilotSide: Duplex | undefined): void {
+  if (!pilotSide) return socket.terminate();
+  const clientSide = createWebSocketStream(socket);
+  // One end's error or end is the other's end; who asked sees it as the connection's close.
+  pipeline(clientSide, pilotSide, clientSide, () => undefined);
+}

@@ -1,0 +1,141 @@
+import type { SiteState, Slot, Vm, Workspace } from '../lease/types.ts';
+import type { EventView, ImageView, NodeView, SlotView, VmView, WorkspaceView } from '../protocol/api.ts';
+import type { Reason } from '../protocol/states.ts';
+import type { StoredEvent } from './engine-api.ts';
+import type { SiteImage } from './images.ts';
+
+/** Entities as the API shows them: pure functions of the state. */
+
+/** ISO 8601 of a time in milliseconds; null stays null. */
+function iso(time: number): string;
+function iso(time: number | null): string | null;
+function iso(time: number | null): string | null {
+  return time === null ? null : new Date(time).toISOString();
+}
+
+/** A workspace with its VMs and the slot that holds them. */
+export function workspaceView(state: SiteState, workspace: Workspace): WorkspaceView {
+  const slot = state.slots.get(workspace.slotId);
+  const vms = workspace.vmIds.flatMap(vmId => state.vms.get(vmId) ?? []);
+  return {
+    id: workspace.id,
+    name: workspace.name,
+    owner: workspace.owner,
+    state: workspace.state,
+    cause: workspace.cause,
+    reason: workspace.reason ?? waitingReason(workspace, slot),
+    groups: workspace.groups.map(({ name, image, count, memoryMiB, cpus, networks, roles }) => ({
+      name,
+      image,
+      count,
+      memoryMiB,
+      cpus,
+      networks: [...networks],
+      roles: [...roles],
+    })),
+    vms: vms.map(vmView),
+    slot: slot
+      ? {
+          id: slot.id,
+          lrmJobId: slot.lrmJobId,
+          state: slot.state,
+          lrmReason: slot.lrmReason,
+          estimatedStartAt: iso(slot.estimatedStartAt),
+        }
+      : null,
+    contextualized:
+      workspace.startsAt !== null && vms.every(vm => vm.context === 'ok' || vm.context === 'none'),
+    durationMs: workspace.durationMs,
+    createdAt: iso(workspace.createdAt),
+    startsAt: iso(workspace.startsAt),
+    endsAt: iso(workspace.endsAt),
+    endedAt: iso(workspace.endedAt),
+  };
+}
+
+/** What the LRM says while the workspace waits for it is why it waits. */
+function waitingReason(workspace: Workspace, slot: Slot | undefined): Reason | null {
+  const waits = workspace.state === 'requested' || workspace.state === 'queued';
+  if (!waits || !slot || slot.lrmReason === null) return null;
+  return { code: 'lrm_waiting', message: slot.lrmReason };
+}
+
+function vmView(vm: Vm): VmView {
+  return {
+    id: vm.id,
+    name: vm.name,
+    group: vm.group,
+    state: vm.state,
+    context: vm.context,
+    reason: vm.reason,
+    node: vm.node,
+    image: vm.image,
+    memoryMiB: vm.memoryMiB,
+    cpus: vm.cpus,
+    mac: vm.nics[0]?.mac ?? null,
+    addresses: vm.nics.map(({ network, address, mac }) => ({ network, address, mac })),
+  };
+}
+
+/** A slot as its LRM job and its nodes stand. */
+export function slotView(slot: Slot, lrm: string): SlotView {
+  return {
+    id: slot.id,
+    workspace: slot.workspaceId,
+    state: slot.state,
+    reason: slot.reason,
+    lrm,
+    lrmJobId: slot.lrmJobId,
+    lrmState: slot.lrmState,
+    lrmReason: slot.lrmReason,
+    nodesWanted: slot.nodesWanted,
+    nodes: slot.nodes.map(({ name, state, connected, address }) => ({ name, state, connected, address })),
+    memoryMiBPerNode: slot.memoryMiBPerNode,
+    cpusPerNode: slot.cpusPerNode,
+    walltimeMs: slot.walltimeMs,
+    createdAt: iso(slot.createdAt),
+    estimatedStartAt: iso(slot.estimatedStartAt),
+    jobEndsAt: iso(slot.jobEndsAt),
+  };
+}
+
+/** The nodes of a slot, each with the ids of the VMs placed on it that have not ended. */
+export function nodeViews(state: SiteState, slot: Slot): NodeView[] {
+  const vmIds = state.workspaces.get(slot.workspaceId)?.vmIds ?? [];
+  const live = vmIds
+    .flatMap(vmId => state.vms.get(vmId) ?? [])
+    .filter(vm => vm.state !== 'terminated' && vm.state !== 'failed');
+  return slot.nodes.map(({ name, state, connected, address }) => ({
+    name,
+    slot: slot.id,
+    state,
+    connected,
+    address,
+    vms: live.filter(vm => vm.node === name).map(vm => vm.id),
+  }));
+}
+
+/** One line of the history. */
+export function eventView(event: StoredEvent): EventView {
+  return {
+    seq: event.seq,
+    at: iso(event.at),
+    recordedAt: iso(event.recordedAt),
+    type: event.type,
+    workspace: event.workspaceId,
+    slot: event.slotId,
+    vm: event.vmId,
+    node: event.node,
+    reason: event.reason,
+  };
+}
+
+/** An image of the site's catalogue. */
+export function imageView(image: SiteImage): ImageView {
+  return {
+    name: image.manifest.name,
+    description: image.manifest.description,
+    boot: image.manifest.boot.kind,
+    sizeBytes: image.sizeBytes,
+  };
+}
