@@ -22,24 +22,15 @@ function slotDeadlineAt(slot: Slot): number {
 }
 
 function workspaceDeadlineAt(state: SiteState, workspace: Workspace): number {
-  switch (workspace.state) {
-    case 'requested':
-    case 'queued':
-    case 'ended':
-      return Number.POSITIVE_INFINITY;
-    case 'deploying':
-      return workspace.deployDeadlineAt ?? Number.POSITIVE_INFINITY;
-    case 'running':
-      return (workspace.endsAt ?? Number.POSITIVE_INFINITY) - expiryGraceMs(workspace, state.settings);
-    case 'ending': {
-      // Once the slot is being released, its own deadline is what counts for VMs that are still there.
-      const off = workspace.vmIds.every(id => isFinalVm(state.vms.get(id)?.state ?? 'terminated'));
-      const waits = off || state.slots.get(workspace.slotId)?.state === 'ready';
-      return waits && workspace.endingDeadlineAt !== null
-        ? workspace.endingDeadlineAt
-        : Number.POSITIVE_INFINITY;
-    }
-  }
+  const never = Number.POSITIVE_INFINITY;
+  if (workspace.state === 'deploying') return workspace.deployDeadlineAt ?? never;
+  if (workspace.state === 'running')
+    return (workspace.endsAt ?? never) - expiryGraceMs(workspace, state.settings);
+  if (workspace.state !== 'ending') return never;
+  // Once the slot is being released, its own deadline is what counts for VMs that are still there.
+  const off = workspace.vmIds.every(id => isFinalVm(state.vms.get(id)?.state ?? 'terminated'));
+  const waits = off || state.slots.get(workspace.slotId)?.state === 'ready';
+  return waits ? (workspace.endingDeadlineAt ?? never) : never;
 }
 
 /** Does all that is due at the draft's `now`. */

@@ -17,37 +17,34 @@ export { nextDeadlineAt } from './deadlines.ts';
  */
 export function decide(state: SiteState, input: LeaseInput, now: number): Outcome {
   const draft = new Draft(state, now);
-  const refusal = apply(draft, input);
+  const refusal = refusing(draft, input);
   return refusal ? { ok: false, refusal } : { ok: true, decision: draft.decision() };
 }
 
-function apply(draft: Draft, input: LeaseInput): Refusal | undefined {
+/** What clients ask for may be refused; what has happened may not. */
+function refusing(draft: Draft, input: LeaseInput): Refusal | undefined {
+  if (input.type === 'create') return create(draft, input);
+  if (input.type === 'destroy') return destroy(draft, input.workspaceId, input.by);
+  happened(draft, input);
+  return undefined;
+}
+
+function happened(draft: Draft, input: Exclude<LeaseInput, { type: 'create' | 'destroy' }>): void {
   switch (input.type) {
-    case 'create':
-      return create(draft, input);
-    case 'destroy':
-      return destroy(draft, input.workspaceId, input.by);
     case 'lrm.submitted':
-      submitted(draft, input.slotId, input.jobId);
-      return undefined;
+      return submitted(draft, input.slotId, input.jobId);
     case 'lrm.refused':
-      refused(draft, input.slotId, input.message);
-      return undefined;
+      return refused(draft, input.slotId, input.message);
     case 'lrm.observed':
-      observed(draft, input);
-      return undefined;
+      return observed(draft, input);
     case 'pilot.connected':
-      connected(draft, input);
-      return undefined;
+      return connected(draft, input);
     case 'pilot.disconnected':
-      disconnected(draft, input.slotId, input.node);
-      return undefined;
+      return disconnected(draft, input.slotId, input.node);
     case 'pilot.notified':
-      notified(draft, input);
-      return undefined;
+      return notified(draft, input);
     case 'clock':
-      clockPassed(draft);
-      return undefined;
+      return clockPassed(draft);
   }
 }
 

@@ -61,7 +61,7 @@ function claim(draft: Draft, job: ObservedJob, takenAt: number): void {
   const slot = draft.findSlot(job.slotId);
   if (slot?.lrmJobId === job.jobId && !isFinalSlot(slot.state)) return;
   // The list is older than the slot's end, or the job has been told to go: it is not known to be unwanted, or is going.
-  if (slot?.endedAt != null && slot.endedAt >= takenAt) return;
+  if (slot && slot.endedAt !== null && slot.endedAt >= takenAt) return;
   if (job.state === 'ending') return;
   submitted(draft, job.slotId, job.jobId);
 }

@@ -62,24 +62,32 @@ export function disconnected(draft: Draft, slotId: string, node: string): void {
 export function notified(draft: Draft, input: Notified): void {
   const { slotId, node, seq, at, body } = input;
   const slot = draft.findSlot(slotId);
-  if (!slot || seq <= (slot.nodes.find(({ name }) => name === node)?.appliedSeq ?? 0)) return;
+  const appliedSeq = slot?.nodes.find(({ name }) => name === node)?.appliedSeq ?? 0;
+  if (!slot || seq <= appliedSeq) return;
   ensureNode(draft, slot, node);
   patchNode(draft, slotId, node, { appliedSeq: seq });
   if (body.kind === 'vm') {
     if (!isFinalSlot(slot.state)) applyReport(draft, slotId, node, body.report, at);
   } else {
-    nodeReported(draft, slot, node, body, at);
+    nodeReported(draft, slot, node, body, at, appliedSeq === 0);
   }
   settle(draft, slotId);
   if (body.kind === 'node' && hasLeft({ ...newNode(node), state: body.state })) askWhetherGone(draft, slotId);
 }
 
-function nodeReported(draft: Draft, slot: Slot, node: string, body: NodeBody, at: number): void {
+function nodeReported(
+  draft: Draft,
+  slot: Slot,
+  node: string,
+  body: NodeBody,
+  at: number,
+  first: boolean,
+): void {
   const known = draft.slot(slot.id).nodes.find(({ name }) => name === node);
   const address = body.address ?? known?.address ?? null;
-  const first = slot.nodes.every(({ name }) => name !== node);
-  if (known && nodeRank[body.state] <= nodeRank[known.state] && !(first && body.state === 'reserving'))
-    return;
+  // An entry begins as `reserving`: the pilot's first word may say just that.
+  const forward = first || !known || nodeRank[body.state] > nodeRank[known.state];
+  if (!forward) return;
   patchNode(draft, slot.id, node, { state: body.state, address });
   recordNode(draft, slot, node, `node.${body.state}`, body.reason ?? null, at);
   if (isFinalSlot(slot.state)) return;
