@@ -1,0 +1,157 @@
+import { createHash } from 'node:crypto';
+import type { AssignedNic, Slot, Vm, Workspace } from '../lease/types.ts';
+import type { BridgePlan, ContextPlan, NicPlan, VmPlan } from '../protocol/plan.ts';
+import type { WorkspaceSecrets } from './secrets.ts';
+
+/** A network of the site file, with its defaults filled in. */
+export interface SiteNetwork {
+  readonly name: string;
+  readonly prefixLength: number;
+  readonly firstAddress: string;
+  readonly gateway: string | null;
+  readonly dns: readonly string[];
+  readonly link:
+    | { readonly kind: 'uplink'; readonly interface: string }
+    /** The network's VNIs are `firstVni` and upwards, one for each address of the pool: no other network may have one of them. */
+    | { readonly kind: 'vxlan'; readonly firstVni: number; readonly port: number }
+    | { readonly kind: 'isolated' };
+  /** Null: 1500, or 1450 inside a VXLAN. */
+  readonly mtu: number | null;
+}
+
+/** What plans take from the site. */
+export interface PlanSite {
+  /** In the order of the site file: a network's place gives its service address. */
+  readonly networks: readonly SiteNetwork[];
+  /** Absolute path of an image's directory, the same on every node. */
+  readonly imageDirectory: (image: string) => string;
+  readonly contextTimeoutMs: number;
+}
+
+/** The ensemble that a VM belongs to. `vms`: all of the workspace's, in their order. */
+export interface Ensemble {
+  readonly workspace: Workspace;
+  readonly vms: readonly Vm[];
+  readonly slot: Slot;
+  readonly secrets: WorkspaceSecrets;
+}
+
+const defaultMtu = 1_500;
+/** Ethernet inside IPv4, UDP and VXLAN headers: 50 bytes less (RFC 7348). */
+const vxlanMtu = 1_450;
+
+/** All that a node needs to run this VM. Pure. Throws when the VM's network or keys are not there: the core has let in what it must not. */
+export function planVm(vm: Vm, ensemble: Ensemble, site: PlanSite): VmPlan {
+  return {
+    vmId: vm.id,
+    workspaceId: vm.workspaceId,
+    name: vm.name,
+    image: { name: vm.image, directory: site.imageDirectory(vm.image) },
+    memoryMiB: vm.memoryMiB,
+    cpus: vm.cpus,
+    nics: vm.nics.map(nic => planNic(nic, vm, ensemble, site)),
+    context: planContext(vm, ensemble),
+    contextTimeoutMs: site.contextTimeoutMs,
+  };
+}
+
+function planNic(nic: AssignedNic, vm: Vm, ensemble: Ensemble, site: PlanSite): NicPlan {
+  const index = site.networks.findIndex(({ name }) => name === nic.network);
+  const network = site.networks[index];
+  if (!network) throw new Error(`${vm.id} has an interface in ${nic.network}, which the site has no more`);
+  return {
+    network: nic.network,
+    mac: nic.mac,
+    address: nic.address,
+    prefixLength: network.prefixLength,
+    ...(network.gateway === null ? {} : { gateway: network.gateway }),
+    dns: [...network.dns],
+    tap: nic.tap,
+    bridge: {
+      ...planLink(network, vm, ensemble),
+      serviceAddress: `169.254.${100 + index}.1`,
+      mtu: network.mtu ?? (network.link.kind === 'vxlan' ? vxlanMtu : defaultMtu),
+    },
+  };
+}
+
+function planLink(
+  network: SiteNetwork,
+  vm: Vm,
+  { workspace, vms, slot }: Ensemble,
+): Pick<BridgePlan, 'name' | 'link'> {
+  const { link } = network;
+  switch (link.kind) {
+    case 'uplink':
+      return { name: bridgeName(network.name), link: { kind: 'uplink', interface: link.interface } };
+    case 'isolated':
+      return { name: bridgeName(network.name), link: { kind: 'isolated' } };
+    case 'vxlan': {
+      const peers = slot.nodes.flatMap(({ name, address }) =>
+        name === vm.node || address === null ? [] : [address],
+      );
+      const vni = link.firstVni + lowestOrdinal(network, vms);
+      return {
+        name: bridgeName(`${workspace.id}/${network.name}`),
+        link: { kind: 'vxlan', vni, peers, port: link.port },
+      };
+    }
+  }
+}
+
+/** `wb` and eight hexadecimal digits: fits IFNAMSIZ, and the same name means the same network on every node. */
+function bridgeName(of: string): string {
+  return `wb${createHash('sha256').update(of).digest('hex').slice(0, 8)}`;
+}
+
+/**
+ * The place in the network's pool of the workspace's lowest address there. No two live workspaces share an address, so none share a VNI;
+ * and all VMs of a workspace compute the same one.
+ */
+function lowestOrdinal(network: SiteNetwork, vms: readonly Vm[]): number {
+  const ordinals = vms.flatMap(({ nics }) =>
+    nics
+      .filter(nic => nic.network === network.name)
+      .map(nic => addressNumber(nic.address) - addressNumber(network.firstAddress)),
+  );
+  return Math.min(...ordinals);
+}
+
+function addressNumber(address: string): number {
+  return address.split('.').reduce((number, octet) => number * 256 + Number(octet), 0);
+}
+
+function planContext(vm: Vm, { workspace, vms, secrets }: Ensemble): ContextPlan {
+  const group = workspace.groups.find(({ name }) => name === vm.group);
+  const userData = secrets.request.groups.find(({ name }) => name === vm.group)?.userData;
+  const shared = sharedNetworks(vms);
+  return {
+    hostname: vm.name,
+    workspace: workspace.name,
+    roles: [...(group?.roles ?? [])],
+    authorizedKeys: [...(secrets.request.sshKeys ?? [])],
+    hostKey: hostKeyOf(vm, secrets),
+    clusterKey: secrets.clusterKey,
+    hosts: vms.map(host => ({
+      name: host.name,
+      addresses: [
+        ...host.nics.filter(nic => shared.has(nic.network)),
+        ...host.nics.filter(nic => !shared.has(nic.network)),
+      ].map(nic => nic.address),
+      hostPublicKey: hostKeyOf(host, secrets).publicKey,
+    })),
+    ...(userData === undefined ? {} : { userData }),
+  };
+}
+
+/** The networks that every VM is in: an address there is one that all of the ensemble can reach. */
+function sharedNetworks(vms: readonly Vm[]): ReadonlySet<string> {
+  const [first, ...others] = vms.map(({ nics }) => nics.map(({ network }) => network));
+  return new Set(first?.filter(network => others.every(networks => networks.includes(network))));
+}
+
+function hostKeyOf(vm: Vm, secrets: WorkspaceSecrets): ContextPlan['hostKey'] {
+  const key = secrets.hostKeys[vm.name];
+  if (!key) throw new Error(`${vm.id} has no host key`);
+  return key;
+}

@@ -1,0 +1,40 @@
+import type Database from 'libsql';
+import { WspError } from '../../protocol/errors.ts';
+
+/**
+ * The schema's history: entry n brings a database from version n to n + 1 (`pragma user_version`). Never change an entry that has been
+ * released; add one.
+ */
+const migrations: readonly string[] = [
+  `create table workspaces (id text primary key, body text not null) strict;
+   create table slots (id text primary key, body text not null) strict;
+   create table vms (id text primary key, body text not null) strict;
+   create table events (
+     seq integer primary key autoincrement,
+     at integer not null,
+     recorded_at integer not null,
+     type text not null,
+     workspace_id text,
+     slot_id text,
+     vm_id text,
+     node text,
+     reason text
+   ) strict;
+   create index events_of_workspace on events (workspace_id, seq);
+   create table outbox (number integer primary key autoincrement, key text not null unique, body text not null) strict;
+   create table secrets (key text primary key, value text not null) strict;`,
+];
+
+/** Brings the database to this program's schema, each step in a transaction of its own. Throws `WspError` (`failed`): it is newer than we are. */
+export function migrate(database: Database.Database): void {
+  const row = database.prepare('pragma user_version').get() as { readonly user_version: number };
+  const found = row.user_version;
+  if (found > migrations.length)
+    throw new WspError(
+      'failed',
+      `the service's database has schema version ${found}; this program knows up to ${migrations.length}`,
+      { hint: 'start the newer program that made it' },
+    );
+  for (const [index, migration] of migrations.entries())
+    if (index >= found) database.exec(`begin; ${migration} pragma user_version = ${index + 1}; commit`);
+}

@@ -1,0 +1,82 @@
+import Database from 'libsql';
+import { chmodSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { openSqliteStore } from './sqlite.ts';
+import { emptyCommit, storeContract } from './store.contract.ts';
+
+storeContract('sqlite in a directory', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'wsp-store-'));
+  return {
+    open: () => openSqliteStore({ directory: join(directory, 'state') }),
+    remove: () => rmSync(directory, { recursive: true, force: true }),
+  };
+});
+
+describe('sqlite store', () => {
+  let directory = '';
+  beforeEach(() => {
+    directory = join(mkdtempSync(join(tmpdir(), 'wsp-store-')), 'state');
+  });
+  afterEach(() => rmSync(join(directory, '..'), { recursive: true, force: true }));
+
+  it('refuses a second service, and lets the next one in', async () => {
+    const first = openSqliteStore({ directory });
+    const refusal = catchError(() => openSqliteStore({ directory }));
+    expect(refusal).toMatchObject({ code: 'conflict' });
+    expect(String(refusal)).toContain(`another service (process ${process.pid}) uses the state directory`);
+    await first.close();
+    await openSqliteStore({ directory }).close();
+  });
+
+  it('is readable by its owner alone, whatever the umask', async () => {
+    const store = openSqliteStore({ directory });
+    try {
+      await store.commit({ ...emptyCommit, secrets: [{ key: 'k', value: 'v' }] });
+      expect(statSync(directory).mode & 0o777).toBe(0o700);
+      const files = readdirSync(directory);
+      expect(files).toContain('wsp.db-wal');
+      for (const file of files)
+        expect([file, statSync(join(directory, file)).mode & 0o777]).toEqual([file, 0o600]);
+    } finally {
+      await store.close();
+    }
+  });
+
+  it('repairs the mode of a database that others can read', async () => {
+    await openSqliteStore({ directory }).close();
+    chmodSync(join(directory, 'wsp.db'), 0o644);
+    await openSqliteStore({ directory }).close();
+    expect(statSync(join(directory, 'wsp.db')).mode & 0o777).toBe(0o600);
+  });
+
+  it('keeps a write-ahead log, so that an administrator can read while it writes', async () => {
+    const store = openSqliteStore({ directory });
+    try {
+      const reader = new Database(join(directory, 'wsp.db'));
+      expect(reader.prepare('pragma journal_mode').get()).toMatchObject({ journal_mode: 'wal' });
+      reader.close();
+    } finally {
+      await store.close();
+    }
+  });
+
+  it('refuses a database from a newer program, and gives the lock free', async () => {
+    await openSqliteStore({ directory }).close();
+    const database = new Database(join(directory, 'wsp.db'));
+    database.exec('pragma user_version = 999');
+    database.close();
+    for (let attempt = 0; attempt < 2; attempt++)
+      expect(String(catchError(() => openSqliteStore({ directory })))).toContain('schema version 999');
+  });
+});
+
+function catchError(action: () => unknown): unknown {
+  try {
+    action();
+  } catch (cause) {
+    return cause;
+  }
+  return undefined;
+}

@@ -1,0 +1,197 @@
+import Database from 'libsql';
+import { CompiledQuery, Kysely, SqliteDialect } from 'kysely';
+import type { SqliteDatabase, SqliteStatement } from 'kysely';
+import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Effect, Slot, Vm, Workspace } from '../../lease/types.ts';
+import type { StoredEvent } from '../engine-api.ts';
+import { lockStateDir } from './lock.ts';
+import { migrate } from './migrations.ts';
+import type { Commit, EventQuery, Store, StoredState } from './store.ts';
+
+/**
+ * The store on SQLite: Kysely over libsql, one file `wsp.db`.
+ *
+ *   commit ─► begin ─► one statement per kind of row, all its rows as one JSON parameter ─► commit (fsync) ─► resolved
+ *
+ * Entities are JSON documents by id: only the core knows their insides, and it loads all of them once, at start.
+ * Invariants: a commit is one transaction; one process at a time holds the directory; nobody but our user can read it.
+ * If we crash here: SQLite rolls the open transaction back from its log at the next start; the kernel frees the lock.
+ *
+ * WAL with synchronous=FULL: NORMAL would lose the last commits when the machine (not the process) dies, and a client may have been told
+ * of them. The fsync that this costs is shared by all that waits (`writer.ts` commits in groups).
+ */
+export interface SqliteStoreOptions {
+  /** A directory, made with mode 0700 when absent; or `:memory:` for a store that dies with the process. */
+  readonly directory: string;
+}
+
+/** Opens and migrates. Throws `WspError`: `conflict` (another service holds it), `failed` (made by a newer version). */
+export function openSqliteStore({ directory }: SqliteStoreOptions): Store {
+  if (directory === ':memory:') return new SqliteStore(prepared(new Database(directory)), () => undefined);
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const unlock = lockStateDir(directory);
+  try {
+    const file = join(directory, 'wsp.db');
+    // Made by us, not by SQLite, whose files would have the umask's mode; the log beside it takes the mode of the file.
+    closeSync(openSync(file, 'a', 0o600));
+    chmodSync(file, 0o600);
+    return new SqliteStore(prepared(new Database(file)), unlock);
+  } catch (cause) {
+    unlock();
+    throw cause;
+  }
+}
+
+function prepared(database: Database.Database): Database.Database {
+  try {
+    database.exec(
+      'pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on; pragma busy_timeout = 5000',
+    );
+    migrate(database);
+    return database;
+  } catch (cause) {
+    database.close();
+    throw cause;
+  }
+}
+
+interface DocumentRow {
+  readonly body: string;
+}
+
+const upsert = (table: 'workspaces' | 'slots' | 'vms'): string =>
+  `insert into ${table} (id, body) select value ->> 0, value ->> 1 from json_each(?) where true
+   on conflict (id) do update set body = excluded.body`;
+const statements = {
+  workspaces: upsert('workspaces'),
+  slots: upsert('slots'),
+  vms: upsert('vms'),
+  events: `insert into events (at, recorded_at, type, workspace_id, slot_id, vm_id, node, reason)
+    select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7
+    from json_each(?) order by key`,
+  effects: `insert into outbox (key, body) select value ->> 0, value ->> 1 from json_each(?) where true order by json_each.key
+    on conflict (key) do nothing`,
+  done: 'delete from outbox where key in (select value from json_each(?))',
+  secrets: `insert into secrets (key, value) select value ->> 0, value ->> 1 from json_each(?) where true
+    on conflict (key) do update set value = excluded.value`,
+  forgotten: 'delete from secrets where key in (select value from json_each(?))',
+} as const;
+
+class SqliteStore implements Store {
+  readonly #db: Kysely<never>;
+  readonly #unlock: () => void;
+
+  constructor(database: Database.Database, unlock: () => void) {
+    this.#db = new Kysely<never>({ dialect: new SqliteDialect({ database: cachingStatements(database) }) });
+    this.#unlock = unlock;
+  }
+
+  async load(): Promise<StoredState> {
+    const documents = async <T>(sql: string): Promise<readonly T[]> => {
+      const rows = await this.#rows<DocumentRow>(sql, []);
+      return rows.map(({ body }) => JSON.parse(body) as T);
+    };
+    const secrets = await this.#rows<{ key: string; value: string }>('select key, value from secrets', []);
+    return {
+      workspaces: await documents<Workspace>('select body from workspaces order by rowid'),
+      slots: await documents<Slot>('select body from slots order by rowid'),
+      vms: await documents<Vm>('select body from vms order by rowid'),
+      effects: await documents<Effect>('select body from outbox order by number'),
+      secrets: new Map(secrets.map(({ key, value }) => [key, value])),
+    };
+  }
+
+  async commit(commit: Commit): Promise<void> {
+    const entity = (row: Workspace | Slot | Vm): [string, string] => [row.id, JSON.stringify(row)];
+    const writes: readonly (readonly [string, readonly unknown[]])[] = [
+      [statements.workspaces, commit.workspaces.map(entity)],
+      [statements.slots, commit.slots.map(entity)],
+      [statements.vms, commit.vms.map(entity)],
+      [statements.events, commit.events.map(event => eventRow(event, commit.at))],
+      [statements.done, commit.done],
+      [statements.effects, commit.effects.map(effect => [effect.key, JSON.stringify(effect)])],
+      [statements.secrets, commit.secrets.map(({ key, value }) => [key, value])],
+      [statements.forgotten, commit.forgotten],
+    ];
+    await this.#db.transaction().execute(async transaction => {
+      for (const [sql, rows] of writes)
+        if (rows.length > 0) await transaction.executeQuery(CompiledQuery.raw(sql, [JSON.stringify(rows)]));
+    });
+  }
+
+  async events({ after, workspaceId, limit }: EventQuery): Promise<readonly StoredEvent[]> {
+    const columns =
+      'select seq, at, recorded_at, type, workspace_id, slot_id, vm_id, node, reason from events';
+    const rows =
+      workspaceId === undefined
+        ? await this.#rows<EventRow>(`${columns} where seq > ? order by seq limit ?`, [after, limit])
+        : await this.#rows<EventRow>(`${columns} where workspace_id = ? and seq > ? order by seq limit ?`, [
+            workspaceId,
+            after,
+            limit,
+          ]);
+    return rows.map(storedEvent);
+  }
+
+  async close(): Promise<void> {
+    try {
+      await this.#db.destroy();
+    } finally {
+      this.#unlock();
+    }
+  }
+
+  async #rows<T>(sql: string, parameters: unknown[]): Promise<readonly T[]> {
+    return (await this.#db.executeQuery<T>(CompiledQuery.raw(sql, parameters))).rows;
+  }
+}
+
+interface EventRow {
+  readonly seq: number;
+  readonly at: number;
+  readonly recorded_at: number;
+  readonly type: string;
+  readonly workspace_id: string | null;
+  readonly slot_id: string | null;
+  readonly vm_id: string | null;
+  readonly node: string | null;
+  readonly reason: string | null;
+}
+
+function eventRow(event: Commit['events'][number], recordedAt: number): readonly unknown[] {
+  const { at, type, workspaceId, slotId, vmId, node, reason } = event;
+  return [at, recordedAt, type, workspaceId, slotId, vmId, node, reason && JSON.stringify(reason)];
+}
+
+function storedEvent(row: EventRow): StoredEvent {
+  return {
+    seq: row.seq,
+    at: row.at,
+    recordedAt: row.recorded_at,
+    type: row.type,
+    workspaceId: row.workspace_id,
+    slotId: row.slot_id,
+    vmId: row.vm_id,
+    node: row.node,
+    reason: row.reason === null ? null : (JSON.parse(row.reason) as StoredEvent['reason']),
+  };
+}
+
+/** Kysely prepares a statement for each execution; ours are a dozen texts, so each is prepared once. */
+function cachingStatements(database: Database.Database): SqliteDatabase {
+  const cache = new Map<string, SqliteStatement>();
+  return {
+    close() {
+      cache.clear();
+      database.close();
+    },
+    prepare(sql) {
+      const known = cache.get(sql);
+      if (known) return known;
+      const statement = database.prepare(sql) as unknown as SqliteStatement;
+      cache.set(sql, statement);
+      return statement;
+    },
+  };
+}

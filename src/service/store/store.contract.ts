@@ -1,0 +1,140 @@
+import { describe, expect, it } from 'vitest';
+import type { Effect, HistoryEvent, Slot, Vm, Workspace } from '../../lease/types.ts';
+import type { Commit, Store } from './store.ts';
+
+/** A commit of nothing, to be filled. */
+export const emptyCommit: Commit = {
+  at: 0,
+  workspaces: [],
+  slots: [],
+  vms: [],
+  events: [],
+  effects: [],
+  done: [],
+  secrets: [],
+  forgotten: [],
+};
+
+/** A store under test that can be left (as a crash would) and opened again. `remove` cleans up for good. */
+export interface StoreUnderTest {
+  open(): Store;
+  remove(): void;
+}
+
+const workspace = (id: string, state: string): Workspace => ({ id, state }) as unknown as Workspace;
+const slot = (id: string): Slot => ({ id, nodes: [{ name: 'n1' }] }) as unknown as Slot;
+const vm = (id: string): Vm =>
+  ({ id, reason: { code: 'x', message: "it's “quoted” \u0000" } }) as unknown as Vm;
+const effect = (key: string): Effect => ({ kind: 'lrm.submit', key, slotId: 'slot-a' });
+const event = (type: string, workspaceId: string | null): HistoryEvent => ({
+  at: 1_700_000_000_123,
+  type,
+  workspaceId,
+  slotId: null,
+  vmId: null,
+  node: 'n1',
+  reason: type === 'w.failed' ? { code: 'lost', message: 'gone' } : null,
+});
+
+/** What every store must do. */
+export function storeContract(name: string, make: () => StoreUnderTest): void {
+  const withStore = async (
+    use: (store: Store, reopen: () => Promise<Store>) => Promise<void>,
+  ): Promise<void> => {
+    const place = make();
+    let store = place.open();
+    try {
+      await use(store, async () => {
+        await store.close();
+        store = place.open();
+        return store;
+      });
+    } finally {
+      await store.close();
+      place.remove();
+    }
+  };
+
+  describe(`store contract: ${name}`, () => {
+    it('is empty at first', () =>
+      withStore(async store => {
+        expect(await store.load()).toEqual({
+          workspaces: [],
+          slots: [],
+          vms: [],
+          effects: [],
+          secrets: new Map(),
+        });
+        expect(await store.events({ after: 0, limit: 10 })).toEqual([]);
+      }));
+
+    it('keeps the newest version of each entity, as it was', () =>
+      withStore(async (store, reopen) => {
+        const many = Array.from({ length: 300 }, (_, index) => vm(`v${index}`));
+        await store.commit({
+          ...emptyCommit,
+          workspaces: [workspace('a', 'requested'), workspace('b', 'requested')],
+          slots: [slot('s')],
+          vms: many,
+        });
+        await store.commit({ ...emptyCommit, workspaces: [workspace('a', 'running')] });
+        const { workspaces, slots, vms } = await (await reopen()).load();
+        expect(workspaces).toEqual([workspace('a', 'running'), workspace('b', 'requested')]);
+        expect(slots).toEqual([slot('s')]);
+        expect(vms).toEqual(many);
+      }));
+
+    it('numbers history upwards for ever and gives it in order', () =>
+      withStore(async (store, reopen) => {
+        await store.commit({ ...emptyCommit, at: 5, events: [event('w.one', 'a'), event('x.two', 'b')] });
+        const again = await reopen();
+        await again.commit({
+          ...emptyCommit,
+          at: 6,
+          events: [event('w.failed', 'a'), event('slot.lrm', null)],
+        });
+        const all = await again.events({ after: 0, limit: 10 });
+        expect(all.map(({ type }) => type)).toEqual(['w.one', 'x.two', 'w.failed', 'slot.lrm']);
+        expect(all.map(({ recordedAt }) => recordedAt)).toEqual([5, 5, 6, 6]);
+        expect(all[2]).toEqual({ ...event('w.failed', 'a'), seq: all[2]?.seq, recordedAt: 6 });
+        const seqs = all.map(({ seq }) => seq);
+        expect(seqs).toEqual([...new Set(seqs)].sort((one, other) => one - other));
+
+        const [first, second] = seqs as [number, number];
+        const types = async (query: Parameters<Store['events']>[0]): Promise<string[]> =>
+          (await again.events(query)).map(({ type }) => type);
+        expect(await types({ after: first, limit: 2 })).toEqual(['x.two', 'w.failed']);
+        expect(await types({ after: 0, workspaceId: 'a', limit: 10 })).toEqual(['w.one', 'w.failed']);
+        expect(await types({ after: second, workspaceId: 'a', limit: 10 })).toEqual(['w.failed']);
+        expect(await types({ after: 0, workspaceId: 'a', limit: 1 })).toEqual(['w.one']);
+      }));
+
+    it('owes effects in order until they are done', () =>
+      withStore(async (store, reopen) => {
+        await store.commit({ ...emptyCommit, effects: [effect('z'), effect('a'), effect('m')] });
+        await store.commit({ ...emptyCommit, effects: [effect('a'), effect('b')], done: ['z', 'unknown'] });
+        const { effects } = await (await reopen()).load();
+        expect(effects).toEqual([effect('a'), effect('m'), effect('b')]);
+      }));
+
+    it('keeps secrets until they are forgotten', () =>
+      withStore(async (store, reopen) => {
+        const secrets = [
+          { key: 'a', value: '1' },
+          { key: 'b', value: '2' },
+        ];
+        await store.commit({ ...emptyCommit, secrets });
+        await store.commit({ ...emptyCommit, secrets: [{ key: 'a', value: '3' }], forgotten: ['b', 'c'] });
+        expect((await (await reopen()).load()).secrets).toEqual(new Map([['a', '3']]));
+      }));
+
+    it('stores all of a commit or nothing, and goes on after a failure', () =>
+      withStore(async (store, reopen) => {
+        const bad = { ...event('x', null), type: null } as unknown as HistoryEvent;
+        const commit = { ...emptyCommit, workspaces: [workspace('a', 'requested')], events: [bad] };
+        await expect(store.commit(commit)).rejects.toThrow();
+        await store.commit({ ...emptyCommit, workspaces: [workspace('b', 'requested')] });
+        expect((await (await reopen()).load()).workspaces).toEqual([workspace('b', 'requested')]);
+      }));
+  });
+}

@@ -1,0 +1,54 @@
+import type { Effect, HistoryEvent, Slot, Vm, Workspace } from '../../lease/types.ts';
+import type { StoredEvent } from '../engine-api.ts';
+
+/**
+ * What the service keeps between one life of it and the next. One interface; every member passes `store.contract.ts`.
+ * A commit is all or nothing, and durable when its promise resolves. One service at a time holds a store.
+ */
+export interface Store {
+  /** Everything that the service needs to go on: called once, before the first commit. */
+  load(): Promise<StoredState>;
+  /** One transaction. Rejects with nothing stored (disk full, database broken). */
+  commit(commit: Commit): Promise<void>;
+  /** History in order: numbers above `after`, at most `limit`, of one workspace if it is named. */
+  events(query: EventQuery): Promise<readonly StoredEvent[]>;
+  /** Gives the store free. Nothing may be called after it. */
+  close(): Promise<void>;
+}
+
+export interface StoredState {
+  readonly workspaces: readonly Workspace[];
+  readonly slots: readonly Slot[];
+  readonly vms: readonly Vm[];
+  /** Effects still owed, in the order in which they were decided. */
+  readonly effects: readonly Effect[];
+  readonly secrets: ReadonlyMap<string, string>;
+}
+
+export interface Secret {
+  readonly key: string;
+  readonly value: string;
+}
+
+/** New versions replace old ones by id; the rest is appended. Empty lists are free. */
+export interface Commit {
+  /** Written on each event as `recordedAt`. */
+  readonly at: number;
+  readonly workspaces: readonly Workspace[];
+  readonly slots: readonly Slot[];
+  readonly vms: readonly Vm[];
+  readonly events: readonly HistoryEvent[];
+  /** An effect whose key is owed already stays as it is. */
+  readonly effects: readonly Effect[];
+  /** Keys of effects that are owed no more. */
+  readonly done: readonly string[];
+  readonly secrets: readonly Secret[];
+  /** Keys of secrets to delete. */
+  readonly forgotten: readonly string[];
+}
+
+export interface EventQuery {
+  readonly after: number;
+  readonly workspaceId?: string;
+  readonly limit: number;
+}
