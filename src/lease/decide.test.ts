@@ -1,0 +1,206 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { must, settings, startedAt } from '../../test/support/lease.ts';
+import { vmIdOf } from '../protocol/ids.ts';
+import type { VmReport } from '../protocol/pilot.ts';
+import { contextStates, slotNodeStates, vmStates } from '../protocol/states.ts';
+import { applyDecision, decide, isEmpty, nextDeadlineAt, type SiteMaps } from './decide.ts';
+import { slotTransitions, vmTransitions, workspaceTransitions } from './transitions.ts';
+import type { Decision, LeaseInput, SiteState } from './types.ts';
+
+/** Two workspaces, three nodes, two job ids: few enough that random inputs meet. */
+const letter = fc.constantFrom('a', 'b');
+const slotId = letter.map(one => `slot-${one.repeat(10)}`);
+const workspaceId = letter.map(one => `ws-${one.repeat(10)}`);
+const node = fc.constantFrom('n0', 'n1', 'n2');
+const jobId = fc.constantFrom('1', '2');
+const maybeTime = fc.option(fc.integer({ min: startedAt, max: startedAt + 900_000 }));
+const reason = fc.option(fc.constant({ code: 'c', message: 'm' }), { nil: undefined });
+
+const report: fc.Arbitrary<VmReport> = fc
+  .record({
+    vmId: fc.tuple(workspaceId, fc.nat(1)).map(([id, index]) => vmIdOf(id, 'g', index)),
+    state: fc.constantFrom(...vmStates),
+    context: fc.constantFrom(...contextStates),
+    reason,
+  })
+  .map(({ reason, ...rest }) => (reason ? { ...rest, reason } : rest));
+
+const job = fc.record({
+  jobId,
+  slotId,
+  state: fc.constantFrom('waiting', 'running', 'ending', 'completed', 'cancelled', 'timeout', 'failed'),
+  reason: fc.option(fc.constant('words')),
+  estimatedStartAt: maybeTime,
+  endsAt: maybeTime,
+});
+
+/** An input, and how much later than the one before it comes. `rel`: when the list was taken, before now. */
+const input = (now: number): fc.Arbitrary<LeaseInput> => {
+  const notified = (body: fc.Arbitrary<Extract<LeaseInput, { type: 'pilot.notified' }>['body']>) =>
+    fc.record({
+      type: fc.constant('pilot.notified' as const),
+      slotId,
+      node,
+      seq: fc.integer({ min: 1, max: 30 }),
+      at: fc.constant(now),
+      body,
+    });
+  return fc.oneof(
+    fc.record({ type: fc.constant('destroy' as const), workspaceId, by: fc.constant('ann') }),
+    fc.record({ type: fc.constant('lrm.submitted' as const), slotId, jobId }),
+    fc.record({ type: fc.constant('lrm.refused' as const), slotId, message: fc.constant('no') }),
+    fc.record({
+      type: fc.constant('lrm.observed' as const),
+      takenAt: fc.integer({ min: now - 5_000, max: now }),
+      jobs: fc.array(job, { maxLength: 2 }),
+    }),
+    fc.record({
+      type: fc.constant('pilot.connected' as const),
+      slotId,
+      node,
+      address: fc.constant('10.0.0.1'),
+      vms: fc.array(report, { maxLength: 2 }),
+    }),
+    fc.record({ type: fc.constant('pilot.disconnected' as const), slotId, node }),
+    notified(fc.record({ kind: fc.constant('vm' as const), report })),
+    notified(fc.record({ kind: fc.constant('node' as const), state: fc.constantFrom(...slotNodeStates) })),
+    notified(fc.record({ kind: fc.constant('node' as const), state: fc.constantFrom('reserved') })),
+    fc.constant({ type: 'clock' as const }),
+  );
+};
+
+const steps = fc.array(
+  fc.tuple(fc.constantFrom(0, 1, 1_000, 20_000, 200_000), input(startedAt + 1_000_000)),
+  { minLength: 1, maxLength: 60 },
+);
+
+class World {
+  readonly maps: SiteMaps = { workspaces: new Map(), slots: new Map(), vms: new Map() };
+  readonly state: SiteState = { settings, ...this.maps };
+  now = startedAt + 1_000_000;
+
+  constructor() {
+    const groups = [{ name: 'g', image: 'mini', count: 2, memoryMiB: 64, cpus: 1 }];
+    for (const one of ['a', 'b'])
+      this.step({
+        type: 'create',
+        workspaceId: `ws-${one.repeat(10)}`,
+        slotId: `slot-${one.repeat(10)}`,
+        owner: 'ann',
+        request: { groups, durationMs: 300_000 },
+      });
+  }
+
+  decide(one: LeaseInput): Decision {
+    const outcome = decide(this.state, one, this.now);
+    if (!outcome.ok) throw new Error(outcome.refusal.message);
+    return outcome.decision;
+  }
+
+  step(one: LeaseInput): Decision {
+    const decision = this.decide(one);
+    this.checkSteps(decision);
+    applyDecision(this.maps, decision);
+    return decision;
+  }
+
+  /** Every change is forward in the tables; several at once are a path in them. */
+  checkSteps({ workspaces, slots, vms }: Decision): void {
+    for (const { id, state } of workspaces)
+      path(workspaceTransitions, this.maps.workspaces.get(id)?.state, state);
+    for (const { id, state } of slots) path(slotTransitions, this.maps.slots.get(id)?.state, state);
+    for (const { id, state } of vms) path(vmTransitions, this.maps.vms.get(id)?.state, state);
+  }
+}
+
+function path<S extends string>(table: Readonly<Record<S, readonly S[]>>, from: S | undefined, to: S): void {
+  if (from === undefined) return;
+  const reached = new Set<S>([from]);
+  for (const state of reached) for (const next of table[state]) reached.add(next);
+  expect([...reached]).toContain(to);
+}
+
+function play(
+  list: readonly (readonly [number, LeaseInput])[],
+  each?: (world: World, one: LeaseInput) => void,
+): World {
+  const world = new World();
+  for (const [laterMs, one] of list) {
+    world.now += laterMs;
+    world.step(one);
+    each?.(world, one);
+  }
+  return world;
+}
+
+describe('decide, whatever comes in whatever order', () => {
+  it('handles it or leaves it, and every step is in the tables', () => {
+    fc.assert(
+      fc.property(steps, list => void play(list)),
+      { numRuns: 500 },
+    );
+  });
+
+  it('does not change the state that it is given', () => {
+    fc.assert(
+      fc.property(steps, list => {
+        const world = play(list);
+        const before = structuredClone(world.maps);
+        for (const [, one] of list) world.decide(one);
+        expect(world.maps).toEqual(before);
+      }),
+    );
+  });
+
+  it('is repeated without effect: notifications and the clock', () => {
+    fc.assert(
+      fc.property(steps, list => {
+        play(list, (world, one) => {
+          if (one.type === 'pilot.notified') expect(isEmpty(world.decide(one))).toBe(true);
+          if (one.type === 'clock')
+            expect(nextDeadlineAt(world.state) ?? Number.POSITIVE_INFINITY).toBeGreaterThan(world.now);
+        });
+      }),
+    );
+  });
+
+  it('leaves no workspace behind: once the LRM has no jobs left, all that is needed is time', () => {
+    fc.assert(
+      fc.property(steps, list => {
+        const world = play(list);
+        for (const one of ['a', 'b']) {
+          world.step({ type: 'lrm.refused', slotId: `slot-${one.repeat(10)}`, message: 'no' });
+          world.now += 1;
+          world.step({ type: 'lrm.observed', takenAt: world.now, jobs: [] });
+        }
+        for (let next = nextDeadlineAt(world.state); next !== null; next = nextDeadlineAt(world.state)) {
+          world.now = Math.max(world.now, next);
+          world.step({ type: 'clock' });
+        }
+        for (const { state, cause, reason, endedAt } of world.maps.workspaces.values()) {
+          expect(state).toBe('ended');
+          expect([cause, must(reason).message, endedAt]).not.toContain(null);
+        }
+        for (const { state } of world.maps.vms.values()) expect(['terminated', 'failed']).toContain(state);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('gives every effect a key that says what it is: the same key is the same effect', () => {
+    fc.assert(
+      fc.property(steps, list => {
+        const world = new World();
+        const seen = new Map<string, unknown>();
+        for (const [laterMs, one] of list) {
+          world.now += laterMs;
+          for (const effect of world.step(one).effects) {
+            if (seen.has(effect.key)) expect(effect).toEqual(seen.get(effect.key));
+            seen.set(effect.key, effect);
+          }
+        }
+      }),
+    );
+  });
+});

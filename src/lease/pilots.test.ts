@@ -1,0 +1,250 @@
+import { describe, expect, it } from 'vitest';
+import { LeaseBench, must, startedAt } from '../../test/support/lease.ts';
+import { isEmpty } from './decide.ts';
+
+describe('reserving', () => {
+  it('begins with the first pilot and is over when all are reserved; then everything starts at once', () => {
+    const bench = new LeaseBench();
+    bench.create(2);
+    bench.submitted();
+    bench.connect('n1');
+    expect(bench.slot).toMatchObject({ state: 'reserving', deadlineAt: startedAt + 60_000 });
+    bench.node('n1', 'reserving');
+    bench.node('n1', 'reserved');
+    bench.node('n0', 'reserving');
+    expect(bench.slot.state).toBe('reserving');
+    const decision = bench.node('n0', 'reserved');
+    expect(bench.slot).toMatchObject({ state: 'ready', deadlineAt: null });
+    expect(decision.effects).toMatchObject([
+      { kind: 'pilot.start-vm', node: 'n1', vmId: `${bench.ws}.node-0`, key: `start:${bench.ws}.node-0` },
+      { kind: 'pilot.start-vm', node: 'n0', vmId: `${bench.ws}.node-1` },
+    ]);
+    expect(bench.vms.map(vm => [vm.node, vm.state])).toEqual([
+      ['n1', 'pending'],
+      ['n0', 'pending'],
+    ]);
+    expect(bench.events.map(({ type }) => type).slice(-5)).toEqual([
+      'node.reserved',
+      'slot.ready',
+      'workspace.deploying',
+      'vm.placed',
+      'vm.placed',
+    ]);
+    expect(bench.events.filter(({ type }) => type === 'node.reserving')).toHaveLength(2);
+  });
+
+  it('that takes too long gives up, and says how many of how many', () => {
+    const bench = new LeaseBench();
+    bench.create(3);
+    bench.submitted();
+    bench.node('n0', 'reserved');
+    bench.node('n1', 'reserving');
+    const decision = bench.atDeadline();
+    expect(bench.now).toBe(startedAt + 60_000);
+    expect(bench.workspace).toMatchObject({ state: 'ended', cause: 'failed' });
+    expect(bench.workspace.reason).toMatchObject({ code: 'reserve_timeout' });
+    expect(bench.workspace.reason?.message).toContain('only 1 of 3 nodes');
+    expect(bench.effectsOf(decision, 'pilot.release')).toHaveLength(2);
+    expect(bench.slot.state).toBe('releasing');
+    // The third pilot comes after all, and is sent away.
+    expect(bench.connect('n2').effects).toMatchObject([{ kind: 'pilot.release', node: 'n2' }]);
+  });
+
+  it('that ends with pilots missing has the job cancelled once the others have left', () => {
+    const bench = new LeaseBench();
+    bench.create(2);
+    bench.submitted();
+    bench.node('n0', 'reserved');
+    bench.destroy();
+    expect(bench.node('n0', 'released').effects).toMatchObject([{ kind: 'lrm.cancel' }]);
+  });
+
+  it('that fails on one node fails the slot, and names the node', () => {
+    const bench = new LeaseBench();
+    bench.create(2);
+    bench.submitted();
+    bench.node('n0', 'reserved');
+    const reason = { code: 'helper_missing', message: 'sudo: a password is required' };
+    const decision = bench.notify('n1', { kind: 'node', state: 'failed', reason });
+    expect(bench.workspace).toMatchObject({
+      state: 'ended',
+      cause: 'failed',
+      reason: { code: 'helper_missing', message: 'node n1 failed: sudo: a password is required' },
+    });
+    expect(decision.effects).toMatchObject([{ kind: 'pilot.release', node: 'n0' }]);
+  });
+
+  it('takes no more pilots than nodes were asked for', () => {
+    const bench = new LeaseBench().running(1);
+    expect(bench.connect('n9').effects).toMatchObject([{ kind: 'pilot.release', node: 'n9' }]);
+    expect(bench.workspace.state).toBe('running');
+  });
+});
+
+describe('notifications', () => {
+  it('are applied once, in whatever number they come', () => {
+    const bench = new LeaseBench().reserved(1);
+    const report = { vmId: must(bench.vms[0]).id, state: 'starting', context: 'pending' } as const;
+    const body = { kind: 'vm', report } as const;
+    const input = { type: 'pilot.notified', slotId: bench.slotId, node: 'n0', at: bench.now, body } as const;
+    bench.step({ ...input, seq: 5 });
+    expect(bench.vmStates).toEqual(['starting']);
+    expect(isEmpty(bench.step({ ...input, seq: 5 }))).toBe(true);
+    expect(isEmpty(bench.step({ ...input, seq: 3 }))).toBe(true);
+  });
+
+  it("carry the node's clock into the history", () => {
+    const bench = new LeaseBench().reserved(1);
+    const at = bench.now - 1_234;
+    const report = { vmId: must(bench.vms[0]).id, state: 'propagating', context: 'pending' } as const;
+    bench.step({
+      type: 'pilot.notified',
+      slotId: bench.slotId,
+      node: 'n0',
+      seq: 9,
+      at,
+      body: { kind: 'vm', report },
+    });
+    expect(bench.events.at(-1)).toMatchObject({ type: 'vm.propagating', at, node: 'n0' });
+  });
+
+  it('about slots that nobody knows, or that are over, change nothing that matters', () => {
+    const bench = new LeaseBench().running(1);
+    const other = {
+      type: 'pilot.connected',
+      slotId: 'slot-zzzzzzzzzz',
+      node: 'n0',
+      address: 'a',
+      vms: [],
+    } as const;
+    expect(isEmpty(bench.step(other))).toBe(true);
+    bench.now += 1;
+    bench.observed(undefined);
+    expect(isEmpty(bench.connect('n0'))).toBe(true);
+    bench.node('n0', 'released');
+    expect(bench.slot.state).toBe('failed');
+  });
+});
+
+describe('reports of VMs', () => {
+  it('move them forward, never back', () => {
+    const bench = new LeaseBench().reserved(1);
+    bench.vm(0, 'starting');
+    bench.vm(0, 'propagating');
+    expect(bench.vmStates).toEqual(['starting']);
+    bench.vm(0, 'running');
+    bench.destroy();
+    bench.vm(0, 'running');
+    expect(bench.vmStates).toEqual(['stopping']);
+    bench.vm(0, 'terminated');
+    bench.vm(0, 'failed');
+    expect(bench.vmStates).toEqual(['terminated']);
+  });
+
+  it('carry what guests say of their context', () => {
+    const bench = new LeaseBench().running(2);
+    bench.vm(0, 'running', { context: 'ok' });
+    const reason = { code: 'user_data', message: 'exit code 3' };
+    bench.vm(1, 'running', { context: 'error', reason });
+    expect(bench.vms.map(vm => [vm.context, vm.reason])).toEqual([
+      ['ok', null],
+      ['error', reason],
+    ]);
+    bench.vm(0, 'running', { context: 'pending' });
+    expect(bench.vms[0]?.context).toBe('ok');
+    expect(bench.events.filter(({ type }) => type.startsWith('vm.context.'))).toHaveLength(2);
+  });
+
+  it('stop a VM that runs where it was not placed', () => {
+    const bench = new LeaseBench().running(2);
+    const stray = { vmId: must(bench.vms[0]).id, state: 'running', context: 'ok' } as const;
+    const own = { ...stray, vmId: must(bench.vms[1]).id };
+    const decision = bench.connect('n1', [own, stray]);
+    expect(decision.effects).toMatchObject([
+      { kind: 'pilot.stop-vm', node: 'n1', vmId: stray.vmId, graceMs: 0 },
+    ]);
+    expect(bench.vmStates).toEqual(['running', 'running']);
+  });
+});
+
+describe('a pilot that comes back', () => {
+  it('is believed: a VM that it does not have any more is lost', () => {
+    const bench = new LeaseBench().running(2);
+    bench.step({ type: 'pilot.disconnected', slotId: bench.slotId, node: 'n0' });
+    expect(bench.workspace.state).toBe('running');
+    bench.connect('n0');
+    expect(bench.vms[0]).toMatchObject({ state: 'failed', reason: { code: 'vm_lost' } });
+    expect(bench.workspace).toMatchObject({ state: 'ending', cause: 'failed', reason: { code: 'vm_lost' } });
+  });
+
+  it('is not asked about what it may not have been told to start yet', () => {
+    const bench = new LeaseBench().reserved(1);
+    bench.connect('n0');
+    expect(bench.vmStates).toEqual(['pending']);
+  });
+
+  it('tells what happened meanwhile', () => {
+    const bench = new LeaseBench().reserved(1);
+    bench.connect('n0', [{ vmId: must(bench.vms[0]).id, state: 'running', context: 'ok' }]);
+    expect(bench.workspace.state).toBe('running');
+    expect(
+      isEmpty(bench.connect('n0', [{ vmId: must(bench.vms[0]).id, state: 'running', context: 'ok' }])),
+    ).toBe(true);
+  });
+});
+
+describe('preemption', () => {
+  it('of one node is told to all others at once', () => {
+    const bench = new LeaseBench().running(3);
+    const reason = { code: 'lrm_signal', message: 'the LRM sent SIGTERM to the pilot' };
+    const decision = bench.notify('n1', { kind: 'node', state: 'preempting', reason });
+    expect(decision.effects).toMatchObject([
+      { kind: 'pilot.release', node: 'n0', graceMs: 10_000 },
+      { kind: 'pilot.release', node: 'n2', graceMs: 10_000 },
+    ]);
+    expect(bench.slot.state).toBe('preempting');
+    expect(bench.workspace).toMatchObject({
+      state: 'ending',
+      cause: 'preempted',
+      reason: { code: 'lrm_signal' },
+    });
+    for (const node of ['n0', 'n1', 'n2']) bench.node(node, 'releasing');
+    expect(bench.slot.state).toBe('releasing');
+    for (const node of ['n0', 'n1', 'n2']) bench.node(node, 'released');
+    expect(bench.workspace).toMatchObject({ state: 'ended', cause: 'preempted' });
+    bench.observed({ state: 'cancelled' });
+    expect(bench.slot.state).toBe('released');
+  });
+
+  it('that stalls is finished by the LRM', () => {
+    const bench = new LeaseBench().running(2);
+    bench.node('n0', 'preempting');
+    expect(bench.atDeadline().effects).toMatchObject([{ kind: 'lrm.cancel' }]);
+    expect(bench.slot.state).toBe('releasing');
+  });
+
+  it('of a slot that is being released anyway is just one more step', () => {
+    const bench = new LeaseBench().running(1);
+    bench.destroy();
+    bench.vm(0, 'terminated');
+    bench.node('n0', 'preempting');
+    expect(bench.slot.state).toBe('releasing');
+    expect(bench.workspace.cause).toBe('destroyed');
+  });
+});
+
+describe('a pilot that leaves by itself', () => {
+  it('takes the ensemble with it', () => {
+    const bench = new LeaseBench().running(2);
+    const decision = bench.node('n0', 'releasing');
+    expect(bench.workspace).toMatchObject({
+      state: 'ending',
+      cause: 'preempted',
+      reason: { code: 'node_left' },
+    });
+    expect(decision.effects).toMatchObject([{ kind: 'pilot.stop-vm', node: 'n1' }]);
+    bench.node('n0', 'released');
+    expect(bench.vmStates).toEqual(['terminated', 'stopping']);
+    expect(bench.vm(1, 'terminated').effects).toMatchObject([{ kind: 'pilot.release', node: 'n1' }]);
+  });
+});
