@@ -42,7 +42,14 @@ function applyContext(draft: Draft, vm: Vm, report: VmReport, at?: number): void
 }
 
 function stopStray(draft: Draft, slotId: SlotId, node: string, vmId: string): void {
-  draft.owe({ kind: 'pilot.stop-vm', key: `stray:${vmId}:${node}`, slotId, node, vmId, graceMs: 0 });
+  draft.owe({
+    kind: 'pilot.stop-vm',
+    key: `stray:${slotId}:${node}:${vmId}`,
+    slotId,
+    node,
+    vmId,
+    graceMs: 0,
+  });
 }
 
 /** Its node answers to orders: what has begun to leave stops its VMs by itself. */
