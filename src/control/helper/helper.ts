@@ -16,6 +16,8 @@ export interface Helper {
   detachNic(tap: string): Promise<void>;
   /** Records a VMM process of the slot, which the undo kills. Refused for a process that is not the caller's own. */
   adoptProcess(pid: number): Promise<void>;
+  /** Records the slot's work directory, which the undo removes. Refused for one that is not the caller's own. */
+  adoptDirectory(path: string): Promise<void>;
   /** Undoes every change of the slot and ends the helper. Rejects when something could not be undone, naming it; the journal then stays. */
   undo(): Promise<void>;
 }

@@ -1,0 +1,41 @@
+import { readFileSync, statSync } from 'node:fs';
+import { type Clock, pause } from '../../platform/clock.ts';
+
+/** The process's start time in clock ticks (proc(5), stat field 22): with the pid, it names one process for ever. Undefined when it is gone or a zombie. */
+export function startTimeOf(pid: number): string | undefined {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+      .replace(/^.*\) /s, '')
+      .split(' ');
+    return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19];
+  } catch {
+    return undefined;
+  }
+}
+
+/** The user that a process runs as; undefined when it is gone. */
+export function ownerOf(pid: number): number | undefined {
+  try {
+    return statSync(`/proc/${pid}`).uid;
+  } catch {
+    return undefined;
+  }
+}
+
+/** SIGKILLs that very process and waits until it is gone; false when it is still there after `deadlineMs`. */
+export async function killProcess(
+  clock: Clock,
+  pid: number,
+  startTime: string,
+  deadlineMs: number,
+): Promise<boolean> {
+  if (startTimeOf(pid) !== startTime) return true;
+  process.kill(pid, 'SIGKILL');
+  const endMs = clock.monotonicMs() + deadlineMs;
+  // The kernel tells the end of a process only to its parent, which we are not.
+  while (startTimeOf(pid) === startTime) {
+    if (clock.monotonicMs() > endMs) return false;
+    await pause(clock, 5);
+  }
+  return true;
+}

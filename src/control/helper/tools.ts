@@ -1,0 +1,43 @@
+import type { Clock } from '../../platform/clock.ts';
+import type { CommandResult, ProcessRunner } from '../../platform/process.ts';
+import { ControlError } from '../control.ts';
+
+const toolDeadlineMs = 10_000;
+
+/** The few programs that the helper runs as root: iproute2, nft, dnsmasq. Several commands a process where the program can. */
+export class RootTools {
+  readonly clock: Clock;
+  readonly #processes: ProcessRunner;
+
+  constructor(clock: Clock, processes: ProcessRunner) {
+    this.clock = clock;
+    this.#processes = processes;
+  }
+
+  /** Throws `ControlError` with the program's own words when it fails. */
+  async run(argv: readonly [string, ...string[]], input?: string): Promise<CommandResult> {
+    const result = await this.#processes.run(argv, { deadlineMs: toolDeadlineMs, input });
+    if (result.code === 0) return result;
+    const words = result.stderr
+      .trim()
+      .replace(/\s*\n\s*/g, '; ')
+      .slice(0, 500);
+    throw new ControlError(
+      'node_tool_failed',
+      `${argv[0]} ${argv.slice(1, 6).join(' ')}: ${words || `exit ${result.code}`}`,
+    );
+  }
+
+  async ipBatch(lines: readonly string[]): Promise<void> {
+    if (lines.length > 0) await this.run(['ip', '-batch', '-'], `${lines.join('\n')}\n`);
+  }
+
+  async bridgeBatch(lines: readonly string[]): Promise<void> {
+    if (lines.length > 0) await this.run(['bridge', '-batch', '-'], `${lines.join('\n')}\n`);
+  }
+
+  /** One transaction. */
+  async nft(text: string): Promise<void> {
+    await this.run(['nft', '-f', '-'], text);
+  }
+}
