@@ -1,11 +1,12 @@
-import fc from 'fast-check';
+import assert from 'node:assert/strict';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { must, settings, startedAt } from '../../test/support/lease.ts';
+import { settings, startedAt } from '../../test/support/lease.ts';
 import { vmIdOf } from '../protocol/ids.ts';
 import type { VmReport } from '../protocol/pilot.ts';
 import { contextStates, slotNodeStates, vmStates } from '../protocol/states.ts';
 import { applyDecision, decide, isEmpty, nextDeadlineAt, type SiteMaps } from './decide.ts';
-import { slotTransitions, vmTransitions, workspaceTransitions } from './transitions.ts';
+import { isFinalVm, slotTransitions, vmTransitions, workspaceTransitions } from './transitions.ts';
 import type { Decision, LeaseInput, SiteState } from './types.ts';
 
 /** Two workspaces, three nodes, two job ids: few enough that random inputs meet. */
@@ -118,7 +119,7 @@ function path<S extends string>(table: Readonly<Record<S, readonly S[]>>, from: 
   if (from === undefined) return;
   const reached = new Set<S>([from]);
   for (const state of reached) for (const next of table[state]) reached.add(next);
-  expect([...reached]).toContain(to);
+  assert.ok(reached.has(to), `${from} to ${to}`);
 }
 
 function play(
@@ -134,73 +135,77 @@ function play(
   return world;
 }
 
+/** What breaks a property, told by fast-check with its seed; undefined when nothing did. */
+function counterexample<T>(property: fc.IProperty<T>, numRuns = 200): string | undefined {
+  const details = fc.check(property, { numRuns });
+  return details.failed ? fc.defaultReportMessage(details) : undefined;
+}
+
 describe('decide, whatever comes in whatever order', () => {
   it('handles it or leaves it, and every step is in the tables', () => {
-    fc.assert(
-      fc.property(steps, list => void play(list)),
-      { numRuns: 500 },
-    );
+    const property = fc.property(steps, list => void play(list));
+    expect(counterexample(property, 500)).toBeUndefined();
   });
 
   it('does not change the state that it is given', () => {
-    fc.assert(
-      fc.property(steps, list => {
-        const world = play(list);
-        const before = structuredClone(world.maps);
-        for (const [, one] of list) world.decide(one);
-        expect(world.maps).toEqual(before);
-      }),
-    );
+    const property = fc.property(steps, list => {
+      const world = play(list);
+      const before = structuredClone(world.maps);
+      for (const [, one] of list) world.decide(one);
+      assert.deepEqual(world.maps, before);
+    });
+    expect(counterexample(property)).toBeUndefined();
   });
 
   it('is repeated without effect: notifications and the clock', () => {
-    fc.assert(
-      fc.property(steps, list => {
-        play(list, (world, one) => {
-          if (one.type === 'pilot.notified') expect(isEmpty(world.decide(one))).toBe(true);
-          if (one.type === 'clock')
-            expect(nextDeadlineAt(world.state) ?? Number.POSITIVE_INFINITY).toBeGreaterThan(world.now);
-        });
-      }),
-    );
+    const property = fc.property(steps, list => {
+      play(list, (world, one) => {
+        if (one.type === 'pilot.notified') assert.ok(isEmpty(world.decide(one)));
+        if (one.type === 'clock')
+          assert.ok((nextDeadlineAt(world.state) ?? Number.POSITIVE_INFINITY) > world.now);
+      });
+    });
+    expect(counterexample(property)).toBeUndefined();
   });
 
   it('leaves no workspace behind: once the LRM has no jobs left, all that is needed is time', () => {
-    fc.assert(
-      fc.property(steps, list => {
-        const world = play(list);
-        for (const one of ['a', 'b']) {
-          world.step({ type: 'lrm.refused', slotId: `slot-${one.repeat(10)}`, message: 'no' });
-          world.now += 1;
-          world.step({ type: 'lrm.observed', takenAt: world.now, jobs: [] });
-        }
-        for (let next = nextDeadlineAt(world.state); next !== null; next = nextDeadlineAt(world.state)) {
-          world.now = Math.max(world.now, next);
-          world.step({ type: 'clock' });
-        }
-        for (const { state, cause, reason, endedAt } of world.maps.workspaces.values()) {
-          expect(state).toBe('ended');
-          expect([cause, must(reason).message, endedAt]).not.toContain(null);
-        }
-        for (const { state } of world.maps.vms.values()) expect(['terminated', 'failed']).toContain(state);
-      }),
-      { numRuns: 300 },
-    );
+    const property = fc.property(steps, list => {
+      const world = play(list);
+      jobsVanish(world);
+      for (const { state, cause, reason, endedAt } of world.maps.workspaces.values()) {
+        assert.equal(state, 'ended');
+        assert.ok(cause !== null && reason?.message && endedAt !== null);
+      }
+      for (const { state } of world.maps.vms.values()) assert.ok(isFinalVm(state), state);
+    });
+    expect(counterexample(property, 300)).toBeUndefined();
   });
 
   it('gives every effect a key that says what it is: the same key is the same effect', () => {
-    fc.assert(
-      fc.property(steps, list => {
-        const world = new World();
-        const seen = new Map<string, unknown>();
-        for (const [laterMs, one] of list) {
-          world.now += laterMs;
-          for (const effect of world.step(one).effects) {
-            if (seen.has(effect.key)) expect(effect).toEqual(seen.get(effect.key));
-            seen.set(effect.key, effect);
-          }
+    const property = fc.property(steps, list => {
+      const world = new World();
+      const seen = new Map<string, unknown>();
+      for (const [laterMs, one] of list) {
+        world.now += laterMs;
+        for (const effect of world.step(one).effects) {
+          assert.deepEqual(effect, seen.get(effect.key) ?? effect);
+          seen.set(effect.key, effect);
         }
-      }),
-    );
+      }
+    });
+    expect(counterexample(property)).toBeUndefined();
   });
 });
+
+/** The LRM has nothing of ours any more, and time passes until nothing waits for it. */
+function jobsVanish(world: World): void {
+  for (const one of ['a', 'b']) {
+    world.step({ type: 'lrm.refused', slotId: `slot-${one.repeat(10)}`, message: 'no' });
+    world.now += 1;
+    world.step({ type: 'lrm.observed', takenAt: world.now, jobs: [] });
+  }
+  for (let next = nextDeadlineAt(world.state); next !== null; next = nextDeadlineAt(world.state)) {
+    world.now = Math.max(world.now, next);
+    world.step({ type: 'clock' });
+  }
+}

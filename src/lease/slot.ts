@@ -20,7 +20,7 @@ const cancelPeriodMs = 60_000;
 
 export function cancelJob(draft: Draft, slotId: SlotId, jobId: string): void {
   const period = Math.floor(draft.now / cancelPeriodMs);
-  draft.owe({ kind: 'lrm.cancel', key: `cancel:${jobId}:${period}`, slotId, jobId });
+  draft.owe({ kind: 'lrm.cancel', key: `cancel:${slotId}:${jobId}:${period}`, slotId, jobId });
 }
 
 /** Orders all nodes that have not left, but `except`, to release; VMs on them get `graceMs`. */
