@@ -188,9 +188,9 @@ export interface components {
             } | null;
         };
         GroupRequest: {
-            /** @description Lower-case letters, digits and hyphens; starts with a letter; at most 31. */
+            /** @description a name: lower-case letters, digits and hyphens, starting with a letter, at most 31 */
             name: string;
-            /** @description Lower-case letters, digits and hyphens; starts with a letter; at most 31. */
+            /** @description a name: lower-case letters, digits and hyphens, starting with a letter, at most 31 */
             image: string;
             /** @default 1 */
             count?: number;
@@ -311,7 +311,7 @@ export interface components {
             endedAt: string | null;
         };
         WorkspaceRequest: {
-            /** @description Lower-case letters, digits and hyphens; starts with a letter; at most 31. */
+            /** @description a name: lower-case letters, digits and hyphens, starting with a letter, at most 31 */
             name?: string;
             groups: components["schemas"]["GroupRequest"][];
             durationMs?: number;

@@ -8,7 +8,7 @@ import { namePattern } from './ids.ts';
 
 const Name = Type.String({
   pattern: namePattern,
-  description: 'Lower-case letters, digits and hyphens; starts with a letter; at most 31.',
+  description: 'a name: lower-case letters, digits and hyphens, starting with a letter, at most 31',
 });
 
 export const GroupRequest = Type.Object(

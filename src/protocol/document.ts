@@ -114,6 +114,7 @@ function* walkUnion(branches: readonly Rules[], value: unknown, path: string): G
     if (kinds.length === objects.length) {
       const meant = objects.find(branch => branch.properties?.['kind']?.const === value['kind']);
       if (meant) return yield* walk(meant, value, path);
+      // Which keys belong here depends on the kind; until it is known, nothing more can be said.
       const message =
         'kind' in value ? `must be one of ${kinds.join(', ')}` : `is missing: one of ${kinds.join(', ')}`;
       return yield { path: join(path, 'kind'), message };
@@ -125,13 +126,12 @@ function* walkUnion(branches: readonly Rules[], value: unknown, path: string): G
   yield { path, message: `must be one of ${choices.join(', ')}${butIs(value)}` };
 }
 
+/** A leaf's `description` completes "must be …"; else the library's words do. */
 function* leaf(rules: Rules, value: unknown, path: string): Generator<ErrorDetail> {
   const [error] = Value.Errors(rules as TSchema, value);
   if (!error) return;
-  const pattern = error.keyword === 'pattern';
-  const words =
-    pattern && rules.description !== undefined ? `is malformed: ${rules.description}` : error.message;
-  yield { path, message: 'const' in rules ? `must be ${String(rules.const)}` : `${words}${butIs(value)}` };
+  const words = 'const' in rules ? String(rules.const) : rules.description;
+  yield { path, message: `${words === undefined ? error.message : `must be ${words}`}${butIs(value)}` };
 }
 
 function shapeOf(rules: Rules): string {

@@ -4,3 +4,13 @@ import Type from 'typebox';
 export function literals<const T extends readonly string[]>(values: T) {
   return Type.Unsafe<T[number]>(Type.Union(values.map(value => Type.Literal(value))));
 }
+
+/** Durations and sizes in documents that people write; `units.ts` reads them. */
+export const DurationText = Type.String({
+  pattern: '^([0-9]+(ms|s|m|h|d))+$',
+  description: 'a duration such as 90s or 1h30m',
+});
+export const MemoryText = Type.String({
+  pattern: '^[0-9]+[MGT](iB|B)?$',
+  description: 'a size such as 256M or 4G',
+});

@@ -1,0 +1,120 @@
+import { readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import Type, { type Static } from 'typebox';
+import { GroupRequest, WorkspaceRequest } from '../protocol/cluster.ts';
+import { invalidFile, mistakesIn, parseYaml } from '../protocol/document.ts';
+import { type ErrorDetail, WspError } from '../protocol/errors.ts';
+import { DurationText, MemoryText } from '../protocol/schema.ts';
+import { parseDurationMs, parseMemoryMiB } from '../protocol/units.ts';
+
+/**
+ * The cluster file (`wsp create -f cluster.yaml`): a `WorkspaceRequest` as people write it.
+ *
+ *   name: osg                      # optional
+ *   duration: 1h                   # optional
+ *   sshKeys: [ssh-ed25519 AAAA…]   # optional
+ *   groups:
+ *     - name: worker
+ *       image: mini
+ *       count: 2                   # default 1
+ *       memory: 256M               # default 256M
+ *       cpus: 1                    # default 1
+ *       networks: [private]        # optional, in the order of the VM's interfaces
+ *       roles: [worker]            # optional
+ *       userData: "#!/bin/sh …"    # or userDataFile: a path, relative to this file
+ */
+const { name, image, count, cpus, networks, roles, userData } = GroupRequest.properties;
+
+const ClusterGroup = Type.Object(
+  {
+    name,
+    image,
+    count: Type.Optional(count),
+    memory: Type.Optional(MemoryText),
+    cpus: Type.Optional(cpus),
+    networks,
+    roles,
+    userData,
+    userDataFile: Type.Optional(Type.String({ minLength: 1 })),
+  },
+  { additionalProperties: false },
+);
+type ClusterGroup = Static<typeof ClusterGroup>;
+
+const ClusterFile = Type.Object(
+  {
+    name: WorkspaceRequest.properties.name,
+    duration: Type.Optional(DurationText),
+    sshKeys: WorkspaceRequest.properties.sshKeys,
+    groups: Type.Array(ClusterGroup, { minItems: 1, maxItems: 64 }),
+  },
+  { additionalProperties: false },
+);
+type ClusterFile = Static<typeof ClusterFile>;
+
+/** Reads a cluster file. Throws `WspError` (`not_found`; `invalid_file` with all mistakes, each with its path). */
+export function readClusterFile(path: string): WorkspaceRequest {
+  return parseClusterFile(readText(path, `cluster file ${path}`), path);
+}
+
+/** A cluster file's text as a request. `path` names it in messages, and is what `userDataFile` is relative to. */
+export function parseClusterFile(text: string, path: string): WorkspaceRequest {
+  const document = parseYaml(text, path);
+  const mistakes = mistakesIn(ClusterFile, document);
+  if (mistakes.length > 0) throw invalidFile(path, mistakes);
+  const file = document as ClusterFile;
+
+  const details: ErrorDetail[] = [];
+  const request: WorkspaceRequest = {
+    ...(file.name === undefined ? {} : { name: file.name }),
+    ...(file.duration === undefined ? {} : { durationMs: parseDurationMs(file.duration) ?? 0 }),
+    ...(file.sshKeys === undefined ? {} : { sshKeys: file.sshKeys }),
+    groups: file.groups.map((group, index) =>
+      groupRequest(group, `groups[${index}]`, dirname(path), details),
+    ),
+  };
+  for (const [index, group] of file.groups.entries()) {
+    const first = file.groups.findIndex(other => other.name === group.name);
+    if (first !== index)
+      details.push({ path: `groups[${index}].name`, message: `is the name of groups[${first}] too` });
+  }
+  // The request's own limits, told with the names that the file has for them.
+  for (const { path: at, message } of mistakesIn(WorkspaceRequest, request))
+    details.push({ path: at.replace('memoryMiB', 'memory').replace('durationMs', 'duration'), message });
+  if (details.length > 0) throw invalidFile(path, details);
+  return request;
+}
+
+function groupRequest(
+  group: ClusterGroup,
+  at: string,
+  directory: string,
+  details: ErrorDetail[],
+): GroupRequest {
+  const { memory = '256M', userDataFile, count = 1, cpus = 1, ...same } = group;
+  if (userDataFile === undefined) return { ...same, count, cpus, memoryMiB: parseMemoryMiB(memory) ?? 0 };
+  let userData = same.userData ?? '';
+  if (same.userData !== undefined)
+    details.push({ path: `${at}.userDataFile`, message: 'cannot be used together with userData' });
+  else {
+    try {
+      userData = readText(resolve(directory, userDataFile), 'the file');
+    } catch (cause) {
+      details.push({ path: `${at}.userDataFile`, message: (cause as Error).message });
+    }
+  }
+  return { ...same, count, cpus, memoryMiB: parseMemoryMiB(memory) ?? 0, userData };
+}
+
+function readText(path: string, what: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
+    throw new WspError(
+      missing ? 'not_found' : 'invalid_file',
+      missing ? `${what} is not there (${path})` : `${what} cannot be read: ${(cause as Error).message}`,
+      { cause },
+    );
+  }
+}
