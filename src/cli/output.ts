@@ -1,0 +1,75 @@
+import type { EventView, TimelineView, WorkspaceView } from '../protocol/api.ts';
+import { formatDuration } from '../protocol/units.ts';
+
+/** Rows under headings, columns aligned, no borders. Empty: one line that says so. */
+export function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
+  if (rows.length === 0) return 'none\n';
+  const all = [headings, ...rows];
+  const widths = headings.map((_, column) => Math.max(...all.map(row => (row[column] ?? '').length)));
+  const line = (row: readonly string[]): string =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd();
+  return `${all.map(line).join('\n')}\n`;
+}
+
+/** What is happening to a workspace, why, and what comes next: sentences. */
+export function story(workspace: WorkspaceView): string {
+  const { state, reason, slot, cause } = workspace;
+  const because = reason === null ? '' : ` ${reason.message}`;
+  switch (state) {
+    case 'requested':
+      return 'Being handed to the batch scheduler; it will then wait in its queue.';
+    case 'queued': {
+      const says = slot?.lrmReason
+        ? `The batch scheduler says: ${slot.lrmReason}.`
+        : 'The batch scheduler gives no reason yet.';
+      const estimate = slot?.estimatedStartAt ? ` It expects the start at ${slot.estimatedStartAt}.` : '';
+      return `Waiting in the queue as job ${slot?.lrmJobId ?? '?'}. ${says}${estimate} When the job starts, its nodes are reserved and the VMs start.`;
+    }
+    case 'deploying':
+      return 'The nodes are reserved; the VMs are being started. The lease begins when all of them run.';
+    case 'running':
+      return `Running until ${workspace.endsAt ?? 'an unknown time'}${workspace.contextualized ? '' : '; some guests have not reported that they are set up'}.`;
+    case 'ending':
+      return `Ending (${cause ?? 'unknown cause'}): guests are shutting down.${because}`;
+    case 'ended':
+      return `Ended (${cause ?? 'unknown cause'}).${because}`;
+  }
+}
+
+/** `wsp show` for people. */
+export function workspaceText(workspace: WorkspaceView): string {
+  const rows = workspace.vms.map(vm => [
+    vm.name,
+    vm.state,
+    vm.context,
+    vm.node ?? '-',
+    vm.addresses.map(nic => `${nic.network}=${nic.address}`).join(' ') || '-',
+    vm.reason?.message ?? '',
+  ]);
+  return `${workspace.name} (${workspace.id}), ${workspace.state}, owner ${workspace.owner}
+${story(workspace)}
+
+${table(['VM', 'STATE', 'CONTEXT', 'NODE', 'ADDRESSES', 'WHY'], rows)}`;
+}
+
+/** One line of `wsp events`. */
+export function eventText(event: EventView): string {
+  const subject = [event.vm ?? event.workspace, event.node].filter(Boolean).join(' on ') || event.slot || '';
+  return `${event.at}  ${event.type.padEnd(20)}  ${subject}${event.reason === null ? '' : `  (${event.reason.message})`}`;
+}
+
+/** `wsp timeline` for people: the paper's breakdown. */
+export function timelineText(timeline: TimelineView): string {
+  return table(
+    ['HOP', 'TOOK', 'FROM', 'WHAT'],
+    timeline.hops.map(hop => [
+      hop.hop,
+      hop.durationMs === null ? 'goes on' : formatDuration(hop.durationMs),
+      hop.startedAt,
+      hop.meaning,
+    ]),
+  );
+}

@@ -1,0 +1,45 @@
+import type { Client } from '../client/client.ts';
+import { createClient } from '../client/client.ts';
+import { errorCodes, WspError } from '../protocol/errors.ts';
+import { cliSettings } from './settings.ts';
+
+/** What every command gets: the client when it needs one, and one way to answer. */
+export interface CommandContext {
+  readonly env: NodeJS.ProcessEnv;
+  readonly json: boolean;
+  client(): Client;
+  /** With --json the value as one JSON document; else the text. */
+  answer(value: unknown, text: string): void;
+}
+
+/** The context of one invocation. */
+export function commandContext(env: NodeJS.ProcessEnv, json: boolean): CommandContext {
+  let client: Client | undefined;
+  return {
+    env,
+    json,
+    client: () => {
+      client ??= createClient(cliSettings(env));
+      return client;
+    },
+    answer: (value, text) => void process.stdout.write(json ? `${JSON.stringify(value)}\n` : text),
+  };
+}
+
+/** Tells a failure to the user and returns the exit code. With --json the error is the one document on standard output. */
+export function reportFailure(cause: unknown, json: boolean, env: NodeJS.ProcessEnv): number {
+  const error =
+    cause instanceof WspError
+      ? cause
+      : new WspError('internal', cause instanceof Error ? cause.message : String(cause), {
+          hint: 'this is a bug: please report it with the output of WSP_DEBUG=1',
+        });
+  if (json) process.stdout.write(`${JSON.stringify(error.toBody())}\n`);
+  else {
+    process.stderr.write(`wsp: ${error.message}\n`);
+    for (const detail of error.details ?? []) process.stderr.write(`  ${detail.path}: ${detail.message}\n`);
+    if (error.hint !== undefined) process.stderr.write(`  ${error.hint}\n`);
+  }
+  if (env['WSP_DEBUG'] && cause instanceof Error) process.stderr.write(`${cause.stack ?? ''}\n`);
+  return errorCodes[error.code].exit;
+}

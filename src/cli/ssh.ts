@@ -1,0 +1,124 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import type { WorkspaceView } from '../protocol/api.ts';
+import { WspError } from '../protocol/errors.ts';
+import { startChild } from '../platform/children.ts';
+import { systemProcesses } from '../platform/process.ts';
+import type { CommandContext } from './program.ts';
+import { configDirectory } from './settings.ts';
+
+/** The user's own key for VMs, made on first need. Returns the private key's path. */
+export async function userKey(env: NodeJS.ProcessEnv): Promise<string> {
+  const path = join(configDirectory(env), 'id_ed25519');
+  if (existsSync(path)) return path;
+  mkdirSync(configDirectory(env), { recursive: true, mode: 0o700 });
+  const made = await systemProcesses.run(
+    ['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-C', 'wsp', '-f', path],
+    { deadlineMs: 30_000 },
+  );
+  if (made.code !== 0)
+    throw new WspError('failed', `ssh-keygen could not make ${path}: ${made.stderr.trim()}`);
+  return path;
+}
+
+/** The user's public key line. */
+export async function userPublicKey(env: NodeJS.ProcessEnv): Promise<string> {
+  return readFileSync(`${await userKey(env)}.pub`, 'utf8').trim();
+}
+
+/** `W` or `W/VM` as a workspace and the name of one of its VMs; the first VM when none is named. */
+export async function findVm(
+  context: CommandContext,
+  target: string,
+): Promise<{ workspace: WorkspaceView; vm: string }> {
+  const [name = '', wanted] = target.split('/');
+  const workspace = await context.client().getWorkspace(name);
+  const vm = workspace.vms.find(candidate => wanted === undefined || candidate.name === wanted);
+  if (!vm) {
+    throw new WspError('not_found', `workspace ${workspace.name} has no VM ${wanted ?? ''}`, {
+      hint: `it has ${workspace.vms.map(each => each.name).join(', ')}`,
+    });
+  }
+  return { workspace, vm: vm.name };
+}
+
+/**
+ * Runs the system's ssh to a VM through the pilot's connection: `wsp proxy` carries the bytes. Host keys are known before boot, so a wrong one is an error,
+ * never a question. Resolves with ssh's exit code.
+ */
+export async function ssh(
+  context: CommandContext,
+  target: string,
+  command: readonly string[],
+  login: string,
+): Promise<number> {
+  const { workspace, vm } = await findVm(context, target);
+  const cache = join(
+    context.env['XDG_CACHE_HOME'] ?? join(context.env['HOME'] ?? homedir(), '.cache'),
+    'wsp',
+  );
+  mkdirSync(cache, { recursive: true, mode: 0o700 });
+  const knownHosts = join(cache, `known_hosts.${workspace.id}`);
+  writeFileSync(knownHosts, `${(await context.client().knownHosts(workspace.id)).join('\n')}\n`, {
+    mode: 0o600,
+  });
+  const self = [process.execPath, process.argv[1] ?? ''];
+  // ssh gives this line to a shell: our own paths are quoted, ids and names have no special characters.
+  const proxy = [...self.map(shellQuote), 'proxy', `${workspace.id}/${vm}`, '22'].join(' ');
+  const options = {
+    ProxyCommand: proxy,
+    HostKeyAlias: `${workspace.id}.${vm}`,
+    UserKnownHostsFile: knownHosts,
+    GlobalKnownHostsFile: '/dev/null',
+    StrictHostKeyChecking: 'yes',
+    IdentitiesOnly: 'yes',
+    IdentityFile: await userKey(context.env),
+    LogLevel: 'ERROR',
+  };
+  const child = await startChild(
+    [
+      'ssh',
+      '-F',
+      '/dev/null',
+      ...Object.entries(options).flatMap(([name, value]) => ['-o', `${name}=${value}`]),
+      '-l',
+      login,
+      `${workspace.id}.${vm}`,
+      ...command,
+    ],
+    { stdio: [0, 1, 2], env: context.env },
+  );
+  const { code } = await child.exited;
+  return code ?? 255;
+}
+
+function shellQuote(text: string): string {
+  return `'${text.replaceAll('%', '%%').replaceAll("'", String.raw`'\''`)}'`;
+}
+
+/** Carries standard input and output to a TCP port of a VM or to its console, until either side ends. */
+export async function carry(
+  context: CommandContext,
+  target: string,
+  end: { kind: 'tcp'; port: number } | { kind: 'console' },
+): Promise<number> {
+  const { workspace, vm } = await findVm(context, target);
+  const stream = await context.client().openStream(workspace.id, vm, end);
+  return await new Promise<number>((resolve, reject) => {
+    stream.on('error', (cause: Error) =>
+      reject(new WspError('unreachable', `the stream to ${target} broke: ${cause.message}`)),
+    );
+    stream.on('close', () => resolve(0));
+    process.stdin.on('end', () => stream.end());
+    process.stdin.on('data', chunk => {
+      // Ctrl-] leaves a console, as in telnet(1).
+      if (end.kind === 'console' && process.stdin.isTTY && chunk.includes(0x1d)) stream.destroy();
+      else if (!stream.write(chunk)) {
+        process.stdin.pause();
+        stream.once('drain', () => process.stdin.resume());
+      }
+    });
+    stream.pipe(process.stdout);
+  });
+}
