@@ -48,7 +48,9 @@ export class Secrets {
   companions(input: LeaseInput, decision: Decision): Pick<Commit, 'secrets' | 'forgotten'> {
     return {
       secrets: input.type === 'create' ? this.#newSecrets(input, decision) : [],
-      forgotten: decision.workspaces.filter(({ state }) => state === 'ended').map(({ id }) => workspaceKey(id)),
+      forgotten: decision.workspaces
+        .filter(({ state }) => state === 'ended')
+        .map(({ id }) => workspaceKey(id)),
     };
   }
 

@@ -1,0 +1,101 @@
+import { isFinalSlot } from '../lease/transitions.ts';
+import type { Effect, LeaseInput, SiteState, Slot } from '../lease/types.ts';
+import { type GangRequest, type Lrm, type LrmCapabilities, LrmError } from '../lrm/lrm.ts';
+import { jobNameOf } from '../protocol/ids.ts';
+import { type PilotSite, programText, slotAssignment } from './assignment.ts';
+
+/** What the site adds to every request to the LRM. */
+export interface GangSite {
+  readonly queue?: string | undefined;
+  readonly account?: string | undefined;
+  readonly options: readonly string[];
+}
+
+export interface LrmEffectParts {
+  readonly lrm: Lrm;
+  readonly gang: GangSite;
+  readonly pilot: PilotSite;
+  readonly state: () => SiteState;
+  readonly slotSecret: (slotId: string) => string | undefined;
+  /** The LRM's capabilities, from the last answer or asked for now. Throws `LrmError`. */
+  readonly capabilities: () => Promise<LrmCapabilities>;
+  /** Feeds the core; resolves once durable. `done`: effects that this answers. */
+  readonly submit: (input: LeaseInput, done: readonly string[]) => Promise<unknown>;
+  readonly done: (key: string) => void;
+  readonly observeSoon: () => void;
+}
+
+type LrmEffect = Extract<Effect, { readonly kind: `lrm.${string}` }>;
+
+/** Does one effect on the LRM. Rejects when it is worth another try. */
+export async function performLrmEffect(
+  effect: LrmEffect,
+  again: boolean,
+  parts: LrmEffectParts,
+): Promise<void> {
+  switch (effect.kind) {
+    case 'lrm.submit':
+      return submitGang(effect, again, parts);
+    case 'lrm.cancel':
+      await parts.lrm.cancel(effect.jobId);
+      parts.done(effect.key);
+      parts.observeSoon();
+      return;
+    case 'lrm.observe':
+      parts.observeSoon();
+      parts.done(effect.key);
+      return;
+  }
+}
+
+/** One slot, one job: whoever may have submitted it already looks for it first. */
+async function submitGang(
+  { slotId, key }: LrmEffect,
+  again: boolean,
+  { lrm, state, submit, done, ...parts }: LrmEffectParts,
+): Promise<void> {
+  const slot = state().slots.get(slotId);
+  if (!slot || isFinalSlot(slot.state) || slot.lrmJobId !== null) return done(key);
+  const jobId = again ? await findJob(lrm, slotId) : undefined;
+  if (jobId !== undefined) {
+    await submit({ type: 'lrm.submitted', slotId, jobId }, [key]);
+    return;
+  }
+  // Looked at again: it may have been given up while we asked.
+  if (state().slots.get(slotId)?.state !== 'requested') {
+    await submit({ type: 'lrm.refused', slotId, message: 'given up before it was submitted' }, [key]);
+    return;
+  }
+  try {
+    const submitted = await lrm.submit(gangRequest(slot, await parts.capabilities(), parts));
+    await submit({ type: 'lrm.submitted', slotId, jobId: submitted }, [key]);
+  } catch (cause) {
+    if (!(cause instanceof LrmError) || cause.kind !== 'refused') throw cause;
+    await submit({ type: 'lrm.refused', slotId, message: cause.message }, [key]);
+  }
+}
+
+async function findJob(lrm: Lrm, slotId: string): Promise<string | undefined> {
+  const jobName = jobNameOf(slotId);
+  return (await lrm.list()).find(job => job.jobName === jobName)?.jobId;
+}
+
+function gangRequest(
+  slot: Slot,
+  capabilities: LrmCapabilities,
+  { gang, pilot, slotSecret }: Pick<LrmEffectParts, 'gang' | 'pilot' | 'slotSecret'>,
+): GangRequest {
+  const secret = slotSecret(slot.id);
+  if (secret === undefined) throw new Error(`${slot.id} has no secret`);
+  return {
+    jobName: jobNameOf(slot.id),
+    nodes: slot.nodesWanted,
+    memoryMiBPerNode: slot.memoryMiBPerNode,
+    cpusPerNode: slot.cpusPerNode,
+    walltimeMs: slot.walltimeMs,
+    queue: gang.queue,
+    account: gang.account,
+    options: gang.options,
+    program: programText(slotAssignment(slot, secret, pilot, capabilities), pilot.program),
+  };
+}

@@ -1,0 +1,223 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { Duplex } from 'node:stream';
+import { isFinalSlot } from '../../lease/transitions.ts';
+import type { LeaseInput, SiteState } from '../../lease/types.ts';
+import { errorFields, type Log } from '../../platform/log.ts';
+import { WspError } from '../../protocol/errors.ts';
+import type { PilotHello, PilotMessage, PilotNotification, StreamTarget } from '../../protocol/pilot.ts';
+import type { PilotConnection, PilotHub, PilotSession } from '../engine-api.ts';
+import type { PilotCommands } from './commands.ts';
+import type { StreamWaitingRoom } from './streams.ts';
+
+/**
+ * The pilots' connections. One session per slot and node; a newer connection takes the place of an older one.
+ *
+ *   attached ─ hello ─► committed ─► welcome {ackedSeq}, then the commands owed ─► connected
+ *                                    notification ─► committed ─► ack {seq}
+ *   slot unknown or over: dismiss
+ *
+ * Invariants: `ack` and `welcome` speak only of what is durable; a pilot's messages reach the writer in the order in which they came (its queue
+ * keeps it). If we crash here: connections break, pilots come back and replay what was not acknowledged.
+ */
+export interface HubParts {
+  readonly log: Log;
+  readonly state: () => SiteState;
+  readonly slotSecret: (slotId: string) => string | undefined;
+  readonly submit: (input: LeaseInput) => Promise<unknown>;
+  readonly commands: PilotCommands;
+  readonly streams: StreamWaitingRoom;
+  /** A pilot has gone: the LRM may know why. */
+  readonly pilotGone: () => void;
+}
+
+export class Hub implements PilotHub {
+  readonly #parts: HubParts;
+  /** By slot, then by node. */
+  readonly #sessions = new Map<string, Map<string, Session>>();
+
+  constructor(parts: HubParts) {
+    this.#parts = parts;
+  }
+
+  authenticate(slotId: string, secret: string): boolean {
+    const expected = this.#parts.slotSecret(slotId);
+    // Digests, so that both sides have one length; an unknown slot takes as long as a wrong secret.
+    const equal = timingSafeEqual(digest(secret), digest(expected ?? ''));
+    return equal && expected !== undefined;
+  }
+
+  attach(slotId: string, node: string, connection: PilotConnection): PilotSession {
+    const session = new Session(slotId, node, connection, this.#parts, () => this.#forget(session));
+    const nodes = this.#sessions.get(slotId) ?? new Map<string, Session>();
+    this.#sessions.set(slotId, nodes);
+    const older = nodes.get(node);
+    nodes.set(node, session);
+    older?.replaced();
+    return session;
+  }
+
+  openStream(slotId: string, node: string, target: StreamTarget): Promise<Duplex> {
+    const session = this.#sessions.get(slotId)?.get(node);
+    if (!session?.ready)
+      return Promise.reject(
+        new WspError('unreachable', `the pilot on ${node} is not connected`, {
+          hint: 'try again in a moment',
+        }),
+      );
+    return this.#parts.streams.open(slotId, node, target, message => session.send(message));
+  }
+
+  acceptStream(slotId: string, streamId: string, stream: Duplex): boolean {
+    return this.#parts.streams.accept(slotId, streamId, stream);
+  }
+
+  /** The slot is final: whoever is still there is sent away. */
+  slotOver(slotId: string): void {
+    for (const session of this.#sessions.get(slotId)?.values() ?? []) session.dismiss('the slot is over');
+  }
+
+  closeAll(why: string): void {
+    for (const nodes of this.#sessions.values())
+      for (const session of [...nodes.values()]) session.replaced(why);
+    this.#sessions.clear();
+  }
+
+  #forget(session: Session): void {
+    const nodes = this.#sessions.get(session.slotId);
+    if (nodes?.get(session.node) === session) nodes.delete(session.node);
+    if (nodes?.size === 0) this.#sessions.delete(session.slotId);
+  }
+}
+
+class Session implements PilotSession {
+  readonly slotId: string;
+  readonly node: string;
+  readonly #connection: PilotConnection;
+  readonly #parts: HubParts;
+  readonly #log: Log;
+  readonly #forget: () => void;
+  #greeted = false;
+  #ready = false;
+  #over = false;
+
+  constructor(
+    slotId: string,
+    node: string,
+    connection: PilotConnection,
+    parts: HubParts,
+    forget: () => void,
+  ) {
+    this.slotId = slotId;
+    this.node = node;
+    this.#connection = connection;
+    this.#parts = parts;
+    this.#log = parts.log.with({ slot: slotId, node });
+    this.#forget = forget;
+  }
+
+  /** Has said hello, and that is durable. */
+  get ready(): boolean {
+    return this.#ready;
+  }
+
+  received(message: PilotMessage): void {
+    if (this.#over) return;
+    if (message.type !== 'hello' && !this.#greeted) return this.#breakOff('the first message must be hello');
+    switch (message.type) {
+      case 'hello':
+        this.#feed(this.#hello(message));
+        return;
+      case 'notification':
+        this.#feed(this.#notification(message));
+        return;
+      case 'command-ack':
+        this.#parts.commands.acknowledged(this.slotId, this.node, message.key);
+        return;
+      case 'stream-error':
+        this.#parts.streams.refused(this.slotId, message.streamId, message.message);
+        return;
+    }
+  }
+
+  closed(): void {
+    if (this.#over) return;
+    this.#end();
+    const { slotId, node } = this;
+    this.#parts.submit({ type: 'pilot.disconnected', slotId, node }).catch((cause: unknown) => {
+      // Only a flag is wrong then, until the pilot or the service comes back.
+      this.#log.warn('a lost connection could not be recorded', errorFields(cause));
+    });
+    this.#parts.pilotGone();
+  }
+
+  /** A newer connection of the same pilot is there, or the service stops. */
+  replaced(why = 'a newer connection of this pilot has taken over'): void {
+    if (this.#over) return;
+    this.#end();
+    this.#connection.close(why);
+  }
+
+  send(message: Parameters<PilotConnection['send']>[0]): void {
+    if (!this.#over) this.#connection.send(message);
+  }
+
+  dismiss(message: string): void {
+    this.send({ type: 'dismiss', message });
+  }
+
+  async #hello(hello: PilotHello): Promise<void> {
+    const { slotId, node } = this;
+    if (hello.slotId !== slotId || hello.node !== node)
+      return this.#breakOff('hello names another slot or node');
+    this.#greeted = true;
+    await this.#parts.submit({
+      type: 'pilot.connected',
+      slotId,
+      node,
+      address: hello.address,
+      vms: hello.vms,
+    });
+    if (this.#over) return;
+    const slot = this.#parts.state().slots.get(slotId);
+    const ackedSeq = slot?.nodes.find(({ name }) => name === node)?.appliedSeq ?? 0;
+    this.send({ type: 'welcome', ackedSeq });
+    if (!slot || isFinalSlot(slot.state)) return this.dismiss('the slot is over');
+    this.#ready = true;
+    this.#log.info('pilot connected', { pilotVersion: hello.pilotVersion });
+    this.#parts.commands.connected(slotId, node, message => this.send(message));
+  }
+
+  async #notification({ seq, at, body }: PilotNotification): Promise<void> {
+    const { slotId, node } = this;
+    await this.#parts.submit({ type: 'pilot.notified', slotId, node, seq, at, body });
+    this.send({ type: 'ack', seq });
+  }
+
+  /** What could not be stored is not acknowledged; the pilot comes back with it. */
+  #feed(work: Promise<void>): void {
+    work.catch((cause: unknown) => {
+      this.#log.warn('a message could not be recorded', errorFields(cause));
+      this.#breakOff('the service could not record a message; come again');
+    });
+  }
+
+  #breakOff(why: string): void {
+    if (this.#over) return;
+    this.#connection.close(why);
+    this.closed();
+  }
+
+  #end(): void {
+    this.#over = true;
+    this.#forget();
+    if (this.#ready) {
+      this.#parts.commands.disconnected(this.slotId, this.node);
+      this.#parts.streams.pilotGone(this.slotId, this.node);
+    }
+    this.#ready = false;
+  }
+}
+
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}

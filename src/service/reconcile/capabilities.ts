@@ -1,0 +1,83 @@
+import type { LeaseSettings } from '../../lease/types.ts';
+import type { Lrm, LrmCapabilities } from '../../lrm/lrm.ts';
+import { type Clock, type StopTimer, withDeadline } from '../../platform/clock.ts';
+import { errorFields, type Log } from '../../platform/log.ts';
+
+const refreshMs = 5 * 60_000;
+const firstRetryMs = 1_000;
+const longestRetryMs = 60_000;
+/** How long a start waits for the LRM: without its answer the service runs, and refuses nothing for its size. */
+const startDeadlineMs = 5_000;
+
+export interface CapabilitiesParts {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly lrm: Lrm;
+  readonly changed: (site: LeaseSettings['site']) => void;
+}
+
+/** Keeps what the LRM says that it can give: asked at start and every few minutes, because nodes come and go. */
+export class SiteCapabilities {
+  readonly #parts: CapabilitiesParts;
+  #known: LrmCapabilities | undefined;
+  #stopTimer: StopTimer = () => undefined;
+  #retryMs = firstRetryMs;
+  #failing = false;
+  #stopped = false;
+
+  constructor(parts: CapabilitiesParts) {
+    this.#parts = parts;
+  }
+
+  /** Asks once. Resolves when the LRM has answered, has failed, or the deadline is over; never rejects. */
+  async start(): Promise<void> {
+    const { clock, log } = this.#parts;
+    await withDeadline(clock, startDeadlineMs, "the LRM's answer", this.#refresh()).catch((cause: unknown) =>
+      log.warn('starting without knowing what the LRM can give', errorFields(cause)),
+    );
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#stopTimer();
+  }
+
+  /** The last answer; asks when there is none. Throws `LrmError` (`unavailable`). */
+  async known(): Promise<LrmCapabilities> {
+    return this.#known ?? (await this.#ask());
+  }
+
+  async #refresh(): Promise<void> {
+    const { clock, log, lrm } = this.#parts;
+    let nextMs = refreshMs;
+    try {
+      await this.#ask();
+      this.#failing = false;
+      this.#retryMs = firstRetryMs;
+    } catch (cause) {
+      if (!this.#failing)
+        log.warn('the LRM does not tell what it can give', { lrm: lrm.kind, ...errorFields(cause) });
+      this.#failing = true;
+      nextMs = this.#retryMs;
+      this.#retryMs = Math.min(nextMs * 2, longestRetryMs);
+    }
+    if (this.#stopped) return;
+    this.#stopTimer = clock.after(nextMs, () => void this.#refresh());
+  }
+
+  async #ask(): Promise<LrmCapabilities> {
+    const known = await this.#parts.lrm.capabilities();
+    this.#known = known;
+    const { nodes, memoryMiBPerNode, cpusPerNode, walltimeStepMs, killDelayMs } = known;
+    const maxWalltimeMs = known.maxWalltimeMs ?? null;
+    this.#parts.changed({
+      nodes,
+      memoryMiBPerNode,
+      cpusPerNode,
+      maxWalltimeMs,
+      walltimeStepMs,
+      killDelayMs,
+    });
+    return known;
+  }
+}

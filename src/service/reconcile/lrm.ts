@@ -1,0 +1,162 @@
+import { isFinalSlot } from '../../lease/transitions.ts';
+import type { LeaseInput, ObservedJob, SiteState } from '../../lease/types.ts';
+import type { Lrm, LrmJob } from '../../lrm/lrm.ts';
+import type { Clock, StopTimer } from '../../platform/clock.ts';
+import { errorFields, type Log } from '../../platform/log.ts';
+import { slotIdOfJobName } from '../../protocol/ids.ts';
+
+/**
+ * Compares the LRM's jobs with our slots: one query for all of them, never two at a time.
+ *
+ *   idle ─ signal, or the pause is over ─► list ─► lrm.observed (durable) ─► pause ─► …
+ *                                            └─ failed: the state stays, the pause doubles
+ *
+ * Signals: the LRM itself, an effect, a pilot that has gone. After a signal, or when a slot begins to be given back, it looks again soon, then
+ * ever more rarely, up to what the slots' states call for. Nothing is kept here that a crash could lose: the first round after a start sees all.
+ */
+export interface LrmReconcilerParts {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly lrm: Lrm;
+  readonly state: () => SiteState;
+  readonly submit: (input: LeaseInput) => Promise<unknown>;
+}
+
+/** `leaving`: somebody may wait for nodes to be given back. `waiting`: in the queue or starting. `quiet`: held. `none`: no slot has a job. */
+type Urgency = 'leaving' | 'waiting' | 'quiet' | 'none';
+
+const shortestPauseMs = 100;
+const longestPauseMs: Readonly<Record<Urgency, number>> = {
+  leaving: 1_000,
+  waiting: 1_000,
+  quiet: 15_000,
+  none: Number.POSITIVE_INFINITY,
+};
+const longestFailurePauseMs = 30_000;
+
+export class LrmReconciler {
+  readonly #parts: LrmReconcilerParts;
+  #stopListening: () => void = () => undefined;
+  #stopTimer: StopTimer = () => undefined;
+  #round: Promise<void> | undefined;
+  #signalled = false;
+  #urgency: Urgency = 'none';
+  #pauseMs = shortestPauseMs;
+  #lastEndedAt = Number.NEGATIVE_INFINITY;
+  #failing = false;
+  #stopped = true;
+
+  constructor(parts: LrmReconcilerParts) {
+    this.#parts = parts;
+  }
+
+  start(): void {
+    this.#stopped = false;
+    this.#stopListening = this.#parts.lrm.onChange(() => this.signal());
+    this.#urgency = urgencyOf(this.#parts.state());
+    this.signal();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#stopListening();
+    this.#stopTimer();
+    await this.#round;
+  }
+
+  /** Something should have changed: look soon. During a round: once more after it. While the LRM fails, its pause holds. */
+  signal(): void {
+    if (this.#stopped || this.#failing) return;
+    this.#pauseMs = shortestPauseMs;
+    if (this.#round) this.#signalled = true;
+    else this.#arm(Math.max(0, this.#lastEndedAt + shortestPauseMs - this.#parts.clock.monotonicMs()));
+  }
+
+  /** Slots have changed: the pause follows what they call for. */
+  slotsChanged(): void {
+    const urgency = urgencyOf(this.#parts.state());
+    if (urgency === this.#urgency) return;
+    this.#urgency = urgency;
+    if (this.#stopped || this.#failing || this.#round) return;
+    // What begins to wait has just been submitted: there is nothing to see yet. What begins to leave may be gone very soon.
+    this.#pauseMs = urgency === 'leaving' ? shortestPauseMs : longestPauseMs[urgency];
+    this.#arm(this.#pauseMs);
+  }
+
+  #arm(delayMs: number): void {
+    this.#stopTimer();
+    if (this.#stopped || delayMs === Number.POSITIVE_INFINITY) return;
+    this.#stopTimer = this.#parts.clock.after(delayMs, () => {
+      this.#round ??= this.#look().finally(() => {
+        this.#round = undefined;
+        this.#lastEndedAt = this.#parts.clock.monotonicMs();
+        this.#arm(this.#nextPause());
+      });
+    });
+  }
+
+  #nextPause(): number {
+    if (this.#failing) {
+      this.#pauseMs = Math.min(this.#pauseMs * 2, longestFailurePauseMs);
+      return this.#pauseMs;
+    }
+    const longest = longestPauseMs[this.#urgency];
+    if (this.#signalled) {
+      this.#signalled = false;
+      return shortestPauseMs;
+    }
+    if (longest === Number.POSITIVE_INFINITY) return longest;
+    const pauseMs = Math.min(this.#pauseMs, longest);
+    this.#pauseMs = Math.min(pauseMs * 2, longest);
+    return pauseMs;
+  }
+
+  async #look(): Promise<void> {
+    const { clock, log, lrm, state, submit } = this.#parts;
+    const takenAt = clock.now();
+    let jobs: readonly LrmJob[];
+    try {
+      jobs = await lrm.list();
+    } catch (cause) {
+      const fields = { lrm: lrm.kind, ...errorFields(cause) };
+      if (!this.#failing) log.error('the LRM does not answer; everything stays as it is', fields);
+      this.#failing = true;
+      return;
+    }
+    if (this.#failing) log.info('the LRM answers again', { lrm: lrm.kind });
+    this.#failing = false;
+    await submit({ type: 'lrm.observed', takenAt, jobs: observed(jobs, state()) }).catch((cause: unknown) =>
+      log.warn('what the LRM says could not be recorded; the next round says it again', errorFields(cause)),
+    );
+  }
+}
+
+/**
+ * Our jobs, in the core's words. A job of a slot that we have never known is not ours: a slot is durable before it is submitted, so it belongs to
+ * another service of the same user.
+ */
+function observed(jobs: readonly LrmJob[], state: SiteState): readonly ObservedJob[] {
+  return jobs.flatMap(({ jobId, jobName, state: jobState, reason, estimatedStartAt, endsAt }) => {
+    const slotId = slotIdOfJobName(jobName);
+    if (slotId === undefined || !state.slots.has(slotId)) return [];
+    return {
+      jobId,
+      slotId,
+      state: jobState,
+      reason: reason ?? null,
+      estimatedStartAt: estimatedStartAt ?? null,
+      endsAt: endsAt ?? null,
+    };
+  });
+}
+
+function urgencyOf(state: SiteState): Urgency {
+  let urgency: Urgency = 'none';
+  for (const slot of state.slots.values()) {
+    if (isFinalSlot(slot.state) || slot.lrmJobId === null) continue;
+    if (slot.state === 'releasing' || slot.state === 'preempting') return 'leaving';
+    if (slot.state !== 'ready') urgency = 'waiting';
+    else if (urgency === 'none') urgency = 'quiet';
+  }
+  return urgency;
+}
