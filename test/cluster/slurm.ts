@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { pause, systemClock } from '../../src/platform/clock.ts';
 import { type CommandResult, systemProcesses } from '../../src/platform/process.ts';
 import { systemRandom } from '../../src/platform/random.ts';
-import { makeNodes, type NodeNetworks, type TestNode } from './nodes.ts';
+import { makeNodes, type NamespaceNode, type NodeNetworks } from '../../src/lrm/local/namespaces.ts';
 
 /** A private, real Slurm on this machine: slurmctld, one slurmd per network namespace, a munged of its own. Nothing of the host's is touched. */
 export interface SlurmCluster {
@@ -14,7 +14,7 @@ export interface SlurmCluster {
   readonly conf: string;
   readonly headAddress: string;
   readonly vmLan: NodeNetworks['vmLan'];
-  readonly nodes: readonly TestNode[];
+  readonly nodes: readonly NamespaceNode[];
   /** Runs a command with SLURM_CONF set; never rejects because of an exit code. */
   run(argv: readonly [string, ...string[]], input?: string): Promise<CommandResult>;
   /** Ends the daemons and all jobs, and removes the nodes and the directory. */

@@ -1,5 +1,5 @@
 import { networkInterfaces } from 'node:os';
-import { systemProcesses } from '../../src/platform/process.ts';
+import { systemProcesses } from '../../platform/process.ts';
 
 /**
  * Nodes as network namespaces: `eth0` on a site network that this machine, the head, is on too; `eth1` on a second network, the VMs' public LAN.
@@ -8,11 +8,11 @@ import { systemProcesses } from '../../src/platform/process.ts';
 export interface NodeNetworks {
   readonly headAddress: string;
   readonly vmLan: { readonly bridge: string; readonly subnet: string; readonly gateway: string };
-  readonly nodes: readonly TestNode[];
+  readonly nodes: readonly NamespaceNode[];
   remove(): Promise<void>;
 }
 
-export interface TestNode {
+export interface NamespaceNode {
   readonly name: string;
   readonly netns: string;
   readonly address: string;
@@ -23,7 +23,7 @@ export async function makeNodes(tag: string, count: number): Promise<NodeNetwork
   const third = freeThirdOctet();
   const site = `ws${tag}s`;
   const lan = `ws${tag}v`;
-  const nodes = Array.from({ length: count }, (_, index): TestNode => {
+  const nodes = Array.from({ length: count }, (_, index): NamespaceNode => {
     const name = `n${String(index + 1).padStart(2, '0')}`;
     return { name, netns: `ws${tag}-${name}`, address: `10.77.${third}.${index + 11}` };
   });

@@ -1,0 +1,53 @@
+import { startChild } from '../platform/children.ts';
+import { systemClock } from '../platform/clock.ts';
+import { systemProcesses } from '../platform/process.ts';
+import { systemRandom } from '../platform/random.ts';
+import { local } from './local/local.ts';
+import { makeNodes } from './local/namespaces.ts';
+import type { Lrm } from './lrm.ts';
+import { type SlurmSettings, slurm } from './slurm/slurm.ts';
+
+/** The site file's `lrm` section in numbers. */
+export type LrmConfig =
+  | ({ readonly kind: 'slurm' } & SlurmSettings)
+  | {
+      readonly kind: 'local';
+      readonly nodes: number;
+      readonly memoryMiBPerNode: number;
+      readonly cpusPerNode: number;
+      /** `auto`: each node in a network namespace of its own when we are root. */
+      readonly namespaces: 'auto' | 'none';
+      readonly killDelayMs: number;
+    };
+
+/** A scheduler, ready, and how its nodes reach this host when that is not the service's own address. */
+export interface OpenedLrm {
+  readonly lrm: Lrm;
+  readonly headAddress?: string;
+  /** Namespaced local nodes only: the network behind their `eth1`. */
+  readonly vmLan?: { readonly subnet: string; readonly gateway: string };
+}
+
+/** The one place that knows all members of the family. */
+export async function openLrm(config: LrmConfig): Promise<OpenedLrm> {
+  switch (config.kind) {
+    case 'slurm':
+      return { lrm: slurm(config, systemProcesses) };
+    case 'local': {
+      const settings = { ...config, node: process.execPath };
+      const parts = { clock: systemClock, startChild };
+      if (config.namespaces === 'none' || process.getuid?.() !== 0) {
+        const nodes = Array.from({ length: config.nodes }, (_, index) => ({
+          name: `n${String(index + 1).padStart(2, '0')}`,
+        }));
+        return { lrm: local({ ...settings, nodes }, parts) };
+      }
+      const networks = await makeNodes(Buffer.from(systemRandom.bytes(2)).toString('hex'), config.nodes);
+      return {
+        lrm: local({ ...settings, nodes: networks.nodes }, { ...parts, afterClose: networks.remove }),
+        headAddress: networks.headAddress,
+        vmLan: networks.vmLan,
+      };
+    }
+  }
+}

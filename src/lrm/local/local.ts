@@ -1,0 +1,251 @@
+import { type Child, type StartChild } from '../../platform/children.ts';
+import type { Clock, StopTimer } from '../../platform/clock.ts';
+import {
+  type GangRequest,
+  type Lrm,
+  type LrmCapabilities,
+  LrmError,
+  type LrmJob,
+  type LrmJobState,
+} from '../lrm.ts';
+import type { NamespaceNode } from './namespaces.ts';
+
+/**
+ * The embedded LRM: runs pilots as processes of this machine, for trial and demonstration.
+ *
+ *   waiting ─► running ─► completed | failed
+ *      │          ├─► ending (SIGTERM; SIGKILL after the kill delay) ─► cancelled | timeout
+ *      └─► cancelled
+ *
+ * First come, first served: a job starts when enough nodes have the memory and processors that it wants; none overtakes it. Jobs live as long
+ * as the service's process: after a restart they are gone from the list, and their pilots release by themselves.
+ */
+export interface LocalSettings {
+  readonly nodes: readonly LocalNode[];
+  readonly memoryMiBPerNode: number;
+  readonly cpusPerNode: number;
+  /** The Node program. */
+  readonly node: string;
+  readonly killDelayMs: number;
+}
+
+/** A node: a name, and a network namespace when it has one of its own. */
+export type LocalNode = Pick<NamespaceNode, 'name'> & { readonly netns?: string | undefined };
+
+export interface LocalParts {
+  readonly clock: Clock;
+  readonly startChild: StartChild;
+  /** Called at the end of `close`, when no pilot is left: removes the nodes. */
+  readonly afterClose?: () => Promise<void>;
+}
+
+interface Job {
+  readonly id: string;
+  readonly request: GangRequest;
+  state: LrmJobState;
+  reason: string | undefined;
+  startedAt: number | undefined;
+  endsAt: number | undefined;
+  nodes: LocalNode[];
+  running: Child[];
+  endAs: 'cancelled' | 'timeout' | undefined;
+  timers: StopTimer[];
+}
+
+/** Finished jobs stay in the list, the oldest forgotten beyond this many. */
+const mostFinished = 100;
+
+/** The embedded LRM on the given nodes. */
+export function local(settings: LocalSettings, parts: LocalParts): Lrm {
+  return new LocalLrm(settings, parts);
+}
+
+class LocalLrm implements Lrm {
+  readonly kind = 'local';
+  readonly #settings: LocalSettings;
+  readonly #parts: LocalParts;
+  readonly #listeners = new Set<() => void>();
+  #jobs: Job[] = [];
+  #lastId = 0;
+
+  constructor(settings: LocalSettings, parts: LocalParts) {
+    this.#settings = settings;
+    this.#parts = parts;
+  }
+
+  capabilities(): Promise<LrmCapabilities> {
+    const { nodes, memoryMiBPerNode, cpusPerNode, killDelayMs } = this.#settings;
+    return Promise.resolve({
+      nodes: nodes.length,
+      memoryMiBPerNode,
+      cpusPerNode,
+      killDelayMs,
+      nodeNameEnv: ['WSP_NODE'],
+      jobEndEnv: [],
+      walltimeStepMs: 1_000,
+    });
+  }
+
+  submit(request: GangRequest): Promise<string> {
+    const { nodes, memoryMiBPerNode, cpusPerNode } = this.#settings;
+    if (
+      request.nodes > nodes.length ||
+      request.memoryMiBPerNode > memoryMiBPerNode ||
+      request.cpusPerNode > cpusPerNode
+    ) {
+      const has = `${nodes.length} nodes with ${memoryMiBPerNode} MiB and ${cpusPerNode} processors each`;
+      return Promise.reject(
+        new LrmError('refused', `the local LRM has ${has}; that is less than the job wants`),
+      );
+    }
+    this.#lastId += 1;
+    const job: Job = {
+      id: String(this.#lastId),
+      request,
+      state: 'waiting',
+      reason: 'it waits for nodes to become free',
+      startedAt: undefined,
+      endsAt: undefined,
+      nodes: [],
+      running: [],
+      endAs: undefined,
+      timers: [],
+    };
+    this.#jobs.push(job);
+    this.#schedule();
+    return Promise.resolve(job.id);
+  }
+
+  list(): Promise<readonly LrmJob[]> {
+    return Promise.resolve(
+      this.#jobs.map(job => ({
+        jobId: job.id,
+        jobName: job.request.jobName,
+        state: job.state,
+        reason: job.reason,
+        startedAt: job.startedAt,
+        endsAt: job.endsAt,
+        nodes: job.nodes.map(node => node.name),
+      })),
+    );
+  }
+
+  cancel(jobId: string): Promise<void> {
+    const job = this.#jobs.find(each => each.id === jobId);
+    if (job) this.#end(job, 'cancelled', 'the job was cancelled');
+    return Promise.resolve();
+  }
+
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  async close(): Promise<void> {
+    const running = this.#jobs.flatMap(job => job.running);
+    for (const job of this.#jobs) this.#end(job, 'cancelled', 'the service has ended');
+    await Promise.all(running.map(child => child.exited));
+    await this.#parts.afterClose?.();
+  }
+
+  /** Starts waiting jobs in order until one does not fit. */
+  #schedule(): void {
+    for (const job of this.#jobs.filter(each => each.state === 'waiting')) {
+      const fitting = this.#settings.nodes
+        .filter(node => this.#fits(node, job.request))
+        .slice(0, job.request.nodes);
+      if (fitting.length < job.request.nodes) break;
+      job.nodes = fitting;
+      void this.#start(job);
+    }
+    this.#tell();
+  }
+
+  #fits(node: LocalNode, request: GangRequest): boolean {
+    const here = this.#jobs.filter(
+      job => job.nodes.includes(node) && (job.state === 'running' || job.state === 'ending'),
+    );
+    const memoryMiB = here.reduce((sum, job) => sum + job.request.memoryMiBPerNode, request.memoryMiBPerNode);
+    const cpus = here.reduce((sum, job) => sum + job.request.cpusPerNode, request.cpusPerNode);
+    return memoryMiB <= this.#settings.memoryMiBPerNode && cpus <= this.#settings.cpusPerNode;
+  }
+
+  async #start(job: Job): Promise<void> {
+    const { clock } = this.#parts;
+    job.state = 'running';
+    job.reason = undefined;
+    job.startedAt = clock.now();
+    job.endsAt = job.startedAt + job.request.walltimeMs;
+    job.timers.push(
+      clock.after(job.request.walltimeMs, () => this.#end(job, 'timeout', 'the job reached its time limit')),
+    );
+    const started = await Promise.allSettled(job.nodes.map(node => this.#launch(job, node)));
+    const failed = started.find(each => each.status === 'rejected');
+    if (failed) job.reason = `a pilot could not be started: ${String(failed.reason)}`;
+    // A job that was told to end meanwhile tells those that have just started.
+    if (failed || job.endAs) for (const child of job.running) child.kill('SIGTERM');
+    if (job.running.length === 0) this.#finish(job, 'failed');
+  }
+
+  async #launch(job: Job, node: LocalNode): Promise<void> {
+    const enter = node.netns === undefined ? [] : ['nsenter', `--net=/run/netns/${node.netns}`];
+    const [command = '', ...args] = [...enter, this.#settings.node, '-'];
+    const child = await this.#parts.startChild([command, ...args], {
+      stdio: ['pipe', 'ignore', 'ignore'],
+      // Nothing of the service's environment is the job's business.
+      env: { PATH: process.env['PATH'], HOME: process.env['HOME'], WSP_NODE: node.name },
+      detached: true,
+    });
+    job.running.push(child);
+    child.stdin?.on('error', () => undefined);
+    child.stdin?.end(job.request.program);
+    void child.exited.then(({ code }) => {
+      job.running = job.running.filter(each => each !== child);
+      if (code !== 0)
+        job.reason ??= `a pilot on ${node.name} ended with ${code === null ? 'a signal' : `exit code ${code}`}`;
+      if (job.running.length === 0)
+        this.#finish(job, job.endAs ?? (job.reason === undefined ? 'completed' : 'failed'));
+    });
+  }
+
+  #end(job: Job, as: 'cancelled' | 'timeout', reason: string): void {
+    if (job.state === 'waiting') {
+      job.reason = reason;
+      this.#finish(job, 'cancelled');
+      return;
+    }
+    if (job.state !== 'running') return;
+    job.state = 'ending';
+    job.endAs = as;
+    job.reason = reason;
+    for (const child of job.running) child.kill('SIGTERM');
+    job.timers.push(
+      this.#parts.clock.after(this.#settings.killDelayMs, () => {
+        for (const child of job.running) child.kill('SIGKILL');
+      }),
+    );
+    this.#tell();
+  }
+
+  #finish(job: Job, state: LrmJobState): void {
+    if (
+      job.state === 'completed' ||
+      job.state === 'cancelled' ||
+      job.state === 'timeout' ||
+      job.state === 'failed'
+    )
+      return;
+    for (const stop of job.timers) stop();
+    job.state = state;
+    const finished = this.#jobs.filter(
+      each => each.endsAt !== undefined && each.running.length === 0 && each.state !== 'running',
+    );
+    const forgotten = new Set(finished.slice(0, Math.max(0, finished.length - mostFinished)));
+    this.#jobs = this.#jobs.filter(each => !forgotten.has(each));
+    this.#schedule();
+  }
+
+  #tell(): void {
+    for (const listener of this.#listeners) listener();
+  }
+}
