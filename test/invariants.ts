@@ -1,0 +1,231 @@
+import type { SiteState, Slot, Vm, Workspace } from '../src/lease/types.ts';
+
+/**
+ * The seven invariants of ARCHITECTURE.md, as one program: what the service believes is held against what is really there.
+ * Pure. Used after every step of every simulated life, and at the end of end-to-end tests.
+ */
+
+/** What is really there, asked from the LRM and the nodes themselves. */
+export interface GroundTruth {
+  readonly now: number;
+  /** Jobs of ours. `live`: waiting, running or ending. */
+  readonly jobs: readonly {
+    readonly jobId: string;
+    readonly slotId: string;
+    readonly live: boolean;
+    /** When it was submitted (live) or was over (not live). */
+    readonly since: number;
+  }[];
+  readonly nodes: readonly {
+    readonly name: string;
+    /** Slots whose pilot runs here. */
+    readonly pilots: readonly string[];
+    /** Since when no pilot and no undo is at work; null while one is. */
+    readonly idleSince: number | null;
+    readonly vms: readonly TrueVm[];
+    /** All that pilots could change (interfaces, rules, memory, processes, files), as one text: before the first pilot, and now. */
+    readonly before: string;
+    readonly after: string;
+  }[];
+}
+
+export interface TrueVm {
+  readonly vmId: string;
+  readonly slotId: string;
+  readonly nics: readonly { readonly address: string; readonly mac: string; readonly tap: string }[];
+}
+
+/** What clients and pilots have been told is durable. */
+export interface Acknowledged {
+  readonly created: ReadonlySet<string>;
+  readonly destroyed: ReadonlySet<string>;
+  readonly notifications: readonly { readonly slotId: string; readonly node: string; readonly seq: number }[];
+}
+
+/** How long belief may lag behind truth, milliseconds. Zero asks for what must hold at every moment. */
+export interface Tolerance {
+  /** From the end of a job until its slot is over. */
+  readonly followMs: number;
+  /** From a slot's end until a job of it that is still there must be gone. */
+  readonly cancelMs: number;
+  /** From a lease's end until its workspace has ended. */
+  readonly endMs: number;
+}
+
+export interface Evidence {
+  readonly state: Pick<SiteState, 'workspaces' | 'slots' | 'vms'>;
+  readonly truth: GroundTruth;
+  readonly acknowledged: Acknowledged;
+  readonly tolerance: Tolerance;
+  /** Everything has been given time to end: nothing may be left. */
+  readonly over: boolean;
+}
+
+export interface Violation {
+  readonly invariant: 1 | 2 | 3 | 4 | 5 | 6 | 7;
+  readonly message: string;
+}
+
+/** Everything that is wrong; empty when all seven hold. */
+export function violations(evidence: Evidence): readonly Violation[] {
+  const found: Violation[] = [];
+  for (const [invariant, check] of checks)
+    for (const message of check(evidence)) found.push({ invariant, message });
+  return found;
+}
+
+type Check = (evidence: Evidence) => Iterable<string>;
+const checks: readonly (readonly [Violation['invariant'], Check])[] = [
+  [1, nothingOutlives],
+  [2, nodesRestored],
+  [3, nothingHeldTwice],
+  [4, wholeOrNotAtAll],
+  [5, everythingEnds],
+  [6, noUnwantedJob],
+  [7, nothingLost],
+];
+
+const slotOver = (slot: Slot): boolean => slot.state === 'released' || slot.state === 'failed';
+const vmOver = (vm: Vm): boolean => vm.state === 'terminated' || vm.state === 'failed';
+const vmUp = (vm: Vm): boolean =>
+  vm.state === 'running' || vm.state === 'paused' || vm.state === 'rebooting';
+
+/** 1. No VM outlives its slot, and no slot its LRM job. */
+function* nothingOutlives({ state, truth, tolerance }: Evidence): Iterable<string> {
+  const jobs = new Map(truth.jobs.map(job => [job.jobId, job]));
+  const liveSlots = new Set(truth.jobs.filter(({ live }) => live).map(({ slotId }) => slotId));
+  for (const slot of state.slots.values()) {
+    const job = slot.lrmJobId === null ? undefined : jobs.get(slot.lrmJobId);
+    if (job && !job.live && !slotOver(slot) && job.since + tolerance.followMs < truth.now)
+      yield `${slot.id} is ${slot.state}, its job ${job.jobId} has been over for ${truth.now - job.since} ms`;
+  }
+  for (const vm of state.vms.values()) {
+    const slot = state.slots.get(vm.slotId);
+    if (!slot) yield `${vm.id} is in a slot that is not there`;
+    else if (!vmOver(vm) && slotOver(slot)) yield `${vm.id} is ${vm.state}, its ${slot.id} is ${slot.state}`;
+  }
+  for (const { name, vms } of truth.nodes)
+    for (const { vmId, slotId } of vms)
+      if (!liveSlots.has(slotId)) yield `${vmId} runs on ${name}, ${slotId} has no live job`;
+}
+
+/** 2. A released node is exactly as it was before reserve. */
+function* nodesRestored({ state, truth }: Evidence): Iterable<string> {
+  const nodes = new Map(truth.nodes.map(node => [node.name, node]));
+  for (const { name, idleSince, vms, before, after } of truth.nodes) {
+    if (idleSince === null) continue;
+    if (before !== after) yield `${name} is not as it was: before ${before}, now ${after}`;
+    for (const { vmId } of vms) yield `${vmId} runs on ${name}, where no pilot is`;
+  }
+  for (const slot of state.slots.values())
+    for (const { name } of slot.nodes.filter(node => node.state === 'released'))
+      for (const vm of nodes.get(name)?.vms ?? [])
+        if (vm.slotId === slot.id) yield `${vm.vmId} runs on ${name}, which ${slot.id} has released`;
+}
+
+/** 3. No address, MAC, tap or name is held by two live VMs. */
+function* nothingHeldTwice({ state, truth }: Evidence): Iterable<string> {
+  const live = [...state.vms.values()].filter(vm => !vmOver(vm));
+  yield* twice(live.flatMap(vm => vm.nics.map(nic => [vm.id, `address ${nic.address}`])));
+  yield* twice(live.flatMap(vm => vm.nics.map(nic => [vm.id, `MAC ${nic.mac}`])));
+  yield* twice(live.flatMap(vm => vm.nics.map(nic => [vm.id, `tap ${nic.tap}`])));
+  yield* twice(live.map(vm => [vm.id, `name ${vm.workspaceId}/${vm.name}`]));
+  yield* twice(truth.nodes.flatMap(node => node.vms.map(vm => [`${node.name}`, `VM ${vm.vmId}`])));
+  const real = truth.nodes.flatMap(({ vms }) => vms);
+  yield* twice(real.flatMap(vm => vm.nics.map(nic => [vm.vmId, `address ${nic.address} in a guest`])));
+  yield* twice(real.flatMap(vm => vm.nics.map(nic => [vm.vmId, `MAC ${nic.mac} in a guest`])));
+  const named = [...state.workspaces.values()].filter(workspace => workspace.state !== 'ended');
+  yield* twice(named.map(workspace => [workspace.id, `name ${workspace.owner}/${workspace.name}`]));
+}
+
+function* twice(held: readonly (readonly string[])[]): Iterable<string> {
+  const holders = new Map<string, string>();
+  for (const [holder = '', thing = ''] of held) {
+    const other = holders.get(thing);
+    if (other !== undefined) yield `${thing} is held by ${other} and by ${holder}`;
+    holders.set(thing, holder);
+  }
+}
+
+/** 4. An ensemble runs whole or not at all. */
+function* wholeOrNotAtAll({ state, truth }: Evidence): Iterable<string> {
+  const real = new Set(truth.nodes.flatMap(({ vms }) => vms.map(({ vmId }) => vmId)));
+  for (const workspace of state.workspaces.values()) {
+    const vms = vmsOf(state, workspace);
+    if (vms.length !== workspace.vmIds.length) yield `${workspace.id} lacks VMs`;
+    switch (workspace.state) {
+      case 'requested':
+      case 'queued':
+      case 'ended':
+        for (const vm of vms)
+          if (vmUp(vm) || real.has(vm.id)) yield `${vm.id} runs, ${workspace.id} is ${workspace.state}`;
+        break;
+      case 'running':
+        // A guest may have shut itself down; none may be missing, or have failed.
+        for (const vm of vms)
+          if (!vmUp(vm) && vm.state !== 'stopping' && vm.state !== 'terminated')
+            yield `${workspace.id} is running, ${vm.id} is ${vm.state}`;
+        break;
+      case 'deploying':
+        for (const vm of vms) if (vmOver(vm)) yield `${workspace.id} is deploying, ${vm.id} is ${vm.state}`;
+        break;
+      case 'ending':
+        for (const vm of vms) if (vmUp(vm)) yield `${workspace.id} is ending, ${vm.id} is ${vm.state}`;
+        break;
+    }
+  }
+}
+
+/** 5. Every workspace reaches a final state, with a reason. */
+function* everythingEnds({ state, truth, tolerance, over }: Evidence): Iterable<string> {
+  for (const workspace of state.workspaces.values()) {
+    const { id, cause, reason, endsAt, endedAt } = workspace;
+    const ending = workspace.state === 'ending' || workspace.state === 'ended';
+    if (ending && (cause === null || !reason?.code || !reason.message)) yield `${id} ends without a reason`;
+    if (workspace.state === 'ended') {
+      if (endedAt === null) yield `${id} ended at no time`;
+      else if (cause === 'expired' && (endsAt === null || endedAt < endsAt))
+        yield `${id} expired before its end`;
+      for (const vm of vmsOf(state, workspace)) if (!vmOver(vm)) yield `${id} ended, ${vm.id} is ${vm.state}`;
+    } else {
+      if (over) yield `${id} is ${workspace.state} for ever`;
+      if (endsAt !== null && endsAt + tolerance.endMs < truth.now)
+        yield `${id} is ${workspace.state} ${truth.now - endsAt} ms after its end`;
+    }
+  }
+  if (over)
+    for (const slot of state.slots.values()) if (!slotOver(slot)) yield `${slot.id} is ${slot.state} for ever`;
+}
+
+/** 6. No LRM job without a slot that wants it. */
+function* noUnwantedJob({ state, truth, tolerance, over }: Evidence): Iterable<string> {
+  for (const job of truth.jobs) {
+    if (!job.live) continue;
+    const slot = state.slots.get(job.slotId);
+    if (over) yield `job ${job.jobId} of ${job.slotId} is left`;
+    else if (!slot) yield `job ${job.jobId} is of ${job.slotId}, which is not there`;
+    else if (slotOver(slot) && Math.max(slot.endedAt ?? 0, job.since) + tolerance.cancelMs < truth.now)
+      yield `job ${job.jobId} lives, its ${slot.id} is ${slot.state}`;
+    else if (slot.lrmJobId !== null && slot.lrmJobId !== job.jobId && job.since + tolerance.cancelMs < truth.now)
+      yield `job ${job.jobId} lives, its ${slot.id} has job ${slot.lrmJobId}`;
+  }
+}
+
+/** 7. Nothing acknowledged is lost by a crash. */
+function* nothingLost({ state, acknowledged }: Evidence): Iterable<string> {
+  for (const id of acknowledged.created) if (!state.workspaces.has(id)) yield `${id} was accepted and is lost`;
+  for (const id of acknowledged.destroyed) {
+    const workspace = state.workspaces.get(id);
+    if (workspace?.state !== 'ending' && workspace?.state !== 'ended')
+      yield `the order to destroy ${id} was accepted and is lost: it is ${workspace?.state ?? 'not there'}`;
+  }
+  for (const { slotId, node, seq } of acknowledged.notifications) {
+    const slot = state.slots.get(slotId);
+    const applied = slot?.nodes.find(({ name }) => name === node)?.appliedSeq ?? 0;
+    if (slot && applied < seq) yield `notification ${seq} of ${node} in ${slotId} was acknowledged and is lost`;
+  }
+}
+
+function vmsOf(state: Evidence['state'], workspace: Workspace): readonly Vm[] {
+  return workspace.vmIds.flatMap(id => state.vms.get(id) ?? []);
+}

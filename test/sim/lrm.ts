@@ -1,0 +1,225 @@
+import type { Clock } from '../../src/platform/clock.ts';
+import { pause } from '../../src/platform/clock.ts';
+import {
+  finalJobStates,
+  type GangRequest,
+  type Lrm,
+  type LrmCapabilities,
+  LrmError,
+  type LrmJob,
+  type LrmJobState,
+} from '../../src/lrm/lrm.ts';
+import { slotIdOfJobName } from '../../src/protocol/ids.ts';
+import type { GroundTruth } from '../invariants.ts';
+import type { Dice } from './dice.ts';
+import type { SimNode } from './node.ts';
+
+/** A pilot as its LRM sees it: a process. */
+export interface PilotProcess {
+  readonly exited: Promise<number>;
+  terminate(): void;
+  kill(): void;
+}
+
+export type Launch = (node: SimNode, program: string, jobEndsAt: number) => PilotProcess;
+
+interface Job {
+  readonly jobId: string;
+  readonly request: GangRequest;
+  readonly slotId: string;
+  readonly submittedAt: number;
+  state: LrmJobState;
+  reason?: string;
+  held: boolean;
+  startedAt?: number;
+  endsAt?: number;
+  overAt?: number;
+  nodes: readonly SimNode[];
+  pilots: PilotProcess[];
+  /** How it will be called when its pilots are gone. */
+  verdict?: LrmJobState;
+}
+
+const killDelayMs = 10_000;
+/** A job that is over stays in the list this long (Slurm's MinJobAge). */
+const memoryMs = 60_000;
+
+/**
+ * A batch scheduler on the virtual clock: first come, first served, nodes shared by memory and processors, walltimes enforced with a warning
+ * and a kill. It takes its time to answer, and to propagate signals.
+ */
+export class SimLrm implements Lrm {
+  readonly kind = 'sim';
+  readonly #nodes: readonly SimNode[];
+  readonly #clock: Clock;
+  readonly #dice: Dice;
+  readonly #launch: Launch;
+  readonly #jobs = new Map<string, Job>();
+  #lastId = 0;
+  #passPlanned = false;
+
+  constructor(nodes: readonly SimNode[], clock: Clock, dice: Dice, launch: Launch) {
+    this.#nodes = nodes;
+    this.#clock = clock;
+    this.#dice = dice;
+    this.#launch = launch;
+  }
+
+  async capabilities(): Promise<LrmCapabilities> {
+    await this.#takesTime();
+    return {
+      nodes: this.#nodes.length,
+      memoryMiBPerNode: 8_192,
+      cpusPerNode: 4,
+      maxWalltimeMs: 4 * 3_600_000,
+      killDelayMs,
+      nodeNameEnv: [],
+      jobEndEnv: [],
+      walltimeStepMs: 60_000,
+    };
+  }
+
+  async submit(request: GangRequest): Promise<string> {
+    await this.#takesTime();
+    if (request.nodes > this.#nodes.length) throw new LrmError('refused', 'more nodes than there are');
+    if (this.#dice.chance(0.02)) throw new LrmError('refused', 'Invalid account or account/partition combination');
+    const slotId = slotIdOfJobName(request.jobName);
+    if (slotId === undefined) throw new LrmError('refused', `bad job name ${request.jobName}`);
+    const jobId = String(++this.#lastId);
+    const submittedAt = this.#clock.now();
+    const base = { jobId, request, slotId, submittedAt, nodes: [], pilots: [] };
+    this.#jobs.set(jobId, { ...base, state: 'waiting', reason: 'Priority', held: false });
+    this.#planPass();
+    await this.#takesTime();
+    return jobId;
+  }
+
+  async list(): Promise<readonly LrmJob[]> {
+    await this.#takesTime();
+    const now = this.#clock.now();
+    const jobs = [...this.#jobs.values()].filter(job => (job.overAt ?? now) + memoryMs > now).map(describe);
+    await this.#takesTime();
+    return jobs;
+  }
+
+  async cancel(jobId: string): Promise<void> {
+    await this.#takesTime();
+    this.end(jobId, 'cancelled', 'cancelled by its owner');
+  }
+
+  onChange(): () => void {
+    return () => undefined;
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  truth(): GroundTruth['jobs'] {
+    return [...this.#jobs.values()].map(job => ({
+      jobId: job.jobId,
+      slotId: job.slotId,
+      live: !isOver(job),
+      since: job.overAt ?? job.submittedAt,
+    }));
+  }
+
+  /** Ids of jobs in that state, for what administrators do. */
+  idsOf(state: LrmJobState): readonly string[] {
+    return [...this.#jobs.values()].filter(job => job.state === state).map(({ jobId }) => jobId);
+  }
+
+  /** An administrator holds a waiting job, and lets it go. */
+  hold(jobId: string, held: boolean): void {
+    const job = this.#jobs.get(jobId);
+    if (job?.state !== 'waiting') return;
+    job.held = held;
+    job.reason = held ? 'JobHeldAdmin' : 'Priority';
+    if (!held) this.#planPass();
+  }
+
+  /** Ends a job, as `cancel` does, but for a reason of the LRM's own: the first pilot is told at once, the others when the word gets there. */
+  end(jobId: string, verdict: LrmJobState, reason: string): void {
+    const job = this.#jobs.get(jobId);
+    if (!job || isOver(job) || job.state === 'ending') return;
+    job.reason = reason;
+    if (job.state === 'waiting') return this.#over(job, verdict);
+    job.verdict = verdict;
+    job.state = 'ending';
+    for (const pilot of job.pilots) this.#clock.after(this.#dice.int(0, 1_500), () => pilot.terminate());
+    this.#clock.after(killDelayMs, () => {
+      for (const pilot of job.pilots) pilot.kill();
+      // Pilots that had not been launched will not be.
+      if (job.pilots.length === 0) this.#over(job, verdict);
+    });
+  }
+
+  #planPass(): void {
+    if (this.#passPlanned) return;
+    this.#passPlanned = true;
+    this.#clock.after(this.#dice.int(10, 3_000), () => {
+      this.#passPlanned = false;
+      for (const job of this.#jobs.values()) {
+        if (job.state !== 'waiting' || job.held) continue;
+        const nodes = this.#nodes.filter(node => this.#fits(job, node)).slice(0, job.request.nodes);
+        if (nodes.length < job.request.nodes) {
+          job.reason = 'Resources';
+          return;
+        }
+        this.#start(job, nodes);
+      }
+    });
+  }
+
+  #fits({ request }: Job, node: SimNode): boolean {
+    const there = [...this.#jobs.values()].filter(job => !isOver(job) && job.nodes.includes(node));
+    const memory = there.reduce((sum, job) => sum + job.request.memoryMiBPerNode, request.memoryMiBPerNode);
+    const cpus = there.reduce((sum, job) => sum + job.request.cpusPerNode, request.cpusPerNode);
+    return memory <= node.memoryMiB && cpus <= node.cpus;
+  }
+
+  #start(job: Job, nodes: readonly SimNode[]): void {
+    const endsAt = this.#clock.now() + job.request.walltimeMs;
+    job.state = 'running';
+    delete job.reason;
+    job.nodes = nodes;
+    job.startedAt = this.#clock.now();
+    job.endsAt = endsAt;
+    let running = nodes.length;
+    for (const node of nodes)
+      this.#clock.after(this.#dice.int(20, 1_500), () => {
+        // Ended before its pilots began: what was launched is all there will be.
+        if (job.state !== 'running') return void (running -= 1);
+        const pilot = this.#launch(node, job.request.program, endsAt);
+        job.pilots.push(pilot);
+        void pilot.exited.then(code => {
+          running -= 1;
+          if (code !== 0) job.verdict ??= 'failed';
+          if (running === 0 || (job.state === 'ending' && running <= nodes.length - job.pilots.length))
+            this.#over(job, job.verdict ?? 'completed');
+        });
+      });
+    this.#clock.after(job.request.walltimeMs, () => this.end(job.jobId, 'timeout', 'TimeLimit'));
+  }
+
+  #over(job: Job, state: LrmJobState): void {
+    if (isOver(job)) return;
+    job.state = state;
+    job.overAt = this.#clock.now();
+    this.#planPass();
+  }
+
+  #takesTime(): Promise<void> {
+    return pause(this.#clock, this.#dice.int(1, 200));
+  }
+}
+
+function isOver(job: Job): boolean {
+  return finalJobStates.has(job.state);
+}
+
+function describe(job: Job): LrmJob {
+  const { jobId, request, state, reason, startedAt, endsAt, nodes } = job;
+  const names = nodes.map(({ name }) => name);
+  return { jobId, jobName: request.jobName, state, reason, startedAt, endsAt, nodes: names };
+}
