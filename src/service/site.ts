@@ -1,150 +1,252 @@
-import Type from 'typebox';
-import { interfacePattern, namePattern } from '../protocol/ids.ts';
+import { readFileSync, statSync } from 'node:fs';
+import { dirname, isAbsolute, resolve } from 'node:path';
+import type { LeaseSettings } from '../lease/types.ts';
+import { invalidFile, mistakesIn, parseYaml } from '../protocol/document.ts';
+import { type ErrorDetail, WspError } from '../protocol/errors.ts';
+import type { NodeSettings, VmmSettings } from '../protocol/pilot.ts';
+import { formatDuration, parseDurationMs, parseMemoryMiB } from '../protocol/units.ts';
+import { SiteFile } from './site-file.ts';
+import { type Mistake, networksOf, type SiteNetworkConfig } from './site-networks.ts';
+import { tokensFileMistake } from './tokens.ts';
 
-/**
- * The site file (`wsp service --config site.yaml`): what an administrator decides. YAML; durations and sizes in words (`10s`, `4G`).
- * Relative paths are relative to the file. Everything that is wrong with it is reported at once, each with its path.
- */
+/** The LRM of the site, in numbers and absolute paths: what `lrm/` makes an adapter from. */
+export type LrmConfig =
+  | {
+      readonly kind: 'slurm';
+      readonly queue?: string;
+      readonly account?: string;
+      readonly options: readonly string[];
+      readonly binDir?: string;
+      readonly conf?: string;
+      readonly node?: string;
+    }
+  | {
+      readonly kind: 'local';
+      readonly nodes: number;
+      readonly memoryMiBPerNode?: number;
+      readonly cpusPerNode?: number;
+      readonly namespaces: 'auto' | 'none';
+    };
 
-const Name = Type.String({ pattern: namePattern });
-const Ipv4 = Type.String({ pattern: '^(\\d{1,3}\\.){3}\\d{1,3}$' });
-const Duration = Type.String({ description: 'for example 90s, 1h30m' });
-const Path = Type.String({ minLength: 1 });
-const strict = { additionalProperties: false } as const;
+/** Times and sizes of leases. */
+export interface LeaseConfig {
+  readonly defaultDurationMs: number;
+  readonly maxDurationMs: number;
+  readonly vmmOverheadMiB: number;
+  readonly walltimePadMs: number;
+  readonly shutdownGraceMs: number;
+  readonly reserveTimeoutMs: number;
+  readonly deployTimeoutMs: number;
+  readonly releaseTimeoutMs: number;
+  readonly contextTimeoutMs: number;
+}
 
-const Network = Type.Object(
-  {
-    name: Name,
-    /** The network in CIDR form, for example 10.90.0.0/16. */
-    subnet: Type.String(),
-    /** First and last address to give out. Default: the subnet's hosts without the gateway. */
-    first: Type.Optional(Ipv4),
-    last: Type.Optional(Ipv4),
-    gateway: Type.Optional(Ipv4),
-    dns: Type.Optional(Type.Array(Ipv4, { maxItems: 4 })),
-    /** `uplink`: bridged to this interface of every node. `vxlan`: carried between the slot's nodes, one per workspace, isolated. `isolated`: the node alone. */
-    link: Type.Union([
-      Type.Object({ uplink: Type.String({ pattern: interfacePattern }) }, strict),
-      Type.Object(
-        {
-          vxlan: Type.Object(
-            { firstVni: Type.Integer({ minimum: 1 }), port: Type.Optional(Type.Integer()) },
-            strict,
-          ),
-        },
-        strict,
-      ),
-      Type.Literal('isolated'),
-    ]),
-    mtu: Type.Optional(Type.Integer({ minimum: 576, maximum: 9_216 })),
-  },
-  strict,
-);
+/** A site file that was checked: numbers in milliseconds and MiB, absolute paths, defaults filled in. */
+export interface SiteConfig {
+  /** Absolute path of the file itself. */
+  readonly file: string;
+  readonly listen: { readonly host: string; readonly port: number };
+  /** Null: where it listens. */
+  readonly url: string | null;
+  readonly stateDir: string;
+  readonly tokensFile: string;
+  readonly urlFile: string | null;
+  readonly lrm: LrmConfig;
+  readonly imagesDir: string;
+  readonly networks: readonly SiteNetworkConfig[];
+  readonly defaultNetwork: string | null;
+  readonly node: NodeSettings;
+  readonly leases: LeaseConfig;
+}
 
-export const SiteFile = Type.Object(
-  {
-    service: Type.Object(
-      {
-        /** Address and port to listen on; port 0 takes a free one. */
-        listen: Type.String({ pattern: '^.+:\\d+$' }),
-        /** The service's URL as clients and nodes reach it. Default: http://<listen>. */
-        url: Type.Optional(Type.String({ pattern: '^https?://' })),
-        /** Directory for the database and the service's other state; made with mode 0700. */
-        stateDir: Path,
-        /** File with a line `user token` for each user, mode 0600. Absent file: made with a new token for `admin`. */
-        tokensFile: Path,
-        /** When set, the URL that the service listens on is written here once it answers (for port 0, and for scripts). */
-        urlFile: Type.Optional(Path),
-      },
-      strict,
-    ),
-    lrm: Type.Union([
-      Type.Object(
-        {
-          kind: Type.Literal('slurm'),
-          queue: Type.Optional(Type.String()),
-          account: Type.Optional(Type.String()),
-          /** Extra arguments for sbatch. */
-          options: Type.Optional(Type.Array(Type.String())),
-          /** Directory of sbatch, squeue, scancel, sinfo. Default: PATH. */
-          binDir: Type.Optional(Path),
-          /** SLURM_CONF for those commands. */
-          conf: Type.Optional(Path),
-          /** The Node program on the nodes. Default: node. */
-          node: Type.Optional(Type.String()),
-        },
-        strict,
-      ),
-      Type.Object(
-        {
-          kind: Type.Literal('local'),
-          nodes: Type.Integer({ minimum: 1, maximum: 64 }),
-          memoryPerNode: Type.Optional(Type.String()),
-          cpusPerNode: Type.Optional(Type.Integer({ minimum: 1 })),
-          /** `auto`: each node in a network namespace of its own when root, else `none`. */
-          namespaces: Type.Optional(Type.Union([Type.Literal('auto'), Type.Literal('none')])),
-        },
-        strict,
-      ),
-    ]),
-    images: Type.Object(
-      {
-        /** A directory that service and nodes read at the same path; one directory with an image.json for each image. */ dir: Path,
-      },
-      strict,
-    ),
-    networks: Type.Array(Network, { maxItems: 64 }),
-    defaultNetwork: Type.Optional(Name),
-    node: Type.Object(
-      {
-        workDir: Path,
-        /** Argument vector of the privileged helper on the nodes. */
-        helper: Type.Array(Type.String(), { minItems: 1 }),
-        adaptation: Type.Optional(Type.Literal('none')),
-        vmm: Type.Union([
-          Type.Object(
-            {
-              kind: Type.Literal('qemu'),
-              binary: Type.Optional(Type.String()),
-              accelerator: Type.Optional(
-                Type.Union([Type.Literal('auto'), Type.Literal('kvm'), Type.Literal('tcg')]),
-              ),
-            },
-            strict,
-          ),
-          Type.Object(
-            {
-              kind: Type.Literal('sim'),
-              start: Type.Optional(Duration),
-              boot: Type.Optional(Duration),
-              stop: Type.Optional(Duration),
-              failStart: Type.Optional(Type.String()),
-              failBoot: Type.Optional(Type.String()),
-              ignoreShutdown: Type.Optional(Type.String()),
-            },
-            strict,
-          ),
-        ]),
-      },
-      strict,
-    ),
-    leases: Type.Optional(
-      Type.Object(
-        {
-          defaultDuration: Type.Optional(Duration),
-          maxDuration: Type.Optional(Duration),
-          vmmOverhead: Type.Optional(Type.String()),
-          walltimePad: Type.Optional(Duration),
-          shutdownGrace: Type.Optional(Duration),
-          reserveTimeout: Type.Optional(Duration),
-          deployTimeout: Type.Optional(Duration),
-          releaseTimeout: Type.Optional(Duration),
-          contextTimeout: Type.Optional(Duration),
-        },
-        strict,
-      ),
-    ),
-  },
-  strict,
-);
-export type SiteFile = Type.Static<typeof SiteFile>;
+/** The API takes no longer lease than this. */
+const longestLeaseMs = 14 * 24 * 3_600_000;
+
+/** Reads and checks a site file. Throws `WspError`: `not_found`, or `invalid_file` with every mistake and its path. */
+export function loadSite(path: string): SiteConfig {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (cause) {
+    const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
+    const words = missing ? 'is not there' : `cannot be read: ${(cause as Error).message}`;
+    throw new WspError(missing ? 'not_found' : 'invalid_file', `site file ${path} ${words}`, { cause });
+  }
+  return parseSite(text, path);
+}
+
+/** A site file's text, checked. `path` names it in messages, and is what its relative paths are relative to. */
+export function parseSite(text: string, path: string): SiteConfig {
+  const name = `site file ${path}`;
+  const document = parseYaml(text, name);
+  const mistakes = mistakesIn(SiteFile, document);
+  if (mistakes.length > 0) throw invalidFile(name, mistakes);
+  const details: ErrorDetail[] = [];
+  const config = normalise(document as unknown as SiteFile, resolve(path), (at, message) =>
+    details.push({ path: at, message }),
+  );
+  if (details.length > 0) throw invalidFile(name, details);
+  return config;
+}
+
+function normalise(site: SiteFile, file: string, mistake: Mistake): SiteConfig {
+  const at = (path: string): string => resolve(dirname(file), path);
+  const { service } = site;
+  const networks = networksOf(site.networks, mistake);
+  const config: SiteConfig = {
+    file,
+    listen: listenOf(service.listen, mistake),
+    url: service.url?.replace(/\/$/, '') ?? null,
+    stateDir: at(service.stateDir),
+    tokensFile: at(service.tokensFile),
+    urlFile: service.urlFile === undefined ? null : at(service.urlFile),
+    lrm: lrmOf(site.lrm, at, mistake),
+    imagesDir: at(site.images.dir),
+    networks,
+    defaultNetwork: defaultNetworkOf(site, mistake),
+    ...leasesAndNode(site, at, mistake),
+  };
+  checkFiles(config, mistake);
+  return config;
+}
+
+function listenOf(text: string, mistake: Mistake): SiteConfig['listen'] {
+  const colon = text.lastIndexOf(':');
+  const port = Number(text.slice(colon + 1));
+  if (port > 65_535) mistake('service.listen', `port ${port} is over 65535`);
+  return { host: text.slice(0, colon).replace(/^\[|\]$/g, ''), port };
+}
+
+function defaultNetworkOf({ networks, defaultNetwork }: SiteFile, mistake: Mistake): string | null {
+  const names = networks.map(({ name }) => name);
+  if (defaultNetwork === undefined) return names.length === 1 ? (names[0] ?? null) : null;
+  if (!names.includes(defaultNetwork))
+    mistake(
+      'defaultNetwork',
+      `${defaultNetwork} is none of the networks (${names.join(', ') || 'there are none'})`,
+    );
+  return defaultNetwork;
+}
+
+function lrmOf(lrm: SiteFile['lrm'], at: (path: string) => string, mistake: Mistake): LrmConfig {
+  if (lrm.kind === 'slurm') {
+    const { options = [], binDir, conf, node, ...same } = lrm;
+    return {
+      ...same,
+      options,
+      ...(binDir === undefined ? {} : { binDir: at(binDir) }),
+      ...(conf === undefined ? {} : { conf: at(conf) }),
+      ...(node === undefined ? {} : { node: word(node, at) }),
+    };
+  }
+  const { memoryPerNode, namespaces = 'auto', ...same } = lrm;
+  if (memoryPerNode === undefined) return { ...same, namespaces };
+  return { ...same, namespaces, memoryMiBPerNode: memory(memoryPerNode, 'lrm.memoryPerNode', mistake) };
+}
+
+function leasesAndNode(
+  site: SiteFile,
+  at: (path: string) => string,
+  mistake: Mistake,
+): Pick<SiteConfig, 'leases' | 'node'> {
+  const given = site.leases ?? {};
+  const ms = (key: Exclude<keyof typeof given, 'vmmOverhead'>, ordinary: string): number =>
+    duration(given[key] ?? ordinary, `leases.${key}`, mistake);
+  const leases: LeaseConfig = {
+    defaultDurationMs: ms('defaultDuration', '1h'),
+    maxDurationMs: ms('maxDuration', '14d'),
+    vmmOverheadMiB: memory(given.vmmOverhead ?? '96M', 'leases.vmmOverhead', mistake),
+    walltimePadMs: ms('walltimePad', '2m'),
+    shutdownGraceMs: ms('shutdownGrace', '10s'),
+    reserveTimeoutMs: ms('reserveTimeout', '60s'),
+    deployTimeoutMs: ms('deployTimeout', '5m'),
+    releaseTimeoutMs: ms('releaseTimeout', '60s'),
+    contextTimeoutMs: ms('contextTimeout', '2m'),
+  };
+  const { maxDurationMs, defaultDurationMs, shutdownGraceMs, releaseTimeoutMs } = leases;
+  if (maxDurationMs > longestLeaseMs) mistake('leases.maxDuration', 'must be at most 14d');
+  if (defaultDurationMs > maxDurationMs)
+    mistake('leases.defaultDuration', `is longer than leases.maxDuration (${formatDuration(maxDurationMs)})`);
+  if (shutdownGraceMs >= releaseTimeoutMs)
+    mistake(
+      'leases.shutdownGrace',
+      `must be shorter than leases.releaseTimeout (${formatDuration(releaseTimeoutMs)})`,
+    );
+  const node: NodeSettings = {
+    workDir: at(site.node.workDir),
+    helper: site.node.helper.map(part => word(part, at)),
+    adaptation: 'none',
+    shutdownGraceMs,
+    vmm: vmmOf(site.node.vmm, at, mistake),
+  };
+  return { leases, node };
+}
+
+function vmmOf(vmm: SiteFile['node']['vmm'], at: (path: string) => string, mistake: Mistake): VmmSettings {
+  if (vmm.kind === 'qemu') {
+    const { binary = 'qemu-system-x86_64', accelerator = 'auto' } = vmm;
+    return { kind: 'qemu', binary: word(binary, at), accelerator };
+  }
+  for (const key of ['failStart', 'failBoot', 'ignoreShutdown'] as const) {
+    try {
+      new RegExp(vmm[key] ?? '');
+    } catch (cause) {
+      mistake(`node.vmm.${key}`, (cause as Error).message);
+    }
+  }
+  const { start, boot, stop, ...faults } = vmm;
+  return {
+    ...faults,
+    startMs: start === undefined ? 0 : duration(start, 'node.vmm.start', mistake),
+    bootMs: boot === undefined ? 0 : duration(boot, 'node.vmm.boot', mistake),
+    stopMs: stop === undefined ? 0 : duration(stop, 'node.vmm.stop', mistake),
+  };
+}
+
+/** What the file system says about the paths. */
+function checkFiles({ imagesDir, stateDir, tokensFile, lrm }: SiteConfig, mistake: Mistake): void {
+  const isDirectory = (path: string): boolean | undefined =>
+    statSync(path, { throwIfNoEntry: false })?.isDirectory();
+  if (isDirectory(imagesDir) !== true) mistake('images.dir', `${imagesDir} is not a directory`);
+  if (isDirectory(stateDir) === false) mistake('service.stateDir', `${stateDir} is not a directory`);
+  const wrong = tokensFileMistake(tokensFile);
+  if (wrong !== undefined) mistake('service.tokensFile', wrong);
+  if (lrm.kind !== 'slurm') return;
+  if (lrm.binDir !== undefined && isDirectory(lrm.binDir) !== true)
+    mistake('lrm.binDir', `${lrm.binDir} is not a directory`);
+  if (lrm.conf !== undefined && isDirectory(lrm.conf) !== false)
+    mistake('lrm.conf', `${lrm.conf} is not a file`);
+}
+
+function duration(text: string, path: string, mistake: Mistake): number {
+  const ms = parseDurationMs(text);
+  if (ms === undefined)
+    mistake(path, `must be longer than nothing, and a number that can be counted (it is "${text}")`);
+  return ms ?? 0;
+}
+
+function memory(text: string, path: string, mistake: Mistake): number {
+  const memoryMiB = parseMemoryMiB(text);
+  if (memoryMiB === undefined) mistake(path, `must be more than nothing (it is "${text}")`);
+  return memoryMiB ?? 0;
+}
+
+/** A word of a command: `./x` and `../x` are paths relative to the file, all else stays as it is. */
+function word(text: string, at: (path: string) => string): string {
+  return !isAbsolute(text) && /^\.{1,2}\//.test(text) ? at(text) : text;
+}
+
+/** What the lease core needs of the site; `site` (the LRM's own limits) is not known before the LRM has answered. */
+export function leaseSettings(
+  { networks, defaultNetwork, leases }: SiteConfig,
+  images: LeaseSettings['images'],
+): LeaseSettings {
+  const { contextTimeoutMs: _, ...times } = leases;
+  return {
+    ...times,
+    networks: networks.map(({ name, firstAddress, lastAddress }) => ({ name, firstAddress, lastAddress })),
+    defaultNetwork,
+    images,
+    site: null,
+  };
+}

@@ -1,0 +1,192 @@
+import Type, { type Static } from 'typebox';
+import { interfacePattern, namePattern } from '../protocol/ids.ts';
+import { DurationText, MemoryText } from '../protocol/schema.ts';
+
+/**
+ * The site file's shape (`wsp service --config site.yaml`): what an administrator decides. YAML; durations and sizes in words (`10s`, `4G`).
+ * Relative paths are relative to the file. A `description` completes "must be …" in messages. `site.ts` reads and checks it.
+ */
+
+const strict = { additionalProperties: false } as const;
+const Name = Type.String({
+  pattern: namePattern,
+  description: 'a name: lower-case letters, digits and hyphens, starting with a letter, at most 31',
+});
+const Ipv4 = Type.String({
+  pattern: '^((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(\\.(?!$)|$)){4}$',
+  description: 'an IPv4 address such as 10.90.0.1',
+});
+const Path = Type.String({ minLength: 1, description: 'a path' });
+const Interface = Type.String({ pattern: interfacePattern, description: 'the name of a network interface' });
+const Word = Type.String({ minLength: 1, pattern: '^[^\\s\\0]+$', description: 'one word' });
+const Argument = Type.String({
+  minLength: 1,
+  pattern: '^[^\\0\\r\\n]+$',
+  description: 'one argument, on one line',
+});
+/** A program: a name to look for in PATH, or a path. Words that begin with `./` or `../` are relative to the file. */
+const Program = Argument;
+const Port = Type.Integer({ minimum: 1, maximum: 65_535 });
+
+const Network = Type.Object(
+  {
+    name: Name,
+    /** The network in CIDR form, for example 10.90.0.0/16. */
+    subnet: Type.String({ pattern: '^[0-9.]+/[0-9]+$', description: 'a network such as 10.90.0.0/16' }),
+    /** First and last address to give out. Default: the subnet's hosts without the gateway. */
+    first: Type.Optional(Ipv4),
+    last: Type.Optional(Ipv4),
+    gateway: Type.Optional(Ipv4),
+    dns: Type.Optional(Type.Array(Ipv4, { maxItems: 4 })),
+    /**
+     * `uplink`: bridged to this interface of every node. `vxlan`: carried between the slot's nodes, one VNI per workspace (as many as the pool has
+     * addresses, from `firstVni` on), isolated. `isolated`: the node alone.
+     */
+    link: Type.Union([
+      Type.Object({ uplink: Interface }, strict),
+      Type.Object(
+        {
+          vxlan: Type.Object(
+            { firstVni: Type.Integer({ minimum: 1, maximum: 16_777_215 }), port: Type.Optional(Port) },
+            strict,
+          ),
+        },
+        strict,
+      ),
+      Type.Literal('isolated'),
+    ]),
+    mtu: Type.Optional(Type.Integer({ minimum: 576, maximum: 9_216 })),
+  },
+  strict,
+);
+/** One of the site's networks, as it is written. */
+export type NetworkEntry = Static<typeof Network>;
+
+const Service = Type.Object(
+  {
+    /** Address and port to listen on; port 0 takes a free one. */
+    listen: Type.String({
+      pattern: '^(\\[[0-9A-Fa-f:.]+\\]|[A-Za-z0-9._-]+):[0-9]{1,5}$',
+      description: 'an address and a port, such as 10.0.0.1:8080',
+    }),
+    /** The service's URL as the nodes reach it, when that is not where it listens. */
+    url: Type.Optional(
+      Type.String({ pattern: '^https?://[^/?#\\s]+/?$', description: 'a URL such as http://head.site:8080' }),
+    ),
+    /** Directory for the database and the service's other state; made with mode 0700. */
+    stateDir: Path,
+    /** File with a line `user token` for each user, mode 0600. Absent file: made with a new token for `admin`. */
+    tokensFile: Path,
+    /** When set, the URL that the service listens on is written here once it answers (for port 0, and for scripts). */
+    urlFile: Type.Optional(Path),
+  },
+  strict,
+);
+
+const Slurm = Type.Object(
+  {
+    kind: Type.Literal('slurm'),
+    queue: Type.Optional(Word),
+    account: Type.Optional(Word),
+    /** Extra arguments for sbatch. */
+    options: Type.Optional(Type.Array(Argument, { maxItems: 64 })),
+    /** Directory of sbatch, squeue, scancel, sinfo. Default: PATH. */
+    binDir: Type.Optional(Path),
+    /** SLURM_CONF for those commands. */
+    conf: Type.Optional(Path),
+    /** The Node program on the nodes. Default: node. */
+    node: Type.Optional(Program),
+  },
+  strict,
+);
+const Local = Type.Object(
+  {
+    kind: Type.Literal('local'),
+    nodes: Type.Integer({ minimum: 1, maximum: 64 }),
+    /** What each node has. Default: this machine's, divided by the nodes. */
+    memoryPerNode: Type.Optional(MemoryText),
+    cpusPerNode: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_024 })),
+    /** `auto`: each node in a network namespace of its own when root, else `none`. */
+    namespaces: Type.Optional(Type.Union([Type.Literal('auto'), Type.Literal('none')])),
+  },
+  strict,
+);
+
+const Qemu = Type.Object(
+  {
+    kind: Type.Literal('qemu'),
+    binary: Type.Optional(Program),
+    accelerator: Type.Optional(Type.Union([Type.Literal('auto'), Type.Literal('kvm'), Type.Literal('tcg')])),
+  },
+  strict,
+);
+const Sim = Type.Object(
+  {
+    kind: Type.Literal('sim'),
+    start: Type.Optional(DurationText),
+    boot: Type.Optional(DurationText),
+    stop: Type.Optional(DurationText),
+    /** Regular expressions of VM names. */
+    failStart: Type.Optional(Type.String()),
+    failBoot: Type.Optional(Type.String()),
+    ignoreShutdown: Type.Optional(Type.String()),
+  },
+  strict,
+);
+
+const Node = Type.Object(
+  {
+    /** Directory of the job's user on the nodes. */
+    workDir: Path,
+    /** Argument vector of the privileged helper on the nodes. */
+    helper: Type.Array(Program, { minItems: 1, maxItems: 32 }),
+    adaptation: Type.Optional(Type.Literal('none')),
+    vmm: Type.Union([Qemu, Sim]),
+  },
+  strict,
+);
+
+const Leases = Type.Object(
+  {
+    /** Of a workspace whose request names none. Default 1h. */
+    defaultDuration: Type.Optional(DurationText),
+    /** Default and at most 14d. */
+    maxDuration: Type.Optional(DurationText),
+    /** Memory that the VMM itself takes, for each VM. Default 96M. */
+    vmmOverhead: Type.Optional(MemoryText),
+    /** Added to the lease in the job's walltime, for deploying and for releasing. Default 2m. */
+    walltimePad: Type.Optional(DurationText),
+    /** How long guests get to shut down. Default 10s. */
+    shutdownGrace: Type.Optional(DurationText),
+    /** From the first pilot's report until all must have reported. Default 60s. */
+    reserveTimeout: Type.Optional(DurationText),
+    /** From the slot being ready until every VM must run. Default 5m. */
+    deployTimeout: Type.Optional(DurationText),
+    /** From the order to release until the job must be gone; then it is cancelled. Default 60s. */
+    releaseTimeout: Type.Optional(DurationText),
+    /** Until a guest must have reported its context. Default 2m. */
+    contextTimeout: Type.Optional(DurationText),
+  },
+  strict,
+);
+
+export const SiteFile = Type.Object(
+  {
+    service: Service,
+    lrm: Type.Union([Slurm, Local]),
+    images: Type.Object(
+      {
+        /** A directory that service and nodes read at the same path; in it one directory with an image.json for each image. */
+        dir: Path,
+      },
+      strict,
+    ),
+    networks: Type.Array(Network, { maxItems: 64 }),
+    /** The network of groups that name none. Default: the only network, when there is one only. */
+    defaultNetwork: Type.Optional(Name),
+    node: Node,
+    leases: Type.Optional(Leases),
+  },
+  strict,
+);
+export type SiteFile = Static<typeof SiteFile>;
