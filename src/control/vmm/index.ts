@@ -1,0 +1,20 @@
+import type { Clock } from '../../platform/clock.ts';
+import type { Log } from '../../platform/log.ts';
+import type { VmmSettings } from '../../protocol/pilot.ts';
+import { createQemuVmm } from './qemu/driver.ts';
+import { createSimVmm } from './sim/driver.ts';
+import type { Vmm } from './vmm.ts';
+
+/** The driver that the site chose. `cacheDirectory` is where a driver may remember what it found out about the node. */
+export function createVmm(
+  settings: VmmSettings,
+  cacheDirectory: string,
+  parts: { readonly clock: Clock; readonly log: Log },
+): Vmm {
+  switch (settings.kind) {
+    case 'qemu':
+      return createQemuVmm({ ...settings, cacheDirectory }, parts);
+    case 'sim':
+      return createSimVmm(settings, parts.clock);
+  }
+}

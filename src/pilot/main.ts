@@ -1,0 +1,90 @@
+import { appendFileSync, mkdirSync, readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { startHelper } from '../control/helper/client.ts';
+import { slotDirectory } from '../control/node/slot-directory.ts';
+import { createVmm } from '../control/vmm/index.ts';
+import { createControl } from '../control/workspace-control.ts';
+import { systemClock } from '../platform/clock.ts';
+import { jsonLog } from '../platform/log.ts';
+import { checkAssignment, jobEndFrom, nodeNameFrom, takeAssignment } from './assignment.ts';
+import { fileJournal } from './journal.ts';
+import { PilotSession } from './session.ts';
+import { webSocketTransport } from './transport-websocket.ts';
+
+/**
+ * The one file that runs on nodes: the pilot when a job brought it on standard input with its assignment in front, else one of
+ * `pilot --assignment FILE`, `helper`, `kill-all`.
+ */
+async function main(): Promise<number> {
+  const assignment = takeAssignment();
+  if (assignment !== undefined) return runPilot(assignment);
+  const [command, ...args] = process.argv.slice(2);
+  switch (command) {
+    case 'pilot': {
+      const path = args[0] === '--assignment' ? args[1] : undefined;
+      if (path === undefined)
+        return fail('pilot takes --assignment FILE (the batch scheduler starts pilots by itself)');
+      return runPilot(JSON.parse(readFileSync(path, 'utf8')));
+    }
+    case 'helper':
+      return (await import('../control/helper/main.ts')).runHelper(args);
+    case 'kill-all':
+      return (await import('../control/helper/kill-all.ts')).runKillAll(args);
+    default:
+      return fail(`${command ?? 'no command'}: one of pilot, helper, kill-all is needed`);
+  }
+}
+
+async function runPilot(value: unknown): Promise<number> {
+  const assignment = checkAssignment(value);
+  const node = nodeNameFrom(assignment, process.env);
+  const directory = slotDirectory(assignment.node.workDir, node, assignment.slotId);
+  mkdirSync(dirname(directory.path), { recursive: true, mode: 0o711 });
+  mkdirSync(directory.path, { recursive: true, mode: 0o700 });
+  const clock = systemClock;
+  const log = jsonLog(clock, line => appendFileSync(directory.pilotLog, line, { mode: 0o600 }), {
+    slotId: assignment.slotId,
+    node,
+  });
+  const session = new PilotSession({
+    assignment,
+    node,
+    jobEndsAt: jobEndFrom(assignment, process.env, clock.now()),
+    clock,
+    log,
+    journal: fileJournal(directory.notificationJournal),
+    transport: webSocketTransport(assignment, node, clock),
+    makeControl: report =>
+      createControl({
+        node,
+        slotId: assignment.slotId,
+        directory,
+        settings: assignment.node,
+        vmm: createVmm(assignment.node.vmm, directory.path, { clock, log }),
+        startHelper: () =>
+          startHelper({ argv: assignment.node.helper, node, slotId: assignment.slotId, clock, log }),
+        clock,
+        log,
+        report,
+      }),
+    version: '0.1.0',
+  });
+  // Whatever warning the LRM has (Slurm: TERM; Grid Engine: USR1, USR2), and a terminal's INT when tried by hand.
+  for (const signal of ['SIGTERM', 'SIGUSR1', 'SIGUSR2', 'SIGINT'] as const)
+    process.on(signal, () => session.preempt(signal));
+  log.info('pilot started', { pid: process.pid });
+  return session.run();
+}
+
+function fail(message: string): number {
+  process.stderr.write(`wsp: ${message}\n`);
+  return 2;
+}
+
+main().then(
+  code => process.exit(code),
+  (cause: unknown) => {
+    process.stderr.write(`wsp: ${cause instanceof Error ? cause.message : String(cause)}\n`);
+    process.exit(1);
+  },
+);
