@@ -82,7 +82,8 @@ export class SimLrm implements Lrm {
   async submit(request: GangRequest): Promise<string> {
     await this.#takesTime();
     if (request.nodes > this.#nodes.length) throw new LrmError('refused', 'more nodes than there are');
-    if (this.#dice.chance(0.02)) throw new LrmError('refused', 'Invalid account or account/partition combination');
+    if (this.#dice.chance(0.02))
+      throw new LrmError('refused', 'Invalid account or account/partition combination');
     const slotId = slotIdOfJobName(request.jobName);
     if (slotId === undefined) throw new LrmError('refused', `bad job name ${request.jobName}`);
     const jobId = String(++this.#lastId);

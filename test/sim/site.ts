@@ -1,0 +1,58 @@
+import type { EngineOptions } from '../../src/service/engine.ts';
+
+/** A small site for the simulated world: everything that the site file would say, with waits that fit a short life. */
+export function engineOptions(
+  parts: Pick<EngineOptions, 'clock' | 'random' | 'log' | 'store' | 'lrm'>,
+): EngineOptions {
+  return {
+    ...parts,
+    lease: {
+      networks: [
+        { name: 'public', firstAddress: '192.0.2.10', lastAddress: '192.0.2.17' },
+        { name: 'private', firstAddress: '10.90.0.1', lastAddress: '10.90.0.200' },
+      ],
+      defaultNetwork: 'private',
+      defaultDurationMs: 60_000,
+      maxDurationMs: 24 * 3_600_000,
+      vmmOverheadMiB: 64,
+      walltimePadMs: 60_000,
+      shutdownGraceMs: 5_000,
+      reserveTimeoutMs: 30_000,
+      deployTimeoutMs: 60_000,
+      releaseTimeoutMs: 15_000,
+    },
+    images: () => [{ name: 'mini', agent: true }],
+    plan: {
+      networks: [network('public', '192.0.2.10'), network('private', '10.90.0.1')],
+      imageDirectory: image => `/images/${image}`,
+      contextTimeoutMs: 30_000,
+    },
+    gang: { options: [] },
+    pilot: {
+      serviceUrl: () => 'http://service.invalid',
+      program: '// the pilot',
+      node: {
+        workDir: '/nowhere',
+        helper: ['true'],
+        adaptation: 'none',
+        shutdownGraceMs: 5_000,
+        vmm: { kind: 'sim', startMs: 0, bootMs: 0, stopMs: 0 },
+      },
+    },
+    makeKeyPair: comment => ({ privateKey: 'none', publicKey: `ssh-ed25519 none ${comment}` }),
+    // All that is there at this moment is one batch, as in the real world one turn of the event loop.
+    gather: () => Promise.resolve(),
+  };
+}
+
+function network(name: string, firstAddress: string): EngineOptions['plan']['networks'][number] {
+  return {
+    name,
+    prefixLength: 24,
+    firstAddress,
+    gateway: null,
+    dns: [],
+    link: { kind: 'isolated' },
+    mtu: null,
+  };
+}
