@@ -19,7 +19,9 @@ describe('makeSshKeyPair', () => {
       const pair = makeSshKeyPair(comment);
       const file = join(directory, `key-${comment.length}`);
       writeFileSync(file, pair.privateKey, { mode: 0o600 });
-      const result = await systemProcesses.run(['ssh-keygen', '-y', '-P', '', '-f', file], { deadlineMs: 10_000 });
+      const result = await systemProcesses.run(['ssh-keygen', '-y', '-P', '', '-f', file], {
+        deadlineMs: 10_000,
+      });
       expect(result).toMatchObject({ code: 0, stderr: '' });
       expect(result.stdout.trim()).toBe(pair.publicKey.trim());
     },

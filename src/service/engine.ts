@@ -218,7 +218,8 @@ class RunningEngine implements Engine {
     }
     if (commit.slots.length > 0) this.#reconciler.slotsChanged();
     if (commit.events.length === 0) return;
-    for (const listener of [...this.#listeners]) {
+    const listeners = [...this.#listeners];
+    for (const listener of listeners) {
       try {
         listener();
       } catch (cause) {
@@ -246,23 +247,22 @@ class RunningEngine implements Engine {
     await Promise.all(inputs);
   }
 
-  /** Made when it is sent, from what is known then: peers may have reported since it was decided. */
+  /** Made when it is sent, from what is known then, not when it was decided. */
   #commandOf(effect: PilotEffect): PilotCommand | undefined {
-    switch (effect.kind) {
-      case 'pilot.start-vm': {
-        const vm = this.state.vms.get(effect.vmId);
-        const workspace = vm && this.state.workspaces.get(vm.workspaceId);
-        const slot = this.state.slots.get(effect.slotId);
-        const secrets = workspace && this.#secrets.workspace(workspace.id);
-        if (!vm || !workspace || !slot || !secrets) return undefined;
-        const vms = workspace.vmIds.flatMap(id => this.state.vms.get(id) ?? []);
-        return { kind: 'start-vm', vm: planVm(vm, { workspace, vms, slot, secrets }, this.#options.plan) };
-      }
-      case 'pilot.stop-vm':
-        return { kind: 'stop-vm', vmId: effect.vmId, graceMs: effect.graceMs };
-      case 'pilot.release':
-        return { kind: 'release', graceMs: effect.graceMs };
-    }
+    if (effect.kind === 'pilot.start-vm') return this.#startCommand(effect.vmId, effect.slotId);
+    if (effect.kind === 'pilot.release') return { kind: 'release', graceMs: effect.graceMs };
+    return { kind: 'stop-vm', vmId: effect.vmId, graceMs: effect.graceMs };
+  }
+
+  #startCommand(vmId: string, slotId: string): PilotCommand | undefined {
+    const { vms: all, workspaces, slots } = this.state;
+    const vm = all.get(vmId);
+    const workspace = vm && workspaces.get(vm.workspaceId);
+    const slot = slots.get(slotId);
+    const secrets = workspace && this.#secrets.workspace(workspace.id);
+    if (!vm || !workspace || !slot || !secrets) return undefined;
+    const vms = workspace.vmIds.flatMap(id => all.get(id) ?? []);
+    return { kind: 'start-vm', vm: planVm(vm, { workspace, vms, slot, secrets }, this.#options.plan) };
   }
 
   #idSuffix(): string {

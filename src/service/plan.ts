@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { ipv4ToNumber } from '../lease/addresses.ts';
 import type { AssignedNic, Slot, Vm, Workspace } from '../lease/types.ts';
 import type { BridgePlan, ContextPlan, NicPlan, VmPlan } from '../protocol/plan.ts';
 import type { WorkspaceSecrets } from './secrets.ts';
@@ -81,22 +82,18 @@ function planLink(
   { workspace, vms, slot }: Ensemble,
 ): Pick<BridgePlan, 'name' | 'link'> {
   const { link } = network;
-  switch (link.kind) {
-    case 'uplink':
-      return { name: bridgeName(network.name), link: { kind: 'uplink', interface: link.interface } };
-    case 'isolated':
-      return { name: bridgeName(network.name), link: { kind: 'isolated' } };
-    case 'vxlan': {
-      const peers = slot.nodes.flatMap(({ name, address }) =>
-        name === vm.node || address === null ? [] : [address],
-      );
-      const vni = link.firstVni + lowestOrdinal(network, vms);
-      return {
-        name: bridgeName(`${workspace.id}/${network.name}`),
-        link: { kind: 'vxlan', vni, peers, port: link.port },
-      };
-    }
-  }
+  if (link.kind === 'isolated') return { name: bridgeName(network.name), link: { kind: 'isolated' } };
+  if (link.kind === 'uplink')
+    return { name: bridgeName(network.name), link: { kind: 'uplink', interface: link.interface } };
+  const peers = slot.nodes.flatMap(({ name, address }) =>
+    name === vm.node || address === null ? [] : [address],
+  );
+  const vni = link.firstVni + lowestOrdinal(network, vms);
+  return {
+    // A bridge of this workspace alone.
+    name: bridgeName(`${workspace.id}/${network.name}`),
+    link: { kind: 'vxlan', vni, peers, port: link.port },
+  };
 }
 
 /** `wb` and eight hexadecimal digits: fits IFNAMSIZ, and the same name means the same network on every node. */
@@ -112,13 +109,9 @@ function lowestOrdinal(network: SiteNetwork, vms: readonly Vm[]): number {
   const ordinals = vms.flatMap(({ nics }) =>
     nics
       .filter(nic => nic.network === network.name)
-      .map(nic => addressNumber(nic.address) - addressNumber(network.firstAddress)),
+      .map(nic => ipv4ToNumber(nic.address) - ipv4ToNumber(network.firstAddress)),
   );
   return Math.min(...ordinals);
-}
-
-function addressNumber(address: string): number {
-  return address.split('.').reduce((number, octet) => number * 256 + Number(octet), 0);
 }
 
 function planContext(vm: Vm, { workspace, vms, secrets }: Ensemble): ContextPlan {

@@ -54,7 +54,7 @@ export class Writer {
   readonly #ahead: SiteMaps = emptyMaps();
   readonly #committed: SiteMaps = emptyMaps();
   #settings: LeaseSettings;
-  #queue: Waiting[] = [];
+  readonly #queue: Waiting[] = [];
   /** Keys of effects that are done but still in the store; they go with the next commit. Losing one only repeats what is harmless. */
   #done: string[] = [];
   #running: Promise<void> | undefined;

@@ -50,7 +50,7 @@ export class PilotCommands {
   connected(slotId: string, node: string, send: Send): void {
     const pilot = this.#pilot(slotId, node);
     pilot.send = send;
-    for (const effect of [...pilot.owed.values()]) this.#send(pilot, effect, send);
+    for (const effect of pilot.owed.values()) this.#send(pilot, effect, send);
   }
 
   disconnected(slotId: string, node: string): void {

@@ -77,8 +77,7 @@ export class Hub implements PilotHub {
   }
 
   closeAll(why: string): void {
-    for (const nodes of this.#sessions.values())
-      for (const session of [...nodes.values()]) session.replaced(why);
+    for (const nodes of this.#sessions.values()) for (const session of nodes.values()) session.replaced(why);
     this.#sessions.clear();
   }
 

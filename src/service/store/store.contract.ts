@@ -132,7 +132,7 @@ export function storeContract(name: string, make: () => StoreUnderTest): void {
       withStore(async (store, reopen) => {
         const bad = { ...event('x', null), type: null } as unknown as HistoryEvent;
         const commit = { ...emptyCommit, workspaces: [workspace('a', 'requested')], events: [bad] };
-        await expect(store.commit(commit)).rejects.toThrow();
+        await expect(store.commit(commit)).rejects.toThrow(/constraint/i);
         await store.commit({ ...emptyCommit, workspaces: [workspace('b', 'requested')] });
         expect((await (await reopen()).load()).workspaces).toEqual([workspace('b', 'requested')]);
       }));

@@ -1,0 +1,355 @@
+import { createHash } from 'node:crypto';
+import type { Effect, LeaseSettings, Slot, Workspace } from '../../src/lease/types.ts';
+import {
+  type GangRequest,
+  type Lrm,
+  type LrmCapabilities,
+  LrmError,
+  type LrmJob,
+} from '../../src/lrm/lrm.ts';
+import type { Log } from '../../src/platform/log.ts';
+import { createVirtualClock, settle, type VirtualClock } from '../../src/platform/virtual-clock.ts';
+import type { Random } from '../../src/platform/random.ts';
+import type { WorkspaceRequest } from '../../src/protocol/cluster.ts';
+import type { NotificationBody, PilotCommand, ServiceMessage, VmReport } from '../../src/protocol/pilot.ts';
+import type { Engine, PilotSession } from '../../src/service/engine-api.ts';
+import { createEngine, type EngineOptions } from '../../src/service/engine.ts';
+import type { PlanSite } from '../../src/service/plan.ts';
+import { openSqliteStore } from '../../src/service/store/sqlite.ts';
+import type { Commit, Store } from '../../src/service/store/store.ts';
+import { settings as leaseSettings, startedAt } from './lease.ts';
+
+/** The same bytes in every run. */
+export function countingRandom(): Random {
+  let count = 0;
+  return { bytes: length => createHash('shake256', { outputLength: length }).update(`${count++}`).digest() };
+}
+
+/** An LRM without nodes: what it is asked is written down, what it answers is set by the test. */
+export class FakeLrm implements Lrm {
+  readonly kind = 'fake';
+  readonly submitted: GangRequest[] = [];
+  readonly cancelled: string[] = [];
+  jobs: LrmJob[] = [];
+  lists = 0;
+  /** Thrown by the next calls, until it is taken away. */
+  down: LrmError | undefined;
+  /** Thrown by `submit` after the job is there, as when the answer is lost. */
+  answerLost = false;
+  refusal: string | undefined;
+  caps: LrmCapabilities = {
+    nodes: 16,
+    memoryMiBPerNode: 8_192,
+    cpusPerNode: 4,
+    killDelayMs: 30_000,
+    nodeNameEnv: ['FAKE_NODE'],
+    jobEndEnv: [],
+    walltimeStepMs: 60_000,
+  };
+  readonly #listeners = new Set<() => void>();
+
+  async capabilities(): Promise<LrmCapabilities> {
+    if (this.down) throw this.down;
+    return this.caps;
+  }
+  async submit(request: GangRequest): Promise<string> {
+    if (this.down) throw this.down;
+    if (this.refusal !== undefined) throw new LrmError('refused', this.refusal);
+    this.submitted.push(request);
+    const jobId = `${this.submitted.length}`;
+    this.jobs.push({ jobId, jobName: request.jobName, state: 'waiting', nodes: [] });
+    if (this.answerLost) throw new LrmError('unavailable', 'no answer');
+    return jobId;
+  }
+  async list(): Promise<readonly LrmJob[]> {
+    this.lists += 1;
+    if (this.down) throw this.down;
+    return this.jobs;
+  }
+  async cancel(jobId: string): Promise<void> {
+    if (this.down) throw this.down;
+    this.cancelled.push(jobId);
+    this.jobs = this.jobs.map(job => (job.jobId === jobId ? { ...job, state: 'cancelled' } : job));
+  }
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+  async close(): Promise<void> {
+    this.#listeners.clear();
+  }
+  /** Changes a job, and tells the service or not. */
+  change(jobId: string, change: Partial<LrmJob>, tell = true): void {
+    this.jobs = this.jobs.map(job => (job.jobId === jobId ? { ...job, ...change } : job));
+    if (tell) for (const listener of this.#listeners) listener();
+  }
+}
+
+/** The pilot's end of a connection without a network. */
+export class FakePilot {
+  readonly slotId: string;
+  readonly node: string;
+  readonly heard: ServiceMessage[] = [];
+  closedBecause: string | undefined;
+  session: PilotSession;
+  #seq = 0;
+
+  constructor(engine: Engine, slotId: string, node: string) {
+    this.slotId = slotId;
+    this.node = node;
+    this.session = this.connect(engine);
+  }
+
+  /** A new connection; the same pilot. */
+  connect(engine: Engine): PilotSession {
+    this.session = engine.pilots.attach(this.slotId, this.node, {
+      send: message => this.heard.push(message),
+      close: why => {
+        this.closedBecause = why;
+      },
+    });
+    return this.session;
+  }
+  hello(vms: readonly VmReport[] = []): void {
+    const { slotId, node } = this;
+    this.session.received({
+      type: 'hello',
+      slotId,
+      node,
+      pilotVersion: '0',
+      address: '10.0.0.1',
+      vms: [...vms],
+    });
+  }
+  /** Sends the next notification; returns its number. */
+  notify(body: NotificationBody): number {
+    this.#seq += 1;
+    this.send(this.#seq, body);
+    return this.#seq;
+  }
+  send(seq: number, body: NotificationBody): void {
+    this.session.received({ type: 'notification', seq, at: startedAt, body });
+  }
+  vm(vmId: string, state: VmReport['state'], context: VmReport['context'] = 'pending'): number {
+    return this.notify({ kind: 'vm', report: { vmId, state, context } });
+  }
+  acknowledge(key: string): void {
+    this.session.received({ type: 'command-ack', key });
+  }
+  get commands(): readonly { readonly key: string; readonly body: PilotCommand }[] {
+    return this.heard.flatMap(message => (message.type === 'command' ? [message] : []));
+  }
+  get acks(): readonly number[] {
+    return this.heard.flatMap(message => (message.type === 'ack' ? [message.seq] : []));
+  }
+}
+
+/** A store that fails when told to, and keeps what was committed for the test to look at. */
+export class WatchedStore implements Store {
+  readonly commits: Commit[] = [];
+  failure: Error | undefined;
+  readonly #inner: Store;
+  #held: Promise<void> | undefined;
+  #release: () => void = () => undefined;
+
+  constructor(inner: Store) {
+    this.#inner = inner;
+  }
+  /** Commits wait, as on a slow disk, until `release`. */
+  hold(): void {
+    this.#held = new Promise(resolve => {
+      this.#release = resolve;
+    });
+  }
+  release(): void {
+    this.#held = undefined;
+    this.#release();
+  }
+  load(): ReturnType<Store['load']> {
+    return this.#inner.load();
+  }
+  async commit(commit: Commit): Promise<void> {
+    await this.#held;
+    if (this.failure) throw this.failure;
+    await this.#inner.commit(commit);
+    this.commits.push(structuredClone(commit));
+  }
+  events(query: Parameters<Store['events']>[0]): ReturnType<Store['events']> {
+    return this.#inner.events(query);
+  }
+  /** The store outlives the engine, so that the next one finds what this one left. */
+  async close(): Promise<void> {
+    await Promise.resolve();
+  }
+  async destroy(): Promise<void> {
+    await this.#inner.close();
+  }
+}
+
+export const testPlanSite: PlanSite = {
+  networks: [
+    {
+      name: 'public',
+      prefixLength: 24,
+      firstAddress: '192.0.2.10',
+      gateway: '192.0.2.1',
+      dns: ['192.0.2.2'],
+      link: { kind: 'uplink', interface: 'eth0' },
+      mtu: null,
+    },
+    {
+      name: 'private',
+      prefixLength: 16,
+      firstAddress: '10.90.0.1',
+      gateway: null,
+      dns: [],
+      link: { kind: 'vxlan', firstVni: 5_000, port: 4_789 },
+      mtu: null,
+    },
+  ],
+  imageDirectory: image => `/images/${image}`,
+  contextTimeoutMs: 60_000,
+};
+
+/** A line of the log that the code under test has written. */
+export interface Logged {
+  readonly level: string;
+  readonly message: string;
+}
+
+function recordingLog(lines: Logged[]): Log {
+  const at =
+    (level: string) =>
+    (message: string): void =>
+      void lines.push({ level, message });
+  const log: Log = {
+    debug: at('debug'),
+    info: at('info'),
+    warn: at('warn'),
+    error: at('error'),
+    with: () => log,
+  };
+  return log;
+}
+
+/** An engine on a virtual clock, an in-memory store and a fake LRM; it can be crashed and started again. */
+export class EngineBench {
+  readonly clock: VirtualClock = createVirtualClock(startedAt);
+  readonly lrm = new FakeLrm();
+  readonly store = new WatchedStore(openSqliteStore({ directory: ':memory:' }));
+  readonly logged: Logged[] = [];
+  readonly broken: unknown[] = [];
+  readonly #options: EngineOptions;
+  engine: Engine;
+
+  constructor(lease: Partial<LeaseSettings> = {}) {
+    const { images, site: _site, ...settings } = { ...leaseSettings, ...lease };
+    this.#options = {
+      clock: this.clock,
+      random: countingRandom(),
+      log: recordingLog(this.logged),
+      store: this.store,
+      lrm: this.lrm,
+      lease: settings,
+      images: () => images,
+      plan: testPlanSite,
+      gang: { options: [] },
+      pilot: {
+        serviceUrl: () => 'http://service.test:1',
+        program: '// the pilot',
+        node: {
+          workDir: '/work',
+          helper: ['helper'],
+          adaptation: 'none',
+          shutdownGraceMs: 10_000,
+          vmm: { kind: 'sim', startMs: 0, bootMs: 0, stopMs: 0 },
+        },
+      },
+      makeKeyPair: comment => ({
+        privateKey: `private ${comment}`,
+        publicKey: `ssh-ed25519 AAAA ${comment}`,
+      }),
+      onBroken: cause => this.broken.push(cause),
+    };
+    this.engine = createEngine(this.#options);
+  }
+
+  async start(): Promise<this> {
+    await this.engine.start();
+    await this.settle();
+    return this;
+  }
+  /** The engine is left as a crash leaves it: what it has not stored is lost. Its timers and its promises lead nowhere. */
+  crash(): void {
+    this.store.failure = new Error('crashed');
+    void this.engine.stop();
+  }
+  async restart(): Promise<void> {
+    this.crash();
+    await this.settle();
+    this.store.failure = undefined;
+    this.engine = createEngine(this.#options);
+    await this.start();
+  }
+  async close(): Promise<void> {
+    this.store.failure = undefined;
+    this.store.release();
+    await this.engine.stop();
+    await this.store.destroy();
+  }
+  /** Until all that can go on without time passing has gone on. */
+  async settle(): Promise<void> {
+    for (let turn = 0; turn < 10; turn++) await settle();
+  }
+  async advance(ms: number): Promise<void> {
+    const until = this.clock.now() + ms;
+    await this.settle();
+    for (let next = this.clock.nextAt(); next !== undefined && next <= until; next = this.clock.nextAt()) {
+      this.clock.runNext();
+      await this.settle();
+    }
+    await this.clock.advanceTo(until);
+  }
+
+  async create(count = 1, more: Partial<WorkspaceRequest> = {}): Promise<Workspace> {
+    const group = { name: 'w', image: 'mini', count, memoryMiB: 256, cpus: 1 };
+    const workspace = await this.engine.create('ann', { groups: [group], ...more });
+    await this.settle();
+    return workspace;
+  }
+  /** A workspace whose VMs all run, on nodes n0, n1, …; with its pilots. */
+  async running(count = 1): Promise<{ workspace: Workspace; pilots: readonly FakePilot[] }> {
+    const workspace = await this.create(count);
+    const pilots = Array.from(
+      { length: count },
+      (_, index) => new FakePilot(this.engine, workspace.slotId, `n${index}`),
+    );
+    for (const pilot of pilots) {
+      pilot.hello();
+      pilot.notify({ kind: 'node', state: 'reserved' });
+    }
+    await this.settle();
+    for (const pilot of pilots)
+      for (const { key, body } of pilot.commands)
+        if (body.kind === 'start-vm') {
+          pilot.acknowledge(key);
+          pilot.vm(body.vm.vmId, 'running');
+        }
+    await this.settle();
+    return { workspace, pilots };
+  }
+  workspace(id: string): Workspace {
+    return must(this.engine.state.workspaces.get(id));
+  }
+  slot(id: string): Slot {
+    return must(this.engine.state.slots.get(id));
+  }
+  async owed(): Promise<readonly Effect[]> {
+    return (await this.store.load()).effects;
+  }
+}
+
+export function must<T>(value: T | undefined): T {
+  if (value === undefined) throw new Error('expected a value');
+  return value;
+}
