@@ -3,17 +3,15 @@ LRM ?= local
 SEEDS ?= 1000
 .PHONY: setup build demo test sim bench clean
 
-setup:
+setup build:
 	@scripts/setup.sh
-build: setup
-	@npm run --silent build
-test: setup
-	@scripts/test
 demo: setup
-	@LRM=$(LRM) scripts/demo
+	@LRM=$(LRM) exec scripts/demo
+test: setup
+	@exec scripts/test
 sim: setup
-	@node --import tsx scripts/sim.ts $(SEEDS)
+	@SEEDS=$(SEEDS) exec scripts/sim
 bench: setup
-	@node --import tsx bench/run.ts
+	@exec node --import tsx bench/run.ts
 clean:
 	rm -rf dist .cache node_modules

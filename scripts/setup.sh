@@ -1,51 +1,142 @@
 #!/bin/sh
-# Sets this machine up: Debian packages, npm packages, the build, the guest images. Idempotent; says what it does and why it waits.
+# Sets this machine up for everything in this checkout: Debian packages, npm packages, the build, the guest images.
+# Each step looks first whether there is anything to do, so a run with nothing to do takes a second; a step that takes time says so, and why.
+# Two at once in one checkout take turns. An interrupted step is done again: its stamp is written when it has succeeded.
 set -eu
 cd "$(dirname "$0")/.."
 PATH=$PATH:/usr/sbin:/sbin
 
-packages="slurmctld slurmd slurm-client munge iproute2 nftables dnsmasq-base qemu-system-x86 qemu-utils genisoimage
-busybox-static openssh-client cpio kmod util-linux procps sudo mtools syslinux syslinux-common"
+# slurm*, munge: the private Slurm of tests and demo · iproute2, nftables, dnsmasq-base: the VMs' networks · genisoimage: their seeds
+# busybox-static, cpio, kmod, lz4, mtools, syslinux: the guest images · the rest: VMs, and the tools that scripts take for granted
+packages="slurmctld slurmd slurm-client munge iproute2 nftables dnsmasq-base genisoimage
+busybox-static cpio kmod lz4 mtools syslinux
+qemu-system-x86 qemu-utils openssh-client util-linux procps sudo"
 
 say() { printf 'setup: %s\n' "$*"; }
-fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+fail() {
+	printf 'setup: %s\n' "$*" >&2
+	exit 1
+}
 
-command -v dpkg-query >/dev/null || fail "this is not Debian: Debian 12 is needed"
-command -v node >/dev/null && command -v npm >/dev/null || fail "Node.js 20 or newer with npm is needed, and was not found in PATH"
-[ "$(node -p 'parseInt(process.versions.node)')" -ge 20 ] || fail "Node.js 20 or newer is needed, this is $(node --version)"
+check_machine() {
+	grep -qs '^ID=debian$' /etc/os-release && [ "$(dpkg --print-architecture)" = amd64 ] ||
+		fail 'this needs Debian 12 on amd64 (its packages are installed, and the guest images are made of them)'
+	command -v node > /dev/null && command -v npm > /dev/null ||
+		fail 'this needs Node.js 20 or newer with npm, and they are not in PATH'
+	[ "$(node -p 'Number.parseInt(process.versions.node)')" -ge 20 ] ||
+		fail "this needs Node.js 20 or newer; $(command -v node) is $(node --version)"
+}
 
-mkdir -p .cache
-exec 9>.cache/setup.lock
-flock -n 9 || { say "another set-up is at work in this checkout: waiting for it"; flock -w 900 9 || fail "the other set-up did not end within 15 minutes"; }
+take_turn() {
+	mkdir -p .cache
+	exec 9> .cache/setup.lock
+	flock -n 9 && return
+	say 'waiting for another set-up that is at work in this checkout'
+	flock -w 1800 9 || fail 'the other set-up did not end within 30 minutes'
+}
 
-missing=
-for package in $packages; do
-  [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing="$missing $package"
-done
-if [ -n "$missing" ]; then
-  if [ "$(id -u)" = 0 ]; then as_root=
-  elif sudo -n true 2>/dev/null; then as_root="sudo -n"
-  else fail "neither root nor passwordless sudo: have an administrator run: apt-get install --no-install-recommends$missing"
-  fi
-  say "installing Debian packages (this can take a minute):$missing"
-  apt="$as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300"
-  $apt update || fail "apt-get update failed"
-  # shellcheck disable=SC2086 # the list is words
-  $apt install -y --no-install-recommends $missing >.cache/apt.log 2>&1 || { tail -n 20 .cache/apt.log >&2; fail "apt-get install failed, see .cache/apt.log"; }
-fi
+# as_root COMMAND…; FOR is what it is for, should it not be possible.
+as_root() {
+	if [ "$(id -u)" = 0 ]; then
+		"$@"
+	elif sudo -n true 2> /dev/null; then
+		sudo -n "$@"
+	else
+		fail "neither root nor sudo without a password. As root, run once: apt-get update && $FOR"
+	fi
+}
 
-lock=$(sha256sum package-lock.json | cut -d ' ' -f 1)
-if [ "$(cat node_modules/.lock-digest 2>/dev/null)" != "$lock" ]; then
-  say "installing npm packages (package-lock.json has changed, or this is the first time)"
-  npm ci --no-audit --no-fund --loglevel=error
-  echo "$lock" >node_modules/.lock-digest
-fi
+# Output goes to .cache/apt.log; the lock of our own is not for apt's children.
+apt_get() {
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300 "$@" \
+		>> .cache/apt.log 2>&1 9>&- < /dev/null
+}
 
-sources=$(find src scripts/build.mjs package-lock.json -type f ! -name '*.test.ts' | sort | xargs sha256sum | sha256sum | cut -d ' ' -f 1)
-if [ "$(cat dist/.digest 2>/dev/null)" != "$sources" ]; then
-  say "building"
-  npm run --silent build
-  echo "$sources" >dist/.digest
-fi
+# apt waits for dpkg's lock but not for that of its lists.
+update_lists() {
+	say 'updating the list of Debian packages'
+	for attempt in 1 2 3 4 5 6; do
+		apt_get update && return
+		[ $attempt -lt 6 ] && grep -q 'Could not get lock' .cache/apt.log || break
+		say 'waiting: another program is updating the list of Debian packages'
+		: > .cache/apt.log
+		sleep 5
+	done
+	tail -n 5 .cache/apt.log >&2
+	fail 'apt-get update failed (all of it: .cache/apt.log)'
+}
 
-guest/build
+# Debian starts a service when it installs one; these are wanted as programs only.
+without_services() {
+	policy=/usr/sbin/policy-rc.d
+	if [ -e $policy ]; then
+		"$@"
+		return
+	fi
+	printf '#!/bin/sh\nexit 101\n' > .cache/policy-rc.d
+	as_root install -m 755 .cache/policy-rc.d $policy
+	trap 'as_root rm -f $policy' EXIT
+	trap 'exit 130' INT TERM
+	result=0
+	"$@" || result=$?
+	as_root rm -f $policy
+	trap - EXIT INT TERM
+	return $result
+}
+
+debian_packages() {
+	# shellcheck disable=SC2086 # a list of words
+	installed=$(dpkg-query -W -f '${db:Status-Status} ${Package} ' $packages 2> /dev/null || true)
+	missing=''
+	for package in $packages; do
+		case " $installed" in *" installed $package "*) ;; *) missing="$missing $package" ;; esac
+	done
+	[ -n "$missing" ] || return 0
+	FOR="apt-get install --no-install-recommends$missing"
+	: > .cache/apt.log
+	as_root true
+	update_lists
+	say "installing Debian packages (a minute; longer if another package program is at work):$missing"
+	# shellcheck disable=SC2086
+	without_services apt_get install -y --no-install-recommends $missing || {
+		tail -n 20 .cache/apt.log >&2
+		fail "apt-get install failed (all of it: .cache/apt.log)"
+	}
+}
+
+npm_packages() {
+	lock=$(sha256sum package-lock.json)
+	[ "$(cat node_modules/.lock-digest 2> /dev/null)" != "$lock" ] || return 0
+	say 'installing npm packages: package-lock.json is new here (10 s)'
+	npm ci --no-audit --no-fund --loglevel=error 9>&-
+	printf '%s\n' "$lock" > node_modules/.lock-digest
+}
+
+build() {
+	sources=$(find src package.json package-lock.json scripts/build.mjs -type f ! -name '*.test.ts' | sort | xargs sha256sum | sha256sum)
+	[ "$(cat dist/.digest 2> /dev/null)" != "$sources" ] || return 0
+	say 'building dist: the sources have changed'
+	npm run --silent build
+	printf '%s\n' "$sources" > dist/.digest
+}
+
+guest_images() {
+	result=0
+	guest/build || result=$?
+	# 3: apt's lists are missing or older than Debian's archive.
+	if [ $result = 3 ]; then
+		FOR=guest/build
+		: > .cache/apt.log
+		update_lists
+		guest/build
+	elif [ $result != 0 ]; then
+		fail 'the guest images were not built'
+	fi
+}
+
+check_machine
+take_turn
+debian_packages
+npm_packages
+build
+guest_images
