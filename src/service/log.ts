@@ -3,7 +3,7 @@ import type { Log, LogFields } from '../platform/log.ts';
 
 /** The service's log: one JSON object a line on standard error, written at once, so that the last line before a crash is there too. */
 export function serviceLog(level: 'debug' | 'info' = 'info'): Log {
-  return wrap(pino({ level, base: undefined }, pino.destination({ dest: 2, sync: true })));
+  return wrap(pino({ level, base: null }, pino.destination({ dest: 2, sync: true })));
 }
 
 type Pino = ReturnType<typeof pino>;

@@ -1,7 +1,7 @@
 import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { openLrm, type OpenedLrm } from '../lrm/index.ts';
-import { LrmError } from '../lrm/lrm.ts';
+import type { Lrm } from '../lrm/lrm.ts';
 import { systemClock, withDeadline } from '../platform/clock.ts';
 import { errorFields, type Log } from '../platform/log.ts';
 import { CommandFailure } from '../platform/process.ts';
@@ -9,73 +9,206 @@ import { systemRandom } from '../platform/random.ts';
 import { WspError } from '../protocol/errors.ts';
 import { buildApp } from './api/app.ts';
 import { readPilotProgram } from './assignment.ts';
-import type { Engine } from './engine-api.ts';
-import { createEngine } from './engine.ts';
-import { type ImageCatalogue, imageCatalogue } from './images.ts';
-import { listen, type Listening, writeUrlFile } from './listening.ts';
+import { createEngine, type EngineOptions } from './engine.ts';
+import { imageCatalogue } from './images.ts';
+import { type Listening, listen, writeUrlFile } from './listening.ts';
 import { serviceLog } from './log.ts';
 import { leaseSettings, loadSite, type SiteConfig } from './site.ts';
-import type { Store } from './store/store.ts';
 import { openSqliteStore } from './store/sqlite.ts';
+import type { Store } from './store/store.ts';
 import { loadTokens } from './tokens.ts';
 import { version } from './version.ts';
 
 /**
- * `wsp service`: the only place that wires. What is opened is closed in the opposite order, also when a later step fails:
+ * `wsp service`: the only place that wires.
  *
- *   site file ─► tokens ─► store (locks the state directory) ─► LRM ─► engine ─► API listens ─► engine starts ─► requests are answered
+ *   start: site file ─► tokens ─► store (locks the state directory) ─► LRM ─► API listens ─► engine starts ─► requests are answered
+ *   stop:  API ─► engine with its store ─► LRM        also when a step of the start has failed, for what was open by then
  *
  * If we crash anywhere: the store has all that was acknowledged; the next start goes on from there.
  */
+type Closers = Partial<Record<(typeof closingOrder)[number], () => Promise<void>>>;
+const closingOrder = ['api', 'engine', 'store', 'lrm'] as const;
 
-/** The longest that an orderly stop may take before the rest is left to the next start. */
-const stopDeadlineMs = 20_000;
+/** The longest that one part may take to stop before the rest of it is left to the next start. */
+const stopDeadlineMs = 30_000;
 
 /**
- * Runs the service until SIGTERM or SIGINT. Throws `WspError`: `not_found` and `invalid_file` (site file), `failed` (port in use, state directory
- * in use, scheduler's commands missing, pilot not built, state cannot be stored any more).
+ * Runs the service until SIGTERM or SIGINT. Throws `WspError`: `not_found` and `invalid_file` (site file, tokens file), `failed` (port or state
+ * directory in use, scheduler's commands missing, pilot not built, state cannot be stored any more).
  */
 export async function runService(configPath: string): Promise<void> {
   const site = loadSite(configPath);
   const log = serviceLog(process.env['WSP_LOG_LEVEL'] === 'debug' ? 'debug' : 'info');
-  const ending = endOfService();
-  const opened: (() => Promise<void>)[] = [];
+  const ending = watchForTheEnd();
+  const closers: Closers = {};
   try {
-    await start(site, log, opened, ending.fail);
-    const why = await ending.promise;
-    log.info('stopping', { why });
+    // A signal during a slow start ends that too.
+    await Promise.race([start(site, log, closers, ending.broken), ending.reached]);
+    log.info('stopping', { why: await ending.reached });
   } finally {
-    await stop(opened, log);
+    await stop(closers, log);
+    if (site.urlFile !== null) rmSync(site.urlFile, { force: true });
     ending.forget();
   }
 }
 
-async function start(site: SiteConfig, log: Log, opened: (() => Promise<void>)[], broken: (cause: unknown) => void) {
+async function start(
+  site: SiteConfig,
+  log: Log,
+  closers: Closers,
+  broken: (cause: unknown) => void,
+): Promise<void> {
   const tokens = loadTokens(site.tokensFile, systemRandom);
   const program = readPilotProgram(pilotFile());
+  const store = openStore(site.stateDir);
+  closers.store = () => store.close();
+  const opened = await openLrm(site.lrm);
+  closers.lrm = () => opened.lrm.close();
+  await checkCommands(opened.lrm, log);
+
   const images = imageCatalogue(site.imagesDir, problem =>
     log.warn('a directory of the image store is not an image', { ...problem }),
   );
-  images.read();
-  const store = openStore(site.stateDir);
-  const storeClose = once(() => store.close());
-  opened.push(storeClose);
-  const lrm = await openLrm(site.lrm);
-  opened.push(() => lrm.lrm.close());
-  await checkLrm(lrm, log);
-
   let listening: Listening | undefined;
-  const nodesUrl = (): string => listening?.nodesUrl ?? unknownUrl();
-  const engine = makeEngine(site, { log, store: { ...delegate(store), close: storeClose }, lrm, program, images, nodesUrl, broken });
+  const engine = createEngine({
+    ...engineOptions(site, opened),
+    clock: systemClock,
+    random: systemRandom,
+    log,
+    store,
+    images: () => images.read().images.map(({ manifest: { name, agent } }) => ({ name, agent })),
+    pilot: { node: site.node, program, serviceUrl: () => nodesUrlOf(listening) },
+    onBroken: broken,
+  });
   // The port must be known before the first job is submitted, so we listen first; who asks before the engine runs waits for it.
-  const started = deferred();
-  const parts = { engine, tokens, images, lrmKind: lrm.lrm.kind, version, clock: systemClock, log };
-  const app = await buildApp({ ...parts, ready: started.promise });
-  listening = await listen(app, { ...site.listen, url: site.url, headAddress: lrm.headAddress });
-  const { url, close } = listening;
-  opened.push(() => engine.stop(), close);
+  const started = deferred<void>();
+  const app = await buildApp({
+    engine,
+    tokens,
+    images,
+    lrmKind: opened.lrm.kind,
+    version,
+    clock: systemClock,
+    log,
+    ready: started.promise,
+  });
+  closers.api = () => app.close();
+  listening = await listen(app, { ...site.listen, url: site.url, headAddress: opened.headAddress });
+  closers.api = listening.close;
   await engine.start();
+  delete closers.store;
+  closers.engine = () => engine.stop();
   started.resolve();
-  if (site.urlFile !== null) writeUrlFile(site.urlFile, url);
-  log.info('listening', { url, nodesUrl: nodesUrl(), lrm: lrm.lrm.kind, pid: process.pid, version });
+  if (site.urlFile !== null) writeUrlFile(site.urlFile, listening.url);
+  const { url, nodesUrl } = listening;
+  log.info('listening', { url, nodesUrl, lrm: opened.lrm.kind, pid: process.pid, version });
+}
+
+function engineOptions(
+  site: SiteConfig,
+  { lrm }: OpenedLrm,
+): Pick<EngineOptions, 'lrm' | 'lease' | 'plan' | 'gang'> {
+  const { images: _images, site: _site, ...lease } = leaseSettings(site, []);
+  return {
+    lrm,
+    lease,
+    plan: {
+      networks: site.networks,
+      imageDirectory: image => join(site.imagesDir, image),
+      contextTimeoutMs: site.leases.contextTimeoutMs,
+    },
+    gang: site.gang,
+  };
+}
+
+async function stop(closers: Closers, log: Log): Promise<void> {
+  for (const part of closingOrder) {
+    const close = closers[part];
+    if (!close) continue;
+    await withDeadline(systemClock, stopDeadlineMs, `stopping the ${part}`, close()).catch((cause: unknown) =>
+      log.error('a part did not stop', { part, ...errorFields(cause) }),
+    );
+  }
+}
+
+/** An LRM that is down for now may come back; commands that are not there will not. */
+async function checkCommands(lrm: Lrm, log: Log): Promise<void> {
+  try {
+    await lrm.capabilities();
+  } catch (cause) {
+    const missing =
+      cause instanceof Error && cause.cause instanceof CommandFailure && cause.cause.kind === 'not-found';
+    if (!missing) {
+      log.warn('the LRM does not answer; going on, it is asked again', {
+        lrm: lrm.kind,
+        ...errorFields(cause),
+      });
+      return;
+    }
+    throw new WspError('failed', `the commands of the LRM (${lrm.kind}) are missing: ${cause.message}`, {
+      hint: 'install them, or set lrm.binDir in the site file to where they are',
+      cause,
+    });
+  }
+}
+
+function openStore(directory: string): Store {
+  try {
+    return openSqliteStore({ directory });
+  } catch (cause) {
+    if (cause instanceof WspError)
+      throw new WspError('failed', cause.message, { hint: cause.hint ?? '', cause });
+    throw new WspError(
+      'failed',
+      `the state directory ${directory} cannot be used: ${(cause as Error).message}`,
+      {
+        hint: 'check service.stateDir in the site file, its permissions and the free space there',
+        cause,
+      },
+    );
+  }
+}
+
+/** The built pilot: beside us when we are built too, else where the build puts it. */
+function pilotFile(): string {
+  const beside = join(import.meta.dirname, 'pilot.cjs');
+  return existsSync(beside) ? beside : join(import.meta.dirname, '../../dist/pilot.cjs');
+}
+
+function nodesUrlOf(listening: Listening | undefined): string {
+  if (!listening) throw new Error('no URL to give to pilots: the service does not listen yet');
+  return listening.nodesUrl;
+}
+
+/** `reached` resolves with the signal's name, and rejects when the state cannot be stored any more. */
+function watchForTheEnd() {
+  const { promise: reached, resolve, reject } = deferred<string>();
+  // Whoever waits for it hears of it; until somebody does, it is no unhandled rejection.
+  reached.catch(() => undefined);
+  const signals = ['SIGTERM', 'SIGINT'] as const;
+  for (const signal of signals) process.on(signal, resolve);
+  return {
+    reached,
+    broken: (cause: unknown) =>
+      reject(
+        new WspError('failed', `the state cannot be stored any more: ${(cause as Error).message}`, {
+          hint: 'check the space and the health of the disk under service.stateDir, then start again: nothing acknowledged is lost',
+          cause,
+        }),
+      ),
+    forget: () => {
+      for (const signal of signals) process.off(signal, resolve);
+    },
+  };
+}
+
+function deferred<T>() {
+  let resolve: (value: T) => void = () => undefined;
+  let reject: (cause: unknown) => void = () => undefined;
+  const promise = new Promise<T>((yes, no) => {
+    resolve = yes;
+    reject = no;
+  });
+  return { promise, resolve, reject };
 }

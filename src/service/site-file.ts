@@ -103,7 +103,7 @@ const Local = Type.Object(
   {
     kind: Type.Literal('local'),
     nodes: Type.Integer({ minimum: 1, maximum: 64 }),
-    /** What each node has. Default: this machine's, divided by the nodes. */
+    /** What each node has. Default: an equal share of this machine's memory, and all of its processors. */
     memoryPerNode: Type.Optional(MemoryText),
     cpusPerNode: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_024 })),
     /** `auto`: each node in a network namespace of its own when root, else `none`. */

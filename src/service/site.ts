@@ -1,32 +1,16 @@
 import { readFileSync, statSync } from 'node:fs';
+import { availableParallelism, totalmem } from 'node:os';
 import { dirname, isAbsolute, resolve } from 'node:path';
 import type { LeaseSettings } from '../lease/types.ts';
+import type { LrmConfig } from '../lrm/index.ts';
 import { invalidFile, mistakesIn, parseYaml } from '../protocol/document.ts';
 import { type ErrorDetail, WspError } from '../protocol/errors.ts';
 import type { NodeSettings, VmmSettings } from '../protocol/pilot.ts';
 import { formatDuration, parseDurationMs, parseMemoryMiB } from '../protocol/units.ts';
+import type { GangSite } from './lrm-effects.ts';
 import { SiteFile } from './site-file.ts';
 import { type Mistake, networksOf, type SiteNetworkConfig } from './site-networks.ts';
 import { tokensFileMistake } from './tokens.ts';
-
-/** The LRM of the site, in numbers and absolute paths: what `lrm/` makes an adapter from. */
-export type LrmConfig =
-  | {
-      readonly kind: 'slurm';
-      readonly queue?: string;
-      readonly account?: string;
-      readonly options: readonly string[];
-      readonly binDir?: string;
-      readonly conf?: string;
-      readonly node?: string;
-    }
-  | {
-      readonly kind: 'local';
-      readonly nodes: number;
-      readonly memoryMiBPerNode?: number;
-      readonly cpusPerNode?: number;
-      readonly namespaces: 'auto' | 'none';
-    };
 
 /** Times and sizes of leases. */
 export interface LeaseConfig {
@@ -52,6 +36,8 @@ export interface SiteConfig {
   readonly tokensFile: string;
   readonly urlFile: string | null;
   readonly lrm: LrmConfig;
+  /** Added to every request to the LRM. */
+  readonly gang: GangSite;
   readonly imagesDir: string;
   readonly networks: readonly SiteNetworkConfig[];
   readonly defaultNetwork: string | null;
@@ -59,6 +45,8 @@ export interface SiteConfig {
   readonly leases: LeaseConfig;
 }
 
+/** Slurm's own default (KillWait). */
+const localKillDelayMs = 30_000;
 /** The API takes no longer lease than this. */
 const longestLeaseMs = 14 * 24 * 3_600_000;
 
@@ -100,7 +88,7 @@ function normalise(site: SiteFile, file: string, mistake: Mistake): SiteConfig {
     stateDir: at(service.stateDir),
     tokensFile: at(service.tokensFile),
     urlFile: service.urlFile === undefined ? null : at(service.urlFile),
-    lrm: lrmOf(site.lrm, at, mistake),
+    ...lrmOf(site.lrm, at, mistake),
     imagesDir: at(site.images.dir),
     networks,
     defaultNetwork: defaultNetworkOf(site, mistake),
@@ -128,20 +116,33 @@ function defaultNetworkOf({ networks, defaultNetwork }: SiteFile, mistake: Mista
   return defaultNetwork;
 }
 
-function lrmOf(lrm: SiteFile['lrm'], at: (path: string) => string, mistake: Mistake): LrmConfig {
+function lrmOf(
+  lrm: SiteFile['lrm'],
+  at: (path: string) => string,
+  mistake: Mistake,
+): Pick<SiteConfig, 'lrm' | 'gang'> {
   if (lrm.kind === 'slurm') {
-    const { options = [], binDir, conf, node, ...same } = lrm;
+    const { kind, queue, account, options = [], binDir, conf, node } = lrm;
     return {
-      ...same,
-      options,
-      ...(binDir === undefined ? {} : { binDir: at(binDir) }),
-      ...(conf === undefined ? {} : { conf: at(conf) }),
-      ...(node === undefined ? {} : { node: word(node, at) }),
+      lrm: {
+        kind,
+        queue,
+        binDir: binDir === undefined ? undefined : at(binDir),
+        conf: conf === undefined ? undefined : at(conf),
+        node: node === undefined ? undefined : word(node, at),
+      },
+      gang: { queue, account, options },
     };
   }
-  const { memoryPerNode, namespaces = 'auto', ...same } = lrm;
-  if (memoryPerNode === undefined) return { ...same, namespaces };
-  return { ...same, namespaces, memoryMiBPerNode: memory(memoryPerNode, 'lrm.memoryPerNode', mistake) };
+  const { kind, nodes, memoryPerNode, cpusPerNode = availableParallelism(), namespaces = 'auto' } = lrm;
+  const memoryMiBPerNode =
+    memoryPerNode === undefined
+      ? Math.floor(totalmem() / 2 ** 20 / nodes)
+      : memory(memoryPerNode, 'lrm.memoryPerNode', mistake);
+  return {
+    lrm: { kind, nodes, memoryMiBPerNode, cpusPerNode, namespaces, killDelayMs: localKillDelayMs },
+    gang: { options: [] },
+  };
 }
 
 function leasesAndNode(

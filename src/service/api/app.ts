@@ -26,6 +26,8 @@ export interface ApiParts {
   readonly version: string;
   readonly clock: Clock;
   readonly log: Log;
+  /** Requests wait for it. Absent: they need not. */
+  readonly ready?: Promise<void>;
 }
 
 const bodyLimitBytes = 1024 * 1024;
@@ -41,7 +43,7 @@ export async function buildApp(parts: ApiParts): Promise<FastifyInstance> {
     bodyLimit: bodyLimitBytes,
     requestTimeout: requestTimeoutMs,
     handlerTimeout: handlerTimeoutMs,
-    forceCloseConnections: true,
+    forceCloseConnections: 'idle',
     // For paths and query strings, which arrive as text; bodies are checked by protocol/document.ts.
     ajv: {
       customOptions: { removeAdditional: false, useDefaults: true, coerceTypes: true, allErrors: true },
@@ -54,6 +56,7 @@ export async function buildApp(parts: ApiParts): Promise<FastifyInstance> {
   await app.register(websocket, { options: { maxPayload: messageLimitBytes, perMessageDeflate: false } });
   addComponents(app);
   answerErrors(app, parts.log);
+  app.addHook('onRequest', () => parts.ready ?? Promise.resolve());
   requireTokens(app, parts.tokens);
   app.addHook('onResponse', async (request, reply) => {
     const fields = { ...about(request), status: reply.statusCode, durationMs: Math.round(reply.elapsedTime) };
