@@ -28,6 +28,8 @@ export interface Child {
   readonly stdin: Writable | null;
   readonly stdout: Readable | null;
   readonly stderr: Readable | null;
+  /** Descriptor 3. Unlike `stdin` it stays open when the child ends: for a child that leaves another process behind. */
+  readonly extra: Writable | null;
   /** Resolves once, when the process is gone and all its output has been read. Never rejects. */
   readonly exited: Promise<ChildExit>;
   /** Sends a signal; false when the process is gone already. Default SIGTERM. */
@@ -74,6 +76,7 @@ export const startChild: StartChild = (argv, options = {}) => {
         stdin: child.stdin,
         stdout: child.stdout,
         stderr: child.stderr,
+        extra: (child.stdio[3] ?? null) as Writable | null,
         exited,
         kill: signal => child.kill(signal),
         unref: () => child.unref(),

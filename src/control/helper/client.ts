@@ -52,9 +52,11 @@ class HelperClient implements Helper {
 
   async start(): Promise<void> {
     const { argv, node, slotId } = this.#options;
-    const [command = 'false', ...args] = argv;
-    const child = await startChild([command, ...args, '--node', node, '--slot', slotId], {
-      stdio: ['pipe', 'pipe', 'pipe'],
+    const command = [...argv, '--node', node, '--slot', slotId];
+    // What we start leaves the helper behind and ends (setsid -f), and with it Node closes its standard input: so requests go through descriptor 3, which
+    // the shell makes the helper's input (sudo would close it). The script is fixed; the command is in its arguments.
+    const child = await startChild(['sh', '-c', 'exec "$@" <&3 3<&-', 'wsp-helper', ...command], {
+      stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
       detached: true,
     }).catch((cause: unknown) => {
       throw new ControlError(
@@ -64,7 +66,7 @@ class HelperClient implements Helper {
       );
     });
     this.#child = child;
-    child.stdin?.on('error', () => undefined);
+    child.extra?.on('error', () => undefined);
     child.stderr?.on('data', (chunk: Buffer) => {
       this.#lastWords = chunk.toString('utf8').trim().slice(-500);
     });
@@ -96,7 +98,7 @@ class HelperClient implements Helper {
     await this.#ask({ op: 'undo' });
     const child = this.#child;
     this.#child = undefined;
-    child?.stdin?.end();
+    child?.extra?.end();
   }
 
   async #ask(body: Body<HelperRequest>): Promise<void> {
@@ -112,7 +114,7 @@ class HelperClient implements Helper {
     this.#lastId += 1;
     const id = this.#lastId;
     const answered = new Promise<HelperAnswer>(resolve => this.#waiting.set(id, resolve));
-    this.#child?.stdin?.write(`${JSON.stringify({ id, ...body })}\n`);
+    this.#child?.extra?.write(`${JSON.stringify({ id, ...body })}\n`);
     try {
       const answer = await withDeadline(
         this.#options.clock,
