@@ -150,7 +150,8 @@ class RunningEngine implements Engine {
   async stop(): Promise<void> {
     this.#capabilities.stop();
     this.#hub.closeAll('the service is stopping');
-    await Promise.all([this.#reconciler.stop(), this.#outbox.stop()]);
+    this.#reconciler.stop();
+    this.#outbox.stop();
     await this.#writer.stop();
     await this.#options.store.close();
   }

@@ -37,9 +37,8 @@ export class Outbox {
   readonly #parts: OutboxParts;
   readonly #owed = new Map<string, Owed>();
   readonly #timers = new Set<StopTimer>();
-  #turns: Owed[] = [];
+  readonly #turns: Owed[] = [];
   #running = 0;
-  #idle: () => void = () => undefined;
   #stopped = false;
 
   constructor(parts: OutboxParts) {
@@ -55,15 +54,10 @@ export class Outbox {
     this.#next();
   }
 
-  /** Begins nothing more, and resolves when what runs has ended. */
-  async stop(): Promise<void> {
+  /** Begins nothing more. What runs is left alone: if its answer comes too late to be stored, it is as after a crash. */
+  stop(): void {
     this.#stopped = true;
     for (const stopTimer of this.#timers) stopTimer();
-    this.#turns = [];
-    if (this.#running === 0) return;
-    await new Promise<void>(resolve => {
-      this.#idle = resolve;
-    });
   }
 
   #next(): void {
@@ -73,7 +67,6 @@ export class Outbox {
       this.#running += 1;
       void this.#try(owed).finally(() => {
         this.#running -= 1;
-        if (this.#running === 0) this.#idle();
         this.#next();
       });
     }

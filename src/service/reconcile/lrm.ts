@@ -57,11 +57,11 @@ export class LrmReconciler {
     this.signal();
   }
 
-  async stop(): Promise<void> {
+  /** Asks no more. An answer that is under way is not recorded: the next start asks again. */
+  stop(): void {
     this.#stopped = true;
     this.#stopListening();
     this.#stopTimer();
-    await this.#round;
   }
 
   /** Something should have changed: look soon. During a round: once more after it. While the LRM fails, its pause holds. */
@@ -125,6 +125,7 @@ export class LrmReconciler {
     }
     if (this.#failing) log.info('the LRM answers again', { lrm: lrm.kind });
     this.#failing = false;
+    if (this.#stopped) return;
     await submit({ type: 'lrm.observed', takenAt, jobs: observed(jobs, state()) }).catch((cause: unknown) =>
       log.warn('what the LRM says could not be recorded; the next round says it again', errorFields(cause)),
     );

@@ -1,0 +1,237 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { EngineBench, FakePilot, must } from '../../test/support/engine.ts';
+import { LrmError } from '../lrm/lrm.ts';
+import { Outbox } from './outbox.ts';
+import type { Effect } from '../lease/types.ts';
+import { createVirtualClock } from '../platform/virtual-clock.ts';
+import { silentLog } from '../platform/log.ts';
+
+describe('effects on the LRM', () => {
+  let bench: EngineBench;
+  beforeEach(async () => {
+    bench = await new EngineBench().start();
+  });
+  afterEach(() => bench.close());
+
+  const unavailable = new LrmError('unavailable', 'slurmctld does not answer');
+
+  it('submit one gang with the slot’s assignment in its program', async () => {
+    const { slotId } = await bench.create(3);
+    expect(bench.lrm.submitted).toHaveLength(1);
+    const request = must(bench.lrm.submitted[0]);
+    expect(request).toMatchObject({ jobName: `wsp-${slotId}`, nodes: 3, options: [] });
+    const [first, ...rest] = request.program.split('\n');
+    expect(rest).toEqual(['// the pilot']);
+    const assignment = JSON.parse(must(first).slice('globalThis.wspAssignment='.length, -1)) as Record<
+      string,
+      unknown
+    >;
+    expect(assignment).toMatchObject({
+      slotId,
+      serviceUrl: 'http://service.test:1',
+      nodeNameEnv: ['FAKE_NODE'],
+      memoryMiB: bench.slot(slotId).memoryMiBPerNode,
+      walltimeMs: bench.slot(slotId).walltimeMs,
+      killDelayMs: 30_000,
+    });
+    expect(bench.engine.pilots.authenticate(slotId, String(assignment['secret']))).toBe(true);
+    expect(bench.slot(slotId)).toMatchObject({ state: 'queued', lrmJobId: '1' });
+    expect(await bench.owed()).toEqual([]);
+  });
+
+  it('are tried again, ever more rarely, while the LRM does not answer', async () => {
+    bench.lrm.down = unavailable;
+    const { slotId } = await bench.create();
+    await bench.advance(20_000);
+    expect(bench.slot(slotId).state).toBe('requested');
+    const tries = bench.logged.filter(({ message }) => message.startsWith('an effect failed'));
+    expect(tries.length).toBeGreaterThan(3);
+    expect(tries.length).toBeLessThan(10);
+    bench.lrm.down = undefined;
+    await bench.advance(30_000);
+    expect(bench.slot(slotId).state).toBe('queued');
+    expect(bench.lrm.submitted).toHaveLength(1);
+  });
+
+  it('do not submit twice when the answer was lost', async () => {
+    bench.lrm.answerLost = true;
+    const { slotId } = await bench.create();
+    await bench.advance(5_000);
+    expect(bench.lrm.submitted).toHaveLength(1);
+    expect(bench.slot(slotId)).toMatchObject({ state: 'queued', lrmJobId: '1' });
+  });
+
+  it('end the workspace when the LRM refuses', async () => {
+    bench.lrm.refusal = 'Invalid account';
+    const { id, slotId } = await bench.create();
+    expect(bench.slot(slotId).state).toBe('failed');
+    expect(bench.workspace(id)).toMatchObject({ state: 'ended', reason: { code: 'lrm_refused' } });
+    expect(await bench.owed()).toEqual([]);
+  });
+
+  it('submit nothing for a slot that was given up meanwhile', async () => {
+    bench.lrm.down = unavailable;
+    const { id, slotId } = await bench.create();
+    await bench.engine.destroy(id, 'ann');
+    bench.lrm.down = undefined;
+    await bench.advance(2_000);
+    expect(bench.lrm.submitted).toEqual([]);
+    expect(bench.slot(slotId).state).toBe('released');
+    expect(bench.workspace(id)).toMatchObject({ state: 'ended', cause: 'destroyed' });
+  });
+
+  it('cancel the job of a slot that is given up in the queue', async () => {
+    const { id, slotId } = await bench.create();
+    await bench.engine.destroy(id, 'ann');
+    await bench.advance(2_000);
+    expect(bench.lrm.cancelled).toEqual(['1']);
+    expect(bench.slot(slotId).state).toBe('released');
+  });
+
+  it('run again after a crash between the transaction and the effect', async () => {
+    bench.lrm.down = unavailable;
+    const { slotId } = await bench.create();
+    bench.lrm.down = undefined;
+    await bench.restart();
+    expect(bench.lrm.submitted.map(({ jobName }) => jobName)).toEqual([`wsp-${slotId}`]);
+    expect(bench.slot(slotId).state).toBe('queued');
+  });
+
+  it('find the job again after a crash between the effect and its answer', async () => {
+    bench.store.hold();
+    const created = bench.engine.create('ann', {
+      groups: [{ name: 'w', image: 'mini', count: 1, memoryMiB: 256, cpus: 1 }],
+    });
+    await bench.settle();
+    bench.store.release();
+    const { slotId } = await created;
+    // The job is submitted, and the crash comes before that is stored.
+    bench.store.failure = new Error('crashed');
+    await bench.settle();
+    expect(bench.lrm.submitted).toHaveLength(1);
+    expect(bench.slot(slotId).lrmJobId).toBeNull();
+    await bench.restart();
+    expect(bench.lrm.submitted).toHaveLength(1);
+    expect(bench.slot(slotId)).toMatchObject({ state: 'queued', lrmJobId: '1' });
+  });
+});
+
+describe('commands to pilots', () => {
+  let bench: EngineBench;
+  beforeEach(async () => {
+    bench = await new EngineBench().start();
+  });
+  afterEach(() => bench.close());
+
+  it('wait for the pilot, and come again until it has acknowledged them', async () => {
+    const { slotId } = await bench.create(2);
+    const [one, two] = [new FakePilot(bench.engine, slotId, 'n0'), new FakePilot(bench.engine, slotId, 'n1')];
+    for (const pilot of [one, two]) {
+      pilot.hello();
+      pilot.notify({ kind: 'node', state: 'reserving', address: `10.1.0.${pilot === one ? 1 : 2}` });
+    }
+    one.notify({ kind: 'node', state: 'reserved' });
+    await bench.settle();
+    one.session.closed();
+    two.notify({ kind: 'node', state: 'reserved' });
+    await bench.settle();
+    expect([one.commands.length, two.commands.length]).toEqual([0, 1]);
+
+    one.connect(bench.engine);
+    one.hello();
+    await bench.settle();
+    expect(one.commands).toHaveLength(1);
+    one.connect(bench.engine);
+    one.hello();
+    await bench.settle();
+    expect(one.commands.map(({ key }) => key)).toEqual([one.commands[0]?.key, one.commands[0]?.key]);
+    one.acknowledge(must(one.commands[0]).key);
+    one.connect(bench.engine);
+    one.hello();
+    await bench.settle();
+    expect(one.commands).toHaveLength(2);
+    const { body } = must(one.commands[0]);
+    expect(body).toMatchObject({
+      kind: 'start-vm',
+      vm: { nics: [{ bridge: { link: { peers: ['10.1.0.2'] } } }] },
+    });
+  });
+
+  it('come again after a crash of the service', async () => {
+    const { slotId } = await bench.create();
+    const pilot = new FakePilot(bench.engine, slotId, 'n0');
+    pilot.hello();
+    pilot.notify({ kind: 'node', state: 'reserved' });
+    await bench.settle();
+    expect(pilot.commands).toHaveLength(1);
+    await bench.restart();
+    expect(bench.slot(slotId).nodes).toMatchObject([{ name: 'n0', connected: false }]);
+    pilot.connect(bench.engine);
+    pilot.hello();
+    await bench.settle();
+    expect(pilot.commands).toHaveLength(2);
+    expect(pilot.heard.filter(({ type }) => type === 'welcome').at(-1)).toEqual({
+      type: 'welcome',
+      ackedSeq: 1,
+    });
+  });
+
+  it('are dropped when the slot is over', async () => {
+    const { workspace } = await bench.running();
+    await bench.engine.destroy(workspace.id, 'ann');
+    expect((await bench.owed()).map(({ kind }) => kind)).toEqual(['pilot.stop-vm']);
+    bench.lrm.change('1', { state: 'failed', reason: 'node down' });
+    await bench.advance(1_000);
+    expect(bench.slot(workspace.slotId).state).toBe('failed');
+    await bench.create();
+    expect(await bench.owed()).toEqual([]);
+  });
+});
+
+describe('the outbox', () => {
+  const effect = (key: string): Effect => ({ kind: 'lrm.submit', key, slotId: key });
+
+  it('runs a few at once, in order, and each key once at a time', async () => {
+    const clock = createVirtualClock(0);
+    const begun: string[] = [];
+    const finish: (() => void)[] = [];
+    const outbox = new Outbox({
+      clock,
+      log: silentLog,
+      perform: ({ key }) => {
+        begun.push(key);
+        return new Promise(resolve => finish.push(resolve));
+      },
+    });
+    for (const key of ['a', 'b', 'a', 'c', 'd', 'e', 'f']) outbox.add(effect(key), false);
+    expect(begun).toEqual(['a', 'b', 'c', 'd']);
+    finish[2]?.();
+    await clock.advanceBy(0);
+    expect(begun).toEqual(['a', 'b', 'c', 'd', 'e']);
+    outbox.stop();
+    for (const resolve of finish) resolve();
+    await clock.advanceBy(0);
+    expect(begun).toHaveLength(5);
+  });
+
+  it('says when an effect may have been done before, and bounds its pauses', async () => {
+    const clock = createVirtualClock(0);
+    const tries: { at: number; again: boolean }[] = [];
+    const outbox = new Outbox({
+      clock,
+      log: silentLog,
+      perform: async (_effect, again) => {
+        tries.push({ at: clock.now(), again });
+        throw new Error('no');
+      },
+    });
+    outbox.add(effect('a'), false);
+    await clock.advanceBy(200_000);
+    expect(tries.map(({ again }) => again).indexOf(true)).toBe(1);
+    const pauses = tries.slice(1).map(({ at }, index) => at - must(tries[index]).at);
+    expect(pauses.slice(0, 3)).toEqual([250, 500, 1_000]);
+    expect(Math.max(...pauses)).toBe(30_000);
+    outbox.stop();
+    expect(clock.nextAt()).toBeUndefined();
+  });
+});

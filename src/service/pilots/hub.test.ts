@@ -1,0 +1,180 @@
+import { PassThrough } from 'node:stream';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { EngineBench, FakePilot, must } from '../../../test/support/engine.ts';
+
+describe('the pilot hub', () => {
+  let bench: EngineBench;
+  let slotId: string;
+  let pilot: FakePilot;
+  beforeEach(async () => {
+    bench = await new EngineBench().start();
+    ({ slotId } = await bench.create());
+    pilot = new FakePilot(bench.engine, slotId, 'n0');
+  });
+  afterEach(() => bench.close());
+
+  it('lets in the slot’s secret and nothing else', async () => {
+    const [, secret] = must(
+      [...(await bench.store.load()).secrets].find(([key]) => key === `slot:${slotId}`),
+    );
+    expect(secret).toMatch(/^[A-Za-z0-9_-]{43}$/);
+    const { pilots } = bench.engine;
+    expect(pilots.authenticate(slotId, secret)).toBe(true);
+    for (const wrong of ['', 'x', `${secret}x`, secret.slice(1)])
+      expect(pilots.authenticate(slotId, wrong)).toBe(false);
+    expect(pilots.authenticate('slot-aaaaaaaaaa', secret)).toBe(false);
+    expect(pilots.authenticate('slot-aaaaaaaaaa', '')).toBe(false);
+  });
+
+  it('acknowledges only what is durable', async () => {
+    pilot.hello();
+    await bench.settle();
+    expect(pilot.heard).toEqual([{ type: 'welcome', ackedSeq: 0 }]);
+    bench.store.hold();
+    pilot.notify({ kind: 'node', state: 'reserving' });
+    pilot.notify({ kind: 'node', state: 'reserved' });
+    await bench.settle();
+    expect(pilot.acks).toEqual([]);
+    bench.store.release();
+    await bench.settle();
+    expect(pilot.acks).toEqual([1, 2]);
+    expect(bench.slot(slotId).nodes).toMatchObject([{ name: 'n0', state: 'reserved', appliedSeq: 2 }]);
+  });
+
+  it('applies a notification once, and acknowledges it each time', async () => {
+    pilot.hello();
+    await bench.settle();
+    pilot.send(1, { kind: 'node', state: 'reserving' });
+    await bench.settle();
+    const history = await bench.engine.events({ after: 0, limit: 100 });
+    pilot.connect(bench.engine);
+    pilot.hello();
+    pilot.send(1, { kind: 'node', state: 'reserving' });
+    await bench.settle();
+    expect(pilot.acks).toEqual([1, 1]);
+    expect(pilot.heard.filter(({ type }) => type === 'welcome')).toMatchObject([
+      { ackedSeq: 0 },
+      { ackedSeq: 1 },
+    ]);
+    const types = (await bench.engine.events({ after: 0, limit: 100 })).map(({ type }) => type);
+    expect(types.filter(type => type === 'node.reserving')).toHaveLength(1);
+    expect(types.slice(0, history.length)).toEqual(history.map(({ type }) => type));
+  });
+
+  it('breaks off with a pilot whose message could not be stored, so that it comes again', async () => {
+    pilot.hello();
+    await bench.settle();
+    bench.store.failure = new Error('disk full');
+    pilot.notify({ kind: 'node', state: 'reserving' });
+    await bench.settle();
+    expect(pilot.acks).toEqual([]);
+    expect(pilot.closedBecause).toContain('could not record');
+    bench.store.failure = undefined;
+    pilot.connect(bench.engine);
+    pilot.hello();
+    pilot.send(1, { kind: 'node', state: 'reserving' });
+    await bench.settle();
+    expect(pilot.acks).toEqual([1]);
+  });
+
+  it('wants hello first, and the right one', () => {
+    pilot.notify({ kind: 'node', state: 'reserving' });
+    expect(pilot.closedBecause).toContain('must be hello');
+    const other = new FakePilot(bench.engine, slotId, 'n1');
+    other.session.received({
+      type: 'hello',
+      slotId,
+      node: 'n2',
+      pilotVersion: '0',
+      address: '10.0.0.1',
+      vms: [],
+    });
+    expect(other.closedBecause).toContain('another slot or node');
+  });
+
+  it('records a lost connection, but not one that a newer one has replaced', async () => {
+    pilot.hello();
+    await bench.settle();
+    const older = pilot.session;
+    pilot.connect(bench.engine);
+    expect(pilot.closedBecause).toContain('newer connection');
+    pilot.hello();
+    older.closed();
+    await bench.settle();
+    expect(bench.slot(slotId).nodes).toMatchObject([{ connected: true }]);
+    pilot.session.closed();
+    await bench.settle();
+    expect(bench.slot(slotId).nodes).toMatchObject([{ connected: false }]);
+  });
+
+  it('dismisses pilots of a slot that is over, those that are there and those that come', async () => {
+    pilot.hello();
+    await bench.settle();
+    bench.lrm.change('1', { state: 'failed' });
+    await bench.advance(1_000);
+    expect(bench.slot(slotId).state).toBe('failed');
+    expect(pilot.heard.at(-1)).toMatchObject({ type: 'dismiss' });
+    const late = new FakePilot(bench.engine, slotId, 'n1');
+    late.hello();
+    await bench.settle();
+    expect(late.heard).toEqual([
+      { type: 'welcome', ackedSeq: 0 },
+      { type: 'dismiss', message: 'the slot is over' },
+    ]);
+  });
+
+  describe('streams', () => {
+    const target = { kind: 'console', vmId: 'ws-aaaaaaaaaa.w-0' } as const;
+    const asked = (): string => {
+      const message = pilot.heard.at(-1);
+      if (message?.type !== 'open-stream') throw new Error('no open-stream');
+      expect(message.target).toEqual(target);
+      return message.streamId;
+    };
+    beforeEach(async () => {
+      pilot.hello();
+      await bench.settle();
+    });
+
+    it('are joined with who asked, once, and for the right slot only', async () => {
+      const { pilots } = bench.engine;
+      const opened = pilots.openStream(slotId, 'n0', target);
+      const stream = new PassThrough();
+      const streamId = asked();
+      expect(pilots.acceptStream('slot-aaaaaaaaaa', streamId, stream)).toBe(false);
+      expect(pilots.acceptStream(slotId, streamId, stream)).toBe(true);
+      expect(await opened).toBe(stream);
+      expect(pilots.acceptStream(slotId, streamId, stream)).toBe(false);
+    });
+
+    it('fail with the pilot’s reason, with the pilot, and at the deadline', async () => {
+      const { pilots } = bench.engine;
+      const failure = async (opened: Promise<unknown>, cause: () => unknown): Promise<unknown> => {
+        const caught = opened.catch((error: unknown) => error);
+        await cause();
+        return caught;
+      };
+      expect(
+        await failure(pilots.openStream(slotId, 'n0', target), () =>
+          pilot.session.received({ type: 'stream-error', streamId: asked(), message: 'no such VM' }),
+        ),
+      ).toMatchObject({ code: 'unreachable', message: 'no such VM' });
+      expect(
+        await failure(pilots.openStream(slotId, 'n0', target), () => bench.advance(10_000)),
+      ).toMatchObject({ code: 'timeout' });
+      expect(
+        await failure(pilots.openStream(slotId, 'n0', target), () => pilot.session.closed()),
+      ).toMatchObject({ code: 'unreachable' });
+      await expect(pilots.openStream(slotId, 'n0', target)).rejects.toMatchObject({ code: 'unreachable' });
+    });
+
+    it('are limited', async () => {
+      const { pilots } = bench.engine;
+      const opening = Array.from({ length: 256 }, () => pilots.openStream(slotId, 'n0', target));
+      const outcomes = Promise.allSettled(opening);
+      await expect(pilots.openStream(slotId, 'n0', target)).rejects.toMatchObject({ code: 'busy' });
+      pilot.session.closed();
+      expect((await outcomes).every(({ status }) => status === 'rejected')).toBe(true);
+    });
+  });
+});
