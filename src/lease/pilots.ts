@@ -6,7 +6,7 @@ import { askWhetherGone, hasLeft, orderNodeRelease, orderRelease } from './slot.
 import { isFinalSlot } from './transitions.ts';
 import type { LeaseInput, Slot, SlotNode, Vm } from './types.ts';
 import { applyReport, vmGone } from './vm.ts';
-import { beginEnding, isLive } from './workspace.ts';
+import { beginEnding, graceWithinLease, isLive } from './workspace.ts';
 
 /**
  * What pilots say. A node's own states only go forward:
@@ -121,7 +121,8 @@ function preempted(draft: Draft, slotId: string, node: string, words: Reason | u
   const { state, workspaceId } = draft.slot(slotId);
   if (state !== 'reserving' && state !== 'ready') return;
   const { shutdownGraceMs, releaseTimeoutMs, site } = draft.settings;
-  const graceMs = Math.min(shutdownGraceMs, Math.floor((site?.killDelayMs ?? shutdownGraceMs) / 2));
+  const allowedMs = Math.min(shutdownGraceMs, Math.floor((site?.killDelayMs ?? shutdownGraceMs) / 2));
+  const graceMs = graceWithinLease(draft, workspaceId, allowedMs);
   const message = `the LRM wants node ${node} back${words ? `: ${words.message}` : ''}`;
   const reason = { code: words?.code ?? 'preempted', message };
   draft.moveSlot(slotId, 'preempting', {

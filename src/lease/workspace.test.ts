@@ -186,6 +186,13 @@ describe('destroy', () => {
     expect(bench.slot.state).toBe('released');
   });
 
+  it('near the end of the lease does not outlast it', () => {
+    const bench = new LeaseBench().running(1, { durationMs: 600_000 });
+    bench.now = startedAt + 600_000 - 10_001;
+    const decision = bench.destroy();
+    expect(bench.effectsOf(decision, 'pilot.stop-vm')).toMatchObject([{ graceMs: 9_001 }]);
+  });
+
   it('is done once, and what has ended stays as it ended', () => {
     const bench = new LeaseBench().running(1);
     bench.destroy();

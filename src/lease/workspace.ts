@@ -37,13 +37,26 @@ export function beginEnding(
 ): void {
   const workspace = draft.workspace(id);
   if (!isLive(workspace)) return;
-  const endingDeadlineAt = how.deadlineAt ?? draft.now + how.graceMs + reportSlackMs;
+  const graceMs = how.deadlineAt === undefined ? graceWithinLease(draft, id, how.graceMs) : how.graceMs;
+  const endingDeadlineAt = how.deadlineAt ?? draft.now + graceMs + reportSlackMs;
   draft.moveWorkspace(id, 'ending', {
     reason,
     patch: { cause, endingDeadlineAt, deployDeadlineAt: null },
   });
   const slot = draft.slot(workspace.slotId);
-  for (const vm of draft.vmsOf(id)) stopVm(draft, vm, slot, how.graceMs, how.order);
+  for (const vm of draft.vmsOf(id)) stopVm(draft, vm, slot, graceMs, how.order);
+}
+
+/** A grace that is over before the lease is, whatever began the end. */
+export function graceWithinLease(draft: Draft, id: WorkspaceId, graceMs: number): number {
+  const { endsAt } = draft.workspace(id);
+  return endsAt === null ? graceMs : Math.min(graceMs, graceUntil(endsAt, draft.now));
+}
+
+/** Guests that ignore the shutdown are destroyed a little before `deadlineAt`, so that it can be reported by then. */
+function graceUntil(deadlineAt: number, now: number): number {
+  const leftMs = Math.max(0, deadlineAt - now);
+  return leftMs - Math.min(longestDestroyMarginMs, Math.floor(leftMs / 4));
 }
 
 /** All VMs run: the lease begins, and its end is known. It is never later than the job allows. */
@@ -82,12 +95,12 @@ export function expiryGraceMs(workspace: Workspace, settings: LeaseSettings): nu
 /** The lease's time is nearly over: guests shut down gracefully before `endsAt`, and the workspace is over at it. */
 export function expire(draft: Draft, workspace: Workspace): void {
   const graceMs = expiryGraceMs(workspace, draft.settings);
-  // A service that was away at the time still lets guests shut down.
-  const deadlineAt = Math.max(workspace.endsAt ?? 0, draft.now + graceMs);
-  const leftMs = deadlineAt - draft.now;
-  const destroyMarginMs = Math.min(longestDestroyMarginMs, Math.floor(leftMs / 4));
+  const endsAt = workspace.endsAt ?? draft.now;
+  // A service that was away at the time still lets guests shut down; a timer that is a little late takes nothing from the lease's end.
+  const leastMs = draft.now < endsAt ? Math.min(graceMs, leastGraceMs) : graceMs;
+  const deadlineAt = Math.max(endsAt, draft.now + leastMs);
   const reason = { code: 'expired', message: 'the lease is over' };
-  const how = { graceMs: leftMs - destroyMarginMs, order: true, deadlineAt };
+  const how = { graceMs: graceUntil(deadlineAt, draft.now), order: true, deadlineAt };
   beginEnding(draft, workspace.id, 'expired', reason, how);
 }
 

@@ -44,9 +44,11 @@ export async function live(seed: number, store: Store): Promise<LifeReport> {
   const life = new Life(seed, store);
   try {
     await life.run();
+    await life.stop();
     return life.report();
   } catch (cause) {
-    return life.report(cause instanceof Error ? (cause.stack ?? cause.message) : String(cause));
+    await life.stop().catch(() => undefined);
+    return life.report(cause instanceof Error ? cause.message : String(cause));
   }
 }
 
@@ -87,7 +89,7 @@ class Life {
   }
 
   async run(): Promise<void> {
-    const started = this.#engine.start();
+    await this.#during(this.#engine.start());
     this.#planDeeds();
     while (!this.#atRest()) {
       if (++this.#steps > stepLimit) throw new Error(`not at rest after ${stepLimit} steps`);
@@ -95,10 +97,24 @@ class Life {
       await settle();
       this.#check(false);
     }
-    await started;
     this.#check(true);
+  }
+
+  /** Reads the history, then stops the service. What it waits for while it stops needs time to pass. */
+  async stop(): Promise<void> {
     await this.#readHistory();
-    await this.#engine.stop();
+    await this.#during(this.#engine.stop());
+  }
+
+  /** Lets time pass until something has come about. */
+  async #during<T>(work: Promise<T>): Promise<T> {
+    let pending = true;
+    const watched = work.finally(() => {
+      pending = false;
+    });
+    for (await settle(); pending; await settle())
+      if (!this.#clock.runNext()) throw new Error('what is waited for will never come');
+    return watched;
   }
 
   report(failure?: string): LifeReport {

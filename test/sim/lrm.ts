@@ -35,6 +35,8 @@ interface Job {
   endsAt?: number;
   overAt?: number;
   nodes: readonly SimNode[];
+  unlaunched: number;
+  /** Those that run. */
   pilots: PilotProcess[];
   /** How it will be called when its pilots are gone. */
   verdict?: LrmJobState;
@@ -88,7 +90,7 @@ export class SimLrm implements Lrm {
     if (slotId === undefined) throw new LrmError('refused', `bad job name ${request.jobName}`);
     const jobId = String(++this.#lastId);
     const submittedAt = this.#clock.now();
-    const base = { jobId, request, slotId, submittedAt, nodes: [], pilots: [] };
+    const base = { jobId, request, slotId, submittedAt, nodes: [], unlaunched: 0, pilots: [] };
     this.#jobs.set(jobId, { ...base, state: 'waiting', reason: 'Priority', held: false });
     this.#planPass();
     await this.#takesTime();
@@ -150,9 +152,8 @@ export class SimLrm implements Lrm {
     for (const pilot of job.pilots) this.#clock.after(this.#dice.int(0, 1_500), () => pilot.terminate());
     this.#clock.after(killDelayMs, () => {
       for (const pilot of job.pilots) pilot.kill();
-      // Pilots that had not been launched will not be.
-      if (job.pilots.length === 0) this.#over(job, verdict);
     });
+    this.#lookWhetherOver(job);
   }
 
   #planPass(): void {
@@ -186,21 +187,28 @@ export class SimLrm implements Lrm {
     job.nodes = nodes;
     job.startedAt = this.#clock.now();
     job.endsAt = endsAt;
-    let running = nodes.length;
+    job.unlaunched = nodes.length;
     for (const node of nodes)
-      this.#clock.after(this.#dice.int(20, 1_500), () => {
-        // Ended before its pilots began: what was launched is all there will be.
-        if (job.state !== 'running') return void (running -= 1);
-        const pilot = this.#launch(node, job.request.program, endsAt);
-        job.pilots.push(pilot);
-        void pilot.exited.then(code => {
-          running -= 1;
-          if (code !== 0) job.verdict ??= 'failed';
-          if (running === 0 || (job.state === 'ending' && running <= nodes.length - job.pilots.length))
-            this.#over(job, job.verdict ?? 'completed');
-        });
-      });
+      this.#clock.after(this.#dice.int(20, 1_500), () => this.#launchOn(job, node, endsAt));
     this.#clock.after(job.request.walltimeMs, () => this.end(job.jobId, 'timeout', 'TimeLimit'));
+  }
+
+  #launchOn(job: Job, node: SimNode, endsAt: number): void {
+    // A job that has been told to go launches nothing more.
+    if (job.state !== 'running') return;
+    const pilot = this.#launch(node, job.request.program, endsAt);
+    job.unlaunched -= 1;
+    job.pilots.push(pilot);
+    void pilot.exited.then(code => {
+      job.pilots = job.pilots.filter(other => other !== pilot);
+      if (code !== 0) job.verdict ??= 'failed';
+      this.#lookWhetherOver(job);
+    });
+  }
+
+  #lookWhetherOver(job: Job): void {
+    if (job.pilots.length > 0 || (job.state === 'running' && job.unlaunched > 0)) return;
+    this.#over(job, job.verdict ?? 'completed');
   }
 
   #over(job: Job, state: LrmJobState): void {

@@ -8,7 +8,7 @@ import type { ServiceMessage, SlotAssignment } from '../../src/protocol/pilot.ts
 import type { PilotHub } from '../../src/service/engine-api.ts';
 import type { Dice } from './dice.ts';
 import type { Launch, PilotProcess } from './lrm.ts';
-import { SimControl, type SimNode, type Troubles } from './node.ts';
+import { SimControl, type Troubles } from './node.ts';
 
 export interface PilotWorld {
   readonly clock: Clock;
