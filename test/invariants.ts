@@ -87,8 +87,7 @@ const checks: readonly (readonly [Violation['invariant'], Check])[] = [
 
 const slotOver = (slot: Slot): boolean => slot.state === 'released' || slot.state === 'failed';
 const vmOver = (vm: Vm): boolean => vm.state === 'terminated' || vm.state === 'failed';
-const vmUp = (vm: Vm): boolean =>
-  vm.state === 'running' || vm.state === 'paused' || vm.state === 'rebooting';
+const vmUp = (vm: Vm): boolean => vm.state === 'running' || vm.state === 'paused' || vm.state === 'rebooting';
 
 /** 1. No VM outlives its slot, and no slot its LRM job. */
 function* nothingOutlives({ state, truth, tolerance }: Evidence): Iterable<string> {
@@ -124,27 +123,35 @@ function* nodesRestored({ state, truth }: Evidence): Iterable<string> {
 }
 
 /** 3. No address, MAC, tap or name is held by two live VMs. */
-function* nothingHeldTwice({ state, truth }: Evidence): Iterable<string> {
-  const live = [...state.vms.values()].filter(vm => !vmOver(vm));
-  yield* twice(live.flatMap(vm => vm.nics.map(nic => [vm.id, `address ${nic.address}`])));
-  yield* twice(live.flatMap(vm => vm.nics.map(nic => [vm.id, `MAC ${nic.mac}`])));
-  yield* twice(live.flatMap(vm => vm.nics.map(nic => [vm.id, `tap ${nic.tap}`])));
-  yield* twice(live.map(vm => [vm.id, `name ${vm.workspaceId}/${vm.name}`]));
-  yield* twice(truth.nodes.flatMap(node => node.vms.map(vm => [`${node.name}`, `VM ${vm.vmId}`])));
-  const real = truth.nodes.flatMap(({ vms }) => vms);
-  yield* twice(real.flatMap(vm => vm.nics.map(nic => [vm.vmId, `address ${nic.address} in a guest`])));
-  yield* twice(real.flatMap(vm => vm.nics.map(nic => [vm.vmId, `MAC ${nic.mac} in a guest`])));
-  const named = [...state.workspaces.values()].filter(workspace => workspace.state !== 'ended');
-  yield* twice(named.map(workspace => [workspace.id, `name ${workspace.owner}/${workspace.name}`]));
-}
-
-function* twice(held: readonly (readonly string[])[]): Iterable<string> {
+function nothingHeldTwice({ state, truth }: Evidence): Iterable<string> {
+  const found: string[] = [];
   const holders = new Map<string, string>();
-  for (const [holder = '', thing = ''] of held) {
+  const hold = (thing: string, holder: string): void => {
     const other = holders.get(thing);
-    if (other !== undefined) yield `${thing} is held by ${other} and by ${holder}`;
+    if (other !== undefined) found.push(`${thing} is held by ${other} and by ${holder}`);
     holders.set(thing, holder);
+  };
+  for (const vm of state.vms.values()) {
+    if (vmOver(vm)) continue;
+    hold(`name ${vm.workspaceId}/${vm.name}`, vm.id);
+    for (const { address, mac, tap } of vm.nics) {
+      hold(`address ${address}`, vm.id);
+      hold(`MAC ${mac}`, vm.id);
+      hold(`tap ${tap}`, vm.id);
+    }
   }
+  for (const { name, vms } of truth.nodes)
+    for (const vm of vms) {
+      hold(`VM ${vm.vmId}`, name);
+      for (const { address, mac, tap } of vm.nics) {
+        hold(`address ${address} in a guest`, vm.vmId);
+        hold(`MAC ${mac} in a guest`, vm.vmId);
+        hold(`tap ${tap} on ${name}`, vm.vmId);
+      }
+    }
+  for (const workspace of state.workspaces.values())
+    if (workspace.state !== 'ended') hold(`name ${workspace.owner}/${workspace.name}`, workspace.id);
+  return found;
 }
 
 /** 4. An ensemble runs whole or not at all. */
@@ -194,7 +201,8 @@ function* everythingEnds({ state, truth, tolerance, over }: Evidence): Iterable<
     }
   }
   if (over)
-    for (const slot of state.slots.values()) if (!slotOver(slot)) yield `${slot.id} is ${slot.state} for ever`;
+    for (const slot of state.slots.values())
+      if (!slotOver(slot)) yield `${slot.id} is ${slot.state} for ever`;
 }
 
 /** 6. No LRM job without a slot that wants it. */
@@ -206,14 +214,19 @@ function* noUnwantedJob({ state, truth, tolerance, over }: Evidence): Iterable<s
     else if (!slot) yield `job ${job.jobId} is of ${job.slotId}, which is not there`;
     else if (slotOver(slot) && Math.max(slot.endedAt ?? 0, job.since) + tolerance.cancelMs < truth.now)
       yield `job ${job.jobId} lives, its ${slot.id} is ${slot.state}`;
-    else if (slot.lrmJobId !== null && slot.lrmJobId !== job.jobId && job.since + tolerance.cancelMs < truth.now)
+    else if (
+      slot.lrmJobId !== null &&
+      slot.lrmJobId !== job.jobId &&
+      job.since + tolerance.cancelMs < truth.now
+    )
       yield `job ${job.jobId} lives, its ${slot.id} has job ${slot.lrmJobId}`;
   }
 }
 
 /** 7. Nothing acknowledged is lost by a crash. */
 function* nothingLost({ state, acknowledged }: Evidence): Iterable<string> {
-  for (const id of acknowledged.created) if (!state.workspaces.has(id)) yield `${id} was accepted and is lost`;
+  for (const id of acknowledged.created)
+    if (!state.workspaces.has(id)) yield `${id} was accepted and is lost`;
   for (const id of acknowledged.destroyed) {
     const workspace = state.workspaces.get(id);
     if (workspace?.state !== 'ending' && workspace?.state !== 'ended')
@@ -222,7 +235,8 @@ function* nothingLost({ state, acknowledged }: Evidence): Iterable<string> {
   for (const { slotId, node, seq } of acknowledged.notifications) {
     const slot = state.slots.get(slotId);
     const applied = slot?.nodes.find(({ name }) => name === node)?.appliedSeq ?? 0;
-    if (slot && applied < seq) yield `notification ${seq} of ${node} in ${slotId} was acknowledged and is lost`;
+    if (slot && applied < seq)
+      yield `notification ${seq} of ${node} in ${slotId} was acknowledged and is lost`;
   }
 }
 

@@ -36,6 +36,14 @@ describe('a lease', () => {
     expect(bench.workspace.endsAt).toBe(startedAt + 300_000);
   });
 
+  it('that the LRM cuts short at once still lets guests shut down', () => {
+    const bench = new LeaseBench().running(1);
+    bench.observed({ endsAt: startedAt + 20_000 });
+    expect(bench.workspace.endsAt).toBe(startedAt + 10_000);
+    const decision = bench.atDeadline();
+    expect(bench.effectsOf(decision, 'pilot.stop-vm')).toMatchObject([{ graceMs: 750 }]);
+  });
+
   it('that expires lets guests shut down before its end, and is over at its end, not before', () => {
     const bench = new LeaseBench().running(2, { durationMs: 600_000 });
     const endsAt = startedAt + 600_000;

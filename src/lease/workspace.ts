@@ -78,10 +78,11 @@ export function shortenLease(draft: Draft, id: WorkspaceId): void {
   draft.record('workspace.shortened', { workspaceId: id, slotId: workspace.slotId, reason });
 }
 
+/** As late as the job allows; but guests get their time to shut down, whatever the job allows. */
 function latestEnd(draft: Draft, workspace: Workspace): number {
   const { jobEndsAt } = draft.slot(workspace.slotId);
   if (jobEndsAt === null) return Number.POSITIVE_INFINITY;
-  return Math.max(draft.now, jobEndsAt - endMarginMs(draft.settings));
+  return Math.max(draft.now + draft.settings.shutdownGraceMs, jobEndsAt - endMarginMs(draft.settings));
 }
 
 /** How long before `endsAt` guests are told to shut down; 0 while the lease has not begun. */

@@ -164,6 +164,7 @@ class Life {
         ['crash', () => this.#guestEnds('crash')],
         ['scancel', () => this.#adminEnds('cancelled', 'CANCELLED by 0')],
         ['preempt', () => this.#adminEnds('cancelled', 'PREEMPTED')],
+        ['shorten', () => this.#lrm.shorten(dice.int(20_000, 120_000))],
         ['hold', () => this.#hold()],
         ['cut', () => this.#cutLink()],
       ] as const);
@@ -259,9 +260,9 @@ class Life {
 }
 
 function troublesOf(dice: Dice): Troubles {
-  const never = { startFails: 0, reserveFails: 0, ignoresShutdown: 0, contextFails: 0 };
+  const never = { startFails: 0, reserveFails: 0, ignoresShutdown: 0, contextFails: 0, stalls: 0 };
   if (dice.chance(0.6)) return never;
-  return { startFails: 0.05, reserveFails: 0.05, ignoresShutdown: 0.3, contextFails: 0.1 };
+  return { startFails: 0.05, reserveFails: 0.05, ignoresShutdown: 0.3, contextFails: 0.1, stalls: 0.03 };
 }
 
 function randomRequest(dice: Dice): WorkspaceRequest {

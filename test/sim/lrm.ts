@@ -141,6 +141,16 @@ export class SimLrm implements Lrm {
     if (!held) this.#planPass();
   }
 
+  /** An administrator needs the nodes: every job that runs ends in `leftMs` at the latest. */
+  shorten(leftMs: number): void {
+    const endsAt = this.#clock.now() + leftMs;
+    for (const job of this.#jobs.values()) {
+      if (job.state !== 'running' || (job.endsAt ?? 0) <= endsAt) continue;
+      job.endsAt = endsAt;
+      this.#clock.after(leftMs, () => this.end(job.jobId, 'timeout', 'TimeLimit'));
+    }
+  }
+
   /** Ends a job, as `cancel` does, but for a reason of the LRM's own: the first pilot is told at once, the others when the word gets there. */
   end(jobId: string, verdict: LrmJobState, reason: string): void {
     const job = this.#jobs.get(jobId);

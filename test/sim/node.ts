@@ -14,6 +14,8 @@ export interface Troubles {
   readonly reserveFails: number;
   readonly ignoresShutdown: number;
   readonly contextFails: number;
+  /** A reserve or a start takes minutes: longer than the service waits. */
+  readonly stalls: number;
 }
 
 interface SimVm {
@@ -84,7 +86,7 @@ export class SimControl implements WorkspaceControl {
   }
 
   async reserve(): Promise<void> {
-    await pause(this.#clock, this.#dice.int(5, 400));
+    await pause(this.#clock, this.#stalled() ?? this.#dice.int(5, 400));
     if (this.#dice.chance(this.#troubles.reserveFails))
       throw new ControlError('helper_missing', 'the helper could not be started');
     this.#change('helper');
@@ -105,7 +107,7 @@ export class SimControl implements WorkspaceControl {
     if (vm.ordered || this.#dead) return;
     this.#move(vm, 'starting');
     vm.real = true;
-    await pause(this.#clock, this.#dice.int(10, 2_000));
+    await pause(this.#clock, this.#stalled() ?? this.#dice.int(10, 2_000));
     if (!vm.real) return;
     if (this.#dice.chance(this.#troubles.startFails))
       return this.#off(vm, 'failed', { code: 'vmm_exited', message: 'the VMM ended at once' });
@@ -196,6 +198,10 @@ export class SimControl implements WorkspaceControl {
 
   #tell(vm: SimVm): void {
     if (!this.#dead) this.#report(reportOf(vm));
+  }
+
+  #stalled(): number | undefined {
+    return this.#dice.chance(this.#troubles.stalls) ? 200_000 : undefined;
   }
 
   #change(what: string): void {
