@@ -44,7 +44,7 @@ export class Vm {
   readonly #parts: VmParts;
   #report: VmReport;
   #running: RunningVm | undefined;
-  #stopTimers: StopTimer[] = [];
+  readonly #stopTimers: StopTimer[] = [];
   #stopping: { graceMs: number } | undefined;
   #ended: (() => void) | undefined;
   readonly #abort = new AbortController();

@@ -175,7 +175,8 @@ function isZombie(pid: string): boolean {
   }
 }
 
-function freePort(address: string): Promise<number> {
+/** A TCP port that nobody listens on at that address just now. */
+export function freePort(address: string): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = net.createServer().once('error', reject);
     server.listen(0, address, () => {

@@ -31,7 +31,10 @@ function gang(more: Partial<GangRequest> = {}): GangRequest {
 }
 
 /** Slurm has no event: it is asked until the job is as wanted, or the deadline is over. */
-async function until(jobId: string, wanted: (job: LrmJob | undefined) => boolean): Promise<LrmJob | undefined> {
+async function until(
+  jobId: string,
+  wanted: (job: LrmJob | undefined) => boolean,
+): Promise<LrmJob | undefined> {
   const deadlineMs = systemClock.monotonicMs() + 30_000;
   for (;;) {
     const job = (await lrm.list()).find(candidate => candidate.jobId === jobId);
@@ -71,7 +74,10 @@ fs.writeFileSync(${JSON.stringify(cluster.directory)} + '/seen-' + process.env.S
   it('says why a held job waits, and ends it in the queue', async () => {
     const jobId = await lrm.submit(gang({ options: ['--hold'] }));
     const held = await until(jobId, job => job?.reason !== undefined);
-    expect(held).toMatchObject({ state: 'waiting', reason: expect.stringContaining('held by its user') as string });
+    expect(held).toMatchObject({
+      state: 'waiting',
+      reason: expect.stringContaining('held by its user') as string,
+    });
     await lrm.cancel(jobId);
     const gone = await until(jobId, job => job === undefined || finalJobStates.has(job.state));
     expect(gone?.state ?? 'cancelled').toBe('cancelled');
@@ -83,7 +89,9 @@ process.on('SIGTERM', () => { mark('term-'); process.exit(0); }); setInterval(()
     const jobId = await lrm.submit(gang({ nodes: 2, program }));
     await until(jobId, job => job?.state === 'running');
     const marks = async (prefix: string): Promise<number> =>
-      (await systemProcesses.run(['find', cluster.directory, '-name', `${prefix}n*`], { deadlineMs: 5_000 })).stdout.split('\n').length - 1;
+      (
+        await systemProcesses.run(['find', cluster.directory, '-name', `${prefix}n*`], { deadlineMs: 5_000 })
+      ).stdout.split('\n').length - 1;
     const deadlineMs = systemClock.monotonicMs() + 20_000;
     while ((await marks('up-')) < 2 && systemClock.monotonicMs() < deadlineMs) await pause(systemClock, 50);
     await lrm.cancel(jobId);
@@ -104,7 +112,10 @@ process.on('SIGTERM', () => { mark('term-'); process.exit(0); }); setInterval(()
   it('tells an LRM that is missing or silent from one that says no', async () => {
     const missing = slurm({ binDir: '/nonexistent' }, systemProcesses);
     await expect(missing.list()).rejects.toMatchObject({ name: 'LrmError', kind: 'unavailable' });
-    const garbled = slurm({}, { run: () => Promise.resolve({ code: 0, signal: null, stdout: '{"jobs":', stderr: '' }) });
+    const garbled = slurm(
+      {},
+      { run: () => Promise.resolve({ code: 0, signal: null, stdout: '{"jobs":', stderr: '' }) },
+    );
     await expect(garbled.list()).rejects.toBeInstanceOf(LrmError);
   });
 });

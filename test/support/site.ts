@@ -1,10 +1,11 @@
 import { mkdtempSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type Client, createClient } from '../../src/client/client.ts';
 import { type Child, startChild } from '../../src/platform/children.ts';
 import { systemClock, withDeadline } from '../../src/platform/clock.ts';
 import { type CommandResult, systemProcesses } from '../../src/platform/process.ts';
-import { type SlurmCluster, type SlurmOptions, startSlurm } from '../cluster/slurm.ts';
+import { freePort, type SlurmCluster, type SlurmOptions, startSlurm } from '../cluster/slurm.ts';
 
 /** The checkout's root, without a slash at the end. */
 export const root = new URL('../..', import.meta.url).pathname.replace(/\/$/, '');
@@ -19,6 +20,8 @@ export interface SiteOptions {
   /** Merged into the site file's `node`. */
   readonly node?: Readonly<Record<string, unknown>>;
   readonly slurm?: Omit<SlurmOptions, 'nodes'>;
+  /** Extra arguments for sbatch. */
+  readonly lrmOptions?: readonly string[];
 }
 
 /** A whole site in a temporary directory: a scheduler, a running service, and a client that speaks to it. */
@@ -32,9 +35,14 @@ export interface TestSite {
   /** Environment for client commands: URL, token file, a home of its own. */
   readonly clientEnv: NodeJS.ProcessEnv;
   /** Runs `wsp …`; never rejects because of an exit code. */
-  wsp(args: readonly string[], options?: { readonly deadlineMs?: number; readonly env?: NodeJS.ProcessEnv }): Promise<CommandResult>;
+  wsp(
+    args: readonly string[],
+    options?: { readonly deadlineMs?: number; readonly env?: NodeJS.ProcessEnv },
+  ): Promise<CommandResult>;
   /** Runs `wsp … --json` and returns what it printed. Rejects with stderr when the exit code is not 0. */
   json<T = Record<string, unknown>>(args: readonly string[], deadlineMs?: number): Promise<T>;
+  /** The typed client, as the admin. */
+  client(): Client;
   /** Kills the service (SIGKILL by default) and waits until it is gone. */
   killService(signal?: NodeJS.Signals): Promise<void>;
   startService(): Promise<void>;
@@ -51,8 +59,10 @@ export async function startSite(options: SiteOptions): Promise<TestSite> {
   const directory = mkdtempSync(join(tmpdir(), 'wsp-site-'));
   let cluster: SlurmCluster | undefined;
   try {
-    cluster = options.lrm === 'slurm' ? await startSlurm({ nodes: options.nodes, ...options.slurm }) : undefined;
-    const site = new RunningSite(directory, options, cluster);
+    cluster =
+      options.lrm === 'slurm' ? await startSlurm({ nodes: options.nodes, ...options.slurm }) : undefined;
+    const port = await freePort(cluster?.headAddress ?? '127.0.0.1');
+    const site = new RunningSite(directory, options, cluster, port);
     await site.startService();
     return site;
   } catch (cause) {
@@ -71,27 +81,30 @@ class RunningSite implements TestSite {
   url = '';
   #service: Child | undefined;
 
-  constructor(directory: string, options: SiteOptions, cluster: SlurmCluster | undefined) {
+  constructor(directory: string, options: SiteOptions, cluster: SlurmCluster | undefined, port: number) {
     this.directory = directory;
     this.cluster = cluster;
     this.workDir = join(directory, 'work');
     this.helperStateDir = join(directory, 'helper');
     this.siteFile = join(directory, 'site.yaml');
     // JSON is YAML; nothing here needs more.
-    writeFileSync(this.siteFile, JSON.stringify(this.#siteDocument(options), null, 2));
+    writeFileSync(this.siteFile, JSON.stringify(this.#siteDocument(options, port), null, 2));
   }
 
-  #siteDocument(options: SiteOptions): unknown {
+  #siteDocument(options: SiteOptions, port: number): unknown {
     const { directory, cluster } = this;
     const lan = cluster?.vmLan;
     return {
       service: {
-        listen: `${cluster?.headAddress ?? '127.0.0.1'}:0`,
+        // A port of its own, not 0: pilots find a service that was started again where it was.
+        listen: `${cluster?.headAddress ?? '127.0.0.1'}:${port}`,
         stateDir: join(directory, 'state'),
         tokensFile: join(directory, 'tokens'),
         urlFile: join(directory, 'url'),
       },
-      lrm: cluster ? { kind: 'slurm', conf: cluster.conf, node: process.execPath } : { kind: 'local', nodes: options.nodes },
+      lrm: cluster
+        ? { kind: 'slurm', conf: cluster.conf, node: process.execPath, options: options.lrmOptions ?? [] }
+        : { kind: 'local', nodes: options.nodes },
       images: { dir: `${root}/.cache/images` },
       networks: [
         {
@@ -127,16 +140,24 @@ class RunningSite implements TestSite {
     };
   }
 
-  wsp(args: readonly string[], options: { readonly deadlineMs?: number; readonly env?: NodeJS.ProcessEnv } = {}): Promise<CommandResult> {
+  wsp(
+    args: readonly string[],
+    options: { readonly deadlineMs?: number; readonly env?: NodeJS.ProcessEnv } = {},
+  ): Promise<CommandResult> {
     return systemProcesses.run([`${root}/bin/wsp`, ...args], {
       deadlineMs: options.deadlineMs ?? 120_000,
       env: { ...this.clientEnv, ...options.env },
     });
   }
 
+  client(): Client {
+    return createClient({ url: this.url, token: this.clientEnv['WSP_TOKEN'] ?? '' });
+  }
+
   async json<T>(args: readonly string[], deadlineMs?: number): Promise<T> {
     const result = await this.wsp([...args, '--json'], deadlineMs === undefined ? {} : { deadlineMs });
-    if (result.code !== 0) throw new Error(`wsp ${args.join(' ')}: exit ${result.code}\n${result.stdout}${result.stderr}`);
+    if (result.code !== 0)
+      throw new Error(`wsp ${args.join(' ')}: exit ${result.code}\n${result.stdout}${result.stderr}`);
     return JSON.parse(result.stdout) as T;
   }
 
@@ -144,14 +165,22 @@ class RunningSite implements TestSite {
     const urlFile = join(this.directory, 'url');
     rmSync(urlFile, { force: true });
     const log = join(this.directory, 'service.log');
-    const child = await startChild(['sh', '-c', `exec "$0" service --config "$1" 2>>"$2"`, `${root}/bin/wsp`, this.siteFile, log], {
-      stdio: ['ignore', 'ignore', 'ignore'],
-    });
+    const child = await startChild(
+      ['sh', '-c', `exec "$0" service --config "$1" 2>>"$2"`, `${root}/bin/wsp`, this.siteFile, log],
+      {
+        stdio: ['ignore', 'ignore', 'ignore'],
+      },
+    );
     this.#service = child;
     const died = child.exited.then(() => {
       throw new Error(`the service ended at once:\n${readFileSync(log, 'utf8')}`);
     });
-    await withDeadline(systemClock, 30_000, 'the service listening', Promise.race([fileAppears(urlFile), died]));
+    await withDeadline(
+      systemClock,
+      30_000,
+      'the service listening',
+      Promise.race([fileAppears(urlFile), died]),
+    );
     died.catch(() => undefined);
     this.url = readFileSync(urlFile, 'utf8').trim();
   }
@@ -173,7 +202,10 @@ class RunningSite implements TestSite {
 function fileAppears(path: string): Promise<void> {
   const name = path.slice(path.lastIndexOf('/') + 1);
   return new Promise(resolve => {
-    const watcher = watch(path.slice(0, path.lastIndexOf('/')), (_event, changed) => changed === name && look());
+    const watcher = watch(
+      path.slice(0, path.lastIndexOf('/')),
+      (_event, changed) => changed === name && look(),
+    );
     const look = (): void => {
       try {
         if (readFileSync(path, 'utf8').trim() === '') return;

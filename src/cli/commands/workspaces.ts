@@ -183,13 +183,11 @@ async function events(
 ): Promise<void> {
   const all: unknown[] = [];
   for (let after = 0; ; ) {
-    const page = await context
-      .client()
-      .events({
-        after,
-        ...(workspace === undefined ? {} : { workspace }),
-        ...(follow ? { waitMs: 25_000 } : {}),
-      });
+    const page = await context.client().events({
+      after,
+      ...(workspace === undefined ? {} : { workspace }),
+      ...(follow ? { waitMs: 25_000 } : {}),
+    });
     for (const event of page.events) {
       if (follow || !context.json) context.answer(event, `${eventText(event)}\n`);
       else all.push(event);

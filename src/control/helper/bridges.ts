@@ -4,9 +4,17 @@ import type { NicPlan } from '../../protocol/plan.ts';
 import { ControlError } from '../control.ts';
 import { dnsmasqArguments, reservation } from '../network/dhcp.ts';
 import { bridgeRules, bridgeTable, deleteTable } from '../network/filter.ts';
+import { hasInterface } from '../network/interfaces.ts';
 import { bridgeCommands, floodCommands, linkInterface, vxlanName } from '../network/links.ts';
 import { killProcess, startTimeOf } from './proc.ts';
 import type { RootTools } from './tools.ts';
+
+/** What `ip -j addr show` says of an interface, as far as it matters here. */
+interface UplinkState {
+  readonly flags?: readonly string[];
+  readonly master?: string;
+  readonly addr_info?: readonly unknown[];
+}
 
 /**
  * Bridges of a node, each shared by the VMs of a network, possibly of several slots. Called under the node lock.
@@ -34,7 +42,7 @@ export class Bridges {
     for (const path of [at.members, at.hosts]) mkdirSync(path, { recursive: true, mode: 0o700 });
     writeFileSync(join(at.members, nic.tap), '', { mode: 0o600 });
     writeFileSync(join(at.hosts, nic.tap), reservation(nic, hostname), { mode: 0o600 });
-    if (!existsSync(`/sys/class/net/${name}`)) await this.#make(nic, at.directory);
+    if (!hasInterface(name)) await this.#make(nic, at.directory);
     if (!this.#dhcpRuns(at.pid))
       await this.#tools.run(dnsmasqArguments(nic, { hosts: at.hosts, leases: at.leases, pid: at.pid }));
   }
@@ -48,7 +56,7 @@ export class Bridges {
     await this.#endDhcp(at.pid);
     await this.#releaseUplink(at.uplink);
     for (const link of [vxlanName(name), name]) {
-      if (existsSync(`/sys/class/net/${link}`)) await this.#tools.run(['ip', 'link', 'del', link]);
+      if (hasInterface(link)) await this.#tools.run(['ip', 'link', 'del', link]);
     }
     await this.#tools.nft(['bridge', 'inet'].map(family => deleteTable(family, bridgeTable(name))).join(''));
     rmSync(at.directory, { recursive: true, force: true });
@@ -79,30 +87,28 @@ export class Bridges {
 
   /** An interface that carries the node's own addresses is refused: bridging it would cut the node off. */
   async #recordUplink(uplink: string, path: string): Promise<void> {
-    const base = `/sys/class/net/${uplink}`;
-    if (!existsSync(base))
+    if (!hasInterface(uplink))
       throw new ControlError(
         'uplink_missing',
         `this node has no interface ${uplink} (the network's uplink in the site file)`,
       );
-    if (existsSync(`${base}/master`))
-      throw new ControlError('uplink_busy', `${uplink} already belongs to a bridge that is not ours`);
-    const { stdout } = await this.#tools.run(['ip', '-4', '-o', 'addr', 'show', 'dev', uplink]);
-    if (stdout.trim() !== '') {
+    const { stdout } = await this.#tools.run(['ip', '-j', '-4', 'addr', 'show', 'dev', uplink]);
+    const [link] = JSON.parse(stdout) as readonly UplinkState[];
+    if (link?.master !== undefined)
+      throw new ControlError('uplink_busy', `${uplink} already belongs to ${link.master}, which is not ours`);
+    if ((link?.addr_info ?? []).length > 0)
       throw new ControlError(
         'uplink_in_use',
         `${uplink} carries addresses of the node; bridging it would cut the node off`,
       );
-    }
-    const isUp = (Number.parseInt(readFileSync(`${base}/flags`, 'utf8'), 16) & 1) === 1;
+    const isUp = link?.flags?.includes('UP') ?? false;
     writeFileSync(path, `${uplink} ${isUp ? 'up' : 'down'}`, { mode: 0o600 });
   }
 
   async #releaseUplink(path: string): Promise<void> {
     if (!existsSync(path)) return;
     const [uplink = '', state = 'down'] = readFileSync(path, 'utf8').split(' ');
-    if (existsSync(`/sys/class/net/${uplink}`))
-      await this.#tools.run(['ip', 'link', 'set', 'dev', uplink, 'nomaster', state]);
+    if (hasInterface(uplink)) await this.#tools.run(['ip', 'link', 'set', 'dev', uplink, 'nomaster', state]);
   }
 
   #dhcpRuns(pidFile: string): boolean {

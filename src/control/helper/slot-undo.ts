@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { ControlError } from '../control.ts';
 import { deleteTable, tapTable } from '../network/filter.ts';
+import { hasInterface } from '../network/interfaces.ts';
 import type { Bridges } from './bridges.ts';
 import type { UndoEntry, UndoJournal } from './journal.ts';
 import { killProcess } from './proc.ts';
@@ -40,7 +41,7 @@ export async function undoEntry(entry: UndoEntry, bridges: Bridges, tools: RootT
       }
       return;
     case 'tap':
-      if (existsSync(`/sys/class/net/${entry.tap}`)) await tools.run(['ip', 'link', 'del', 'dev', entry.tap]);
+      if (hasInterface(entry.tap)) await tools.run(['ip', 'link', 'del', 'dev', entry.tap]);
       await tools.nft(deleteTable('bridge', tapTable(entry.tap)));
       return;
     case 'bridge-member':

@@ -1,0 +1,216 @@
+import { PassThrough, type Duplex } from 'node:stream';
+import type { Slot, Vm, Workspace } from '../../src/lease/types.ts';
+import { WspError } from '../../src/protocol/errors.ts';
+import type { PilotMessage, StreamTarget } from '../../src/protocol/pilot.ts';
+import type { Engine, PilotConnection, PilotHub, StoredEvent } from '../../src/service/engine-api.ts';
+
+/** The slot's secret that the fake hub takes. */
+export const slotSecret = 'the-secret-of-the-slot';
+
+/** What stands behind the API in its tests: state and history are set by the test, orders are recorded. */
+export class FakeEngine implements Engine {
+  readonly workspaces = new Map<string, Workspace>();
+  readonly slots = new Map<string, Slot>();
+  readonly vms = new Map<string, Vm>();
+  readonly history: StoredEvent[] = [];
+  readonly created: { readonly owner: string; readonly request: unknown }[] = [];
+  readonly destroyed: { readonly workspaceId: string; readonly by: string }[] = [];
+  readonly pilots = new FakeHub();
+  /** Thrown by the next `create`. */
+  refusal: Error | undefined;
+  readonly #listeners = new Set<() => void>();
+
+  get state() {
+    const { workspaces, slots, vms } = this;
+    const settings = {
+      networks: [],
+      defaultNetwork: null,
+      images: [],
+      defaultDurationMs: 3_600_000,
+      maxDurationMs: 86_400_000,
+      vmmOverheadMiB: 96,
+      walltimePadMs: 0,
+      shutdownGraceMs: 0,
+      reserveTimeoutMs: 0,
+      deployTimeoutMs: 0,
+      releaseTimeoutMs: 0,
+      site: null,
+    };
+    return { settings, workspaces, slots, vms };
+  }
+  get waiting(): number {
+    return this.#listeners.size;
+  }
+
+  start = (): Promise<void> => Promise.resolve();
+  stop = (): Promise<void> => Promise.resolve();
+
+  create(owner: string, request: { readonly name?: string }): Promise<Workspace> {
+    if (this.refusal) return Promise.reject(this.refusal);
+    this.created.push({ owner, request });
+    return Promise.resolve(
+      this.addWorkspace({ id: 'ws-aaaaaaaaaa', owner, name: request.name ?? 'ws-aaaaaaaaaa' }),
+    );
+  }
+
+  destroy(workspaceId: string, by: string): Promise<Workspace> {
+    this.destroyed.push({ workspaceId, by });
+    const workspace = this.workspaces.get(workspaceId);
+    return workspace ? Promise.resolve(workspace) : Promise.reject(new WspError('not_found', 'gone'));
+  }
+
+  events({
+    after,
+    workspaceId,
+    limit,
+  }: {
+    after: number;
+    workspaceId?: string;
+    limit: number;
+  }): Promise<StoredEvent[]> {
+    const found = this.history.filter(
+      event => event.seq > after && (workspaceId === undefined || event.workspaceId === workspaceId),
+    );
+    return Promise.resolve(found.slice(0, limit));
+  }
+
+  onEvents(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  knownHosts(workspaceId: string): Promise<string[]> {
+    return Promise.resolve([`${workspaceId}.a-0 ssh-ed25519 AAAA`]);
+  }
+
+  /** Adds history and wakes those who wait. */
+  tell(event: Partial<StoredEvent>): void {
+    const at = this.history.length + 1;
+    this.history.push({
+      seq: at,
+      at: 1_000 * at,
+      recordedAt: 1_000 * at,
+      type: 'vm.running',
+      workspaceId: null,
+      slotId: null,
+      vmId: null,
+      node: null,
+      reason: null,
+      ...event,
+    });
+    for (const listener of this.#listeners) listener();
+  }
+
+  addWorkspace(values: Partial<Workspace> & { readonly id: string }): Workspace {
+    const suffix = values.id.slice(3);
+    const workspace: Workspace = {
+      name: 'osg',
+      owner: 'ann',
+      state: 'running',
+      cause: null,
+      reason: null,
+      groups: [
+        { name: 'a', image: 'mini', count: 1, memoryMiB: 128, cpus: 1, networks: ['private'], roles: [] },
+      ],
+      slotId: `slot-${suffix}`,
+      vmIds: [`${values.id}.a-0`],
+      durationMs: 3_600_000,
+      createdAt: 1_000,
+      startsAt: 2_000,
+      endsAt: 3_602_000,
+      endingDeadlineAt: null,
+      endedAt: null,
+      deployDeadlineAt: null,
+      ...values,
+    };
+    this.workspaces.set(workspace.id, workspace);
+    this.slots.set(workspace.slotId, slotOf(workspace));
+    for (const id of workspace.vmIds) this.vms.set(id, vmOf(workspace, id));
+    return workspace;
+  }
+
+  changeVm(id: string, values: Partial<Vm>): void {
+    const vm = this.vms.get(id);
+    if (!vm) throw new Error(`no VM ${id}`);
+    this.vms.set(id, { ...vm, ...values });
+  }
+}
+
+/** Keeps what came in. */
+export class FakeHub implements PilotHub {
+  readonly attached: {
+    slotId: string;
+    node: string;
+    connection: PilotConnection;
+    received: PilotMessage[];
+    closed: boolean;
+  }[] = [];
+  readonly opened: { slotId: string; node: string; target: StreamTarget }[] = [];
+  readonly accepted: { slotId: string; streamId: string; stream: Duplex }[] = [];
+  /** What `openStream` gives; by default what is written comes back. */
+  openStream = (slotId: string, node: string, target: StreamTarget): Promise<Duplex> => {
+    this.opened.push({ slotId, node, target });
+    return Promise.resolve(new PassThrough());
+  };
+
+  authenticate(_slotId: string, secret: string): boolean {
+    return secret === slotSecret;
+  }
+  attach(slotId: string, node: string, connection: PilotConnection) {
+    const session = { slotId, node, connection, received: [] as PilotMessage[], closed: false };
+    this.attached.push(session);
+    return {
+      received: (message: PilotMessage) => void session.received.push(message),
+      closed: () => {
+        session.closed = true;
+      },
+    };
+  }
+  acceptStream(slotId: string, streamId: string, stream: Duplex): boolean {
+    if (streamId === 'unwanted') return false;
+    this.accepted.push({ slotId, streamId, stream });
+    return true;
+  }
+}
+
+function slotOf(workspace: Workspace): Slot {
+  return {
+    id: workspace.slotId,
+    workspaceId: workspace.id,
+    state: 'ready',
+    reason: null,
+    lrmJobId: '42',
+    lrmState: 'running',
+    lrmReason: null,
+    estimatedStartAt: null,
+    jobEndsAt: null,
+    nodesWanted: 1,
+    memoryMiBPerNode: 224,
+    cpusPerNode: 1,
+    walltimeMs: 3_720_000,
+    nodes: [{ name: 'n01', state: 'reserved', address: '10.77.0.11', connected: true, appliedSeq: 2 }],
+    createdAt: 1_000,
+    submittedAt: 1_000,
+    deadlineAt: null,
+    endedAt: null,
+  };
+}
+
+function vmOf(workspace: Workspace, id: string): Vm {
+  return {
+    id,
+    workspaceId: workspace.id,
+    slotId: workspace.slotId,
+    group: 'a',
+    index: 0,
+    name: id.slice(id.indexOf('.') + 1),
+    state: 'running',
+    context: 'ok',
+    reason: null,
+    node: 'n01',
+    image: 'mini',
+    memoryMiB: 128,
+    cpus: 1,
+    nics: [{ network: 'private', mac: '52:54:0a:5a:00:01', address: '10.90.0.1', tap: 'wt0a5a0001' }],
+  };
+}
