@@ -1,0 +1,103 @@
+/**
+ * `make demo`: the paper's example (§2.3) on this machine. Starts a site (LRM=local: the embedded LRM; LRM=slurm: a private real Slurm), leases the OSG cluster
+ * of examples/osg-cluster.yaml, logs into its head and from there reaches every other VM by name, shows the lease's timeline, gives the nodes back, and proves it.
+ */
+import { startChild } from '../src/platform/children.ts';
+import { systemClock } from '../src/platform/clock.ts';
+import { systemProcesses } from '../src/platform/process.ts';
+import type { WorkspaceView } from '../src/protocol/api.ts';
+import { formatDuration } from '../src/protocol/units.ts';
+import { root, startSite } from '../test/support/site.ts';
+
+const nodes = 4;
+const lrm = process.env['LRM'] ?? 'local';
+if (lrm !== 'local' && lrm !== 'slurm') {
+  console.error(`demo: LRM=${lrm} is not known: LRM=local or LRM=slurm`);
+  process.exit(2);
+}
+if (process.getuid?.() !== 0) {
+  console.error('demo: network namespaces need root: run it as root or with sudo');
+  process.exit(1);
+}
+const startedMs = systemClock.monotonicMs();
+const say = (text: string): void =>
+  console.log(`\n[${formatDuration(systemClock.monotonicMs() - startedMs)}] ${text}`);
+
+say(
+  lrm === 'slurm'
+    ? `starting a private Slurm with ${nodes} nodes`
+    : `starting the embedded LRM with ${nodes} nodes`,
+);
+const site = await startSite({ lrm, nodes });
+let failed = false;
+try {
+  const namespaces = await siteNamespaces();
+  const before = await Promise.all(namespaces.map(nodeState));
+  say('wsp create -f examples/osg-cluster.yaml --wait');
+  await wsp('create', '-f', `${root}/examples/osg-cluster.yaml`, '--name', 'osg', '--wait');
+  const workspace = await site.json<WorkspaceView>(['show', 'osg']);
+  const [head, ...others] = workspace.vms.map(vm => vm.name);
+  say(`logging into ${head}, and from there to every other VM by its name`);
+  await wsp(
+    'ssh',
+    `osg/${head}`,
+    '--',
+    `echo "on $(hostname)"; for vm in ${others.join(' ')}; do ssh $vm 'echo "  reached $(hostname)"' || exit 1; done`,
+  );
+  say('wsp timeline osg');
+  await wsp('timeline', 'osg');
+  say('wsp destroy osg --wait');
+  await wsp('destroy', 'osg', '--wait');
+  const after = await Promise.all(namespaces.map(nodeState));
+  for (const [index, name] of namespaces.entries()) {
+    const same = before[index] === after[index];
+    failed ||= !same;
+    console.log(`${name}: ${same ? 'as before: links, addresses, routes, filters' : 'NOT as before'}`);
+  }
+} catch (cause) {
+  failed = true;
+  console.error(cause instanceof Error ? cause.message : String(cause));
+} finally {
+  await site.stop();
+}
+say(failed ? 'the demonstration FAILED' : 'done');
+process.exitCode = failed ? 1 : 0;
+
+async function wsp(...args: string[]): Promise<void> {
+  const child = await startChild([`${root}/bin/wsp`, ...args], {
+    stdio: [0, 1, 2],
+    env: { ...site.clientEnv, TERM: process.env['TERM'] },
+  });
+  const { code } = await child.exited;
+  if (code !== 0) throw new Error(`wsp ${args[0]} ended with exit code ${code}`);
+}
+
+/** The namespaces of this site's nodes: the ones whose slots' network is the service's. */
+async function siteNamespaces(): Promise<string[]> {
+  if (site.cluster) return site.cluster.nodes.map(node => node.netns);
+  const { stdout } = await systemProcesses.run(['ip', '-br', 'addr', 'show', 'to', '10.77.0.0/16'], {
+    deadlineMs: 10_000,
+  });
+  const tags = stdout.split('\n').flatMap(line => /^(ws[0-9a-f]{4})s /.exec(line)?.[1] ?? []);
+  const all = (await systemProcesses.run(['ip', 'netns', 'list'], { deadlineMs: 10_000 })).stdout
+    .split('\n')
+    .map(line => line.split(' ')[0] ?? '');
+  return all.filter(name => tags.some(tag => name.startsWith(`${tag}-`))).sort();
+}
+
+async function nodeState(netns: string): Promise<string> {
+  const queries = [
+    ['ip', '-br', 'link'],
+    ['ip', '-br', 'addr'],
+    ['ip', 'route'],
+    ['nft', 'list', 'ruleset'],
+  ];
+  const answers = [];
+  for (const query of queries) {
+    answers.push(
+      (await systemProcesses.run(['nsenter', `--net=/run/netns/${netns}`, ...query], { deadlineMs: 10_000 }))
+        .stdout,
+    );
+  }
+  return answers.join('---\n');
+}
