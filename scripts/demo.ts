@@ -52,6 +52,7 @@ try {
   for (const [index, name] of namespaces.entries()) {
     const same = before[index] === after[index];
     failed ||= !same;
+    if (!same) console.log(`before:\n${before[index]}\nafter:\n${after[index]}`);
     console.log(`${name}: ${same ? 'as before: links, addresses, routes, filters' : 'NOT as before'}`);
   }
 } catch (cause) {

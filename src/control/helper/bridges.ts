@@ -13,7 +13,7 @@ import type { RootTools } from './tools.ts';
 interface UplinkState {
   readonly flags?: readonly string[];
   readonly master?: string;
-  readonly addr_info?: readonly unknown[];
+  readonly addr_info?: readonly { readonly scope?: string }[];
 }
 
 /**
@@ -92,11 +92,11 @@ export class Bridges {
         'uplink_missing',
         `this node has no interface ${uplink} (the network's uplink in the site file)`,
       );
-    const { stdout } = await this.#tools.run(['ip', '-j', '-4', 'addr', 'show', 'dev', uplink]);
+    const { stdout } = await this.#tools.run(['ip', '-j', 'addr', 'show', 'dev', uplink]);
     const [link] = JSON.parse(stdout) as readonly UplinkState[];
     if (link?.master !== undefined)
       throw new ControlError('uplink_busy', `${uplink} already belongs to ${link.master}, which is not ours`);
-    if ((link?.addr_info ?? []).length > 0)
+    if (link?.addr_info?.some(address => address.scope !== 'link'))
       throw new ControlError(
         'uplink_in_use',
         `${uplink} carries addresses of the node; bridging it would cut the node off`,
