@@ -1,7 +1,7 @@
 # Two commands on a fresh Debian 12 with Node 20: make demo, make test. Both stand on make setup, which does nothing when nothing is missing.
 LRM ?= local
 SEEDS ?= 1000
-.PHONY: setup build demo test sim bench clean
+.PHONY: setup build demo test sim clean
 
 setup build:
 	@scripts/setup.sh
@@ -11,7 +11,5 @@ test: setup
 	@exec scripts/test
 sim: setup
 	@SEEDS=$(SEEDS) exec scripts/sim
-bench: setup
-	@exec node --import tsx bench/run.ts
 clean:
 	rm -rf dist .cache node_modules
