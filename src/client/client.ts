@@ -68,8 +68,8 @@ export interface Client {
   listImages(): Promise<readonly ImageView[]>;
   health(): Promise<{ readonly status: 'ok'; readonly version: string }>;
   /**
-   * Resolves with the workspace as soon as `until` accepts it, or when it has ended: nothing more can come then. Looks again only
-   * after events. Throws `timeout` with the state that it is still in.
+   * Resolves with the workspace as soon as `until` accepts it, or when nothing more can come: it has ended and its slot is given back.
+   * Looks again only after events. Throws `timeout` with the state that it is still in.
    */
   waitForWorkspace(
     workspace: string,
@@ -175,7 +175,10 @@ async function waitForWorkspace(
       waitMs = longPollMs;
       workspace = await reads.getWorkspace(id, over);
       onWorkspace?.(workspace);
-      if (until(workspace) || workspace.state === 'ended') return workspace;
+      if (!until(workspace) && !isOver(workspace)) continue;
+      // What has brought it here may have come after the events were read.
+      for (const event of (await reads.events({ workspace: id, after }, over)).events) onEvent?.(event);
+      return workspace;
     }
   } catch (cause) {
     if (!over.aborted) throw cause;
@@ -188,4 +191,8 @@ async function waitForWorkspace(
       cause,
     });
   }
+}
+
+function isOver({ state, slot }: WorkspaceView): boolean {
+  return state === 'ended' && (slot === null || slot.state === 'released' || slot.state === 'failed');
 }

@@ -1,4 +1,5 @@
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openLrm, type OpenedLrm } from '../lrm/index.ts';
 import type { Lrm } from '../lrm/lrm.ts';
@@ -23,44 +24,44 @@ import { version } from './version.ts';
  * `wsp service`: the only place that wires.
  *
  *   start: site file ─► tokens ─► store (locks the state directory) ─► LRM ─► API listens ─► engine starts ─► requests are answered
- *   stop:  API ─► engine with its store ─► LRM        also when a step of the start has failed, for what was open by then
+ *   stop:  URL file ─► API ─► engine with its store ─► LRM        also when a step of the start has failed, for what was open by then
  *
  * If we crash anywhere: the store has all that was acknowledged; the next start goes on from there.
  */
 type Closers = Partial<Record<(typeof closingOrder)[number], () => Promise<void>>>;
-const closingOrder = ['api', 'engine', 'store', 'lrm'] as const;
+const closingOrder = ['urlFile', 'api', 'engine', 'store', 'lrm'] as const;
 
 /** The longest that one part may take to stop before the rest of it is left to the next start. */
 const stopDeadlineMs = 30_000;
 
 /**
  * Runs the service until SIGTERM or SIGINT. Throws `WspError`: `not_found` and `invalid_file` (site file, tokens file), `failed` (port or state
- * directory in use, scheduler's commands missing, pilot not built, state cannot be stored any more).
+ * directory in use, scheduler's commands missing, pilot not built, state cannot be stored any more). `pilotProgram`: path of the built pilot.
  */
-export async function runService(configPath: string): Promise<void> {
+export async function runService(configPath: string, pilotProgram = pilotFile()): Promise<void> {
   const site = loadSite(configPath);
   const log = serviceLog(process.env['WSP_LOG_LEVEL'] === 'debug' ? 'debug' : 'info');
   const ending = watchForTheEnd();
   const closers: Closers = {};
   try {
     // A signal during a slow start ends that too.
-    await Promise.race([start(site, log, closers, ending.broken), ending.reached]);
+    await Promise.race([start(site, pilotProgram, log, closers, ending.broken), ending.reached]);
     log.info('stopping', { why: await ending.reached });
   } finally {
     await stop(closers, log);
-    if (site.urlFile !== null) rmSync(site.urlFile, { force: true });
     ending.forget();
   }
 }
 
 async function start(
   site: SiteConfig,
+  pilotProgram: string,
   log: Log,
   closers: Closers,
   broken: (cause: unknown) => void,
 ): Promise<void> {
   const tokens = loadTokens(site.tokensFile, systemRandom);
-  const program = readPilotProgram(pilotFile());
+  const program = readPilotProgram(pilotProgram);
   const store = openStore(site.stateDir);
   closers.store = () => store.close();
   const opened = await openLrm(site.lrm);
@@ -100,7 +101,11 @@ async function start(
   delete closers.store;
   closers.engine = () => engine.stop();
   started.resolve();
-  if (site.urlFile !== null) writeUrlFile(site.urlFile, listening.url);
+  const { urlFile } = site;
+  if (urlFile !== null) {
+    writeUrlFile(urlFile, listening.url);
+    closers.urlFile = () => rm(urlFile, { force: true });
+  }
   const { url, nodesUrl } = listening;
   log.info('listening', { url, nodesUrl, lrm: opened.lrm.kind, pid: process.pid, version });
 }

@@ -37,6 +37,8 @@ const messageLimitBytes = 2 * 1024 * 1024;
 const requestTimeoutMs = 15_000;
 const handlerTimeoutMs = maxWaitMs + 15_000;
 
+const stopGraceMs = 1_000;
+
 /** The service's HTTP face: clients' routes, pilots' WebSockets, byte streams. Does not listen yet. */
 export async function buildApp(parts: ApiParts): Promise<FastifyInstance> {
   const app = Fastify({
@@ -65,6 +67,7 @@ export async function buildApp(parts: ApiParts): Promise<FastifyInstance> {
 
   const feed = eventFeed(parts.engine, parts.clock);
   app.addHook('preClose', async () => feed.close());
+  cutStragglers(app, parts.clock);
   await app.register(workspaceRoutes(parts));
   await app.register(historyRoutes(parts, feed));
   await app.register(siteRoutes(parts));
@@ -72,4 +75,19 @@ export async function buildApp(parts: ApiParts): Promise<FastifyInstance> {
   await app.register(clientStreamRoutes(parts));
   await app.ready();
   return app;
+}
+
+/**
+ * At a stop, requests in hand get a moment to end. Then every connection is cut: one that has never asked anything does not count as idle, and
+ * a stream whose other end does not read never hears that it should close.
+ */
+function cutStragglers(app: FastifyInstance, clock: Clock): void {
+  let stopTimer = (): void => undefined;
+  app.addHook('preClose', async () => {
+    stopTimer = clock.after(stopGraceMs, () => {
+      app.server.closeAllConnections();
+      for (const socket of app.websocketServer.clients) socket.terminate();
+    });
+  });
+  app.addHook('onClose', async () => stopTimer());
 }

@@ -1,0 +1,152 @@
+import { createServer, type Server } from 'node:http';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { type TestApi, testApi } from '../../test/support/api.ts';
+import { WspError } from '../protocol/errors.ts';
+import { type Client, createClient } from './client.ts';
+
+const ws = 'ws-bbbbbbbbbb';
+let api: TestApi;
+let client: Client;
+beforeEach(async () => {
+  api = await testApi();
+  client = createClient({ url: `${await api.listen()}/`, token: 'token-of-ann' });
+});
+afterEach(() => api.app.close());
+
+const failure = (promise: Promise<unknown>): Promise<WspError> =>
+  promise.then(
+    () => expect.fail('it should have failed'),
+    (cause: unknown) => cause as WspError,
+  );
+
+describe('requests', () => {
+  it('go to the service and come back typed', async () => {
+    const groups = [{ name: 'a', image: 'mini', count: 1, memoryMiB: 128, cpus: 1 }];
+    const created = await client.createWorkspace({ name: 'osg', groups });
+    expect(created).toMatchObject({ id: 'ws-aaaaaaaaaa', owner: 'ann' });
+    expect((await client.listWorkspaces()).map(each => each.id)).toEqual([created.id]);
+    expect((await client.getWorkspace('osg')).id).toBe(created.id);
+    expect(await client.knownHosts('osg')).toEqual([`${created.id}.a-0 ssh-ed25519 AAAA`]);
+    expect((await client.timeline('osg')).workspace).toBe(created.id);
+    expect((await client.listSlots()).map(slot => slot.lrm)).toEqual(['fake']);
+    expect((await client.listNodes()).map(node => node.name)).toEqual(['n01']);
+    expect(await client.listImages()).toEqual([]);
+    expect(await client.events()).toEqual({ events: [], next: 0 });
+    expect((await client.destroyWorkspace('osg')).id).toBe(created.id);
+    expect(await client.health()).toEqual({ status: 'ok', version: '1.2.3' });
+  });
+
+  it('fail with the service’s own error', async () => {
+    const groups = [{ name: 'A', image: 'mini', count: 1, memoryMiB: 128, cpus: 1 }];
+    const error = await failure(client.createWorkspace({ groups }));
+    expect(error).toBeInstanceOf(WspError);
+    expect(error.toBody().error).toMatchObject({
+      code: 'invalid_request',
+      details: [{ path: 'groups[0].name' }],
+    });
+    expect(await failure(client.getWorkspace('none'))).toMatchObject({
+      code: 'not_found',
+      hint: expect.stringContaining('wsp ls') as string,
+    });
+    expect(await failure(createClient({ url: client.url, token: 'x' }).listSlots())).toMatchObject({
+      code: 'unauthorized',
+    });
+  });
+});
+
+describe('a service that is not there', () => {
+  let other: Server;
+  beforeEach(async () => {
+    other = createServer();
+    other.listen(0, '127.0.0.1');
+    await once(other, 'listening');
+  });
+  afterEach(() => {
+    other.closeAllConnections();
+    other.close();
+  });
+  const at = (): Client =>
+    createClient({
+      url: `http://127.0.0.1:${(other.address() as AddressInfo).port}`,
+      token: 't',
+      requestTimeoutMs: 200,
+    });
+
+  it('is named with its URL and what to check', async () => {
+    const nobody = at();
+    other.close();
+    await once(other, 'close');
+    for (const attempt of [nobody.listWorkspaces(), nobody.openStream('a', 'b', { kind: 'console' })]) {
+      const error = await failure(attempt);
+      expect(error.code).toBe('service_unreachable');
+      expect(error.message).toBe(
+        `cannot reach the service at ${nobody.url}: nothing listens there (connection refused)`,
+      );
+      expect(error.hint).toContain('WSP_URL');
+    }
+  });
+
+  it('is unreachable when it does not answer in time', async () => {
+    const error = await failure(at().health());
+    expect(error).toMatchObject({
+      code: 'service_unreachable',
+      message: expect.stringContaining('no answer within 200 ms') as string,
+    });
+  });
+
+  it('is not mistaken for what else answers there', async () => {
+    other.on('request', (_request, response) => response.writeHead(502).end('<html>bad gateway</html>'));
+    const error = await failure(at().health());
+    expect(error).toMatchObject({
+      code: 'service_unreachable',
+      message: expect.stringContaining('is not a Workspace Service (HTTP 502)') as string,
+    });
+  });
+
+  it('may have a URL that is none', async () => {
+    const error = await failure(createClient({ url: 'nonsense', token: 't' }).health());
+    expect(error.code).toBe('service_unreachable');
+  });
+});
+
+describe('waiting for a workspace', () => {
+  beforeEach(() => {
+    api.engine.addWorkspace({ id: ws, state: 'queued' });
+    api.engine.tell({ type: 'workspace.requested', workspaceId: ws });
+  });
+  const become = (state: 'running' | 'ended', slot: 'ready' | 'released' = 'ready') => {
+    const { slotId } = api.engine.addWorkspace({ id: ws, state });
+    const held = api.engine.slots.get(slotId);
+    if (held) api.engine.slots.set(slotId, { ...held, state: slot });
+    api.engine.tell({ type: `workspace.${state}`, workspaceId: ws });
+  };
+
+  it('resolves as soon as it is as wanted, and tells every event once', async () => {
+    const types: string[] = [];
+    const waiting = client.waitForWorkspace('osg', ({ state }) => state === 'running', {
+      timeoutMs: 10_000,
+      onEvent: event => types.push(event.type),
+    });
+    await vi.waitUntil(() => api.engine.waiting === 1);
+    become('running');
+    expect((await waiting).state).toBe('running');
+    expect(types).toEqual(['workspace.requested', 'workspace.running']);
+  });
+
+  it('goes on while the slot of an ended one is still held, and no longer', async () => {
+    const waiting = client.waitForWorkspace(ws, () => false, { timeoutMs: 10_000 });
+    await vi.waitUntil(() => api.engine.waiting === 1);
+    become('ended');
+    await vi.waitUntil(() => api.engine.waiting === 1);
+    become('ended', 'released');
+    expect(await waiting).toMatchObject({ state: 'ended', slot: { state: 'released' } });
+  });
+
+  it('says in which state it still is when the time is over', async () => {
+    const error = await failure(client.waitForWorkspace('osg', () => false, { timeoutMs: 300 }));
+    expect(error).toMatchObject({ code: 'timeout', message: 'after 300 ms workspace osg is still queued' });
+    await vi.waitUntil(() => api.engine.waiting === 0);
+  });
+});

@@ -1,0 +1,38 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { clientTypesFile, clientTypesText, documentFile, documentText } from '../../../scripts/openapi.ts';
+
+describe('the committed contract', () => {
+  it('openapi.json is what the routes say (npm run openapi)', async () => {
+    expect(readFileSync(documentFile, 'utf8')).toBe(await documentText());
+  });
+
+  it('the client’s types are what openapi.json says (npm run openapi)', async () => {
+    const document = readFileSync(documentFile, 'utf8');
+    expect(readFileSync(clientTypesFile, 'utf8')).toBe(await clientTypesText(document));
+  });
+
+  it('names its components and asks for a token everywhere but for health', () => {
+    const document = JSON.parse(readFileSync(documentFile, 'utf8')) as {
+      components: { schemas: Record<string, { required?: string[] }> };
+      paths: Record<string, Record<string, { security?: unknown[]; responses: object }>>;
+    };
+    expect(Object.keys(document.components.schemas).sort()).toEqual([
+      'Error',
+      'Event',
+      'GroupRequest',
+      'Image',
+      'Node',
+      'Slot',
+      'Timeline',
+      'Vm',
+      'Workspace',
+      'WorkspaceRequest',
+    ]);
+    expect(document.components.schemas['GroupRequest']?.required).toEqual(['name', 'image']);
+    const open = Object.entries(document.paths).filter(([, methods]) =>
+      Object.values(methods).some(route => route.security),
+    );
+    expect(open.map(([path]) => path)).toEqual(['/v1/health']);
+  });
+});

@@ -1,0 +1,224 @@
+import { Value } from 'typebox/value';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { type TestApi, testApi } from '../../../test/support/api.ts';
+import { ErrorView, NodeView, SlotView, TimelineView, WorkspaceView } from '../../protocol/api.ts';
+import { WspError } from '../../protocol/errors.ts';
+
+let api: TestApi;
+beforeEach(async () => {
+  api = await testApi();
+});
+afterEach(() => api.app.close());
+
+const group = { name: 'a', image: 'mini' };
+const ws = 'ws-bbbbbbbbbb';
+
+async function call(method: 'GET' | 'POST' | 'DELETE', url: string, user = 'ann', payload?: object | string) {
+  const answer = await api.app.inject({
+    method,
+    url,
+    headers: { ...api.as(user), ...(payload === undefined ? {} : { 'content-type': 'application/json' }) },
+    ...(payload === undefined ? {} : { payload }),
+  });
+  return { status: answer.statusCode, body: answer.json<Record<string, unknown>>(), headers: answer.headers };
+}
+
+async function refused(
+  method: 'GET' | 'POST' | 'DELETE',
+  url: string,
+  user?: string,
+  payload?: object | string,
+) {
+  const { status, body } = await call(method, url, user, payload);
+  expect(Value.Errors(ErrorView, body)).toEqual([]);
+  return {
+    status,
+    ...(body['error'] as { code: string; message: string; details?: { path: string; message: string }[] }),
+  };
+}
+
+describe('workspaces', () => {
+  it('are created for the user of the token, with the defaults filled in', async () => {
+    const { status, body, headers } = await call('POST', '/v1/workspaces', 'ann', {
+      name: 'osg',
+      groups: [group],
+    });
+    expect(status).toBe(201);
+    expect(Value.Errors(WorkspaceView, body)).toEqual([]);
+    expect(headers.location).toBe('/v1/workspaces/ws-aaaaaaaaaa');
+    expect(api.engine.created).toEqual([
+      { owner: 'ann', request: { name: 'osg', groups: [{ ...group, count: 1, memoryMiB: 256, cpus: 1 }] } },
+    ]);
+  });
+
+  it.each<[string, object | string, RegExp | undefined, number]>([
+    ['unknown key', { groups: [{ ...group, memory: 1 }] }, /^groups\[0\]\.memory$/, 400],
+    ['number in quotes', { groups: [{ ...group, count: '2' }] }, /^groups\[0\]\.count$/, 400],
+    ['no groups', {}, /^groups$/, 400],
+    ['no body', 'null', /^$/, 400],
+    ['not JSON', '{"groups":', undefined, 400],
+    ['too large', { groups: [{ ...group, userData: 'x'.repeat(1_100_000) }] }, undefined, 413],
+  ])('are not created from what is malformed: %s', async (_what, payload, path, status) => {
+    const error = await refused('POST', '/v1/workspaces', 'ann', payload);
+    expect(error).toMatchObject({ code: 'invalid_request', status });
+    if (path) expect(error.details?.map(detail => detail.path)).toEqual([expect.stringMatching(path)]);
+    expect(api.engine.created).toEqual([]);
+  });
+
+  it('carry the core’s refusal with its code', async () => {
+    api.engine.refusal = new WspError('exceeds_site', 'this site has 4 nodes', { hint: 'ask for fewer' });
+    const error = await refused('POST', '/v1/workspaces', 'ann', { groups: [group] });
+    expect(error).toMatchObject({
+      status: 422,
+      code: 'exceeds_site',
+      message: 'this site has 4 nodes',
+      hint: 'ask for fewer',
+    });
+  });
+
+  it('are listed to their owner and to admin, ended ones only on request', async () => {
+    api.engine.addWorkspace({ id: ws });
+    api.engine.addWorkspace({ id: 'ws-cccccccccc', owner: 'bob', createdAt: 500 });
+    api.engine.addWorkspace({ id: 'ws-dddddddddd', state: 'ended' });
+    const ids = async (url: string, user: string) => {
+      const { workspaces } = (await call('GET', url, user)).body as { workspaces: { id: string }[] };
+      return workspaces.map(each => each.id);
+    };
+    expect(await ids('/v1/workspaces', 'ann')).toEqual([ws]);
+    expect(await ids('/v1/workspaces?all=true', 'ann')).toEqual([ws, 'ws-dddddddddd']);
+    expect(await ids('/v1/workspaces', 'admin')).toEqual(['ws-cccccccccc', ws]);
+  });
+
+  it('are found by id and by name; a name means the newest', async () => {
+    api.engine.addWorkspace({ id: ws, createdAt: 1_000, state: 'ended' });
+    api.engine.addWorkspace({ id: 'ws-cccccccccc', createdAt: 2_000 });
+    expect((await call('GET', '/v1/workspaces/osg')).body['id']).toBe('ws-cccccccccc');
+    const { body } = await call('GET', `/v1/workspaces/${ws}`);
+    expect(Value.Errors(WorkspaceView, body)).toEqual([]);
+    expect(body).toMatchObject({
+      id: ws,
+      contextualized: true,
+      startsAt: '1970-01-01T00:00:02.000Z',
+      slot: { lrmJobId: '42', state: 'ready' },
+      vms: [
+        {
+          name: 'a-0',
+          node: 'n01',
+          mac: '52:54:0a:5a:00:01',
+          addresses: [{ network: 'private', address: '10.90.0.1' }],
+        },
+      ],
+    });
+  });
+
+  it('say why they wait, in the LRM’s words', async () => {
+    const workspace = api.engine.addWorkspace({ id: ws, state: 'queued' });
+    const slot = api.engine.slots.get(workspace.slotId);
+    if (slot) api.engine.slots.set(slot.id, { ...slot, lrmReason: 'the job is held' });
+    expect((await call('GET', '/v1/workspaces/osg')).body['reason']).toEqual({
+      code: 'lrm_waiting',
+      message: 'the job is held',
+    });
+  });
+
+  it.each([
+    'GET /v1/workspaces/osg',
+    `DELETE /v1/workspaces/${ws}`,
+    'GET /v1/workspaces/osg/timeline',
+    'GET /v1/workspaces/osg/known-hosts',
+    'GET /v1/events?workspace=osg',
+  ])('of others are not there: %s', async line => {
+    const [method = '', url = ''] = line.split(' ');
+    api.engine.addWorkspace({ id: ws, owner: 'bob' });
+    expect(await refused(method as 'GET', url)).toMatchObject({ status: 404, code: 'not_found' });
+    expect(api.engine.destroyed).toEqual([]);
+    expect((await call(method as 'GET', url, 'admin')).status).toBeLessThan(300);
+  });
+
+  it('are destroyed in the user’s name', async () => {
+    api.engine.addWorkspace({ id: ws });
+    expect((await call('DELETE', '/v1/workspaces/osg')).status).toBe(202);
+    expect(api.engine.destroyed).toEqual([{ workspaceId: ws, by: 'ann' }]);
+  });
+
+  it('have known hosts and a timeline', async () => {
+    api.engine.addWorkspace({ id: ws });
+    api.engine.tell({ type: 'workspace.requested', workspaceId: ws, recordedAt: 1_020 });
+    expect((await call('GET', '/v1/workspaces/osg/known-hosts')).body).toEqual({
+      lines: [`${ws}.a-0 ssh-ed25519 AAAA`],
+    });
+    const { body } = await call('GET', '/v1/workspaces/osg/timeline');
+    expect(Value.Errors(TimelineView, body)).toEqual([]);
+    expect(body).toMatchObject({
+      workspace: ws,
+      hops: [
+        { hop: 'request', durationMs: 20 },
+        { hop: 'submit', durationMs: null },
+      ],
+    });
+  });
+});
+
+describe('slots and nodes', () => {
+  it('are those of the user’s workspaces', async () => {
+    api.engine.addWorkspace({ id: ws });
+    api.engine.addWorkspace({ id: 'ws-cccccccccc', owner: 'bob' });
+    const { slots } = (await call('GET', '/v1/slots')).body as { slots: SlotView[] };
+    expect(slots.map(slot => [slot.id, slot.lrm, Value.Check(SlotView, slot)])).toEqual([
+      ['slot-bbbbbbbbbb', 'fake', true],
+    ]);
+    const { nodes } = (await call('GET', '/v1/nodes')).body as { nodes: NodeView[] };
+    expect(nodes.map(node => [node.name, node.vms, Value.Check(NodeView, node)])).toEqual([
+      ['n01', [`${ws}.a-0`], true],
+    ]);
+    expect(((await call('GET', '/v1/slots', 'admin')).body as { slots: unknown[] }).slots).toHaveLength(2);
+  });
+});
+
+describe('tokens', () => {
+  it.each([
+    ['none', {}],
+    ['unknown', { authorization: 'Bearer nobody' }],
+    ['another scheme', { authorization: 'Basic token-of-ann' }],
+    ['empty', { authorization: 'Bearer ' }],
+  ])('%s: unauthorized', async (_what, headers) => {
+    const answer = await api.app.inject({ url: '/v1/workspaces', headers });
+    expect([answer.statusCode, answer.json<{ error: { code: string } }>().error.code]).toEqual([
+      401,
+      'unauthorized',
+    ]);
+  });
+
+  it('are not needed for health and for the document', async () => {
+    expect((await api.app.inject({ url: '/v1/health' })).json()).toEqual({ status: 'ok', version: '1.2.3' });
+    expect((await api.app.inject({ url: '/openapi.json' })).json<{ openapi: string }>().openapi).toBe(
+      '3.1.0',
+    );
+  });
+
+  it('never reach the log', async () => {
+    await call('GET', '/v1/workspaces');
+    expect(api.logged.map(line => line.message)).toContain('answered');
+    expect(JSON.stringify(api.logged)).not.toContain('token-of');
+  });
+});
+
+describe('errors', () => {
+  it('an unknown route is not_found', async () => {
+    expect(await refused('GET', '/v1/nothing')).toMatchObject({ status: 404, code: 'not_found' });
+  });
+
+  it('a bad query names its parameter', async () => {
+    const error = await refused('GET', '/v1/events?waitMs=31000&limit=x');
+    expect(error).toMatchObject({ status: 400, code: 'invalid_request' });
+    expect(error.details?.map(detail => detail.path).sort()).toEqual(['limit', 'waitMs']);
+  });
+
+  it('a bug says nothing but where to look; the log has the stack', async () => {
+    api.engine.refusal = new Error('secret inside');
+    const error = await refused('POST', '/v1/workspaces', 'ann', { groups: [group] });
+    expect(error).toMatchObject({ status: 500, code: 'internal' });
+    expect(JSON.stringify(error)).not.toContain('secret inside');
+    expect(JSON.stringify(api.logged)).toMatch(/secret inside.*stack.*routes\.test/);
+  });
+});

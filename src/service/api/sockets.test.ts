@@ -1,0 +1,227 @@
+import { once } from 'node:events';
+import { PassThrough, type Duplex } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import WebSocket, { createWebSocketStream } from 'ws';
+import { slotSecret } from '../../../test/support/fake-engine.ts';
+import { type TestApi, testApi } from '../../../test/support/api.ts';
+import { createClient } from '../../client/client.ts';
+import { createVirtualClock, type VirtualClock } from '../../platform/virtual-clock.ts';
+import { WspError } from '../../protocol/errors.ts';
+
+const ws = 'ws-bbbbbbbbbb';
+const slot = 'slot-bbbbbbbbbb';
+
+let clock: VirtualClock;
+let api: TestApi;
+let url: string;
+const sockets: WebSocket[] = [];
+beforeEach(async () => {
+  clock = createVirtualClock(0);
+  api = await testApi(clock);
+  api.engine.addWorkspace({ id: ws });
+  url = await api.listen();
+});
+afterEach(async () => {
+  for (const socket of sockets.splice(0)) socket.terminate();
+  await api.app.close();
+});
+
+function dial(path: string, secret = slotSecret, autoPong = true): WebSocket {
+  const headers = { authorization: `Bearer ${secret}` };
+  const socket = new WebSocket(`${url.replace('http', 'ws')}${path}`, { headers, autoPong });
+  sockets.push(socket);
+  return socket;
+}
+async function connected(path: string, autoPong = true): Promise<WebSocket> {
+  const socket = dial(path, slotSecret, autoPong);
+  await once(socket, 'open');
+  return socket;
+}
+const nodePath = `/pilot/v1/slots/${slot}/nodes/n01`;
+const hello = { type: 'hello', slotId: slot, node: 'n01', pilotVersion: '1', address: '10.0.0.1', vms: [] };
+
+async function closing(socket: WebSocket): Promise<[number, string]> {
+  const [code, reason] = (await once(socket, 'close')) as [number, Buffer];
+  return [code, reason.toString()];
+}
+async function statusOf(socket: WebSocket): Promise<number | undefined> {
+  socket.on('error', () => undefined);
+  const [, response] = (await once(socket, 'unexpected-response')) as [unknown, { statusCode?: number }];
+  return response.statusCode;
+}
+
+describe('a pilot', () => {
+  it('speaks with the hub, both ways', async () => {
+    const socket = await connected(nodePath);
+    socket.send(JSON.stringify(hello));
+    await vi.waitUntil(() => api.engine.pilots.attached[0]?.received.length === 1);
+    const [session] = api.engine.pilots.attached;
+    expect(session).toMatchObject({ slotId: slot, node: 'n01', received: [hello] });
+    const heard = once(socket, 'message');
+    session?.connection.send({ type: 'welcome', ackedSeq: 7 });
+    expect(JSON.parse(String((await heard)[0]))).toEqual({ type: 'welcome', ackedSeq: 7 });
+    session?.connection.close('replaced');
+    expect(await closing(socket)).toEqual([1001, 'replaced']);
+    await vi.waitUntil(() => session?.closed === true);
+  });
+
+  it.each([
+    ['without the secret', nodePath, 'other', 401],
+    ['with a malformed slot', '/pilot/v1/slots/x/nodes/n01', slotSecret, 400],
+    ['with a malformed node', `/pilot/v1/slots/${slot}/nodes/a%20b`, slotSecret, 400],
+    ['elsewhere', '/pilot/v1/nowhere', slotSecret, 401],
+  ])('is refused %s', async (_what, path, secret, status) => {
+    expect(await statusOf(dial(path, secret))).toBe(status);
+    expect(api.engine.pilots.attached).toEqual([]);
+  });
+
+  it.each([
+    ['not JSON', '{', 'a message is not JSON'],
+    ['of no known type', '{"type":"other"}', 'a message is not one of the protocol'],
+    [
+      'with a bad field',
+      JSON.stringify({ type: 'notification', seq: 0, at: 1, body: {} }),
+      'a message is not one of the protocol',
+    ],
+    [
+      'for another node',
+      JSON.stringify({ ...hello, node: 'n02' }),
+      'hello names another slot or node than the URL',
+    ],
+    ['binary', Buffer.from([1, 2]), 'a message is not text'],
+  ])('is cut off for a message %s', async (_what, message, why) => {
+    const socket = await connected(nodePath);
+    socket.send(message);
+    const [code, reason] = await closing(socket);
+    expect(code).toBe(1008);
+    expect(reason).toContain(why);
+    expect(api.engine.pilots.attached[0]?.received).toEqual([]);
+    expect(api.logged.map(line => line.message)).toContain('a pilot sent a malformed message');
+    await vi.waitUntil(() => api.engine.pilots.attached[0]?.closed === true);
+  });
+
+  it('stays while it answers pings, and is cut off when it does not', async () => {
+    const lively = await connected(nodePath);
+    const silent = await connected(nodePath.replace('n01', 'n02'), false);
+    const pinged = Promise.all([once(lively, 'ping'), once(silent, 'ping')]);
+    await clock.advanceBy(15_000);
+    await pinged;
+    // The answer needs a way back through the kernel before the next round.
+    const echoed = once(lively, 'pong');
+    lively.ping();
+    await echoed;
+    const cut = once(silent, 'close');
+    await clock.advanceBy(15_000);
+    await cut;
+    expect(lively.readyState).toBe(WebSocket.OPEN);
+  });
+
+  it('brings its side of a stream that somebody waits for', async () => {
+    const socket = await connected(`/pilot/v1/slots/${slot}/streams/s1`);
+    await vi.waitUntil(() => api.engine.pilots.accepted.length === 1);
+    const accepted = api.engine.pilots.accepted[0];
+    expect(accepted).toMatchObject({ slotId: slot, streamId: 's1' });
+    accepted?.stream.end('from the service');
+    expect(await text(createWebSocketStream(socket))).toBe('from the service');
+    expect(await closing(await connected(`/pilot/v1/slots/${slot}/streams/unwanted`))).toEqual([
+      1008,
+      'nobody waits for this stream',
+    ]);
+  });
+});
+
+describe('a client’s stream', () => {
+  const client = (user = 'ann') => createClient({ url, token: `token-of-${user}` });
+
+  it('carries bytes to the VM’s pilot and back, more than any buffer holds', async () => {
+    const stream = await client().openStream('osg', 'a-0', { kind: 'tcp', port: 22 });
+    expect(api.engine.pilots.opened).toEqual([
+      { slotId: slot, node: 'n01', target: { kind: 'tcp', vmId: `${ws}.a-0`, port: 22 } },
+    ]);
+    const chunk = Buffer.alloc(64 * 1_024, 'x');
+    let received = 0;
+    stream.on('data', (data: Buffer) => (received += data.length));
+    for (let count = 0; count < 256; count++) if (!stream.write(chunk)) await once(stream, 'drain');
+    await vi.waitUntil(() => received === 256 * chunk.length, { timeout: 10_000 });
+    stream.destroy();
+  });
+
+  it('holds back a client whose VM does not read', async () => {
+    const stuck = new PassThrough({ highWaterMark: 1 });
+    const silent: Duplex = Object.assign(stuck, { _transform: () => undefined });
+    api.engine.pilots.openStream = () => Promise.resolve(silent);
+    const stream = await client().openStream(ws, `${ws}.a-0`, { kind: 'console' });
+    const chunk = Buffer.alloc(1_024 * 1_024);
+    for (let count = 0; count < 64; count++) stream.write(chunk);
+    await vi.waitUntil(() => silent.writableLength > 0);
+    // Far less than the 64 MiB that were written has arrived on this side.
+    expect(silent.writableLength).toBeLessThan(8 * 1_024 * 1_024);
+    expect(stream.writableNeedDrain).toBe(true);
+    // Its end is the client's end, whatever is still on the way.
+    stream.on('error', () => undefined);
+    const closed = new Promise(resolve => stream.once('close', resolve));
+    silent.destroy();
+    await closed;
+  });
+
+  it('ends when the VM’s side ends', async () => {
+    const pilot = new PassThrough();
+    api.engine.pilots.openStream = () => Promise.resolve(pilot);
+    const stream = await client().openStream('osg', 'a-0', { kind: 'console' });
+    pilot.end('goodbye');
+    expect(await text(stream)).toBe('goodbye');
+  });
+
+  const error = async (attempt: Promise<Duplex>): Promise<string> => {
+    const cause = await attempt.then(
+      () => undefined,
+      (failure: unknown) => failure,
+    );
+    expect(cause).toBeInstanceOf(WspError);
+    return `${(cause as WspError).code}: ${(cause as WspError).message}`;
+  };
+
+  it('is refused with an error before it begins', async () => {
+    const end = { kind: 'tcp', port: 22 } as const;
+    expect(await error(client('bob').openStream('osg', 'a-0', end))).toBe(
+      'not_found: there is no workspace osg',
+    );
+    expect(await error(client().openStream('osg', 'b-0', end))).toBe(
+      'not_found: workspace osg has no VM b-0',
+    );
+    expect(await error(client('eve').openStream('osg', 'a-0', end))).toMatch(/^unauthorized: /);
+    expect(await error(client().openStream('osg', 'a-0', { kind: 'tcp', port: 0 }))).toMatch(
+      /^invalid_request: port: /,
+    );
+    api.engine.pilots.openStream = () =>
+      Promise.reject(new WspError('unreachable', 'nothing listens on port 22'));
+    expect(await error(client().openStream('osg', 'a-0', end))).toBe(
+      'unreachable: nothing listens on port 22',
+    );
+    api.engine.changeVm(`${ws}.a-0`, { state: 'stopping' });
+    expect(await error(client().openStream('osg', 'a-0', end))).toBe(
+      `conflict: VM ${ws}.a-0 is stopping, not running`,
+    );
+  });
+
+  it('must be a WebSocket', async () => {
+    const answer = await api.app.inject({
+      url: `/v1/workspaces/${ws}/vms/a-0/stream?target=console`,
+      headers: api.as('ann'),
+    });
+    expect([answer.statusCode, answer.json<{ error: { code: string } }>().error.code]).toEqual([
+      400,
+      'invalid_request',
+    ]);
+  });
+});
+
+it('an orderly stop ends long polls and pilots', async () => {
+  const socket = await connected(nodePath);
+  const poll = fetch(`${url}/v1/events?waitMs=30000`, { headers: api.as('ann') });
+  await vi.waitUntil(() => api.engine.waiting === 1);
+  const gone = once(socket, 'close');
+  await Promise.all([api.app.close(), gone]);
+  expect((await poll).status).toBe(200);
+});
