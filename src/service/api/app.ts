@@ -10,11 +10,13 @@ import type { Tokens } from '../tokens.ts';
 import { requireTokens } from './auth.ts';
 import { about, answerErrors } from './errors.ts';
 import { eventFeed, maxWaitMs } from './event-feed.ts';
+import { historyRoutes } from './history-routes.ts';
 import { openApiDocument } from './openapi.ts';
 import { pilotRoutes } from './pilot-socket.ts';
-import { historyRoutes, siteRoutes, workspaceRoutes } from './routes.ts';
 import { addComponents } from './schemas.ts';
+import { siteRoutes } from './site-routes.ts';
 import { clientStreamRoutes } from './streams.ts';
+import { workspaceRoutes } from './workspace-routes.ts';
 
 /** What the API stands on. */
 export interface ApiParts {
@@ -68,9 +70,9 @@ export async function buildApp(parts: ApiParts): Promise<FastifyInstance> {
   const feed = eventFeed(parts.engine, parts.clock);
   app.addHook('preClose', async () => feed.close());
   cutStragglers(app, parts.clock);
-  await app.register(workspaceRoutes(parts));
-  await app.register(historyRoutes(parts, feed));
-  await app.register(siteRoutes(parts));
+  await app.register(async typed => {
+    for (const route of [...workspaceRoutes, ...historyRoutes(feed), ...siteRoutes]) route(typed, parts);
+  });
   await app.register(pilotRoutes(parts));
   await app.register(clientStreamRoutes(parts));
   await app.ready();

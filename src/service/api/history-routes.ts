@@ -1,0 +1,75 @@
+import Type from 'typebox';
+import { timelineOf } from '../timeline.ts';
+import { userOf } from './auth.ts';
+import { type EventFeed, maxWaitMs } from './event-feed.ts';
+import { findWorkspace } from './owners.ts';
+import { errorAnswers, type Route, WorkspaceParams } from './route.ts';
+import { ref } from './schemas.ts';
+
+/** The most events that one answer carries. */
+const pageLimit = 1_000;
+
+/** What happened: the timeline of one workspace, its VMs' host keys, and the history as a long poll. */
+export function historyRoutes(feed: EventFeed): readonly Route[] {
+  return [timeline(feed), knownHosts, events(feed)];
+}
+
+function timeline(feed: EventFeed): Route {
+  const schema = {
+    operationId: 'getTimeline',
+    summary: "The lease's breakdown into hops, each with its length",
+    params: WorkspaceParams,
+    response: { 200: ref('Timeline'), ...errorAnswers },
+  };
+  return (app, { engine }) => {
+    app.get('/v1/workspaces/:workspace/timeline', { schema }, async request => {
+      const { id, vmIds } = findWorkspace(engine.state, userOf(request), request.params.workspace);
+      const agents = vmIds.filter(vmId => engine.state.vms.get(vmId)?.context !== 'none').length;
+      return timelineOf(id, await feed.all(id), agents);
+    });
+  };
+}
+
+const knownHosts: Route = (app, { engine }) => {
+  const schema = {
+    operationId: 'getKnownHosts',
+    summary: "OpenSSH known_hosts lines of the workspace's VMs, for the host names `<workspaceId>.<vm>`",
+    params: WorkspaceParams,
+    response: { 200: Type.Object({ lines: Type.Array(Type.String()) }), ...errorAnswers },
+  };
+  app.get('/v1/workspaces/:workspace/known-hosts', { schema }, async request => {
+    const { id } = findWorkspace(engine.state, userOf(request), request.params.workspace);
+    return { lines: [...(await engine.knownHosts(id))] };
+  });
+};
+
+function events(feed: EventFeed): Route {
+  const schema = {
+    operationId: 'listEvents',
+    summary: 'History after a number; waits for news up to waitMs when there is none yet',
+    querystring: Type.Object({
+      after: Type.Optional(Type.Integer({ minimum: 0 })),
+      workspace: Type.Optional(WorkspaceParams.properties.workspace),
+      waitMs: Type.Optional(Type.Integer({ minimum: 0, maximum: maxWaitMs })),
+      limit: Type.Optional(Type.Integer({ minimum: 1, maximum: pageLimit })),
+    }),
+    response: {
+      200: Type.Object({
+        events: Type.Array(ref('Event')),
+        next: Type.Integer({ description: 'Ask again with after=next.' }),
+      }),
+      ...errorAnswers,
+    },
+  };
+  return (app, { engine }) => {
+    app.get('/v1/events', { schema }, async (request, reply) => {
+      const user = userOf(request);
+      const { workspace, after = 0, waitMs = 0, limit = pageLimit } = request.query;
+      const workspaceId =
+        workspace === undefined ? undefined : findWorkspace(engine.state, user, workspace).id;
+      const gone = new AbortController();
+      reply.raw.once('close', () => gone.abort());
+      return feed.page({ user, workspaceId, after, waitMs, limit }, gone.signal);
+    });
+  };
+}

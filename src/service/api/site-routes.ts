@@ -1,0 +1,65 @@
+import Type from 'typebox';
+import { imageView, nodeViews, slotView } from '../views.ts';
+import type { ApiParts } from './app.ts';
+import { userOf } from './auth.ts';
+import { mayRead } from './owners.ts';
+import { errorAnswers, type Route } from './route.ts';
+import { ref } from './schemas.ts';
+
+const slots: Route = (app, parts) => {
+  const schema = {
+    operationId: 'listSlots',
+    summary: 'The resource slots that are held or asked for',
+    response: { 200: Type.Object({ slots: Type.Array(ref('Slot')) }), ...errorAnswers },
+  };
+  app.get('/v1/slots', { schema }, async request => ({
+    slots: liveSlots(parts, userOf(request)).map(slot => slotView(slot, parts.lrmKind)),
+  }));
+};
+
+const nodes: Route = (app, parts) => {
+  const schema = {
+    operationId: 'listNodes',
+    summary: 'The nodes of those slots, and what runs on them',
+    response: { 200: Type.Object({ nodes: Type.Array(ref('Node')) }), ...errorAnswers },
+  };
+  app.get('/v1/nodes', { schema }, async request => ({
+    nodes: liveSlots(parts, userOf(request)).flatMap(slot => nodeViews(parts.engine.state, slot)),
+  }));
+};
+
+const images: Route = (app, parts) => {
+  const schema = {
+    operationId: 'listImages',
+    summary: 'The images that a VM can be started from',
+    response: { 200: Type.Object({ images: Type.Array(ref('Image')) }), ...errorAnswers },
+  };
+  app.get('/v1/images', { schema }, async () => ({ images: parts.images.read().images.map(imageView) }));
+};
+
+const health: Route = (app, { version }) => {
+  const schema = {
+    operationId: 'getHealth',
+    summary: 'Answers when the service does; needs no token',
+    security: [],
+    response: {
+      200: Type.Object({ status: Type.Literal('ok'), version: Type.String() }),
+      ...errorAnswers,
+    },
+  };
+  app.get('/v1/health', { schema, config: { open: true } }, async () => ({ status: 'ok' as const, version }));
+};
+
+const document: Route = app => {
+  app.get('/openapi.json', { schema: { hide: true }, config: { open: true } }, async () => app.swagger());
+};
+
+function liveSlots({ engine }: ApiParts, user: string) {
+  const { slots: all, workspaces } = engine.state;
+  return [...all.values()].filter(
+    slot => slot.endedAt === null && mayRead(user, workspaces.get(slot.workspaceId)?.owner),
+  );
+}
+
+/** What the site has: slots, nodes, images; and whether the service is there at all. */
+export const siteRoutes: readonly Route[] = [slots, nodes, images, health, document];
