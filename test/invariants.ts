@@ -117,8 +117,8 @@ function* nodesRestored({ state, truth }: Evidence): Iterable<string> {
     for (const { vmId } of vms) yield `${vmId} runs on ${name}, where no pilot is`;
   }
   for (const slot of state.slots.values())
-    for (const { name } of slot.nodes.filter(node => node.state === 'released'))
-      for (const vm of nodes.get(name)?.vms ?? [])
+    for (const { name, state: reported } of slot.nodes)
+      for (const vm of (reported === 'released' && nodes.get(name)?.vms) || [])
         if (vm.slotId === slot.id) yield `${vm.vmId} runs on ${name}, which ${slot.id} has released`;
 }
 
@@ -156,7 +156,8 @@ function nothingHeldTwice({ state, truth }: Evidence): Iterable<string> {
 
 /** 4. An ensemble runs whole or not at all. */
 function* wholeOrNotAtAll({ state, truth }: Evidence): Iterable<string> {
-  const real = new Set(truth.nodes.flatMap(({ vms }) => vms.map(({ vmId }) => vmId)));
+  const real = new Set<string>();
+  for (const { vms } of truth.nodes) for (const { vmId } of vms) real.add(vmId);
   for (const workspace of state.workspaces.values()) {
     const vms = vmsOf(state, workspace);
     if (vms.length !== workspace.vmIds.length) yield `${workspace.id} lacks VMs`;
@@ -241,5 +242,10 @@ function* nothingLost({ state, acknowledged }: Evidence): Iterable<string> {
 }
 
 function vmsOf(state: Evidence['state'], workspace: Workspace): readonly Vm[] {
-  return workspace.vmIds.flatMap(id => state.vms.get(id) ?? []);
+  const vms: Vm[] = [];
+  for (const id of workspace.vmIds) {
+    const vm = state.vms.get(id);
+    if (vm) vms.push(vm);
+  }
+  return vms;
 }

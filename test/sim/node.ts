@@ -51,7 +51,7 @@ export class SimNode {
       idleSince: this.#idleSince,
       vms: [...this.controls].flatMap(([slotId, control]) => control.trueVms(slotId)),
       before: '',
-      after: [...this.changes].sort().join(', '),
+      after: this.changes.size === 0 ? '' : [...this.changes].sort().join(', '),
     };
   }
 }
