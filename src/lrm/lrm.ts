@@ -15,7 +15,7 @@ export interface Lrm {
    */
   submit(request: GangRequest): Promise<string>;
 
-  /** All jobs whose name starts with `wsp-`, in one query; a finished job may be there for a while, or be gone. Throws `LrmError`. */
+  /** All jobs whose name starts with `wsp-`, in one query (never one per job); a finished job may be there for a while, or be gone. Throws `LrmError`. */
   list(): Promise<readonly LrmJob[]>;
 
   /** Ends a job in whatever state it is. A job that is unknown or has ended is not an error. Throws `LrmError` (`unavailable`). */

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { CommandFailure, type CommandResult, type ProcessRunner } from '../../platform/process.ts';
-import { type GangRequest, type Lrm, type LrmCapabilities, LrmError } from '../lrm.ts';
+import { finalJobStates, type GangRequest, type Lrm, type LrmCapabilities, LrmError } from '../lrm.ts';
 import { batchScript, sbatchArguments } from './batch-script.ts';
 import { parseJobs } from './job.ts';
 
@@ -69,7 +69,11 @@ export function slurm(settings: SlurmSettings, processes: ProcessRunner): Lrm {
     },
 
     async list() {
-      return parseJobs(await ask('squeue', ['--json', '-t', 'all']));
+      const jobs = parseJobs(await ask('squeue', ['--json', '-t', 'all']));
+      if (!jobs.some(job => finalJobStates.has(job.state))) return jobs;
+      // The JSON of Slurm 22.05 calls a job final while its nodes are still completing; only the state filter knows.
+      const completing = new Set((await ask('squeue', ['-h', '-t', 'COMPLETING', '-o', '%i'])).split('\n'));
+      return jobs.map(job => (completing.has(job.jobId) ? { ...job, state: 'ending' as const } : job));
     },
 
     async cancel(jobId: string): Promise<void> {
