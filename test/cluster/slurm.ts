@@ -17,6 +17,8 @@ export interface SlurmCluster {
   readonly nodes: readonly NamespaceNode[];
   /** Runs a command with SLURM_CONF set; never rejects because of an exit code. */
   run(argv: readonly [string, ...string[]], input?: string): Promise<CommandResult>;
+  /** Resolves when every node is idle: nothing runs and nothing is being cleaned up. */
+  untilIdle(): Promise<void>;
   /** Ends the daemons and all jobs, and removes the nodes and the directory. */
   stop(): Promise<void>;
 }
@@ -47,6 +49,7 @@ export async function startSlurm(options: SlurmOptions): Promise<SlurmCluster> {
     vmLan: networks.vmLan,
     nodes: networks.nodes,
     run,
+    untilIdle: () => untilIdle(run, options.nodes),
     stop: async () => {
       await endProcesses(directory);
       await networks.remove();

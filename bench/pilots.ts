@@ -1,0 +1,68 @@
+/**
+ * Submit → all pilots `reserved`, against the floor `srun -N16 node -e 0` on the same private Slurm, in turn in one run; medians.
+ * Usage: node --import tsx bench/pilots.ts [NODES=16] [ROUNDS=10]. Needs root and `make setup`.
+ */
+import { cpus } from 'node:os';
+import { systemClock } from '../src/platform/clock.ts';
+import type { WorkspaceView } from '../src/protocol/api.ts';
+import { startSite } from '../test/support/site.ts';
+
+const nodes = Number(process.argv[2] ?? 16);
+const rounds = Number(process.argv[3] ?? 10);
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  return sorted.length % 2 === 1
+    ? (sorted[middle] ?? 0)
+    : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2;
+}
+
+const site = await startSite({
+  lrm: 'slurm',
+  nodes,
+  vmm: { kind: 'sim', start: '10ms', boot: '10ms', stop: '10ms' },
+});
+const floorMs: number[] = [];
+const reservedMs: number[] = [];
+try {
+  const { cluster } = site;
+  if (!cluster) throw new Error('no Slurm');
+  for (let round = 0; round < rounds; round += 1) {
+    await cluster.untilIdle();
+    const startedMs = systemClock.monotonicMs();
+    const floor = await cluster.run(['srun', `-N${nodes}`, 'node', '-e', '0']);
+    if (floor.code !== 0) throw new Error(`srun: ${floor.stderr}`);
+    floorMs.push(systemClock.monotonicMs() - startedMs);
+
+    await cluster.untilIdle();
+    const workspace = await site.json<WorkspaceView>([
+      'create',
+      '--image',
+      'mini',
+      '--count',
+      String(nodes),
+      '--memory',
+      '64M',
+      '--wait',
+    ]);
+    const { events } = await site.client().events({ workspace: workspace.id, limit: 1_000 });
+    const at = (type: string): number[] =>
+      events.filter(event => event.type === type).map(event => Date.parse(event.recordedAt));
+    const reserved = at('node.reserved');
+    if (reserved.length !== nodes) throw new Error(`${reserved.length} of ${nodes} nodes reserved`);
+    reservedMs.push(Math.max(...reserved) - Math.min(...at('workspace.requested')));
+    await site.json(['destroy', workspace.id, '--wait']);
+  }
+} finally {
+  await site.stop();
+}
+const [floor, ours] = [median(floorMs), median(reservedMs)];
+const row = (name: string, values: readonly number[]): string =>
+  `${name.padEnd(44)} median ${Math.round(median(values))} ms  (${Math.round(Math.min(...values))} to ${Math.round(Math.max(...values))})`;
+console.log(
+  `${nodes} nodes on one machine: ${cpus().length} × ${cpus()[0]?.model ?? 'unknown processor'}, ${rounds} rounds`,
+);
+console.log(row(`srun -N${nodes} node -e 0`, floorMs));
+console.log(row('create → all pilots reserved', reservedMs));
+console.log(`ratio ${(ours / floor).toFixed(2)}`);
