@@ -216,6 +216,15 @@ describe('preemption', () => {
     expect(bench.slot.state).toBe('released');
   });
 
+  it('near the end of the lease does not outlast it, on the node that was told first either', () => {
+    const bench = new LeaseBench().running(2, { durationMs: 600_000 });
+    bench.now = startedAt + 600_000 - 10_001;
+    expect(bench.node('n0', 'preempting').effects).toMatchObject([
+      { kind: 'pilot.release', node: 'n0', graceMs: 9_001 },
+      { kind: 'pilot.release', node: 'n1', graceMs: 9_001 },
+    ]);
+  });
+
   it('that stalls is finished by the LRM', () => {
     const bench = new LeaseBench().running(2);
     bench.node('n0', 'preempting');

@@ -121,15 +121,18 @@ function preempted(draft: Draft, slotId: string, node: string, words: Reason | u
   const { state, workspaceId } = draft.slot(slotId);
   if (state !== 'reserving' && state !== 'ready') return;
   const { shutdownGraceMs, releaseTimeoutMs, site } = draft.settings;
-  const allowedMs = Math.min(shutdownGraceMs, Math.floor((site?.killDelayMs ?? shutdownGraceMs) / 2));
-  const graceMs = graceWithinLease(draft, workspaceId, allowedMs);
+  // As the pilot itself does it: half of the LRM's warning time.
+  const shareMs = Math.floor((site?.killDelayMs ?? shutdownGraceMs) / 2);
+  const leftMs = graceWithinLease(draft, workspaceId, shareMs);
+  const graceMs = Math.min(shutdownGraceMs, leftMs);
   const message = `the LRM wants node ${node} back${words ? `: ${words.message}` : ''}`;
   const reason = { code: words?.code ?? 'preempted', message };
   draft.moveSlot(slotId, 'preempting', {
     reason,
     patch: { deadlineAt: draft.now + graceMs + releaseTimeoutMs },
   });
-  orderRelease(draft, draft.slot(slotId), graceMs, node);
+  // The pilot that told us is leaving by itself; it is told only of a lease that ends sooner than it thinks.
+  orderRelease(draft, draft.slot(slotId), graceMs, leftMs < shareMs ? undefined : node);
   beginEnding(draft, workspaceId, 'preempted', reason, { graceMs, order: false });
 }
 

@@ -122,13 +122,13 @@ export class SimControl implements WorkspaceControl {
     const vm = this.#vms.get(vmId);
     if (!vm) return this.#report({ vmId, state: 'terminated', context: 'none' });
     if (isOff(vm)) return this.#tell(vm);
-    const asked = vm.ordered;
     vm.ordered = true;
     const listens = vm.state === 'running' && !this.#dice.chance(this.#troubles.ignoresShutdown);
     if (vm.state !== 'stopping') this.#move(vm, 'stopping');
     if (listens && graceMs > 0)
       this.#clock.after(this.#dice.int(50, 4_000), () => this.#off(vm, 'terminated'));
-    if (!asked || graceMs === 0) this.#clock.after(graceMs, () => this.#off(vm, 'terminated'));
+    // The earliest of all orders counts.
+    this.#clock.after(graceMs, () => this.#off(vm, 'terminated'));
   }
 
   async release(graceMs: number): Promise<void> {
