@@ -1,63 +1,65 @@
-import { mkdir, rm } from 'node:fs/promises';
-import { connect } from 'node:net';
-import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { type Clock, type StopTimer, withDeadline } from '../platform/clock.ts';
 import { errorFields, type Log } from '../platform/log.ts';
-import type { ProcessRunner } from '../platform/process.ts';
 import type { VmReport } from '../protocol/pilot.ts';
 import type { VmPlan } from '../protocol/plan.ts';
 import type { Reason } from '../protocol/states.ts';
-import { makeSeed } from './context/seed.ts';
 import { ControlError } from './control.ts';
-import type { Helper } from './helper/helper.ts';
-import { openImage } from './images/image.ts';
-import { makeOverlay } from './images/overlay.ts';
-import type { MachineSpec, RunningVm, VmEvents, Vmm } from './vmm/vmm.ts';
+import type { VmHosting } from './hosting.ts';
+import type { RunningVm, VmEvents, Vmm } from './vmm/vmm.ts';
 
 /**
  * One VM on this node.
  *
- *   propagating ─► starting ─► running ─► stopping ─► terminated
- *        │             │          │           ▲
- *        └─────────────┴──────────┴─ failed   └─ also from propagating and starting, as soon as they can be left
+ *   pending ─► propagating ─► starting ─► running ─► stopping ─► terminated     asked to stop, or the guest powered off
+ *                   │             │          │           │
+ *                   └─────────────┴──────────┴───────────┴─────► failed         with a reason
  *
- * Invariants: states are reported in order, a final one last and once; when it is reported, nothing of the VM is left on the node.
+ * A stop is obeyed in every state: in propagating and starting as soon as they can be left, without passing `stopping`.
+ * Invariants: `#live` alone moves the state, so states are reported in order and a final one once and last; before it is
+ * reported, everything that hosting prepared is disposed of and the VMM's process is gone.
  * If we crash: QEMU dies with us, the helper undoes the interfaces and the slot's directory.
  */
 export interface VmParts {
   readonly vmm: Vmm;
-  readonly directory: string;
-  /** Absent when the VMM takes nothing of the host (sim). */
-  readonly helper: (() => Promise<Helper>) | undefined;
+  readonly hosting: VmHosting;
   readonly clock: Clock;
   readonly log: Log;
-  readonly run: ProcessRunner['run'];
   readonly report: (report: VmReport) => void;
 }
 
-const guestConnectDeadlineMs = 10_000;
+type Outcome = Readonly<{ state: 'terminated' | 'failed'; reason?: Reason }>;
 
-/** See the file's header. Never throws from `start` and `stop`: how it goes is reported. */
+/** A killed process is gone within milliseconds, unless its disk or host hangs. */
+const destroyDeadlineMs = 10_000;
+
+/** See the file's header. Lives from its construction on; how it goes is told by `report`. */
 export class Vm {
   readonly #plan: VmPlan;
   readonly #parts: VmParts;
+  readonly #log: Log;
+  readonly #abort = new AbortController();
+  readonly #exited: Promise<Outcome>;
+  #exit: (outcome: Outcome) => void = () => undefined;
   #report: VmReport;
   #running: RunningVm | undefined;
-  readonly #stopTimers: StopTimer[] = [];
-  #stopping: { graceMs: number } | undefined;
-  #ended: (() => void) | undefined;
-  readonly #abort = new AbortController();
-  /** Resolves when the VM is in its final state. */
+  /** The guest's word that came before we said `running`. */
+  #earlyContext: Pick<VmReport, 'context' | 'reason'> | undefined;
+  /** When a VM that is to stop is destroyed, on the monotonic clock; undefined while it may live. */
+  #destroyAtMs: number | undefined;
+  readonly #timers: StopTimer[] = [];
+  /** Resolves when the VM is in its final state and nothing is left of it. Never rejects. */
   readonly over: Promise<void>;
 
   constructor(plan: VmPlan, parts: VmParts) {
     this.#plan = plan;
     this.#parts = parts;
+    this.#log = parts.log.with({ vm: plan.vmId });
     this.#report = { vmId: plan.vmId, state: 'pending', context: 'none' };
-    this.over = new Promise(resolve => {
-      this.#ended = resolve;
+    this.#exited = new Promise(resolve => {
+      this.#exit = resolve;
     });
+    this.over = this.#live();
   }
 
   get report(): VmReport {
@@ -69,138 +71,128 @@ export class Vm {
     this.#parts.report(this.#report);
   }
 
-  async start(): Promise<void> {
-    try {
-      this.#tell({ state: 'propagating' });
-      const machine = await this.#prepare();
-      if (this.#stopping) return await this.#finish('terminated');
-      this.#tell({ state: 'starting' });
-      this.#running = await this.#parts.vmm.start(machine, this.#events(), this.#abort.signal);
-      if (this.#running.pid > 0) await (await this.#parts.helper?.())?.adoptProcess(this.#running.pid);
-      if (this.#isOver()) return;
-      this.#tell({ state: 'running', context: machine.agent ? 'pending' : 'none' });
-      if (machine.agent) this.#expectContext();
-      this.#obeyStop();
-    } catch (cause) {
-      await this.#running?.destroy();
-      if (this.#stopping) return await this.#finish('terminated');
-      await this.#finish('failed', reasonOf(cause));
-    }
-  }
-
-  /** Shutdown, then destroy after `graceMs`; a second call can only shorten the first. */
+  /** Shutdown, then destroy after `graceMs`. A further call can only bring the end forward. */
   stop(graceMs: number): void {
     if (this.#isOver()) return;
-    this.#stopping = { graceMs: Math.min(graceMs, this.#stopping?.graceMs ?? graceMs) };
-    if (this.#running && this.#report.state !== 'starting') this.#obeyStop();
-    else this.#abort.abort();
+    const destroyAtMs = this.#parts.clock.monotonicMs() + graceMs;
+    if (this.#destroyAtMs !== undefined && this.#destroyAtMs <= destroyAtMs) return;
+    this.#destroyAtMs = destroyAtMs;
+    this.#abort.abort();
+    this.#obeyStop();
   }
 
-  #obeyStop(): void {
-    if (this.#stopping) this.#shutDown(this.#stopping.graceMs);
+  /** A connection to a TCP port of the guest. Throws `ControlError` `unreachable`. */
+  openPort(port: number): Promise<Duplex> {
+    return this.#running ? this.#parts.hosting.connect(port) : this.#notRunning();
   }
 
-  /** A connection to a TCP port of the guest, on its first interface that answers. */
-  async openPort(port: number): Promise<Duplex> {
-    const nic = this.#plan.nics[0];
-    if (!nic) throw new ControlError('unreachable', `VM ${this.#plan.name} has no network interface`);
-    const socket = connect({ host: nic.address, port });
-    const connected = new Promise<Duplex>((resolve, reject) => {
-      socket.once('connect', () => resolve(socket));
-      socket.once('error', reject);
+  /** The guest's serial console. Throws `ControlError` `unreachable`. */
+  openConsole(): Promise<Duplex> {
+    return this.#running ? this.#running.openConsole() : this.#notRunning();
+  }
+
+  #notRunning(): Promise<never> {
+    const { name } = this.#plan;
+    return Promise.reject(
+      new ControlError('unreachable', `VM ${name} is ${this.#report.state}, not running`),
+    );
+  }
+
+  async #live(): Promise<void> {
+    const outcome = await this.#run().catch(
+      (cause: unknown): Outcome => ({ state: 'failed', reason: reasonOf(cause) }),
+    );
+    if (outcome.state === 'failed') this.#log.warn('VM ended', { ...outcome.reason });
+    for (const stop of this.#timers) stop();
+    await this.#parts.hosting.dispose().catch((cause: unknown) => {
+      // The slot's undo does it again, and fails aloud if it cannot.
+      this.#log.error('what the VM used could not be removed', errorFields(cause));
     });
+    this.#tell(this.#isStopping() && outcome.state !== 'failed' ? { state: 'terminated' } : outcome);
+  }
+
+  /** From `propagating` to the end of the VMM's process. Rejects with what went wrong; then no process is left either. */
+  async #run(): Promise<Outcome> {
+    const { vmm, hosting } = this.#parts;
+    this.#tell({ state: 'propagating' });
     try {
-      return await withDeadline(
-        this.#parts.clock,
-        guestConnectDeadlineMs,
-        `connecting to port ${port}`,
-        connected,
-      );
+      const machine = await hosting.prepare();
+      if (this.#isStopping()) return { state: 'terminated' };
+      this.#tell({ state: 'starting' });
+      const running = await vmm.start(machine, this.#events(), this.#abort.signal);
+      try {
+        const died = await Promise.race([this.#exited, hosting.adopt(running.pid)]);
+        return died ?? (await this.#runUntilExit(running, machine.agent));
+      } finally {
+        this.#running = undefined;
+        await this.#destroy(running);
+      }
     } catch (cause) {
-      socket.destroy();
-      throw new ControlError(
-        'unreachable',
-        `VM ${this.#plan.name} (${nic.address}) does not answer on port ${port}: ${reasonOf(cause).message}`,
-        cause,
-      );
+      // What was called off did not fail.
+      if (this.#isStopping() && !isStuck(cause)) return { state: 'terminated' };
+      throw cause;
     }
   }
 
-  /** The guest's serial console. */
-  openConsole(): Promise<Duplex> {
-    if (!this.#running)
-      return Promise.reject(new ControlError('unreachable', `VM ${this.#plan.name} is not running`));
-    return this.#running.openConsole();
+  #runUntilExit(running: RunningVm, agent: boolean): Promise<Outcome> {
+    this.#running = running;
+    this.#tell({
+      state: 'running',
+      context: agent ? 'pending' : 'none',
+      ...(agent ? this.#earlyContext : {}),
+    });
+    if (this.#report.context === 'pending') this.#expectContext();
+    this.#obeyStop();
+    return this.#exited;
   }
 
-  /** Image, disk, seed and interfaces, all at once; what the VMM needs. */
-  async #prepare(): Promise<MachineSpec> {
-    const { directory, helper, run } = this.#parts;
-    const plan = this.#plan;
-    if (!helper) return simulatedMachine(plan, directory);
-    await mkdir(directory, { recursive: true, mode: 0o700 });
-    const manifest = await openImage(plan.image);
-    const { disk } = manifest;
-    const parts = await Promise.allSettled([
-      disk
-        ? makeOverlay(
-            { path: join(plan.image.directory, disk.file), format: disk.format },
-            plan.name,
-            directory,
-            run,
-          )
-        : undefined,
-      makeSeed(plan, directory, run),
-      this.#attachNics(await helper()),
-    ]);
-    const failed = parts.find(part => part.status === 'rejected');
-    if (failed) throw failed.reason;
-    const [overlay, seed] = parts.map(part => (part.status === 'fulfilled' ? part.value : undefined));
-    const file = (name: string): string => join(plan.image.directory, name);
-    const { boot } = manifest;
-    return {
-      ...simulatedMachine(plan, directory),
-      machine: manifest.machine,
-      agent: manifest.agent,
-      boot:
-        boot.kind === 'disk'
-          ? boot
-          : {
-              kind: 'kernel',
-              kernel: file(boot.kernel),
-              initrd: boot.initrd === undefined ? undefined : file(boot.initrd),
-              commandLine: boot.commandLine,
-            },
-      disks: [
-        ...(overlay === undefined ? [] : [{ path: overlay, format: 'qcow2', readOnly: false } as const]),
-        ...(seed === undefined ? [] : [{ path: seed, format: 'raw', readOnly: true } as const]),
-      ],
-      nics: plan.nics.map(nic => ({ tap: nic.tap, mac: nic.mac, mtu: nic.bridge.mtu })),
+  /** Starts the shutdown of a running VM, if it is to stop, and arms its destruction. */
+  #obeyStop(): void {
+    const running = this.#running;
+    if (this.#destroyAtMs === undefined || !running) return;
+    const leftMs = this.#destroyAtMs - this.#parts.clock.monotonicMs();
+    const first = this.#report.state !== 'stopping';
+    if (first) this.#tell({ state: 'stopping' });
+    if (first && leftMs > 0) running.shutdown();
+    const destroy = (): void => {
+      this.#destroy(running).catch((cause: unknown) =>
+        this.#exit({ state: 'failed', reason: reasonOf(cause) }),
+      );
     };
+    if (leftMs > 0) this.#timers.push(this.#parts.clock.after(leftMs, destroy));
+    else destroy();
   }
 
-  async #attachNics(helper: Helper): Promise<undefined> {
-    for (const nic of this.#plan.nics) await helper.attachNic(nic, this.#plan.name);
+  /** Ends the VMM's process, if it still is there. Throws `ControlError` `vmm_stuck`. */
+  async #destroy(running: RunningVm): Promise<void> {
+    const what = `the end of VM ${this.#plan.name} (process ${running.pid})`;
+    await withDeadline(this.#parts.clock, destroyDeadlineMs, what, running.destroy()).catch(
+      (cause: unknown) => {
+        throw new ControlError('vmm_stuck', reasonOf(cause).message, cause);
+      },
+    );
   }
 
   #events(): VmEvents {
     return {
       context: (context, reason) => {
-        if (!this.#isOver()) this.#tell({ context, ...(reason === undefined ? {} : { reason }) });
+        const news = { context, ...(reason === undefined ? {} : { reason }) };
+        if (this.#running) this.#tell(news);
+        else this.#earlyContext = news;
       },
       exited: ({ clean, reason }) => {
-        this.#running = undefined;
-        if (this.#stopping) void this.#finish('terminated');
-        else if (clean)
-          void this.#finish('terminated', {
-            code: 'guest_shutdown',
-            message: `the guest of VM ${this.#plan.name} has powered itself off`,
-          });
-        else
-          void this.#finish(
-            'failed',
-            reason ?? { code: 'vmm_died', message: `the VMM of VM ${this.#plan.name} has died` },
-          );
+        const { name } = this.#plan;
+        this.#exit(
+          clean || this.#isStopping()
+            ? {
+                state: 'terminated',
+                reason: { code: 'guest_shutdown', message: `the guest of VM ${name} has powered itself off` },
+              }
+            : {
+                state: 'failed',
+                reason: reason ?? { code: 'vmm_died', message: `the VMM of VM ${name} has died` },
+              },
+        );
       },
     };
   }
@@ -209,77 +201,34 @@ export class Vm {
     const { contextTimeoutMs, name } = this.#plan;
     const late = (): void => {
       if (this.#report.context !== 'pending' || this.#isOver()) return;
-      this.#tell({
-        context: 'error',
-        reason: {
-          code: 'context_timeout',
-          message: `the guest of VM ${name} has not reported within ${contextTimeoutMs} ms`,
-        },
-      });
+      const message = `the guest of VM ${name} has not reported within ${contextTimeoutMs} ms`;
+      this.#tell({ context: 'error', reason: { code: 'context_timeout', message } });
     };
-    this.#stopTimers.push(this.#parts.clock.after(contextTimeoutMs, late));
+    this.#timers.push(this.#parts.clock.after(contextTimeoutMs, late));
   }
 
-  #shutDown(graceMs: number): void {
-    if (this.#report.state !== 'stopping') this.#tell({ state: 'stopping' });
-    if (graceMs > 0) this.#running?.shutdown();
-    const destroy = (): void => {
-      this.#running
-        ?.destroy()
-        .catch((cause: unknown) =>
-          this.#parts.log.error('destroy', { vmId: this.#plan.vmId, ...errorFields(cause) }),
-        );
-    };
-    this.#stopTimers.push(this.#parts.clock.after(graceMs, destroy));
-  }
-
-  /** Removes what is left of the VM, then reports its final state. */
-  async #finish(state: 'terminated' | 'failed', reason?: Reason): Promise<void> {
-    if (this.#isOver()) return;
-    for (const stop of this.#stopTimers) stop();
-    const { helper, directory, log } = this.#parts;
-    if (helper) {
-      try {
-        for (const nic of [...this.#plan.nics].reverse()) await (await helper()).detachNic(nic.tap);
-        await rm(directory, { recursive: true, force: true });
-      } catch (cause) {
-        // The slot's undo does it again, and fails aloud if it cannot.
-        log.error('what a VM left could not be removed', { vmId: this.#plan.vmId, ...errorFields(cause) });
-      }
-    }
-    if (this.#isOver()) return;
-    this.#tell({ state, ...(reason === undefined ? {} : { reason }) });
-    this.#ended?.();
+  #isStopping(): boolean {
+    return this.#destroyAtMs !== undefined;
   }
 
   #isOver(): boolean {
     return this.#report.state === 'terminated' || this.#report.state === 'failed';
   }
 
+  /** Reports a change; a reason belongs to one report alone. */
   #tell(change: Partial<VmReport>): void {
     const { reason: _old, ...kept } = this.#report;
     this.#report = { ...kept, ...change };
-    this.#parts.log.info('vm', { ...this.#report });
+    this.#log.info('vm', { ...this.#report });
     this.#parts.report(this.#report);
   }
 }
 
-/** A machine without anything of the host: what the simulated VMM gets, and what the real one adds to. */
-function simulatedMachine(plan: VmPlan, directory: string): MachineSpec {
-  return {
-    vmId: plan.vmId,
-    name: plan.name,
-    directory,
-    memoryMiB: plan.memoryMiB,
-    cpus: plan.cpus,
-    boot: { kind: 'disk' },
-    machine: 'q35',
-    disks: [],
-    nics: [],
-    agent: true,
-  };
+function isStuck(cause: unknown): boolean {
+  return cause instanceof ControlError && cause.code === 'vmm_stuck';
 }
 
+/** An error as a reason: its own stable code where it has one. */
 function reasonOf(cause: unknown): Reason {
   const code = (cause as { readonly code?: unknown } | null)?.code;
   return {

@@ -1,11 +1,16 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
 import type { Clock } from '../platform/clock.ts';
 import { errorFields, type Log } from '../platform/log.ts';
-import { systemProcesses } from '../platform/process.ts';
+import { type ProcessRunner, systemProcesses } from '../platform/process.ts';
 import type { NodeSettings, VmReport } from '../protocol/pilot.ts';
+import type { VmPlan } from '../protocol/plan.ts';
+import type { Reason } from '../protocol/states.ts';
 import { ControlError, type WorkspaceControl } from './control.ts';
 import type { Helper } from './helper/helper.ts';
+import { hostVm, simulateHosting } from './hosting.ts';
+import { fileError } from './images/disk-space.ts';
 import type { SlotDirectory } from './node/slot-directory.ts';
 import { Vm } from './vm.ts';
 import type { Vmm } from './vmm/vmm.ts';
@@ -21,80 +26,133 @@ export interface ControlParts {
   readonly clock: Clock;
   readonly log: Log;
   readonly report: (report: VmReport) => void;
+  /** Runs the programs that make disks and seeds. */
+  readonly run?: ProcessRunner['run'];
 }
 
 /**
- * Workspace control of one slot on one node (paper §3.3). The helper is started while the pilot reports the node reserved: nothing waits for
- * it but the first VM's interfaces. The simulated VMM takes nothing of the host and needs no helper.
+ * Workspace control of one slot on one node (paper §3.3): the VMs of the slot, each its own small state machine (`vm.ts`), and one
+ * helper for all of them. The helper is started while the pilot reports the node reserved: nothing waits for it but the first VM's
+ * interfaces. The simulated VMM takes nothing of the host and needs no helper.
+ *
+ *   reserve ─► startVm, stopVm, … ─► release (every VM over, helper undone, files gone)
+ *
+ * Invariants: a VM id is run at most once, and never after its stop; nothing is started once release has begun.
+ * If we crash: see `vm.ts`; the helper undoes the rest.
  */
 export function createControl(parts: ControlParts): WorkspaceControl {
-  const { directory, log, clock, vmm, report } = parts;
-  const vms = new Map<string, Vm>();
-  const onHost = vmm.kind !== 'sim';
-  let helper: Promise<Helper> | undefined;
-  const theHelper = (): Promise<Helper> => {
-    helper ??= parts.startHelper();
-    return helper;
-  };
+  return new SlotControl(parts);
+}
 
-  return {
-    async reserve() {
-      await mkdir(directory.path, { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
-        throw new ControlError(
-          'work_directory',
-          `the work directory ${directory.path} cannot be made: ${String(cause)}`,
-          cause,
-        );
+class SlotControl implements WorkspaceControl {
+  readonly #parts: ControlParts;
+  readonly #vms = new Map<string, Vm>();
+  /** Stopped before they were ever started: a start that comes late finds them here. */
+  readonly #neverStarted = new Set<string>();
+  readonly #vmsDirectory: string;
+  #helper: Promise<Helper> | undefined;
+  #released: Promise<void> | undefined;
+
+  constructor(parts: ControlParts) {
+    this.#parts = parts;
+    this.#vmsDirectory = join(parts.directory.path, 'vms');
+  }
+
+  async reserve(): Promise<void> {
+    const { directory, log } = this.#parts;
+    const made = this.#onHost() ? this.#vmsDirectory : directory.path;
+    await mkdir(made, { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
+      throw fileError(cause, directory.path, "the slot's work directory", 'work_directory');
+    });
+    if (!this.#onHost()) return;
+    // Not waited for: whoever needs it first does, and hears what is wrong with it.
+    this.#startHelper().catch((cause: unknown) =>
+      log.error('the privileged helper is not up', errorFields(cause)),
+    );
+  }
+
+  startVm(plan: VmPlan): void {
+    const known = this.#vms.get(plan.vmId);
+    if (known) known.repeat();
+    else if (this.#neverStarted.has(plan.vmId)) this.#refuse(plan.vmId, 'terminated');
+    else if (this.#released)
+      this.#refuse(plan.vmId, 'failed', { code: 'slot_releasing', message: 'the slot is being released' });
+    else this.#vms.set(plan.vmId, this.#newVm(plan));
+  }
+
+  stopVm(vmId: string, graceMs: number): void {
+    const vm = this.#vms.get(vmId);
+    if (!vm || isOver(vm)) {
+      this.#neverStarted.add(vmId);
+      if (vm) vm.repeat();
+      else this.#refuse(vmId, 'terminated');
+    } else vm.stop(graceMs);
+  }
+
+  release(graceMs: number): Promise<void> {
+    for (const vm of this.#vms.values()) vm.stop(graceMs);
+    this.#released ??= this.#release();
+    return this.#released;
+  }
+
+  reports(): readonly VmReport[] {
+    return [...this.#vms.values()].map(vm => vm.report);
+  }
+
+  openStream(target: Parameters<WorkspaceControl['openStream']>[0]): Promise<Duplex> {
+    const vm = this.#vms.get(target.vmId);
+    if (!vm)
+      return Promise.reject(
+        new ControlError('not_found', `VM ${target.vmId} is not on node ${this.#parts.node}`),
+      );
+    return target.kind === 'tcp' ? vm.openPort(target.port) : vm.openConsole();
+  }
+
+  async #release(): Promise<void> {
+    await Promise.all([...this.#vms.values()].map(vm => vm.over));
+    // A helper that never came up has changed nothing.
+    const helper = await this.#helper?.catch(() => undefined);
+    await helper?.undo();
+    // The log and the journal of notifications stay, for whoever asks what happened.
+    await rm(this.#vmsDirectory, { recursive: true, force: true }).catch((cause: unknown) => {
+      throw fileError(cause, this.#vmsDirectory, 'the files of VMs cannot be removed', 'not_undone');
+    });
+  }
+
+  #newVm(plan: VmPlan): Vm {
+    const { vmm, clock, log, report, directory, run = systemProcesses.run } = this.#parts;
+    const place = directory.vm(plan.vmId);
+    const hosting = this.#onHost()
+      ? hostVm(plan, { directory: place, helper: () => this.#startHelper(), run, clock })
+      : simulateHosting(plan, place);
+    return new Vm(plan, { vmm, hosting, clock, log, report });
+  }
+
+  #onHost(): boolean {
+    return this.#parts.vmm.kind !== 'sim';
+  }
+
+  /** The slot's helper, which knows its directory; one that could not be started is tried again for the next VM. */
+  #startHelper(): Promise<Helper> {
+    this.#helper ??= this.#parts
+      .startHelper()
+      .then(async helper => {
+        await helper.adoptDirectory(this.#vmsDirectory);
+        return helper;
+      })
+      .catch((cause: unknown) => {
+        this.#helper = undefined;
+        throw cause;
       });
-      if (!onHost) return;
-      await mkdir(join(directory.path, 'vms'), { recursive: true, mode: 0o700 });
-      theHelper()
-        .then(started => started.adoptDirectory(join(directory.path, 'vms')))
-        .catch((cause: unknown) => log.error('helper', errorFields(cause)));
-    },
+    return this.#helper;
+  }
 
-    startVm(plan) {
-      const known = vms.get(plan.vmId);
-      if (known) {
-        known.repeat();
-        return;
-      }
-      const vm = new Vm(plan, {
-        vmm,
-        directory: directory.vm(plan.vmId),
-        helper: onHost ? theHelper : undefined,
-        clock,
-        log,
-        run: systemProcesses.run,
-        report,
-      });
-      vms.set(plan.vmId, vm);
-      void vm.start();
-    },
+  /** Answers for a VM that is not here. */
+  #refuse(vmId: string, state: 'terminated' | 'failed', reason?: Reason): void {
+    this.#parts.report({ vmId, state, context: 'none', ...(reason === undefined ? {} : { reason }) });
+  }
+}
 
-    stopVm(vmId, graceMs) {
-      const vm = vms.get(vmId);
-      if (vm) vm.stop(graceMs);
-      else report({ vmId, state: 'terminated', context: 'none' });
-    },
-
-    async release(graceMs) {
-      for (const vm of vms.values()) vm.stop(graceMs);
-      await Promise.all([...vms.values()].map(vm => vm.over));
-      if (helper) await (await helper).undo();
-      // The log and the journal of notifications stay, for whoever asks what happened.
-      await rm(join(directory.path, 'vms'), { recursive: true, force: true });
-    },
-
-    reports: () => [...vms.values()].map(vm => vm.report),
-
-    openStream(target) {
-      const vm = vms.get(target.vmId);
-      if (!vm)
-        return Promise.reject(
-          new ControlError('not_found', `VM ${target.vmId} is not on node ${parts.node}`),
-        );
-      return target.kind === 'tcp' ? vm.openPort(target.port) : vm.openConsole();
-    },
-  };
+function isOver(vm: Vm): boolean {
+  return vm.report.state === 'terminated' || vm.report.state === 'failed';
 }

@@ -1,128 +1,243 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
 import type { NicPlan } from '../../protocol/plan.ts';
 import { ControlError } from '../control.ts';
-import { dnsmasqArguments, reservation } from '../network/dhcp.ts';
+import { dhcpMark, dnsmasqArguments, reservation } from '../network/dhcp.ts';
 import { bridgeRules, bridgeTable, deleteTable } from '../network/filter.ts';
-import { hasInterface } from '../network/interfaces.ts';
-import { bridgeCommands, floodCommands, linkInterface, vxlanName } from '../network/links.ts';
-import { killProcess, startTimeOf } from './proc.ts';
+import { hasIpv6, interfaceNames } from '../network/interfaces.ts';
+import {
+  bridgeCommands,
+  bridgeMac,
+  bridgeSettings,
+  floodCommands,
+  linkInterface,
+  vxlanName,
+} from '../network/links.ts';
+import { networkAddress } from '../network/subnet.ts';
+import type { HelperDirectory } from './journal.ts';
+import { argumentsOf, killProcess, startTimeOf } from './proc.ts';
 import type { RootTools } from './tools.ts';
-
-/** What `ip -j addr show` says of an interface, as far as it matters here. */
-interface UplinkState {
-  readonly flags?: readonly string[];
-  readonly master?: string;
-  readonly addr_info?: readonly { readonly scope?: string }[];
-}
+import { takeUplink } from './uplink.ts';
 
 /**
- * Bridges of a node, each shared by the VMs of a network, possibly of several slots. Called under the node lock.
+ * Bridges of a node, each shared by the VMs of a network, possibly of several slots. Called under the node's lock.
  *
- *   <bridges>/<bridge>/members/<tap>   who needs it; the last one that leaves takes it down
+ *   <bridges>/<bridge>/members/<tap>   who needs it, naming the slot; the last one that leaves takes it down
  *                      hosts/<tap>     DHCP reservations, watched by dnsmasq
- *                      pid, leases     dnsmasq's own
- *                      uplink          name of the site's interface in it, and whether it was up
+ *                      record          what the bridge is (BridgeRecord), written before it is made and again when it is complete
+ *                      pid             dnsmasq's
  *
- * If we crash in the middle: the member file was written first, so the undo finds it and takes down whatever is there.
+ * Invariant: an interface, rule or process of a bridge exists only while its record does. If we crash in the middle: the record says that the bridge
+ * is not complete, so the next member makes it anew; and the members that had been written are undone by their slots' journals.
  */
 export class Bridges {
-  readonly #directory: string;
+  readonly #at: HelperDirectory;
   readonly #tools: RootTools;
 
-  constructor(directory: string, tools: RootTools) {
-    this.#directory = directory;
+  constructor(at: HelperDirectory, tools: RootTools) {
+    this.#at = at;
     this.#tools = tools;
   }
 
-  /** Makes `nic`'s tap a member, and the bridge when it is not there. */
-  async join(nic: NicPlan, hostname: string): Promise<void> {
+  /** Makes `nic`'s tap a member, and the bridge when it is not there. Throws `ControlError`, then `leave` undoes what was done. */
+  async join(nic: NicPlan, hostname: string, slotId: string): Promise<void> {
     const { name } = nic.bridge;
     const at = this.#paths(name);
-    for (const path of [at.members, at.hosts]) mkdirSync(path, { recursive: true, mode: 0o700 });
-    writeFileSync(join(at.members, nic.tap), '', { mode: 0o600 });
-    writeFileSync(join(at.hosts, nic.tap), reservation(nic, hostname), { mode: 0o600 });
-    if (!hasInterface(name)) await this.#make(nic, at.directory);
-    if (!this.#dhcpRuns(at.pid))
-      await this.#tools.run(dnsmasqArguments(nic, { hosts: at.hosts, leases: at.leases, pid: at.pid }));
+    const record = readRecord(at.record);
+    const exists = interfaceNames().has(name);
+    if (exists && !record)
+      throw new ControlError('bridge_foreign', `an interface ${name} is there that no helper has made`);
+    if (record?.complete) checkSame(record, recordOf(nic));
+    for (const [path, mode] of [
+      [this.#at.bridges, 0o711],
+      [at.directory, 0o711],
+      [at.members, 0o700],
+      [at.hosts, 0o755],
+    ] as const)
+      mkdirSync(path, { recursive: true, mode });
+    writeFileSync(join(at.members, nic.tap), slotId, { mode: 0o600 });
+    writeFileSync(join(at.hosts, nic.tap), reservation(nic, hostname), { mode: 0o644 });
+    if (record?.complete && exists) await this.#addPeers(nic, record);
+    else await this.#make(nic);
+    if (this.#dhcpPid(at.pid) === undefined) {
+      const readableByAll = isReadableByAll(at.hosts);
+      await this.#tools.run(dnsmasqArguments(nic, { hosts: at.hosts, pid: at.pid, readableByAll }));
+    }
   }
 
-  /** Ends a membership; the last one takes everything down. A membership that never was is no error. */
-  async leave(name: string, tap: string): Promise<void> {
+  /** Ends memberships; the last one takes everything down. A membership that never was is no error. Throws `ControlError` naming what is left. */
+  async leave(name: string, taps: readonly string[]): Promise<void> {
     const at = this.#paths(name);
-    rmSync(join(at.members, tap), { force: true });
-    rmSync(join(at.hosts, tap), { force: true });
-    if (!existsSync(at.directory) || (existsSync(at.members) && readdirSync(at.members).length > 0)) return;
-    await this.#endDhcp(at.pid);
-    await this.#releaseUplink(at.uplink);
-    for (const link of [vxlanName(name), name]) {
-      if (hasInterface(link)) await this.#tools.run(['ip', 'link', 'del', link]);
+    for (const tap of taps) {
+      rmSync(join(at.members, tap), { force: true });
+      rmSync(join(at.hosts, tap), { force: true });
     }
-    await this.#tools.nft(['bridge', 'inet'].map(family => deleteTable(family, bridgeTable(name))).join(''));
-    rmSync(at.directory, { recursive: true, force: true });
+    if (!existsSync(at.directory)) return;
+    if (namesIn(at.members).length === 0) {
+      await this.#unmake(name);
+      rmSync(at.directory, { recursive: true, force: true });
+      return;
+    }
+    // dnsmasq sees new files by itself, but forgets removed ones only when told.
+    const pid = this.#dhcpPid(at.pid);
+    if (pid !== undefined) process.kill(pid, 'SIGHUP');
+  }
+
+  /** The slot that has a tap on any bridge of this node; undefined when none has. */
+  ownerOf(tap: string): string | undefined {
+    for (const name of this.names()) {
+      const path = join(this.#paths(name).members, tap);
+      if (existsSync(path)) return readFileSync(path, 'utf8');
+    }
+    return undefined;
+  }
+
+  names(): string[] {
+    return namesIn(this.#at.bridges);
+  }
+
+  /** Taps on a bridge, and whose they are. */
+  members(name: string): { readonly tap: string; readonly slotId: string }[] {
+    const { members } = this.#paths(name);
+    return namesIn(members).map(tap => ({ tap, slotId: readFileSync(join(members, tap), 'utf8') }));
   }
 
   #paths(name: string) {
-    const directory = join(this.#directory, name);
+    const directory = join(this.#at.bridges, name);
     return {
       directory,
       members: join(directory, 'members'),
       hosts: join(directory, 'hosts'),
-      leases: join(directory, 'leases'),
+      record: join(directory, 'record'),
       pid: join(directory, 'pid'),
-      uplink: join(directory, 'uplink'),
     };
   }
 
-  async #make(nic: NicPlan, directory: string): Promise<void> {
+  async #make(nic: NicPlan): Promise<void> {
     const { bridge } = nic;
-    if (bridge.link.kind === 'uplink')
-      await this.#recordUplink(bridge.link.interface, join(directory, 'uplink'));
+    const at = this.#paths(bridge.name);
+    // What a crash has left half made, or somebody has half removed.
+    await this.#unmake(bridge.name);
+    const uplinkWasUp =
+      bridge.link.kind === 'uplink' ? await takeUplink(bridge.link.interface, this.#tools) : undefined;
+    const record: BridgeRecord = {
+      ...recordOf(nic),
+      ...(uplinkWasUp === undefined ? {} : { uplinkWasUp }),
+    };
+    writeRecord(at.record, record);
     // The rules are there before the first packet can be.
     await this.#tools.nft(bridgeRules(nic, linkInterface(bridge)));
-    await this.#tools.ipBatch(bridgeCommands(bridge));
-    writeFileSync(`/proc/sys/net/ipv6/conf/${bridge.name}/disable_ipv6`, '1');
-    await this.#tools.bridgeBatch(floodCommands(bridge));
+    const mac = bridgeMac(this.#at.name, bridge.name);
+    await this.#tools.ipBatch(bridgeCommands(bridge, mac, hasIpv6()));
+    for (const [path, value] of bridgeSettings(bridge.name)) {
+      if (existsSync(`/proc/sys/net/${path}`)) writeFileSync(`/proc/sys/net/${path}`, value);
+    }
+    await this.#tools.bridgeBatch(floodCommands(bridge.name, record.peers));
+    writeRecord(at.record, { ...record, complete: true });
   }
 
-  /** An interface that carries the node's own addresses is refused: bridging it would cut the node off. */
-  async #recordUplink(uplink: string, path: string): Promise<void> {
-    if (!hasInterface(uplink))
-      throw new ControlError(
-        'uplink_missing',
-        `this node has no interface ${uplink} (the network's uplink in the site file)`,
-      );
-    const { stdout } = await this.#tools.run(['ip', '-j', 'addr', 'show', 'dev', uplink]);
-    const [link] = JSON.parse(stdout) as readonly UplinkState[];
-    if (link?.master !== undefined)
-      throw new ControlError('uplink_busy', `${uplink} already belongs to ${link.master}, which is not ours`);
-    if (link?.addr_info?.some(address => address.scope !== 'link'))
-      throw new ControlError(
-        'uplink_in_use',
-        `${uplink} carries addresses of the node; bridging it would cut the node off`,
-      );
-    const isUp = link?.flags?.includes('UP') ?? false;
-    writeFileSync(path, `${uplink} ${isUp ? 'up' : 'down'}`, { mode: 0o600 });
+  /** Another slot of the network has other nodes. */
+  async #addPeers(nic: NicPlan, record: BridgeRecord): Promise<void> {
+    const more = recordOf(nic).peers.filter(peer => !record.peers.includes(peer));
+    if (more.length === 0) return;
+    await this.#tools.bridgeBatch(floodCommands(nic.bridge.name, more));
+    writeRecord(this.#paths(nic.bridge.name).record, { ...record, peers: [...record.peers, ...more] });
   }
 
-  async #releaseUplink(path: string): Promise<void> {
-    if (!existsSync(path)) return;
-    const [uplink = '', state = 'down'] = readFileSync(path, 'utf8').split(' ');
-    if (hasInterface(uplink)) await this.#tools.run(['ip', 'link', 'set', 'dev', uplink, 'nomaster', state]);
+  async #unmake(name: string): Promise<void> {
+    const at = this.#paths(name);
+    const record = readRecord(at.record);
+    if (!record) return;
+    await this.#endDhcp(at.pid);
+    const here = interfaceNames();
+    const links = [vxlanName(name), name].filter(link => here.has(link));
+    // Without its bridge the uplink is free; what is left to restore is whether it was up.
+    const { uplink, uplinkWasUp } = record;
+    const down = uplink !== undefined && uplinkWasUp === false && here.has(uplink) ? [uplink] : [];
+    await this.#tools.ipBatch([
+      ...links.map(link => `link del dev ${link}`),
+      ...down.map(link => `link set dev ${link} down`),
+    ]);
+    const table = bridgeTable(name);
+    await this.#tools.nft(deleteTable('bridge', table) + deleteTable('inet', table));
+    rmSync(at.record, { force: true });
   }
 
-  #dhcpRuns(pidFile: string): boolean {
-    return existsSync(pidFile) && startTimeOf(Number(readFileSync(pidFile, 'utf8'))) !== undefined;
+  /** The bridge's DHCP service, if it runs. */
+  #dhcpPid(pidFile: string): number | undefined {
+    if (!existsSync(pidFile)) return undefined;
+    const pid = Number(readFileSync(pidFile, 'utf8'));
+    return startTimeOf(pid) !== undefined && argumentsOf(pid).includes(dhcpMark(pidFile)) ? pid : undefined;
   }
 
   async #endDhcp(pidFile: string): Promise<void> {
-    if (!existsSync(pidFile)) return;
-    const pid = Number(readFileSync(pidFile, 'utf8'));
-    const startTime = startTimeOf(pid);
-    // The pid may be another's by now: only a dnsmasq is killed.
-    if (startTime === undefined || !readFileSync(`/proc/${pid}/comm`, 'utf8').startsWith('dnsmasq')) return;
-    if (!(await killProcess(this.#tools.clock, pid, startTime, 2_000))) {
+    const pid = this.#dhcpPid(pidFile);
+    if (pid === undefined) return;
+    if (!(await killProcess(this.#tools.clock, pid, startTimeOf(pid) ?? '', 2_000)))
       throw new ControlError('undo_failed', `the DHCP service with pid ${pid} does not end`);
-    }
   }
+}
+
+/** What a bridge was made as. */
+interface BridgeRecord {
+  readonly link: string;
+  readonly subnet: string;
+  readonly serviceAddress: string;
+  readonly peers: readonly string[];
+  readonly uplink?: string;
+  readonly uplinkWasUp?: boolean;
+  readonly complete: boolean;
+}
+
+function recordOf(nic: NicPlan): BridgeRecord {
+  const { link, serviceAddress } = nic.bridge;
+  const subnet = `${networkAddress(nic.address, nic.prefixLength)}/${nic.prefixLength}`;
+  const common = { subnet, serviceAddress, peers: [], complete: false };
+  switch (link.kind) {
+    case 'uplink':
+      return { ...common, link: `uplink ${link.interface}`, uplink: link.interface };
+    case 'vxlan':
+      return { ...common, link: `vxlan ${link.vni} port ${link.port}`, peers: link.peers };
+    case 'isolated':
+      return { ...common, link: 'isolated' };
+  }
+}
+
+/** What the network's VMs differ in would cut some of them off. Gateway, DNS and MTU are those of its first VM on the node. */
+function checkSame(there: BridgeRecord, wanted: BridgeRecord): void {
+  for (const key of ['link', 'subnet', 'serviceAddress'] as const) {
+    if (there[key] === wanted[key]) continue;
+    throw new ControlError(
+      'bridge_conflict',
+      `the node's bridge of this network has ${key} ${there[key]}, but ${wanted[key]} is asked for; it goes with its last VM`,
+    );
+  }
+}
+
+function readRecord(path: string): BridgeRecord | undefined {
+  return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as BridgeRecord) : undefined;
+}
+
+function writeRecord(path: string, record: BridgeRecord): void {
+  writeFileSync(`${path}.new`, JSON.stringify(record), { mode: 0o600 });
+  renameSync(`${path}.new`, path);
+}
+
+function namesIn(directory: string): string[] {
+  return existsSync(directory) ? readdirSync(directory) : [];
+}
+
+/** Whether others may enter every directory above. */
+function isReadableByAll(directory: string): boolean {
+  if ((statSync(directory).mode & 0o001) === 0) return false;
+  return directory === '/' || isReadableByAll(dirname(directory));
 }

@@ -16,21 +16,23 @@ export interface HelperOptions {
   readonly log: Log;
 }
 
+const startDeadlineMs = 20_000;
 /** Longer than the helper's own deadlines together. */
-const requestDeadlineMs = 30_000;
+const requestDeadlineMs = 60_000;
+const endDeadlineMs = 5_000;
 const mostRestarts = 3;
 
 /** `Omit` for each member of a union. */
 type Body<T> = T extends unknown ? Omit<T, 'id'> : never;
 
+interface Pending {
+  readonly line: string;
+  readonly answered: (answer: HelperAnswer) => void;
+}
+
 /**
- * The pilot's end of the helper.
- *
- *   started ─► serving ─► undone
- *      ▲          │ died
- *      └──────────┘ at most three times; the new one finds the old one's journal
- *
- * Invariant: when this process ends, however it does, the helper's input closes, and it undoes the slot.
+ * Starts the helper and resolves when it serves. Rejects with `ControlError` `helper_missing`, with its last words, when it does not come up:
+ * no sudo rule, not installed.
  */
 export async function startHelper(options: HelperOptions): Promise<Helper> {
   const client = new HelperClient(options);
@@ -38,114 +40,175 @@ export async function startHelper(options: HelperOptions): Promise<Helper> {
   return client;
 }
 
+/**
+ * The pilot's end of the helper.
+ *
+ *   starting ─► serving ─► over (undone by us or by kill-all, or dead for good)
+ *      ▲           │ died
+ *      └───────────┘ at most three times; the new one finds the old one's journal, and is asked again what was not answered
+ *
+ * Invariant: when this process ends, however it does, the helper's input closes, and it undoes the slot.
+ */
 class HelperClient implements Helper {
   readonly #options: HelperOptions;
-  readonly #waiting = new Map<number, (answer: HelperAnswer) => void>();
+  readonly #pending = new Map<number, Pending>();
   #child: Child | undefined;
+  #serving = false;
   #lastId = 0;
   #restarts = 0;
   #lastWords = '';
+  /** Set once: what every further request is answered with. */
+  #over: ControlError | undefined;
 
   constructor(options: HelperOptions) {
     this.#options = options;
   }
 
   async start(): Promise<void> {
-    const { argv, node, slotId } = this.#options;
-    const command = [...argv, '--node', node, '--slot', slotId];
-    // What we start leaves the helper behind and ends (setsid -f), and with it Node closes its standard input: so requests go through descriptor 3, which
-    // the shell makes the helper's input (sudo would close it). The script is fixed; the command is in its arguments.
-    const child = await startChild(['sh', '-c', 'exec "$@" <&3 3<&-', 'wsp-helper', ...command], {
-      stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
-      detached: true,
-    }).catch((cause: unknown) => {
-      throw new ControlError(
-        'helper_missing',
-        `the privileged helper cannot be started: ${message(cause)}`,
-        cause,
-      );
-    });
+    const child = await this.#spawn();
+    const greeted = this.#ask(0, '');
     this.#child = child;
-    child.extra?.on('error', () => undefined);
     child.stderr?.on('data', (chunk: Buffer) => {
       this.#lastWords = chunk.toString('utf8').trim().slice(-500);
+      this.#options.log.warn('helper', { words: this.#lastWords });
     });
     if (child.stdout) {
       const lines = createInterface({ input: child.stdout });
-      lines.on('line', line => this.#answered(JSON.parse(line) as HelperAnswer));
+      lines.on('line', line => this.#heard(line));
       // The program that we started may only be the one that left the real helper behind: its output tells which of them lives.
       lines.on('close', () => this.#died(child));
     }
+    try {
+      await withDeadline(this.#options.clock, startDeadlineMs, "the privileged helper's greeting", greeted);
+    } catch (cause) {
+      this.#give('helper_missing', `the privileged helper does not start: ${messageOf(cause)}`);
+      child.extra?.end();
+      throw this.#over ?? cause;
+    }
+    this.#serving = true;
+    for (const { line } of this.#pending.values()) child.extra?.write(line);
   }
 
-  async attachNic(...[nic, hostname]: Parameters<Helper['attachNic']>): Promise<void> {
-    await this.#ask({ op: 'attach-nic', nic, hostname });
+  attachNic(...[nic, hostname]: Parameters<Helper['attachNic']>): Promise<void> {
+    return this.#request({ op: 'attach-nic', nic, hostname });
   }
 
-  async detachNic(tap: string): Promise<void> {
-    await this.#ask({ op: 'detach-nic', tap });
+  detachNic(tap: string): Promise<void> {
+    return this.#request({ op: 'detach-nic', tap });
   }
 
-  async adoptProcess(pid: number): Promise<void> {
-    await this.#ask({ op: 'adopt-process', pid });
+  adoptProcess(pid: number): Promise<void> {
+    return this.#request({ op: 'adopt-process', pid });
   }
 
-  async adoptDirectory(path: string): Promise<void> {
-    await this.#ask({ op: 'adopt-directory', path });
+  adoptDirectory(path: string): Promise<void> {
+    return this.#request({ op: 'adopt-directory', path });
   }
 
   async undo(): Promise<void> {
-    await this.#ask({ op: 'undo' });
+    // kill-all has done it.
+    if (this.#over?.code === 'slot_undone') return;
+    await this.#request({ op: 'undo' });
     const child = this.#child;
+    this.#over = new ControlError('helper_ended', 'the slot is undone; its helper has ended');
     this.#child = undefined;
     child?.extra?.end();
+    if (child)
+      await withDeadline(this.#options.clock, endDeadlineMs, "the privileged helper's end", child.exited);
   }
 
-  async #ask(body: Body<HelperRequest>): Promise<void> {
-    if (!this.#child) {
-      if (this.#restarts >= mostRestarts)
-        throw new ControlError(
-          'helper_died',
-          `the privileged helper has died ${this.#restarts} times: ${this.#lastWords}`,
-        );
-      this.#restarts += 1;
-      await this.start();
-    }
+  async #request(body: Body<HelperRequest>): Promise<void> {
+    if (this.#over) throw this.#over;
     this.#lastId += 1;
     const id = this.#lastId;
-    const answered = new Promise<HelperAnswer>(resolve => this.#waiting.set(id, resolve));
-    this.#child?.extra?.write(`${JSON.stringify({ id, ...body })}\n`);
+    const line = `${JSON.stringify({ id, ...body })}\n`;
+    const answered = this.#ask(id, line);
+    // While it is being started again the request waits; `start` sends it.
+    if (this.#serving) this.#child?.extra?.write(line);
+    await withDeadline(
+      this.#options.clock,
+      requestDeadlineMs,
+      `the helper's answer to ${body.op}`,
+      answered,
+    ).finally(() => this.#pending.delete(id));
+  }
+
+  /** The answer to `id`, as a rejection with `ControlError` when it is not ok. */
+  #ask(id: number, line: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const answered = (answer: HelperAnswer): void => {
+        this.#pending.delete(id);
+        if (answer.ok) resolve();
+        else reject(new ControlError(answer.code, answer.message));
+      };
+      this.#pending.set(id, { line, answered });
+    });
+  }
+
+  async #spawn(): Promise<Child> {
+    const { argv, node, slotId } = this.#options;
+    const command = [...argv, '--node', node, '--slot', slotId];
     try {
-      const answer = await withDeadline(
-        this.#options.clock,
-        requestDeadlineMs,
-        `the helper's answer to ${body.op}`,
-        answered,
+      // What we start leaves the helper behind and ends (setsid -f), and with it Node closes its standard input: so requests go through descriptor 3, which
+      // the shell makes the helper's input (sudo would close it). The script is fixed; the command is in its arguments.
+      const child = await startChild(['sh', '-c', 'exec "$@" <&3 3<&-', 'wsp-helper', ...command], {
+        stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+        detached: true,
+      });
+      child.extra?.on('error', () => undefined);
+      return child;
+    } catch (cause) {
+      throw new ControlError(
+        'helper_missing',
+        `the privileged helper cannot be started: ${messageOf(cause)}`,
+        cause,
       );
-      if (!answer.ok) throw new ControlError(answer.code, answer.message);
-    } finally {
-      this.#waiting.delete(id);
     }
   }
 
-  #answered(answer: HelperAnswer): void {
-    if (answer.id === -1 && !answer.ok)
+  #heard(line: string): void {
+    let answer: HelperAnswer;
+    try {
+      answer = JSON.parse(line) as HelperAnswer;
+    } catch {
+      this.#lastWords = line.slice(0, 500);
+      return;
+    }
+    if (!answer.ok && answer.code === 'slot_undone')
+      this.#over = new ControlError(answer.code, answer.message);
+    if (!answer.ok && answer.id === -1)
       this.#options.log.error('the helper could not read a request', { message: answer.message });
-    this.#waiting.get(answer.id)?.(answer);
+    this.#pending.get(answer.id)?.answered(answer);
   }
 
   #died(child: Child): void {
     if (this.#child !== child) return;
     this.#child = undefined;
-    this.#options.log.warn('the helper has ended', { lastWords: this.#lastWords, restarts: this.#restarts });
-    const why = this.#lastWords || 'it said nothing';
-    for (const [id, resolve] of this.#waiting)
-      resolve({ id, ok: false, code: 'helper_died', message: `the privileged helper ended: ${why}` });
-    this.#waiting.clear();
-    child.exited.catch((cause: unknown) => this.#options.log.warn('helper exit', errorFields(cause)));
+    this.#serving = false;
+    const { log } = this.#options;
+    const why = `the privileged helper has ended: ${this.#lastWords || 'it said nothing'}`;
+    // One that has never greeted would not the next time either.
+    if (this.#over || this.#pending.has(0)) return this.#give(this.#over?.code ?? 'helper_missing', why);
+    if (this.#restarts >= mostRestarts)
+      return this.#give('helper_died', `${why} (after ${this.#restarts} restarts)`);
+    this.#restarts += 1;
+    log.warn('the helper has ended; it is started again', {
+      lastWords: this.#lastWords,
+      restarts: this.#restarts,
+    });
+    this.start().catch((cause: unknown) => {
+      log.error('the helper cannot be started again', errorFields(cause));
+      this.#give('helper_died', messageOf(cause));
+    });
+  }
+
+  /** Gives up: what waits and what comes is answered with that. */
+  #give(code: string, message: string): void {
+    this.#over ??= new ControlError(code, message);
+    for (const [id, { answered }] of this.#pending) answered({ id, ok: false, code, message });
   }
 }
 
-function message(cause: unknown): string {
+function messageOf(cause: unknown): string {
   return cause instanceof Error ? cause.message : String(cause);
 }

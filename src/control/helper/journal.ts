@@ -6,9 +6,11 @@ import {
   openSync,
   readFileSync,
   rmSync,
+  writeFileSync,
   writeSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { ControlError } from '../control.ts';
 
 /**
  * What the helper will have to undo, written before it is done (DESIGN §3). Undoing an entry whose change never came about does
@@ -17,14 +19,31 @@ import { join } from 'node:path';
 export type UndoEntry =
   /** Kill the process, if it is still that one: pids are used again, start times with them are not. */
   | { readonly kind: 'process'; readonly pid: number; readonly startTime: string }
-  | { readonly kind: 'tap'; readonly tap: string }
-  /** A VM's membership of a bridge; the last one takes the bridge with it. */
-  | { readonly kind: 'bridge-member'; readonly bridge: string; readonly tap: string }
+  /** A VM's interface: tap, filter, route to the guest, DHCP reservation, membership of the bridge; the last one takes the bridge with it. */
+  | NicEntry
   /** The pilot's work directory, removed as the user whom it belongs to. */
   | { readonly kind: 'directory'; readonly path: string; readonly uid: number; readonly gid: number };
 
-/** Directories of the helper on a node: root's alone, because what stands in them is believed. */
+export interface NicEntry {
+  readonly kind: 'nic';
+  readonly tap: string;
+  readonly bridge: string;
+  readonly address: string;
+}
+
+/** Written when an interface was taken away before the slot's end: its name may be another slot's from then on. */
+type DetachedMark = { readonly kind: 'detached'; readonly tap: string };
+
+/**
+ * Where the helper keeps its state on a node. What stands there is believed, so only root may write it.
+ *
+ *   <state dir>/<node>/lock                      see node-lock.ts
+ *                      slots/<slotId>/undo.jsonl see UndoJournal
+ *                                     owner      uid of the job's user
+ *                      bridges/<bridge>/…        see bridges.ts
+ */
 export interface HelperDirectory {
+  readonly name: string;
   readonly node: string;
   readonly slots: string;
   readonly bridges: string;
@@ -32,42 +51,106 @@ export interface HelperDirectory {
 
 export function helperDirectory(stateDir: string, node: string): HelperDirectory {
   const path = join(stateDir, node);
-  return { node: path, slots: join(path, 'slots'), bridges: join(path, 'bridges') };
+  return { name: node, node: path, slots: join(path, 'slots'), bridges: join(path, 'bridges') };
 }
 
+/** The journal of a slot, made with its first entry. All calls are made under the node's lock. */
 export interface UndoJournal {
-  append(entry: UndoEntry): void;
-  /** In the order in which they were written. */
+  readonly slotId: string;
+  /** Throws `ControlError` `slot_undone` when somebody else (kill-all) has undone the slot since our last entry. */
+  append(entry: UndoEntry | DetachedMark): void;
+  /** What is to be undone, in the order in which it was written. Throws `ControlError` `journal_damaged` at an entry of an unknown kind. */
   entries(): readonly UndoEntry[];
   /** Everything is undone: the journal goes. */
   remove(): void;
 }
 
-/** The journal of a slot, made if it is not there. */
-export function undoJournal(slots: string, slotId: string): UndoJournal {
+/**
+ * The journal of a slot. `uid`: whose helper asks; undefined for kill-all, which may read every journal. Each call throws `ControlError` `not_yours` when
+ * the slot is another user's: who may use sudo for a helper may not end everybody's.
+ */
+export function undoJournal(slots: string, slotId: string, uid?: number): UndoJournal {
   const directory = join(slots, slotId);
   const path = join(directory, 'undo.jsonl');
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  let hasEntries = existsSync(path);
+  const owner = join(directory, 'owner');
+  const checkOwner = (): void => {
+    if (uid !== undefined && existsSync(owner) && readFileSync(owner, 'utf8') !== String(uid))
+      throw new ControlError('not_yours', `${slotId} belongs to another user on this node`);
+  };
   return {
+    slotId,
     append(entry) {
-      const file = openSync(path, 'a', 0o600);
-      try {
-        writeSync(file, `${JSON.stringify(entry)}\n`);
-        fsyncSync(file);
-      } finally {
-        closeSync(file);
-      }
+      if (hasEntries && !existsSync(path))
+        throw new ControlError('slot_undone', `${slotId} has been undone on this node (wsp kill-all)`);
+      mkdirSync(slots, { recursive: true, mode: 0o700 });
+      mkdirSync(directory, { recursive: true, mode: 0o700 });
+      checkOwner();
+      if (uid !== undefined) writeFileSync(owner, String(uid), { mode: 0o600 });
+      appendDurably(path, `${JSON.stringify(entry)}\n`);
+      hasEntries = true;
     },
-    entries: () => (existsSync(path) ? readFileSync(path, 'utf8').split('\n').flatMap(parseEntry) : []),
-    remove: () => rmSync(directory, { recursive: true, force: true }),
+    entries() {
+      checkOwner();
+      return existsSync(path) ? standing(parseJournal(readFileSync(path, 'utf8'), path)) : [];
+    },
+    remove() {
+      checkOwner();
+      rmSync(directory, { recursive: true, force: true });
+      hasEntries = false;
+    },
   };
 }
 
-/** A line torn by a crash was not followed by its change. */
-function parseEntry(line: string): UndoEntry[] {
+/** A torn last line begins on a line of its own for the next entry; the file's name is made durable with its first one. */
+function appendDurably(path: string, line: string): void {
+  const isNew = !existsSync(path);
+  const isTorn = !isNew && !/(^|\n)$/.test(readFileSync(path, 'utf8'));
+  const file = openSync(path, 'a', 0o600);
   try {
-    return [JSON.parse(line) as UndoEntry];
-  } catch {
-    return [];
+    writeSync(file, isTorn ? `\n${line}` : line);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
   }
+  if (!isNew) return;
+  const directory = openSync(dirname(path), 'r');
+  try {
+    fsyncSync(directory);
+  } finally {
+    closeSync(directory);
+  }
+}
+
+/** A line torn by a crash was not followed by its change, so it is left out. */
+function parseJournal(text: string, path: string): (UndoEntry | DetachedMark)[] {
+  return text.split('\n').flatMap(line => {
+    if (line === '') return [];
+    let value: unknown;
+    try {
+      value = JSON.parse(line);
+    } catch {
+      return [];
+    }
+    const kind = (value as { readonly kind?: unknown } | null)?.kind;
+    // A kind that we do not know is another version's: leaving it out would call a node restored that is not.
+    if (kind !== 'process' && kind !== 'nic' && kind !== 'directory' && kind !== 'detached')
+      throw new ControlError(
+        'journal_damaged',
+        `${path} has an entry of an unknown kind: ${line.slice(0, 200)}`,
+      );
+    return [value as UndoEntry | DetachedMark];
+  });
+}
+
+function standing(written: readonly (UndoEntry | DetachedMark)[]): UndoEntry[] {
+  const entries: UndoEntry[] = [];
+  for (const entry of written) {
+    if (entry.kind !== 'detached') entries.push(entry);
+    else {
+      const at = entries.findIndex(each => each.kind === 'nic' && each.tap === entry.tap);
+      if (at >= 0) entries.splice(at, 1);
+    }
+  }
+  return entries;
 }

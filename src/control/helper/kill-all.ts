@@ -1,11 +1,13 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { systemClock } from '../../platform/clock.ts';
 import { systemProcesses } from '../../platform/process.ts';
 import { nodeNamePattern, slotIdPattern } from '../../protocol/ids.ts';
 import { Bridges } from './bridges.ts';
-import { helperDirectory, undoJournal } from './journal.ts';
+import { type HelperDirectory, helperDirectory, undoJournal } from './journal.ts';
+import { ownLinks, ownTables } from './leftovers.ts';
 import { withNodeLock } from './node-lock.ts';
 import { undoSlot } from './slot-undo.ts';
 import { RootTools } from './tools.ts';
@@ -13,72 +15,133 @@ import { RootTools } from './tools.ts';
 /** Default place of the helper's state on a node. */
 export const defaultStateDir = '/run/workspace-pilot';
 
+interface KillAllOptions {
+  readonly stateDir: string;
+  /** Undefined: this host's name. */
+  readonly node: string | undefined;
+  /** Only this slot; then nothing is said of the rest of the node. */
+  readonly slot: string | undefined;
+  readonly json: boolean;
+}
+
+/** What `--json` prints. */
+export interface KillAllReport {
+  readonly node: string;
+  /** Slots whose every change is undone now. */
+  readonly undone: readonly string[];
+  /** What is still there, a sentence each. Empty: the node is a job node again. */
+  readonly left: readonly string[];
+}
+
 /**
- * `wsp kill-all [--state-dir D] [--node N] [--slot S] [--json]` (paper §3.2): destroys every VM and undoes every journaled change on this node, with no service and no
- * network. Safe at any moment and twice at once. Resolves with the exit code: 0 only when the node is a job node again.
+ * `wsp kill-all [--state-dir D] [--node N] [--slot S] [--json]` (paper §3.2): destroys every VM and undoes every journaled change on this node, with no
+ * service. Safe at any moment, beside a live helper (which then finds its journal gone and ends) and twice at once. Resolves with the exit code: 0 only
+ * when the node is a job node again, 1 when something is left, 2 for bad arguments.
  */
 export async function runKillAll(args: readonly string[]): Promise<number> {
-  let values: { 'state-dir'?: string; node?: string; slot?: string; json?: boolean };
+  const options = optionsFrom(args);
+  if (typeof options === 'string') {
+    process.stderr.write(`wsp kill-all: ${options}\n`);
+    return 2;
+  }
+  const report = await killAll(options);
+  process.stdout.write(options.json ? `${JSON.stringify(report)}\n` : asText(report, options.slot));
+  return report.left.length === 0 ? 0 : 1;
+}
+
+function optionsFrom(args: readonly string[]): KillAllOptions | string {
+  const text = { type: 'string' } as const;
   try {
-    const text = { type: 'string' } as const;
-    values = parseArgs({
+    const { values } = parseArgs({
       args: [...args],
       options: { 'state-dir': text, node: text, slot: text, json: { type: 'boolean' } },
-    }).values;
-  } catch (cause) {
-    process.stderr.write(`wsp kill-all: ${cause instanceof Error ? cause.message : String(cause)}\n`);
-    return 2;
-  }
-  const node = values.node ?? hostname().split('.')[0] ?? '';
-  const stateDir = values['state-dir'] ?? defaultStateDir;
-  if (
-    !new RegExp(nodeNamePattern).test(node) ||
-    !stateDir.startsWith('/') ||
-    (values.slot && !new RegExp(slotIdPattern).test(values.slot))
-  ) {
-    process.stderr.write(
-      'wsp kill-all: --node takes a node name, --state-dir an absolute path, --slot a slot id\n',
-    );
-    return 2;
-  }
-  const report = await killAll(stateDir, node, values.slot);
-  const left = report.filter(slot => slot.left !== null);
-  if (values.json) process.stdout.write(`${JSON.stringify({ node, slots: report })}\n`);
-  else {
-    for (const slot of report) process.stdout.write(`${slot.slotId}: ${slot.left ?? 'undone'}\n`);
-    process.stdout.write(
-      left.length === 0
-        ? `${node} is a job node again (${report.length} slots undone)\n`
-        : `${node} is NOT restored\n`,
-    );
-  }
-  return left.length === 0 ? 0 : 1;
-}
-
-interface SlotReport {
-  readonly slotId: string;
-  /** What could not be undone; null when all was. */
-  readonly left: string | null;
-}
-
-async function killAll(stateDir: string, node: string, only: string | undefined): Promise<SlotReport[]> {
-  const at = helperDirectory(stateDir, node);
-  if (!existsSync(at.slots)) return [];
-  const tools = new RootTools(systemClock, systemProcesses);
-  const bridges = new Bridges(at.bridges, tools);
-  try {
-    return await withNodeLock(systemClock, at.node, async () => {
-      const report: SlotReport[] = [];
-      for (const slotId of readdirSync(at.slots).filter(name => only === undefined || name === only)) {
-        const left = await undoSlot(undoJournal(at.slots, slotId), bridges, tools).then(
-          () => null,
-          (cause: unknown) => (cause instanceof Error ? cause.message : String(cause)),
-        );
-        report.push({ slotId, left });
-      }
-      return report;
     });
+    const stateDir = values['state-dir'] ?? defaultStateDir;
+    if (!stateDir.startsWith('/')) return '--state-dir takes an absolute path';
+    const { node } = values;
+    if (node !== undefined && !new RegExp(nodeNamePattern).test(node)) return '--node takes a node name';
+    if (values.slot !== undefined && !new RegExp(slotIdPattern).test(values.slot))
+      return '--slot takes a slot id';
+    return { stateDir, node, slot: values.slot, json: values.json ?? false };
   } catch (cause) {
-    return [{ slotId: only ?? 'all', left: cause instanceof Error ? cause.message : String(cause) }];
+    return messageOf(cause);
   }
+}
+
+/** The host's name, short or whole, whichever the LRM has used. */
+function nodeHere(stateDir: string): string {
+  const whole = hostname();
+  return existsSync(join(stateDir, whole)) ? whole : (whole.split('.')[0] ?? whole);
+}
+
+async function killAll(options: KillAllOptions): Promise<KillAllReport> {
+  const { stateDir, slot } = options;
+  const node = options.node ?? nodeHere(stateDir);
+  const undone: string[] = [];
+  const left: string[] = [];
+  try {
+    if (process.getuid?.() !== 0) throw new Error('root is needed: nothing was looked at');
+    const at = helperDirectory(stateDir, node);
+    const tools = new RootTools(systemClock, systemProcesses);
+    if (existsSync(at.node)) await withNodeLock(at, () => undoSlots(at, tools, slot, { undone, left }));
+    else if (options.node === undefined) left.push(...otherNodes(stateDir, node));
+    if (slot === undefined) left.push(...(await unjournaled(tools)));
+  } catch (cause) {
+    left.push(messageOf(cause));
+  }
+  return { node, undone, left };
+}
+
+async function undoSlots(
+  at: HelperDirectory,
+  tools: RootTools,
+  only: string | undefined,
+  report: { readonly undone: string[]; readonly left: string[] },
+): Promise<void> {
+  const bridges = new Bridges(at, tools);
+  const slots = existsSync(at.slots) ? readdirSync(at.slots) : [];
+  for (const slotId of slots.filter(name => only === undefined || name === only)) {
+    try {
+      await undoSlot(undoJournal(at.slots, slotId), { bridges, tools });
+      report.undone.push(slotId);
+    } catch (cause) {
+      report.left.push(`${slotId}: ${messageOf(cause)}`);
+    }
+  }
+  if (only !== undefined) return;
+  // Members of slots whose journal somebody has deleted.
+  for (const name of bridges.names()) {
+    const orphans = bridges.members(name).filter(({ slotId }) => !existsSync(join(at.slots, slotId)));
+    await bridges.leave(
+      name,
+      orphans.map(({ tap }) => tap),
+    );
+  }
+}
+
+/** On a cluster's node only one node's state is there, but the LRM may call it otherwise than the host is called. */
+function otherNodes(stateDir: string, node: string): string[] {
+  if (!existsSync(stateDir)) return [];
+  const others = readdirSync(stateDir).filter(name => existsSync(join(stateDir, name, 'lock')));
+  return others.length === 0
+    ? []
+    : [`${stateDir} knows no node ${node}, but ${others.join(', ')}: use --node`];
+}
+
+/** What has our names and is in no journal: not removed, because it may be another state directory's, but not passed over either. */
+async function unjournaled(tools: RootTools): Promise<string[]> {
+  return [...ownLinks().map(link => `interface ${link}`), ...(await ownTables(tools))].map(
+    what => `${what} is there, but in no journal under this state directory`,
+  );
+}
+
+function asText({ node, undone, left }: KillAllReport, slot: string | undefined): string {
+  const lines = [...undone.map(slotId => `${slotId}: undone`), ...left.map(what => `left: ${what}`)];
+  const restored =
+    slot === undefined ? `${node} is a job node again` : `nothing of ${slot} is left on ${node}`;
+  return `${[...lines, left.length === 0 ? restored : `${node} is NOT restored`].join('\n')}\n`;
+}
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
 }

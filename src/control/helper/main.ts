@@ -1,57 +1,91 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { systemClock } from '../../platform/clock.ts';
 import { systemProcesses } from '../../platform/process.ts';
 import { nodeNamePattern, slotIdPattern } from '../../protocol/ids.ts';
+import { Lines } from '../vmm/qemu/lines.ts';
 import { Bridges } from './bridges.ts';
+import { leaveCgroups } from './cgroups.ts';
 import { helperDirectory, undoJournal } from './journal.ts';
-import { parseRequest } from './requests.ts';
+import { BadRequest, type HelperAnswer, parseRequest } from './requests.ts';
 import { type ServerParts, serve, undoAll } from './server.ts';
 import { RootTools } from './tools.ts';
 
 /** A request is a few hundred bytes; VXLAN peers make it some kilobytes. */
 const longestLine = 262_144;
+/** Far more than a slot's VMs can ask for. */
+const mostRequests = 100_000;
 
 /**
- * `wsp helper --state-dir DIR --node N --slot S`: serves requests on standard input until that closes, then undoes the slot. Resolves with the exit
- * code: 0 when the node is as it was before.
+ * `wsp helper --state-dir DIR --node N --slot S`: greets with answer 0, serves requests on standard input until that closes, then undoes the slot.
+ * Resolves with the exit code: 0 when the node is as it was before, 1 when something is left (named on standard error; the journal stays), 2 for bad arguments.
  */
 export async function runHelper(args: readonly string[]): Promise<number> {
   const parts = partsFrom(args);
-  if (typeof parts === 'string') {
-    process.stderr.write(`wsp helper: ${parts}\n`);
-    return 2;
-  }
+  if (typeof parts === 'string') return complain(parts, 2);
   // Whatever ends the job must not end the one who tidies up after it.
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const)
     process.on(signal, () => undefined);
-  process.stdout.on('error', () => undefined);
-  leaveCgroups();
-  let busy: Promise<unknown> = Promise.resolve();
-  for await (const line of createInterface({ input: process.stdin })) {
-    busy = busy.then(() => answer(parts, line));
-    await busy;
-  }
+  // The pilot may be gone: that is told by standard input.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
+  process.umask(0o022);
+  for (const path of leaveCgroups()) complain(`cannot move to ${path}`, 0);
+  say({ id: 0, ok: true });
+  await serveInput(parts);
   try {
     await undoAll(parts);
     return 0;
   } catch (cause) {
-    process.stderr.write(`wsp helper: ${cause instanceof Error ? cause.message : String(cause)}\n`);
-    return 1;
+    return complain(messageOf(cause), 1);
   }
 }
 
-async function answer(parts: ServerParts, line: string): Promise<void> {
+/** Until the input closes, breaks, or the slot is undone by somebody else. The next chunk is read when the last one's requests are done. */
+async function serveInput(parts: ServerParts): Promise<void> {
+  const waiting: string[] = [];
+  const lines = new Lines(longestLine, line => waiting.push(line));
+  let served = 0;
   try {
-    if (line.length > longestLine) throw new Error('the line is too long');
-    const reply = await serve(parts, parseRequest(line));
-    process.stdout.write(`${JSON.stringify(reply)}\n`);
+    for await (const chunk of process.stdin) {
+      if (!lines.push(chunk as Buffer))
+        refuse(new BadRequest(-1, `a line is longer than ${longestLine} bytes`));
+      for (let line = waiting.shift(); line !== undefined; line = waiting.shift()) {
+        served += 1;
+        if (served > mostRequests) return refuse(new BadRequest(-1, `more than ${mostRequests} requests`));
+        if ((await answer(parts, line)) === 'slot_undone') return;
+      }
+    }
   } catch (cause) {
-    // A line that cannot be read has no id to answer to.
-    const message = cause instanceof Error ? cause.message : String(cause);
-    process.stdout.write(`${JSON.stringify({ id: -1, ok: false, code: 'bad_request', message })}\n`);
+    complain(`standard input: ${messageOf(cause)}`, 0);
   }
+}
+
+/** Answers a line; returns the error's code, if there was one. */
+async function answer(parts: ServerParts, line: string): Promise<string | undefined> {
+  try {
+    const reply = await serve(parts, parseRequest(line));
+    say(reply);
+    return reply.ok ? undefined : reply.code;
+  } catch (cause) {
+    refuse(cause instanceof BadRequest ? cause : new BadRequest(-1, messageOf(cause)));
+    return undefined;
+  }
+}
+
+function refuse({ id, message }: BadRequest): void {
+  say({ id, ok: false, code: 'bad_request', message });
+}
+
+function say(reply: HelperAnswer): void {
+  process.stdout.write(`${JSON.stringify(reply)}\n`);
+}
+
+function complain(message: string, code: number): number {
+  process.stderr.write(`wsp helper: ${message}\n`);
+  return code;
+}
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
 }
 
 function partsFrom(args: readonly string[]): ServerParts | string {
@@ -60,7 +94,7 @@ function partsFrom(args: readonly string[]): ServerParts | string {
   try {
     values = parseArgs({ args: [...args], options: { 'state-dir': text, node: text, slot: text } }).values;
   } catch (cause) {
-    return cause instanceof Error ? cause.message : String(cause);
+    return messageOf(cause);
   }
   const one = (name: string): string => (values[name]?.length === 1 ? (values[name][0] ?? '') : '');
   const stateDir = one('state-dir');
@@ -68,33 +102,17 @@ function partsFrom(args: readonly string[]): ServerParts | string {
   if (!stateDir.startsWith('/')) return '--state-dir must be given once, as an absolute path';
   if (!new RegExp(nodeNamePattern).test(one('node'))) return '--node must be given once, as a node name';
   if (!new RegExp(slotIdPattern).test(one('slot'))) return '--slot must be given once, as a slot id';
+  if (process.getuid?.() !== 0) return 'root is needed (docs/admin/helper.md has the sudo rule)';
   const at = helperDirectory(stateDir, one('node'));
   const tools = new RootTools(systemClock, systemProcesses);
+  // sudo sets them, whatever its caller's environment says.
+  const uid = Number(process.env['SUDO_UID'] ?? 0);
   return {
-    journal: undoJournal(at.slots, one('slot')),
-    bridges: new Bridges(at.bridges, tools),
+    at,
+    journal: undoJournal(at.slots, one('slot'), uid),
+    bridges: new Bridges(at, tools),
     tools,
-    nodeDirectory: at.node,
-    uid: Number(process.env['SUDO_UID'] ?? process.getuid?.() ?? 0),
-    gid: Number(process.env['SUDO_GID'] ?? process.getgid?.() ?? 0),
+    uid,
+    gid: Number(process.env['SUDO_GID'] ?? 0),
   };
-}
-
-/** Moves to the root of every cgroup hierarchy that can be written, so that the LRM's kill of the job's cgroup does not find us. */
-function leaveCgroups(): void {
-  const root = '/sys/fs/cgroup';
-  const hierarchies = existsSync(`${root}/cgroup.procs`)
-    ? [root]
-    : existsSync(root)
-      ? readdirSync(root).map(name => `${root}/${name}`)
-      : [];
-  const here = readFileSync('/proc/self/cgroup', 'utf8');
-  if (!here.split('\n').some(line => line !== '' && !line.endsWith(':/'))) return;
-  for (const hierarchy of hierarchies) {
-    try {
-      writeFileSync(`${hierarchy}/cgroup.procs`, String(process.pid));
-    } catch {
-      // Not a hierarchy, or not ours to write: the new session and the reparenting still hold.
-    }
-  }
 }

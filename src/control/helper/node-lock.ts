@@ -1,63 +1,107 @@
-import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  fstatSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
-import { type Clock, pause } from '../../platform/clock.ts';
+import { startChild } from '../../platform/children.ts';
 import { ControlError } from '../control.ts';
-import { startTimeOf } from './proc.ts';
+import type { HelperDirectory } from './journal.ts';
 
-const lockDeadlineMs = 20_000;
+/** How long to wait for the others: each holds the lock for the few programs of one change. */
+const lockDeadlineSeconds = 20;
+/** How often the lock's file may be removed from under us by whoever left the node empty. */
+const mostAttempts = 100;
 
 /**
- * One change at a time on a node, among the helpers of several slots and kill-all. The lock is a file made by link(2), which is
- * atomic; it names its holder by pid and start time, so the lock of a holder that was killed is taken over.
+ * One change at a time on a node, among the helpers of several slots and kill-all.
+ *
+ * The lock is flock(2) on `<node>/lock`. Node has no flock, but flock(1) locks the open file description that it inherits from us, and that
+ * lock stays ours when it ends. So waiting is the kernel's, and whoever dies, however, holds nothing any more: no lock can be stale.
+ * Whoever leaves a node with neither slot nor bridge takes the directory with it, the lock's file too; who waited for that one tries again.
  */
-export async function withNodeLock<T>(
-  clock: Clock,
-  nodeDirectory: string,
-  work: () => Promise<T>,
-): Promise<T> {
-  mkdirSync(nodeDirectory, { recursive: true, mode: 0o700 });
-  const path = join(nodeDirectory, 'lock');
-  const mine = `${path}.${process.pid}`;
-  const holder = `${process.pid} ${startTimeOf(process.pid) ?? ''}`;
-  writeFileSync(mine, holder, { mode: 0o600 });
-  const endMs = clock.monotonicMs() + lockDeadlineMs;
-  try {
-    while (!tryLink(mine, path)) {
-      if (clock.monotonicMs() > endMs) {
-        throw new ControlError(
-          'node_locked',
-          `the node's lock ${path} is held by process ${heldBy(path) ?? '?'} for ${lockDeadlineMs} ms`,
-        );
-      }
-      await pause(clock, 10);
-    }
-  } finally {
-    rmSync(mine, { force: true });
-  }
+export async function withNodeLock<T>(at: HelperDirectory, work: () => Promise<T>): Promise<T> {
+  const file = await acquire(at.node);
   try {
     return await work();
   } finally {
-    rmSync(path, { force: true });
+    removeIfEmpty(at);
+    closeSync(file);
   }
 }
 
-function tryLink(mine: string, path: string): boolean {
+async function acquire(nodeDirectory: string): Promise<number> {
+  const path = join(nodeDirectory, 'lock');
+  for (let attempt = 0; attempt < mostAttempts; attempt += 1) {
+    const file = open(nodeDirectory, path);
+    if (file === undefined) continue;
+    try {
+      const child = await startChild(
+        ['flock', '--exclusive', '--timeout', String(lockDeadlineSeconds), '3'],
+        {
+          stdio: ['ignore', 'ignore', 'ignore', file],
+        },
+      );
+      const { code } = await child.exited;
+      if (code !== 0) throw locked(path);
+    } catch (cause) {
+      closeSync(file);
+      throw cause;
+    }
+    if (isStillThere(file, path)) {
+      ftruncateSync(file);
+      writeSync(file, String(process.pid), 0);
+      return file;
+    }
+    closeSync(file);
+  }
+  throw locked(path);
+}
+
+/** Undefined when the directory was removed meanwhile. */
+function open(nodeDirectory: string, path: string): number | undefined {
+  mkdirSync(nodeDirectory, { recursive: true, mode: 0o711 });
   try {
-    linkSync(mine, path);
-    return true;
+    return openSync(path, 'a', 0o600);
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause;
-    const holder = heldBy(path);
-    const [pid, startTime] = holder?.split(' ') ?? [];
-    if (holder !== undefined && startTimeOf(Number(pid)) !== startTime) rmSync(path, { force: true });
-    return false;
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw cause;
   }
 }
 
-function heldBy(path: string): string | undefined {
+function isStillThere(file: number, path: string): boolean {
+  const there = statSync(path, { throwIfNoEntry: false });
+  return there !== undefined && there.ino === fstatSync(file).ino;
+}
+
+function locked(path: string): ControlError {
+  let holder = '?';
   try {
-    return readFileSync(path, 'utf8');
+    holder = readFileSync(path, 'utf8');
   } catch {
-    return undefined;
+    // Only for the message.
+  }
+  return new ControlError(
+    'node_locked',
+    `the node's lock ${path} is held by process ${holder} for more than ${lockDeadlineSeconds} s`,
+  );
+}
+
+function removeIfEmpty(at: HelperDirectory): void {
+  try {
+    for (const directory of [at.slots, at.bridges]) {
+      if (statSync(directory, { throwIfNoEntry: false })) rmdirSync(directory);
+    }
+    rmSync(join(at.node, 'lock'), { force: true });
+    rmdirSync(at.node);
+  } catch {
+    // Not empty: it is still needed.
   }
 }

@@ -22,6 +22,15 @@ export function ownerOf(pid: number): number | undefined {
   }
 }
 
+/** The process's argument vector; empty when it is gone. */
+export function argumentsOf(pid: number): readonly string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, -1);
+  } catch {
+    return [];
+  }
+}
+
 /** SIGKILLs that very process and waits until it is gone; false when it is still there after `deadlineMs`. */
 export async function killProcess(
   clock: Clock,
@@ -30,7 +39,11 @@ export async function killProcess(
   deadlineMs: number,
 ): Promise<boolean> {
   if (startTimeOf(pid) !== startTime) return true;
-  process.kill(pid, 'SIGKILL');
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'ESRCH') throw cause;
+  }
   const endMs = clock.monotonicMs() + deadlineMs;
   // The kernel tells the end of a process only to its parent, which we are not.
   while (startTimeOf(pid) === startTime) {

@@ -21,12 +21,32 @@ export type HelperAnswer =
 const ownTap = /^wt[a-z0-9]{1,13}$/;
 const ownBridge = /^wb[a-z0-9]{1,12}$/;
 
-/** The request in a line. Throws an Error that says what is wrong with it. */
+/** A line that is no request. `id`: which one it claims to be, or -1. */
+export class BadRequest extends Error {
+  readonly id: number;
+  constructor(id: number, message: string) {
+    super(message);
+    this.name = 'BadRequest';
+    this.id = id;
+  }
+}
+
+/** The request in a line. Throws `BadRequest`, which says what is wrong with it. */
 export function parseRequest(line: string): HelperRequest {
-  const value = JSON.parse(line) as Record<string, unknown>;
-  const id = integer(value, 'id', 0, Number.MAX_SAFE_INTEGER);
+  let id = -1;
+  try {
+    const value = record({ request: JSON.parse(line) as unknown }, 'request');
+    id = integer(value, 'id', 1, Number.MAX_SAFE_INTEGER);
+    return parseOperation(id, value);
+  } catch (cause) {
+    throw new BadRequest(id, cause instanceof Error ? cause.message : String(cause));
+  }
+}
+
+function parseOperation(id: number, value: Record<string, unknown>): HelperRequest {
   switch (value['op']) {
     case 'attach-nic':
+      only(value, ['id', 'op', 'nic', 'hostname']);
       return {
         id,
         op: 'attach-nic',
@@ -34,16 +54,20 @@ export function parseRequest(line: string): HelperRequest {
         hostname: text(value, 'hostname', new RegExp(namePattern)),
       };
     case 'detach-nic':
+      only(value, ['id', 'op', 'tap']);
       return { id, op: 'detach-nic', tap: text(value, 'tap', ownTap) };
     case 'adopt-process':
+      only(value, ['id', 'op', 'pid']);
       return { id, op: 'adopt-process', pid: integer(value, 'pid', 2, 2 ** 22) };
     case 'adopt-directory': {
+      only(value, ['id', 'op', 'path']);
       const path = text(value, 'path', /^\/[^\0\n]{1,1000}$/);
       if (!isAbsolute(path) || normalize(path) !== path || path.split('/').length < 4)
         throw new Error(`path ${path} is not a slot's directory`);
       return { id, op: 'adopt-directory', path };
     }
     case 'undo':
+      only(value, ['id', 'op']);
       return { id, op: 'undo' };
     default:
       throw new Error(`op ${JSON.stringify(value['op'])} is not known`);
@@ -51,12 +75,14 @@ export function parseRequest(line: string): HelperRequest {
 }
 
 function parseNic(value: Record<string, unknown>): NicPlan {
+  only(value, ['network', 'mac', 'address', 'prefixLength', 'gateway', 'dns', 'tap', 'bridge']);
   const bridge = record(value, 'bridge');
-  const gateway = value['gateway'] === undefined ? {} : { gateway: ipv4(value, 'gateway') };
+  only(bridge, ['name', 'link', 'serviceAddress', 'mtu']);
+  const gateway = value['gateway'] === undefined ? {} : { gateway: hostAddress(value, 'gateway') };
   return {
     network: text(value, 'network', new RegExp(namePattern)),
-    mac: text(value, 'mac', new RegExp(macPattern)),
-    address: ipv4(value, 'address'),
+    mac: mac(value),
+    address: hostAddress(value, 'address'),
     prefixLength: integer(value, 'prefixLength', 1, 32),
     ...gateway,
     dns: list(value, 'dns', 4).map(entry => ipv4({ dns: entry }, 'dns')),
@@ -64,7 +90,7 @@ function parseNic(value: Record<string, unknown>): NicPlan {
     bridge: {
       name: text(bridge, 'name', ownBridge),
       link: parseLink(record(bridge, 'link')),
-      serviceAddress: text(bridge, 'serviceAddress', /^169\.254\.\d{1,3}\.\d{1,3}$/),
+      serviceAddress: linkLocal(bridge, 'serviceAddress'),
       mtu: integer(bridge, 'mtu', 576, 9_216),
     },
   };
@@ -73,19 +99,29 @@ function parseNic(value: Record<string, unknown>): NicPlan {
 function parseLink(value: Record<string, unknown>): NicPlan['bridge']['link'] {
   switch (value['kind']) {
     case 'uplink':
+      only(value, ['kind', 'interface']);
       return { kind: 'uplink', interface: text(value, 'interface', new RegExp(interfacePattern)) };
     case 'vxlan':
+      only(value, ['kind', 'vni', 'peers', 'port']);
       return {
         kind: 'vxlan',
         vni: integer(value, 'vni', 1, 16_777_215),
-        peers: list(value, 'peers', 4_096).map(peer => ipv4({ peers: peer }, 'peers')),
+        peers: list(value, 'peers', 4_096).map(peer => hostAddress({ peers: peer }, 'peers')),
         port: integer(value, 'port', 1, 65_535),
       };
     case 'isolated':
+      only(value, ['kind']);
       return { kind: 'isolated' };
     default:
       throw new Error(`link.kind ${JSON.stringify(value['kind'])} is not known`);
   }
+}
+
+/** What we do not know, we do not half obey. */
+function only(value: Record<string, unknown>, known: readonly string[]): void {
+  const unknown = Object.keys(value).filter(key => !known.includes(key));
+  if (unknown.length > 0)
+    throw new Error(`${unknown.map(key => JSON.stringify(key)).join(', ')} is not known`);
 }
 
 function record(from: Record<string, unknown>, key: string): Record<string, unknown> {
@@ -104,8 +140,31 @@ function text(from: Record<string, unknown>, key: string, pattern: RegExp): stri
 
 function ipv4(from: Record<string, unknown>, key: string): string {
   const value = text(from, key, /^(\d{1,3}\.){3}\d{1,3}$/);
-  if (value.split('.').some(octet => Number(octet) > 255))
+  // Leading zeros too: some programs read them as octal.
+  if (value.split('.').some(octet => Number(octet) > 255 || octet !== String(Number(octet))))
     throw new Error(`${key} ${value} is not an IPv4 address`);
+  return value;
+}
+
+/** One host's address: not loopback, link-local, multicast, nor "this network". */
+function hostAddress(from: Record<string, unknown>, key: string): string {
+  const value = ipv4(from, key);
+  if (/^(0|127|22[4-9]|2[345]\d)\.|^169\.254\./.test(value))
+    throw new Error(`${key} ${value} is not a host's address`);
+  return value;
+}
+
+function linkLocal(from: Record<string, unknown>, key: string): string {
+  const value = ipv4(from, key);
+  if (!value.startsWith('169.254.')) throw new Error(`${key} ${value} is not link-local`);
+  return value;
+}
+
+/** A MAC of one interface: an odd first octet would name a group of them. */
+function mac(from: Record<string, unknown>): string {
+  const value = text(from, 'mac', new RegExp(macPattern));
+  if (Number.parseInt(value.slice(0, 2), 16) % 2 === 1)
+    throw new Error(`mac ${value} is a multicast address`);
   return value;
 }
 

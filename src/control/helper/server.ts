@@ -1,29 +1,26 @@
-import { statSync } from 'node:fs';
+import { lstatSync } from 'node:fs';
 import { ControlError } from '../control.ts';
 import { tapRules } from '../network/filter.ts';
+import { hasIpv6, interfaceNames } from '../network/interfaces.ts';
 import { tapCommands } from '../network/links.ts';
-import type { Bridges } from './bridges.ts';
-import type { UndoEntry, UndoJournal } from './journal.ts';
+import type { HelperDirectory, NicEntry, UndoJournal } from './journal.ts';
 import { withNodeLock } from './node-lock.ts';
 import { ownerOf, startTimeOf } from './proc.ts';
 import type { HelperAnswer, HelperRequest } from './requests.ts';
-import { undoEntry, undoSlot } from './slot-undo.ts';
-import type { RootTools } from './tools.ts';
+import { detachNics, type UndoParts, undoSlot } from './slot-undo.ts';
 
 /**
  * What the helper does for one slot, one request at a time.
  *
- *   request ─► journal the undo entries ─► do it ─► answer
+ *   request ─► lock the node ─► journal the undo entry ─► do it ─► answer
  *   input closed, or `undo` ─► undo all ─► journal gone
  *
- * Invariant: every change of the node has its undo entry on disk before it is made. If we crash: whoever reads the journal next (a helper of
- * the same slot started again, kill-all) undoes it.
+ * Invariants: every change of the node has its undo entry on disk before it is made; nothing of another slot's is ever in our journal. If we
+ * crash: whoever reads the journal next (a helper of the same slot started again, kill-all) undoes it. Every request may be repeated.
  */
-export interface ServerParts {
+export interface ServerParts extends UndoParts {
+  readonly at: HelperDirectory;
   readonly journal: UndoJournal;
-  readonly bridges: Bridges;
-  readonly tools: RootTools;
-  readonly nodeDirectory: string;
   /** The job's user: who called sudo. */
   readonly uid: number;
   readonly gid: number;
@@ -32,7 +29,7 @@ export interface ServerParts {
 /** Carries out a request; never throws. */
 export async function serve(parts: ServerParts, request: HelperRequest): Promise<HelperAnswer> {
   try {
-    await withNodeLock(parts.tools.clock, parts.nodeDirectory, () => perform(parts, request));
+    await withNodeLock(parts.at, () => perform(parts, request));
     return { id: request.id, ok: true };
   } catch (cause) {
     const code = cause instanceof ControlError ? cause.code : 'helper_failed';
@@ -47,28 +44,17 @@ export async function serve(parts: ServerParts, request: HelperRequest): Promise
 
 /** Undoes the whole slot under the node's lock. Throws `ControlError` naming what is left. */
 export function undoAll(parts: ServerParts): Promise<void> {
-  return withNodeLock(parts.tools.clock, parts.nodeDirectory, () =>
-    undoSlot(parts.journal, parts.bridges, parts.tools),
-  );
+  return withNodeLock(parts.at, () => undoSlot(parts.journal, parts));
 }
 
 async function perform(parts: ServerParts, request: HelperRequest): Promise<void> {
-  const { journal, bridges, tools, uid, gid } = parts;
+  const { journal, uid, gid } = parts;
   switch (request.op) {
-    case 'attach-nic': {
-      const { nic, hostname } = request;
-      journal.append({ kind: 'bridge-member', bridge: nic.bridge.name, tap: nic.tap });
-      journal.append({ kind: 'tap', tap: nic.tap });
-      await bridges.join(nic, hostname);
-      // The filter first: there is no moment in which the tap is up and unfiltered.
-      await tools.nft(tapRules(nic));
-      await tools.ipBatch(tapCommands(nic, uid));
-      return;
-    }
+    case 'attach-nic':
+      return attachNic(parts, request);
     case 'detach-nic': {
-      const ofTap = (entry: UndoEntry): boolean => 'tap' in entry && entry.tap === request.tap;
-      for (const entry of [...journal.entries()].filter(ofTap).reverse())
-        await undoEntry(entry, bridges, tools);
+      const entry = nicOf(journal, request.tap);
+      if (entry) await detachNic(parts, entry);
       return;
     }
     case 'adopt-process': {
@@ -79,13 +65,42 @@ async function perform(parts: ServerParts, request: HelperRequest): Promise<void
       journal.append({ kind: 'process', pid: request.pid, startTime });
       return;
     }
-    case 'adopt-directory':
-      if (statSync(request.path).uid !== uid)
-        throw new ControlError('not_yours', `${request.path} is not the caller's`);
-      journal.append({ kind: 'directory', path: request.path, uid, gid });
+    case 'adopt-directory': {
+      const { path } = request;
+      const there = lstatSync(path, { throwIfNoEntry: false });
+      if (!there?.isDirectory()) throw new ControlError('not_found', `there is no directory ${path}`);
+      if (there.uid !== uid) throw new ControlError('not_yours', `${path} is not the caller's`);
+      journal.append({ kind: 'directory', path, uid, gid });
       return;
+    }
     case 'undo':
-      await undoSlot(journal, bridges, tools);
-      return;
+      return undoSlot(journal, parts);
   }
+}
+
+async function attachNic(parts: ServerParts, request: HelperRequest & { op: 'attach-nic' }): Promise<void> {
+  const { journal, bridges, tools, uid } = parts;
+  const { nic, hostname } = request;
+  const mine = nicOf(journal, nic.tap);
+  // The request of a helper that died in the middle, repeated.
+  if (mine) await detachNic(parts, mine);
+  const owner = bridges.ownerOf(nic.tap);
+  if (owner !== undefined || interfaceNames().has(nic.tap)) {
+    const whose = owner === undefined ? 'no slot' : owner;
+    throw new ControlError('tap_in_use', `this node has a tap ${nic.tap} already (it belongs to ${whose})`);
+  }
+  journal.append({ kind: 'nic', tap: nic.tap, bridge: nic.bridge.name, address: nic.address });
+  await bridges.join(nic, hostname, journal.slotId);
+  // The filter first: there is no moment in which the tap is up and unfiltered.
+  await tools.nft(tapRules(nic));
+  await tools.ipBatch(tapCommands(nic, uid, hasIpv6()));
+}
+
+async function detachNic(parts: ServerParts, entry: NicEntry): Promise<void> {
+  await detachNics([entry], parts);
+  parts.journal.append({ kind: 'detached', tap: entry.tap });
+}
+
+function nicOf(journal: UndoJournal, tap: string): NicEntry | undefined {
+  return journal.entries().find((entry): entry is NicEntry => entry.kind === 'nic' && entry.tap === tap);
 }

@@ -1,67 +1,79 @@
 import { existsSync } from 'node:fs';
 import { ControlError } from '../control.ts';
 import { deleteTable, tapTable } from '../network/filter.ts';
-import { hasInterface } from '../network/interfaces.ts';
+import { interfaceNames } from '../network/interfaces.ts';
 import type { Bridges } from './bridges.ts';
-import type { UndoEntry, UndoJournal } from './journal.ts';
+import type { NicEntry, UndoEntry, UndoJournal } from './journal.ts';
 import { killProcess } from './proc.ts';
 import type { RootTools } from './tools.ts';
 
 const killDeadlineMs = 5_000;
 
+/** What undoing needs. */
+export interface UndoParts {
+  readonly bridges: Bridges;
+  readonly tools: RootTools;
+}
+
+type EntryOf<K extends UndoEntry['kind']> = Extract<UndoEntry, { kind: K }>;
+
 /**
- * Undoes everything in a slot's journal, last change first, whatever became of it meanwhile. Goes on after a failure, so that as
+ * Undoes everything in a slot's journal, whatever became of it meanwhile; under the node's lock. Goes on after a failure, so that as
  * much as possible is restored; then throws `ControlError` with all that is left, and the journal stays.
  */
-export async function undoSlot(journal: UndoJournal, bridges: Bridges, tools: RootTools): Promise<void> {
+export async function undoSlot(journal: UndoJournal, parts: UndoParts): Promise<void> {
   const left: string[] = [];
-  const entries = [...journal.entries()].reverse();
-  // Guests first and all at once: nothing else may change under a running VMM.
-  const processes = entries.filter(entry => entry.kind === 'process');
-  const others = entries.filter(entry => entry.kind !== 'process');
-  const attempt = async (entry: UndoEntry): Promise<void> => {
+  const attempt = async (what: string, work: Promise<void>): Promise<void> => {
     try {
-      await undoEntry(entry, bridges, tools);
+      await work;
     } catch (cause) {
-      left.push(`${entry.kind}: ${cause instanceof Error ? cause.message : String(cause)}`);
+      left.push(`${what}: ${cause instanceof Error ? cause.message : String(cause)}`);
     }
   };
-  await Promise.all(processes.map(attempt));
-  for (const entry of others) await attempt(entry);
+  const entries = [...journal.entries()].reverse();
+  const of = <K extends UndoEntry['kind']>(kind: K): EntryOf<K>[] =>
+    entries.filter((entry): entry is EntryOf<K> => entry.kind === kind);
+  // Guests first and all at once: nothing else may change under a running VMM.
+  await Promise.all(of('process').map(entry => attempt(`process ${entry.pid}`, endProcess(entry, parts))));
+  await attempt('interfaces', detachNics(of('nic'), parts));
+  await Promise.all(of('directory').map(entry => attempt(entry.path, removeDirectory(entry, parts))));
   if (left.length > 0) throw new ControlError('undo_failed', `not undone: ${left.join('; ')}`);
   journal.remove();
 }
 
-/** Undoes one change. Doing it again, or when the change never was, does nothing. */
-export async function undoEntry(entry: UndoEntry, bridges: Bridges, tools: RootTools): Promise<void> {
-  switch (entry.kind) {
-    case 'process':
-      if (!(await killProcess(tools.clock, entry.pid, entry.startTime, killDeadlineMs))) {
-        throw new ControlError('undo_failed', `process ${entry.pid} does not end`);
-      }
-      return;
-    case 'tap':
-      if (hasInterface(entry.tap)) await tools.run(['ip', 'link', 'del', 'dev', entry.tap]);
-      await tools.nft(deleteTable('bridge', tapTable(entry.tap)));
-      return;
-    case 'bridge-member':
-      await bridges.leave(entry.bridge, entry.tap);
-      return;
-    case 'directory':
-      // As its owner, so that a directory that was swapped for a link cannot make root delete something else.
-      if (existsSync(entry.path)) {
-        await tools.run([
-          'setpriv',
-          `--reuid=${entry.uid}`,
-          `--regid=${entry.gid}`,
-          '--clear-groups',
-          'rm',
-          '-rf',
-          '--one-file-system',
-          '--',
-          entry.path,
-        ]);
-      }
-      return;
+/** Takes interfaces away: taps and routes with one program, filters with a second, however many there are. Doing it again does nothing. */
+export async function detachNics(entries: readonly NicEntry[], { bridges, tools }: UndoParts): Promise<void> {
+  if (entries.length === 0) return;
+  const before = interfaceNames();
+  await tools.ipBatchAnyway([
+    ...entries.filter(({ tap }) => before.has(tap)).map(({ tap }) => `link del dev ${tap}`),
+    ...entries
+      .filter(({ bridge }) => before.has(bridge))
+      .map(({ bridge, address }) => `route del ${address}/32 dev ${bridge}`),
+  ]);
+  const after = interfaceNames();
+  const left = entries.filter(({ tap }) => after.has(tap)).map(({ tap }) => tap);
+  // A tap that is still there keeps its filter.
+  if (left.length > 0) throw new ControlError('undo_failed', `${left.join(', ')} cannot be deleted`);
+  await tools.nft(entries.map(({ tap }) => deleteTable('bridge', tapTable(tap))).join(''));
+  for (const bridge of new Set(entries.map(entry => entry.bridge))) {
+    const taps = entries.filter(entry => entry.bridge === bridge).map(({ tap }) => tap);
+    await bridges.leave(bridge, taps);
   }
+}
+
+async function endProcess(entry: EntryOf<'process'>, { tools }: UndoParts): Promise<void> {
+  if (!(await killProcess(tools.clock, entry.pid, entry.startTime, killDeadlineMs)))
+    throw new ControlError('undo_failed', `does not end within ${killDeadlineMs} ms of SIGKILL`);
+}
+
+async function removeDirectory(
+  { path, uid, gid }: EntryOf<'directory'>,
+  { tools }: UndoParts,
+): Promise<void> {
+  if (!existsSync(path)) return;
+  const remove = ['rm', '-rf', '--one-file-system', '--', path] as const;
+  // As its owner, so that a directory that was swapped for a link cannot make root delete something else.
+  if (uid === process.getuid?.()) await tools.run(remove);
+  else await tools.run(['setpriv', `--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', ...remove]);
 }

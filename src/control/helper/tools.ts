@@ -32,6 +32,15 @@ export class RootTools {
     if (lines.length > 0) await this.run(['ip', '-batch', '-'], `${lines.join('\n')}\n`);
   }
 
+  /** Every line is tried, whatever becomes of the others: for undoing, where the caller looks at what is left. */
+  async ipBatchAnyway(lines: readonly string[]): Promise<void> {
+    if (lines.length === 0) return;
+    await this.#processes.run(['ip', '-force', '-batch', '-'], {
+      deadlineMs: toolDeadlineMs,
+      input: `${lines.join('\n')}\n`,
+    });
+  }
+
   async bridgeBatch(lines: readonly string[]): Promise<void> {
     if (lines.length > 0) await this.run(['bridge', '-batch', '-'], `${lines.join('\n')}\n`);
   }

@@ -5,13 +5,14 @@ import { netmask, networkAddress } from './subnet.ts';
 export interface DhcpFiles {
   /** One file per reservation; dnsmasq watches the directory (inotify), so that adding a VM restarts nothing. */
   readonly hosts: string;
-  readonly leases: string;
   readonly pid: string;
+  /** Whether an ordinary user can read `hosts`. If so dnsmasq gives up root, as it does by itself (it runs as nobody). */
+  readonly readableByAll: boolean;
 }
 
 /**
- * dnsmasq(8) for one bridge: reservations only, no dynamic range, no DNS. The bridge has only its link-local address;
- * `--shared-network` is what lets it serve the VMs' subnet all the same.
+ * dnsmasq(8) for one bridge: reservations only, no dynamic range, no DNS, no lease file (a reservation has nothing to remember). The
+ * bridge has only its link-local address; `--shared-network` is what lets it serve the VMs' subnet all the same.
  * Option 121 (RFC 3442) brings the on-link route to the service address; as clients then ignore option 3, it repeats the default route.
  */
 export function dnsmasqArguments(nic: NicPlan, files: DhcpFiles): [string, ...string[]] {
@@ -32,16 +33,21 @@ export function dnsmasqArguments(nic: NicPlan, files: DhcpFiles): [string, ...st
     `--dhcp-range=${subnet},static,${netmask(prefixLength)},infinite`,
     `--shared-network=${bridge.name},${subnet}`,
     `--dhcp-hostsdir=${files.hosts}`,
-    `--dhcp-leasefile=${files.leases}`,
-    `--pid-file=${files.pid}`,
+    '--leasefile-ro',
+    dhcpMark(files.pid),
     '--dhcp-authoritative',
-    '--user=root',
+    ...(files.readableByAll ? [] : ['--user=root']),
     '--log-facility=/dev/null',
     `--dhcp-option=121,${routes.join(',')}`,
     `--dhcp-option=option:mtu,${bridge.mtu}`,
     `--dhcp-option=3${gateway === undefined ? '' : `,${gateway}`}`,
     `--dhcp-option=6${dns.length === 0 ? '' : `,${dns.join(',')}`}`,
   ];
+}
+
+/** The argument by which a dnsmasq is known to be ours, and that bridge's: its pid alone may be another's by now. */
+export function dhcpMark(pidFile: string): string {
+  return `--pid-file=${pidFile}`;
 }
 
 /** The line of one reservation. */

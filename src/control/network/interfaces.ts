@@ -1,11 +1,19 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 
 /**
- * Whether this network namespace has the interface. Read from /proc/net/dev, which is the reader's namespace's; /sys/class/net is that of
- * whoever mounted /sys, which inside a node's namespace may be another (network_namespaces(7)).
+ * Names of the interfaces of this process's own network namespace. Not from /sys/class/net: that shows the namespace of whoever
+ * mounted /sys, which is another one wherever a node is a namespace that was entered by nsenter(1).
  */
-export function hasInterface(name: string): boolean {
-  return readFileSync('/proc/self/net/dev', 'utf8')
-    .split('\n')
-    .some(line => line.trim().startsWith(`${name}:`));
+export function interfaceNames(): ReadonlySet<string> {
+  return parseInterfaceNames(readFileSync('/proc/self/net/dev', 'utf8'));
+}
+
+/** The names in the text of /proc/net/dev (proc(5)): two lines of heading, then one line an interface. */
+export function parseInterfaceNames(text: string): ReadonlySet<string> {
+  return new Set(text.split('\n').flatMap(line => /^\s*([^\s:|]+):/.exec(line)?.[1] ?? []));
+}
+
+/** False where the kernel was started without it (`ipv6.disable=1`); commands about it fail there. */
+export function hasIpv6(): boolean {
+  return existsSync('/proc/sys/net/ipv6');
 }

@@ -1,4 +1,4 @@
-import type { GangRequest } from '../lrm.ts';
+import { type GangRequest, LrmError } from '../lrm.ts';
 
 /**
  * The batch script of a gang: hands the program to one `node -` per node through srun, which broadcasts its standard input to
@@ -7,17 +7,26 @@ import type { GangRequest } from '../lrm.ts';
  *
  * - `exec`: the batch step becomes srun; there is no shell left that could swallow a signal.
  * - `--kill-on-bad-exit=0 --wait=0`: a pilot that ends does not take the others with it.
+ * - `--output=/dev/null`: nothing that a pilot leaves behind holds a pipe of Slurm's, for which it would keep the job for another minute.
+ * - `--cpus-per-task`: since 22.05 srun does not take it from sbatch; without it a pilot would have one processor.
  * - The delimiter ends the program only if the program has it as a line; it is taken from the slot's random id and checked.
+ *
+ * Throws `LrmError` (`refused`) when the script would not be what was asked for.
  */
 export function batchScript(request: GangRequest, node: string): string {
-  const delimiter = `end-of-program-${request.jobName}`;
-  if (request.program.split('\n').includes(delimiter))
-    throw new Error(`the program contains the line ${delimiter}`);
+  const { nodes, cpusPerNode, jobName, program } = request;
+  const delimiter = `end-of-program-${jobName}`;
+  if (program.split('\n').includes(delimiter))
+    throw new LrmError('refused', `the program contains the line ${delimiter}`);
   if (!/^[A-Za-z0-9._/+-]+$/.test(node))
-    throw new Error(`the Node program's path has characters that a script cannot take: ${node}`);
+    throw new LrmError('refused', `lrm.node has characters that a batch script cannot take: ${node}`);
+  const srun = [
+    'srun --input=all --output=/dev/null --error=/dev/null --kill-on-bad-exit=0 --wait=0 --mpi=none --cpu-bind=none --export=ALL',
+    `--nodes=${nodes} --ntasks=${nodes} --ntasks-per-node=1 --cpus-per-task=${cpusPerNode}`,
+  ].join(' ');
   return `#!/bin/sh
-exec srun --input=all --kill-on-bad-exit=0 --wait=0 --mpi=none --cpu-bind=none --export=ALL --ntasks-per-node=1 ${node} - <<'${delimiter}'
-${request.program}
+exec ${srun} ${node} - <<'${delimiter}'
+${program}
 ${delimiter}
 `;
 }
@@ -34,8 +43,10 @@ export function sbatchArguments(request: GangRequest): string[] {
     `--time=${Math.ceil(request.walltimeMs / 60_000)}`,
     // Slurm starting a lease again by itself would be a second lease that nobody asked for.
     '--no-requeue',
-    // The service's environment is none of the job's business.
-    '--export=PATH,HOME,SLURM_CONF',
+    // All of the few variables that sbatch itself was given. Anything else makes slurmd run a login shell first (--get-user-env): 0.25 s.
+    '--export=ALL',
+    // The service's working directory need not exist on a node.
+    '--chdir=/',
     '--output=/dev/null',
     ...(request.queue === undefined ? [] : [`--partition=${request.queue}`]),
     ...(request.account === undefined ? [] : [`--account=${request.account}`]),

@@ -1,4 +1,5 @@
 import { LrmError, type LrmJob, type LrmJobState } from '../lrm.ts';
+import { expandHostlist } from './hostlist.ts';
 
 /**
  * `squeue --json` (Slurm 22.05: openapi v0.0.38; later versions wrap numbers and lists) as our jobs. Only the fields that we use are
@@ -41,7 +42,7 @@ function toJob(job: SqueueJob): LrmJob {
     estimatedStartAt: state === 'waiting' ? startMs : undefined,
     startedAt: state === 'waiting' ? undefined : startMs,
     endsAt: state === 'waiting' ? undefined : milliseconds(job.end_time),
-    nodes: job.nodes ? [job.nodes] : [],
+    nodes: expandHostlist(job.nodes ?? ''),
   };
 }
 

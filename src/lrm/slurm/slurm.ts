@@ -22,7 +22,10 @@ const commandDeadlineMs = 30_000;
 export function slurm(settings: SlurmSettings, processes: ProcessRunner): Lrm {
   const run = async (command: string, args: readonly string[], input?: string): Promise<CommandResult> => {
     const path = settings.binDir === undefined ? command : join(settings.binDir, command);
-    const env = settings.conf === undefined ? process.env : { ...process.env, SLURM_CONF: settings.conf };
+    const env = {
+      ...ownEnvironment(),
+      ...(settings.conf === undefined ? {} : { SLURM_CONF: settings.conf }),
+    };
     try {
       return await processes.run([path, ...args], { deadlineMs: commandDeadlineMs, env, input });
     } catch (cause) {
@@ -87,6 +90,12 @@ export function slurm(settings: SlurmSettings, processes: ProcessRunner): Lrm {
     onChange: () => () => undefined,
     close: () => Promise.resolve(),
   };
+}
+
+/** What Slurm's commands need of our environment. sbatch hands on to the job all that it is given, and the rest is none of the job's business. */
+function ownEnvironment(): NodeJS.ProcessEnv {
+  const names = ['PATH', 'HOME', 'USER', 'LOGNAME', 'LANG', 'TZ', 'SLURM_CONF', 'KRB5CCNAME'];
+  return Object.fromEntries(names.map(name => [name, process.env[name]]));
 }
 
 function partitionArguments(queue: string | undefined): string[] {

@@ -1,0 +1,194 @@
+import { mkdir, rm } from 'node:fs/promises';
+import { connect as connectSocket } from 'node:net';
+import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
+import { type Clock, withDeadline } from '../platform/clock.ts';
+import type { ProcessRunner } from '../platform/process.ts';
+import type { ImageManifest } from '../protocol/image.ts';
+import type { VmPlan } from '../protocol/plan.ts';
+import { makeSeed } from './context/seed.ts';
+import { ControlError } from './control.ts';
+import type { Helper } from './helper/helper.ts';
+import { fileError, requireFreeSpace } from './images/disk-space.ts';
+import { openImage } from './images/image.ts';
+import { makeOverlay } from './images/overlay.ts';
+import type { MachineSpec } from './vmm/vmm.ts';
+
+/** What one VM takes of its node besides the VMM's process: files and interfaces. */
+export interface VmHosting {
+  /** Makes them. After a rejection `dispose` still removes what was made. */
+  prepare(): Promise<MachineSpec>;
+  /** Has the VMM's process recorded for the slot's undo. */
+  adopt(pid: number): Promise<void>;
+  /** Removes what `prepare` made; safe in any case, and twice. Called when `prepare` has settled. */
+  dispose(): Promise<void>;
+  /** A TCP connection to the guest. Throws `ControlError` `unreachable`. */
+  connect(port: number): Promise<Duplex>;
+}
+
+export interface HostParts {
+  /** Of this VM alone; made and removed here. */
+  readonly directory: string;
+  /** The slot's helper, up or about to be. */
+  readonly helper: () => Promise<Helper>;
+  readonly run: ProcessRunner['run'];
+  readonly clock: Clock;
+}
+
+/** An empty overlay, the seed and the first of the console's log; a guest's own writes come on top. */
+const filesOfVmMiB = 8;
+const guestConnectDeadlineMs = 10_000;
+
+/** Real files and interfaces. */
+export function hostVm(plan: VmPlan, parts: HostParts): VmHosting {
+  const { directory, helper, run, clock } = parts;
+  const what = `the files of VM ${plan.name}`;
+  return {
+    async prepare() {
+      const manifest = await openImage(plan.image);
+      requireMemory(plan, manifest);
+      try {
+        await mkdir(directory, { recursive: true, mode: 0o700 });
+        await requireFreeSpace(directory, filesOfVmMiB, what);
+        // All are waited for, also when one fails: `dispose` must not run beside them.
+        const [overlay, seed] = await allDone([
+          manifest.disk ? makeOverlay(diskOf(plan, manifest.disk), plan.name, directory, run) : undefined,
+          makeSeed(plan, directory, run),
+          attachNics(plan, helper),
+        ]);
+        return machineOf(plan, manifest, directory, overlay, seed);
+      } catch (cause) {
+        throw fileError(cause, directory, what, 'vm_files');
+      }
+    },
+    async adopt(pid) {
+      await (await helper()).adoptProcess(pid);
+    },
+    async dispose() {
+      const detached = await Promise.allSettled([
+        ...(plan.nics.length === 0 ? [] : [detachNics(plan, helper)]),
+        rm(directory, { recursive: true, force: true }),
+      ]);
+      throwFirst(detached);
+    },
+    connect: port => connectToGuest(plan, port, clock),
+  };
+}
+
+/** Nothing of the node: for the simulated VMM. Guests have no network, and none of their addresses is ever spoken to. */
+export function simulateHosting(plan: VmPlan, directory: string): VmHosting {
+  const { name } = plan;
+  return {
+    prepare: () => Promise.resolve({ ...bareMachine(plan, directory), agent: true }),
+    adopt: () => Promise.resolve(),
+    dispose: () => Promise.resolve(),
+    connect: () =>
+      Promise.reject(new ControlError('unreachable', `VM ${name} is simulated: it has no network`)),
+  };
+}
+
+function requireMemory(plan: VmPlan, manifest: ImageManifest): void {
+  if (plan.memoryMiB < manifest.minMemoryMiB)
+    throw new ControlError(
+      'memory_too_small',
+      `VM ${plan.name} has ${plan.memoryMiB} MiB of memory, image ${manifest.name} needs at least ${manifest.minMemoryMiB}: ask for more`,
+    );
+}
+
+function bareMachine(plan: VmPlan, directory: string): MachineSpec {
+  return {
+    vmId: plan.vmId,
+    name: plan.name,
+    directory,
+    memoryMiB: plan.memoryMiB,
+    cpus: plan.cpus,
+    boot: { kind: 'disk' },
+    machine: 'q35',
+    disks: [],
+    nics: [],
+    agent: false,
+  };
+}
+
+function machineOf(
+  plan: VmPlan,
+  manifest: ImageManifest,
+  directory: string,
+  overlay: string | undefined,
+  seed: string,
+): MachineSpec {
+  const { boot } = manifest;
+  const file = (name: string): string => join(plan.image.directory, name);
+  return {
+    ...bareMachine(plan, directory),
+    machine: manifest.machine,
+    agent: manifest.agent,
+    boot:
+      boot.kind === 'disk'
+        ? boot
+        : {
+            kind: 'kernel',
+            kernel: file(boot.kernel),
+            initrd: boot.initrd === undefined ? undefined : file(boot.initrd),
+            commandLine: boot.commandLine,
+          },
+    disks: [
+      ...(overlay === undefined ? [] : [{ path: overlay, format: 'qcow2', readOnly: false } as const]),
+      { path: seed, format: 'raw', readOnly: true },
+    ],
+    nics: plan.nics.map(nic => ({ tap: nic.tap, mac: nic.mac, mtu: nic.bridge.mtu })),
+  };
+}
+
+function diskOf(
+  plan: VmPlan,
+  disk: NonNullable<ImageManifest['disk']>,
+): { path: string; format: 'qcow2' | 'raw' } {
+  return { path: join(plan.image.directory, disk.file), format: disk.format };
+}
+
+async function attachNics(plan: VmPlan, helper: () => Promise<Helper>): Promise<void> {
+  if (plan.nics.length === 0) return;
+  const started = await helper();
+  // The helper does one thing at a time anyway.
+  for (const nic of plan.nics) await started.attachNic(nic, plan.name);
+}
+
+/** Every interface is tried; the first failure is thrown. */
+async function detachNics(plan: VmPlan, helper: () => Promise<Helper>): Promise<void> {
+  const started = await helper();
+  throwFirst(await Promise.allSettled(plan.nics.map(nic => started.detachNic(nic.tap))));
+}
+
+/** `Promise.all` that settles only when all of its promises have. */
+async function allDone<T extends readonly unknown[]>(
+  promises: readonly [...T],
+): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
+  throwFirst(await Promise.allSettled(promises));
+  return Promise.all(promises) as Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }>;
+}
+
+function throwFirst(results: readonly PromiseSettledResult<unknown>[]): void {
+  const failed = results.find(result => result.status === 'rejected');
+  if (failed) throw failed.reason;
+}
+
+async function connectToGuest(plan: VmPlan, port: number, clock: Clock): Promise<Duplex> {
+  const nic = plan.nics[0];
+  if (!nic) throw new ControlError('unreachable', `VM ${plan.name} has no network interface`);
+  const socket = connectSocket({ host: nic.address, port });
+  const connected = new Promise<Duplex>((resolve, reject) => {
+    socket.once('connect', () => resolve(socket));
+    socket.once('error', reject);
+  });
+  try {
+    return await withDeadline(clock, guestConnectDeadlineMs, `connecting to port ${port}`, connected);
+  } catch (cause) {
+    socket.destroy();
+    throw new ControlError(
+      'unreachable',
+      `VM ${plan.name} (${nic.address}) does not answer on port ${port}: ${cause instanceof Error ? cause.message : String(cause)}`,
+      cause,
+    );
+  }
+}
