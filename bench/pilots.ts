@@ -2,21 +2,13 @@
  * Submit → all pilots `reserved`, against the floor `srun -N16 node -e 0` on the same private Slurm, in turn in one run; medians.
  * Usage: node --import tsx bench/pilots.ts [NODES=16] [ROUNDS=10]. Needs root and `make setup`.
  */
-import { cpus } from 'node:os';
 import { systemClock } from '../src/platform/clock.ts';
 import type { WorkspaceView } from '../src/protocol/api.ts';
 import { startSite } from '../test/support/site.ts';
+import { machine, median, row } from './figures.ts';
 
 const nodes = Number(process.argv[2] ?? 16);
 const rounds = Number(process.argv[3] ?? 10);
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = Math.floor(sorted.length / 2);
-  return sorted.length % 2 === 1
-    ? (sorted[middle] ?? 0)
-    : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2;
-}
 
 const site = await startSite({
   lrm: 'slurm',
@@ -58,11 +50,7 @@ try {
   await site.stop();
 }
 const [floor, ours] = [median(floorMs), median(reservedMs)];
-const row = (name: string, values: readonly number[]): string =>
-  `${name.padEnd(44)} median ${Math.round(median(values))} ms  (${Math.round(Math.min(...values))} to ${Math.round(Math.max(...values))})`;
-console.log(
-  `${nodes} nodes on one machine: ${cpus().length} × ${cpus()[0]?.model ?? 'unknown processor'}, ${rounds} rounds`,
-);
+console.log(`${nodes} nodes on one machine: ${machine()}, ${rounds} rounds`);
 console.log(row(`srun -N${nodes} node -e 0`, floorMs));
 console.log(row('create → all pilots reserved', reservedMs));
 console.log(`ratio ${(ours / floor).toFixed(2)}`);
