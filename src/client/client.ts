@@ -14,6 +14,7 @@ import { errorOfAnswer, unreachable } from './failures.ts';
 import type { paths } from './schema.gen.ts';
 import { openStream } from './stream.ts';
 
+/** Where the service is, who asks, and how long an answer may take. */
 export interface ClientOptions {
   /** `http(s)://host:port` of the service. */
   readonly url: string;
@@ -24,6 +25,7 @@ export interface ClientOptions {
   readonly requestTimeoutMs?: number;
 }
 
+/** Which part of the history to read. */
 export interface EventQuery {
   /** Events with a higher number than this. Default 0: from the first. */
   readonly after?: number;
@@ -34,6 +36,7 @@ export interface EventQuery {
   readonly limit?: number;
 }
 
+/** How long to wait, and who is told meanwhile. */
 export interface WaitOptions {
   /** Throws `timeout` after this long. */
   readonly timeoutMs: number;

@@ -25,6 +25,7 @@ export interface WorkspaceControl {
   ): Promise<Duplex>;
 }
 
+/** An expected failure on a node: `code` for programs and for a VM's reason, a message for people. It becomes a report to the service. */
 export class ControlError extends Error {
   readonly code: string;
   constructor(code: string, message: string, cause?: unknown) {

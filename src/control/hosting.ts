@@ -26,6 +26,7 @@ export interface VmHosting {
   connect(port: number): Promise<Duplex>;
 }
 
+/** What a VM's hosting works with. */
 export interface HostParts {
   /** Of this VM alone; made and removed here. */
   readonly directory: string;

@@ -41,6 +41,7 @@ export function refused(draft: Draft, slotId: SlotId, message: string): void {
   settle(draft, slotId);
 }
 
+/** The LRM's whole list of our jobs: slots whose job has changed follow it, jobs that no slot wants are cancelled. */
 export function observed(draft: Draft, input: Extract<LeaseInput, { type: 'lrm.observed' }>): void {
   const byId = new Map<string, ObservedJob>();
   for (const job of input.jobs) {

@@ -9,6 +9,7 @@ export interface NodeRoom {
   readonly vms: number;
 }
 
+/** What a VM takes of its node. */
 export interface VmNeed {
   readonly id: string;
   /** With the VMM's overhead. */

@@ -18,6 +18,7 @@ export const hasLeft = ({ state }: SlotNode): boolean => state === 'released' ||
 /** The LRM's job is cancelled at most once a minute: what does not help is tried again, but the LRM is not flooded. */
 const cancelPeriodMs = 60_000;
 
+/** Owes the LRM's cancelling of a job. */
 export function cancelJob(draft: Draft, slotId: SlotId, jobId: string): void {
   const period = Math.floor(draft.now / cancelPeriodMs);
   draft.owe({ kind: 'lrm.cancel', key: `cancel:${slotId}:${jobId}:${period}`, slotId, jobId });
@@ -29,6 +30,7 @@ export function orderRelease(draft: Draft, slot: Slot, graceMs: number, except?:
     if (!hasLeft(node) && node.name !== except) orderNodeRelease(draft, slot.id, node.name, graceMs);
 }
 
+/** Orders one node to release; VMs on it get `graceMs`. */
 export function orderNodeRelease(draft: Draft, slotId: SlotId, node: string, graceMs: number): void {
   draft.owe({ kind: 'pilot.release', key: `release:${slotId}:${node}:${graceMs}`, slotId, node, graceMs });
 }

@@ -39,6 +39,7 @@ export interface Workspace {
   readonly deployDeadlineAt: number | null;
 }
 
+/** A node of a slot, as its pilot has reported it. */
 export interface SlotNode {
   readonly name: string;
   readonly state: SlotNodeState;
@@ -48,6 +49,7 @@ export interface SlotNode {
   readonly appliedSeq: number;
 }
 
+/** A resource slot: nodes held through one LRM job. */
 export interface Slot {
   readonly id: SlotId;
   /** `exact`: the one workspace that the slot is for. */
@@ -81,6 +83,7 @@ export interface AssignedNic {
   readonly tap: string;
 }
 
+/** One virtual machine of a workspace. */
 export interface Vm {
   readonly id: VmId;
   readonly workspaceId: WorkspaceId;
@@ -155,6 +158,7 @@ export interface ObservedJob {
   readonly endsAt: number | null;
 }
 
+/** Everything that can happen to the core: what a client asks, what the LRM, the pilots and the clock say. */
 export type LeaseInput =
   /** Ids come from the caller's randomness; a refusal leaves no trace. */
   | {
@@ -251,6 +255,7 @@ export interface Refusal {
   readonly hint?: string;
 }
 
+/** What `decide` answers: what becomes of the input, or why it is refused. */
 export type Outcome =
   | { readonly ok: true; readonly decision: Decision }
   | { readonly ok: false; readonly refusal: Refusal };

@@ -31,6 +31,7 @@ export interface Lrm {
   close(): Promise<void>;
 }
 
+/** What a site can give, and what a pilot must know of its LRM. */
 export interface LrmCapabilities {
   /** Nodes that a gang could ever have (in the queue that it would go to). */
   readonly nodes: number;
@@ -48,6 +49,7 @@ export interface LrmCapabilities {
   readonly walltimeStepMs: number;
 }
 
+/** One job of n nodes, in terms that every LRM has. */
 export interface GangRequest {
   /** `wsp-<slotId>`: how our jobs are found again. */
   readonly jobName: string;

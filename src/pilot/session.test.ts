@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { ControlError, type WorkspaceControl } from '../control/control.ts';
 import type { Clock } from '../platform/clock.ts';
 import { silentLog } from '../platform/log.ts';
+import { settle } from '../platform/virtual-clock.ts';
 import type { PilotMessage, ServiceMessage, SlotAssignment, VmReport } from '../protocol/pilot.ts';
 import type { VmPlan } from '../protocol/plan.ts';
 import { memoryJournal } from './journal.ts';
@@ -61,6 +62,20 @@ interface WorldOptions {
   readonly reachable?: boolean;
 }
 
+function fakeControl(options: WorldOptions, done: string[]): WorkspaceControl {
+  return {
+    reserve: options.reserve ?? (() => Promise.resolve()),
+    startVm: plan => done.push(`start ${plan.vmId}`),
+    stopVm: (vmId, graceMs) => done.push(`stop ${vmId} ${graceMs}`),
+    release: graceMs => {
+      done.push(`release ${graceMs}`);
+      return options.release?.() ?? Promise.resolve();
+    },
+    reports: () => [{ vmId: 'ws-aaaaaaaaaa.w-0', state: 'running', context: 'ok' }],
+    openStream: () => Promise.reject(new ControlError('not_found', 'no such VM')),
+  };
+}
+
 function world(options: WorldOptions = {}) {
   const { clock, fire } = manualClock();
   const sent: PilotMessage[] = [];
@@ -86,17 +101,7 @@ function world(options: WorldOptions = {}) {
     },
     openStream: () => Promise.resolve(new PassThrough()),
   };
-  const control: WorkspaceControl = {
-    reserve: options.reserve ?? (() => Promise.resolve()),
-    startVm: plan => done.push(`start ${plan.vmId}`),
-    stopVm: (vmId, graceMs) => done.push(`stop ${vmId} ${graceMs}`),
-    release: graceMs => {
-      done.push(`release ${graceMs}`);
-      return options.release?.() ?? Promise.resolve();
-    },
-    reports: () => [{ vmId: 'ws-aaaaaaaaaa.w-0', state: 'running', context: 'ok' }],
-    openStream: () => Promise.reject(new ControlError('not_found', 'no such VM')),
-  };
+  const control = fakeControl(options, done);
   const session = new PilotSession({
     assignment,
     node: 'n01',
@@ -125,8 +130,6 @@ function world(options: WorldOptions = {}) {
       sent.flatMap(m => (m.type === 'notification' && m.body.kind === 'node' ? [m.body.state] : [])),
   };
 }
-
-const settle = (): Promise<void> => new Promise(resolve => setImmediate(resolve));
 
 describe('PilotSession', () => {
   it('reserves, reports in order, and exits 0 after an ordered release', async () => {

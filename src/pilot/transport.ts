@@ -12,12 +12,14 @@ export interface Transport {
   openStream(streamId: string): Promise<Duplex>;
 }
 
+/** Who is told of what comes over a link. */
 export interface LinkHandlers {
   message(message: ServiceMessage): void;
   /** Called once, when an opened link has ended. */
   closed(why: string): void;
 }
 
+/** A connection to the service while it lasts. */
 export interface Link {
   /** This node's address on the way to the service: what its peers can reach it by. */
   readonly localAddress: string;

@@ -6,6 +6,7 @@ import { CommandFailure } from './process.ts';
 /** What one of a child's file descriptors is: a pipe to us, /dev/null, or a descriptor that we have open. */
 export type ChildStdio = 'pipe' | 'ignore' | number;
 
+/** How a program is started. */
 export interface ChildOptions {
   /** Standard input, output and error, in order; further entries are descriptors 3, 4, … Default: `['ignore', 'ignore', 'ignore']`. */
   readonly stdio?: readonly ChildStdio[] | undefined;
@@ -16,6 +17,7 @@ export interface ChildOptions {
   readonly detached?: boolean | undefined;
 }
 
+/** How a program ended. */
 export interface ChildExit {
   /** null when a signal ended it. */
   readonly code: number | null;

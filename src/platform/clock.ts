@@ -3,6 +3,7 @@
 /** Stops a timer that has not fired. Stopping twice, or after it fired, does nothing. */
 export type StopTimer = () => void;
 
+/** Time and timers, injected, so that a simulation has its own. */
 export interface Clock {
   /** Milliseconds since the Unix epoch. */
   now(): number;
@@ -49,6 +50,13 @@ export function withDeadline<T>(
   return new Promise<T>((resolve, reject) => {
     const stop = clock.after(deadlineMs, () => reject(new DeadlineError(what, deadlineMs)));
     promise.then(resolve, reject).finally(stop);
+  });
+}
+
+/** Resolves in the next turn of the event loop: after every promise reaction that can run now, and after all sockets that are readable have been read. */
+export function nextTurn(): Promise<void> {
+  return new Promise(resolve => {
+    setImmediate(resolve);
   });
 }
 

@@ -1,5 +1,6 @@
 import type { Clock } from './clock.ts';
 
+/** What a line of the log says besides its message. Never a secret. */
 export type LogFields = Readonly<Record<string, unknown>>;
 
 /** A structured log: one JSON object a line, fields before prose. Secrets are never fields. */

@@ -8,6 +8,7 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
+/** What a command gets, and its limits. */
 export interface RunOptions {
   readonly input?: string | undefined;
   /** Killed (SIGKILL) and reported as `CommandTimeout` after this long. */

@@ -1,4 +1,4 @@
-import type { Clock } from './clock.ts';
+import { type Clock, nextTurn } from './clock.ts';
 
 /** A clock that stands still until it is told to move: for tests and for the simulated world. */
 export interface VirtualClock extends Clock {
@@ -18,6 +18,7 @@ interface Timer {
   readonly fire: () => void;
 }
 
+/** A virtual clock that stands at `startMs`, milliseconds since the epoch. */
 export function createVirtualClock(startMs: number): VirtualClock {
   let now = startMs;
   let order = 0;
@@ -68,11 +69,7 @@ export function createVirtualClock(startMs: number): VirtualClock {
 }
 
 /** Resolves when every promise reaction that can run now has run: they all come before the next turn of the event loop. */
-export function settle(): Promise<void> {
-  return new Promise(resolve => {
-    setImmediate(resolve);
-  });
-}
+export const settle = nextTurn;
 
 function isLater(one: Timer | undefined, other: Timer): boolean {
   return one !== undefined && (one.at - other.at || one.order - other.order) > 0;

@@ -29,10 +29,12 @@ export function idSuffix(bytes: Uint8Array): string {
   return Array.from(bytes.subarray(0, 10), byte => base32[byte & 31]).join('');
 }
 
+/** A VM's name inside its workspace: `worker-0`. */
 export function vmName(group: string, index: number): string {
   return `${group}-${index}`;
 }
 
+/** A VM's id, unique for ever: `ws-k3v9q2m7xa.worker-0`. */
 export function vmIdOf(workspaceId: WorkspaceId, group: string, index: number): VmId {
   return `${workspaceId}.${vmName(group, index)}`;
 }

@@ -146,6 +146,7 @@ export interface NodeSettings {
   readonly vmm: VmmSettings;
 }
 
+/** The site file's `node.vmm`: the VMM and what it is told. */
 export type VmmSettings =
   | {
       readonly kind: 'qemu';

@@ -25,6 +25,7 @@ export function readPilotProgram(path: string): string {
   }
 }
 
+/** What the pilots of a slot are told at birth. */
 export function slotAssignment(
   slot: Slot,
   secret: string,

@@ -31,6 +31,7 @@ export interface Engine {
   readonly pilots: PilotHub;
 }
 
+/** An event as the store has it: numbered, and with the service's own time (milliseconds since the epoch). */
 export interface StoredEvent extends HistoryEvent {
   readonly seq: number;
   readonly recordedAt: number;
@@ -53,6 +54,8 @@ export interface PilotConnection {
   send(message: ServiceMessage): void;
   close(why: string): void;
 }
+
+/** Where a connection's messages go. */
 export interface PilotSession {
   received(message: PilotMessage): void;
   closed(): void;

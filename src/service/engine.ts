@@ -1,7 +1,7 @@
 import { isFinalSlot } from '../lease/transitions.ts';
 import type { Effect, LeaseInput, LeaseSettings, SiteState, Workspace } from '../lease/types.ts';
 import type { Lrm } from '../lrm/lrm.ts';
-import type { Clock } from '../platform/clock.ts';
+import { type Clock, nextTurn } from '../platform/clock.ts';
 import { errorFields, type Log } from '../platform/log.ts';
 import type { Random } from '../platform/random.ts';
 import type { WorkspaceRequest } from '../protocol/cluster.ts';
@@ -61,11 +61,10 @@ export interface EngineOptions {
   readonly onBroken?: (cause: unknown) => void;
 }
 
+/** The engine over these parts; it does nothing before `start`. */
 export function createEngine(options: EngineOptions): Engine {
   return new RunningEngine(options);
 }
-
-const nextTurn = (): Promise<void> => new Promise(resolve => setImmediate(resolve));
 
 class RunningEngine implements Engine {
   readonly #options: EngineOptions;

@@ -12,6 +12,7 @@ export interface Listening {
   close(): Promise<void>;
 }
 
+/** Where to listen, and what the nodes are told. */
 export interface ListenOptions {
   readonly host: string;
   /** 0: a free one. */

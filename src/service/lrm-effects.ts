@@ -11,6 +11,7 @@ export interface GangSite {
   readonly options: readonly string[];
 }
 
+/** What the effects on the LRM need. */
 export interface LrmEffectParts {
   readonly lrm: Lrm;
   readonly gang: GangSite;

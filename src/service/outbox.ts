@@ -33,6 +33,7 @@ const atOnce = 4;
 const firstPauseMs = 250;
 const longestPauseMs = 30_000;
 
+/** Runs what is owed; see above. */
 export class Outbox {
   readonly #parts: OutboxParts;
   readonly #owed = new Map<string, Owed>();

@@ -49,6 +49,7 @@ const failuresUntilBroken = 5;
 /** After a deadline at which nothing was to be done, and after a failed commit: not at once again. */
 const deadlinePauseMs = 1_000;
 
+/** The one writer; see above. */
 export class Writer {
   readonly #parts: WriterParts;
   readonly #ahead: SiteMaps = emptyMaps();

@@ -24,6 +24,7 @@ export type UndoEntry =
   /** The pilot's work directory, removed as the user whom it belongs to. */
   | { readonly kind: 'directory'; readonly path: string; readonly uid: number; readonly gid: number };
 
+/** All that is needed to take a VM's interface away, with everything that belongs to it. */
 export interface NicEntry {
   readonly kind: 'nic';
   readonly tap: string;
@@ -49,6 +50,7 @@ export interface HelperDirectory {
   readonly bridges: string;
 }
 
+/** The paths of a node's state under the helper's state directory. */
 export function helperDirectory(stateDir: string, node: string): HelperDirectory {
   const path = join(stateDir, node);
   return { name: node, node: path, slots: join(path, 'slots'), bridges: join(path, 'bridges') };

@@ -13,6 +13,7 @@ export type HelperRequest =
   | { readonly id: number; readonly op: 'adopt-directory'; readonly path: string }
   | { readonly id: number; readonly op: 'undo' };
 
+/** One JSON object a line, for each request one, with its id. Id 0: the greeting; -1: to a line that could not be read. */
 export type HelperAnswer =
   | { readonly id: number; readonly ok: true }
   | { readonly id: number; readonly ok: false; readonly code: string; readonly message: string };

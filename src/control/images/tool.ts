@@ -1,6 +1,7 @@
 import { CommandFailure, type ProcessRunner } from '../../platform/process.ts';
 import { ControlError } from '../control.ts';
 
+/** How a tool is run, and how its failure is told. */
 export interface ToolRun {
   readonly deadlineMs: number;
   /** The code of the `ControlError` when the tool fails. */

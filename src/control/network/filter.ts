@@ -11,6 +11,7 @@ export function tapTable(tap: string): string {
   return `wsp-${tap}`;
 }
 
+/** The tables of a bridge: one of this name in each family. */
 export function bridgeTable(bridge: string): string {
   return `wsp-${bridge}`;
 }

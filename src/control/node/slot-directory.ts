@@ -15,6 +15,7 @@ export interface SlotDirectory {
   vm(vmId: string): string;
 }
 
+/** The paths of a slot's files on a node. Makes nothing. */
 export function slotDirectory(workDir: string, node: string, slotId: string): SlotDirectory {
   const path = join(workDir, node, slotId);
   return {

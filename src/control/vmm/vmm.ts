@@ -18,6 +18,7 @@ export interface Vmm {
   start(machine: MachineSpec, events: VmEvents, signal?: AbortSignal): Promise<RunningVm>;
 }
 
+/** What a driver tells of a VM that it has started. */
 export interface VmEvents {
   /** The guest said how its set-up went (images with an agent only). */
   context(state: ContextState, reason?: Reason): void;
@@ -25,6 +26,7 @@ export interface VmEvents {
   exited(outcome: { readonly clean: boolean; readonly reason?: Reason }): void;
 }
 
+/** A VM that runs: how it is ended, and its console. */
 export interface RunningVm {
   /** The VMM's process, for the undo journal. 0 when there is none (sim). */
   readonly pid: number;

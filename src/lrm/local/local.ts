@@ -32,6 +32,7 @@ export interface LocalSettings {
 /** A node: a name, and a network namespace when it has one of its own. */
 export type LocalNode = Pick<NamespaceNode, 'name'> & { readonly netns?: string | undefined };
 
+/** What the embedded LRM works with. */
 export interface LocalParts {
   readonly clock: Clock;
   readonly startChild: StartChild;

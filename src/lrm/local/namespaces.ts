@@ -12,6 +12,7 @@ export interface NodeNetworks {
   remove(): Promise<void>;
 }
 
+/** A node that is a network namespace, and its address on the network of the nodes. */
 export interface NamespaceNode {
   readonly name: string;
   readonly netns: string;

@@ -20,25 +20,7 @@ const commandDeadlineMs = 30_000;
 
 /** The adapter for Slurm: sbatch, one squeue for all jobs, scancel. It changes nothing of Slurm and needs no privilege in it. */
 export function slurm(settings: SlurmSettings, processes: ProcessRunner): Lrm {
-  const run = async (command: string, args: readonly string[], input?: string): Promise<CommandResult> => {
-    const path = settings.binDir === undefined ? command : join(settings.binDir, command);
-    const env = {
-      ...ownEnvironment(),
-      ...(settings.conf === undefined ? {} : { SLURM_CONF: settings.conf }),
-    };
-    try {
-      return await processes.run([path, ...args], { deadlineMs: commandDeadlineMs, env, input });
-    } catch (cause) {
-      if (cause instanceof CommandFailure) throw new LrmError('unavailable', cause.message, cause);
-      throw cause;
-    }
-  };
-  const ask = async (command: string, args: readonly string[]): Promise<string> => {
-    const result = await run(command, args);
-    if (result.code !== 0) throw new LrmError('unavailable', `${command}: ${oneLine(result.stderr)}`);
-    return result.stdout;
-  };
-
+  const { run, ask } = commandsOf(settings, processes);
   return {
     kind: 'slurm',
 
@@ -90,6 +72,29 @@ export function slurm(settings: SlurmSettings, processes: ProcessRunner): Lrm {
     onChange: () => () => undefined,
     close: () => Promise.resolve(),
   };
+}
+
+/** `run` gives a command's outcome, `ask` what it prints. Both throw `LrmError` (`unavailable`). */
+function commandsOf(settings: SlurmSettings, processes: ProcessRunner) {
+  const run = async (command: string, args: readonly string[], input?: string): Promise<CommandResult> => {
+    const path = settings.binDir === undefined ? command : join(settings.binDir, command);
+    const env = {
+      ...ownEnvironment(),
+      ...(settings.conf === undefined ? {} : { SLURM_CONF: settings.conf }),
+    };
+    try {
+      return await processes.run([path, ...args], { deadlineMs: commandDeadlineMs, env, input });
+    } catch (cause) {
+      if (cause instanceof CommandFailure) throw new LrmError('unavailable', cause.message, cause);
+      throw cause;
+    }
+  };
+  const ask = async (command: string, args: readonly string[]): Promise<string> => {
+    const result = await run(command, args);
+    if (result.code !== 0) throw new LrmError('unavailable', `${command}: ${oneLine(result.stderr)}`);
+    return result.stdout;
+  };
+  return { run, ask };
 }
 
 /** What Slurm's commands need of our environment. sbatch hands on to the job all that it is given, and the rest is none of the job's business. */

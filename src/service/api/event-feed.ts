@@ -12,6 +12,7 @@ const maxWaiters = 512;
 /** Events read from the store at once while looking for those that a user may see. */
 const scanLimit = 1_000;
 
+/** Which events, for whom, and how long to wait (milliseconds) when there is none. */
 export interface EventQuery {
   readonly user: string;
   readonly workspaceId: string | undefined;
@@ -30,6 +31,7 @@ export interface EventFeed {
   close(): void;
 }
 
+/** The feed over the engine's history. */
 export function eventFeed(engine: Engine, clock: Clock): EventFeed {
   const closing = new AbortController();
   let waiters = 0;

@@ -16,6 +16,7 @@ export type PilotEffect = Extract<Effect, { readonly kind: `pilot.${string}` }>;
 
 export const isPilotEffect = (effect: Effect): effect is PilotEffect => effect.kind.startsWith('pilot.');
 
+/** What the commands need. */
 export interface CommandParts {
   readonly log: Log;
   /** The command as the pilot gets it; undefined when what it was for is gone. */
@@ -31,6 +32,7 @@ interface Pilot {
   send: Send | undefined;
 }
 
+/** What is owed to pilots; see above. */
 export class PilotCommands {
   readonly #parts: CommandParts;
   /** By slot, then by node. */

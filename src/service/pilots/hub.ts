@@ -30,6 +30,7 @@ export interface HubParts {
   readonly pilotGone: () => void;
 }
 
+/** The pilots' connections; see above. */
 export class Hub implements PilotHub {
   readonly #parts: HubParts;
   /** By slot, then by node. */

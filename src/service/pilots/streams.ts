@@ -16,6 +16,7 @@ const deadlineMs = 10_000;
 const limit = 256;
 const idBytes = 16;
 
+/** Brings a stream that a pilot opens to the client that asked for it. */
 export class StreamWaitingRoom {
   readonly #clock: Clock;
   readonly #random: Random;

@@ -9,6 +9,7 @@ const longestRetryMs = 60_000;
 /** How long a start waits for the LRM: without its answer the service runs, and refuses nothing for its size. */
 const startDeadlineMs = 5_000;
 
+/** What is asked, and who is told. */
 export interface CapabilitiesParts {
   readonly clock: Clock;
   readonly log: Log;

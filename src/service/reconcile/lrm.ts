@@ -34,6 +34,7 @@ const longestPauseMs: Readonly<Record<Urgency, number>> = {
 };
 const longestFailurePauseMs = 30_000;
 
+/** Asks the LRM for its list, and feeds the core; see above. */
 export class LrmReconciler {
   readonly #parts: LrmReconcilerParts;
   #stopListening: () => void = () => undefined;

@@ -16,6 +16,7 @@ export interface Store {
   close(): Promise<void>;
 }
 
+/** Everything that a service needs to go on after a start. */
 export interface StoredState {
   readonly workspaces: readonly Workspace[];
   readonly slots: readonly Slot[];
@@ -25,6 +26,7 @@ export interface StoredState {
   readonly secrets: ReadonlyMap<string, string>;
 }
 
+/** A value that only the store and the memory of the service have. */
 export interface Secret {
   readonly key: string;
   readonly value: string;
@@ -47,6 +49,7 @@ export interface Commit {
   readonly forgotten: readonly string[];
 }
 
+/** Events with a higher number than `after`, the oldest first, at most `limit`. */
 export interface EventQuery {
   readonly after: number;
   readonly workspaceId?: string;

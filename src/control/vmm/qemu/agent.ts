@@ -32,6 +32,7 @@ const longestLineBytes = 4_096;
 /** A guest's message travels to the service and to people: short, and without control characters. */
 const longestMessage = 500;
 
+/** What a line of the guest's agent says about its set-up; undefined when it says something else. */
 export function parseAgentLine(
   line: string,
 ): { readonly state: 'ok' | 'error'; readonly reason?: Reason } | undefined {

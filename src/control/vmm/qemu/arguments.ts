@@ -1,5 +1,6 @@
 import { type MachineSpec, VmmError } from '../vmm.ts';
 
+/** What runs a guest's instructions: the processor itself, or QEMU's translator. */
 export type Accelerator = 'kvm' | 'tcg';
 
 /** Names of what QEMU connects to or writes, all in the VM's own directory, which is QEMU's working directory. */

@@ -18,6 +18,7 @@ const startDeadlineMs = 30_000;
 /** What a QEMU costs beside its guest's memory: its own heap, device state, and under TCG the translated code. */
 const overheadMiB = 192;
 
+/** Which QEMU, and how it is to run guests. */
 export interface QemuSettings {
   readonly binary: string;
   readonly accelerator: 'auto' | Accelerator;
@@ -25,6 +26,7 @@ export interface QemuSettings {
   readonly cacheDirectory: string;
 }
 
+/** What the driver works with. `run` and `start`: the system's, unless a test stands in for it. */
 export interface QemuParts {
   readonly clock: Clock;
   readonly log: Log;

@@ -120,6 +120,7 @@ export class QmpClient {
   }
 }
 
+/** What QEMU tells without being asked: qemu-qmp-ref(7), events. */
 export interface QmpEvent {
   readonly name: string;
   readonly data: Readonly<Record<string, unknown>>;

@@ -4,6 +4,7 @@ import type { VmmSettings } from '../../../protocol/pilot.ts';
 import { ConsoleHub } from '../console.ts';
 import { type MachineSpec, type RunningVm, type VmEvents, type Vmm, VmmError } from '../vmm.ts';
 
+/** The script of the simulated VMM. */
 export type SimSettings = Extract<VmmSettings, { kind: 'sim' }>;
 
 /**
