@@ -1,5 +1,6 @@
 import type { Client } from '../client/client.ts';
 import { createClient } from '../client/client.ts';
+import { pause, systemClock } from '../platform/clock.ts';
 import { errorCodes, WspError } from '../protocol/errors.ts';
 import { cliSettings } from './settings.ts';
 
@@ -19,7 +20,7 @@ export function commandContext(env: NodeJS.ProcessEnv, json: boolean): CommandCo
     env,
     json,
     client: () => {
-      client ??= createClient(cliSettings(env));
+      client ??= createClient({ ...cliSettings(env), pause: delayMs => pause(systemClock, delayMs) });
       return client;
     },
     answer: (value, text) => void process.stdout.write(json ? `${JSON.stringify(value)}\n` : text),

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type TestApi, testApi } from '../../test/support/api.ts';
+import type { WorkspaceView } from '../protocol/api.ts';
 import { WspError } from '../protocol/errors.ts';
 import { type Client, createClient } from './client.ts';
 
@@ -20,6 +21,8 @@ const failure = (promise: Promise<unknown>): Promise<WspError> =>
     () => expect.fail('it should have failed'),
     (cause: unknown) => cause as WspError,
   );
+
+const isRunning = ({ state }: WorkspaceView): boolean => state === 'running';
 
 describe('requests', () => {
   it('go to the service and come back typed', async () => {
@@ -125,7 +128,7 @@ describe('waiting for a workspace', () => {
 
   it('resolves as soon as it is as wanted, and tells every event once', async () => {
     const types: string[] = [];
-    const waiting = client.waitForWorkspace('osg', ({ state }) => state === 'running', {
+    const waiting = client.waitForWorkspace('osg', isRunning, {
       timeoutMs: 10_000,
       onEvent: event => types.push(event.type),
     });
@@ -142,6 +145,27 @@ describe('waiting for a workspace', () => {
     await vi.waitUntil(() => api.engine.waiting === 1);
     become('ended', 'released');
     expect(await waiting).toMatchObject({ state: 'ended', slot: { state: 'released' } });
+  });
+
+  it('outlives a service that is started again, when it may pause', async () => {
+    let calls = 0;
+    const pauses: number[] = [];
+    const flaky = {
+      url: client.url,
+      token: 'token-of-ann',
+      fetch: (request: Request) => {
+        calls += 1;
+        return calls >= 2 && calls <= 4 ? Promise.reject(new TypeError('fetch failed')) : fetch(request);
+      },
+    };
+    become('running');
+    const wait = (of: Client): Promise<unknown> =>
+      of.waitForWorkspace('osg', isRunning, { timeoutMs: 10_000 });
+    const pausing = createClient({ ...flaky, pause: async delayMs => void pauses.push(delayMs) });
+    expect(await wait(pausing)).toMatchObject({ state: 'running' });
+    expect(pauses).toEqual([250, 500, 1_000]);
+    calls = 0;
+    expect(await failure(wait(createClient(flaky)))).toMatchObject({ code: 'service_unreachable' });
   });
 
   it('says in which state it still is when the time is over', async () => {

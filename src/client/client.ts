@@ -9,10 +9,10 @@ import type {
   WorkspaceView,
 } from '../protocol/api.ts';
 import type { WorkspaceRequest } from '../protocol/cluster.ts';
-import { WspError } from '../protocol/errors.ts';
 import { errorOfAnswer, unreachable } from './failures.ts';
 import type { paths } from './schema.gen.ts';
 import { openStream } from './stream.ts';
+import { waitForWorkspace } from './wait.ts';
 
 /** Where the service is, who asks, and how long an answer may take. */
 export interface ClientOptions {
@@ -23,6 +23,8 @@ export interface ClientOptions {
   readonly fetch?: (request: Request) => Promise<Response>;
   /** The longest that one request may take, long polls' own waiting not counted. Default 30 s. */
   readonly requestTimeoutMs?: number;
+  /** How to let time pass between tries. With it, waiting for a workspace outlives a service that is started again; without, it ends with `service_unreachable`. */
+  readonly pause?: (delayMs: number) => Promise<void>;
 }
 
 /** Which part of the history to read. */
@@ -84,8 +86,6 @@ export interface Client {
 }
 
 const defaultTimeoutMs = 30_000;
-/** Below the service's own limit, and below what proxies cut off. */
-const longPollMs = 25_000;
 
 /** A client of the service at `url`. Makes no connection yet. */
 export function createClient(options: ClientOptions): Client {
@@ -142,60 +142,8 @@ export function createClient(options: ClientOptions): Client {
     listImages: async () => (await ask(signal => api.GET('/v1/images', { signal }))).images,
     health: () => ask(signal => api.GET('/v1/health', { signal })),
     waitForWorkspace: (workspace, until, wait) =>
-      waitForWorkspace({ getWorkspace, events }, workspace, until, wait),
+      waitForWorkspace({ getWorkspace, events, pause: options.pause }, workspace, until, wait),
     openStream: (workspace, vm, end) =>
       openStream({ url, token: options.token, timeoutMs: requestTimeoutMs }, workspace, vm, end),
   };
-}
-
-interface Reads {
-  getWorkspace(workspace: string, stop: AbortSignal): Promise<WorkspaceView>;
-  events(
-    query: EventQuery,
-    stop: AbortSignal,
-  ): Promise<{ readonly events: readonly EventView[]; readonly next: number }>;
-}
-
-/** Events first, then the state: whatever happens after the state was read comes with the next events. */
-async function waitForWorkspace(
-  reads: Reads,
-  idOrName: string,
-  until: (workspace: WorkspaceView) => boolean,
-  { timeoutMs, onEvent, onWorkspace }: WaitOptions,
-): Promise<WorkspaceView> {
-  const over = AbortSignal.timeout(timeoutMs);
-  let workspace: WorkspaceView | undefined;
-  try {
-    // A name may come to mean a newer workspace while we wait; the id does not.
-    workspace = await reads.getWorkspace(idOrName, over);
-    const { id } = workspace;
-    let after = 0;
-    let waitMs = 0;
-    for (;;) {
-      const page = await reads.events({ workspace: id, after, waitMs }, over);
-      for (const event of page.events) onEvent?.(event);
-      after = page.next;
-      waitMs = longPollMs;
-      workspace = await reads.getWorkspace(id, over);
-      onWorkspace?.(workspace);
-      if (!until(workspace) && !isOver(workspace)) continue;
-      // What has brought it here may have come after the events were read.
-      for (const event of (await reads.events({ workspace: id, after }, over)).events) onEvent?.(event);
-      return workspace;
-    }
-  } catch (cause) {
-    if (!over.aborted) throw cause;
-    const why = workspace?.reason ? `: ${workspace.reason.message}` : '';
-    const state = workspace
-      ? `workspace ${workspace.name} is still ${workspace.state}${why}`
-      : 'the service did not answer';
-    throw new WspError('timeout', `after ${timeoutMs} ms ${state}`, {
-      hint: 'it goes on without us; wsp show tells how it stands, --timeout waits longer',
-      cause,
-    });
-  }
-}
-
-function isOver({ state, slot }: WorkspaceView): boolean {
-  return state === 'ended' && (slot === null || slot.state === 'released' || slot.state === 'failed');
 }

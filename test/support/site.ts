@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Client, createClient } from '../../src/client/client.ts';
 import { type Child, startChild } from '../../src/platform/children.ts';
-import { systemClock, withDeadline } from '../../src/platform/clock.ts';
+import { pause, systemClock, withDeadline } from '../../src/platform/clock.ts';
 import { type CommandResult, systemProcesses } from '../../src/platform/process.ts';
 import { freePort, type SlurmCluster, type SlurmOptions, startSlurm } from '../cluster/slurm.ts';
 
@@ -151,7 +151,11 @@ class RunningSite implements TestSite {
   }
 
   client(): Client {
-    return createClient({ url: this.url, token: this.clientEnv['WSP_TOKEN'] ?? '' });
+    return createClient({
+      url: this.url,
+      token: this.clientEnv['WSP_TOKEN'] ?? '',
+      pause: delayMs => pause(systemClock, delayMs),
+    });
   }
 
   async json<T>(args: readonly string[], deadlineMs?: number): Promise<T> {

@@ -1,0 +1,84 @@
+import type { EventView, WorkspaceView } from '../protocol/api.ts';
+import { WspError } from '../protocol/errors.ts';
+import type { EventQuery, WaitOptions } from './client.ts';
+
+interface Reads {
+  getWorkspace(workspace: string, stop: AbortSignal): Promise<WorkspaceView>;
+  events(
+    query: EventQuery,
+    stop: AbortSignal,
+  ): Promise<{ readonly events: readonly EventView[]; readonly next: number }>;
+  readonly pause: ((delayMs: number) => Promise<void>) | undefined;
+}
+
+/** Below the service's own limit, and below what proxies cut off. */
+const longPollMs = 25_000;
+const firstPauseMs = 250;
+const longestPauseMs = 2_000;
+
+/** Events first, then the state: whatever happens after the state was read comes with the next events. */
+export async function waitForWorkspace(
+  { pause, ...direct }: Reads,
+  idOrName: string,
+  until: (workspace: WorkspaceView) => boolean,
+  { timeoutMs, onEvent, onWorkspace }: WaitOptions,
+): Promise<WorkspaceView> {
+  const over = AbortSignal.timeout(timeoutMs);
+  const reads = pause === undefined ? direct : outliving(direct, pause);
+  let workspace: WorkspaceView | undefined;
+  try {
+    // A name may come to mean a newer workspace while we wait; the id does not.
+    workspace = await direct.getWorkspace(idOrName, over);
+    const { id } = workspace;
+    let after = 0;
+    let waitMs = 0;
+    for (;;) {
+      const page = await reads.events({ workspace: id, after, waitMs }, over);
+      for (const event of page.events) onEvent?.(event);
+      after = page.next;
+      waitMs = longPollMs;
+      workspace = await reads.getWorkspace(id, over);
+      onWorkspace?.(workspace);
+      if (!until(workspace) && !isOver(workspace)) continue;
+      // What has brought it here may have come after the events were read.
+      for (const event of (await reads.events({ workspace: id, after }, over)).events) onEvent?.(event);
+      return workspace;
+    }
+  } catch (cause) {
+    if (!over.aborted) throw cause;
+    const why = workspace?.reason ? `: ${workspace.reason.message}` : '';
+    const state = workspace
+      ? `workspace ${workspace.name} is still ${workspace.state}${why}`
+      : 'the service did not answer';
+    throw new WspError('timeout', `after ${timeoutMs} ms ${state}`, {
+      hint: 'it goes on without us; wsp show tells how it stands, --timeout waits longer',
+      cause,
+    });
+  }
+}
+
+/** The same reads, tried again while the service cannot be reached: it may be starting again. Their signal ends it. */
+function outliving(
+  reads: Omit<Reads, 'pause'>,
+  pause: (delayMs: number) => Promise<void>,
+): Omit<Reads, 'pause'> {
+  async function keepTrying<Data>(read: () => Promise<Data>, stop: AbortSignal): Promise<Data> {
+    for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
+      try {
+        return await read();
+      } catch (cause) {
+        const isGone = cause instanceof WspError && cause.code === 'service_unreachable';
+        if (!isGone || stop.aborted) throw cause;
+        await pause(pauseMs);
+      }
+    }
+  }
+  return {
+    getWorkspace: (workspace, stop) => keepTrying(() => reads.getWorkspace(workspace, stop), stop),
+    events: (query, stop) => keepTrying(() => reads.events(query, stop), stop),
+  };
+}
+
+function isOver({ state, slot }: WorkspaceView): boolean {
+  return state === 'ended' && (slot === null || slot.state === 'released' || slot.state === 'failed');
+}
