@@ -28,21 +28,30 @@ say(
     ? `starting a private Slurm with ${nodes} nodes`
     : `starting the embedded LRM with ${nodes} nodes`,
 );
+const others = new Set(await allNamespaces());
 const site = await startSite({ lrm, nodes });
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => {
+    say(`interrupted by ${signal}: everything is taken down`);
+    void site.stop().finally(() => process.exit(130));
+  });
+}
 let failed = false;
 try {
-  const namespaces = await siteNamespaces();
+  const namespaces = (await allNamespaces()).filter(name => !others.has(name) && /-n\d+$/.test(name)).sort();
+  if (namespaces.length !== nodes)
+    throw new Error(`${namespaces.length} node namespaces are there instead of ${nodes}`);
   const before = await Promise.all(namespaces.map(nodeState));
   say('wsp create -f examples/osg-cluster.yaml --wait');
   await wsp('create', '-f', `${root}/examples/osg-cluster.yaml`, '--name', 'osg', '--wait');
   const workspace = await site.json<WorkspaceView>(['show', 'osg']);
-  const [head, ...others] = workspace.vms.map(vm => vm.name);
+  const [head, ...peers] = workspace.vms.map(vm => vm.name);
   say(`logging into ${head}, and from there to every other VM by its name`);
   await wsp(
     'ssh',
     `osg/${head}`,
     '--',
-    `echo "on $(hostname)"; for vm in ${others.join(' ')}; do ssh $vm 'echo "  reached $(hostname)"' || exit 1; done`,
+    `echo "on $(hostname)"; for vm in ${peers.join(' ')}; do ssh $vm 'echo "  reached $(hostname)"' || exit 1; done`,
   );
   say('wsp timeline osg');
   await wsp('timeline', 'osg');
@@ -73,17 +82,9 @@ async function wsp(...args: string[]): Promise<void> {
   if (code !== 0) throw new Error(`wsp ${args[0]} ended with exit code ${code}`);
 }
 
-/** The namespaces of this site's nodes: the ones whose slots' network is the service's. */
-async function siteNamespaces(): Promise<string[]> {
-  if (site.cluster) return site.cluster.nodes.map(node => node.netns);
-  const { stdout } = await systemProcesses.run(['ip', '-br', 'addr', 'show', 'to', '10.77.0.0/16'], {
-    deadlineMs: 10_000,
-  });
-  const tags = stdout.split('\n').flatMap(line => /^(ws[0-9a-f]{4})s /.exec(line)?.[1] ?? []);
-  const all = (await systemProcesses.run(['ip', 'netns', 'list'], { deadlineMs: 10_000 })).stdout
-    .split('\n')
-    .map(line => line.split(' ')[0] ?? '');
-  return all.filter(name => tags.some(tag => name.startsWith(`${tag}-`))).sort();
+async function allNamespaces(): Promise<string[]> {
+  const { stdout } = await systemProcesses.run(['ip', 'netns', 'list'], { deadlineMs: 10_000 });
+  return stdout.split('\n').map(line => line.split(' ')[0] ?? '');
 }
 
 async function nodeState(netns: string): Promise<string> {

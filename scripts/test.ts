@@ -5,9 +5,10 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { startChild } from '../src/platform/children.ts';
+import { type Child, startChild } from '../src/platform/children.ts';
 import { systemClock } from '../src/platform/clock.ts';
 import { type CommandResult, systemProcesses } from '../src/platform/process.ts';
+import { removeStale } from '../test/support/places.ts';
 import { formatDuration } from '../src/protocol/units.ts';
 
 interface Tally {
@@ -58,9 +59,11 @@ async function runSuite(projects: readonly string[]): Promise<void> {
       '--reporter=json',
       `--outputFile.json=${report}`,
     ],
-    { stdio: ['ignore', 1, 2] },
+    { stdio: ['ignore', 1, 2], detached: true },
   );
+  running = child;
   const { code } = await child.exited;
+  running = undefined;
   const counts = readCounts(report);
   total.passed += counts.passed;
   total.failed += counts.failed;
@@ -88,6 +91,17 @@ function readCounts(report: string): Tally {
   }
 }
 
+/** An interrupted run leaves no schedulers and guests behind: its tests are gone at once, and what they had made with them. */
+let running: Child | undefined;
+let interrupted: NodeJS.Signals | undefined;
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.once(signal, () => {
+    interrupted = signal;
+    // Its workers too.
+    if (running) process.kill(-running.pid, 'SIGTERM');
+  });
+}
+
 const wanted = new Set(process.argv.slice(2));
 const chosen = (name: string): boolean => wanted.size === 0 || wanted.has(name);
 try {
@@ -99,10 +113,15 @@ try {
   await Promise.all([lane(), lane()]);
   for (const projects of suites) {
     const some = projects.filter(chosen);
-    if (some.length > 0) await runSuite(some);
+    if (some.length > 0 && interrupted === undefined) await runSuite(some);
   }
 } finally {
+  await removeStale();
   rmSync(scratch, { recursive: true, force: true });
+}
+if (interrupted !== undefined) {
+  console.log(`interrupted by ${interrupted}`);
+  total.failed += 1;
 }
 if (failures.length > 0) console.log(`\nfailed: ${failures.join(', ')}`);
 console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);

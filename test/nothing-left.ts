@@ -76,7 +76,7 @@ function isOurs(argv: readonly string[]): (argument: string, index: number) => b
   return argument =>
     isPilot ||
     /(^|\/)qemu-system-[a-z0-9_]+$/.test(argument) ||
-    /^--interface=wb/.test(argument) ||
+    argument.startsWith('--interface=wb') ||
     (argument === 'helper' && argv.includes('--slot'));
 }
 

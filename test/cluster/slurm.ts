@@ -1,10 +1,11 @@
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
-import { hostname, tmpdir } from 'node:os';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { pause, systemClock } from '../../src/platform/clock.ts';
 import { type CommandResult, systemProcesses } from '../../src/platform/process.ts';
 import { systemRandom } from '../../src/platform/random.ts';
+import { makePlace, noteNodes, removePlace, removeStale } from '../support/places.ts';
 import { makeNodes, type NamespaceNode, type NodeNetworks } from '../../src/lrm/local/namespaces.ts';
 
 /** A private, real Slurm on this machine: slurmctld, one slurmd per network namespace, a munged of its own. Nothing of the host's is touched. */
@@ -33,11 +34,13 @@ const startDeadlineMs = 60_000;
 
 /** Starts a cluster and waits until all nodes are idle. Needs root and Debian's slurmctld, slurmd, slurm-client, munge. */
 export async function startSlurm(options: SlurmOptions): Promise<SlurmCluster> {
-  const directory = mkdtempSync(join(tmpdir(), 'wsp-slurm-'));
+  await removeStale();
+  const directory = makePlace('wsp-slurm-');
   // munged and slurmd want to be sure that nobody else can change what is above their files.
   chmodSync(directory, 0o755);
   for (const name of ['state', 'spool', 'log', 'run', 'munge']) mkdirSync(join(directory, name));
   const tag = Buffer.from(systemRandom.bytes(2)).toString('hex');
+  noteNodes(directory, tag);
   const networks = await makeNodes(tag, options.nodes);
   const conf = join(directory, 'slurm.conf');
   const run = (argv: readonly [string, ...string[]], input?: string): Promise<CommandResult> =>
@@ -50,11 +53,7 @@ export async function startSlurm(options: SlurmOptions): Promise<SlurmCluster> {
     nodes: networks.nodes,
     run,
     untilIdle: () => untilIdle(run, options.nodes),
-    stop: async () => {
-      await endProcesses(directory);
-      await networks.remove();
-      rmSync(directory, { recursive: true, force: true });
-    },
+    stop: () => removePlace(directory),
   };
   try {
     await startMunge(directory);
@@ -150,31 +149,6 @@ async function untilIdle(run: SlurmCluster['run'], nodes: number): Promise<void>
       );
     }
     await pause(systemClock, 100);
-  }
-}
-
-/** TERM, and KILL for what is left, to all processes that were started for the cluster: its daemons and their jobs' steps. */
-async function endProcesses(directory: string): Promise<void> {
-  for (const signal of ['TERM', 'KILL']) {
-    const found = await systemProcesses.run(['pgrep', '-f', '--', directory], { deadlineMs: 10_000 });
-    const pids = found.stdout.split('\n').filter(pid => pid !== '' && pid !== String(process.pid));
-    if (pids.length === 0) return;
-    await systemProcesses.run(['kill', `-${signal}`, ...pids], { deadlineMs: 10_000 });
-    const deadlineMs = systemClock.monotonicMs() + 3_000;
-    while (
-      pids.some(pid => existsSync(`/proc/${pid}`) && !isZombie(pid)) &&
-      systemClock.monotonicMs() < deadlineMs
-    ) {
-      await pause(systemClock, 50);
-    }
-  }
-}
-
-function isZombie(pid: string): boolean {
-  try {
-    return / Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
-  } catch {
-    return true;
   }
 }
 

@@ -1,10 +1,10 @@
-import { mkdtempSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, rmSync, watch, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Client, createClient } from '../../src/client/client.ts';
 import { type Child, startChild } from '../../src/platform/children.ts';
 import { pause, systemClock, withDeadline } from '../../src/platform/clock.ts';
 import { type CommandResult, systemProcesses } from '../../src/platform/process.ts';
+import { makePlace, removePlace, removeStale } from './places.ts';
 import { freePort, type SlurmCluster, type SlurmOptions, startSlurm } from '../cluster/slurm.ts';
 
 /** The checkout's root, without a slash at the end. */
@@ -56,7 +56,8 @@ export function helperArgv(stateDir: string): string[] {
 }
 
 export async function startSite(options: SiteOptions): Promise<TestSite> {
-  const directory = mkdtempSync(join(tmpdir(), 'wsp-site-'));
+  await removeStale();
+  const directory = makePlace('wsp-site-');
   let cluster: SlurmCluster | undefined;
   try {
     cluster =
@@ -67,7 +68,7 @@ export async function startSite(options: SiteOptions): Promise<TestSite> {
     return site;
   } catch (cause) {
     await cluster?.stop();
-    rmSync(directory, { recursive: true, force: true });
+    await removePlace(directory);
     throw cause;
   }
 }
@@ -198,7 +199,7 @@ class RunningSite implements TestSite {
   async stop(): Promise<void> {
     await this.killService('SIGTERM');
     await this.cluster?.stop();
-    rmSync(this.directory, { recursive: true, force: true });
+    await removePlace(this.directory);
   }
 }
 

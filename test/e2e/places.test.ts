@@ -1,0 +1,36 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { expect, it } from 'vitest';
+import { startChild } from '../../src/platform/children.ts';
+import { systemProcesses } from '../../src/platform/process.ts';
+import { removeStale } from '../support/places.ts';
+import { root } from '../support/site.ts';
+
+const listed = async (...argv: [string, ...string[]]): Promise<string> =>
+  (await systemProcesses.run(argv, { deadlineMs: 10_000 })).stdout;
+
+it('what a run that was killed has left behind is removed by the next one', async () => {
+  const program = `const { startSlurm } = await import('${root}/test/cluster/slurm.ts'); console.log((await startSlurm({ nodes: 2 })).directory);`;
+  const killed = await startChild(
+    [process.execPath, '--import', 'tsx', '--input-type=module', '--eval', program],
+    { cwd: root, stdio: ['ignore', 'pipe', 2] },
+  );
+  let directory = '';
+  if (killed.stdout)
+    for await (const line of createInterface({ input: killed.stdout })) {
+      directory = line;
+      break;
+    }
+  killed.kill('SIGKILL');
+  await killed.exited;
+  const { tag } = JSON.parse(readFileSync(`${directory}/owner.json`, 'utf8')) as { tag: string };
+  const isLeft = async (): Promise<boolean[]> => [
+    existsSync(directory),
+    (await listed('pgrep', '-f', '--', directory)) !== '',
+    (await listed('ip', 'netns', 'list')).includes(`ws${tag}-`),
+    (await listed('ip', '-o', 'link')).includes(`ws${tag}`),
+  ];
+  expect(await isLeft()).toEqual([true, true, true, true]);
+  await removeStale();
+  expect(await isLeft()).toEqual([false, false, false, false]);
+});
