@@ -13,6 +13,9 @@ export interface CommandContext {
   answer(value: unknown, text: string): void;
 }
 
+/** Carries out a command; the number that it resolves with, if any, is the exit code. */
+export type Run = (work: (context: CommandContext) => Promise<number | void>) => Promise<void>;
+
 /** The context of one invocation. */
 export function commandContext(env: NodeJS.ProcessEnv, json: boolean): CommandContext {
   let client: Client | undefined;

@@ -13,7 +13,7 @@ import { webSocketTransport } from './transport-websocket.ts';
 
 /**
  * The one file that runs on nodes: the pilot when a job brought it on standard input with its assignment in front, else one of
- * `pilot --assignment FILE`, `helper`, `kill-all`.
+ * `pilot --assignment FILE`, `helper`, `kill-all`, `doctor --node`.
  */
 async function main(): Promise<number> {
   const assignment = takeAssignment();
@@ -30,8 +30,10 @@ async function main(): Promise<number> {
       return (await import('../control/helper/main.ts')).runHelper(args);
     case 'kill-all':
       return (await import('../control/helper/kill-all.ts')).runKillAll(args);
+    case 'doctor':
+      return (await import('../control/doctor/main.ts')).runNodeDoctor(args);
     default:
-      return fail(`${command ?? 'no command'}: one of pilot, helper, kill-all is needed`);
+      return fail(`${command ?? 'no command'}: one of pilot, helper, kill-all, doctor is needed`);
   }
 }
 

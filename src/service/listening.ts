@@ -57,7 +57,8 @@ export function writeUrlFile(path: string, url: string): void {
   renameSync(`${path}.new`, path);
 }
 
-function listenOn(server: Server, host: string, port: number): Promise<void> {
+/** Resolves when the server listens. Throws as `listen` does. */
+export function listenOn(server: Server, host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', cause => reject(cannotListen(host, port, cause)));
     server.listen({ host, port }, resolve);

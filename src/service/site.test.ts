@@ -148,6 +148,16 @@ describe('a bad site file', () => {
       /^service\.stateDir: .*open-tokens is not a directory$/,
     ],
     [
+      'state dir below a file',
+      inside('service', { stateDir: 'open-tokens/state' }),
+      /^service\.stateDir: .*state cannot be looked at: ENOTDIR/,
+    ],
+    [
+      'tokens below a file',
+      inside('service', { tokensFile: 'open-tokens/tokens' }),
+      /^service\.tokensFile: .*tokens cannot be looked at: ENOTDIR/,
+    ],
+    [
       'tokens others can read',
       inside('service', { tokensFile: 'open-tokens' }),
       /^service\.tokensFile: .* has mode 0644: .*chmod 600/,

@@ -52,29 +52,52 @@ const longestLeaseMs = 14 * 24 * 3_600_000;
 
 /** Reads and checks a site file. Throws `WspError`: `not_found`, or `invalid_file` with every mistake and its path. */
 export function loadSite(path: string): SiteConfig {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (cause) {
-    const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
-    const words = missing ? 'is not there' : `cannot be read: ${(cause as Error).message}`;
-    throw new WspError(missing ? 'not_found' : 'invalid_file', `site file ${path} ${words}`, { cause });
-  }
-  return parseSite(text, path);
+  return parseSite(readText(path), path);
 }
 
 /** A site file's text, checked. `path` names it in messages, and is what its relative paths are relative to. */
 export function parseSite(text: string, path: string): SiteConfig {
-  const name = `site file ${path}`;
-  const document = parseYaml(text, name);
-  const mistakes = mistakesIn(SiteFile, document);
-  if (mistakes.length > 0) throw invalidFile(name, mistakes);
-  const details: ErrorDetail[] = [];
-  const config = normalise(document as unknown as SiteFile, resolve(path), (at, message) =>
-    details.push({ path: at, message }),
-  );
-  if (details.length > 0) throw invalidFile(name, details);
+  const { config, mistakes } = checkText(text, path);
+  if (config === undefined || mistakes.length > 0) throw invalidFile(nameOf(path), mistakes);
   return config;
+}
+
+/**
+ * For `wsp doctor`: every mistake, and the configuration all the same when the file's shape is right (what is mistaken in it is then not to be
+ * relied on). Throws `WspError` when the file cannot be read or is no YAML.
+ */
+export function examineSite(path: string): CheckedSite {
+  return checkText(readText(path), path);
+}
+
+interface CheckedSite {
+  readonly config: SiteConfig | undefined;
+  readonly mistakes: readonly ErrorDetail[];
+}
+
+function nameOf(path: string): string {
+  return `site file ${path}`;
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
+    const words = missing ? 'is not there' : `cannot be read: ${(cause as Error).message}`;
+    throw new WspError(missing ? 'not_found' : 'invalid_file', `${nameOf(path)} ${words}`, { cause });
+  }
+}
+
+function checkText(text: string, path: string): CheckedSite {
+  const document = parseYaml(text, nameOf(path));
+  const wrongShape = mistakesIn(SiteFile, document);
+  if (wrongShape.length > 0) return { config: undefined, mistakes: wrongShape };
+  const mistakes: ErrorDetail[] = [];
+  const config = normalise(document as unknown as SiteFile, resolve(path), (at, message) =>
+    mistakes.push({ path: at, message }),
+  );
+  return { config, mistakes };
 }
 
 function normalise(site: SiteFile, file: string, mistake: Mistake): SiteConfig {
@@ -206,17 +229,27 @@ function vmmOf(vmm: SiteFile['node']['vmm'], at: (path: string) => string, mista
 
 /** What the file system says about the paths. */
 function checkFiles({ imagesDir, stateDir, tokensFile, lrm }: SiteConfig, mistake: Mistake): void {
-  const isDirectory = (path: string): boolean | undefined =>
-    statSync(path, { throwIfNoEntry: false })?.isDirectory();
-  if (isDirectory(imagesDir) !== true) mistake('images.dir', `${imagesDir} is not a directory`);
-  if (isDirectory(stateDir) === false) mistake('service.stateDir', `${stateDir} is not a directory`);
+  const wanted = (
+    key: string,
+    path: string,
+    kind: 'directory' | 'file',
+    absent: 'may be absent' | 'must be there',
+  ): void => {
+    try {
+      const stat = statSync(path, { throwIfNoEntry: false });
+      const right = stat ? stat.isDirectory() === (kind === 'directory') : absent === 'may be absent';
+      if (!right) mistake(key, `${path} is not a ${kind}`);
+    } catch (cause) {
+      mistake(key, `${path} cannot be looked at: ${(cause as Error).message}`);
+    }
+  };
+  wanted('images.dir', imagesDir, 'directory', 'must be there');
+  wanted('service.stateDir', stateDir, 'directory', 'may be absent');
   const wrong = tokensFileMistake(tokensFile);
   if (wrong !== undefined) mistake('service.tokensFile', wrong);
   if (lrm.kind !== 'slurm') return;
-  if (lrm.binDir !== undefined && isDirectory(lrm.binDir) !== true)
-    mistake('lrm.binDir', `${lrm.binDir} is not a directory`);
-  if (lrm.conf !== undefined && isDirectory(lrm.conf) !== false)
-    mistake('lrm.conf', `${lrm.conf} is not a file`);
+  if (lrm.binDir !== undefined) wanted('lrm.binDir', lrm.binDir, 'directory', 'must be there');
+  if (lrm.conf !== undefined) wanted('lrm.conf', lrm.conf, 'file', 'must be there');
 }
 
 function duration(text: string, path: string, mistake: Mistake): number {

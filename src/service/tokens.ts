@@ -25,7 +25,12 @@ export function loadTokens(path: string, random: Random): Tokens {
 
 /** What is wrong with the file's mode or kind; undefined when nothing is, or when it is not there yet. */
 export function tokensFileMistake(path: string): string | undefined {
-  const stat = statSync(path, { throwIfNoEntry: false });
+  let stat: ReturnType<typeof statSync>;
+  try {
+    stat = statSync(path, { throwIfNoEntry: false });
+  } catch (cause) {
+    return `${path} cannot be looked at: ${(cause as Error).message}`;
+  }
   if (!stat) return undefined;
   if (!stat.isFile()) return `${path} is not a file`;
   const mode = stat.mode & 0o777;

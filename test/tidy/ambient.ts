@@ -27,10 +27,7 @@ const bannedMembers = new Set([
 ]);
 const bannedNames = new Set([...timers, ...chance]);
 
-/**
- * Tests wait on real time where what they test runs in real processes, and may say so with `vi` or a timer; programs of ours may not, nor may
- * the sources. The simulated lives have the virtual clock only.
- */
+/** Tests, scripts and benchmarks too: what runs in real processes is waited for with the same clock. */
 function isBound({ path }: TreeFile): boolean {
   if (path.startsWith('src/platform/')) return false;
   return /^(src|scripts|bench|test)\//.test(path);

@@ -6,7 +6,7 @@ import type { WorkspaceRequest } from '../../protocol/cluster.ts';
 import { WspError } from '../../protocol/errors.ts';
 import { parseDurationMs, parseMemoryMiB } from '../../protocol/units.ts';
 import { eventText, story, table, timelineText, workspaceText } from '../output.ts';
-import type { CommandContext } from '../program.ts';
+import type { CommandContext, Run } from '../program.ts';
 import { userPublicKey } from '../ssh.ts';
 
 interface CreateOptions {
@@ -25,10 +25,7 @@ interface CreateOptions {
 }
 
 /** Adds the commands on workspaces: create, ls, show, events, timeline, destroy. */
-export function addWorkspaceCommands(
-  program: Command,
-  run: (work: (context: CommandContext) => Promise<void>) => Promise<void>,
-): void {
+export function addWorkspaceCommands(program: Command, run: Run): void {
   const repeat = (value: string, earlier: string[] = []): string[] => [...earlier, value];
   program
     .command('create')

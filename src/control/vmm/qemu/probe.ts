@@ -5,8 +5,8 @@ import type { Log } from '../../../platform/log.ts';
 import { CommandFailure, type ProcessRunner } from '../../../platform/process.ts';
 import type { Accelerator } from './arguments.ts';
 
-/** A working KVM runs the probe's guest in about 0.1 s. */
-const probeDeadlineMs = 2_000;
+/** A working KVM runs the probe's guest in about 0.1 s, TCG in half a second; a node may be loaded. */
+const probeDeadlineMs = { kvm: 2_000, tcg: 15_000 } as const;
 /** What QEMU exits with when the guest writes 0x10 to isa-debug-exit: (0x10 << 1) | 1. */
 const guestRan = 33;
 
@@ -24,6 +24,17 @@ export function bootSector(): Buffer {
 
 /** Whether a guest really runs under KVM here: one is run. Never rejects; the reason of a "no" goes to the log. */
 export async function kvmWorks(binary: string, run: ProcessRunner['run'], log: Log): Promise<boolean> {
+  const trouble = await guestTrouble('kvm', binary, run);
+  if (trouble !== undefined) log.info('KVM does not run guests here', { qemu: trouble });
+  return trouble === undefined;
+}
+
+/** Runs a guest. Undefined when it ran; else what QEMU, or its silence, says about why not. */
+export async function guestTrouble(
+  accelerator: Accelerator,
+  binary: string,
+  run: ProcessRunner['run'],
+): Promise<string | undefined> {
   const directory = await mkdtemp(join(tmpdir(), 'wsp-probe-'));
   try {
     const floppy = join(directory, 'floppy');
@@ -32,19 +43,17 @@ export async function kvmWorks(binary: string, run: ProcessRunner['run'], log: L
       [
         binary,
         ...['-nodefaults', '-no-user-config', '-display', 'none', '-machine', 'pc', '-m', '32'],
-        ...['-accel', 'kvm', '-cpu', 'host'],
+        ...['-accel', accelerator, '-cpu', accelerator === 'kvm' ? 'host' : 'max'],
         ...['-drive', `if=floppy,format=raw,readonly=on,file=${floppy.replaceAll(',', ',,')}`],
         ...['-device', 'isa-debug-exit,iobase=0xf4,iosize=4'],
       ],
-      { deadlineMs: probeDeadlineMs, cwd: directory },
+      { deadlineMs: probeDeadlineMs[accelerator], cwd: directory },
     );
-    if (result.code === guestRan) return true;
-    log.info('KVM does not run guests here', { code: result.code, qemu: result.stderr.trim().slice(-500) });
-    return false;
+    if (result.code === guestRan) return undefined;
+    return result.stderr.trim().slice(-500) || `${binary} ended with exit code ${result.code}`;
   } catch (cause) {
     if (!(cause instanceof CommandFailure)) throw cause;
-    log.info('KVM does not run guests here', { qemu: cause.message });
-    return false;
+    return cause.kind === 'timeout' ? 'a guest hangs in it' : cause.message;
   } finally {
     await rm(directory, { recursive: true, force: true });
   }

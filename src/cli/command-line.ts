@@ -1,0 +1,40 @@
+import { Command } from 'commander';
+import manifest from '../../package.json' with { type: 'json' };
+import { addAccessCommands } from './commands/access.ts';
+import { addDoctorCommand } from './commands/doctor.ts';
+import { addSiteCommands } from './commands/site.ts';
+import { addWorkspaceCommands } from './commands/workspaces.ts';
+import type { Run } from './program.ts';
+import { loadService } from './programs.ts';
+
+/** Every command with its flags. `run` carries one out. docs/cli.md says the same in more words; a test compares them. */
+export function commandLine(run: Run): Command {
+  const program = new Command('wsp');
+  program
+    .description('lease virtual machines and virtual clusters from a batch scheduler')
+    .version(manifest.version, '-V, --version', 'print the version')
+    .option('--json', 'one JSON document on standard output, errors too')
+    .helpCommand(false)
+    .addHelpText('after', onNodes);
+  addWorkspaceCommands(program, run);
+  addSiteCommands(program, run);
+  addAccessCommands(program, run);
+  addDoctorCommand(program, run);
+  program
+    .command('service')
+    .description('run the workspace service')
+    .requiredOption('--config <file>', 'site file')
+    .action((options: { config: string }) =>
+      run(async () => (await loadService()).runService(options.config)),
+    );
+  for (const command of program.commands) command.option('--json', 'one JSON document on standard output');
+  for (const command of [program, ...program.commands])
+    command.exitOverride().configureOutput({ writeErr: () => undefined });
+  return program;
+}
+
+/** `bin/wsp` hands these to the pilot's one file. */
+const onNodes = `
+On a node:
+  kill-all                       end every VM there and undo every change, with no service
+  pilot, helper                  started by the batch scheduler and by the pilot`;

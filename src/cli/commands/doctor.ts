@@ -1,0 +1,129 @@
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import { createClient } from '../../client/client.ts';
+import { systemClock } from '../../platform/clock.ts';
+import { CommandFailure, systemProcesses } from '../../platform/process.ts';
+import { systemRandom } from '../../platform/random.ts';
+import {
+  type Check,
+  failure,
+  good,
+  nodeVersion,
+  reportOf,
+  reportText,
+  warning,
+} from '../../protocol/check.ts';
+import { WspError } from '../../protocol/errors.ts';
+import type { CommandContext, Run } from '../program.ts';
+import { loadNodeDoctor, loadServiceDoctor } from '../programs.ts';
+import { cliSettings } from '../settings.ts';
+
+interface DoctorOptions {
+  readonly config?: string;
+  readonly node?: boolean;
+  readonly qemu?: string;
+  readonly workDir?: string;
+  readonly images?: string;
+}
+
+/**
+ * Adds `doctor`: what this host can do, what is missing and how to fix it. With a site file: as the service's host (and as the nodes too, where the
+ * embedded LRM makes them of this host); with --node: as a node; with neither: as a client, and as a node with ordinary settings.
+ */
+export function addDoctorCommand(program: Command, run: Run): void {
+  program
+    .command('doctor [helper...]')
+    .description('what this host can do, what is missing, how to fix it')
+    .option('--config <file>', 'site file: look at this host as the one of the service')
+    .option('--node', 'look at this host as a node; with --config, as that site wants its nodes')
+    .option('--qemu <program>', 'QEMU, when no site file says it')
+    .option('--work-dir <dir>', "the jobs' directory on nodes, when no site file says it")
+    .option('--images <dir>', 'the images, when no site file says it')
+    .action((helper: string[], options: DoctorOptions) => run(context => doctor(context, helper, options)));
+}
+
+async function doctor(
+  context: CommandContext,
+  helper: readonly string[],
+  options: DoctorOptions,
+): Promise<number> {
+  const checks = [nodeVersion(process.version)];
+  if (options.config !== undefined) checks.push(...(await examineSite(options.config, helper, options)));
+  else {
+    if (!options.node) checks.push(...(await examineClient(context.env)));
+    checks.push(
+      ...(await examineNode({ helper: helper.length > 0 ? helper : undefined, ...given(options) })),
+    );
+  }
+  const report = reportOf(checks);
+  context.answer(report, reportText(report));
+  return report.ok ? 0 : 1;
+}
+
+/** The site's service host, or one of its nodes, or both when they are one. */
+async function examineSite(
+  file: string,
+  helper: readonly string[],
+  options: DoctorOptions,
+): Promise<readonly Check[]> {
+  const { checkSiteFile, examineHost } = await loadServiceDoctor();
+  const { checks, config } = checkSiteFile(file);
+  if (!config) return checks;
+  const { node, imagesDir, lrm } = config;
+  const asNode = (images: string | undefined): Promise<readonly Check[]> =>
+    examineNode({ ...node, imagesDir: images, ...(helper.length > 0 ? { helper } : {}), ...given(options) });
+  if (options.node) return [...checks, ...(await asNode(imagesDir))];
+  const host = await examineHost(config);
+  return [...checks, ...host, ...(lrm.kind === 'local' ? await asNode(undefined) : [])];
+}
+
+type Expectations = Parameters<Awaited<ReturnType<typeof loadNodeDoctor>>['examineNode']>[0];
+
+async function examineNode(wanted: Partial<Expectations>): Promise<readonly Check[]> {
+  const { examineNode, ordinaryNode } = await loadNodeDoctor();
+  const parts = { run: systemProcesses.run, clock: systemClock, random: systemRandom };
+  return await examineNode({ ...ordinaryNode, ...wanted }, parts);
+}
+
+/** What the command line says, over what the site file says. */
+function given({ qemu, workDir, images }: DoctorOptions): Partial<Expectations> {
+  return {
+    ...(qemu === undefined ? {} : { vmm: { kind: 'qemu', binary: qemu, accelerator: 'auto' } }),
+    ...(workDir === undefined ? {} : { workDir: resolve(workDir) }),
+    ...(images === undefined ? {} : { imagesDir: resolve(images) }),
+  };
+}
+
+/** Whether `wsp` can be used here: settings, service, token, ssh. */
+async function examineClient(env: NodeJS.ProcessEnv): Promise<readonly Check[]> {
+  return [...(await checkService(env)), await checkSsh()];
+}
+
+async function checkService(env: NodeJS.ProcessEnv): Promise<readonly Check[]> {
+  const checks: Check[] = [];
+  let name = 'client';
+  try {
+    const client = createClient(cliSettings(env));
+    checks.push(good(name, `asks ${client.url}`));
+    name = 'service';
+    checks.push(good(name, `answers, version ${(await client.health()).version}`));
+    name = 'token';
+    const images = await client.listImages();
+    checks.push(good(name, `is accepted; images: ${images.map(image => image.name).join(', ') || 'none'}`));
+  } catch (cause) {
+    if (!(cause instanceof WspError)) throw cause;
+    const tell = name === 'client' ? warning : failure;
+    checks.push(tell(name, cause.message, cause.hint ?? 'docs/cli.md says where the settings come from'));
+  }
+  return checks;
+}
+
+async function checkSsh(): Promise<Check> {
+  try {
+    const { stderr } = await systemProcesses.run(['ssh', '-V'], { deadlineMs: 10_000 });
+    return good('ssh', stderr.trim());
+  } catch (cause) {
+    if (!(cause instanceof CommandFailure)) throw cause;
+    return warning('ssh', `${cause.message}: wsp ssh needs it`, 'install it (Debian: openssh-client)');
+  }
+}

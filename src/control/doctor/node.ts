@@ -1,0 +1,182 @@
+import { constants } from 'node:fs';
+import { access } from 'node:fs/promises';
+import { hostname, tmpdir } from 'node:os';
+import type { Clock } from '../../platform/clock.ts';
+import { roomFor } from '../../platform/directory.ts';
+import { silentLog } from '../../platform/log.ts';
+import type { ProcessRunner } from '../../platform/process.ts';
+import type { Random } from '../../platform/random.ts';
+import { type Check, failure, good, warning } from '../../protocol/check.ts';
+import { idSuffix, nodeNamePattern } from '../../protocol/ids.ts';
+import type { VmmSettings } from '../../protocol/pilot.ts';
+import { startHelper } from '../helper/client.ts';
+import { launchPrefix } from '../vmm/qemu/launch.ts';
+import { guestTrouble } from '../vmm/qemu/probe.ts';
+import { checkImages } from './images.ts';
+import { checkTools, firstLine } from './tools.ts';
+
+/** What a node is to be fit for: the site file's `node`, as far as it is known. */
+export interface NodeExpectations {
+  readonly vmm: VmmSettings;
+  readonly workDir: string;
+  /** Undefined: not known here, so not looked at. */
+  readonly helper: readonly string[] | undefined;
+  readonly imagesDir: string | undefined;
+}
+
+/** What is looked at when no site file says otherwise. */
+export const ordinaryNode: NodeExpectations = {
+  vmm: { kind: 'qemu', binary: 'qemu-system-x86_64', accelerator: 'auto' },
+  workDir: tmpdir(),
+  helper: undefined,
+  imagesDir: undefined,
+};
+
+/** What the checks work with. */
+export interface NodeDoctorParts {
+  readonly run: ProcessRunner['run'];
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/**
+ * Whether this host can be a node: programs, accelerator (by running a guest), devices, the helper (by starting one and ending it), disk space. As the
+ * user who asks: run it as the user of the jobs. Changes nothing that it does not undo. Never rejects because of what it finds.
+ */
+export async function examineNode(
+  wanted: NodeExpectations,
+  parts: NodeDoctorParts,
+): Promise<readonly Check[]> {
+  const space = await checkWorkDir(wanted.workDir);
+  const images = wanted.imagesDir === undefined ? [] : await checkImages(wanted.imagesDir);
+  // The simulated VMM takes nothing of its node but a directory.
+  if (wanted.vmm.kind === 'sim')
+    return [good('vmm', 'simulated: it needs nothing of the node'), space, ...images];
+  return [
+    ...(await checkQemu(wanted.vmm, parts.run)),
+    ...(await checkTools(parts.run)),
+    await checkSignals(parts.run),
+    await checkTun(),
+    await checkHelper(wanted.helper, parts),
+    space,
+    ...images,
+  ];
+}
+
+type QemuSettings = Extract<VmmSettings, { readonly kind: 'qemu' }>;
+
+async function checkQemu(
+  { binary, accelerator }: QemuSettings,
+  run: ProcessRunner['run'],
+): Promise<readonly Check[]> {
+  const version = await firstLine([binary, '--version'], run);
+  if (!version.ok)
+    return [
+      failure(
+        'qemu',
+        version.line,
+        'install it (Debian: qemu-system-x86), or set node.vmm.binary in the site file',
+      ),
+    ];
+  return [good('qemu', version.line), await checkAccelerator(binary, accelerator, run)];
+}
+
+async function checkAccelerator(
+  binary: string,
+  wanted: QemuSettings['accelerator'],
+  run: ProcessRunner['run'],
+): Promise<Check> {
+  const name = 'accelerator';
+  const kvm = wanted === 'tcg' ? 'the site file says tcg' : await guestTrouble('kvm', binary, run);
+  if (kvm === undefined) return good(name, 'KVM: a guest has run under it');
+  const why = oneLine(kvm);
+  const fix =
+    'enable virtualisation in the firmware, load kvm_intel or kvm_amd, and let the user of the jobs open /dev/kvm';
+  if (wanted === 'kvm')
+    return failure(name, `KVM runs no guest: ${why}`, `${fix}; or set node.vmm.accelerator to auto`);
+  const tcg = await guestTrouble('tcg', binary, run);
+  if (tcg !== undefined) return failure(name, `no guest runs: ${oneLine(tcg)}`, 'reinstall QEMU');
+  if (wanted === 'tcg') return good(name, 'TCG, as the site file says: a guest has run under it');
+  return warning(name, `TCG only (guests are translated, and slow): under KVM none runs: ${why}`, fix);
+}
+
+/** Schedulers warn a job by signalling all of its processes; QEMU must not hear it. */
+async function checkSignals(run: ProcessRunner['run']): Promise<Check> {
+  const { blocksSignals } = await launchPrefix(run);
+  return blocksSignals
+    ? good('signals', "the scheduler's warning does not reach VMs")
+    : warning(
+        'signals',
+        'env cannot block signals: a scheduler that warns a job ends its VMs at once',
+        'install coreutils 8.31 or newer',
+      );
+}
+
+/** The helper makes taps as root; QEMU opens its own as the job's user. */
+async function checkTun(): Promise<Check> {
+  const device = '/dev/net/tun';
+  try {
+    await access(device, constants.R_OK | constants.W_OK);
+    return good('tun', `${device} can be opened`);
+  } catch (cause) {
+    const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
+    return missing
+      ? failure('tun', `there is no ${device}`, 'load the kernel module tun')
+      : failure(
+          'tun',
+          `this user cannot open ${device}`,
+          `as root: chmod 0666 ${device} (udev's own default)`,
+        );
+  }
+}
+
+async function checkHelper(argv: readonly string[] | undefined, parts: NodeDoctorParts): Promise<Check> {
+  const name = 'helper';
+  const fix =
+    'install the helper and its sudo rule (docs/admin/helper.md), and check node.helper in the site file';
+  if (argv === undefined)
+    return warning(
+      name,
+      'not looked at: which it is, is not known here',
+      'give --config FILE, or the command after --',
+    );
+  const slotId = `slot-${idSuffix(parts.random.bytes(10))}`;
+  const short = hostname().split('.')[0] ?? '';
+  const node = new RegExp(nodeNamePattern).test(short) ? short : 'doctor';
+  try {
+    const helper = await startHelper({ argv, node, slotId, clock: parts.clock, log: silentLog });
+    await helper.undo();
+    return good(name, `${argv.join(' ')} greets, and ends when it is told to`);
+  } catch (cause) {
+    return failure(name, oneLine(messageOf(cause)), fix);
+  }
+}
+
+/** Some tens of VMs that have just been started; what guests write comes on top. */
+const comfortableMiB = 1_024;
+const leastMiB = 64;
+
+async function checkWorkDir(workDir: string): Promise<Check> {
+  const name = 'work-dir';
+  try {
+    const { path, freeMiB } = await roomFor(workDir);
+    const where = `${freeMiB} MiB free in ${path}`;
+    const fix = 'make room, or set node.workDir in the site file to a larger file system';
+    if (freeMiB < leastMiB) return failure(name, where, fix);
+    return freeMiB < comfortableMiB ? warning(name, where, fix) : good(name, where);
+  } catch (cause) {
+    const fix = 'give it to the user of the jobs, or set node.workDir in the site file';
+    return failure(name, `${workDir} cannot be written to: ${messageOf(cause)}`, fix);
+  }
+}
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}
+
+function oneLine(text: string): string {
+  return text
+    .trim()
+    .replace(/\s*\n\s*/g, '; ')
+    .slice(0, 300);
+}

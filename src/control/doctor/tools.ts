@@ -1,0 +1,85 @@
+import { CommandFailure, type ProcessRunner } from '../../platform/process.ts';
+import { type Check, failure, good } from '../../protocol/check.ts';
+
+/** A program that control or the helper runs. */
+interface Tool {
+  readonly name: string;
+  /** Prints something and changes nothing. */
+  readonly argv: readonly [string, ...string[]];
+  readonly purpose: string;
+  readonly debianPackage: string;
+}
+
+const toolDeadlineMs = 10_000;
+
+/** What a real VM needs of its node besides QEMU. */
+const tools: readonly Tool[] = [
+  { name: 'qemu-img', argv: ['qemu-img', '--version'], purpose: "VMs' disks", debianPackage: 'qemu-utils' },
+  {
+    name: 'genisoimage',
+    argv: ['genisoimage', '--version'],
+    purpose: "VMs' seeds",
+    debianPackage: 'genisoimage',
+  },
+  {
+    name: 'setpriv',
+    argv: ['setpriv', '--version'],
+    purpose: 'ending VMs with their job',
+    debianPackage: 'util-linux',
+  },
+  {
+    name: 'flock',
+    argv: ['flock', '--version'],
+    purpose: 'one change of the node at a time',
+    debianPackage: 'util-linux',
+  },
+  { name: 'ip', argv: ['ip', '-V'], purpose: 'bridges and taps', debianPackage: 'iproute2' },
+  { name: 'bridge', argv: ['bridge', '-V'], purpose: 'VXLAN peers', debianPackage: 'iproute2' },
+  { name: 'nft', argv: ['nft', '--version'], purpose: "VMs' filters", debianPackage: 'nftables' },
+  {
+    name: 'dnsmasq',
+    argv: ['dnsmasq', '--version'],
+    purpose: "VMs' addresses (DHCP)",
+    debianPackage: 'dnsmasq-base',
+  },
+];
+
+/** Looks for each program by running it. */
+export function checkTools(run: ProcessRunner['run']): Promise<readonly Check[]> {
+  return Promise.all(tools.map(tool => checkTool(tool, run)));
+}
+
+async function checkTool(
+  { name, argv, purpose, debianPackage }: Tool,
+  run: ProcessRunner['run'],
+): Promise<Check> {
+  const words = await firstLine(argv, run);
+  return words.ok
+    ? good(name, words.line)
+    : failure(name, `${words.line}: it is needed for ${purpose}`, `install it (Debian: ${debianPackage})`);
+}
+
+/** What a program says first; `ok` when it could be run. */
+export async function firstLine(
+  argv: readonly [string, ...string[]],
+  run: ProcessRunner['run'],
+): Promise<{ readonly ok: boolean; readonly line: string }> {
+  try {
+    const { code, stdout, stderr } = await run(argv, {
+      deadlineMs: toolDeadlineMs,
+      env: withSbin(process.env),
+    });
+    const line = `${stdout}\n${stderr}`.trim().split('\n')[0] ?? '';
+    return code === 0
+      ? { ok: true, line }
+      : { ok: false, line: `${argv[0]} ends with exit code ${code}: ${line}` };
+  } catch (cause) {
+    if (!(cause instanceof CommandFailure)) throw cause;
+    return { ok: false, line: cause.message };
+  }
+}
+
+/** The helper runs as root and finds what is in sbin; we are asked by ordinary users too. */
+function withSbin(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return { ...env, PATH: `${env['PATH'] ?? '/usr/bin:/bin'}:/usr/sbin:/sbin` };
+}

@@ -1,0 +1,216 @@
+import { existsSync, statSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { openLrm } from '../lrm/index.ts';
+import { LrmError, type LrmCapabilities } from '../lrm/lrm.ts';
+import { roomFor } from '../platform/directory.ts';
+import { systemRandom } from '../platform/random.ts';
+import { type Check, failure, good, warning } from '../protocol/check.ts';
+import { WspError } from '../protocol/errors.ts';
+import { formatDuration } from '../protocol/units.ts';
+import { imageCatalogue } from './images.ts';
+import { listenOn } from './listening.ts';
+import { examineSite, type SiteConfig } from './site.ts';
+import { loadTokens } from './tokens.ts';
+
+/** What is known of a site after its file was looked at; `config` when the file's shape is right. */
+export interface SiteFindings {
+  readonly checks: readonly Check[];
+  readonly config: SiteConfig | undefined;
+}
+
+/** Every mistake of a site file, as one check each. */
+export function checkSiteFile(file: string): SiteFindings {
+  const name = 'site-file';
+  const fix = `correct it in ${file}; docs/admin/install.md explains every key`;
+  try {
+    const { config, mistakes } = examineSite(file);
+    const checks = mistakes.map(({ path, message }) => failure(name, `${path}: ${message}`, fix));
+    return { checks: checks.length > 0 ? checks : [good(name, `${file} has no mistake`)], config };
+  } catch (cause) {
+    if (!(cause instanceof WspError)) throw cause;
+    return { checks: [failure(name, cause.message, fix)], config: undefined };
+  }
+}
+
+/**
+ * Whether the service can run on this host with this site file: what it would do at its start, without doing it. Asks the LRM; makes nothing. Run it as
+ * the service's user. Never rejects because of what it finds.
+ */
+export async function examineHost(config: SiteConfig): Promise<readonly Check[]> {
+  return [
+    await checkStateDir(config.stateDir),
+    checkTokens(config.tokensFile),
+    ...checkImages(config.imagesDir),
+    ...(await checkLrm(config)),
+    await checkListening(config.listen),
+    checkNodesUrl(config),
+  ];
+}
+
+/** The database is small; a full disk stops the service. */
+const comfortableMiB = 512;
+
+async function checkStateDir(stateDir: string): Promise<Check> {
+  const name = 'state-dir';
+  try {
+    const { path, freeMiB } = await roomFor(stateDir);
+    if (freeMiB < comfortableMiB)
+      return warning(name, `${freeMiB} MiB free in ${path}`, 'make room, or move service.stateDir');
+    const stat = statSync(stateDir, { throwIfNoEntry: false });
+    if (!stat) return good(name, `${stateDir} is made at the first start, ${freeMiB} MiB free`);
+    if ((stat.mode & 0o077) !== 0)
+      return warning(name, `others can look into ${stateDir}, which holds secrets`, `chmod 700 ${stateDir}`);
+    return good(name, `${stateDir} can be written to, ${freeMiB} MiB free`);
+  } catch (cause) {
+    const fix = "make it and give it to the service's user, or set service.stateDir";
+    return failure(name, `${stateDir} cannot be written to: ${messageOf(cause)}`, fix);
+  }
+}
+
+function checkTokens(file: string): Check {
+  const name = 'tokens-file';
+  // `loadTokens` would make it.
+  if (!existsSync(file))
+    return warning(
+      name,
+      `${file} is not there`,
+      'the service makes it at its first start, with a token for admin',
+    );
+  try {
+    loadTokens(file, systemRandom);
+    return good(name, `${file} is its owner's alone and holds tokens`);
+  } catch (cause) {
+    return failure(
+      name,
+      messageOf(cause),
+      `one line "user token" for each user, mode 0600, owned by the service's user`,
+    );
+  }
+}
+
+function checkImages(imagesDir: string): readonly Check[] {
+  const { images, problems } = imageCatalogue(imagesDir, () => undefined).read();
+  if (images.length + problems.length === 0)
+    return [
+      failure(
+        'images',
+        `there is no image in ${imagesDir}`,
+        'make setup builds the mini image; guest/README.md says what an image is',
+      ),
+    ];
+  return [
+    ...images.map(({ manifest, sizeBytes }) =>
+      good(`image ${manifest.name}`, `${Math.ceil(sizeBytes / 1_048_576)} MiB: ${manifest.description}`),
+    ),
+    ...problems.map(({ directory, message }) =>
+      failure('images', `${directory}: ${message}`, 'repair it, or take it out of images.dir'),
+    ),
+  ];
+}
+
+async function checkLrm({ lrm: settings, leases }: SiteConfig): Promise<readonly Check[]> {
+  const name = 'lrm';
+  if (settings.kind === 'local') {
+    const size = `${settings.nodes} nodes of ${settings.memoryMiBPerNode} MiB and ${settings.cpusPerNode} processors on this host`;
+    if (settings.namespaces === 'none' || process.getuid?.() === 0) return [good(name, `local: ${size}`)];
+    return [
+      warning(
+        name,
+        `local: ${size}, without networks of their own`,
+        'run the service as root to give each node a network namespace',
+      ),
+    ];
+  }
+  const { lrm } = await openLrm(settings);
+  try {
+    const site = await lrm.capabilities();
+    const jobs = await lrm.list();
+    return [
+      good(name, `${lrm.kind} answers: ${sizeOf(site)}; jobs of ours: ${jobs.length}`),
+      ...checkWalltime(site, leases.maxDurationMs + leases.walltimePadMs),
+    ];
+  } catch (cause) {
+    if (!(cause instanceof LrmError)) throw cause;
+    return [
+      failure(
+        name,
+        cause.message,
+        `its commands must work for this user on this host; lrm.binDir, lrm.conf and lrm.queue in the site file say which`,
+      ),
+    ];
+  } finally {
+    await lrm.close();
+  }
+}
+
+function sizeOf({ nodes, memoryMiBPerNode, cpusPerNode, killDelayMs }: LrmCapabilities): string {
+  return `${nodes} nodes of up to ${memoryMiBPerNode} MiB and ${cpusPerNode} processors, ${formatDuration(killDelayMs)} from its warning to its kill`;
+}
+
+function checkWalltime({ maxWalltimeMs }: LrmCapabilities, wantedMs: number): readonly Check[] {
+  if (maxWalltimeMs === undefined || wantedMs <= maxWalltimeMs) return [];
+  return [
+    warning(
+      'walltime',
+      `the queue's longest job is ${formatDuration(maxWalltimeMs)}, leases.maxDuration and walltimePad make ${formatDuration(wantedMs)}`,
+      'set leases.maxDuration to less; longer leases are refused one by one',
+    ),
+  ];
+}
+
+async function checkListening({ host, port }: SiteConfig['listen']): Promise<Check> {
+  const name = 'listen';
+  const server = createServer();
+  try {
+    await listenOn(server, host, port);
+    return good(name, port === 0 ? `${host}: a free port is taken` : `${host}:${port} is free`);
+  } catch (cause) {
+    if (!(cause instanceof WspError)) throw cause;
+    const version = await runningService(host, port);
+    if (version !== undefined)
+      return good(name, `the service answers on ${host}:${port} (version ${version})`);
+    return failure(name, cause.message, cause.hint ?? 'change service.listen in the site file');
+  } finally {
+    await new Promise(resolve => server.close(resolve));
+  }
+}
+
+const answerDeadlineMs = 5_000;
+
+/** The version of the service that answers there; undefined when none does. */
+async function runningService(host: string, port: number): Promise<string | undefined> {
+  const at = host === '0.0.0.0' || host === '::' ? 'localhost' : host.includes(':') ? `[${host}]` : host;
+  try {
+    const answer = await fetch(`http://${at}:${port}/v1/health`, {
+      signal: AbortSignal.timeout(answerDeadlineMs),
+    });
+    const { status, version } = (await answer.json()) as { status?: unknown; version?: unknown };
+    return status === 'ok' && typeof version === 'string' ? version : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Pilots dial out to the service: a loopback address is another one on every node. */
+function checkNodesUrl({ url, listen, lrm }: SiteConfig): Check {
+  const name = 'nodes-url';
+  const reached = url ?? `http://${listen.host}:${listen.port}`;
+  if (lrm.kind === 'local') return good(name, 'the nodes are on this host');
+  if (/^https?:\/\/(localhost|127\.|\[::1\])/.test(reached))
+    return failure(
+      name,
+      `the nodes cannot reach ${reached}: that is each node itself`,
+      'set service.listen to an address of this host that the nodes can reach, or service.url',
+    );
+  if (url === null && /^(0\.0\.0\.0|::)$/.test(listen.host))
+    return failure(
+      name,
+      `the nodes cannot be told ${listen.host}`,
+      'set service.url to how the nodes reach this host',
+    );
+  return good(name, `the nodes are told ${reached}; that they reach it, only a node can tell`);
+}
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}
