@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { WspError } from '../protocol/errors.ts';
 
@@ -18,16 +18,22 @@ export function configDirectory(env: NodeJS.ProcessEnv): string {
 /** Reads the settings. Throws `WspError` (`usage`) that says where they could be given. */
 export function cliSettings(env: NodeJS.ProcessEnv): CliSettings {
   const path = env['WSP_CONFIG'] ?? join(configDirectory(env), 'config.yaml');
-  const file = existsSync(path) ? readConfig(path) : {};
-  const url = env['WSP_URL'] ?? file['url'];
-  const tokenFile = env['WSP_TOKEN_FILE'] ?? file['tokenFile'];
-  const token = env['WSP_TOKEN'] ?? (typeof tokenFile === 'string' ? readToken(tokenFile) : undefined);
-  if (typeof url !== 'string' || !/^https?:\/\//.test(url)) {
+  // The ordinary file need not be there; one that was asked for must.
+  const file = env['WSP_CONFIG'] !== undefined || existsSync(path) ? readConfig(path) : {};
+  const url = env['WSP_URL'] ?? file.url;
+  const tokenFile = env['WSP_TOKEN_FILE'] ?? file.tokenFile;
+  const token = env['WSP_TOKEN'] ?? (tokenFile === undefined ? undefined : readToken(tokenFile));
+  if (url === undefined || url === '') {
     throw new WspError('usage', 'the URL of the service is not known', {
       hint: `set WSP_URL, or url in ${path}`,
     });
   }
-  if (token === undefined) {
+  if (!/^https?:\/\/[^/]/.test(url)) {
+    throw new WspError('usage', `the URL of the service must begin with http:// or https:// (it is ${url})`, {
+      hint: `correct WSP_URL, or url in ${path}`,
+    });
+  }
+  if (token === undefined || token === '') {
     throw new WspError('usage', 'no token is known', {
       hint: `set WSP_TOKEN or WSP_TOKEN_FILE, or tokenFile in ${path}`,
     });
@@ -35,16 +41,28 @@ export function cliSettings(env: NodeJS.ProcessEnv): CliSettings {
   return { url, token };
 }
 
-function readConfig(path: string): Record<string, unknown> {
+interface ConfigFile {
+  readonly url?: string;
+  /** Absolute, or relative to the file. */
+  readonly tokenFile?: string;
+}
+
+const known: readonly string[] = ['url', 'tokenFile'];
+
+function readConfig(path: string): ConfigFile {
   try {
     const document = parse(readFileSync(path, 'utf8')) as unknown;
-    if (typeof document === 'object' && document !== null) return document as Record<string, unknown>;
-    throw new Error('it is not a mapping');
+    if (typeof document !== 'object' || document === null) throw new Error('it is not a mapping');
+    for (const [key, value] of Object.entries(document)) {
+      if (!known.includes(key)) throw new Error(`${key} is not known here; known: ${known.join(', ')}`);
+      if (typeof value !== 'string') throw new Error(`${key} is not a text`);
+    }
+    const { tokenFile, ...rest } = document as ConfigFile;
+    return { ...rest, ...(tokenFile === undefined ? {} : { tokenFile: resolve(dirname(path), tokenFile) }) };
   } catch (cause) {
-    throw new WspError(
-      'usage',
-      `the config file ${path} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`,
-    );
+    throw new WspError('usage', `the config file ${path} cannot be used: ${messageOf(cause)}`, {
+      hint: 'it has the lines "url: http://…" and "tokenFile: …"; WSP_CONFIG names another file',
+    });
   }
 }
 
@@ -53,9 +71,12 @@ function readToken(path: string): string {
   try {
     return readFileSync(path, 'utf8').split('\n')[0]?.trim().split(/\s+/).at(-1) ?? '';
   } catch (cause) {
-    throw new WspError(
-      'usage',
-      `the token file ${path} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`,
-    );
+    throw new WspError('usage', `the token file ${path} cannot be read: ${messageOf(cause)}`, {
+      hint: 'correct WSP_TOKEN_FILE, or tokenFile in the config file',
+    });
   }
+}
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
 }

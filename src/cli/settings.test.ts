@@ -1,0 +1,70 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { cliSettings } from './settings.ts';
+
+let directory: string;
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), 'wsp-settings-'));
+  mkdirSync(join(directory, 'wsp'));
+  writeFileSync(join(directory, 'wsp/config.yaml'), 'url: http://configured:1\ntokenFile: token\n');
+  writeFileSync(join(directory, 'wsp/token'), 'admin from-the-file\nsecond line\n');
+  writeFileSync(join(directory, 'plain'), 'plain-token\n');
+});
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+const configured = (): NodeJS.ProcessEnv => ({ XDG_CONFIG_HOME: directory });
+const nothing = (): NodeJS.ProcessEnv => ({ XDG_CONFIG_HOME: join(directory, 'none') });
+
+describe('cliSettings', () => {
+  it('reads the config file; its token file is relative to it', () => {
+    expect(cliSettings(configured())).toEqual({ url: 'http://configured:1', token: 'from-the-file' });
+    expect(cliSettings({ ...nothing(), WSP_CONFIG: join(directory, 'wsp/config.yaml') }).token).toBe(
+      'from-the-file',
+    );
+  });
+
+  it('takes the environment before the file', () => {
+    expect(cliSettings({ ...configured(), WSP_URL: 'https://env', WSP_TOKEN: 't' })).toEqual({
+      url: 'https://env',
+      token: 't',
+    });
+    expect(cliSettings({ ...configured(), WSP_TOKEN_FILE: join(directory, 'plain') }).token).toBe(
+      'plain-token',
+    );
+  });
+
+  it.each([
+    ['no URL', { WSP_TOKEN: 't' }, /URL of the service is not known/],
+    ['an empty URL', { WSP_URL: '', WSP_TOKEN: 't' }, /URL of the service is not known/],
+    ['no http URL', { WSP_URL: 'head:8080', WSP_TOKEN: 't' }, /must begin with http.*head:8080/],
+    ['no token', { WSP_URL: 'http://a' }, /no token is known/],
+    ['an empty token', { WSP_URL: 'http://a', WSP_TOKEN: '' }, /no token is known/],
+    [
+      'a token file that is not there',
+      { WSP_URL: 'http://a', WSP_TOKEN_FILE: '/none/x' },
+      /token file \/none\/x cannot be read/,
+    ],
+    ['a config file that is not there', { WSP_CONFIG: '/none/y' }, /config file \/none\/y cannot be used/],
+  ])('refuses %s, and says where it is given', (_what, env, words) => {
+    expect(() => cliSettings({ ...nothing(), ...env })).toThrow(
+      expect.objectContaining({
+        code: 'usage',
+        message: expect.stringMatching(words),
+        hint: expect.stringMatching(/WSP_|config/),
+      }),
+    );
+  });
+
+  it.each([
+    ['not YAML', '{', /cannot be used/],
+    ['no mapping', 'just text', /not a mapping/],
+    ['a key that is not known', 'token: abc', /token is not known here; known: url, tokenFile/],
+    ['a value that is no text', 'url: 7', /url is not a text/],
+  ])('refuses a config file with %s', (_what, text, words) => {
+    const path = join(directory, 'bad.yaml');
+    writeFileSync(path, text);
+    expect(() => cliSettings({ WSP_CONFIG: path, WSP_TOKEN: 't' })).toThrow(words);
+  });
+});
