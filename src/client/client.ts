@@ -61,6 +61,8 @@ export interface Client {
   /** The live ones; with `all`, the ended ones too. */
   listWorkspaces(options?: { readonly all?: boolean }): Promise<readonly WorkspaceView[]>;
   getWorkspace(workspace: string): Promise<WorkspaceView>;
+  /** Makes a running lease longer. */
+  extendWorkspace(workspace: string, durationMs: number): Promise<WorkspaceView>;
   /** Resolves once the order is durable; wait for `ended` with `waitForWorkspace`. */
   destroyWorkspace(workspace: string): Promise<WorkspaceView>;
   timeline(workspace: string): Promise<TimelineView>;
@@ -126,6 +128,14 @@ export function createClient(options: ClientOptions): Client {
     listWorkspaces: async (query = {}) =>
       (await ask(signal => api.GET('/v1/workspaces', { params: { query }, signal }))).workspaces,
     getWorkspace: workspace => getWorkspace(workspace),
+    extendWorkspace: (workspace, durationMs) =>
+      ask(signal =>
+        api.POST('/v1/workspaces/{workspace}/extend', {
+          params: at(workspace),
+          body: { durationMs },
+          signal,
+        }),
+      ),
     destroyWorkspace: workspace =>
       ask(signal => api.DELETE('/v1/workspaces/{workspace}', { params: at(workspace), signal })),
     timeline: workspace =>

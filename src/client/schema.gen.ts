@@ -37,6 +37,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/workspaces/{workspace}/extend": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make a running lease longer; the answer comes once it is durable */
+        post: operations["extendWorkspace"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/workspaces/{workspace}/timeline": {
         parameters: {
             query?: never;
@@ -187,6 +204,9 @@ export interface components {
                 message: string;
             } | null;
         };
+        ExtendRequest: {
+            durationMs: number;
+        };
         GroupRequest: {
             /** @description a name: lower-case letters, digits and hyphens, starting with a letter, at most 31 */
             name: string;
@@ -316,6 +336,11 @@ export interface components {
             groups: components["schemas"]["GroupRequest"][];
             durationMs?: number;
             sshKeys?: string[];
+            /** @description a time as in ISO 8601, with its zone: 2026-11-23T14:00:00Z */
+            startBy?: string;
+            keepPartial?: boolean;
+            /** @description 1 to 64 letters, digits, dots, underscores or hyphens */
+            clientToken?: string;
         };
     };
     responses: never;
@@ -465,6 +490,51 @@ export interface operations {
         responses: {
             /** @description Default Response */
             202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Workspace"];
+                };
+            };
+            /** @description Default Response */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Default Response */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    extendWorkspace: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or name; a name means its newest workspace. */
+                workspace: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ExtendRequest"];
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            200: {
                 headers: {
                     [name: string]: unknown;
                 };

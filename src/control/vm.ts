@@ -81,6 +81,11 @@ export class Vm {
     this.#obeyStop();
   }
 
+  /** A line for the guest's users, if it is up and has an agent. */
+  tellGuest(message: string): void {
+    this.#running?.tell(message);
+  }
+
   /** A connection to a TCP port of the guest. Throws `ControlError` `unreachable`. */
   openPort(port: number): Promise<Duplex> {
     return this.#running ? this.#parts.hosting.connect(port) : this.#notRunning();

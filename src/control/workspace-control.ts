@@ -89,6 +89,10 @@ class SlotControl implements WorkspaceControl {
     } else vm.stop(graceMs);
   }
 
+  tellGuest(vmId: string, message: string): void {
+    this.#vms.get(vmId)?.tellGuest(message);
+  }
+
   release(graceMs: number): Promise<void> {
     for (const vm of this.#vms.values()) vm.stop(graceMs);
     this.#released ??= this.#release();

@@ -12,14 +12,44 @@ type Group = Workspace['groups'][number];
 /** A host's list of its ensemble has room for this many (`ContextPlan.hosts`). */
 const mostVms = 4_096;
 
-/** Accepts a workspace whole, with its addresses, and asks for its slot; or says why not, and leaves no trace. */
+/** The owner's workspace that this client token has made before. */
+export function workspaceOfToken(
+  workspaces: Iterable<Workspace>,
+  owner: string,
+  clientToken: string | undefined,
+): Workspace | undefined {
+  if (clientToken === undefined) return undefined;
+  for (const workspace of workspaces)
+    if (workspace.clientToken === clientToken && workspace.owner === owner) return workspace;
+  return undefined;
+}
+
+/**
+ * Accepts a workspace whole, with its addresses, and asks for its slot; or says why not, and leaves no trace. A request that comes again with the
+ * same client token changes nothing.
+ */
 export function create(draft: Draft, input: Create): Refusal | undefined {
+  const before = workspaceOfToken(draft.state.workspaces.values(), input.owner, input.request.clientToken);
+  return before ? sameRequest(before, input) : createNew(draft, input);
+}
+
+function sameRequest(before: Workspace, { requestDigest, request }: Create): Refusal | undefined {
+  if (before.requestDigest === requestDigest) return undefined;
+  return {
+    code: 'conflict',
+    message: `the client token ${request.clientToken} has made workspace ${before.id} with another request`,
+    hint: 'use a new token for a new request',
+  };
+}
+
+function createNew(draft: Draft, input: Create): Refusal | undefined {
   const { settings } = draft;
   const { request } = input;
   const groups = request.groups.map(group => withDefaults(group, settings));
   const durationMs = request.durationMs ?? settings.defaultDurationMs;
   const slot = exactSlot(groups, durationMs, settings);
   const refusal =
+    startByOver(draft, request) ??
     nameTaken(draft, input) ??
     malformed(groups) ??
     unknownParts(groups, settings) ??
@@ -44,6 +74,14 @@ function withDefaults(group: WorkspaceRequest['groups'][number], settings: Lease
   const { name, image, count, memoryMiB, cpus, networks, roles } = group;
   const fallback = settings.defaultNetwork === null ? [] : [settings.defaultNetwork];
   return { name, image, count, memoryMiB, cpus, networks: networks ?? fallback, roles: roles ?? [] };
+}
+
+function startByOver(draft: Draft, { startBy }: WorkspaceRequest): Refusal | undefined {
+  if (startBy === undefined || Date.parse(startBy) > draft.now) return undefined;
+  const message = Number.isNaN(Date.parse(startBy))
+    ? `startBy: there is no such time as ${startBy}`
+    : `startBy: ${startBy} is over already`;
+  return { code: 'invalid_request', message };
 }
 
 function nameTaken(draft: Draft, { workspaceId, owner, request }: Create): Refusal | undefined {
@@ -185,7 +223,7 @@ function newVm(
 
 function putWorkspaceAndSlot(
   draft: Draft,
-  { workspaceId, slotId, owner, request }: Create,
+  { workspaceId, slotId, owner, request, requestDigest }: Create,
   groups: readonly Group[],
   vms: readonly Vm[],
   durationMs: number,
@@ -208,6 +246,11 @@ function putWorkspaceAndSlot(
     endingDeadlineAt: null,
     endedAt: null,
     deployDeadlineAt: null,
+    startBy: request.startBy === undefined ? null : Date.parse(request.startBy),
+    keepPartial: request.keepPartial ?? false,
+    clientToken: request.clientToken ?? null,
+    requestDigest: request.clientToken === undefined ? null : requestDigest,
+    noticesGivenMs: [],
   });
   draft.putSlot({
     id: slotId,

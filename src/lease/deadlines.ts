@@ -1,9 +1,11 @@
 import type { WorkspaceId } from '../protocol/ids.ts';
 import { Draft } from './draft.ts';
+import { giveNotices, nextNoticeAt } from './lease-time.ts';
 import { settle } from './settle.ts';
 import { forceRelease, releaseSlot } from './slot.ts';
 import { isFinalSlot, isFinalVm, isUpVm } from './transitions.ts';
-import type { SiteState, Slot, Workspace } from './types.ts';
+import type { LeaseSettings, SiteState, Slot, Workspace } from './types.ts';
+import { stopVm } from './vm.ts';
 import { beginEnding, endIfOff, expire, expiryGraceMs } from './workspace.ts';
 
 /** Every wait has a deadline. All of them are here: when the next one is, and what happens then. */
@@ -23,14 +25,21 @@ function slotDeadlineAt(slot: Slot): number {
 
 function workspaceDeadlineAt(state: SiteState, workspace: Workspace): number {
   const never = Number.POSITIVE_INFINITY;
-  if (workspace.state === 'deploying') return workspace.deployDeadlineAt ?? never;
+  if (workspace.state === 'requested' || workspace.state === 'queued') return workspace.startBy ?? never;
+  if (workspace.state === 'deploying')
+    return Math.min(workspace.deployDeadlineAt ?? never, workspace.startBy ?? never);
   if (workspace.state === 'running')
-    return (workspace.endsAt ?? never) - expiryGraceMs(workspace, state.settings);
+    return Math.min(stopAt(workspace, state.settings), nextNoticeAt(workspace, state.settings));
   if (workspace.state !== 'ending') return never;
   // Once the slot is being released, its own deadline is what counts for VMs that are still there.
   const off = workspace.vmIds.every(id => isFinalVm(state.vms.get(id)?.state ?? 'terminated'));
   const waits = off || state.slots.get(workspace.slotId)?.state === 'ready';
   return waits ? (workspace.endingDeadlineAt ?? never) : never;
+}
+
+/** When the guests of a lease that expires are told to shut down. */
+function stopAt(workspace: Workspace, settings: LeaseSettings): number {
+  return (workspace.endsAt ?? Number.POSITIVE_INFINITY) - expiryGraceMs(workspace, settings);
 }
 
 /** Does all that is due at the draft's `now`. */
@@ -62,12 +71,17 @@ function workspaceOverdue(draft: Draft, id: WorkspaceId): void {
   switch (workspace.state) {
     case 'requested':
     case 'queued':
+      return startByMissed(draft, workspace);
     case 'ended':
       return;
     case 'deploying':
-      return deployOverdue(draft, id);
+      return (workspace.startBy ?? Number.POSITIVE_INFINITY) <= draft.now
+        ? startByMissed(draft, workspace)
+        : deployOverdue(draft, id);
     case 'running':
-      return expire(draft, workspace);
+      return stopAt(workspace, draft.settings) <= draft.now
+        ? expire(draft, workspace)
+        : giveNotices(draft, id);
     case 'ending':
       // Guests were destroyed by now, or their pilots do not answer: the nodes are told to release, and the slot's deadline takes over.
       if (draft.vmsOf(id).some(vm => !isFinalVm(vm.state))) releaseSlot(draft, workspace.slotId, 0);
@@ -75,7 +89,20 @@ function workspaceOverdue(draft: Draft, id: WorkspaceId): void {
   }
 }
 
+/** Without word from the LRM or the nodes the reason would be a riddle: it says what was being waited for. */
+function startByMissed(draft: Draft, { id, startBy, slotId, state }: Workspace): void {
+  if (startBy === null || startBy > draft.now) return;
+  const { lrmReason } = draft.slot(slotId);
+  const waiting =
+    state === 'deploying' ? 'its VMs were still starting' : (lrmReason ?? 'its slot was not there yet');
+  const message = `not running by ${new Date(startBy).toISOString()}: ${waiting}`;
+  const how = { graceMs: 0, order: true };
+  beginEnding(draft, id, 'cancelled', { code: 'start_by_missed', message }, how);
+}
+
 function deployOverdue(draft: Draft, id: WorkspaceId): void {
+  if (draft.workspace(id).keepPartial && draft.vmsOf(id).some(vm => isUpVm(vm.state)))
+    return giveUpLate(draft, id);
   const late = draft.vmsOf(id).filter(vm => !isUpVm(vm.state));
   const names = late.map(vm => `${vm.name} (${vm.state} on ${vm.node})`).join(', ');
   const message = `not running within ${draft.settings.deployTimeoutMs} ms of the slot being ready: ${names}`;
@@ -86,4 +113,12 @@ function deployOverdue(draft: Draft, id: WorkspaceId): void {
     { code: 'deploy_timeout', message },
     { graceMs: draft.settings.shutdownGraceMs, order: true },
   );
+}
+
+/** With `keepPartial`: what does not run by now is given up, and the lease begins with the rest when that has gone. */
+function giveUpLate(draft: Draft, id: WorkspaceId): void {
+  const workspace = draft.workspace(id);
+  const late = draft.vmsOf(id).filter(vm => !isUpVm(vm.state) && !isFinalVm(vm.state));
+  draft.putWorkspace({ ...workspace, deployDeadlineAt: draft.now + draft.settings.deployTimeoutMs });
+  for (const vm of late) stopVm(draft, vm, draft.slot(workspace.slotId), 0, true);
 }

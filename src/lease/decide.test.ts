@@ -90,6 +90,7 @@ class World {
         slotId: `slot-${one.repeat(10)}`,
         owner: 'ann',
         request: { groups, durationMs: 300_000 },
+        requestDigest: '',
       });
   }
 

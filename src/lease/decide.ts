@@ -2,6 +2,7 @@ import type { SlotId, VmId, WorkspaceId } from '../protocol/ids.ts';
 import { create } from './create.ts';
 import { clockPassed } from './deadlines.ts';
 import { Draft } from './draft.ts';
+import { extend } from './lease-time.ts';
 import { observed, refused, submitted } from './lrm.ts';
 import { connected, disconnected, notified } from './pilots.ts';
 import { settle } from './settle.ts';
@@ -24,12 +25,13 @@ export function decide(state: SiteState, input: LeaseInput, now: number): Outcom
 /** What clients ask for may be refused; what has happened may not. */
 function refusing(draft: Draft, input: LeaseInput): Refusal | undefined {
   if (input.type === 'create') return create(draft, input);
+  if (input.type === 'extend') return extend(draft, input);
   if (input.type === 'destroy') return destroy(draft, input.workspaceId, input.by);
   happened(draft, input);
   return undefined;
 }
 
-function happened(draft: Draft, input: Exclude<LeaseInput, { type: 'create' | 'destroy' }>): void {
+function happened(draft: Draft, input: Exclude<LeaseInput, { type: 'create' | 'destroy' | 'extend' }>): void {
   switch (input.type) {
     case 'lrm.submitted':
       return submitted(draft, input.slotId, input.jobId);

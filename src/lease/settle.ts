@@ -1,10 +1,10 @@
-import type { SlotId } from '../protocol/ids.ts';
+import type { SlotId, WorkspaceId } from '../protocol/ids.ts';
 import type { Draft } from './draft.ts';
 import { place } from './placement.ts';
 import { vmsPerNode } from './policies/exact.ts';
 import { releaseSlot } from './slot.ts';
-import { isUpVm } from './transitions.ts';
-import type { SlotNode } from './types.ts';
+import { isFinalVm, isUpVm } from './transitions.ts';
+import type { SlotNode, Vm } from './types.ts';
 import { allOff, beginEnding, endIfOff, isLive, startLease } from './workspace.ts';
 
 /**
@@ -75,9 +75,10 @@ function deploy(draft: Draft, slotId: SlotId, nodes: readonly SlotNode[]): void 
 /** An ensemble runs whole or not at all: it begins when all of its VMs run, and one that fails ends it. */
 function allOrNone(draft: Draft, slotId: SlotId): void {
   const { workspaceId } = draft.slot(slotId);
-  const { state } = draft.workspace(workspaceId);
+  const { state, keepPartial } = draft.workspace(workspaceId);
   if (state !== 'deploying' && state !== 'running') return;
   const vms = draft.vmsOf(workspaceId);
+  if (keepPartial) return someOrNone(draft, workspaceId, vms);
   const how = { graceMs: draft.settings.shutdownGraceMs, order: true };
   const failed = vms.find(vm => vm.state === 'failed');
   const early = state === 'deploying' ? vms.find(vm => vm.state === 'terminated') : undefined;
@@ -91,6 +92,24 @@ function allOrNone(draft: Draft, slotId: SlotId): void {
     const message = 'all guests have shut themselves down';
     beginEnding(draft, workspaceId, 'destroyed', { code: 'guest_shutdown', message }, how);
   } else if (state === 'deploying' && vms.every(vm => isUpVm(vm.state))) {
+    startLease(draft, workspaceId);
+  }
+}
+
+/** With `keepPartial` the lease begins when no VM is on its way any more and one at least runs; it ends with the last one. */
+function someOrNone(draft: Draft, workspaceId: WorkspaceId, vms: readonly Vm[]): void {
+  const how = { graceMs: draft.settings.shutdownGraceMs, order: true };
+  const failed = vms.find(vm => vm.state === 'failed');
+  if (allOff(draft, workspaceId) && failed) {
+    const message = `no VM is left; ${failed.name} on node ${failed.node} failed: ${failed.reason?.message ?? 'no reason given'}`;
+    beginEnding(draft, workspaceId, 'failed', { code: failed.reason?.code ?? 'vm_failed', message }, how);
+  } else if (allOff(draft, workspaceId)) {
+    const message = 'all guests have shut themselves down';
+    beginEnding(draft, workspaceId, 'destroyed', { code: 'guest_shutdown', message }, how);
+  } else if (
+    draft.workspace(workspaceId).state === 'deploying' &&
+    vms.every(vm => isUpVm(vm.state) || isFinalVm(vm.state))
+  ) {
     startLease(draft, workspaceId);
   }
 }

@@ -37,6 +37,15 @@ export interface Workspace {
   readonly endedAt: number | null;
   /** While deploying: when to give up. */
   readonly deployDeadlineAt: number | null;
+  /** The lease begins by then, or never. */
+  readonly startBy: number | null;
+  /** A VM that fails takes only itself out. */
+  readonly keepPartial: boolean;
+  /** What the client has sent with the request, so that sending it again is the same request; and that request's digest. */
+  readonly clientToken: string | null;
+  readonly requestDigest: string | null;
+  /** Notices of the lease's end that have been given, each as the time before the end that it is for, in milliseconds. */
+  readonly noticesGivenMs: readonly number[];
 }
 
 /** A node of a slot, as its pilot has reported it. */
@@ -122,6 +131,8 @@ export interface LeaseSettings {
   /** Added to the lease in the walltime: for deploying before it and for releasing after it. */
   readonly walltimePadMs: number;
   readonly shutdownGraceMs: number;
+  /** How long before its end a lease's owner and guests are told; longest first. */
+  readonly endNoticesMs: readonly number[];
   /** From the first pilot's report until all of them must have reported. */
   readonly reserveTimeoutMs: number;
   /** From the slot being ready until every VM must run. */
@@ -167,6 +178,15 @@ export type LeaseInput =
       readonly slotId: SlotId;
       readonly owner: string;
       readonly request: WorkspaceRequest;
+      /** Of the request without its token: tells whether a repeated token comes with the same request. */
+      readonly requestDigest: string;
+    }
+  /** Makes the lease longer by this much. */
+  | {
+      readonly type: 'extend';
+      readonly workspaceId: WorkspaceId;
+      readonly by: string;
+      readonly durationMs: number;
     }
   | { readonly type: 'destroy'; readonly workspaceId: WorkspaceId; readonly by: string }
   | { readonly type: 'lrm.submitted'; readonly slotId: SlotId; readonly jobId: string }
@@ -212,6 +232,15 @@ export type Effect =
       readonly node: string;
       readonly vmId: VmId;
       readonly graceMs: number;
+    }
+  /** Tells a guest something; worthless after `until`. */
+  | {
+      readonly kind: 'pilot.tell-guest';
+      readonly key: string;
+      readonly slotId: SlotId;
+      readonly node: string;
+      readonly vmId: VmId;
+      readonly message: string;
     }
   | {
       readonly kind: 'pilot.release';

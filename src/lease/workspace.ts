@@ -79,7 +79,7 @@ export function shortenLease(draft: Draft, id: WorkspaceId): void {
 }
 
 /** As late as the job allows; but guests get their time to shut down, whatever the job allows. */
-function latestEnd(draft: Draft, workspace: Workspace): number {
+export function latestEnd(draft: Draft, workspace: Workspace): number {
   const { jobEndsAt } = draft.slot(workspace.slotId);
   if (jobEndsAt === null) return Number.POSITIVE_INFINITY;
   return Math.max(draft.now + draft.settings.shutdownGraceMs, jobEndsAt - endMarginMs(draft.settings));

@@ -67,6 +67,7 @@ function fakeControl(options: WorldOptions, done: string[]): WorkspaceControl {
     reserve: options.reserve ?? (() => Promise.resolve()),
     startVm: plan => done.push(`start ${plan.vmId}`),
     stopVm: (vmId, graceMs) => done.push(`stop ${vmId} ${graceMs}`),
+    tellGuest: (vmId, message) => done.push(`tell ${vmId} ${message}`),
     release: graceMs => {
       done.push(`release ${graceMs}`);
       return options.release?.() ?? Promise.resolve();

@@ -200,6 +200,9 @@ export class PilotSession {
       case 'stop-vm':
         this.#control.stopVm(command.vmId, command.graceMs);
         return;
+      case 'tell-guest':
+        this.#control.tellGuest(command.vmId, command.message);
+        return;
       case 'release':
         this.#releaseWith(command.graceMs, 'ordered by the service');
         return;

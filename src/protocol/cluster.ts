@@ -38,7 +38,29 @@ export const WorkspaceRequest = Type.Object(
     sshKeys: Type.Optional(
       Type.Array(Type.String({ maxLength: 8_192, pattern: '^[^\\r\\n]+$' }), { maxItems: 64 }),
     ),
+    /** All VMs run by then, or the workspace is given up. Absent: it waits for as long as the LRM lets it. */
+    startBy: Type.Optional(
+      Type.String({
+        pattern: '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d(:\\d\\d(\\.\\d{1,3})?)?(Z|[+-]\\d\\d:\\d\\d)$',
+        description: 'a time as in ISO 8601, with its zone: 2026-11-23T14:00:00Z',
+      }),
+    ),
+    /** A VM that fails takes only itself out. Absent or false: all VMs run, or none does. */
+    keepPartial: Type.Optional(Type.Boolean()),
+    /** Made up by the client: the same request with the same token is the same workspace, however often it is sent. */
+    clientToken: Type.Optional(
+      Type.String({
+        pattern: '^[A-Za-z0-9._-]{1,64}$',
+        description: '1 to 64 letters, digits, dots, underscores or hyphens',
+      }),
+    ),
   },
   { additionalProperties: false },
 );
 export type WorkspaceRequest = Type.Static<typeof WorkspaceRequest>;
+
+/** Body of `POST /v1/workspaces/:workspace/extend`: how much longer the lease is to be. */
+export const ExtendRequest = Type.Object(
+  { durationMs: Type.Integer({ minimum: 1_000, maximum: 14 * 24 * 3_600_000 }) },
+  { additionalProperties: false },
+);

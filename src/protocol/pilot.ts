@@ -86,6 +86,12 @@ export const PilotCommand = Type.Union([
   Type.Object({ kind: Type.Literal('start-vm'), vm: VmPlan }),
   /** Graceful shutdown, then, after `graceMs`, hard destroy. 0 destroys at once. */
   Type.Object({ kind: Type.Literal('stop-vm'), vmId: Type.String(), graceMs: Type.Integer({ minimum: 0 }) }),
+  /** A line for the guest's users; best effort. */
+  Type.Object({
+    kind: Type.Literal('tell-guest'),
+    vmId: Type.String(),
+    message: Type.String({ maxLength: 500, pattern: '^[^\\r\\n]*$' }),
+  }),
   /** Stop every VM of the slot as above, undo everything, report `released`, exit. */
   Type.Object({ kind: Type.Literal('release'), graceMs: Type.Integer({ minimum: 0 }) }),
 ]);

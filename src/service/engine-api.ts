@@ -16,6 +16,8 @@ export interface Engine {
   readonly state: SiteState;
   /** Throws `WspError` with the refusal's code. Resolves once the workspace is durable. */
   create(owner: string, request: WorkspaceRequest): Promise<Workspace>;
+  /** Makes a lease longer. Throws `WspError` with the refusal's code. Resolves once it is durable. */
+  extend(workspaceId: string, by: string, durationMs: number): Promise<Workspace>;
   /** Resolves once the order is durable. What has ended already is returned as it is. Throws `WspError` (`not_found`). */
   destroy(workspaceId: string, by: string): Promise<Workspace>;
   /** History in order, after `after`, at most `limit`. */

@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+import { workspaceOfToken } from '../lease/create.ts';
 import { isFinalSlot } from '../lease/transitions.ts';
 import type { Effect, LeaseInput, LeaseSettings, SiteState, Workspace } from '../lease/types.ts';
 import type { Lrm } from '../lrm/lrm.ts';
@@ -159,7 +161,15 @@ class RunningEngine implements Engine {
     this.#writer.changeSettings({ images: this.#options.images() });
     const workspaceId = `ws-${this.#idSuffix()}`;
     const slotId = `slot-${this.#idSuffix()}`;
-    return this.#order({ type: 'create', workspaceId, slotId, owner, request });
+    const requestDigest = digestOf(request);
+    const input = { type: 'create', workspaceId, slotId, owner, request, requestDigest } as const;
+    return this.#order(input, () =>
+      workspaceOfToken(this.state.workspaces.values(), owner, request.clientToken),
+    );
+  }
+
+  extend(workspaceId: string, by: string, durationMs: number): Promise<Workspace> {
+    return this.#order({ type: 'extend', workspaceId, by, durationMs });
   }
 
   destroy(workspaceId: string, by: string): Promise<Workspace> {
@@ -183,13 +193,16 @@ class RunningEngine implements Engine {
   }
 
   /** What a client asks for: a refusal is an error to it. */
-  async #order(input: Extract<LeaseInput, { workspaceId: string }>): Promise<Workspace> {
+  async #order(
+    input: Extract<LeaseInput, { workspaceId: string }>,
+    before: () => Workspace | undefined = () => undefined,
+  ): Promise<Workspace> {
     const outcome = await this.#writer.submit(input);
     if (!outcome.ok) {
       const { code, message, hint } = outcome.refusal;
       throw new WspError(code, message, hint === undefined ? {} : { hint });
     }
-    const workspace = this.state.workspaces.get(input.workspaceId);
+    const workspace = this.state.workspaces.get(input.workspaceId) ?? before();
     if (!workspace) throw new WspError('internal', `${input.workspaceId} was accepted and is not there`);
     return workspace;
   }
@@ -250,6 +263,8 @@ class RunningEngine implements Engine {
   /** Made when it is sent, from what is known then, not when it was decided. */
   #commandOf(effect: PilotEffect): PilotCommand | undefined {
     if (effect.kind === 'pilot.start-vm') return this.#startCommand(effect.vmId, effect.slotId);
+    if (effect.kind === 'pilot.tell-guest')
+      return { kind: 'tell-guest', vmId: effect.vmId, message: effect.message };
     if (effect.kind === 'pilot.release') return { kind: 'release', graceMs: effect.graceMs };
     return { kind: 'stop-vm', vmId: effect.vmId, graceMs: effect.graceMs };
   }
@@ -268,4 +283,18 @@ class RunningEngine implements Engine {
   #idSuffix(): string {
     return idSuffix(this.#options.random.bytes(10));
   }
+}
+
+/** The same for the same request, whatever the order of its keys. */
+function digestOf({ clientToken: _token, ...request }: WorkspaceRequest): string {
+  return createHash('sha256')
+    .update(JSON.stringify(sorted(request)))
+    .digest('base64url');
+}
+
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (typeof value !== 'object' || value === null) return value;
+  const entries = Object.entries(value).toSorted(([one], [other]) => (one < other ? -1 : 1));
+  return Object.fromEntries(entries.map(([key, inner]) => [key, sorted(inner)]));
 }

@@ -47,7 +47,7 @@ export class Secrets {
   /** What must be stored and deleted together with this decision. */
   companions(input: LeaseInput, decision: Decision): Pick<Commit, 'secrets' | 'forgotten'> {
     return {
-      secrets: input.type === 'create' ? this.#newSecrets(input, decision) : [],
+      secrets: isNew(input, decision) ? this.#newSecrets(input, decision) : [],
       forgotten: decision.workspaces
         .filter(({ state }) => state === 'ended')
         .map(({ id }) => workspaceKey(id)),
@@ -75,6 +75,11 @@ export class Secrets {
       },
     ];
   }
+}
+
+/** A create that comes again with its client token makes nothing new. */
+function isNew(input: LeaseInput, decision: Decision): input is Extract<LeaseInput, { type: 'create' }> {
+  return input.type === 'create' && decision.workspaces.some(({ id }) => id === input.workspaceId);
 }
 
 function workspaceKey(id: WorkspaceId): string {

@@ -158,6 +158,8 @@ const Leases = Type.Object(
     walltimePad: Type.Optional(DurationText),
     /** How long guests get to shut down. Default 10s. */
     shutdownGrace: Type.Optional(DurationText),
+    /** How long before its end a lease's owner and guests are told. Default 10m and 1m; an empty list tells nobody. */
+    endNotices: Type.Optional(Type.Array(DurationText, { maxItems: 8, uniqueItems: true })),
     /** From the first pilot's report until all must have reported. Default 60s. */
     reserveTimeout: Type.Optional(DurationText),
     /** From the slot being ready until every VM must run. Default 5m. */

@@ -19,6 +19,7 @@ export interface LeaseConfig {
   readonly vmmOverheadMiB: number;
   readonly walltimePadMs: number;
   readonly shutdownGraceMs: number;
+  readonly endNoticesMs: readonly number[];
   readonly reserveTimeoutMs: number;
   readonly deployTimeoutMs: number;
   readonly releaseTimeoutMs: number;
@@ -174,7 +175,7 @@ function leasesAndNode(
   mistake: Mistake,
 ): Pick<SiteConfig, 'leases' | 'node'> {
   const given = site.leases ?? {};
-  const ms = (key: Exclude<keyof typeof given, 'vmmOverhead'>, ordinary: string): number =>
+  const ms = (key: Exclude<keyof typeof given, 'vmmOverhead' | 'endNotices'>, ordinary: string): number =>
     duration(given[key] ?? ordinary, `leases.${key}`, mistake);
   const leases: LeaseConfig = {
     defaultDurationMs: ms('defaultDuration', '1h'),
@@ -182,6 +183,9 @@ function leasesAndNode(
     vmmOverheadMiB: memory(given.vmmOverhead ?? '96M', 'leases.vmmOverhead', mistake),
     walltimePadMs: ms('walltimePad', '2m'),
     shutdownGraceMs: ms('shutdownGrace', '10s'),
+    endNoticesMs: (given.endNotices ?? ['10m', '1m'])
+      .map((text, index) => duration(text, `leases.endNotices[${index}]`, mistake))
+      .toSorted((one, other) => other - one),
     reserveTimeoutMs: ms('reserveTimeout', '60s'),
     deployTimeoutMs: ms('deployTimeout', '5m'),
     releaseTimeoutMs: ms('releaseTimeout', '60s'),

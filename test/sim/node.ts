@@ -142,6 +142,9 @@ export class SimControl implements WorkspaceControl {
     this.#undo();
   }
 
+  /** Simulated guests do not listen. */
+  tellGuest(): void {}
+
   reports(): readonly VmReport[] {
     return [...this.#vms.values()].map(reportOf);
   }

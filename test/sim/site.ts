@@ -17,6 +17,7 @@ export function engineOptions(
       vmmOverheadMiB: 64,
       walltimePadMs: 60_000,
       shutdownGraceMs: 5_000,
+      endNoticesMs: [30_000, 5_000],
       reserveTimeoutMs: 30_000,
       deployTimeoutMs: 60_000,
       releaseTimeoutMs: 15_000,

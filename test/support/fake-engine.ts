@@ -14,6 +14,8 @@ export class FakeEngine implements Engine {
   readonly vms = new Map<string, Vm>();
   readonly history: StoredEvent[] = [];
   readonly created: { readonly owner: string; readonly request: unknown }[] = [];
+  readonly extended: { readonly workspaceId: string; readonly by: string; readonly durationMs: number }[] =
+    [];
   readonly destroyed: { readonly workspaceId: string; readonly by: string }[] = [];
   readonly pilots = new FakeHub();
   /** Thrown by the next `create`. */
@@ -31,6 +33,7 @@ export class FakeEngine implements Engine {
       vmmOverheadMiB: 96,
       walltimePadMs: 0,
       shutdownGraceMs: 0,
+      endNoticesMs: [],
       reserveTimeoutMs: 0,
       deployTimeoutMs: 0,
       releaseTimeoutMs: 0,
@@ -51,6 +54,12 @@ export class FakeEngine implements Engine {
     return Promise.resolve(
       this.addWorkspace({ id: 'ws-aaaaaaaaaa', owner, name: request.name ?? 'ws-aaaaaaaaaa' }),
     );
+  }
+
+  extend(workspaceId: string, by: string, durationMs: number): Promise<Workspace> {
+    this.extended.push({ workspaceId, by, durationMs });
+    const workspace = this.workspaces.get(workspaceId);
+    return workspace ? Promise.resolve(workspace) : Promise.reject(new WspError('not_found', 'gone'));
   }
 
   destroy(workspaceId: string, by: string): Promise<Workspace> {
@@ -121,6 +130,11 @@ export class FakeEngine implements Engine {
       endingDeadlineAt: null,
       endedAt: null,
       deployDeadlineAt: null,
+      startBy: null,
+      keepPartial: false,
+      clientToken: null,
+      requestDigest: null,
+      noticesGivenMs: [],
       ...values,
     };
     this.workspaces.set(workspace.id, workspace);

@@ -31,6 +31,7 @@ export const settings: LeaseSettings = {
   vmmOverheadMiB: 64,
   walltimePadMs: 60_000,
   shutdownGraceMs: 10_000,
+  endNoticesMs: [],
   reserveTimeoutMs: 60_000,
   deployTimeoutMs: 120_000,
   releaseTimeoutMs: 30_000,
@@ -97,7 +98,14 @@ export class LeaseBench {
     owner = 'ann',
   ): Extract<LeaseInput, { type: 'create' }> {
     const suffix = letter.repeat(10);
-    return { type: 'create', workspaceId: `ws-${suffix}`, slotId: `slot-${suffix}`, owner, request };
+    return {
+      type: 'create',
+      workspaceId: `ws-${suffix}`,
+      slotId: `slot-${suffix}`,
+      owner,
+      request,
+      requestDigest: JSON.stringify(request),
+    };
   }
 
   create(count = 2, more: Partial<WorkspaceRequest> = {}): Decision {

@@ -32,6 +32,8 @@ export interface RunningVm {
   readonly pid: number;
   /** Asks the guest to shut down (ACPI, and the agent where there is one). Returns at once; `exited` follows, or not. */
   shutdown(): void;
+  /** Hands a line to the guest's agent, for its users; nothing happens where there is none. */
+  tell(message: string): void;
   /** Ends the VM now. Resolves when its process is gone. */
   destroy(): Promise<void>;
   /** The guest's serial console; one reader at a time, a later one replaces the earlier. */

@@ -20,6 +20,7 @@ describe('the committed contract', () => {
     expect(Object.keys(document.components.schemas).sort()).toEqual([
       'Error',
       'Event',
+      'ExtendRequest',
       'GroupRequest',
       'Image',
       'Node',

@@ -10,12 +10,13 @@ import {
   VmView,
   WorkspaceView,
 } from '../../protocol/api.ts';
-import { GroupRequest, WorkspaceRequest } from '../../protocol/cluster.ts';
+import { ExtendRequest, GroupRequest, WorkspaceRequest } from '../../protocol/cluster.ts';
 
 /** The schemas that have a name of their own in the OpenAPI document. */
 const components = {
   Error: ErrorView,
   Event: EventView,
+  ExtendRequest,
   GroupRequest,
   Image: ImageView,
   Node: NodeView,

@@ -1,5 +1,5 @@
 import Type, { type TSchema } from 'typebox';
-import { WorkspaceRequest } from '../../protocol/cluster.ts';
+import { ExtendRequest, WorkspaceRequest } from '../../protocol/cluster.ts';
 import { checkedRequest } from '../../protocol/document.ts';
 import { workspaceView } from '../views.ts';
 import { userOf } from './auth.ts';
@@ -70,6 +70,24 @@ const destroy: Route = (app, { engine }) => {
   });
 };
 
+const extend: Route = (app, { engine }) => {
+  const schema = {
+    operationId: 'extendWorkspace',
+    summary: 'Make a running lease longer; the answer comes once it is durable',
+    params: WorkspaceParams,
+    body: ref('ExtendRequest'),
+    response: { 200: ref('Workspace'), ...errorAnswers },
+  };
+  const validatorCompiler = ({ httpPart }: { httpPart?: string }) =>
+    httpPart === 'body' ? strictly(ExtendRequest) : () => true;
+  app.post('/v1/workspaces/:workspace/extend', { schema, validatorCompiler }, async request => {
+    const user = userOf(request);
+    const found = findWorkspace(engine.state, user, request.params.workspace);
+    const workspace = await engine.extend(found.id, user, request.body.durationMs);
+    return workspaceView(engine.state, workspace);
+  });
+};
+
 /** Bodies are taken as they are written: no number in quotes, no unknown key, and the same words for a mistake as in a cluster file. */
 function strictly(schema: TSchema) {
   return (body: unknown) => {
@@ -82,4 +100,4 @@ function strictly(schema: TSchema) {
 }
 
 /** Workspaces: create, list, look at, destroy. */
-export const workspaceRoutes: readonly Route[] = [create, list, show, destroy];
+export const workspaceRoutes: readonly Route[] = [create, list, show, extend, destroy];

@@ -23,6 +23,10 @@ const migrations: readonly string[] = [
    create index events_of_workspace on events (workspace_id, seq);
    create table outbox (number integer primary key autoincrement, key text not null unique, body text not null) strict;
    create table secrets (key text primary key, value text not null) strict;`,
+  // Leases with a latest start, partial ensembles, client tokens.
+  `update workspaces set body = json_set(body, '$.startBy', null, '$.keepPartial', json('false'), '$.clientToken', null, '$.requestDigest', null,
+     '$.noticesGivenMs', json('[]'))
+     where body ->> '$.keepPartial' is null;`,
 ];
 
 /** Brings the database to this program's schema, each step in a transaction of its own. Throws `WspError` (`failed`): it is newer than we are. */

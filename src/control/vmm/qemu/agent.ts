@@ -8,6 +8,7 @@ import { Lines } from './lines.ts';
  *   guest → context ok                 its set-up is done
  *   guest → context error <message>    its set-up failed, in the guest's words
  *   us    → shutdown                   power off now
+ *   us    → notice <message>           for the guest's users
  *
  * What a guest says is believed of that guest only; lines that are none of these, or too long, are ignored.
  */
@@ -21,6 +22,10 @@ export class AgentPort {
       if (report) onContext(report.state, report.reason);
     });
     stream.on('data', (chunk: Buffer) => lines.push(chunk));
+  }
+
+  tell(message: string): void {
+    if (this.#stream.writable) this.#stream.write(`notice ${message.replace(/\p{Cc}/gu, ' ')}\n`);
   }
 
   shutdown(): void {

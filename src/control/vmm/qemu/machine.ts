@@ -98,6 +98,10 @@ export class QemuMachine implements RunningVm {
     });
   }
 
+  tell(message: string): void {
+    this.#agent?.tell(message);
+  }
+
   async destroy(): Promise<void> {
     this.#destroyed = true;
     this.#child.kill('SIGKILL');

@@ -79,6 +79,11 @@ class SimVm implements RunningVm {
     this.#timers.push(this.#clock.after(this.#script.stopMs, () => this.#end({ clean: true })));
   }
 
+  /** On the console, where a user would see it. */
+  tell(message: string): void {
+    if (!this.#over) this.#console.feed(Buffer.from(`notice: ${message}\r\n`));
+  }
+
   destroy(): Promise<void> {
     this.#end({ clean: true });
     return Promise.resolve();

@@ -1,0 +1,99 @@
+import type { WorkspaceId } from '../protocol/ids.ts';
+import { formatDuration } from '../protocol/units.ts';
+import type { Draft } from './draft.ts';
+import { isUpVm } from './transitions.ts';
+import type { LeaseInput, LeaseSettings, Refusal, Vm, Workspace } from './types.ts';
+import { latestEnd } from './workspace.ts';
+
+/**
+ * What can be done about a lease's end: it is announced, and it can be put off.
+ *
+ *   startsAt ─────────────┬──────────────┬──────── endsAt ── extended ──► endsAt
+ *                      notice         notice        └── notices that are ahead again are given again
+ */
+
+/** Puts the end off, when the slot lasts and the site allows it; or says what would work. */
+export function extend(
+  draft: Draft,
+  { workspaceId, by, durationMs }: Extract<LeaseInput, { type: 'extend' }>,
+): Refusal | undefined {
+  const workspace = draft.findWorkspace(workspaceId);
+  if (!workspace) return { code: 'not_found', message: `there is no workspace ${workspaceId}` };
+  const { state, name, startsAt, endsAt } = workspace;
+  if (state !== 'running' || startsAt === null || endsAt === null)
+    return {
+      code: 'conflict',
+      message: `workspace ${name} is ${state}: only a lease that runs can be extended`,
+    };
+  const until = endsAt + durationMs;
+  const refusal =
+    tooLong(until - startsAt, draft.settings) ??
+    slotTooShort(workspace, durationMs, latestEnd(draft, workspace) - endsAt);
+  if (refusal) return refusal;
+  draft.putWorkspace({
+    ...workspace,
+    endsAt: until,
+    durationMs: workspace.durationMs + durationMs,
+    noticesGivenMs: workspace.noticesGivenMs.filter(noticeMs => until - noticeMs <= draft.now),
+  });
+  const message = `extended by ${by} by ${formatDuration(durationMs)}, until ${new Date(until).toISOString()}`;
+  draft.record('workspace.extended', {
+    workspaceId,
+    slotId: workspace.slotId,
+    reason: { code: 'extended', message },
+  });
+  return undefined;
+}
+
+function tooLong(leaseMs: number, { maxDurationMs }: LeaseSettings): Refusal | undefined {
+  if (leaseMs <= maxDurationMs) return undefined;
+  const message = `the lease would last ${formatDuration(leaseMs)}; this site's longest is ${formatDuration(maxDurationMs)}`;
+  return { code: 'exceeds_site', message };
+}
+
+/** The slot's end was fixed when its job was submitted. */
+function slotTooShort({ name }: Workspace, wantedMs: number, roomMs: number): Refusal | undefined {
+  if (wantedMs <= roomMs) return undefined;
+  // Whole seconds, so that what is advised is not refused again.
+  const possibleMs = Math.max(0, Math.floor(roomMs / 1_000) * 1_000);
+  const last = `the batch job that carries workspace ${name} ends too soon for ${formatDuration(wantedMs)} more`;
+  return possibleMs === 0
+    ? { code: 'conflict', message: last, hint: 'lease another workspace for the time after it' }
+    : {
+        code: 'conflict',
+        message: last,
+        hint: `it can be extended by ${formatDuration(possibleMs)} at most`,
+      };
+}
+
+/** When the next notice is due; infinite when all have been given. A lease that is shorter than a notice's time is not told of it. */
+export function nextNoticeAt(workspace: Workspace, settings: LeaseSettings): number {
+  return Math.min(...noticesAhead(workspace, settings).map(noticeMs => (workspace.endsAt ?? 0) - noticeMs));
+}
+
+function noticesAhead(
+  { startsAt, endsAt, noticesGivenMs }: Workspace,
+  { endNoticesMs }: LeaseSettings,
+): readonly number[] {
+  if (startsAt === null || endsAt === null) return [];
+  return endNoticesMs.filter(noticeMs => startsAt < endsAt - noticeMs && !noticesGivenMs.includes(noticeMs));
+}
+
+/** Tells the owner and every guest that is up. Of several notices that are due at once (nobody was there to give them) only the last is given. */
+export function giveNotices(draft: Draft, id: WorkspaceId): void {
+  const workspace = draft.workspace(id);
+  const endsAt = workspace.endsAt ?? draft.now;
+  const due = noticesAhead(workspace, draft.settings).filter(noticeMs => endsAt - noticeMs <= draft.now);
+  if (due.length === 0) return;
+  draft.putWorkspace({ ...workspace, noticesGivenMs: [...workspace.noticesGivenMs, ...due] });
+  const at = new Date(endsAt).toISOString();
+  const message = `the lease ends in ${formatDuration(Math.min(...due))}, at ${at}`;
+  const reason = { code: 'ends_soon', message };
+  draft.record('workspace.ends-soon', { workspaceId: id, slotId: workspace.slotId, reason });
+  for (const vm of draft.vmsOf(id)) tellGuest(draft, vm, `${endsAt - Math.min(...due)}`, message);
+}
+
+function tellGuest(draft: Draft, { id: vmId, slotId, node, state }: Vm, what: string, message: string): void {
+  if (node === null || !isUpVm(state)) return;
+  draft.owe({ kind: 'pilot.tell-guest', key: `tell:${vmId}:${what}`, slotId, node, vmId, message });
+}
