@@ -1,4 +1,4 @@
-/** The other programs in this package, loaded only by the command that needs them: `wsp ls` must start fast. */
+/** What only some commands need, loaded by those: `wsp ls` must start fast. The schema library alone takes longer than all the rest of a command. */
 export function loadService(): Promise<typeof import('../service/main.ts')> {
   return import('../service/main.ts');
 }
@@ -11,4 +11,9 @@ export function loadServiceDoctor(): Promise<typeof import('../service/doctor.ts
 /** What looks at a host as a node. */
 export function loadNodeDoctor(): Promise<typeof import('../control/doctor/node.ts')> {
   return import('../control/doctor/node.ts');
+}
+
+/** What reads cluster files. */
+export function loadClusterFile(): Promise<typeof import('../client/cluster-file.ts')> {
+  return import('../client/cluster-file.ts');
 }

@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
-import { readClusterFile } from '../../client/cluster-file.ts';
 import type { WorkspaceView } from '../../protocol/api.ts';
 import type { WorkspaceRequest } from '../../protocol/cluster.ts';
 import { WspError } from '../../protocol/errors.ts';
 import { parseDurationMs, parseMemoryMiB } from '../../protocol/units.ts';
 import { eventText, story, table, timelineText, workspaceText } from '../output.ts';
 import type { CommandContext, Run } from '../program.ts';
+import { loadClusterFile } from '../programs.ts';
 import { userPublicKey } from '../ssh.ts';
 
 interface CreateOptions {
@@ -132,7 +132,8 @@ async function requestOf(context: CommandContext, options: CreateOptions): Promi
     await userPublicKey(context.env),
     ...(options.sshKey ?? []).map(path => readText(path).trim()),
   ];
-  const base = options.file === undefined ? oneGroup(options) : readClusterFile(options.file);
+  const base =
+    options.file === undefined ? oneGroup(options) : (await loadClusterFile()).readClusterFile(options.file);
   return {
     ...base,
     ...(options.name === undefined ? {} : { name: options.name }),
