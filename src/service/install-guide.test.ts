@@ -1,0 +1,62 @@
+import { readFileSync } from 'node:fs';
+import type { TSchema } from 'typebox';
+import { describe, expect, it } from 'vitest';
+import { WspError } from '../protocol/errors.ts';
+import { parseSite } from './site.ts';
+import { SiteFile } from './site-file.ts';
+
+/** docs/admin/install.md: its site files are read by the service's own parser, its table of keys is the schema's. */
+
+const page = readFileSync(new URL('../../docs/admin/install.md', import.meta.url), 'utf8');
+const siteFiles = [...page.matchAll(/^```yaml site\n([\s\S]*?)^```$/gm)].map(([, text = '']) => text);
+
+interface Rules {
+  readonly properties?: Readonly<Record<string, Rules>>;
+  readonly items?: Rules;
+  readonly anyOf?: readonly Rules[];
+}
+
+/** Paths of all keys that a file may have, as `networks[].link.uplink`. */
+function keysOf(schema: TSchema | Rules, path = ''): readonly string[] {
+  const { properties, items, anyOf } = schema as Rules;
+  if (anyOf?.some(branch => branch.properties)) return anyOf.flatMap(branch => keysOf(branch, path));
+  if (items?.properties) return keysOf(items, `${path}[]`);
+  if (!properties) return [path];
+  return Object.entries(properties).flatMap(([key, rules]) =>
+    keysOf(rules, path === '' ? key : `${path}.${key}`),
+  );
+}
+
+describe('docs/admin/install.md', () => {
+  it('has site files', () => {
+    expect(siteFiles.length).toBeGreaterThan(1);
+  });
+
+  it.each(siteFiles)('has a site file that the service accepts: %#', text => {
+    try {
+      parseSite(text, '/etc/workspace-pilot/site.yaml');
+    } catch (cause) {
+      // Its directories are those of a site, not of the machine that runs the tests.
+      const details =
+        cause instanceof WspError ? (cause.details ?? []) : [{ path: '', message: String(cause) }];
+      expect(
+        details.filter(({ message }) => !/^\/(srv|var)\/.* is not a (directory|file)$/.test(message)),
+      ).toEqual([]);
+    }
+  });
+
+  it('explains every key, and no other', () => {
+    const explained = [...page.matchAll(/^\| `([\w.[\]]+)` \|/gm)].map(([, key]) => key);
+    // The branch without keys of its own: `link: isolated`.
+    const keys = new Set(keysOf(SiteFile).filter(key => key !== 'networks[].link'));
+    expect(new Set(explained)).toEqual(keys);
+    expect(explained).toHaveLength(keys.size);
+  });
+
+  it('has a unit that runs the service with the site file of this page', () => {
+    const unit = /```ini\n([\s\S]*?)```/.exec(page)?.[1] ?? '';
+    expect(unit).toMatch(/^ExecStart=\/\S+\/bin\/wsp service --config \/etc\/workspace-pilot\/site\.yaml$/m);
+    // Every line is a section, a comment or a setting.
+    for (const line of unit.trim().split('\n')) expect(line).toMatch(/^(\[\w+\]|#.*|[A-Z]\w+=\S.*|)$/);
+  });
+});
