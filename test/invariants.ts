@@ -162,6 +162,7 @@ function* wholeOrNotAtAll({ state, truth }: Evidence): Iterable<string> {
     const vms = vmsOf(state, workspace);
     if (vms.length !== workspace.vmIds.length) yield `${workspace.id} lacks VMs`;
     switch (workspace.state) {
+      case 'pending':
       case 'requested':
       case 'queued':
       case 'ended':
@@ -170,12 +171,13 @@ function* wholeOrNotAtAll({ state, truth }: Evidence): Iterable<string> {
         break;
       case 'running':
         // A guest may have shut itself down; none may be missing, or have failed.
-        for (const vm of vms)
+        for (const vm of workspace.keepPartial ? [] : vms)
           if (!vmUp(vm) && vm.state !== 'stopping' && vm.state !== 'terminated')
             yield `${workspace.id} is running, ${vm.id} is ${vm.state}`;
         break;
       case 'deploying':
-        for (const vm of vms) if (vmOver(vm)) yield `${workspace.id} is deploying, ${vm.id} is ${vm.state}`;
+        for (const vm of workspace.keepPartial ? [] : vms)
+          if (vmOver(vm)) yield `${workspace.id} is deploying, ${vm.id} is ${vm.state}`;
         break;
       case 'ending':
         for (const vm of vms) if (vmUp(vm)) yield `${workspace.id} is ending, ${vm.id} is ${vm.state}`;

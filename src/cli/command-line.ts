@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import manifest from '../../package.json' with { type: 'json' };
 import { addAccessCommands } from './commands/access.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
+import { addLeaseCommands } from './commands/leases.ts';
 import { addSiteCommands } from './commands/site.ts';
 import { addWorkspaceCommands } from './commands/workspaces.ts';
 import type { Run } from './program.ts';
@@ -16,6 +17,7 @@ export function commandLine(run: Run): Command {
     .option('--json', 'one JSON document on standard output, errors too')
     .helpCommand(false)
     .addHelpText('after', onNodes);
+  addLeaseCommands(program, run);
   addWorkspaceCommands(program, run);
   addSiteCommands(program, run);
   addAccessCommands(program, run);

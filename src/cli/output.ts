@@ -19,6 +19,8 @@ export function story(workspace: WorkspaceView): string {
   const { state, reason, slot, cause } = workspace;
   const because = reason === null ? '' : ` ${reason.message}`;
   switch (state) {
+    case 'pending':
+      return 'Not launched: groups can be added (wsp add). wsp launch has it placed as a whole.';
     case 'requested':
       return 'Being handed to the batch scheduler; it will then wait in its queue.';
     case 'queued': {
@@ -72,4 +74,25 @@ export function timelineText(timeline: TimelineView): string {
       hop.meaning,
     ]),
   );
+}
+
+/** One line for each VM, rewritten in place; nothing when standard error is no terminal. */
+export function progressLines(): { show(workspace: WorkspaceView): void } {
+  let height = 0;
+  return {
+    show(workspace) {
+      if (!process.stderr.isTTY) return;
+      const lines = [
+        `${workspace.name}: ${story(workspace)}`,
+        ...workspace.vms.map(
+          vm =>
+            `  ${vm.name.padEnd(20)} ${vm.state.padEnd(12)} ${vm.context === 'none' ? '' : `context ${vm.context}`}`,
+        ),
+      ];
+      process.stderr.write(
+        `${height > 0 ? `\x1b[${height}A` : ''}${lines.map(line => `\x1b[2K${line.slice(0, process.stderr.columns)}\n`).join('')}`,
+      );
+      height = lines.length;
+    },
+  };
 }

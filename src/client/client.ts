@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import createFetch from 'openapi-fetch';
 import type {
+  DryRunView,
   EventView,
   ImageView,
   NodeView,
@@ -8,7 +9,7 @@ import type {
   TimelineView,
   WorkspaceView,
 } from '../protocol/api.ts';
-import type { WorkspaceRequest } from '../protocol/cluster.ts';
+import type { GroupRequest, WorkspaceRequest } from '../protocol/cluster.ts';
 import { errorOfAnswer, unreachable } from './failures.ts';
 import type { paths } from './schema.gen.ts';
 import { openStream } from './stream.ts';
@@ -61,6 +62,12 @@ export interface Client {
   /** The live ones; with `all`, the ended ones too. */
   listWorkspaces(options?: { readonly all?: boolean }): Promise<readonly WorkspaceView[]>;
   getWorkspace(workspace: string): Promise<WorkspaceView>;
+  /** What `createWorkspace` would come to, now; nothing is created. */
+  tryWorkspace(request: WorkspaceRequest): Promise<DryRunView>;
+  /** More groups for a pending workspace. */
+  addGroups(workspace: string, groups: readonly GroupRequest[]): Promise<WorkspaceView>;
+  /** Has a pending workspace placed and deployed as a whole; harmless when it is launched already. */
+  launchWorkspace(workspace: string): Promise<WorkspaceView>;
   /** Makes a running lease longer. */
   extendWorkspace(workspace: string, durationMs: number): Promise<WorkspaceView>;
   /** Resolves once the order is durable; wait for `ended` with `waitForWorkspace`. */
@@ -128,6 +135,17 @@ export function createClient(options: ClientOptions): Client {
     listWorkspaces: async (query = {}) =>
       (await ask(signal => api.GET('/v1/workspaces', { params: { query }, signal }))).workspaces,
     getWorkspace: workspace => getWorkspace(workspace),
+    tryWorkspace: body => ask(signal => api.POST('/v1/workspaces/dry-run', { body, signal })),
+    addGroups: (workspace, groups) =>
+      ask(signal =>
+        api.POST('/v1/workspaces/{workspace}/groups', {
+          params: at(workspace),
+          body: { groups: [...groups] },
+          signal,
+        }),
+      ),
+    launchWorkspace: workspace =>
+      ask(signal => api.POST('/v1/workspaces/{workspace}/launch', { params: at(workspace), signal })),
     extendWorkspace: (workspace, durationMs) =>
       ask(signal =>
         api.POST('/v1/workspaces/{workspace}/extend', {

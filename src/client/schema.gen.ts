@@ -37,6 +37,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/workspaces/dry-run": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What creating this workspace would come to, now; nothing is created */
+        post: operations["tryWorkspace"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/workspaces/{workspace}/groups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** More groups for a pending workspace; the answer comes once they are durable */
+        post: operations["addGroups"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/workspaces/{workspace}/launch": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Place and deploy a pending workspace as a whole; the answer comes once it is durable */
+        post: operations["launchWorkspace"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/workspaces/{workspace}/extend": {
         parameters: {
             query?: never;
@@ -177,6 +228,23 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        AddRequest: {
+            groups: components["schemas"]["GroupRequest"][];
+        };
+        DryRun: {
+            accepted: boolean;
+            refusal: {
+                code: string;
+                message: string;
+                hint?: string;
+            } | null;
+            slot: {
+                nodes: number;
+                memoryMiBPerNode: number;
+                cpusPerNode: number;
+                walltimeMs: number;
+            } | null;
+        };
         Error: {
             error: {
                 code: string;
@@ -299,7 +367,7 @@ export interface components {
             id: string;
             name: string;
             owner: string;
-            state: "requested" | "queued" | "deploying" | "running" | "ending" | "ended";
+            state: "pending" | "requested" | "queued" | "deploying" | "running" | "ending" | "ended";
             cause: ("expired" | "destroyed" | "preempted" | "failed" | "cancelled") | null;
             reason: {
                 code: string;
@@ -324,8 +392,10 @@ export interface components {
             } | null;
             contextualized: boolean;
             durationMs: number;
+            keepPartial: boolean;
             /** Format: date-time */
             createdAt: string;
+            startBy: string | null;
             startsAt: string | null;
             endsAt: string | null;
             endedAt: string | null;
@@ -334,6 +404,7 @@ export interface components {
             /** @description a name: lower-case letters, digits and hyphens, starting with a letter, at most 31 */
             name?: string;
             groups: components["schemas"]["GroupRequest"][];
+            pending?: boolean;
             durationMs?: number;
             sshKeys?: string[];
             /** @description a time as in ISO 8601, with its zone: 2026-11-23T14:00:00Z */
@@ -490,6 +561,134 @@ export interface operations {
         responses: {
             /** @description Default Response */
             202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Workspace"];
+                };
+            };
+            /** @description Default Response */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Default Response */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    tryWorkspace: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["WorkspaceRequest"];
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DryRun"];
+                };
+            };
+            /** @description Default Response */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Default Response */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    addGroups: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or name; a name means its newest workspace. */
+                workspace: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AddRequest"];
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Workspace"];
+                };
+            };
+            /** @description Default Response */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Default Response */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    launchWorkspace: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or name; a name means its newest workspace. */
+                workspace: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
                 headers: {
                     [name: string]: unknown;
                 };

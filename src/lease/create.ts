@@ -1,16 +1,10 @@
-import { type WorkspaceRequest } from '../protocol/cluster.ts';
-import { namePattern, vmIdOf, vmName } from '../protocol/ids.ts';
-import { formatDuration } from '../protocol/units.ts';
-import { AddressAllocator, heldAddresses, poolSize } from './addresses.ts';
+import type { WorkspaceRequest } from '../protocol/cluster.ts';
 import type { Draft } from './draft.ts';
-import { exactSlot, type SlotRequest } from './policies/exact.ts';
-import type { AssignedNic, LeaseInput, LeaseSettings, NetworkPool, Refusal, Vm, Workspace } from './types.ts';
+import { launchNew } from './launch.ts';
+import { malformed, unknownParts, withDefaults } from './request.ts';
+import type { LeaseInput, Refusal, Workspace } from './types.ts';
 
 type Create = Extract<LeaseInput, { readonly type: 'create' }>;
-type Group = Workspace['groups'][number];
-
-/** A host's list of its ensemble has room for this many (`ContextPlan.hosts`). */
-const mostVms = 4_096;
 
 /** The owner's workspace that this client token has made before. */
 export function workspaceOfToken(
@@ -25,8 +19,8 @@ export function workspaceOfToken(
 }
 
 /**
- * Accepts a workspace whole, with its addresses, and asks for its slot; or says why not, and leaves no trace. A request that comes again with the
- * same client token changes nothing.
+ * Accepts a workspace, and launches it unless it is to wait for more groups; or says why not, and leaves no trace. A request that comes again with
+ * the same client token changes nothing.
  */
 export function create(draft: Draft, input: Create): Refusal | undefined {
   const before = workspaceOfToken(draft.state.workspaces.values(), input.owner, input.request.clientToken);
@@ -44,36 +38,48 @@ function sameRequest(before: Workspace, { requestDigest, request }: Create): Ref
 
 function createNew(draft: Draft, input: Create): Refusal | undefined {
   const { settings } = draft;
-  const { request } = input;
-  const groups = request.groups.map(group => withDefaults(group, settings));
-  const durationMs = request.durationMs ?? settings.defaultDurationMs;
-  const slot = exactSlot(groups, durationMs, settings);
+  const { pending = false } = input.request;
+  const workspace = newWorkspace(draft, input);
   const refusal =
-    startByOver(draft, request) ??
+    startByOver(draft, input.request) ??
     nameTaken(draft, input) ??
-    malformed(groups) ??
-    unknownParts(groups, settings) ??
-    exceedsSite(slot, durationMs, settings);
+    malformed(workspace.groups, pending) ??
+    unknownParts(workspace.groups, settings);
   if (refusal) return refusal;
-
-  const allocator = new AddressAllocator(heldAddresses(draft.state.vms.values()));
-  const vms: Vm[] = [];
-  for (const group of groups) {
-    for (let index = 0; index < group.count; index++) {
-      const nics = assignNics(group, settings, allocator);
-      if ('code' in nics) return nics;
-      vms.push(newVm(input, group, index, nics, settings));
-    }
-  }
-  for (const vm of vms) draft.putVm(vm);
-  putWorkspaceAndSlot(draft, input, groups, vms, durationMs, slot);
+  if (!pending) return launchNew(draft, workspace);
+  draft.putWorkspace(workspace);
+  draft.record('workspace.pending', { workspaceId: workspace.id });
   return undefined;
 }
 
-function withDefaults(group: WorkspaceRequest['groups'][number], settings: LeaseSettings): Group {
-  const { name, image, count, memoryMiB, cpus, networks, roles } = group;
-  const fallback = settings.defaultNetwork === null ? [] : [settings.defaultNetwork];
-  return { name, image, count, memoryMiB, cpus, networks: networks ?? fallback, roles: roles ?? [] };
+function newWorkspace(
+  draft: Draft,
+  { workspaceId, slotId, owner, request, requestDigest }: Create,
+): Workspace {
+  const { settings } = draft;
+  return {
+    id: workspaceId,
+    name: request.name ?? workspaceId,
+    owner,
+    state: 'pending',
+    cause: null,
+    reason: null,
+    groups: request.groups.map(group => withDefaults(group, settings)),
+    slotId,
+    vmIds: [],
+    durationMs: request.durationMs ?? settings.defaultDurationMs,
+    createdAt: draft.now,
+    startsAt: null,
+    endsAt: null,
+    endingDeadlineAt: null,
+    endedAt: null,
+    deployDeadlineAt: null,
+    startBy: request.startBy === undefined ? null : Date.parse(request.startBy),
+    keepPartial: request.keepPartial ?? false,
+    clientToken: request.clientToken ?? null,
+    requestDigest: request.clientToken === undefined ? null : requestDigest,
+    noticesGivenMs: [],
+  };
 }
 
 function startByOver(draft: Draft, { startBy }: WorkspaceRequest): Refusal | undefined {
@@ -94,190 +100,4 @@ function nameTaken(draft: Draft, { workspaceId, owner, request }: Create): Refus
         hint: 'choose another name, or destroy that workspace first',
       };
   return undefined;
-}
-
-function malformed(groups: readonly Group[]): Refusal | undefined {
-  const seen = new Set<string>();
-  for (const { name, count, networks } of groups) {
-    if (seen.has(name))
-      return {
-        code: 'invalid_request',
-        message: `two groups are named ${name}; each needs a name of its own`,
-      };
-    seen.add(name);
-    const longest = vmName(name, count - 1);
-    if (!new RegExp(namePattern).test(longest))
-      return {
-        code: 'invalid_request',
-        message: `the group's name ${name} is too long: its VM ${longest} would have more than 31 characters`,
-      };
-    if (new Set(networks).size < networks.length)
-      return { code: 'invalid_request', message: `group ${name} names a network twice` };
-  }
-  const total = groups.reduce((sum, { count }) => sum + count, 0);
-  if (total > 0 && total <= mostVms) return undefined;
-  return {
-    code: 'invalid_request',
-    message: `a workspace has 1 to ${mostVms} VMs; this one asks for ${total}`,
-  };
-}
-
-function unknownParts(groups: readonly Group[], settings: LeaseSettings): Refusal | undefined {
-  const images = new Set(settings.images.map(({ name }) => name));
-  const networks = new Set(settings.networks.map(({ name }) => name));
-  for (const group of groups) {
-    if (!images.has(group.image))
-      return {
-        code: 'image_unknown',
-        message: `group ${group.name}: this site has no image ${group.image}`,
-        hint: choices('images', images),
-      };
-    const unknown = group.networks.find(name => !networks.has(name));
-    if (unknown !== undefined)
-      return {
-        code: 'network_unknown',
-        message: `group ${group.name}: this site has no network ${unknown}`,
-        hint: choices('networks', networks),
-      };
-  }
-  return undefined;
-}
-
-function exceedsSite(slot: SlotRequest, durationMs: number, settings: LeaseSettings): Refusal | undefined {
-  const { site, maxDurationMs } = settings;
-  const over = (message: string): Refusal => ({ code: 'exceeds_site', message });
-  if (durationMs > maxDurationMs)
-    return over(
-      `a lease here lasts at most ${formatDuration(maxDurationMs)}; ${formatDuration(durationMs)} asked for`,
-    );
-  // The LRM has not answered yet: it will refuse what it cannot do, in its own words.
-  if (site === null) return undefined;
-  if (slot.nodesWanted > site.nodes)
-    return over(
-      `${plural(slot.nodesWanted, 'VM')} asked for, one per node; this site has ${plural(site.nodes, 'node')}`,
-    );
-  if (slot.memoryMiBPerNode > site.memoryMiBPerNode)
-    return over(
-      `${slot.memoryMiBPerNode} MiB needed on a node (${settings.vmmOverheadMiB} MiB of it for the VMM); ` +
-        `a node of this site has ${site.memoryMiBPerNode} MiB`,
-    );
-  if (slot.cpusPerNode > site.cpusPerNode)
-    return over(
-      `${plural(slot.cpusPerNode, 'processor')} asked for in one VM; a node of this site has ${site.cpusPerNode}`,
-    );
-  if (site.maxWalltimeMs !== null && durationMs > site.maxWalltimeMs)
-    return over(
-      `the batch queue's longest job is ${formatDuration(site.maxWalltimeMs)}; a lease of ${formatDuration(durationMs)} does not fit in it`,
-    );
-  return undefined;
-}
-
-function assignNics(
-  group: Group,
-  settings: LeaseSettings,
-  allocator: AddressAllocator,
-): readonly AssignedNic[] | Refusal {
-  const nics: AssignedNic[] = [];
-  for (const name of group.networks) {
-    const pool = settings.networks.find(network => network.name === name);
-    const nic = pool && allocator.assign(pool);
-    if (!nic) return exhausted(name, pool);
-    nics.push(nic);
-  }
-  return nics;
-}
-
-function exhausted(name: string, pool: NetworkPool | undefined): Refusal {
-  return {
-    code: 'addresses_exhausted',
-    message: `network ${name} has too few free addresses (${pool ? poolSize(pool) : 0} in all)`,
-    hint: 'try again when other workspaces have ended, or use another network',
-  };
-}
-
-function newVm(
-  input: Create,
-  group: Group,
-  index: number,
-  nics: readonly AssignedNic[],
-  settings: LeaseSettings,
-): Vm {
-  const agent = settings.images.find(({ name }) => name === group.image)?.agent ?? false;
-  return {
-    id: vmIdOf(input.workspaceId, group.name, index),
-    workspaceId: input.workspaceId,
-    slotId: input.slotId,
-    group: group.name,
-    index,
-    name: vmName(group.name, index),
-    state: 'pending',
-    context: agent ? 'pending' : 'none',
-    reason: null,
-    node: null,
-    image: group.image,
-    memoryMiB: group.memoryMiB,
-    cpus: group.cpus,
-    nics,
-  };
-}
-
-function putWorkspaceAndSlot(
-  draft: Draft,
-  { workspaceId, slotId, owner, request, requestDigest }: Create,
-  groups: readonly Group[],
-  vms: readonly Vm[],
-  durationMs: number,
-  slot: SlotRequest,
-): void {
-  draft.putWorkspace({
-    id: workspaceId,
-    name: request.name ?? workspaceId,
-    owner,
-    state: 'requested',
-    cause: null,
-    reason: null,
-    groups,
-    slotId,
-    vmIds: vms.map(({ id }) => id),
-    durationMs,
-    createdAt: draft.now,
-    startsAt: null,
-    endsAt: null,
-    endingDeadlineAt: null,
-    endedAt: null,
-    deployDeadlineAt: null,
-    startBy: request.startBy === undefined ? null : Date.parse(request.startBy),
-    keepPartial: request.keepPartial ?? false,
-    clientToken: request.clientToken ?? null,
-    requestDigest: request.clientToken === undefined ? null : requestDigest,
-    noticesGivenMs: [],
-  });
-  draft.putSlot({
-    id: slotId,
-    workspaceId,
-    state: 'requested',
-    reason: null,
-    lrmJobId: null,
-    lrmState: null,
-    lrmReason: null,
-    estimatedStartAt: null,
-    jobEndsAt: null,
-    ...slot,
-    nodes: [],
-    createdAt: draft.now,
-    submittedAt: null,
-    deadlineAt: null,
-    endedAt: null,
-  });
-  draft.record('workspace.requested', { workspaceId, slotId });
-  draft.record('slot.requested', { workspaceId, slotId });
-  draft.owe({ kind: 'lrm.submit', key: `submit:${slotId}`, slotId });
-}
-
-function choices(what: string, names: ReadonlySet<string>): string {
-  return names.size === 0 ? `it has no ${what} at all` : `it has: ${[...names].join(', ')}`;
-}
-
-function plural(count: number, word: string): string {
-  return `${count} ${word}${count === 1 ? '' : 's'}`;
 }

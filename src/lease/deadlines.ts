@@ -6,7 +6,7 @@ import { forceRelease, releaseSlot } from './slot.ts';
 import { isFinalSlot, isFinalVm, isUpVm } from './transitions.ts';
 import type { LeaseSettings, SiteState, Slot, Workspace } from './types.ts';
 import { stopVm } from './vm.ts';
-import { beginEnding, endIfOff, expire, expiryGraceMs } from './workspace.ts';
+import { beginEnding, endIfOff, endPending, expire, expiryGraceMs } from './workspace.ts';
 
 /** Every wait has a deadline. All of them are here: when the next one is, and what happens then. */
 
@@ -25,6 +25,7 @@ function slotDeadlineAt(slot: Slot): number {
 
 function workspaceDeadlineAt(state: SiteState, workspace: Workspace): number {
   const never = Number.POSITIVE_INFINITY;
+  if (workspace.state === 'pending') return pendingUntil(workspace);
   if (workspace.state === 'requested' || workspace.state === 'queued') return workspace.startBy ?? never;
   if (workspace.state === 'deploying')
     return Math.min(workspace.deployDeadlineAt ?? never, workspace.startBy ?? never);
@@ -35,6 +36,18 @@ function workspaceDeadlineAt(state: SiteState, workspace: Workspace): number {
   const off = workspace.vmIds.every(id => isFinalVm(state.vms.get(id)?.state ?? 'terminated'));
   const waits = off || state.slots.get(workspace.slotId)?.state === 'ready';
   return waits ? (workspace.endingDeadlineAt ?? never) : never;
+}
+
+/** A workspace that nobody launches is given up after this long. */
+const longestPendingMs = 24 * 3_600_000;
+
+function pendingUntil({ createdAt, startBy }: Workspace): number {
+  return Math.min(createdAt + longestPendingMs, startBy ?? Number.POSITIVE_INFINITY);
+}
+
+function pendingOverdue(draft: Draft, workspace: Workspace): void {
+  const message = `not launched by ${new Date(pendingUntil(workspace)).toISOString()}`;
+  endPending(draft, workspace.id, 'cancelled', { code: 'not_launched', message });
 }
 
 /** When the guests of a lease that expires are told to shut down. */
@@ -52,7 +65,7 @@ export function clockPassed(draft: Draft): void {
   for (const workspace of draft.state.workspaces.values())
     if (workspaceDeadlineAt(draft.state, workspace) <= draft.now) {
       workspaceOverdue(draft, workspace.id);
-      settle(draft, workspace.slotId);
+      if (draft.findSlot(workspace.slotId)) settle(draft, workspace.slotId);
     }
 }
 
@@ -69,6 +82,8 @@ function workspaceOverdue(draft: Draft, id: WorkspaceId): void {
   // What a slot's deadline has done in this same decision counts.
   const workspace = draft.workspace(id);
   switch (workspace.state) {
+    case 'pending':
+      return pendingOverdue(draft, workspace);
     case 'requested':
     case 'queued':
       return startByMissed(draft, workspace);

@@ -3,11 +3,12 @@ import { create } from './create.ts';
 import { clockPassed } from './deadlines.ts';
 import { Draft } from './draft.ts';
 import { extend } from './lease-time.ts';
+import { add, launch } from './launch.ts';
 import { observed, refused, submitted } from './lrm.ts';
 import { connected, disconnected, notified } from './pilots.ts';
 import { settle } from './settle.ts';
 import type { Decision, LeaseInput, Outcome, Refusal, SiteState, Slot, Vm, Workspace } from './types.ts';
-import { beginEnding } from './workspace.ts';
+import { beginEnding, endPending } from './workspace.ts';
 
 export { nextDeadlineAt } from './deadlines.ts';
 
@@ -22,16 +23,28 @@ export function decide(state: SiteState, input: LeaseInput, now: number): Outcom
   return refusal ? { ok: false, refusal } : { ok: true, decision: draft.decision() };
 }
 
+type ClientInput = 'create' | 'add' | 'launch' | 'extend' | 'destroy';
+
 /** What clients ask for may be refused; what has happened may not. */
 function refusing(draft: Draft, input: LeaseInput): Refusal | undefined {
-  if (input.type === 'create') return create(draft, input);
-  if (input.type === 'extend') return extend(draft, input);
-  if (input.type === 'destroy') return destroy(draft, input.workspaceId, input.by);
-  happened(draft, input);
-  return undefined;
+  switch (input.type) {
+    case 'create':
+      return create(draft, input);
+    case 'add':
+      return add(draft, input);
+    case 'launch':
+      return launch(draft, input);
+    case 'extend':
+      return extend(draft, input);
+    case 'destroy':
+      return destroy(draft, input.workspaceId, input.by);
+    default:
+      happened(draft, input);
+      return undefined;
+  }
 }
 
-function happened(draft: Draft, input: Exclude<LeaseInput, { type: 'create' | 'destroy' | 'extend' }>): void {
+function happened(draft: Draft, input: Exclude<LeaseInput, { type: ClientInput }>): void {
   switch (input.type) {
     case 'lrm.submitted':
       return submitted(draft, input.slotId, input.jobId);
@@ -55,6 +68,10 @@ function destroy(draft: Draft, workspaceId: WorkspaceId, by: string): Refusal | 
   const workspace = draft.findWorkspace(workspaceId);
   if (!workspace) return { code: 'not_found', message: `there is no workspace ${workspaceId}` };
   const reason = { code: 'destroyed', message: `destroyed by ${by}` };
+  if (workspace.state === 'pending') {
+    endPending(draft, workspaceId, 'destroyed', reason);
+    return undefined;
+  }
   const how = { graceMs: draft.settings.shutdownGraceMs, order: true };
   beginEnding(draft, workspaceId, 'destroyed', reason, how);
   settle(draft, workspace.slotId);

@@ -13,7 +13,8 @@ import type { SlotState, VmState, WorkspaceState } from '../protocol/states.ts';
  *              forward only, but any number of steps at once: reports may be lost, and the last one says it all
  *                                                                                         any but the last ─► failed
  *
- *   workspace  requested ─► queued ─► deploying ─► running ─► ending ─► ended
+ *   workspace  pending ─► requested         (an ensemble that grows until it is launched)      pending ─► ended
+ *              requested ─► queued ─► deploying ─► running ─► ending ─► ended
  *                  └───────────┴──────────┴────────────────────►┘
  */
 
@@ -41,6 +42,7 @@ export const vmTransitions: Readonly<Record<VmState, readonly VmState[]>> = {
 };
 
 export const workspaceTransitions: Readonly<Record<WorkspaceState, readonly WorkspaceState[]>> = {
+  pending: ['requested', 'ended'],
   requested: ['queued', 'deploying', 'ending'],
   queued: ['deploying', 'ending'],
   deploying: ['running', 'ending'],

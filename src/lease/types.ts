@@ -181,6 +181,14 @@ export type LeaseInput =
       /** Of the request without its token: tells whether a repeated token comes with the same request. */
       readonly requestDigest: string;
     }
+  /** More groups for a pending workspace; then its launch. */
+  | {
+      readonly type: 'add';
+      readonly workspaceId: WorkspaceId;
+      readonly by: string;
+      readonly groups: readonly GroupRequest[];
+    }
+  | { readonly type: 'launch'; readonly workspaceId: WorkspaceId; readonly by: string }
   /** Makes the lease longer by this much. */
   | {
       readonly type: 'extend';

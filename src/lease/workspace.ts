@@ -24,6 +24,11 @@ const reportSlackMs = 2_000;
 export const isLive = (workspace: Workspace): boolean =>
   workspace.state !== 'ending' && workspace.state !== 'ended';
 
+/** The end of a workspace that was never launched: there is nothing to undo. */
+export function endPending(draft: Draft, id: WorkspaceId, cause: EndCause, reason: Reason): void {
+  draft.moveWorkspace(id, 'ended', { reason, patch: { cause, endedAt: draft.now } });
+}
+
 /**
  * Begins the end, once: a workspace that is ending already keeps its first cause. VMs get up to `graceMs` to shut down.
  * `order`: tell the pilots to stop the VMs; false when they are told (or have decided) to release their nodes.

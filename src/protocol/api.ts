@@ -9,6 +9,10 @@ import { contextStates, endCauses, slotNodeStates, slotStates, vmStates, workspa
  *   GET    /v1/workspaces?all=true            → { workspaces: Workspace[] }   live ones; with all=true the ended ones too
  *   GET    /v1/workspaces/:workspace          id or name → Workspace (a name means its newest)
  *   DELETE /v1/workspaces/:workspace          → 202 Workspace (destroying what has ended already succeeds)
+ *   POST   /v1/workspaces/dry-run             WorkspaceRequest → DryRun
+ *   POST   /v1/workspaces/:workspace/groups   AddRequest → Workspace      while it is pending
+ *   POST   /v1/workspaces/:workspace/launch   → Workspace
+ *   POST   /v1/workspaces/:workspace/extend   ExtendRequest → Workspace
  *   GET    /v1/workspaces/:workspace/timeline → Timeline
  *   GET    /v1/workspaces/:workspace/known-hosts → { lines: string[] }    OpenSSH lines `<workspaceId>.<vm> ssh-ed25519 …`
  *   GET    /v1/events?after=SEQ&workspace=W&waitMs=N&limit=N → { events: Event[], next: SEQ }   long poll: answers at once when there are events
@@ -76,7 +80,11 @@ export const WorkspaceView = Type.Object({
   /** Every VM with an agent has reported that its context is in place. */
   contextualized: Type.Boolean(),
   durationMs: Type.Integer(),
+  /** A VM that fails takes only itself out. */
+  keepPartial: Type.Boolean(),
   createdAt: Time,
+  /** The lease begins by then, or never. */
+  startBy: MaybeTime,
   startsAt: MaybeTime,
   endsAt: MaybeTime,
   endedAt: MaybeTime,
@@ -97,6 +105,23 @@ export const EventView = Type.Object({
   reason: MaybeReason,
 });
 export type EventView = Type.Static<typeof EventView>;
+
+/** Whether a request would be accepted now, and what would be asked of the batch scheduler. */
+export const DryRunView = Type.Object({
+  accepted: Type.Boolean(),
+  refusal: Type.Union([Type.Object({ code: Text, message: Text, hint: Type.Optional(Text) }), Type.Null()]),
+  /** Null when it is refused, or would wait for its launch. */
+  slot: Type.Union([
+    Type.Object({
+      nodes: Type.Integer(),
+      memoryMiBPerNode: Type.Integer(),
+      cpusPerNode: Type.Integer(),
+      walltimeMs: Type.Integer(),
+    }),
+    Type.Null(),
+  ]),
+});
+export type DryRunView = Type.Static<typeof DryRunView>;
 
 /** The paper's breakdown of one lease (Figures 2 to 5): hops in order, each with its length. */
 export const TimelineView = Type.Object({

@@ -32,7 +32,9 @@ export const WorkspaceRequest = Type.Object(
   {
     /** Unique among the owner's live workspaces. Absent: the workspace's id. */
     name: Type.Optional(Name),
-    groups: Type.Array(GroupRequest, { minItems: 1, maxItems: 64 }),
+    groups: Type.Array(GroupRequest, { maxItems: 64 }),
+    /** Groups may be added until it is launched; with none, or with some. */
+    pending: Type.Optional(Type.Boolean()),
     durationMs: Type.Optional(Type.Integer({ minimum: 1_000, maximum: 14 * 24 * 3_600_000 })),
     /** Public keys (one line each) that may log into every VM. */
     sshKeys: Type.Optional(
@@ -62,5 +64,11 @@ export type WorkspaceRequest = Type.Static<typeof WorkspaceRequest>;
 /** Body of `POST /v1/workspaces/:workspace/extend`: how much longer the lease is to be. */
 export const ExtendRequest = Type.Object(
   { durationMs: Type.Integer({ minimum: 1_000, maximum: 14 * 24 * 3_600_000 }) },
+  { additionalProperties: false },
+);
+
+/** Body of `POST /v1/workspaces/:workspace/groups`: more groups for a workspace that has not been launched. */
+export const AddRequest = Type.Object(
+  { groups: Type.Array(GroupRequest, { minItems: 1, maxItems: 64 }) },
   { additionalProperties: false },
 );

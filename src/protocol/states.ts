@@ -3,7 +3,15 @@
  * here are only the words, because the API, the pilot and the client say them too.
  */
 
-export const workspaceStates = ['requested', 'queued', 'deploying', 'running', 'ending', 'ended'] as const;
+export const workspaceStates = [
+  'pending',
+  'requested',
+  'queued',
+  'deploying',
+  'running',
+  'ending',
+  'ended',
+] as const;
 export type WorkspaceState = (typeof workspaceStates)[number];
 
 export const slotStates = [

@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
-import type { HistoryEvent, SiteState, Workspace } from '../lease/types.ts';
-import type { WorkspaceRequest } from '../protocol/cluster.ts';
+import type { HistoryEvent, Refusal, SiteState, Slot, Workspace } from '../lease/types.ts';
+import type { GroupRequest, WorkspaceRequest } from '../protocol/cluster.ts';
 import type { PilotMessage, ServiceMessage, StreamTarget } from '../protocol/pilot.ts';
 
 /**
@@ -14,8 +14,14 @@ export interface Engine {
   stop(): Promise<void>;
   /** The newest committed state. Read it, never keep it across an await. */
   readonly state: SiteState;
+  /** What `create` would answer to this request now; changes nothing. */
+  tryCreate(owner: string, request: WorkspaceRequest): Trial;
   /** Throws `WspError` with the refusal's code. Resolves once the workspace is durable. */
   create(owner: string, request: WorkspaceRequest): Promise<Workspace>;
+  /** Adds groups to a workspace that has not been launched. Throws `WspError` with the refusal's code. Resolves once they are durable. */
+  add(workspaceId: string, by: string, groups: readonly GroupRequest[]): Promise<Workspace>;
+  /** Launches a pending workspace. Throws `WspError` with the refusal's code. Resolves once it is durable. */
+  launch(workspaceId: string, by: string): Promise<Workspace>;
   /** Makes a lease longer. Throws `WspError` with the refusal's code. Resolves once it is durable. */
   extend(workspaceId: string, by: string, durationMs: number): Promise<Workspace>;
   /** Resolves once the order is durable. What has ended already is returned as it is. Throws `WspError` (`not_found`). */
@@ -31,6 +37,13 @@ export interface Engine {
   /** OpenSSH known_hosts lines of a workspace's VMs, host part `<workspaceId>.<vm name>`. */
   knownHosts(workspaceId: string): Promise<readonly string[]>;
   readonly pilots: PilotHub;
+}
+
+/** What would become of a request. */
+export interface Trial {
+  readonly refusal: Refusal | undefined;
+  /** What would be asked of the LRM; undefined when it is refused, or would wait for its launch. */
+  readonly slot: Slot | undefined;
 }
 
 /** An event as the store has it: numbered, and with the service's own time (milliseconds since the epoch). */

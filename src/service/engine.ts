@@ -1,18 +1,19 @@
 import { createHash } from 'node:crypto';
 import { workspaceOfToken } from '../lease/create.ts';
+import { decide } from '../lease/decide.ts';
 import { isFinalSlot } from '../lease/transitions.ts';
 import type { Effect, LeaseInput, LeaseSettings, SiteState, Workspace } from '../lease/types.ts';
 import type { Lrm } from '../lrm/lrm.ts';
 import { type Clock, nextTurn } from '../platform/clock.ts';
 import { errorFields, type Log } from '../platform/log.ts';
 import type { Random } from '../platform/random.ts';
-import type { WorkspaceRequest } from '../protocol/cluster.ts';
+import type { GroupRequest, WorkspaceRequest } from '../protocol/cluster.ts';
 import { WspError } from '../protocol/errors.ts';
 import { idSuffix } from '../protocol/ids.ts';
 import type { PilotCommand } from '../protocol/pilot.ts';
 import type { PilotSite } from './assignment.ts';
 import { type MakeKeyPair, makeSshKeyPair } from './context.ts';
-import type { Engine, PilotHub } from './engine-api.ts';
+import type { Engine, PilotHub, Trial } from './engine-api.ts';
 import { type GangSite, type LrmEffectParts, performLrmEffect } from './lrm-effects.ts';
 import { Outbox } from './outbox.ts';
 import { isPilotEffect, PilotCommands, type PilotEffect } from './pilots/commands.ts';
@@ -166,6 +167,30 @@ class RunningEngine implements Engine {
     return this.#order(input, () =>
       workspaceOfToken(this.state.workspaces.values(), owner, request.clientToken),
     );
+  }
+
+  tryCreate(owner: string, request: WorkspaceRequest): Trial {
+    const state = { ...this.state, settings: { ...this.state.settings, images: this.#options.images() } };
+    const input = {
+      type: 'create',
+      workspaceId: `ws-${this.#idSuffix()}`,
+      slotId: `slot-${this.#idSuffix()}`,
+      owner,
+      request,
+      requestDigest: digestOf(request),
+    } as const;
+    const outcome = decide(state, input, this.#options.clock.now());
+    return outcome.ok
+      ? { refusal: undefined, slot: outcome.decision.slots[0] }
+      : { refusal: outcome.refusal, slot: undefined };
+  }
+
+  add(workspaceId: string, by: string, groups: readonly GroupRequest[]): Promise<Workspace> {
+    return this.#order({ type: 'add', workspaceId, by, groups });
+  }
+
+  launch(workspaceId: string, by: string): Promise<Workspace> {
+    return this.#order({ type: 'launch', workspaceId, by });
   }
 
   extend(workspaceId: string, by: string, durationMs: number): Promise<Workspace> {

@@ -25,6 +25,8 @@ export class Secrets {
   readonly #random: Random;
   readonly #makeKeyPair: MakeKeyPair;
   #values = new Map<string, string>();
+  /** Given to a commit that is not done. */
+  readonly #staged = new Map<string, string>();
 
   constructor(random: Random, makeKeyPair: MakeKeyPair) {
     this.#random = random;
@@ -46,8 +48,10 @@ export class Secrets {
 
   /** What must be stored and deleted together with this decision. */
   companions(input: LeaseInput, decision: Decision): Pick<Commit, 'secrets' | 'forgotten'> {
+    const secrets = this.#changed(input, decision);
+    for (const { key, value } of secrets) this.#staged.set(key, value);
     return {
-      secrets: isNew(input, decision) ? this.#newSecrets(input, decision) : [],
+      secrets,
       forgotten: decision.workspaces
         .filter(({ state }) => state === 'ended')
         .map(({ id }) => workspaceKey(id)),
@@ -55,26 +59,58 @@ export class Secrets {
   }
 
   committed({ secrets, forgotten }: Commit): void {
-    for (const { key, value } of secrets) this.#values.set(key, value);
+    for (const { key, value } of secrets) {
+      this.#values.set(key, value);
+      if (this.#staged.get(key) === value) this.#staged.delete(key);
+    }
     for (const key of forgotten) this.#values.delete(key);
   }
 
+  #changed(input: LeaseInput, decision: Decision): readonly Secret[] {
+    switch (input.type) {
+      case 'create':
+        return isNew(input, decision) ? this.#newSecrets(input, decision) : [];
+      case 'add': {
+        const before = this.#newest(input.workspaceId);
+        if (!before || decision.workspaces.length === 0) return [];
+        const groups = [...before.request.groups, ...input.groups];
+        return [workspaceSecret(input.workspaceId, { ...before, request: { ...before.request, groups } })];
+      }
+      case 'launch': {
+        const before = this.#newest(input.workspaceId);
+        if (!before || decision.vms.length === 0) return [];
+        return [workspaceSecret(input.workspaceId, { ...before, hostKeys: this.#hostKeys(decision) })];
+      }
+      default:
+        return [];
+    }
+  }
+
   #newSecrets(input: Extract<LeaseInput, { type: 'create' }>, decision: Decision): readonly Secret[] {
-    const secrets: WorkspaceSecrets = {
-      request: input.request,
-      clusterKey: this.#makeKeyPair(input.workspaceId),
-      hostKeys: Object.fromEntries(
-        decision.vms.map(vm => [vm.name, this.#makeKeyPair(vm.id)] satisfies [string, KeyPair]),
-      ),
-    };
+    const secret = Buffer.from(this.#random.bytes(slotSecretBytes)).toString('base64url');
     return [
-      { key: workspaceKey(input.workspaceId), value: JSON.stringify(secrets) },
-      {
-        key: slotKey(input.slotId),
-        value: Buffer.from(this.#random.bytes(slotSecretBytes)).toString('base64url'),
-      },
+      workspaceSecret(input.workspaceId, {
+        request: input.request,
+        clusterKey: this.#makeKeyPair(input.workspaceId),
+        hostKeys: this.#hostKeys(decision),
+      }),
+      { key: slotKey(input.slotId), value: secret },
     ];
   }
+
+  #hostKeys({ vms }: Decision): Record<string, KeyPair> {
+    return Object.fromEntries(vms.map(vm => [vm.name, this.#makeKeyPair(vm.id)] satisfies [string, KeyPair]));
+  }
+
+  /** What several inputs of one commit change, each changes on top of the one before. */
+  #newest(id: WorkspaceId): WorkspaceSecrets | undefined {
+    const value = this.#staged.get(workspaceKey(id)) ?? this.#values.get(workspaceKey(id));
+    return value === undefined ? undefined : (JSON.parse(value) as WorkspaceSecrets);
+  }
+}
+
+function workspaceSecret(id: WorkspaceId, secrets: WorkspaceSecrets): Secret {
+  return { key: workspaceKey(id), value: JSON.stringify(secrets) };
 }
 
 /** A create that comes again with its client token makes nothing new. */

@@ -1,7 +1,15 @@
 import type { SiteState, Slot, Vm, Workspace } from '../lease/types.ts';
-import type { EventView, ImageView, NodeView, SlotView, VmView, WorkspaceView } from '../protocol/api.ts';
+import type {
+  DryRunView,
+  EventView,
+  ImageView,
+  NodeView,
+  SlotView,
+  VmView,
+  WorkspaceView,
+} from '../protocol/api.ts';
 import type { Reason } from '../protocol/states.ts';
-import type { StoredEvent } from './engine-api.ts';
+import type { StoredEvent, Trial } from './engine-api.ts';
 import type { SiteImage } from './images.ts';
 
 /** Entities as the API shows them: pure functions of the state. */
@@ -46,10 +54,28 @@ export function workspaceView(state: SiteState, workspace: Workspace): Workspace
     contextualized:
       workspace.startsAt !== null && vms.every(vm => vm.context === 'ok' || vm.context === 'none'),
     durationMs: workspace.durationMs,
+    keepPartial: workspace.keepPartial,
     createdAt: iso(workspace.createdAt),
+    startBy: iso(workspace.startBy),
     startsAt: iso(workspace.startsAt),
     endsAt: iso(workspace.endsAt),
     endedAt: iso(workspace.endedAt),
+  };
+}
+
+/** What would become of a request. */
+export function dryRunView({ refusal, slot }: Trial): DryRunView {
+  return {
+    accepted: refusal === undefined,
+    refusal: refusal ?? null,
+    slot: slot
+      ? {
+          nodes: slot.nodesWanted,
+          memoryMiBPerNode: slot.memoryMiBPerNode,
+          cpusPerNode: slot.cpusPerNode,
+          walltimeMs: slot.walltimeMs,
+        }
+      : null,
   };
 }
 

@@ -2,7 +2,7 @@ import { PassThrough, type Duplex } from 'node:stream';
 import type { Slot, Vm, Workspace } from '../../src/lease/types.ts';
 import { WspError } from '../../src/protocol/errors.ts';
 import type { PilotMessage, StreamTarget } from '../../src/protocol/pilot.ts';
-import type { Engine, PilotConnection, PilotHub, StoredEvent } from '../../src/service/engine-api.ts';
+import type { Engine, PilotConnection, PilotHub, StoredEvent, Trial } from '../../src/service/engine-api.ts';
 
 /** The slot's secret that the fake hub takes. */
 export const slotSecret = 'the-secret-of-the-slot';
@@ -54,6 +54,16 @@ export class FakeEngine implements Engine {
     return Promise.resolve(
       this.addWorkspace({ id: 'ws-aaaaaaaaaa', owner, name: request.name ?? 'ws-aaaaaaaaaa' }),
     );
+  }
+
+  tryCreate = (): Trial => ({ refusal: undefined, slot: undefined });
+
+  add(workspaceId: string): Promise<Workspace> {
+    return this.destroy(workspaceId, 'add');
+  }
+
+  launch(workspaceId: string): Promise<Workspace> {
+    return this.destroy(workspaceId, 'launch');
   }
 
   extend(workspaceId: string, by: string, durationMs: number): Promise<Workspace> {

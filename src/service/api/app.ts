@@ -11,6 +11,7 @@ import { requireTokens } from './auth.ts';
 import { about, answerErrors } from './errors.ts';
 import { eventFeed, maxWaitMs } from './event-feed.ts';
 import { historyRoutes } from './history-routes.ts';
+import { leaseRoutes } from './lease-routes.ts';
 import { openApiDocument } from './openapi.ts';
 import { pilotRoutes } from './pilot-socket.ts';
 import { addComponents } from './schemas.ts';
@@ -71,7 +72,8 @@ export async function buildApp(parts: ApiParts): Promise<FastifyInstance> {
   app.addHook('preClose', async () => feed.close());
   cutStragglers(app, parts.clock);
   await app.register(async typed => {
-    for (const route of [...workspaceRoutes, ...historyRoutes(feed), ...siteRoutes]) route(typed, parts);
+    for (const route of [...workspaceRoutes, ...leaseRoutes, ...historyRoutes(feed), ...siteRoutes])
+      route(typed, parts);
   });
   await app.register(pilotRoutes(parts));
   await app.register(clientStreamRoutes(parts));

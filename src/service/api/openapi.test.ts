@@ -18,6 +18,8 @@ describe('the committed contract', () => {
       paths: Record<string, Record<string, { security?: unknown[]; responses: object }>>;
     };
     expect(Object.keys(document.components.schemas).sort()).toEqual([
+      'AddRequest',
+      'DryRun',
       'Error',
       'Event',
       'ExtendRequest',

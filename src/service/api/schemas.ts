@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import Type, { type Static, type TSchema } from 'typebox';
 import {
+  DryRunView,
   ErrorView,
   EventView,
   ImageView,
@@ -10,10 +11,12 @@ import {
   VmView,
   WorkspaceView,
 } from '../../protocol/api.ts';
-import { ExtendRequest, GroupRequest, WorkspaceRequest } from '../../protocol/cluster.ts';
+import { AddRequest, ExtendRequest, GroupRequest, WorkspaceRequest } from '../../protocol/cluster.ts';
 
 /** The schemas that have a name of their own in the OpenAPI document. */
 const components = {
+  AddRequest,
+  DryRun: DryRunView,
   Error: ErrorView,
   Event: EventView,
   ExtendRequest,

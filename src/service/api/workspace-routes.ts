@@ -1,10 +1,10 @@
-import Type, { type TSchema } from 'typebox';
-import { ExtendRequest, WorkspaceRequest } from '../../protocol/cluster.ts';
-import { checkedRequest } from '../../protocol/document.ts';
+import Type from 'typebox';
+import { WorkspaceRequest } from '../../protocol/cluster.ts';
 import { workspaceView } from '../views.ts';
 import { userOf } from './auth.ts';
 import { findWorkspace, mayRead } from './owners.ts';
 import { errorAnswers, type Route, WorkspaceParams } from './route.ts';
+import { strictBody } from './strict-body.ts';
 import { ref } from './schemas.ts';
 
 const create: Route = (app, { engine }) => {
@@ -14,7 +14,7 @@ const create: Route = (app, { engine }) => {
     body: ref('WorkspaceRequest'),
     response: { 201: ref('Workspace'), ...errorAnswers },
   };
-  const validatorCompiler = () => strictly(WorkspaceRequest);
+  const validatorCompiler = strictBody(WorkspaceRequest);
   app.post('/v1/workspaces', { schema, validatorCompiler }, async (request, reply) => {
     const workspace = await engine.create(userOf(request), request.body);
     void reply.code(201).header('location', `/v1/workspaces/${workspace.id}`);
@@ -70,34 +70,5 @@ const destroy: Route = (app, { engine }) => {
   });
 };
 
-const extend: Route = (app, { engine }) => {
-  const schema = {
-    operationId: 'extendWorkspace',
-    summary: 'Make a running lease longer; the answer comes once it is durable',
-    params: WorkspaceParams,
-    body: ref('ExtendRequest'),
-    response: { 200: ref('Workspace'), ...errorAnswers },
-  };
-  const validatorCompiler = ({ httpPart }: { httpPart?: string }) =>
-    httpPart === 'body' ? strictly(ExtendRequest) : () => true;
-  app.post('/v1/workspaces/:workspace/extend', { schema, validatorCompiler }, async request => {
-    const user = userOf(request);
-    const found = findWorkspace(engine.state, user, request.params.workspace);
-    const workspace = await engine.extend(found.id, user, request.body.durationMs);
-    return workspaceView(engine.state, workspace);
-  });
-};
-
-/** Bodies are taken as they are written: no number in quotes, no unknown key, and the same words for a mistake as in a cluster file. */
-function strictly(schema: TSchema) {
-  return (body: unknown) => {
-    try {
-      return { value: checkedRequest(schema, body) };
-    } catch (error) {
-      return { error: error as Error };
-    }
-  };
-}
-
 /** Workspaces: create, list, look at, destroy. */
-export const workspaceRoutes: readonly Route[] = [create, list, show, extend, destroy];
+export const workspaceRoutes: readonly Route[] = [create, list, show, destroy];

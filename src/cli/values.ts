@@ -1,0 +1,48 @@
+import { readFileSync } from 'node:fs';
+import { WspError } from '../protocol/errors.ts';
+import { parseDurationMs, parseMemoryMiB } from '../protocol/units.ts';
+
+/** What people write behind flags. Each throws `WspError` (`usage`) that names the flag and what it takes. */
+
+/** `90s`, `1h30m` in milliseconds. */
+export function duration(text: string, flag: string): number {
+  const durationMs = parseDurationMs(text);
+  if (durationMs === undefined)
+    throw new WspError('usage', `${flag} ${text} is not a duration: say 90s, 1h or 1h30m`);
+  return durationMs;
+}
+
+/** A count. */
+export function whole(text: string, flag: string): number {
+  if (!/^[1-9]\d{0,5}$/.test(text))
+    throw new WspError('usage', `${flag} ${text} is not a whole number of at least 1`);
+  return Number(text);
+}
+
+/** A size, in MiB. */
+export function memory(text: string, flag: string): number {
+  const memoryMiB = parseMemoryMiB(text);
+  if (memoryMiB === undefined) throw new WspError('usage', `${flag} ${text} is not a size: say 256M or 4G`);
+  return memoryMiB;
+}
+
+/** A moment as ISO 8601: written so, or as a duration from `now` (milliseconds since the epoch). */
+export function moment(text: string, flag: string, now: number): string {
+  const durationMs = parseDurationMs(text);
+  const at = durationMs === undefined ? Date.parse(text) : now + durationMs;
+  if (Number.isNaN(at))
+    throw new WspError('usage', `${flag} ${text} is no time: say 30m (from now) or 2026-11-23T14:00:00Z`);
+  return new Date(at).toISOString();
+}
+
+/** A file's text. */
+export function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (cause) {
+    throw new WspError(
+      'usage',
+      `${path} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`,
+    );
+  }
+}

@@ -1,0 +1,138 @@
+import { vmIdOf, vmName } from '../protocol/ids.ts';
+import { AddressAllocator, heldAddresses, poolSize } from './addresses.ts';
+import type { Draft } from './draft.ts';
+import { exactSlot, type SlotRequest } from './policies/exact.ts';
+import { exceedsSite, type Group, malformed, unknownParts, withDefaults } from './request.ts';
+import type { AssignedNic, LeaseInput, LeaseSettings, NetworkPool, Refusal, Vm, Workspace } from './types.ts';
+
+/**
+ * An ensemble grows while it is pending, and is placed as a whole when it is launched, exactly once (paper §2: workspaces of an ensemble are deployed
+ * together).
+ *
+ *   create --pending ─► add, add, … ─► launch ─► its VMs have addresses, its slot is asked for
+ *   create ───────────────────────────►┘
+ */
+
+/** More groups for a workspace that has not been launched. */
+export function add(draft: Draft, input: Extract<LeaseInput, { type: 'add' }>): Refusal | undefined {
+  const workspace = draft.findWorkspace(input.workspaceId);
+  if (!workspace) return { code: 'not_found', message: `there is no workspace ${input.workspaceId}` };
+  if (workspace.state !== 'pending')
+    return {
+      code: 'conflict',
+      message: `workspace ${workspace.name} is ${workspace.state}: groups can be added only before it is launched`,
+      hint: 'create a workspace of its own for what is missing',
+    };
+  const groups = [...workspace.groups, ...input.groups.map(group => withDefaults(group, draft.settings))];
+  const refusal = malformed(groups, true) ?? unknownParts(groups, draft.settings);
+  if (refusal) return refusal;
+  draft.putWorkspace({ ...workspace, groups });
+  draft.record('workspace.grown', { workspaceId: workspace.id });
+  return undefined;
+}
+
+/** Launches a pending workspace. One that has been launched is what the client wants. */
+export function launch(draft: Draft, input: Extract<LeaseInput, { type: 'launch' }>): Refusal | undefined {
+  const workspace = draft.findWorkspace(input.workspaceId);
+  if (!workspace) return { code: 'not_found', message: `there is no workspace ${input.workspaceId}` };
+  if (workspace.state === 'ended' || workspace.state === 'ending')
+    return { code: 'conflict', message: `workspace ${workspace.name} is ${workspace.state}` };
+  return workspace.state === 'pending' ? launchNew(draft, workspace) : undefined;
+}
+
+/** Gives every VM its addresses and asks for the slot; or says why not, and leaves no trace. */
+export function launchNew(draft: Draft, workspace: Workspace): Refusal | undefined {
+  const { settings } = draft;
+  const { groups, durationMs } = workspace;
+  const incomplete = malformed(groups) ?? unknownParts(groups, settings);
+  if (incomplete) return incomplete;
+  const slot = exactSlot(groups, durationMs, settings);
+  const refusal = exceedsSite(slot, durationMs, settings);
+  if (refusal) return refusal;
+
+  const allocator = new AddressAllocator(heldAddresses(draft.state.vms.values()));
+  const vms: Vm[] = [];
+  for (const group of groups) {
+    for (let index = 0; index < group.count; index++) {
+      const nics = assignNics(group, settings, allocator);
+      if ('code' in nics) return nics;
+      vms.push(newVm(workspace, group, index, nics, settings));
+    }
+  }
+  for (const vm of vms) draft.putVm(vm);
+  draft.putWorkspace({ ...workspace, vmIds: vms.map(({ id }) => id) });
+  draft.moveWorkspace(workspace.id, 'requested');
+  askForSlot(draft, workspace, slot);
+  return undefined;
+}
+
+function assignNics(
+  group: Group,
+  settings: LeaseSettings,
+  allocator: AddressAllocator,
+): readonly AssignedNic[] | Refusal {
+  const nics: AssignedNic[] = [];
+  for (const name of group.networks) {
+    const pool = settings.networks.find(network => network.name === name);
+    const nic = pool && allocator.assign(pool);
+    if (!nic) return exhausted(name, pool);
+    nics.push(nic);
+  }
+  return nics;
+}
+
+function exhausted(name: string, pool: NetworkPool | undefined): Refusal {
+  return {
+    code: 'addresses_exhausted',
+    message: `network ${name} has too few free addresses (${pool ? poolSize(pool) : 0} in all)`,
+    hint: 'try again when other workspaces have ended, or use another network',
+  };
+}
+
+function newVm(
+  workspace: Workspace,
+  group: Group,
+  index: number,
+  nics: readonly AssignedNic[],
+  settings: LeaseSettings,
+): Vm {
+  const agent = settings.images.find(({ name }) => name === group.image)?.agent ?? false;
+  return {
+    id: vmIdOf(workspace.id, group.name, index),
+    workspaceId: workspace.id,
+    slotId: workspace.slotId,
+    group: group.name,
+    index,
+    name: vmName(group.name, index),
+    state: 'pending',
+    context: agent ? 'pending' : 'none',
+    reason: null,
+    node: null,
+    image: group.image,
+    memoryMiB: group.memoryMiB,
+    cpus: group.cpus,
+    nics,
+  };
+}
+
+function askForSlot(draft: Draft, { id: workspaceId, slotId }: Workspace, slot: SlotRequest): void {
+  draft.putSlot({
+    id: slotId,
+    workspaceId,
+    state: 'requested',
+    reason: null,
+    lrmJobId: null,
+    lrmState: null,
+    lrmReason: null,
+    estimatedStartAt: null,
+    jobEndsAt: null,
+    ...slot,
+    nodes: [],
+    createdAt: draft.now,
+    submittedAt: null,
+    deadlineAt: null,
+    endedAt: null,
+  });
+  draft.record('slot.requested', { workspaceId, slotId });
+  draft.owe({ kind: 'lrm.submit', key: `submit:${slotId}`, slotId });
+}

@@ -1,0 +1,110 @@
+import type { GroupRequest } from '../protocol/cluster.ts';
+import { namePattern, vmName } from '../protocol/ids.ts';
+import { formatDuration } from '../protocol/units.ts';
+import type { SlotRequest } from './policies/exact.ts';
+import type { LeaseSettings, Refusal, Workspace } from './types.ts';
+
+/** What is asked of a workspace's groups, whether they come with its creation or later. */
+
+export type Group = Workspace['groups'][number];
+
+/** A host's list of its ensemble has room for this many (`ContextPlan.hosts`). */
+const mostVms = 4_096;
+
+/** A group as it is stored: nothing left open. */
+export function withDefaults(group: GroupRequest, settings: LeaseSettings): Group {
+  const { name, image, count, memoryMiB, cpus, networks, roles } = group;
+  const fallback = settings.defaultNetwork === null ? [] : [settings.defaultNetwork];
+  return { name, image, count, memoryMiB, cpus, networks: networks ?? fallback, roles: roles ?? [] };
+}
+
+/** What is wrong with the groups themselves; `orNone`: there may be none (yet). */
+export function malformed(groups: readonly Group[], orNone = false): Refusal | undefined {
+  const seen = new Set<string>();
+  for (const { name, count, networks } of groups) {
+    if (seen.has(name))
+      return {
+        code: 'invalid_request',
+        message: `two groups are named ${name}; each needs a name of its own`,
+      };
+    seen.add(name);
+    const longest = vmName(name, count - 1);
+    if (!new RegExp(namePattern).test(longest))
+      return {
+        code: 'invalid_request',
+        message: `the group's name ${name} is too long: its VM ${longest} would have more than 31 characters`,
+      };
+    if (new Set(networks).size < networks.length)
+      return { code: 'invalid_request', message: `group ${name} names a network twice` };
+  }
+  const total = groups.reduce((sum, { count }) => sum + count, 0);
+  if ((total > 0 || orNone) && total <= mostVms) return undefined;
+  return {
+    code: 'invalid_request',
+    message: `a workspace has 1 to ${mostVms} VMs; this one asks for ${total}`,
+  };
+}
+
+/** Images and networks that this site does not have. */
+export function unknownParts(groups: readonly Group[], settings: LeaseSettings): Refusal | undefined {
+  const images = new Set(settings.images.map(({ name }) => name));
+  const networks = new Set(settings.networks.map(({ name }) => name));
+  for (const group of groups) {
+    if (!images.has(group.image))
+      return {
+        code: 'image_unknown',
+        message: `group ${group.name}: this site has no image ${group.image}`,
+        hint: choices('images', images),
+      };
+    const unknown = group.networks.find(name => !networks.has(name));
+    if (unknown !== undefined)
+      return {
+        code: 'network_unknown',
+        message: `group ${group.name}: this site has no network ${unknown}`,
+        hint: choices('networks', networks),
+      };
+  }
+  return undefined;
+}
+
+/** More than this site has or allows: it would wait for ever. */
+export function exceedsSite(
+  slot: SlotRequest,
+  durationMs: number,
+  settings: LeaseSettings,
+): Refusal | undefined {
+  const { site, maxDurationMs } = settings;
+  const over = (message: string): Refusal => ({ code: 'exceeds_site', message });
+  if (durationMs > maxDurationMs)
+    return over(
+      `a lease here lasts at most ${formatDuration(maxDurationMs)}; ${formatDuration(durationMs)} asked for`,
+    );
+  // The LRM has not answered yet: it will refuse what it cannot do, in its own words.
+  if (site === null) return undefined;
+  if (slot.nodesWanted > site.nodes)
+    return over(
+      `${plural(slot.nodesWanted, 'VM')} asked for, one per node; this site has ${plural(site.nodes, 'node')}`,
+    );
+  if (slot.memoryMiBPerNode > site.memoryMiBPerNode)
+    return over(
+      `${slot.memoryMiBPerNode} MiB needed on a node (${settings.vmmOverheadMiB} MiB of it for the VMM); ` +
+        `a node of this site has ${site.memoryMiBPerNode} MiB`,
+    );
+  if (slot.cpusPerNode > site.cpusPerNode)
+    return over(
+      `${plural(slot.cpusPerNode, 'processor')} asked for in one VM; a node of this site has ${site.cpusPerNode}`,
+    );
+  if (site.maxWalltimeMs !== null && durationMs > site.maxWalltimeMs)
+    return over(
+      `the batch queue's longest job is ${formatDuration(site.maxWalltimeMs)}; a lease of ${formatDuration(durationMs)} does not fit in it`,
+    );
+  return undefined;
+}
+
+function choices(what: string, names: ReadonlySet<string>): string {
+  return names.size === 0 ? `it has no ${what} at all` : `it has: ${[...names].join(', ')}`;
+}
+
+function plural(count: number, word: string): string {
+  return `${count} ${word}${count === 1 ? '' : 's'}`;
+}

@@ -1,0 +1,71 @@
+import { AddRequest, ExtendRequest, WorkspaceRequest } from '../../protocol/cluster.ts';
+import { dryRunView, workspaceView } from '../views.ts';
+import { userOf } from './auth.ts';
+import { findWorkspace } from './owners.ts';
+import { errorAnswers, type Route, WorkspaceParams } from './route.ts';
+import { ref } from './schemas.ts';
+import { strictBody } from './strict-body.ts';
+
+const dryRun: Route = (app, { engine }) => {
+  const schema = {
+    operationId: 'tryWorkspace',
+    summary: 'What creating this workspace would come to, now; nothing is created',
+    body: ref('WorkspaceRequest'),
+    response: { 200: ref('DryRun'), ...errorAnswers },
+  };
+  const validatorCompiler = strictBody(WorkspaceRequest);
+  app.post('/v1/workspaces/dry-run', { schema, validatorCompiler }, async request =>
+    dryRunView(engine.tryCreate(userOf(request), request.body)),
+  );
+};
+
+const add: Route = (app, { engine }) => {
+  const schema = {
+    operationId: 'addGroups',
+    summary: 'More groups for a pending workspace; the answer comes once they are durable',
+    params: WorkspaceParams,
+    body: ref('AddRequest'),
+    response: { 200: ref('Workspace'), ...errorAnswers },
+  };
+  const validatorCompiler = strictBody(AddRequest);
+  app.post('/v1/workspaces/:workspace/groups', { schema, validatorCompiler }, async request => {
+    const user = userOf(request);
+    const found = findWorkspace(engine.state, user, request.params.workspace);
+    const workspace = await engine.add(found.id, user, request.body.groups);
+    return workspaceView(engine.state, workspace);
+  });
+};
+
+const launch: Route = (app, { engine }) => {
+  const schema = {
+    operationId: 'launchWorkspace',
+    summary: 'Place and deploy a pending workspace as a whole; the answer comes once it is durable',
+    params: WorkspaceParams,
+    response: { 200: ref('Workspace'), ...errorAnswers },
+  };
+  app.post('/v1/workspaces/:workspace/launch', { schema }, async request => {
+    const user = userOf(request);
+    const found = findWorkspace(engine.state, user, request.params.workspace);
+    return workspaceView(engine.state, await engine.launch(found.id, user));
+  });
+};
+
+const extend: Route = (app, { engine }) => {
+  const schema = {
+    operationId: 'extendWorkspace',
+    summary: 'Make a running lease longer; the answer comes once it is durable',
+    params: WorkspaceParams,
+    body: ref('ExtendRequest'),
+    response: { 200: ref('Workspace'), ...errorAnswers },
+  };
+  const validatorCompiler = strictBody(ExtendRequest);
+  app.post('/v1/workspaces/:workspace/extend', { schema, validatorCompiler }, async request => {
+    const user = userOf(request);
+    const found = findWorkspace(engine.state, user, request.params.workspace);
+    const workspace = await engine.extend(found.id, user, request.body.durationMs);
+    return workspaceView(engine.state, workspace);
+  });
+};
+
+/** A lease before, at and after its launch: try, add to, launch, extend. */
+export const leaseRoutes: readonly Route[] = [dryRun, add, launch, extend];
