@@ -8,12 +8,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { makeSeed } from '../src/control/context/seed.ts';
 import { startHelper } from '../src/control/helper/client.ts';
+import type { Helper } from '../src/control/helper/helper.ts';
 import { makeOverlay } from '../src/control/images/overlay.ts';
 import { slotDirectory } from '../src/control/node/slot-directory.ts';
 import { AgentPort } from '../src/control/vmm/qemu/agent.ts';
 import { vmFiles } from '../src/control/vmm/qemu/arguments.ts';
 import { createQemuVmm } from '../src/control/vmm/qemu/driver.ts';
 import { VmSockets } from '../src/control/vmm/qemu/sockets.ts';
+import type { Vmm } from '../src/control/vmm/vmm.ts';
 import { createControl } from '../src/control/workspace-control.ts';
 import { startChild } from '../src/platform/children.ts';
 import { systemClock, withDeadline } from '../src/platform/clock.ts';
@@ -25,6 +27,7 @@ import { helperArgv, root } from '../test/support/site.ts';
 import { machine, median, row } from './figures.ts';
 
 const bootDeadlineMs = 60_000;
+const qemu = { kind: 'qemu', binary: 'qemu-system-x86_64', accelerator: 'auto' } as const;
 
 if (process.env['WSP_BENCH_NAMESPACE'] === undefined) process.exitCode = await inOwnNamespace();
 else await bench(Number(process.argv[2] ?? 10));
@@ -40,17 +43,19 @@ async function inOwnNamespace(): Promise<number> {
 async function bench(rounds: number): Promise<void> {
   const scratch = mkdtempSync(join(tmpdir(), 'wsp-bench-'));
   try {
-    const node = await benchNode(scratch);
+    const vmm = createQemuVmm({ ...qemu, cacheDirectory: scratch }, { clock: systemClock, log: silentLog });
+    const parts: BenchParts = { scratch, vmm, keys: await keyPair(scratch) };
     // The first start probes the accelerator, and reads the image into memory.
-    await node.ours(0);
+    const { argv: first } = await startOurs(parts, 0);
     const ours: number[] = [];
     const bare: number[] = [];
     for (let round = 1; round <= rounds; round += 1) {
-      const started = await node.ours(round);
+      const started = await startOurs(parts, round);
       ours.push(started.tookMs);
-      bare.push(await node.bare(round, started.argv));
+      bare.push(await startBare(parts, round, started.argv));
     }
-    console.log(`one guest (mini, ${node.accelerator()}), ${machine()}, ${rounds} rounds`);
+    const accelerator = first[first.indexOf('-accel') + 1] ?? '?';
+    console.log(`one guest (mini, ${accelerator}), ${machine()}, ${rounds} rounds`);
     console.log(row('bare QEMU, same arguments → guest up', bare));
     console.log(row('start command → guest up', ours));
     console.log(`ratio ${(median(ours) / median(bare)).toFixed(3)}`);
@@ -59,98 +64,86 @@ async function bench(rounds: number): Promise<void> {
   }
 }
 
-interface BenchNode {
-  ours(round: number): Promise<{ readonly tookMs: number; readonly argv: readonly string[] }>;
-  bare(round: number, argv: readonly string[]): Promise<number>;
-  accelerator(): string;
+interface BenchParts {
+  readonly scratch: string;
+  readonly vmm: Vmm;
+  readonly keys: KeyPair;
 }
 
-async function benchNode(scratch: string): Promise<BenchNode> {
-  const vmm = createQemuVmm(
-    { binary: 'qemu-system-x86_64', accelerator: 'auto', cacheDirectory: scratch },
-    { clock: systemClock, log: silentLog },
-  );
-  const keys = await keyPair(scratch);
-  const at = (round: number) => slotDirectory(scratch, 'bench', slotIdOf(round));
-  const helperOf = (round: number) =>
-    startHelper({
-      argv: helperArgv(join(scratch, 'helper')),
-      node: 'bench',
-      slotId: slotIdOf(round),
-      clock: systemClock,
-      log: silentLog,
-    });
-  let accelerator = '?';
+function helperOf({ scratch }: BenchParts, round: number): Promise<Helper> {
+  return startHelper({
+    argv: helperArgv(join(scratch, 'helper')),
+    node: 'bench',
+    slotId: slotIdOf(round),
+    clock: systemClock,
+    log: silentLog,
+  });
+}
 
-  return {
-    accelerator: () => accelerator,
-    async ours(round) {
-      let heard: (report: VmReport) => void = () => undefined;
-      let helper: ReturnType<typeof helperOf> | undefined;
-      const control = createControl({
-        vmm,
-        node: 'bench',
-        slotId: slotIdOf(round),
-        directory: at(round),
-        clock: systemClock,
-        log: silentLog,
-        startHelper: () => {
-          helper = helperOf(round);
-          return helper;
-        },
-        settings: {
-          workDir: scratch,
-          helper: [],
-          adaptation: 'none',
-          shutdownGraceMs: 0,
-          vmm: { kind: 'qemu', binary: 'qemu-system-x86_64', accelerator: 'auto' },
-        },
-        report: report => heard(report),
-      });
-      await control.reserve();
-      // It starts while the pilots of a gang are still assembling; a start command comes after that.
-      await helper;
-      const plan = planOf(keys);
-      const up = new Promise<void>((resolve, reject) => {
-        heard = ({ state, context, reason }) => {
-          if (context === 'ok') resolve();
-          if (state === 'failed' || context === 'error') reject(new Error(reason?.message ?? state));
-        };
-      });
-      const startedMs = systemClock.monotonicMs();
-      control.startVm(plan);
-      await withDeadline(systemClock, bootDeadlineMs, 'the guest', up);
-      const tookMs = systemClock.monotonicMs() - startedMs;
-      const argv = await qemuArgv(plan.vmId);
-      accelerator = argv[argv.indexOf('-accel') + 1] ?? '?';
-      await control.release(0);
-      return { tookMs, argv };
+/** From control's `start` command to the guest's word; and the arguments that QEMU got. */
+async function startOurs(
+  parts: BenchParts,
+  round: number,
+): Promise<{ readonly tookMs: number; readonly argv: readonly string[] }> {
+  let heard: (report: VmReport) => void = () => undefined;
+  let helper: Promise<Helper> | undefined;
+  const control = createControl({
+    vmm: parts.vmm,
+    node: 'bench',
+    slotId: slotIdOf(round),
+    directory: slotDirectory(parts.scratch, 'bench', slotIdOf(round)),
+    clock: systemClock,
+    log: silentLog,
+    startHelper: () => {
+      helper = helperOf(parts, round);
+      return helper;
     },
-    async bare(round, argv) {
-      const plan = planOf(keys);
-      const directory = at(round).vm(plan.vmId);
-      mkdirSync(directory, { recursive: true });
-      const helper = await helperOf(round);
-      try {
-        for (const nic of plan.nics) await helper.attachNic(nic, plan.name);
-        const manifest = JSON.parse(readFileSync(join(plan.image.directory, 'image.json'), 'utf8')) as {
-          disk?: { file: string; format: 'qcow2' | 'raw' };
-        };
-        if (manifest.disk)
-          await makeOverlay(
-            { path: join(plan.image.directory, manifest.disk.file), format: manifest.disk.format },
-            plan.name,
-            directory,
-            systemProcesses.run,
-          );
-        await makeSeed(plan, directory, systemProcesses.run);
-        return await bootBare(argv, directory);
-      } finally {
-        await helper.undo();
-        rmSync(directory, { recursive: true, force: true });
-      }
-    },
-  };
+    settings: { workDir: parts.scratch, helper: [], adaptation: 'none', shutdownGraceMs: 0, vmm: qemu },
+    report: report => heard(report),
+  });
+  await control.reserve();
+  // It starts while the pilots of a gang are still assembling; a start command comes after that.
+  await helper;
+  const plan = planOf(parts.keys);
+  const up = new Promise<void>((resolve, reject) => {
+    heard = ({ state, context, reason }) => {
+      if (context === 'ok') resolve();
+      if (state === 'failed' || context === 'error') reject(new Error(reason?.message ?? state));
+    };
+  });
+  const startedMs = systemClock.monotonicMs();
+  control.startVm(plan);
+  await withDeadline(systemClock, bootDeadlineMs, 'the guest', up);
+  const tookMs = systemClock.monotonicMs() - startedMs;
+  const argv = await qemuArgv(plan.vmId);
+  await control.release(0);
+  return { tookMs, argv };
+}
+
+/** The same with files and interfaces that are there already, and with nothing of ours around QEMU. */
+async function startBare(parts: BenchParts, round: number, argv: readonly string[]): Promise<number> {
+  const plan = planOf(parts.keys);
+  const directory = slotDirectory(parts.scratch, 'bench', slotIdOf(round)).vm(plan.vmId);
+  mkdirSync(directory, { recursive: true });
+  const helper = await helperOf(parts, round);
+  try {
+    for (const nic of plan.nics) await helper.attachNic(nic, plan.name);
+    const manifest = JSON.parse(readFileSync(join(plan.image.directory, 'image.json'), 'utf8')) as {
+      disk?: { file: string; format: 'qcow2' | 'raw' };
+    };
+    if (manifest.disk)
+      await makeOverlay(
+        { path: join(plan.image.directory, manifest.disk.file), format: manifest.disk.format },
+        plan.name,
+        directory,
+        systemProcesses.run,
+      );
+    await makeSeed(plan, directory, systemProcesses.run);
+    return await bootBare(argv, directory);
+  } finally {
+    await helper.undo();
+    rmSync(directory, { recursive: true, force: true });
+  }
 }
 
 /** From the start of QEMU's process to the guest's word. */
