@@ -1,5 +1,4 @@
 import type { Duplex } from 'node:stream';
-import createFetch from 'openapi-fetch';
 import type {
   DryRunView,
   EventView,
@@ -10,8 +9,10 @@ import type {
   WorkspaceView,
 } from '../protocol/api.ts';
 import type { GroupRequest, WorkspaceRequest } from '../protocol/cluster.ts';
-import { errorOfAnswer, unreachable } from './failures.ts';
-import type { paths } from './schema.gen.ts';
+import { asker } from './ask.ts';
+import { historyRequests } from './requests/history.ts';
+import { siteRequests } from './requests/site.ts';
+import { workspaceRequests } from './requests/workspaces.ts';
 import { openStream } from './stream.ts';
 import { waitForWorkspace } from './wait.ts';
 
@@ -99,79 +100,20 @@ const defaultTimeoutMs = 30_000;
 /** A client of the service at `url`. Makes no connection yet. */
 export function createClient(options: ClientOptions): Client {
   const url = options.url.replace(/\/+$/, '');
-  const requestTimeoutMs = options.requestTimeoutMs ?? defaultTimeoutMs;
-  const api = createFetch<paths>({
-    baseUrl: url,
-    headers: { authorization: `Bearer ${options.token}` },
-    ...(options.fetch ? { fetch: options.fetch } : {}),
-  });
-
-  /** One request: a deadline, and one mapping of everything that can go wrong. */
-  async function ask<Data>(
-    send: (signal: AbortSignal) => Promise<{ data?: Data; error?: unknown; response: Response }>,
-    {
-      waitMs = 0,
-      stop,
-    }: { readonly waitMs?: number | undefined; readonly stop?: AbortSignal | undefined } = {},
-  ): Promise<Data> {
-    const deadline = AbortSignal.timeout(requestTimeoutMs + waitMs);
-    const signal = stop ? AbortSignal.any([deadline, stop]) : deadline;
-    const answer = await send(signal).catch((cause: unknown) => {
-      throw unreachable(url, cause, deadline.aborted ? requestTimeoutMs + waitMs : undefined);
-    });
-    if (answer.data === undefined) throw errorOfAnswer(url, answer.response.status, answer.error);
-    return answer.data;
-  }
-
-  const at = (workspace: string) => ({ path: { workspace } });
-  const getWorkspace = (workspace: string, stop?: AbortSignal): Promise<WorkspaceView> =>
-    ask(signal => api.GET('/v1/workspaces/{workspace}', { params: at(workspace), signal }), { stop });
-  const events = (query: EventQuery, stop?: AbortSignal) =>
-    ask(signal => api.GET('/v1/events', { params: { query }, signal }), { waitMs: query.waitMs, stop });
-
+  const timeoutMs = options.requestTimeoutMs ?? defaultTimeoutMs;
+  const asking = asker({ ...options, url, timeoutMs });
+  const { getWorkspace, ...workspaces } = workspaceRequests(asking);
+  const { events, ...history } = historyRequests(asking);
   return {
     url,
-    createWorkspace: body => ask(signal => api.POST('/v1/workspaces', { body, signal })),
-    listWorkspaces: async (query = {}) =>
-      (await ask(signal => api.GET('/v1/workspaces', { params: { query }, signal }))).workspaces,
+    ...workspaces,
+    ...history,
+    ...siteRequests(asking),
     getWorkspace: workspace => getWorkspace(workspace),
-    tryWorkspace: body => ask(signal => api.POST('/v1/workspaces/dry-run', { body, signal })),
-    addGroups: (workspace, groups) =>
-      ask(signal =>
-        api.POST('/v1/workspaces/{workspace}/groups', {
-          params: at(workspace),
-          body: { groups: [...groups] },
-          signal,
-        }),
-      ),
-    launchWorkspace: workspace =>
-      ask(signal => api.POST('/v1/workspaces/{workspace}/launch', { params: at(workspace), signal })),
-    extendWorkspace: (workspace, durationMs) =>
-      ask(signal =>
-        api.POST('/v1/workspaces/{workspace}/extend', {
-          params: at(workspace),
-          body: { durationMs },
-          signal,
-        }),
-      ),
-    destroyWorkspace: workspace =>
-      ask(signal => api.DELETE('/v1/workspaces/{workspace}', { params: at(workspace), signal })),
-    timeline: workspace =>
-      ask(signal => api.GET('/v1/workspaces/{workspace}/timeline', { params: at(workspace), signal })),
-    knownHosts: async workspace =>
-      (
-        await ask(signal =>
-          api.GET('/v1/workspaces/{workspace}/known-hosts', { params: at(workspace), signal }),
-        )
-      ).lines,
     events: (query = {}) => events(query),
-    listSlots: async () => (await ask(signal => api.GET('/v1/slots', { signal }))).slots,
-    listNodes: async () => (await ask(signal => api.GET('/v1/nodes', { signal }))).nodes,
-    listImages: async () => (await ask(signal => api.GET('/v1/images', { signal }))).images,
-    health: () => ask(signal => api.GET('/v1/health', { signal })),
     waitForWorkspace: (workspace, until, wait) =>
       waitForWorkspace({ getWorkspace, events, pause: options.pause }, workspace, until, wait),
     openStream: (workspace, vm, end) =>
-      openStream({ url, token: options.token, timeoutMs: requestTimeoutMs }, workspace, vm, end),
+      openStream({ url, token: options.token, timeoutMs }, workspace, vm, end),
   };
 }
