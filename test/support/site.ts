@@ -16,7 +16,7 @@ export interface SiteOptions {
   /** The site file's `node.vmm`. Default: qemu. */
   readonly vmm?: Readonly<Record<string, unknown>>;
   /** The site file's `leases`, over defaults that suit tests. */
-  readonly leases?: Readonly<Record<string, string>>;
+  readonly leases?: Readonly<Record<string, string | readonly string[]>>;
   /** Merged into the site file's `node`. */
   readonly node?: Readonly<Record<string, unknown>>;
   readonly slurm?: Omit<SlurmOptions, 'nodes'>;
