@@ -73,6 +73,7 @@ describe('docs/cli.md', () => {
 
   it.each([
     ['Workspace', views.WorkspaceView],
+    ['Types', views.TypesView],
     ['DryRun', views.DryRunView],
     ['VM', views.VmView],
     ['Event', views.EventView],

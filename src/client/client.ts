@@ -6,6 +6,7 @@ import type {
   NodeView,
   SlotView,
   TimelineView,
+  TypesView,
   WorkspaceView,
 } from '../protocol/api.ts';
 import type { GroupRequest, WorkspaceRequest } from '../protocol/cluster.ts';
@@ -78,6 +79,8 @@ export interface Client {
   knownHosts(workspace: string): Promise<readonly string[]>;
   /** One page of history; ask again with `after: next`. */
   events(query?: EventQuery): Promise<{ readonly events: readonly EventView[]; readonly next: number }>;
+  /** What can be leased here, and what is free at this moment. */
+  types(): Promise<TypesView>;
   listSlots(): Promise<readonly SlotView[]>;
   listNodes(): Promise<readonly NodeView[]>;
   listImages(): Promise<readonly ImageView[]>;

@@ -156,6 +156,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/types": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What can be leased here, and what is free at this moment */
+        get: operations["listTypes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/slots": {
         parameters: {
             query?: never;
@@ -341,6 +358,29 @@ export interface components {
                 endedAt: string | null;
                 durationMs: number | null;
             }[];
+        };
+        Types: {
+            images: {
+                name: string;
+                agent: boolean;
+            }[];
+            networks: {
+                name: string;
+                addresses: number;
+                freeAddresses: number;
+            }[];
+            defaultNetwork: string | null;
+            nodes: {
+                lrm: string;
+                count: number;
+                idle: number | null;
+                vmMemoryMiB: number;
+                vmCpus: number;
+            } | null;
+            policy: string;
+            defaultDurationMs: number;
+            maxDurationMs: number;
+            endNoticesMs: number[];
         };
         Vm: {
             id: string;
@@ -871,6 +911,44 @@ export interface operations {
                         /** @description Ask again with after=next. */
                         next: number;
                     };
+                };
+            };
+            /** @description Default Response */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Default Response */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    listTypes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Default Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Types"];
                 };
             };
             /** @description Default Response */

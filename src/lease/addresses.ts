@@ -38,6 +38,12 @@ export function poolSize(pool: NetworkPool): number {
   return Math.max(0, ipv4ToNumber(pool.lastAddress) - ipv4ToNumber(pool.firstAddress) + 1);
 }
 
+/** Whether an address is one that the pool gives out. */
+export function isInPool(address: string, { firstAddress, lastAddress }: NetworkPool): boolean {
+  const number = ipv4ToNumber(address);
+  return number >= ipv4ToNumber(firstAddress) && number <= ipv4ToNumber(lastAddress);
+}
+
 /** Gives out addresses for one decision: lowest free first, never one twice. */
 export class AddressAllocator {
   readonly #held: Set<string>;

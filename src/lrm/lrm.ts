@@ -35,6 +35,8 @@ export interface Lrm {
 export interface LrmCapabilities {
   /** Nodes that a gang could ever have (in the queue that it would go to). */
   readonly nodes: number;
+  /** Of those, how many do nothing just now; undefined when the LRM does not tell. */
+  readonly idleNodes?: number;
   /** The most that one node could give a job. */
   readonly memoryMiBPerNode: number;
   readonly cpusPerNode: number;

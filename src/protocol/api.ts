@@ -16,6 +16,7 @@ import { contextStates, endCauses, slotNodeStates, slotStates, vmStates, workspa
  *   GET    /v1/workspaces/:workspace/timeline → Timeline
  *   GET    /v1/workspaces/:workspace/known-hosts → { lines: string[] }    OpenSSH lines `<workspaceId>.<vm> ssh-ed25519 …`
  *   GET    /v1/events?after=SEQ&workspace=W&waitMs=N&limit=N → { events: Event[], next: SEQ }   long poll: answers at once when there are events
+ *   GET    /v1/types                          → Types
  *   GET    /v1/slots, /v1/nodes, /v1/images   → { slots }, { nodes }, { images }
  *   GET    /v1/health (no token)              → { status: 'ok', version }
  *   WS     /v1/workspaces/:workspace/vms/:vm/stream?target=tcp&port=22 | target=console    bytes, both ways
@@ -105,6 +106,40 @@ export const EventView = Type.Object({
   reason: MaybeReason,
 });
 export type EventView = Type.Static<typeof EventView>;
+
+/** What can be leased here, and what is free at this moment. */
+export const TypesView = Type.Object({
+  images: Type.Array(Type.Object({ name: Text, agent: Type.Boolean() })),
+  networks: Type.Array(
+    Type.Object({
+      name: Text,
+      /** In all, and not held by a live VM. */
+      addresses: Type.Integer(),
+      freeAddresses: Type.Integer(),
+    }),
+  ),
+  defaultNetwork: MaybeText,
+  /** What the batch scheduler said now; null when it does not answer. */
+  nodes: Type.Union([
+    Type.Object({
+      lrm: Text,
+      /** How many one workspace could ever have, and how many do nothing now (null: the scheduler does not tell). */
+      count: Type.Integer(),
+      idle: Type.Union([Type.Integer(), Type.Null()]),
+      /** The most that one VM can have. */
+      vmMemoryMiB: Type.Integer(),
+      vmCpus: Type.Integer(),
+    }),
+    Type.Null(),
+  ]),
+  /** How nodes are asked for; see the site's documentation. */
+  policy: Text,
+  defaultDurationMs: Type.Integer(),
+  maxDurationMs: Type.Integer(),
+  /** How long before its end a lease is announced. */
+  endNoticesMs: Type.Array(Type.Integer()),
+});
+export type TypesView = Type.Static<typeof TypesView>;
 
 /** Whether a request would be accepted now, and what would be asked of the batch scheduler. */
 export const DryRunView = Type.Object({

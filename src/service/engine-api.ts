@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { HistoryEvent, Refusal, SiteState, Slot, Workspace } from '../lease/types.ts';
+import type { LrmCapabilities } from '../lrm/lrm.ts';
 import type { GroupRequest, WorkspaceRequest } from '../protocol/cluster.ts';
 import type { PilotMessage, ServiceMessage, StreamTarget } from '../protocol/pilot.ts';
 
@@ -14,6 +15,8 @@ export interface Engine {
   stop(): Promise<void>;
   /** The newest committed state. Read it, never keep it across an await. */
   readonly state: SiteState;
+  /** What the LRM can give, and what of it is free, asked now; undefined when it does not answer. */
+  capacity(): Promise<LrmCapabilities | undefined>;
   /** What `create` would answer to this request now; changes nothing. */
   tryCreate(owner: string, request: WorkspaceRequest): Trial;
   /** Throws `WspError` with the refusal's code. Resolves once the workspace is durable. */

@@ -169,6 +169,10 @@ class RunningEngine implements Engine {
     );
   }
 
+  capacity(): ReturnType<Engine['capacity']> {
+    return this.#capabilities.now();
+  }
+
   tryCreate(owner: string, request: WorkspaceRequest): Trial {
     const state = { ...this.state, settings: { ...this.state.settings, images: this.#options.images() } };
     const input = {

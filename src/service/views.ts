@@ -1,3 +1,4 @@
+import { heldAddresses, isInPool, poolSize } from '../lease/addresses.ts';
 import type { SiteState, Slot, Vm, Workspace } from '../lease/types.ts';
 import type {
   DryRunView,
@@ -6,11 +7,13 @@ import type {
   NodeView,
   SlotView,
   VmView,
+  TypesView,
   WorkspaceView,
 } from '../protocol/api.ts';
 import type { Reason } from '../protocol/states.ts';
 import type { StoredEvent, Trial } from './engine-api.ts';
 import type { SiteImage } from './images.ts';
+import type { LrmCapabilities } from '../lrm/lrm.ts';
 
 /** Entities as the API shows them: pure functions of the state. */
 
@@ -163,5 +166,38 @@ export function imageView(image: SiteImage): ImageView {
     description: image.manifest.description,
     boot: image.manifest.boot.kind,
     sizeBytes: image.sizeBytes,
+  };
+}
+
+/** What can be leased: of the site file, of the images, and of what the LRM says now. */
+export function typesView(
+  { settings, vms }: SiteState,
+  images: readonly SiteImage[],
+  lrm: string,
+  now: LrmCapabilities | undefined,
+): TypesView {
+  const held = heldAddresses(vms.values());
+  const { vmmOverheadMiB } = settings;
+  return {
+    images: images.map(({ manifest }) => ({ name: manifest.name, agent: manifest.agent })),
+    networks: settings.networks.map(pool => ({
+      name: pool.name,
+      addresses: poolSize(pool),
+      freeAddresses: poolSize(pool) - [...held].filter(address => isInPool(address, pool)).length,
+    })),
+    defaultNetwork: settings.defaultNetwork,
+    nodes: now
+      ? {
+          lrm,
+          count: now.nodes,
+          idle: now.idleNodes ?? null,
+          vmMemoryMiB: Math.max(0, now.memoryMiBPerNode - vmmOverheadMiB),
+          vmCpus: now.cpusPerNode,
+        }
+      : null,
+    policy: 'exact',
+    defaultDurationMs: settings.defaultDurationMs,
+    maxDurationMs: settings.maxDurationMs,
+    endNoticesMs: [...settings.endNoticesMs],
   };
 }

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { DryRunView, EventView, WorkspaceView } from '../../src/protocol/api.ts';
+import type { DryRunView, EventView, TypesView, WorkspaceView } from '../../src/protocol/api.ts';
 import { startSite, type TestSite } from '../support/site.ts';
 
 /** What a lease can be asked, on a real Slurm with four nodes: real guests where guests matter, two sites because the VMM is the site's. */
@@ -120,6 +120,19 @@ describe('a lease', () => {
     expect(missed.reason?.message).toMatch(/it waits for nodes|before it|Slurm says/);
     expect((await eventsOf(simulated, second.id)).map(({ type }) => type)).toContain('workspace.queued');
     await simulated.json(['destroy', first.id, '--wait']);
+  });
+
+  it('has types: what can be leased, and what is free now', async () => {
+    const types = await simulated.json<TypesView>(['types']);
+    expect(types).toMatchObject({ policy: 'exact', nodes: { lrm: 'slurm', count: 4, idle: 4, vmCpus: 2 } });
+    expect(types.images).toContainEqual({ name: 'mini', agent: true });
+    const { id } = await simulated.json<WorkspaceView>(['create', ...small, '--wait']);
+    const later = await simulated.json<TypesView>(['types']);
+    expect(later.nodes?.idle).toBe(3);
+    const free = ({ networks }: TypesView): number =>
+      networks.find(({ name }) => name === 'private')?.freeAddresses ?? 0;
+    expect(free(later)).toBe(free(types) - 1);
+    await simulated.json(['destroy', id, '--wait']);
   });
 
   it('can be tried out: what would be asked for, or why not; and nothing comes of it', async () => {

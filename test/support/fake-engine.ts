@@ -56,6 +56,8 @@ export class FakeEngine implements Engine {
     );
   }
 
+  capacity = (): Promise<undefined> => Promise.resolve(undefined);
+
   tryCreate = (): Trial => ({ refusal: undefined, slot: undefined });
 
   add(workspaceId: string): Promise<Workspace> {

@@ -1,9 +1,14 @@
 import type { Command } from 'commander';
+import { formatDuration } from '../../protocol/units.ts';
 import { table } from '../output.ts';
 import type { CommandContext, Run } from '../program.ts';
 
-/** Adds the commands on what the site has: slots, nodes, images. */
+/** Adds the commands on what the site has: types, slots, nodes, images. */
 export function addSiteCommands(program: Command, run: Run): void {
+  program
+    .command('types')
+    .description('what can be leased here, and what is free now')
+    .action(() => run(types));
   program
     .command('slots')
     .description('nodes held through the batch scheduler')
@@ -16,6 +21,23 @@ export function addSiteCommands(program: Command, run: Run): void {
     .command('images')
     .description("the site's images")
     .action(() => run(images));
+}
+
+async function types(context: CommandContext): Promise<void> {
+  const types = await context.client().types();
+  const { nodes } = types;
+  const free = nodes === null || nodes.idle === null ? '' : `, ${nodes.idle} of them idle now`;
+  const lines = [
+    nodes === null
+      ? 'nodes:     the batch scheduler does not answer'
+      : `nodes:     ${nodes.count} (${nodes.lrm})${free}; a VM there has at most ${nodes.vmMemoryMiB}M and ${nodes.vmCpus} processors`,
+    `images:    ${types.images.map(({ name }) => name).join(', ') || 'none'}`,
+    `networks:  ${types.networks.map(each => `${each.name} (${each.freeAddresses} of ${each.addresses} addresses free)${each.name === types.defaultNetwork ? ', the default' : ''}`).join('; ') || 'none'}`,
+    `leases:    ${formatDuration(types.defaultDurationMs)} unless asked otherwise, at most ${formatDuration(types.maxDurationMs)}`,
+    `notices:   ${types.endNoticesMs.map(formatDuration).join(' and ') || 'none'} before the end`,
+    `policy:    ${types.policy}`,
+  ];
+  context.answer(types, `${lines.join('\n')}\n`);
 }
 
 async function slots(context: CommandContext): Promise<void> {

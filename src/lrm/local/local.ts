@@ -78,6 +78,7 @@ class LocalLrm implements Lrm {
     const { nodes, memoryMiBPerNode, cpusPerNode, killDelayMs } = this.#settings;
     return Promise.resolve({
       nodes: nodes.length,
+      idleNodes: nodes.filter(node => !this.#jobs.some(job => isOn(job, node))).length,
       memoryMiBPerNode,
       cpusPerNode,
       killDelayMs,
@@ -163,9 +164,7 @@ class LocalLrm implements Lrm {
   }
 
   #fits(node: LocalNode, request: GangRequest): boolean {
-    const here = this.#jobs.filter(
-      job => job.nodes.includes(node) && (job.state === 'running' || job.state === 'ending'),
-    );
+    const here = this.#jobs.filter(job => isOn(job, node));
     const memoryMiB = here.reduce((sum, job) => sum + job.request.memoryMiBPerNode, request.memoryMiBPerNode);
     const cpus = here.reduce((sum, job) => sum + job.request.cpusPerNode, request.cpusPerNode);
     return memoryMiB <= this.#settings.memoryMiBPerNode && cpus <= this.#settings.cpusPerNode;
@@ -249,4 +248,8 @@ class LocalLrm implements Lrm {
   #tell(): void {
     for (const listener of this.#listeners) listener();
   }
+}
+
+function isOn(job: Job, node: LocalNode): boolean {
+  return job.nodes.includes(node) && (job.state === 'running' || job.state === 'ending');
 }

@@ -29,7 +29,7 @@ export function slurm(settings: SlurmSettings, processes: ProcessRunner): Lrm {
         '-h',
         '-a',
         '-o',
-        '%P|%D|%m|%c|%l',
+        '%P|%D|%m|%c|%l|%F',
         ...partitionArguments(settings.queue),
       ]);
       const config = await ask('scontrol', ['show', 'config']);
@@ -121,7 +121,7 @@ function oneLine(text: string): string {
     .slice(0, 500);
 }
 
-/** `sinfo -o %P|%D|%m|%c|%l` (a default partition has a star) and `scontrol show config`, as capabilities. */
+/** `sinfo -o %P|%D|%m|%c|%l|%F` (a default partition has a star; %F is allocated/idle/other/total) and `scontrol show config`, as capabilities. */
 export function parseCapabilities(
   partitions: string,
   config: string,
@@ -146,6 +146,7 @@ export function parseCapabilities(
   const killWait = /^KillWait\s*=\s*(\d+)/m.exec(config)?.[1];
   return {
     nodes: sum(1),
+    idleNodes: chosen.reduce((total, row) => total + Number(row[5]?.split('/')[1] ?? 0), 0),
     memoryMiBPerNode: most(2),
     cpusPerNode: most(3),
     ...(maxWalltimeMs === undefined ? {} : { maxWalltimeMs }),

@@ -28,6 +28,7 @@ describe('the committed contract', () => {
       'Node',
       'Slot',
       'Timeline',
+      'Types',
       'Vm',
       'Workspace',
       'WorkspaceRequest',

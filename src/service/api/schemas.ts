@@ -8,6 +8,7 @@ import {
   NodeView,
   SlotView,
   TimelineView,
+  TypesView,
   VmView,
   WorkspaceView,
 } from '../../protocol/api.ts';
@@ -25,6 +26,7 @@ const components = {
   Node: NodeView,
   Slot: SlotView,
   Timeline: TimelineView,
+  Types: TypesView,
   Vm: VmView,
   Workspace: WorkspaceView,
   WorkspaceRequest,

@@ -1,10 +1,21 @@
 import Type from 'typebox';
-import { imageView, nodeViews, slotView } from '../views.ts';
+import { imageView, nodeViews, slotView, typesView } from '../views.ts';
 import type { ApiParts } from './app.ts';
 import { userOf } from './auth.ts';
 import { mayRead } from './owners.ts';
 import { errorAnswers, type Route } from './route.ts';
 import { ref } from './schemas.ts';
+
+const types: Route = (app, { engine, images, lrmKind }) => {
+  const schema = {
+    operationId: 'listTypes',
+    summary: 'What can be leased here, and what is free at this moment',
+    response: { 200: ref('Types'), ...errorAnswers },
+  };
+  app.get('/v1/types', { schema }, async () =>
+    typesView(engine.state, images.read().images, lrmKind, await engine.capacity()),
+  );
+};
 
 const slots: Route = (app, parts) => {
   const schema = {
@@ -61,5 +72,5 @@ function liveSlots({ engine }: ApiParts, user: string) {
   );
 }
 
-/** What the site has: slots, nodes, images; and whether the service is there at all. */
-export const siteRoutes: readonly Route[] = [slots, nodes, images, health, document];
+/** What the site has: types, slots, nodes, images; and whether the service is there at all. */
+export const siteRoutes: readonly Route[] = [types, slots, nodes, images, health, document];

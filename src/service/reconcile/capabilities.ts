@@ -43,6 +43,13 @@ export class SiteCapabilities {
     this.#stopTimer();
   }
 
+  /** What the LRM says now; undefined when it does not answer. */
+  async now(): Promise<LrmCapabilities | undefined> {
+    return withDeadline(this.#parts.clock, startDeadlineMs, "the LRM's answer", this.#ask()).catch(
+      () => undefined,
+    );
+  }
+
   /** The last answer; asks when there is none. Throws `LrmError` (`unavailable`). */
   async known(): Promise<LrmCapabilities> {
     return this.#known ?? (await this.#ask());
