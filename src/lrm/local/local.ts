@@ -1,6 +1,7 @@
 import { type Child, type StartChild } from '../../platform/children.ts';
 import type { Clock, StopTimer } from '../../platform/clock.ts';
 import {
+  finalJobStates,
   type GangRequest,
   type Lrm,
   type LrmCapabilities,
@@ -49,8 +50,13 @@ interface Job {
   endsAt: number | undefined;
   nodes: LocalNode[];
   running: Child[];
+  /** Some of its pilots may not have been started yet. */
+  launching: boolean;
   endAs: 'cancelled' | 'timeout' | undefined;
   timers: StopTimer[];
+  /** Resolves when the job is in its final state. */
+  readonly over: Promise<void>;
+  readonly ended: () => void;
 }
 
 /** Finished jobs stay in the list, the oldest forgotten beyond this many. */
@@ -101,6 +107,10 @@ class LocalLrm implements Lrm {
       );
     }
     this.#lastId += 1;
+    let ended = (): void => undefined;
+    const over = new Promise<void>(resolve => {
+      ended = resolve;
+    });
     const job: Job = {
       id: String(this.#lastId),
       request,
@@ -110,8 +120,11 @@ class LocalLrm implements Lrm {
       endsAt: undefined,
       nodes: [],
       running: [],
+      launching: false,
       endAs: undefined,
       timers: [],
+      over,
+      ended,
     };
     this.#jobs.push(job);
     this.#schedule();
@@ -144,9 +157,9 @@ class LocalLrm implements Lrm {
   }
 
   async close(): Promise<void> {
-    const running = this.#jobs.flatMap(job => job.running);
-    for (const job of this.#jobs) this.#end(job, 'cancelled', 'the service has ended');
-    await Promise.all(running.map(child => child.exited));
+    const jobs = this.#jobs.filter(job => !finalJobStates.has(job.state));
+    for (const job of jobs) this.#end(job, 'cancelled', 'the service has ended');
+    await Promise.all(jobs.map(job => job.over));
     await this.#parts.afterClose?.();
   }
 
@@ -173,6 +186,7 @@ class LocalLrm implements Lrm {
   async #start(job: Job): Promise<void> {
     const { clock } = this.#parts;
     job.state = 'running';
+    job.launching = true;
     job.reason = undefined;
     job.startedAt = clock.now();
     job.endsAt = job.startedAt + job.request.walltimeMs;
@@ -184,7 +198,8 @@ class LocalLrm implements Lrm {
     if (failed) job.reason = `a pilot could not be started: ${String(failed.reason)}`;
     // A job that was told to end meanwhile tells those that have just started.
     if (failed || job.endAs) for (const child of job.running) child.kill('SIGTERM');
-    if (job.running.length === 0) this.#finish(job, 'failed');
+    job.launching = false;
+    this.#finishIfOver(job);
   }
 
   async #launch(job: Job, node: LocalNode): Promise<void> {
@@ -203,9 +218,13 @@ class LocalLrm implements Lrm {
       job.running = job.running.filter(each => each !== child);
       if (code !== 0)
         job.reason ??= `a pilot on ${node.name} ended with ${code === null ? 'a signal' : `exit code ${code}`}`;
-      if (job.running.length === 0)
-        this.#finish(job, job.endAs ?? (job.reason === undefined ? 'completed' : 'failed'));
+      this.#finishIfOver(job);
     });
+  }
+
+  #finishIfOver(job: Job): void {
+    if (job.launching || job.running.length > 0) return;
+    this.#finish(job, job.endAs ?? (job.reason === undefined ? 'completed' : 'failed'));
   }
 
   #end(job: Job, as: 'cancelled' | 'timeout', reason: string): void {
@@ -228,15 +247,10 @@ class LocalLrm implements Lrm {
   }
 
   #finish(job: Job, state: LrmJobState): void {
-    if (
-      job.state === 'completed' ||
-      job.state === 'cancelled' ||
-      job.state === 'timeout' ||
-      job.state === 'failed'
-    )
-      return;
+    if (finalJobStates.has(job.state)) return;
     for (const stop of job.timers) stop();
     job.state = state;
+    job.ended();
     const finished = this.#jobs.filter(
       each => each.endsAt !== undefined && each.running.length === 0 && each.state !== 'running',
     );

@@ -86,6 +86,7 @@ const waitingReasons: Readonly<Record<string, string>> = {
   PartitionDown: 'its queue is down',
   PartitionInactive: 'its queue is inactive',
   PartitionNodeLimit: "it wants more nodes than its queue's limit",
+  PartitionConfig: 'it wants more than the nodes of its queue could ever give',
   PartitionTimeLimit: "it wants more time than its queue's limit",
   ReqNodeNotAvail: 'nodes that it needs are down or reserved',
   Reservation: 'it waits for its reservation',
