@@ -1,0 +1,132 @@
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { makeSeed } from '../../src/control/context/seed.ts';
+import { makeOverlay } from '../../src/control/images/overlay.ts';
+import type { MachineSpec } from '../../src/control/vmm/vmm.ts';
+import { systemProcesses } from '../../src/platform/process.ts';
+import { parseImageManifest } from '../../src/protocol/image.ts';
+import type { KeyPair, VmPlan } from '../../src/protocol/plan.ts';
+
+/** What it takes to boot a real guest without a node around it: keys, a seed, disks, a machine. */
+
+/** Where `make setup` puts the images. */
+export const imagesDirectory = new URL('../../.cache/images', import.meta.url).pathname;
+
+/** Two seconds when idle; other tests share the processors. */
+export const bootDeadlineMs = 60_000;
+
+/** Why no guest can boot here, or undefined. A test that is left out for it prints it. */
+export function noGuestsBecause(): string | undefined {
+  if (!existsSync(join(imagesDirectory, 'mini/image.json'))) return 'the images are not built (make setup)';
+  return existsSync('/usr/bin/qemu-system-x86_64') ? undefined : 'there is no QEMU here (make setup)';
+}
+
+/** A new directory, and how it goes. */
+export function makeScratch(): { readonly directory: string; readonly remove: () => void } {
+  const directory = mkdtempSync(join(tmpdir(), 'wsp-guest-'));
+  return { directory, remove: () => rmSync(directory, { recursive: true, force: true }) };
+}
+
+/** The processes that have something of `directory` in their arguments. */
+export function processesOf(directory: string): readonly number[] {
+  return readdirSync('/proc')
+    .filter(name => /^\d+$/.test(name))
+    .filter(pid => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(directory);
+      } catch {
+        return false; // It has ended since.
+      }
+    })
+    .map(Number);
+}
+
+async function keyPair(directory: string, name: string): Promise<KeyPair> {
+  const file = join(directory, name);
+  const made = await systemProcesses.run(
+    ['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-C', name, '-f', file],
+    { deadlineMs: 10_000 },
+  );
+  if (made.code !== 0) throw new Error(`ssh-keygen: ${made.stderr}`);
+  return { privateKey: readFileSync(file, 'utf8'), publicKey: readFileSync(`${file}.pub`, 'utf8').trim() };
+}
+
+/** The plan of a VM that is alone in its ensemble and reaches itself by name. */
+export async function planFor(image: string, directory: string, userData?: string): Promise<VmPlan> {
+  const [hostKey, clusterKey] = await Promise.all([
+    keyPair(directory, 'host'),
+    keyPair(directory, 'cluster'),
+  ]);
+  return {
+    vmId: 'vm-test',
+    workspaceId: 'ws-test',
+    name: 'worker-0',
+    image: { name: image, directory: join(imagesDirectory, image) },
+    memoryMiB: 192,
+    cpus: 1,
+    nics: [],
+    contextTimeoutMs: bootDeadlineMs,
+    context: {
+      hostname: 'worker-0',
+      workspace: 'test',
+      roles: ['worker', 'storage'],
+      authorizedKeys: [],
+      hostKey,
+      clusterKey,
+      hosts: [{ name: 'worker-0', addresses: ['127.0.0.1'], hostPublicKey: hostKey.publicKey }],
+      ...(userData === undefined ? {} : { userData }),
+    },
+  };
+}
+
+/** How a guest differs from what its image asks for. */
+export interface GuestOptions {
+  readonly userData?: string;
+  /** false: the guest gets no seed. */
+  readonly seed?: boolean;
+  readonly machine?: 'q35';
+  /** false: without the agent's port, so that only ACPI can ask the guest to end. */
+  readonly agent?: false;
+}
+
+/** A machine that boots `image`, with all that it needs in `directory`. */
+export async function machineFor(
+  image: string,
+  directory: string,
+  options: GuestOptions = {},
+): Promise<MachineSpec> {
+  const at = join(imagesDirectory, image);
+  const manifest = parseImageManifest(JSON.parse(readFileSync(join(at, 'image.json'), 'utf8')));
+  const plan = await planFor(image, directory, options.userData);
+  const disks: MachineSpec['disks'][number][] = [];
+  if (manifest.disk) {
+    const backing = { path: join(at, manifest.disk.file), format: manifest.disk.format };
+    const overlay = await makeOverlay(backing, plan.name, directory, systemProcesses.run);
+    disks.push({ path: overlay, format: 'qcow2', readOnly: false });
+  }
+  if (options.seed !== false) {
+    const seed = await makeSeed(plan, directory, systemProcesses.run);
+    disks.push({ path: seed, format: 'raw', readOnly: true });
+  }
+  const { boot } = manifest;
+  return {
+    vmId: plan.vmId,
+    name: plan.name,
+    directory,
+    memoryMiB: plan.memoryMiB,
+    cpus: plan.cpus,
+    boot:
+      boot.kind === 'disk'
+        ? boot
+        : {
+            ...boot,
+            kernel: join(at, boot.kernel),
+            initrd: boot.initrd === undefined ? undefined : join(at, boot.initrd),
+          },
+    machine: options.machine ?? manifest.machine,
+    disks,
+    nics: [],
+    agent: options.agent ?? manifest.agent,
+  };
+}

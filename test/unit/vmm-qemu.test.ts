@@ -1,0 +1,41 @@
+import { existsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, describe } from 'vitest';
+import { vmFiles } from '../../src/control/vmm/qemu/arguments.ts';
+import { createQemuVmm } from '../../src/control/vmm/qemu/driver.ts';
+import { vmmContract } from '../../src/control/vmm/vmm.contract.ts';
+import type { MachineSpec } from '../../src/control/vmm/vmm.ts';
+import { systemClock } from '../../src/platform/clock.ts';
+import { silentLog } from '../../src/platform/log.ts';
+import { machineFor, makeScratch, noGuestsBecause, processesOf } from '../support/guest.ts';
+
+/** The driver's contract, with a QEMU that boots the real mini guest. */
+
+const noGuests = noGuestsBecause();
+if (noGuests !== undefined) console.warn(`the VMM driver qemu: skipped, because ${noGuests}`);
+
+const cache = makeScratch();
+afterAll(cache.remove);
+
+const machine = (): Promise<MachineSpec> => machineFor('mini', makeScratch().directory);
+
+/** Its kernel is none: QEMU ends with a sentence about it. */
+async function unstartable(): Promise<MachineSpec> {
+  const spec = await machine();
+  const kernel = join(spec.directory, 'kernel');
+  writeFileSync(kernel, 'this is not a kernel');
+  return { ...spec, boot: { kind: 'kernel', kernel, commandLine: '' } };
+}
+
+describe.skipIf(noGuests !== undefined)('a real QEMU', () => {
+  vmmContract('qemu', {
+    vmm: createQemuVmm(
+      { binary: 'qemu-system-x86_64', accelerator: 'auto', cacheDirectory: cache.directory },
+      { clock: systemClock, log: silentLog },
+    ),
+    machine,
+    unstartable,
+    isStarting: spec => existsSync(join(spec.directory, vmFiles.qmp)),
+    processesOf: spec => processesOf(spec.directory),
+  });
+});
