@@ -6,7 +6,7 @@ import { makeOverlay } from '../../src/control/images/overlay.ts';
 import type { MachineSpec } from '../../src/control/vmm/vmm.ts';
 import { systemProcesses } from '../../src/platform/process.ts';
 import { parseImageManifest } from '../../src/protocol/image.ts';
-import type { KeyPair, VmPlan } from '../../src/protocol/plan.ts';
+import type { KeyPair, NicPlan, VmPlan } from '../../src/protocol/plan.ts';
 
 /** What it takes to boot a real guest without a node around it: keys, a seed, disks, a machine. */
 
@@ -53,7 +53,8 @@ async function keyPair(directory: string, name: string): Promise<KeyPair> {
 }
 
 /** The plan of a VM that is alone in its ensemble and reaches itself by name. */
-export async function planFor(image: string, directory: string, userData?: string): Promise<VmPlan> {
+async function planFor(image: string, directory: string, options: GuestOptions): Promise<VmPlan> {
+  const { userData, nics = [] } = options;
   const [hostKey, clusterKey] = await Promise.all([
     keyPair(directory, 'host'),
     keyPair(directory, 'cluster'),
@@ -65,7 +66,7 @@ export async function planFor(image: string, directory: string, userData?: strin
     image: { name: image, directory: join(imagesDirectory, image) },
     memoryMiB: 192,
     cpus: 1,
-    nics: [],
+    nics: [...nics],
     contextTimeoutMs: bootDeadlineMs,
     context: {
       hostname: 'worker-0',
@@ -88,6 +89,8 @@ export interface GuestOptions {
   readonly machine?: 'q35';
   /** false: without the agent's port, so that only ACPI can ask the guest to end. */
   readonly agent?: false;
+  /** Interfaces on taps that are there, and the guests that `/etc/hosts` names. */
+  readonly nics?: readonly NicPlan[];
 }
 
 /** A machine that boots `image`, with all that it needs in `directory`. */
@@ -98,7 +101,7 @@ export async function machineFor(
 ): Promise<MachineSpec> {
   const at = join(imagesDirectory, image);
   const manifest = parseImageManifest(JSON.parse(readFileSync(join(at, 'image.json'), 'utf8')));
-  const plan = await planFor(image, directory, options.userData);
+  const plan = await planFor(image, directory, options);
   const disks: MachineSpec['disks'][number][] = [];
   if (manifest.disk) {
     const backing = { path: join(at, manifest.disk.file), format: manifest.disk.format };
@@ -126,7 +129,7 @@ export async function machineFor(
           },
     machine: options.machine ?? manifest.machine,
     disks,
-    nics: [],
+    nics: plan.nics.map(({ tap, mac, bridge }) => ({ tap, mac, mtu: bridge.mtu })),
     agent: options.agent ?? manifest.agent,
   };
 }

@@ -1,0 +1,170 @@
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type CommandResult, systemProcesses } from '../../src/platform/process.ts';
+import { makePlace, removePlace } from '../support/places.ts';
+import { root } from '../support/site.ts';
+
+/** scripts/install-helper, and the way that it opens: a job's user, sudo, the helper. In namespaces of its own, so that this machine's sudo is not touched. */
+
+const user = 'nobody';
+let place: string;
+/** Where this machine's own directories are not touched. */
+let prefix: string;
+let sudoers: string;
+beforeAll(() => {
+  place = makePlace('wsp-site-');
+  prefix = join(place, 'local');
+  sudoers = join(place, 'sudoers.d');
+  mkdirSync(sudoers);
+  // The user has to get to the program.
+  chmodSync(place, 0o755);
+});
+afterAll(() => removePlace(place));
+
+const installer = `${root}/scripts/install-helper`;
+
+/** Runs a program in a mount and a network namespace of its own, with /etc/sudoers.d from the test's place. */
+function run(...argv: readonly string[]): Promise<CommandResult> {
+  const inside = 'mount --bind "$1" /etc/sudoers.d && ip link set lo up && shift && exec "$@"';
+  return systemProcesses.run(
+    ['unshare', '--mount', '--net', '--', 'sh', '-c', inside, 'sh', sudoers, ...argv],
+    { deadlineMs: 60_000 },
+  );
+}
+
+const install = (...more: string[]): Promise<CommandResult> =>
+  run(installer, '--user', user, '--prefix', prefix, '--state-dir', join(place, 'state'), ...more);
+
+/** As the job's user would: `sudo -n wsp-helper …`, with these lines on its input. */
+function asUser(input: string, ...args: readonly string[]): Promise<CommandResult> {
+  const helper = join(prefix, 'sbin/wsp-helper');
+  const script = 'printf "%s" "$1" > /dev/null; input=$1; shift; printf "%s\\n" "$input" | "$@"';
+  return run(
+    'setpriv',
+    '--reuid=nobody',
+    '--regid=nogroup',
+    '--clear-groups',
+    ...['sh', '-c', script, 'sh', input, 'sudo', '-n', helper, ...args],
+  );
+}
+
+describe('scripts/install-helper', () => {
+  it('only says what it would do when asked to', async () => {
+    const { code, stdout } = await install('--dry-run');
+    expect(code).toBe(0);
+    expect(stdout.trim().split('\n')).toHaveLength(4);
+    expect(stdout).toMatch(/^would write /);
+    expect(existsSync(prefix)).toBe(false);
+  });
+
+  it('installs, and again', async () => {
+    for (const attempt of ['first', 'again']) {
+      const { code, stderr } = await install();
+      expect({ attempt, code, stderr }).toEqual({ attempt, code: 0, stderr: '' });
+    }
+    const modes = ['lib/workspace-pilot/pilot.cjs', 'sbin/wsp-helper', 'sbin/wsp-kill-all'].map(
+      path => statSync(join(prefix, path)).mode & 0o777,
+    );
+    expect(modes).toEqual([0o644, 0o755, 0o755]);
+    expect(statSync(join(sudoers, 'workspace-pilot')).mode & 0o777).toBe(0o440);
+    expect(readdirSync(sudoers)).toEqual(['workspace-pilot']);
+  });
+
+  it("lets the job's user start the helper, which greets, serves and tidies up", async () => {
+    const { code, stdout, stderr } = await asUser(
+      '{"id":1,"op":"detach-nic","tap":"wtnone"}',
+      ...['--node', 'n01', '--slot', 'slot-aaaaaaaaaa'],
+    );
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toBe('{"id":0,"ok":true}\n{"id":1,"ok":true}\n');
+    expect(existsSync(join(place, 'state', 'n01'))).toBe(false);
+  });
+
+  it("takes the caller's identity from sudo: a directory of root's is not adopted", async () => {
+    const { stdout } = await asUser(
+      '{"id":1,"op":"adopt-directory","path":"/usr/lib/tmpfiles.d"}',
+      ...['--node', 'n01', '--slot', 'slot-aaaaaaaaaa'],
+    );
+    expect(stdout).toContain('"code":"not_yours"');
+  });
+
+  it.each([
+    ['another state directory', ['--state-dir', '/etc', '--node', 'n01', '--slot', 'slot-aaaaaaaaaa']],
+    ['no slot', ['--node', 'n01']],
+  ])('gives the user no way to %s', async (_, args) => {
+    expect((await asUser('', ...args)).code).toBe(2);
+  });
+
+  it('gives the user nothing else', async () => {
+    const others = await run(
+      'setpriv',
+      '--reuid=nobody',
+      '--regid=nogroup',
+      '--clear-groups',
+      ...['sudo', '-n', join(prefix, 'sbin/wsp-kill-all')],
+    );
+    expect(others.code).not.toBe(0);
+    expect(others.stderr).toMatch(/password is required|not allowed/);
+  });
+
+  it.each([
+    ['an unknown flag', ['--force'], /--force is not known/],
+    ['a flag without its value', ['--user'], /--user needs a value/],
+    ['a user that is a rule', ['--user', 'a ALL=(ALL) ALL #'], /is not a user's name/],
+    ['a prefix with a space', ['--prefix', '/opt/a b'], /is not an absolute path/],
+    ['a relative state directory', ['--state-dir', 'run'], /is not an absolute path/],
+  ])('refuses %s with exit code 2', async (_, args, says) => {
+    const { code, stderr } = await run(installer, '--dry-run', ...args);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(says);
+  });
+
+  it('refuses a program that is not there, and a Node.js that others could replace', async () => {
+    const noProgram = await install('--program', join(place, 'nothing.cjs'));
+    expect([noProgram.code, noProgram.stderr]).toEqual([1, expect.stringContaining('npm run build')]);
+    const node = join(place, 'node');
+    writeFileSync(node, '#!/bin/sh\n');
+    chmodSync(node, 0o777);
+    const open = await install('--node', node);
+    expect([open.code, open.stderr]).toEqual([
+      1,
+      expect.stringContaining('can be changed by others than root'),
+    ]);
+  });
+
+  it('does not leave while a lease has something on the node; then it leaves nothing', async () => {
+    const slot = join(place, 'state', 'n01', 'slots', 'slot-aaaaaaaaaa');
+    mkdirSync(slot, { recursive: true });
+    mkdirSync(join(place, 'state', 'n01', 'bridges'));
+    writeFileSync(join(slot, 'undo.jsonl'), '');
+    const refused = await install('--uninstall');
+    expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining('wsp-kill-all')]);
+    const killed = await run(join(prefix, 'sbin/wsp-kill-all'), '--node', 'n01');
+    expect([killed.code, killed.stdout]).toEqual([0, 'slot-aaaaaaaaaa: undone\nn01 is a job node again\n']);
+    expect((await install('--uninstall')).code).toBe(0);
+    expect(readdirSync(sudoers)).toEqual([]);
+    expect(readdirSync(prefix, { recursive: true }).sort()).toEqual(['lib', 'sbin']);
+  });
+
+  it("installs below a node's image", async () => {
+    const image = join(place, 'image');
+    mkdirSync(join(image, 'usr/bin'), { recursive: true });
+    writeFileSync(join(image, 'usr/bin/node'), '#!/bin/sh\n', { mode: 0o755 });
+    const { code, stderr } = await run(installer, '--root', image, '--node', '/usr/bin/node');
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(readFileSync(join(image, 'usr/local/sbin/wsp-helper'), 'utf8')).toContain(
+      'exec /usr/bin/node /usr/local/lib/workspace-pilot/pilot.cjs helper --state-dir /run/workspace-pilot "$@"',
+    );
+    expect(existsSync(join(image, 'etc/sudoers.d/workspace-pilot'))).toBe(true);
+    expect(existsSync('/usr/local/sbin/wsp-helper')).toBe(false);
+  });
+});

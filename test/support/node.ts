@@ -1,0 +1,110 @@
+import { join } from 'node:path';
+import { startHelper } from '../../src/control/helper/client.ts';
+import type { Helper } from '../../src/control/helper/helper.ts';
+import { makeNodes, type NodeNetworks } from '../../src/lrm/local/namespaces.ts';
+import { systemClock } from '../../src/platform/clock.ts';
+import { silentLog } from '../../src/platform/log.ts';
+import { type CommandResult, systemProcesses } from '../../src/platform/process.ts';
+import type { NicPlan } from '../../src/protocol/plan.ts';
+import { makePlace, noteNodes, removePlace, removeStale } from './places.ts';
+import { root } from './site.ts';
+
+/** Nodes without a scheduler or a service: what the helper does to one, looked at from outside. */
+export interface BareNodes {
+  readonly directory: string;
+  readonly stateDir: string;
+  readonly networks: NodeNetworks;
+  /** What starts the helper on a node, to which `--node` and `--slot` are added. */
+  helperArgv(index: number): readonly [string, ...string[]];
+  helper(index: number, slotId: string): Promise<Helper>;
+  /** Runs a program in a node's network namespace; never rejects because of an exit code. */
+  run(index: number, ...argv: readonly string[]): Promise<CommandResult>;
+  killAll(index: number, ...args: readonly string[]): Promise<CommandResult>;
+  /** Everything of a node that a helper might change, as text. */
+  snapshot(index: number): Promise<string>;
+  stop(): Promise<void>;
+}
+
+let serial = 0;
+
+/** Starts `count` nodes. Needs root. */
+export async function startBareNodes(count: number): Promise<BareNodes> {
+  await removeStale();
+  const directory = makePlace('wsp-site-');
+  serial += 1;
+  const tag = `h${(process.pid % 46_656).toString(36)}${serial}`.slice(0, 5);
+  noteNodes(directory, tag);
+  const networks = await makeNodes(tag, count);
+  const stateDir = join(directory, 'helper');
+  const node = (index: number) => {
+    const found = networks.nodes[index];
+    if (!found) throw new Error(`there is no node ${index}`);
+    return found;
+  };
+  const inside = (index: number): readonly [string, ...string[]] => [
+    'nsenter',
+    `--net=/run/netns/${node(index).netns}`,
+  ];
+  const program = [process.execPath, `${root}/dist/pilot.cjs`];
+  const run: BareNodes['run'] = (index, ...argv) =>
+    systemProcesses.run([...inside(index), ...argv], { deadlineMs: 30_000 });
+  const helperArgv: BareNodes['helperArgv'] = index => [
+    ...inside(index),
+    ...program,
+    'helper',
+    '--state-dir',
+    stateDir,
+  ];
+  return {
+    directory,
+    stateDir,
+    networks,
+    helperArgv,
+    helper: (index, slotId) =>
+      startHelper({
+        argv: helperArgv(index),
+        node: node(index).name,
+        slotId,
+        clock: systemClock,
+        log: silentLog,
+      }),
+    run,
+    killAll: (index, ...args) =>
+      run(index, ...program, 'kill-all', '--state-dir', stateDir, '--node', node(index).name, ...args),
+    async snapshot(index) {
+      const looks = [
+        ['ip', '-details', 'address'],
+        ['ip', 'route', 'show', 'table', 'all'],
+        ['bridge', 'fdb'],
+        ['nft', 'list', 'ruleset'],
+      ];
+      const texts = await Promise.all(looks.map(async look => (await run(index, ...look)).stdout));
+      // From outside, or the one who looks would be among them.
+      const pids = await systemProcesses.run(['ip', 'netns', 'pids', node(index).netns], {
+        deadlineMs: 10_000,
+      });
+      return [...texts, pids.stdout]
+        .join('\n---\n')
+        .replace(/valid_lft.*|\b(gc|hello|tcn|topology_change)_timer +[\d.]+/g, '');
+    },
+    async stop() {
+      await networks.remove();
+      await removePlace(directory);
+    },
+  };
+}
+
+/** The interface of one VM on a private network that reaches no other node. `last`: the last octet of its address. */
+export function nicPlan(last: number, more: Partial<NicPlan> = {}): NicPlan {
+  const hex = last.toString(16).padStart(2, '0');
+  return {
+    network: 'private',
+    mac: `02:00:00:00:00:${hex}`,
+    address: `10.91.0.${last}`,
+    prefixLength: 24,
+    dns: [],
+    tap: `wttest${last}`,
+    bridge: { name: 'wbtest', link: { kind: 'isolated' }, serviceAddress: '169.254.77.1', mtu: 1_500 },
+    ...more,
+  };
+}
