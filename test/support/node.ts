@@ -71,27 +71,30 @@ export async function startBareNodes(count: number): Promise<BareNodes> {
     run,
     killAll: (index, ...args) =>
       run(index, ...program, 'kill-all', '--state-dir', stateDir, '--node', node(index).name, ...args),
-    async snapshot(index) {
-      const looks = [
-        ['ip', '-details', 'address'],
-        ['ip', 'route', 'show', 'table', 'all'],
-        ['bridge', 'fdb'],
-        ['nft', 'list', 'ruleset'],
-      ];
-      const texts = await Promise.all(looks.map(async look => (await run(index, ...look)).stdout));
-      // From outside, or the one who looks would be among them.
-      const pids = await systemProcesses.run(['ip', 'netns', 'pids', node(index).netns], {
-        deadlineMs: 10_000,
-      });
-      return [...texts, pids.stdout]
-        .join('\n---\n')
-        .replace(/valid_lft.*|\b(gc|hello|tcn|topology_change)_timer +[\d.]+/g, '');
-    },
+    snapshot: index => snapshotOf(node(index).netns, (...argv) => run(index, ...argv)),
     async stop() {
       await networks.remove();
       await removePlace(directory);
     },
   };
+}
+
+async function snapshotOf(
+  netns: string,
+  run: (...argv: string[]) => Promise<CommandResult>,
+): Promise<string> {
+  const looks = [
+    ['ip', '-details', 'address'],
+    ['ip', 'route', 'show', 'table', 'all'],
+    ['bridge', 'fdb'],
+    ['nft', 'list', 'ruleset'],
+  ];
+  const texts = await Promise.all(looks.map(async look => (await run(...look)).stdout));
+  // From outside, or the one who looks would be among them.
+  const pids = await systemProcesses.run(['ip', 'netns', 'pids', netns], { deadlineMs: 10_000 });
+  return [...texts, pids.stdout]
+    .join('\n---\n')
+    .replace(/valid_lft.*|\b(gc|hello|tcn|topology_change)_timer +[\d.]+/g, '');
 }
 
 /** The interface of one VM on a private network that reaches no other node. `last`: the last octet of its address. */

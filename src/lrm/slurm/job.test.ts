@@ -1,0 +1,83 @@
+import { describe, expect, it } from 'vitest';
+import { parseJobs } from './job.ts';
+
+const answer = (...jobs: readonly object[]): string => JSON.stringify({ errors: [], jobs });
+const job = {
+  job_id: 17,
+  name: 'wsp-slot-aaaaaaaaaa',
+  job_state: 'PENDING',
+  state_reason: 'None',
+  start_time: 0,
+  end_time: 0,
+  nodes: '',
+};
+
+describe('what squeue --json says', () => {
+  it('is read in the shape of Slurm 22.05', () => {
+    const [running] = parseJobs(
+      answer({
+        ...job,
+        job_state: 'RUNNING',
+        start_time: 1_000,
+        end_time: 4_600,
+        nodes: 'n[01-03],login',
+      }),
+    );
+    expect(running).toEqual({
+      jobId: '17',
+      jobName: 'wsp-slot-aaaaaaaaaa',
+      state: 'running',
+      reason: undefined,
+      estimatedStartAt: undefined,
+      startedAt: 1_000_000,
+      endsAt: 4_600_000,
+      nodes: ['n01', 'n02', 'n03', 'login'],
+    });
+  });
+
+  it('is read in the shape of later versions, which wrap numbers and lists', () => {
+    const [waiting] = parseJobs(
+      answer({ ...job, job_state: ['PENDING'], start_time: { set: true, infinite: false, number: 1_000 } }),
+    );
+    expect(waiting).toMatchObject({ state: 'waiting', estimatedStartAt: 1_000_000, startedAt: undefined });
+    expect(parseJobs(answer({ ...job, start_time: { set: false, number: 9 } }))[0]?.estimatedStartAt).toBe(
+      undefined,
+    );
+  });
+
+  it("has others' jobs too, which are none of our business", () => {
+    expect(parseJobs(answer({ ...job, name: 'lattice-qcd' }, job, {})).map(({ jobName }) => jobName)).toEqual(
+      ['wsp-slot-aaaaaaaaaa'],
+    );
+  });
+
+  it.each([
+    ['PENDING', 'JobHeldUser', 'waiting', 'the job is held by its user (scontrol release lets it go)'],
+    ['PENDING', 'Resources', 'waiting', 'it waits for nodes to become free'],
+    ['PENDING', 'SomethingNew', 'waiting', 'Slurm says: SomethingNew'],
+    ['PENDING', 'None', 'waiting', undefined],
+    ['CONFIGURING', 'None', 'waiting', undefined],
+    ['RUNNING', 'None', 'running', undefined],
+    ['SUSPENDED', 'None', 'running', undefined],
+    ['COMPLETING', 'None', 'ending', undefined],
+    ['COMPLETED', 'None', 'completed', undefined],
+    ['CANCELLED', 'None', 'cancelled', 'the job was cancelled (scancel)'],
+    ['TIMEOUT', 'TimeLimit', 'timeout', "the job reached Slurm's time limit"],
+    ['NODE_FAIL', 'None', 'failed', 'Slurm ended the job: NODE_FAIL'],
+    ['PREEMPTED', 'None', 'failed', 'Slurm ended the job: PREEMPTED'],
+    ['FAILED', 'NonZeroExitCode', 'failed', 'Slurm ended the job: FAILED (NonZeroExitCode)'],
+    ['A_STATE_OF_2030', 'None', 'failed', 'Slurm ended the job: A_STATE_OF_2030'],
+  ])('%s %s is %s', (job_state, state_reason, state, reason) => {
+    expect(parseJobs(answer({ ...job, job_state, state_reason }))[0]).toMatchObject({ state, reason });
+  });
+
+  it.each([
+    ['nothing', ''],
+    ['an error text', 'slurm_load_jobs error: Unable to contact slurm controller'],
+    ['half of it', answer(job).slice(0, 40)],
+    ['no list', '{"errors":["x"]}'],
+    ['null', 'null'],
+  ])('is an error, never an empty list, when it is %s: that would end every lease', (_, text) => {
+    expect(() => parseJobs(text)).toThrow(expect.objectContaining({ name: 'LrmError', kind: 'unavailable' }));
+  });
+});
