@@ -40,6 +40,32 @@ describe('deadlines', () => {
     expect(nextDeadlineAt(bench.state)).toBeNull();
   });
 
+  it('end a job that runs without any pilot ever reporting, and cancel it', () => {
+    const bench = new LeaseBench();
+    bench.create(2);
+    bench.submitted();
+    bench.observed({ state: 'running' });
+    bench.now += 1_000;
+    bench.observed({ state: 'running' });
+    const { effects } = bench.atDeadline();
+    expect(bench.now).toBe(startedAt + 60_000);
+    expect(bench.workspace).toMatchObject({ cause: 'failed', reason: { code: 'reserve_timeout' } });
+    expect(bench.workspace.reason?.message).toContain('no pilot has reported within 60000 ms');
+    expect(effects).toMatchObject([{ kind: 'lrm.cancel' }]);
+  });
+
+  it('begin anew for a job that was put back into the queue', () => {
+    const bench = new LeaseBench();
+    bench.create(1);
+    bench.submitted();
+    bench.observed({ state: 'running' });
+    bench.observed({ state: 'waiting' });
+    expect(nextDeadlineAt(bench.state)).toBeNull();
+    bench.now += 100_000;
+    bench.observed({ state: 'running' });
+    expect(nextDeadlineAt(bench.state)).toBe(bench.now + 60_000);
+  });
+
   it('are all past after what was due was done: the clock never spins', () => {
     const bench = new LeaseBench().running(2);
     for (let round = 0; round < 20; round++) {

@@ -69,13 +69,19 @@ export function clockPassed(draft: Draft): void {
     }
 }
 
-function slotOverdue(draft: Draft, { id, state, nodes, nodesWanted, workspaceId }: Slot): void {
+function slotOverdue(draft: Draft, slot: Slot): void {
+  const { id, state, workspaceId } = slot;
   if (state === 'releasing' || state === 'preempting') return forceRelease(draft, id);
-  const reserved = nodes.filter(node => node.state === 'reserved').length;
-  const message = `only ${reserved} of ${nodesWanted} nodes were reserved within ${draft.settings.reserveTimeoutMs} ms of the first pilot's report`;
-  const reason = { code: 'reserve_timeout', message };
+  const reason = { code: 'reserve_timeout', message: whoIsMissing(slot, draft.settings) };
   beginEnding(draft, workspaceId, 'failed', reason, { graceMs: 0, order: false });
   releaseSlot(draft, id, 0, reason);
+}
+
+function whoIsMissing({ nodes, nodesWanted, lrmJobId }: Slot, { reserveTimeoutMs }: LeaseSettings): string {
+  if (nodes.length === 0)
+    return `the LRM's job ${lrmJobId} runs, but no pilot has reported within ${reserveTimeoutMs} ms: do its nodes have Node.js, and can they reach the service? (wsp doctor)`;
+  const reserved = nodes.filter(node => node.state === 'reserved').length;
+  return `only ${reserved} of ${nodesWanted} nodes were reserved within ${reserveTimeoutMs} ms of the first pilot's report`;
 }
 
 function workspaceOverdue(draft: Draft, id: WorkspaceId): void {

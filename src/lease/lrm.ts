@@ -78,8 +78,18 @@ function follow(draft: Draft, slot: Slot, job: ObservedJob): void {
     const reason = { code: lrmState, message: lrmReason ?? `the LRM's job is ${lrmState}` };
     draft.record('slot.lrm', { workspaceId: slot.workspaceId, slotId: slot.id, reason });
   }
-  if (isFinalJob(job)) jobGone(draft, slot, job);
-  else if (slot.jobEndsAt !== jobEndsAt) shortenLease(draft, slot.workspaceId);
+  if (isFinalJob(job)) return jobGone(draft, slot, job);
+  expectPilots(draft, slot.id, job);
+  if (slot.jobEndsAt !== jobEndsAt) shortenLease(draft, slot.workspaceId);
+}
+
+/** A job that runs has pilots that report; one that was put back into the queue has time again. */
+function expectPilots(draft: Draft, slotId: SlotId, job: ObservedJob): void {
+  const slot = draft.slot(slotId);
+  if (slot.state !== 'queued') return;
+  const runs = job.state === 'running';
+  const deadlineAt = runs ? (slot.deadlineAt ?? draft.now + draft.settings.reserveTimeoutMs) : null;
+  if (deadlineAt !== slot.deadlineAt) draft.putSlot({ ...slot, deadlineAt });
 }
 
 function jobGone(draft: Draft, slot: Slot, job: ObservedJob | undefined): void {

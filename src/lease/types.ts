@@ -79,7 +79,7 @@ export interface Slot {
   readonly nodes: readonly SlotNode[];
   readonly createdAt: number;
   readonly submittedAt: number | null;
-  /** The next moment at which waiting in this state has taken too long (reserving, releasing); null when it may wait for ever. */
+  /** The next moment at which waiting has taken too long (for pilots of a job that runs, for all of them, for the release); null when it may wait for ever. */
   readonly deadlineAt: number | null;
   readonly endedAt: number | null;
 }
@@ -133,7 +133,7 @@ export interface LeaseSettings {
   readonly shutdownGraceMs: number;
   /** How long before its end a lease's owner and guests are told; longest first. */
   readonly endNoticesMs: readonly number[];
-  /** From the first pilot's report until all of them must have reported. */
+  /** From the job's start until a pilot must have reported, and from the first report until all must have. */
   readonly reserveTimeoutMs: number;
   /** From the slot being ready until every VM must run. */
   readonly deployTimeoutMs: number;

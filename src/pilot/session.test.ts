@@ -3,12 +3,12 @@ import { describe, expect, it } from 'vitest';
 import { ControlError, type WorkspaceControl } from '../control/control.ts';
 import type { Clock } from '../platform/clock.ts';
 import { silentLog } from '../platform/log.ts';
-import { settle } from '../platform/virtual-clock.ts';
+import { createVirtualClock, settle } from '../platform/virtual-clock.ts';
 import type { PilotMessage, ServiceMessage, SlotAssignment, VmReport } from '../protocol/pilot.ts';
 import type { VmPlan } from '../protocol/plan.ts';
 import { memoryJournal } from './journal.ts';
 import { PilotSession } from './session.ts';
-import type { LinkHandlers, Transport } from './transport.ts';
+import { type LinkHandlers, NotAcceptedError, type Transport } from './transport.ts';
 
 const assignment: SlotAssignment = {
   slotId: 'slot-aaaaaaaaaa',
@@ -60,6 +60,8 @@ interface WorldOptions {
   /** The service acknowledges by itself what it gets. */
   readonly acknowledge?: boolean;
   readonly reachable?: boolean;
+  /** Instead of the one whose timers the test fires. */
+  readonly clock?: Clock;
 }
 
 function fakeControl(options: WorldOptions, done: string[]): WorkspaceControl {
@@ -78,14 +80,21 @@ function fakeControl(options: WorldOptions, done: string[]): WorkspaceControl {
 }
 
 function world(options: WorldOptions = {}) {
-  const { clock, fire } = manualClock();
+  const manual = manualClock();
+  const { fire } = manual;
+  const clock = options.clock ?? manual.clock;
   const sent: PilotMessage[] = [];
   const done: string[] = [];
   let handlers: LinkHandlers | undefined;
   let report: (report: VmReport) => void = () => undefined;
-  const state = { reachable: options.reachable ?? true, acknowledge: options.acknowledge ?? true };
+  const state = {
+    reachable: options.reachable ?? true,
+    acknowledge: options.acknowledge ?? true,
+    accepted: true,
+  };
   const transport: Transport = {
     connect: next => {
+      if (!state.accepted) return Promise.reject(new NotAcceptedError(401));
       if (!state.reachable) return Promise.reject(new Error('no route'));
       handlers = next;
       queueMicrotask(() => next.message({ type: 'welcome', ackedSeq: 0 }));
@@ -220,6 +229,25 @@ describe('PilotSession', () => {
     w.fire(5_000);
     expect(await code).toBe(0);
     expect(w.done).toContain('release 0');
+  });
+
+  it('gives the node back when the service does not know it any more, for long enough', async () => {
+    const clock = createVirtualClock(1_000);
+    const w = world({ clock });
+    const code = w.session.run();
+    await clock.advanceBy(0);
+    w.state.accepted = false;
+    w.drop();
+    await clock.advanceBy(40_000);
+    // A moment in which it is not reachable at all begins the time anew.
+    [w.state.accepted, w.state.reachable] = [true, false];
+    await clock.advanceBy(10_000);
+    w.state.accepted = false;
+    await clock.advanceBy(55_000);
+    expect(w.done).toEqual([]);
+    await clock.advanceBy(20_000);
+    expect(w.done).toContain('release 5000');
+    expect(await code).toBe(0);
   });
 
   it('releases by itself before the LRM ends the job', async () => {

@@ -10,7 +10,7 @@ import type {
 } from '../protocol/pilot.ts';
 import type { Reason } from '../protocol/states.ts';
 import type { NotificationJournal } from './journal.ts';
-import type { Link, Transport } from './transport.ts';
+import { type Link, NotAcceptedError, type Transport } from './transport.ts';
 
 /**
  * The life of one pilot: reserve the node, connect, report, obey, release (paper §3.2).
@@ -19,7 +19,7 @@ import type { Link, Transport } from './transport.ts';
  *                │            │  LRM's signal         ▲
  *                │            └─► preempting ─────────┤
  *                └─► failed ─► exit 1                 │
- *            release, dismissal, end of the slot, no contact at all ─┘
+ *   release, dismissal, end of the slot, no contact, not accepted ───┘
  *
  * Invariants: nothing is sent before it is journaled; after `released` or `failed` nothing is left changed on the node, or the
  * notification says what; the pilot waits for nobody without a deadline.
@@ -46,6 +46,8 @@ const graceShare = 0.5;
 const farewellDeadlineMs = 5_000;
 /** A pilot that has never reached the service holds a node for nobody: it gives up after this long. */
 const firstContactDeadlineMs = 120_000;
+/** A service that does not know the slot any more (its database is an older one) may be a proxy's moment; after this long it is believed. */
+const notAcceptedDeadlineMs = 60_000;
 const firstRetryMs = 100;
 const longestRetryMs = 5_000;
 
@@ -56,6 +58,8 @@ export class PilotSession {
   readonly #obeyed = new Set<string>();
   #link: Link | undefined;
   #contacted = false;
+  /** Since when the service has refused us at every try, on the monotonic clock. */
+  #notAcceptedSinceMs: number | undefined;
   #retryMs = firstRetryMs;
   #release: Promise<number> | undefined;
   #over = false;
@@ -118,7 +122,7 @@ export class PilotSession {
   }
 
   async #connect(): Promise<void> {
-    const { transport, log, clock } = this.#parts;
+    const { transport, log, clock, assignment } = this.#parts;
     if (this.#over) return;
     try {
       const link = await transport.connect({
@@ -130,13 +134,26 @@ export class PilotSession {
         },
       });
       this.#retryMs = firstRetryMs;
+      this.#notAcceptedSinceMs = undefined;
       this.#link = link;
       this.#sayHello(link);
     } catch (cause) {
       log.warn('cannot reach the service', { ...errorFields(cause), nextTryMs: this.#retryMs });
+      if (this.#isNotAccepted(cause))
+        this.#releaseWith(assignment.node.shutdownGraceMs, 'the service does not know this slot');
       clock.after(this.#retryMs, () => void this.#connect());
       this.#retryMs = Math.min(this.#retryMs * 2, longestRetryMs);
     }
+  }
+
+  /** Whether the service has refused us for so long that nobody can be waiting for this slot. */
+  #isNotAccepted(cause: unknown): boolean {
+    const nowMs = this.#parts.clock.monotonicMs();
+    this.#notAcceptedSinceMs =
+      cause instanceof NotAcceptedError ? (this.#notAcceptedSinceMs ?? nowMs) : undefined;
+    return (
+      this.#notAcceptedSinceMs !== undefined && nowMs - this.#notAcceptedSinceMs >= notAcceptedDeadlineMs
+    );
   }
 
   #reconnectLater(): void {

@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 import WebSocket, { createWebSocketStream } from 'ws';
 import { type Clock, withDeadline } from '../platform/clock.ts';
 import type { ServiceMessage, SlotAssignment } from '../protocol/pilot.ts';
-import type { Link, Transport } from './transport.ts';
+import { type Link, NotAcceptedError, type Transport } from './transport.ts';
 
 const connectDeadlineMs = 10_000;
 /** The service pings more often than this; a silent link is a dead one (a node can lose its network without a FIN). */
@@ -21,6 +21,11 @@ export function webSocketTransport(assignment: SlotAssignment, node: string, clo
     return new Promise((resolve, reject) => {
       socket.once('open', () => resolve(socket));
       socket.once('error', reject);
+      socket.once('unexpected-response', (_request, { statusCode = 0 }) => {
+        const message = `the service answered with HTTP status ${statusCode}`;
+        reject(statusCode === 401 ? new NotAcceptedError(statusCode) : new Error(message));
+        socket.terminate();
+      });
     });
   };
 

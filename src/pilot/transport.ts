@@ -6,7 +6,7 @@ import type { PilotMessage, ServiceMessage } from '../protocol/pilot.ts';
  * while a link lasts. Another way (HTTP, SSH) is another file with this interface.
  */
 export interface Transport {
-  /** Opens one link. Rejects when it cannot be made within the transport's own deadline. */
+  /** Opens one link. Rejects when it cannot be made within the transport's own deadline; with `NotAcceptedError` when the service does not take our secret. */
   connect(handlers: LinkHandlers): Promise<Link>;
   /** Opens the pilot's side of a byte stream that the service asked for. */
   openStream(streamId: string): Promise<Duplex>;
@@ -26,4 +26,12 @@ export interface Link {
   /** Hands a message over; on a link that has closed, nothing happens (the session sends again on the next). */
   send(message: PilotMessage): void;
   close(): void;
+}
+
+/** The service answers, but does not know this slot by this secret. */
+export class NotAcceptedError extends Error {
+  constructor(status: number) {
+    super(`the service does not know this slot (HTTP ${status})`);
+    this.name = 'NotAcceptedError';
+  }
 }
