@@ -80,9 +80,8 @@ function fakeControl(options: WorldOptions, done: string[]): WorkspaceControl {
 }
 
 function world(options: WorldOptions = {}) {
-  const manual = manualClock();
-  const { fire } = manual;
-  const clock = options.clock ?? manual.clock;
+  const { clock: firedByHand, fire } = manualClock();
+  const { clock = firedByHand } = options;
   const sent: PilotMessage[] = [];
   const done: string[] = [];
   let handlers: LinkHandlers | undefined;

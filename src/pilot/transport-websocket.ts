@@ -12,22 +12,7 @@ const silenceDeadlineMs = 45_000;
 export function webSocketTransport(assignment: SlotAssignment, node: string, clock: Clock): Transport {
   const base = assignment.serviceUrl.replace(/^http/, 'ws').replace(/\/$/, '');
   const slotUrl = `${base}/pilot/v1/slots/${assignment.slotId}`;
-  const dial = (path: string): Promise<WebSocket> => {
-    const socket = new WebSocket(`${slotUrl}${path}`, {
-      headers: { authorization: `Bearer ${assignment.secret}` },
-      perMessageDeflate: false,
-      handshakeTimeout: connectDeadlineMs,
-    });
-    return new Promise((resolve, reject) => {
-      socket.once('open', () => resolve(socket));
-      socket.once('error', reject);
-      socket.once('unexpected-response', (_request, { statusCode = 0 }) => {
-        const message = `the service answered with HTTP status ${statusCode}`;
-        reject(statusCode === 401 ? new NotAcceptedError(statusCode) : new Error(message));
-        socket.terminate();
-      });
-    });
-  };
+  const dial = (path: string): Promise<WebSocket> => open(`${slotUrl}${path}`, assignment.secret);
 
   return {
     async connect(handlers) {
@@ -73,6 +58,24 @@ export function webSocketTransport(assignment: SlotAssignment, node: string, clo
       return createWebSocketStream(socket);
     },
   };
+}
+
+/** Rejects with `NotAcceptedError` when the service does not take the secret. */
+function open(url: string, secret: string): Promise<WebSocket> {
+  const socket = new WebSocket(url, {
+    headers: { authorization: `Bearer ${secret}` },
+    perMessageDeflate: false,
+    handshakeTimeout: connectDeadlineMs,
+  });
+  return new Promise((resolve, reject) => {
+    socket.once('open', () => resolve(socket));
+    socket.once('error', reject);
+    socket.once('unexpected-response', (_request, { statusCode = 0 }) => {
+      const message = `the service answered with HTTP status ${statusCode}`;
+      reject(statusCode === 401 ? new NotAcceptedError(statusCode) : new Error(message));
+      socket.terminate();
+    });
+  });
 }
 
 /** ws keeps its TCP socket to itself; the address is read once, there is no other way to learn it without a second query. */
