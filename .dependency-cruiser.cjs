@@ -14,7 +14,7 @@ const allowed = {
 const arrows = Object.entries(allowed).map(([from, to]) => ({
   name: `${from}-imports-only-${to.join('-') || 'nothing'}`,
   severity: 'error',
-  from: { path: `^src/${from}/`, pathNot: '[.]test[.]ts$' },
+  from: { path: `^src/${from}/`, pathNot: '[.](test|contract)[.]ts$' },
   to: { path: '^src/', pathNot: `^src/(${[from, ...to].join('|')})/` },
 }));
 
@@ -38,7 +38,7 @@ module.exports = {
       name: 'node-side-uses-only-nodes-own-modules-and-ws',
       comment: 'the pilot is one file without native addons; ws is the only library in it',
       severity: 'error',
-      from: { path: '^src/(control|pilot|platform)/', pathNot: '[.]test[.]ts$|^src/platform/log[.]ts$' },
+      from: { path: '^src/(control|pilot|platform)/', pathNot: '[.](test|contract)[.]ts$|^src/platform/log[.]ts$' },
       to: { dependencyTypes: ['npm', 'npm-dev'], pathNot: 'node_modules/(@types/)?ws/' },
     },
     {
