@@ -38,7 +38,10 @@ module.exports = {
       name: 'node-side-uses-only-nodes-own-modules-and-ws',
       comment: 'the pilot is one file without native addons; ws is the only library in it',
       severity: 'error',
-      from: { path: '^src/(control|pilot|platform)/', pathNot: '[.](test|contract)[.]ts$|^src/platform/log[.]ts$' },
+      from: {
+        path: '^src/(control|pilot|platform)/',
+        pathNot: '[.](test|contract)[.]ts$|^src/platform/log[.]ts$',
+      },
       to: { dependencyTypes: ['npm', 'npm-dev'], pathNot: 'node_modules/(@types/)?ws/' },
     },
     {
