@@ -7,6 +7,8 @@ import { fileURLToPath } from 'node:url';
 import openapiTS, { astToString, type OpenAPI3 } from 'openapi-typescript';
 import { systemClock } from '../src/platform/clock.ts';
 import { silentLog } from '../src/platform/log.ts';
+import type { Accounts } from '../src/service/access/accounts.ts';
+import type { AuditLog } from '../src/service/access/audit.ts';
 import { buildApp } from '../src/service/api/app.ts';
 import type { Engine } from '../src/service/engine-api.ts';
 import { version } from '../src/service/version.ts';
@@ -18,7 +20,8 @@ export const clientTypesFile = new URL('../src/client/schema.gen.ts', import.met
 export async function documentText(): Promise<string> {
   const app = await buildApp({
     engine: {} as Engine,
-    tokens: { userOf: () => undefined },
+    accounts: {} as Accounts,
+    audit: {} as AuditLog,
     images: { read: () => ({ images: [], problems: [] }) },
     lrmKind: 'local',
     version,

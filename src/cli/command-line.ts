@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import manifest from '../../package.json' with { type: 'json' };
 import { addAccessCommands } from './commands/access.ts';
+import { addAccountCommands } from './commands/accounts.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
 import { addLeaseCommands } from './commands/leases.ts';
 import { addSiteCommands } from './commands/site.ts';
@@ -21,6 +22,7 @@ export function commandLine(run: Run): Command {
   addWorkspaceCommands(program, run);
   addSiteCommands(program, run);
   addAccessCommands(program, run);
+  addAccountCommands(program, run);
   addDoctorCommand(program, run);
   program
     .command('service')

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { TSchema } from 'typebox';
 import { describe, expect, it } from 'vitest';
+import * as access from '../protocol/access.ts';
 import * as views from '../protocol/api.ts';
 import { errorCodes } from '../protocol/errors.ts';
 import { commandLine } from './command-line.ts';
@@ -81,6 +82,11 @@ describe('docs/cli.md', () => {
     ['Slot', views.SlotView],
     ['Node', views.NodeView],
     ['Image', views.ImageView],
+    ['User', access.UserView],
+    ['Quota', access.QuotaView],
+    ['Token', access.TokenView],
+    ['Usage line', access.UsageLine],
+    ['Audit entry', access.AuditView],
   ])('has every key of %s', (name, schema) => {
     const { properties } = schema as TSchema & { properties: Record<string, unknown> };
     expect(firstColumn(section(`### ${name}`))).toEqual(Object.keys(properties));

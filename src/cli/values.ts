@@ -14,9 +14,14 @@ export function duration(text: string, flag: string): number {
 
 /** A count. */
 export function whole(text: string, flag: string): number {
-  if (!/^[1-9]\d{0,5}$/.test(text))
+  if (!/^[1-9]\d{0,8}$/.test(text))
     throw new WspError('usage', `${flag} ${text} is not a whole number of at least 1`);
   return Number(text);
+}
+
+/** A count that may be none. */
+export function count(text: string, flag: string): number {
+  return text === '0' ? 0 : whole(text, flag);
 }
 
 /** A size, in MiB. */

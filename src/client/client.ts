@@ -10,7 +10,20 @@ import type {
   WorkspaceView,
 } from '../protocol/api.ts';
 import type { GroupRequest, WorkspaceRequest } from '../protocol/cluster.ts';
+import type {
+  AuditView,
+  NewTokenView,
+  ProjectChange,
+  ProjectView,
+  TokenRequest,
+  TokenView,
+  UsageView,
+  UserChange,
+  UserView,
+  WhoamiView,
+} from '../protocol/access.ts';
 import { asker } from './ask.ts';
+import { accessRequests } from './requests/access.ts';
 import { historyRequests } from './requests/history.ts';
 import { siteRequests } from './requests/site.ts';
 import { workspaceRequests } from './requests/workspaces.ts';
@@ -84,6 +97,20 @@ export interface Client {
   listSlots(): Promise<readonly SlotView[]>;
   listNodes(): Promise<readonly NodeView[]>;
   listImages(): Promise<readonly ImageView[]>;
+  whoami(): Promise<WhoamiView>;
+  listUsers(): Promise<readonly UserView[]>;
+  /** Makes or changes a user. */
+  setUser(user: string, change: UserChange): Promise<UserView>;
+  listProjects(): Promise<readonly ProjectView[]>;
+  /** Makes a project, or changes its quota. */
+  setProject(project: string, change: ProjectChange): Promise<ProjectView>;
+  listTokens(query?: { readonly all?: boolean }): Promise<readonly TokenView[]>;
+  createToken(request: TokenRequest): Promise<NewTokenView>;
+  revokeToken(token: string): Promise<TokenView>;
+  /** Times as ISO 8601. */
+  usage(query?: { readonly since?: string; readonly until?: string }): Promise<UsageView>;
+  /** The newest lines first. */
+  audit(query?: { readonly before?: number; readonly limit?: number }): Promise<readonly AuditView[]>;
   health(): Promise<{ readonly status: 'ok'; readonly version: string }>;
   /**
    * Resolves with the workspace as soon as `until` accepts it, or when nothing more can come: it has ended and its slot is given back.
@@ -112,6 +139,7 @@ export function createClient(options: ClientOptions): Client {
     ...workspaces,
     ...history,
     ...siteRequests(asking),
+    ...accessRequests(asking),
     getWorkspace: workspace => getWorkspace(workspace),
     events: (query = {}) => events(query),
     waitForWorkspace: (workspace, until, wait) =>

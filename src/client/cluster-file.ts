@@ -12,6 +12,7 @@ import { parseDurationMs, parseMemoryMiB } from '../protocol/units.ts';
  *
  *   name: osg                      # optional
  *   duration: 1h                   # optional
+ *   project: lattice               # optional: who is charged
  *   sshKeys: [ssh-ed25519 AAAA…]   # optional
  *   groups:
  *     - name: worker
@@ -45,6 +46,7 @@ const ClusterFile = Type.Object(
   {
     name: WorkspaceRequest.properties.name,
     duration: Type.Optional(DurationText),
+    project: WorkspaceRequest.properties.project,
     sshKeys: WorkspaceRequest.properties.sshKeys,
     groups: Type.Array(ClusterGroup, { minItems: 1, maxItems: 64 }),
   },
@@ -68,6 +70,7 @@ export function parseClusterFile(text: string, path: string): WorkspaceRequest {
   const request: WorkspaceRequest = {
     ...(file.name === undefined ? {} : { name: file.name }),
     ...(file.duration === undefined ? {} : { durationMs: parseDurationMs(file.duration) ?? 0 }),
+    ...(file.project === undefined ? {} : { project: file.project }),
     ...(file.sshKeys === undefined ? {} : { sshKeys: file.sshKeys }),
     groups: file.groups.map((group, index) =>
       groupRequest(group, `groups[${index}]`, dirname(path), details),

@@ -1,6 +1,7 @@
 import type { WorkspaceRequest } from '../protocol/cluster.ts';
 import type { Draft } from './draft.ts';
 import { launchNew } from './launch.ts';
+import { overQuota } from './quota.ts';
 import { malformed, unknownParts, withDefaults } from './request.ts';
 import type { LeaseInput, Refusal, Workspace } from './types.ts';
 
@@ -44,7 +45,8 @@ function createNew(draft: Draft, input: Create): Refusal | undefined {
     startByOver(draft, input.request) ??
     nameTaken(draft, input) ??
     malformed(workspace.groups, pending) ??
-    unknownParts(workspace.groups, settings);
+    unknownParts(workspace.groups, settings) ??
+    overQuota(draft, workspace);
   if (refusal) return refusal;
   if (!pending) return launchNew(draft, workspace);
   draft.putWorkspace(workspace);
@@ -61,6 +63,7 @@ function newWorkspace(
     id: workspaceId,
     name: request.name ?? workspaceId,
     owner,
+    project: request.project ?? null,
     state: 'pending',
     cause: null,
     reason: null,

@@ -2,6 +2,7 @@ import { vmIdOf, vmName } from '../protocol/ids.ts';
 import { AddressAllocator, heldAddresses, poolSize } from './addresses.ts';
 import type { Draft } from './draft.ts';
 import { exactSlot, type SlotRequest } from './policies/exact.ts';
+import { overQuota } from './quota.ts';
 import { exceedsSite, type Group, malformed, unknownParts, withDefaults } from './request.ts';
 import type { AssignedNic, LeaseInput, LeaseSettings, NetworkPool, Refusal, Vm, Workspace } from './types.ts';
 
@@ -24,9 +25,10 @@ export function add(draft: Draft, input: Extract<LeaseInput, { type: 'add' }>): 
       hint: 'create a workspace of its own for what is missing',
     };
   const groups = [...workspace.groups, ...input.groups.map(group => withDefaults(group, draft.settings))];
-  const refusal = malformed(groups, true) ?? unknownParts(groups, draft.settings);
+  const grown = { ...workspace, groups };
+  const refusal = malformed(groups, true) ?? unknownParts(groups, draft.settings) ?? overQuota(draft, grown);
   if (refusal) return refusal;
-  draft.putWorkspace({ ...workspace, groups });
+  draft.putWorkspace(grown);
   draft.record('workspace.grown', { workspaceId: workspace.id });
   return undefined;
 }

@@ -1,6 +1,7 @@
 import type { WorkspaceId } from '../protocol/ids.ts';
 import { formatDuration } from '../protocol/units.ts';
 import type { Draft } from './draft.ts';
+import { overQuota } from './quota.ts';
 import { isUpVm } from './transitions.ts';
 import type { LeaseInput, LeaseSettings, Refusal, Vm, Workspace } from './types.ts';
 import { latestEnd } from './workspace.ts';
@@ -26,16 +27,18 @@ export function extend(
       message: `workspace ${name} is ${state}: only a lease that runs can be extended`,
     };
   const until = endsAt + durationMs;
-  const refusal =
-    tooLong(until - startsAt, draft.settings) ??
-    slotTooShort(workspace, durationMs, latestEnd(draft, workspace) - endsAt);
-  if (refusal) return refusal;
-  draft.putWorkspace({
+  const longer = {
     ...workspace,
     endsAt: until,
     durationMs: workspace.durationMs + durationMs,
     noticesGivenMs: workspace.noticesGivenMs.filter(noticeMs => until - noticeMs <= draft.now),
-  });
+  };
+  const refusal =
+    tooLong(until - startsAt, draft.settings) ??
+    slotTooShort(workspace, durationMs, latestEnd(draft, workspace) - endsAt) ??
+    overQuota(draft, longer);
+  if (refusal) return refusal;
+  draft.putWorkspace(longer);
   const message = `extended by ${by} by ${formatDuration(durationMs)}, until ${new Date(until).toISOString()}`;
   draft.record('workspace.extended', {
     workspaceId,

@@ -1,4 +1,5 @@
 import type { GroupRequest, WorkspaceRequest } from '../protocol/cluster.ts';
+import type { Quotas } from './quota.ts';
 import type { SlotId, VmId, WorkspaceId } from '../protocol/ids.ts';
 import type { NotificationBody, VmReport } from '../protocol/pilot.ts';
 import type {
@@ -20,6 +21,8 @@ export interface Workspace {
   readonly id: WorkspaceId;
   readonly name: string;
   readonly owner: string;
+  /** The project that is charged too. */
+  readonly project: string | null;
   readonly state: WorkspaceState;
   readonly cause: EndCause | null;
   readonly reason: Reason | null;
@@ -122,6 +125,7 @@ export interface NetworkPool {
 export interface LeaseSettings {
   readonly networks: readonly NetworkPool[];
   readonly defaultNetwork: string | null;
+  readonly quotas: Quotas;
   /** `agent`: its guests report their context. */
   readonly images: readonly { readonly name: string; readonly agent: boolean }[];
   readonly defaultDurationMs: number;
@@ -287,6 +291,7 @@ export interface Refusal {
     | 'network_unknown'
     | 'exceeds_site'
     | 'addresses_exhausted'
+    | 'quota_exceeded'
     | 'invalid_request';
   readonly message: string;
   readonly hint?: string;

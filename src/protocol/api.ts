@@ -18,6 +18,11 @@ import { contextStates, endCauses, slotNodeStates, slotStates, vmStates, workspa
  *   GET    /v1/events?after=SEQ&workspace=W&waitMs=N&limit=N → { events: Event[], next: SEQ }   long poll: answers at once when there are events
  *   GET    /v1/types                          → Types
  *   GET    /v1/slots, /v1/nodes, /v1/images   → { slots }, { nodes }, { images }
+ *   GET    /v1/whoami                         → Whoami
+ *   GET    /v1/users, /v1/projects            → { users }, { projects }          PUT /v1/users/:user, /v1/projects/:project (admin)
+ *   GET    /v1/tokens · POST /v1/tokens · DELETE /v1/tokens/:id                  their tokens are in the answer to POST alone
+ *   GET    /v1/usage?since=T&until=T          → Usage
+ *   GET    /v1/audit?before=SEQ&limit=N       → { entries: Audit[] }             operators
  *   GET    /v1/health (no token)              → { status: 'ok', version }
  *   WS     /v1/workspaces/:workspace/vms/:vm/stream?target=tcp&port=22 | target=console    bytes, both ways
  *   GET    /openapi.json (no token)
@@ -60,6 +65,7 @@ export const WorkspaceView = Type.Object({
   id: Text,
   name: Text,
   owner: Text,
+  project: MaybeText,
   state: literals(workspaceStates),
   /** How it ended; null while it lives. */
   cause: Type.Union([literals(endCauses), Type.Null()]),

@@ -14,6 +14,10 @@ export const errorCodes = {
   unauthorized: { status: 401, exit: 4 },
   /** The token is good, the deed is not allowed. */
   forbidden: { status: 403, exit: 4 },
+  /** More than the user or the project may have. */
+  quota_exceeded: { status: 403, exit: 4 },
+  /** Too many requests in too short a time; try again a little later. */
+  rate_limited: { status: 429, exit: 1 },
   /** No such workspace, VM, route, file. */
   not_found: { status: 404, exit: 3 },
   /** The name is in use, or the state does not allow the operation. */

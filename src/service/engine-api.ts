@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { HistoryEvent, Refusal, SiteState, Slot, Workspace } from '../lease/types.ts';
+import type { Quotas } from '../lease/quota.ts';
 import type { LrmCapabilities } from '../lrm/lrm.ts';
 import type { GroupRequest, WorkspaceRequest } from '../protocol/cluster.ts';
 import type { PilotMessage, ServiceMessage, StreamTarget } from '../protocol/pilot.ts';
@@ -15,6 +16,8 @@ export interface Engine {
   stop(): Promise<void>;
   /** The newest committed state. Read it, never keep it across an await. */
   readonly state: SiteState;
+  /** What users and projects may have, from now on. */
+  changeQuotas(quotas: Quotas): void;
   /** What the LRM can give, and what of it is free, asked now; undefined when it does not answer. */
   capacity(): Promise<LrmCapabilities | undefined>;
   /** What `create` would answer to this request now; changes nothing. */
@@ -33,6 +36,7 @@ export interface Engine {
   events(query: {
     readonly after: number;
     readonly workspaceId?: string;
+    readonly types?: readonly string[];
     readonly limit: number;
   }): Promise<readonly StoredEvent[]>;
   /** Called after each commit that added history. Returns the way to stop. */

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { workspaceOfToken } from '../lease/create.ts';
 import { decide } from '../lease/decide.ts';
+import { noQuotas, type Quotas } from '../lease/quota.ts';
 import { isFinalSlot } from '../lease/transitions.ts';
 import type { Effect, LeaseInput, LeaseSettings, SiteState, Workspace } from '../lease/types.ts';
 import type { Lrm } from '../lrm/lrm.ts';
@@ -50,7 +51,7 @@ export interface EngineOptions {
   /** Not closed by `stop`. */
   readonly lrm: Lrm;
   /** From the site file. */
-  readonly lease: Omit<LeaseSettings, 'site' | 'images'>;
+  readonly lease: Omit<LeaseSettings, 'site' | 'images' | 'quotas'>;
   /** The site's images now: read again for each create. */
   readonly images: () => LeaseSettings['images'];
   readonly plan: PlanSite;
@@ -169,6 +170,10 @@ class RunningEngine implements Engine {
     );
   }
 
+  changeQuotas(quotas: Quotas): void {
+    this.#writer.changeSettings({ quotas });
+  }
+
   capacity(): ReturnType<Engine['capacity']> {
     return this.#capabilities.now();
   }
@@ -242,7 +247,7 @@ class RunningEngine implements Engine {
       clock,
       log,
       store,
-      settings: { ...lease, images: [], site: null },
+      settings: { ...lease, images: [], site: null, quotas: noQuotas },
       companions: (input, decision) => this.#secrets.companions(input, decision),
       committed: commit => this.#committed(commit),
       broken: onBroken ?? (() => undefined),

@@ -8,8 +8,11 @@ import { errorFields, type Log } from '../platform/log.ts';
 import { CommandFailure } from '../platform/process.ts';
 import { systemRandom } from '../platform/random.ts';
 import { WspError } from '../protocol/errors.ts';
+import { Accounts } from './access/accounts.ts';
+import { AuditLog } from './access/audit.ts';
 import { buildApp } from './api/app.ts';
 import { readPilotProgram } from './assignment.ts';
+import type { Engine } from './engine-api.ts';
 import { createEngine, type EngineOptions } from './engine.ts';
 import { imageCatalogue } from './images.ts';
 import { type Listening, listen, writeUrlFile } from './listening.ts';
@@ -17,7 +20,7 @@ import { serviceLog } from './log.ts';
 import { leaseSettings, loadSite, type SiteConfig } from './site.ts';
 import { openSqliteStore } from './store/sqlite.ts';
 import type { Store } from './store/store.ts';
-import { loadTokens } from './tokens.ts';
+import { loadTokens, type Tokens } from './tokens.ts';
 import { version } from './version.ts';
 
 /**
@@ -60,7 +63,7 @@ async function start(
   closers: Closers,
   broken: (cause: unknown) => void,
 ): Promise<void> {
-  const tokens = loadTokens(site.tokensFile, systemRandom);
+  const file = loadTokens(site.tokensFile, systemRandom);
   const program = readPilotProgram(pilotProgram);
   const store = openStore(site.stateDir);
   closers.store = () => store.close();
@@ -82,11 +85,13 @@ async function start(
     pilot: { node: site.node, program, serviceUrl: () => nodesUrlOf(listening) },
     onBroken: broken,
   });
+  const accounts = await openAccounts(site, store, file, engine);
   // The port must be known before the first job is submitted, so we listen first; who asks before the engine runs waits for it.
   const started = deferred<void>();
   const app = await buildApp({
     engine,
-    tokens,
+    accounts,
+    audit: new AuditLog(store, log),
     images,
     lrmKind: opened.lrm.kind,
     version,
@@ -108,6 +113,19 @@ async function start(
   }
   const { url, nodesUrl } = listening;
   log.info('listening', { url, nodesUrl, lrm: opened.lrm.kind, pid: process.pid, version });
+}
+
+async function openAccounts(site: SiteConfig, store: Store, file: Tokens, engine: Engine): Promise<Accounts> {
+  const accounts = new Accounts({
+    clock: systemClock,
+    random: systemRandom,
+    store,
+    file,
+    quotas: site.quotas,
+    quotasChanged: quotas => engine.changeQuotas(quotas),
+  });
+  await accounts.load();
+  return accounts;
 }
 
 function engineOptions(

@@ -172,6 +172,20 @@ const Leases = Type.Object(
   strict,
 );
 
+export const QuotaEntry = Type.Object(
+  {
+    /** Live workspaces, and what may be in all of them together. */
+    workspaces: Type.Optional(Type.Integer({ minimum: 0 })),
+    vms: Type.Optional(Type.Integer({ minimum: 0 })),
+    cpus: Type.Optional(Type.Integer({ minimum: 0 })),
+    memory: Type.Optional(MemoryText),
+    /** Reserved by live leases and used by ended ones. */
+    vmMinutes: Type.Optional(Type.Integer({ minimum: 0 })),
+    maxDuration: Type.Optional(DurationText),
+  },
+  strict,
+);
+
 export const SiteFile = Type.Object(
   {
     service: Service,
@@ -188,6 +202,10 @@ export const SiteFile = Type.Object(
     defaultNetwork: Type.Optional(Name),
     node: Node,
     leases: Type.Optional(Leases),
+    /** Of every user and every project that has none of its own. Default: no limits. */
+    quotas: Type.Optional(
+      Type.Object({ user: Type.Optional(QuotaEntry), project: Type.Optional(QuotaEntry) }, strict),
+    ),
   },
   strict,
 );

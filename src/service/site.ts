@@ -1,6 +1,8 @@
 import { readFileSync, statSync } from 'node:fs';
 import { availableParallelism, totalmem } from 'node:os';
 import { dirname, isAbsolute, resolve } from 'node:path';
+import type { Static } from 'typebox';
+import { noQuota, type Quota } from '../lease/quota.ts';
 import type { LeaseSettings } from '../lease/types.ts';
 import type { LrmConfig } from '../lrm/index.ts';
 import { invalidFile, mistakesIn, parseYaml } from '../protocol/document.ts';
@@ -8,7 +10,7 @@ import { type ErrorDetail, WspError } from '../protocol/errors.ts';
 import type { NodeSettings, VmmSettings } from '../protocol/pilot.ts';
 import { formatDuration, parseDurationMs, parseMemoryMiB } from '../protocol/units.ts';
 import type { GangSite } from './lrm-effects.ts';
-import { SiteFile } from './site-file.ts';
+import { type QuotaEntry, SiteFile } from './site-file.ts';
 import { type Mistake, networksOf, type SiteNetworkConfig } from './site-networks.ts';
 import { tokensFileMistake } from './tokens.ts';
 
@@ -44,6 +46,8 @@ export interface SiteConfig {
   readonly defaultNetwork: string | null;
   readonly node: NodeSettings;
   readonly leases: LeaseConfig;
+  /** Of everybody who has none of his own. */
+  readonly quotas: { readonly user: Quota; readonly project: Quota };
 }
 
 /** Slurm's own default (KillWait). */
@@ -117,6 +121,10 @@ function normalise(site: SiteFile, file: string, mistake: Mistake): SiteConfig {
     networks,
     defaultNetwork: defaultNetworkOf(site, mistake),
     ...leasesAndNode(site, at, mistake),
+    quotas: {
+      user: quotaOf(site.quotas?.user, 'quotas.user', mistake),
+      project: quotaOf(site.quotas?.project, 'quotas.project', mistake),
+    },
   };
   checkFiles(config, mistake);
   return config;
@@ -210,6 +218,18 @@ function leasesAndNode(
   return { leases, node };
 }
 
+function quotaOf(given: Static<typeof QuotaEntry> | undefined, path: string, mistake: Mistake): Quota {
+  const { memory: size, maxDuration, ...counts } = given ?? {};
+  return {
+    ...noQuota,
+    ...counts,
+    ...(size === undefined ? {} : { memoryMiB: memory(size, `${path}.memory`, mistake) }),
+    ...(maxDuration === undefined
+      ? {}
+      : { maxDurationMs: duration(maxDuration, `${path}.maxDuration`, mistake) }),
+  };
+}
+
 function vmmOf(vmm: SiteFile['node']['vmm'], at: (path: string) => string, mistake: Mistake): VmmSettings {
   if (vmm.kind === 'qemu') {
     const { binary = 'qemu-system-x86_64', accelerator = 'auto' } = vmm;
@@ -278,7 +298,7 @@ function word(text: string, at: (path: string) => string): string {
 export function leaseSettings(
   { networks, defaultNetwork, leases }: SiteConfig,
   images: LeaseSettings['images'],
-): LeaseSettings {
+): Omit<LeaseSettings, 'quotas'> {
   const { contextTimeoutMs: _, ...times } = leases;
   return {
     ...times,

@@ -2,14 +2,15 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Random } from '../platform/random.ts';
+import { userPattern } from '../protocol/access.ts';
 import { WspError, type ErrorDetail } from '../protocol/errors.ts';
 
 /** Who a token belongs to. Holds hashes, never tokens, so that neither a dump nor a log can give one away. */
 export interface Tokens {
   userOf(token: string): string | undefined;
+  users(): readonly string[];
 }
 
-const userPattern = /^[a-z_][a-z0-9_.-]{0,31}$/;
 const minimumLength = 16;
 const ownerOnly = 0o600;
 
@@ -64,7 +65,8 @@ function parseTokens(path: string, text: string): Tokens {
     const at = { path: `line ${index + 1}` };
     // The message never repeats the line: it may hold a token.
     if (token === '' || more.length > 0) details.push({ ...at, message: 'must be: user token' });
-    else if (!userPattern.test(user)) details.push({ ...at, message: 'the user name is malformed' });
+    else if (!new RegExp(userPattern).test(user))
+      details.push({ ...at, message: 'the user name is malformed' });
     else if (token.length < minimumLength)
       details.push({ ...at, message: `the token of ${user} is shorter than ${minimumLength} characters` });
     else entries.push({ user, hash: hashOf(token) });
@@ -76,6 +78,7 @@ function parseTokens(path: string, text: string): Tokens {
     });
   if (details.length > 0) throw invalid(path, details);
   return {
+    users: () => [...new Set(entries.map(({ user }) => user))],
     userOf(token) {
       const hash = hashOf(token);
       let user: string | undefined;
@@ -86,7 +89,8 @@ function parseTokens(path: string, text: string): Tokens {
   };
 }
 
-function hashOf(token: string): Buffer {
+/** What is kept of a token. */
+export function hashOf(token: string): Buffer {
   return createHash('sha256').update(token).digest();
 }
 

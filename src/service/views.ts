@@ -32,6 +32,7 @@ export function workspaceView(state: SiteState, workspace: Workspace): Workspace
     id: workspace.id,
     name: workspace.name,
     owner: workspace.owner,
+    project: workspace.project,
     state: workspace.state,
     cause: workspace.cause,
     reason: workspace.reason ?? waitingReason(workspace, slot),

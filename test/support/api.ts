@@ -2,16 +2,22 @@ import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { type Clock, systemClock } from '../../src/platform/clock.ts';
 import type { Log, LogFields } from '../../src/platform/log.ts';
+import { noQuota } from '../../src/lease/quota.ts';
+import { systemRandom } from '../../src/platform/random.ts';
+import { Accounts } from '../../src/service/access/accounts.ts';
+import { AuditLog } from '../../src/service/access/audit.ts';
+import { openSqliteStore } from '../../src/service/store/sqlite.ts';
 import { buildApp } from '../../src/service/api/app.ts';
 import { FakeEngine } from './fake-engine.ts';
 
-/** Tokens of the API's tests: the token is `token-of-` and the user. */
-const users = ['admin', 'ann', 'bob'];
+/** Tokens of the API's tests: the token is `token-of-` and the user. `olga` is an operator. */
+const users = ['admin', 'ann', 'bob', 'olga'];
 
 /** The API before a fake engine; not listening. */
 export interface TestApi {
   readonly app: FastifyInstance;
   readonly engine: FakeEngine;
+  readonly accounts: Accounts;
   /** What was logged, messages and fields. */
   readonly logged: { readonly message: string; readonly fields: LogFields }[];
   /** A request as this user. */
@@ -23,9 +29,24 @@ export interface TestApi {
 export async function testApi(clock: Clock = systemClock): Promise<TestApi> {
   const engine = new FakeEngine();
   const logged: TestApi['logged'] = [];
+  const store = openSqliteStore({ directory: ':memory:' });
+  const accounts = new Accounts({
+    clock,
+    random: systemRandom,
+    store,
+    file: {
+      users: () => users,
+      userOf: token => users.find(user => token === `token-of-${user}`),
+    },
+    quotas: { user: noQuota, project: noQuota },
+    quotasChanged: () => undefined,
+  });
+  await accounts.load();
+  await accounts.changeUser('olga', { role: 'operator' });
   const app = await buildApp({
     engine,
-    tokens: { userOf: token => users.find(user => token === `token-of-${user}`) },
+    accounts,
+    audit: new AuditLog(store, keepingLog(logged)),
     images: { read: () => ({ images: [], problems: [] }) },
     lrmKind: 'fake',
     version: '1.2.3',
@@ -35,10 +56,11 @@ export async function testApi(clock: Clock = systemClock): Promise<TestApi> {
   return {
     app,
     engine,
+    accounts,
     logged,
     as: user => ({ authorization: `Bearer token-of-${user}` }),
     async listen() {
-      await app.listen({ host: '127.0.0.1', port: 0 });
+      if (!app.server.listening) await app.listen({ host: '127.0.0.1', port: 0 });
       return `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`;
     },
   };

@@ -174,6 +174,10 @@ export class WatchedStore implements Store {
     await this.#inner.commit(commit);
     this.commits.push(structuredClone(commit));
   }
+  loadAccess: Store['loadAccess'] = () => this.#inner.loadAccess();
+  putAccess: Store['putAccess'] = rows => this.#inner.putAccess(rows);
+  appendAudit: Store['appendAudit'] = entries => this.#inner.appendAudit(entries);
+  audit: Store['audit'] = query => this.#inner.audit(query);
   events(query: Parameters<Store['events']>[0]): ReturnType<Store['events']> {
     return this.#inner.events(query);
   }

@@ -1,4 +1,5 @@
 import { PassThrough, type Duplex } from 'node:stream';
+import { noQuotas } from '../../src/lease/quota.ts';
 import type { Slot, Vm, Workspace } from '../../src/lease/types.ts';
 import { WspError } from '../../src/protocol/errors.ts';
 import type { PilotMessage, StreamTarget } from '../../src/protocol/pilot.ts';
@@ -27,6 +28,7 @@ export class FakeEngine implements Engine {
     const settings = {
       networks: [],
       defaultNetwork: null,
+      quotas: noQuotas,
       images: [],
       defaultDurationMs: 3_600_000,
       maxDurationMs: 86_400_000,
@@ -55,6 +57,8 @@ export class FakeEngine implements Engine {
       this.addWorkspace({ id: 'ws-aaaaaaaaaa', owner, name: request.name ?? 'ws-aaaaaaaaaa' }),
     );
   }
+
+  changeQuotas = (): void => undefined;
 
   capacity = (): Promise<undefined> => Promise.resolve(undefined);
 
@@ -127,6 +131,7 @@ export class FakeEngine implements Engine {
     const workspace: Workspace = {
       name: 'osg',
       owner: 'ann',
+      project: null,
       state: 'running',
       cause: null,
       reason: null,

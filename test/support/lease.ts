@@ -1,3 +1,4 @@
+import { noQuotas } from '../../src/lease/quota.ts';
 import { applyDecision, decide, nextDeadlineAt, type SiteMaps } from '../../src/lease/decide.ts';
 import type {
   Decision,
@@ -22,6 +23,7 @@ export const settings: LeaseSettings = {
     { name: 'private', firstAddress: '10.90.0.1', lastAddress: '10.90.0.200' },
   ],
   defaultNetwork: 'private',
+  quotas: noQuotas,
   images: [
     { name: 'mini', agent: true },
     { name: 'plain', agent: false },

@@ -24,6 +24,7 @@ interface GroupOptions {
 interface CreateOptions extends GroupOptions {
   readonly duration?: string;
   readonly name?: string;
+  readonly project?: string;
   readonly sshKey?: string[];
   readonly startBy?: string;
   readonly keepPartial?: boolean;
@@ -56,6 +57,7 @@ export function addLeaseCommands(program: Command, run: Run): void {
   )
     .option('--duration <time>', 'length of the lease, as 1h or 90m')
     .option('--name <name>', "the workspace's name")
+    .option('--project <name>', 'the project that is charged; your first one')
     .option('--ssh-key <file>', 'a public key that may log in, beside your own; repeatable', repeat)
     .option(
       '--start-by <time>',
@@ -176,10 +178,11 @@ async function requestOf(context: CommandContext, options: CreateOptions): Promi
     await userPublicKey(context.env),
     ...(options.sshKey ?? []).map(path => readText(path).trim()),
   ];
-  const { name, clientToken, startBy } = options;
+  const { name, project, clientToken, startBy } = options;
   return {
     ...base,
     ...(name === undefined ? {} : { name }),
+    ...(project === undefined ? {} : { project }),
     ...(options.duration === undefined ? {} : { durationMs: duration(options.duration, '--duration') }),
     ...(startBy === undefined ? {} : { startBy: moment(startBy, '--start-by', systemClock.now()) }),
     ...(options.keepPartial ? { keepPartial: true } : {}),

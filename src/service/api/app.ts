@@ -4,9 +4,12 @@ import websocket from '@fastify/websocket';
 import Fastify, { type FastifyInstance } from 'fastify';
 import type { Clock } from '../../platform/clock.ts';
 import type { Log } from '../../platform/log.ts';
+import type { Accounts } from '../access/accounts.ts';
+import type { AuditLog } from '../access/audit.ts';
 import type { Engine } from '../engine-api.ts';
 import type { ImageCatalogue } from '../images.ts';
-import type { Tokens } from '../tokens.ts';
+import { accountRoutes } from './account-routes.ts';
+import { keepAudit } from './audit-hook.ts';
 import { requireTokens } from './auth.ts';
 import { about, answerErrors } from './errors.ts';
 import { eventFeed, maxWaitMs } from './event-feed.ts';
@@ -17,12 +20,14 @@ import { pilotRoutes } from './pilot-socket.ts';
 import { addComponents } from './schemas.ts';
 import { siteRoutes } from './site-routes.ts';
 import { clientStreamRoutes } from './streams.ts';
+import { usageRoutes } from './usage-routes.ts';
 import { workspaceRoutes } from './workspace-routes.ts';
 
 /** What the API stands on. */
 export interface ApiParts {
   readonly engine: Engine;
-  readonly tokens: Tokens;
+  readonly accounts: Accounts;
+  readonly audit: AuditLog;
   readonly images: ImageCatalogue;
   /** The LRM adapter's name. */
   readonly lrmKind: string;
@@ -62,7 +67,8 @@ export async function buildApp(parts: ApiParts): Promise<FastifyInstance> {
   addComponents(app);
   answerErrors(app, parts.log);
   app.addHook('onRequest', () => parts.ready ?? Promise.resolve());
-  requireTokens(app, parts.tokens);
+  requireTokens(app, parts.accounts);
+  keepAudit(app, parts);
   app.addHook('onResponse', async (request, reply) => {
     const fields = { ...about(request), status: reply.statusCode, durationMs: Math.round(reply.elapsedTime) };
     parts.log.debug('answered', fields);
@@ -72,7 +78,14 @@ export async function buildApp(parts: ApiParts): Promise<FastifyInstance> {
   app.addHook('preClose', async () => feed.close());
   cutStragglers(app, parts.clock);
   await app.register(async typed => {
-    for (const route of [...workspaceRoutes, ...leaseRoutes, ...historyRoutes(feed), ...siteRoutes])
+    for (const route of [
+      ...workspaceRoutes,
+      ...leaseRoutes,
+      ...historyRoutes(feed),
+      ...siteRoutes,
+      ...accountRoutes,
+      ...usageRoutes(feed),
+    ])
       route(typed, parts);
   });
   await app.register(pilotRoutes(parts));

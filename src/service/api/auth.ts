@@ -1,35 +1,55 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { WspError } from '../../protocol/errors.ts';
-import type { Tokens } from '../tokens.ts';
+import type { Role } from '../../protocol/access.ts';
+import type { Accounts, Caller } from '../access/accounts.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
     /** Who asks, by his token. Null on routes that need none. */
-    user: string | null;
+    caller: Caller | null;
   }
   interface FastifyContextConfig {
     /** The route needs no user's token: it is open to all, or checks a slot's secret itself. */
     open?: boolean;
+    /** The least that its caller must be. Absent: a user. */
+    role?: Role;
   }
 }
 
-/** Every route but the `open` ones needs a user's token; checked before the body is read. */
-export function requireTokens(app: FastifyInstance, tokens: Tokens): void {
-  app.decorateRequest('user', null);
+const ranks: Readonly<Record<Role, number>> = { user: 0, operator: 1, admin: 2 };
+const looking: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
+
+/** Whether one of this role may do what takes the other. */
+export function hasRole(caller: Pick<Caller, 'role'>, role: Role): boolean {
+  return ranks[caller.role] >= ranks[role];
+}
+
+/** Every route but the `open` ones needs a token, of somebody who may; checked before the body is read. */
+export function requireTokens(app: FastifyInstance, accounts: Pick<Accounts, 'callerOf'>): void {
+  app.decorateRequest('caller', null);
   app.addHook('onRequest', async request => {
-    if (request.routeOptions.config.open === true) return;
+    const { open = false, role = 'user' } = request.routeOptions.config;
+    if (open) return;
     const token = bearerOf(request);
     if (token === undefined) {
       throw new WspError('unauthorized', 'the request carries no token (Authorization: Bearer …)', {
         hint: 'set WSP_TOKEN, or name it in the config file',
       });
     }
-    request.user = tokens.userOf(token) ?? null;
-    if (request.user === null) {
-      throw new WspError('unauthorized', 'the service does not know this token', {
-        hint: "check WSP_TOKEN against the site's tokens file",
+    const caller = accounts.callerOf(token);
+    if (!caller) {
+      throw new WspError('unauthorized', 'the service does not know this token (any more)', {
+        hint: 'check WSP_TOKEN; a token that has expired or was revoked is as good as none',
       });
     }
+    request.caller = caller;
+    if (!hasRole(caller, role))
+      throw new WspError('forbidden', `this takes the role ${role}; ${caller.user} is ${caller.role}`);
+    // A console or a port of a guest is more than looking, though it is asked for with GET.
+    if (caller.scope === 'read' && (!looking.has(request.method) || request.ws))
+      throw new WspError('forbidden', 'this token is for looking only (scope read)', {
+        hint: 'use one with the scope full: wsp token',
+      });
   });
 }
 
@@ -39,7 +59,7 @@ export function bearerOf(request: FastifyRequest): string | undefined {
 }
 
 /** Who asks. A bug when called from an open route. */
-export function userOf(request: FastifyRequest): string {
-  if (request.user === null) throw new Error(`${request.url} is open: it has no user`);
-  return request.user;
+export function callerOf(request: FastifyRequest): Caller {
+  if (request.caller === null) throw new Error(`${request.url} is open: it has no caller`);
+  return request.caller;
 }

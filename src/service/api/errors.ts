@@ -75,7 +75,12 @@ function internal(reply: FastifyReply, request: FastifyRequest): FastifyReply {
 
 /** A request as log fields: never its headers, its body or its query. */
 export function about(request: FastifyRequest) {
-  return { request: request.id, method: request.method, path: pathOf(request), user: request.user };
+  return {
+    request: request.id,
+    method: request.method,
+    path: pathOf(request),
+    user: request.caller?.user ?? null,
+  };
 }
 
 function pathOf(request: FastifyRequest): string {

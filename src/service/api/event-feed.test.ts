@@ -1,4 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Role } from '../../protocol/access.ts';
+import type { Caller } from '../access/accounts.ts';
 import { FakeEngine } from '../../../test/support/fake-engine.ts';
 import { createVirtualClock, settle } from '../../platform/virtual-clock.ts';
 import { type EventFeed, eventFeed } from './event-feed.ts';
@@ -18,8 +20,18 @@ afterEach(() => {
   expect(clock.nextAt()).toBeUndefined();
 });
 
+const caller = (user: string, role: Role = 'user'): Caller => ({
+  user,
+  role,
+  scope: 'full',
+  projects: [],
+  tokenId: null,
+});
 const ask = (over: Partial<Parameters<EventFeed['page']>[0]> = {}, gone = new AbortController()) =>
-  feed.page({ user: 'ann', workspaceId: undefined, after: 0, waitMs: 0, limit: 100, ...over }, gone.signal);
+  feed.page(
+    { caller: caller('ann'), workspaceId: undefined, after: 0, waitMs: 0, limit: 100, ...over },
+    gone.signal,
+  );
 const mine = { workspaceId: 'ws-aaaaaaaaaa' };
 const theirs = { workspaceId: 'ws-bbbbbbbbbb' };
 
@@ -30,7 +42,7 @@ describe('a page of events', () => {
     engine.tell({ slotId: 'slot-aaaaaaaaaa' });
     engine.tell({});
     expect(await ask()).toMatchObject({ events: [{ seq: 1 }, { seq: 3 }], next: 4 });
-    expect(await ask({ user: 'admin' })).toMatchObject({ next: 4, events: { length: 4 } });
+    expect(await ask({ caller: caller('admin', 'admin') })).toMatchObject({ next: 4, events: { length: 4 } });
     expect(await ask({ after: 3 })).toEqual({ events: [], next: 4 });
   });
 

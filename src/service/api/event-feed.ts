@@ -1,6 +1,7 @@
 import type { Clock } from '../../platform/clock.ts';
 import type { EventView } from '../../protocol/api.ts';
 import { WspError } from '../../protocol/errors.ts';
+import type { Caller } from '../access/accounts.ts';
 import type { Engine, StoredEvent } from '../engine-api.ts';
 import { eventView } from '../views.ts';
 import { mayRead } from './owners.ts';
@@ -14,7 +15,7 @@ const scanLimit = 1_000;
 
 /** Which events, for whom, and how long to wait (milliseconds) when there is none. */
 export interface EventQuery {
-  readonly user: string;
+  readonly caller: Caller;
   readonly workspaceId: string | undefined;
   readonly after: number;
   readonly waitMs: number;
@@ -27,6 +28,8 @@ export interface EventFeed {
   page(query: EventQuery, gone: AbortSignal): Promise<{ events: EventView[]; next: number }>;
   /** The whole history of one workspace. */
   all(workspaceId: string): Promise<readonly StoredEvent[]>;
+  /** All events of these types. */
+  allOf(types: readonly string[]): Promise<readonly StoredEvent[]>;
   /** Answers everyone who waits, now and from now on. */
   close(): void;
 }
@@ -37,7 +40,7 @@ export function eventFeed(engine: Engine, clock: Clock): EventFeed {
   let waiters = 0;
 
   /** One page of what the user may see; `next` also passes over what he may not. */
-  async function read({ user, workspaceId, after, limit }: EventQuery) {
+  async function read({ caller, workspaceId, after, limit }: EventQuery) {
     let next = after;
     for (;;) {
       const scan = workspaceId === undefined ? scanLimit : limit;
@@ -46,7 +49,7 @@ export function eventFeed(engine: Engine, clock: Clock): EventFeed {
         limit: scan,
         ...(workspaceId === undefined ? {} : { workspaceId }),
       });
-      const events = found.filter(event => mayRead(user, ownerOf(engine, event))).slice(0, limit);
+      const events = found.filter(event => mayRead(caller, ownerOf(engine, event))).slice(0, limit);
       const full = events.length === limit;
       next = (full ? events.at(-1)?.seq : found.at(-1)?.seq) ?? next;
       if (events.length > 0 || found.length < scan) return { events: events.map(eventView), next };
@@ -76,17 +79,23 @@ export function eventFeed(engine: Engine, clock: Clock): EventFeed {
       }
     },
 
-    async all(workspaceId) {
-      const events: StoredEvent[] = [];
-      for (;;) {
-        const page = await engine.events({ after: events.at(-1)?.seq ?? 0, workspaceId, limit: scanLimit });
-        events.push(...page);
-        if (page.length < scanLimit) return events;
-      }
-    },
+    all: workspaceId => readAll(engine, { workspaceId }),
+    allOf: types => readAll(engine, { types }),
 
     close: () => closing.abort(),
   };
+}
+
+async function readAll(
+  engine: Engine,
+  which: { readonly workspaceId: string } | { readonly types: readonly string[] },
+): Promise<readonly StoredEvent[]> {
+  const events: StoredEvent[] = [];
+  for (;;) {
+    const page = await engine.events({ after: events.at(-1)?.seq ?? 0, ...which, limit: scanLimit });
+    events.push(...page);
+    if (page.length < scanLimit) return events;
+  }
 }
 
 /** Counts the engine's calls, so that news between reading and waiting is not slept through. */

@@ -1,6 +1,6 @@
 import Type from 'typebox';
 import { timelineOf } from '../timeline.ts';
-import { userOf } from './auth.ts';
+import { callerOf } from './auth.ts';
 import { type EventFeed, maxWaitMs } from './event-feed.ts';
 import { findWorkspace } from './owners.ts';
 import { errorAnswers, type Route, WorkspaceParams } from './route.ts';
@@ -23,7 +23,7 @@ function timeline(feed: EventFeed): Route {
   };
   return (app, { engine }) => {
     app.get('/v1/workspaces/:workspace/timeline', { schema }, async request => {
-      const { id, vmIds } = findWorkspace(engine.state, userOf(request), request.params.workspace);
+      const { id, vmIds } = findWorkspace(engine.state, callerOf(request), request.params.workspace);
       const agents = vmIds.filter(vmId => engine.state.vms.get(vmId)?.context !== 'none').length;
       return timelineOf(id, await feed.all(id), agents);
     });
@@ -38,7 +38,7 @@ const knownHosts: Route = (app, { engine }) => {
     response: { 200: Type.Object({ lines: Type.Array(Type.String()) }), ...errorAnswers },
   };
   app.get('/v1/workspaces/:workspace/known-hosts', { schema }, async request => {
-    const { id } = findWorkspace(engine.state, userOf(request), request.params.workspace);
+    const { id } = findWorkspace(engine.state, callerOf(request), request.params.workspace);
     return { lines: [...(await engine.knownHosts(id))] };
   });
 };
@@ -63,13 +63,13 @@ function events(feed: EventFeed): Route {
   };
   return (app, { engine }) => {
     app.get('/v1/events', { schema }, async (request, reply) => {
-      const user = userOf(request);
+      const caller = callerOf(request);
       const { workspace, after = 0, waitMs = 0, limit = pageLimit } = request.query;
       const workspaceId =
-        workspace === undefined ? undefined : findWorkspace(engine.state, user, workspace).id;
+        workspace === undefined ? undefined : findWorkspace(engine.state, caller, workspace).id;
       const gone = new AbortController();
       reply.raw.once('close', () => gone.abort());
-      return feed.page({ user, workspaceId, after, waitMs, limit }, gone.signal);
+      return feed.page({ caller, workspaceId, after, waitMs, limit }, gone.signal);
     });
   };
 }

@@ -1,7 +1,7 @@
 import { AddRequest, ExtendRequest, WorkspaceRequest } from '../../protocol/cluster.ts';
 import { dryRunView, workspaceView } from '../views.ts';
-import { userOf } from './auth.ts';
-import { findWorkspace } from './owners.ts';
+import { callerOf } from './auth.ts';
+import { findOwn, withProject } from './owners.ts';
 import { errorAnswers, type Route, WorkspaceParams } from './route.ts';
 import { ref } from './schemas.ts';
 import { strictBody } from './strict-body.ts';
@@ -15,7 +15,7 @@ const dryRun: Route = (app, { engine }) => {
   };
   const validatorCompiler = strictBody(WorkspaceRequest);
   app.post('/v1/workspaces/dry-run', { schema, validatorCompiler }, async request =>
-    dryRunView(engine.tryCreate(userOf(request), request.body)),
+    dryRunView(engine.tryCreate(callerOf(request).user, withProject(callerOf(request), request.body))),
   );
 };
 
@@ -29,9 +29,9 @@ const add: Route = (app, { engine }) => {
   };
   const validatorCompiler = strictBody(AddRequest);
   app.post('/v1/workspaces/:workspace/groups', { schema, validatorCompiler }, async request => {
-    const user = userOf(request);
-    const found = findWorkspace(engine.state, user, request.params.workspace);
-    const workspace = await engine.add(found.id, user, request.body.groups);
+    const caller = callerOf(request);
+    const found = findOwn(engine.state, caller, request.params.workspace);
+    const workspace = await engine.add(found.id, caller.user, request.body.groups);
     return workspaceView(engine.state, workspace);
   });
 };
@@ -44,9 +44,9 @@ const launch: Route = (app, { engine }) => {
     response: { 200: ref('Workspace'), ...errorAnswers },
   };
   app.post('/v1/workspaces/:workspace/launch', { schema }, async request => {
-    const user = userOf(request);
-    const found = findWorkspace(engine.state, user, request.params.workspace);
-    return workspaceView(engine.state, await engine.launch(found.id, user));
+    const caller = callerOf(request);
+    const found = findOwn(engine.state, caller, request.params.workspace);
+    return workspaceView(engine.state, await engine.launch(found.id, caller.user));
   });
 };
 
@@ -60,9 +60,9 @@ const extend: Route = (app, { engine }) => {
   };
   const validatorCompiler = strictBody(ExtendRequest);
   app.post('/v1/workspaces/:workspace/extend', { schema, validatorCompiler }, async request => {
-    const user = userOf(request);
-    const found = findWorkspace(engine.state, user, request.params.workspace);
-    const workspace = await engine.extend(found.id, user, request.body.durationMs);
+    const caller = callerOf(request);
+    const found = findOwn(engine.state, caller, request.params.workspace);
+    const workspace = await engine.extend(found.id, caller.user, request.body.durationMs);
     return workspaceView(engine.state, workspace);
   });
 };

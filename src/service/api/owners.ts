@@ -1,24 +1,34 @@
 import type { SiteState, Workspace } from '../../lease/types.ts';
+import type { WorkspaceRequest } from '../../protocol/cluster.ts';
 import { WspError } from '../../protocol/errors.ts';
+import type { Caller } from '../access/accounts.ts';
+import { hasRole } from './auth.ts';
 
-/** The user who sees and may end everything. */
-export const adminUser = 'admin';
+/** Users see their own; operators and administrators see all. */
+export function mayRead(caller: Caller, owner: string | undefined): boolean {
+  return hasRole(caller, 'operator') || (owner !== undefined && caller.user === owner);
+}
 
-/** Users see their own; `admin` sees all. */
-export function mayRead(user: string, owner: string | undefined): boolean {
-  return user === adminUser || (owner !== undefined && user === owner);
+/** The workspace of `findWorkspace`, for what only its owner and administrators may do. Throws `WspError` (`not_found`, `forbidden`). */
+export function findOwn(state: SiteState, caller: Caller, idOrName: string): Workspace {
+  const workspace = findWorkspace(state, caller, idOrName);
+  if (workspace.owner === caller.user || hasRole(caller, 'admin')) return workspace;
+  throw new WspError(
+    'forbidden',
+    `workspace ${workspace.name} is ${workspace.owner}'s: an operator may look at it and end it`,
+  );
 }
 
 /**
  * The workspace of that id, or the newest of that name, among those that the user may see. What belongs to others is `not_found`, as
  * if it were not there: names are nobody else's business.
  */
-export function findWorkspace(state: SiteState, user: string, idOrName: string): Workspace {
+export function findWorkspace(state: SiteState, caller: Caller, idOrName: string): Workspace {
   let found = state.workspaces.get(idOrName);
-  if (found && !mayRead(user, found.owner)) found = undefined;
+  if (found && !mayRead(caller, found.owner)) found = undefined;
   if (!found) {
     for (const workspace of state.workspaces.values()) {
-      if (workspace.name !== idOrName || !mayRead(user, workspace.owner)) continue;
+      if (workspace.name !== idOrName || !mayRead(caller, workspace.owner)) continue;
       if (!found || workspace.createdAt >= found.createdAt) found = workspace;
     }
   }
@@ -26,4 +36,13 @@ export function findWorkspace(state: SiteState, user: string, idOrName: string):
   throw new WspError('not_found', `there is no workspace ${idOrName}`, {
     hint: 'wsp ls --all lists yours, the ended ones too',
   });
+}
+
+/** The request with the project that is charged: the one that it names, which must be one of the caller's, or the caller's first. Throws `WspError` (`forbidden`). */
+export function withProject(caller: Caller, request: WorkspaceRequest): WorkspaceRequest {
+  const { project = caller.projects[0] } = request;
+  if (project === undefined) return request;
+  if (caller.projects.includes(project)) return { ...request, project };
+  const own = caller.projects.length === 0 ? 'of none' : `of ${caller.projects.join(', ')}`;
+  throw new WspError('forbidden', `${caller.user} is not a member of project ${project}, but ${own}`);
 }

@@ -12,22 +12,44 @@ import {
   VmView,
   WorkspaceView,
 } from '../../protocol/api.ts';
+import {
+  AuditView,
+  NewTokenView,
+  ProjectChange,
+  ProjectView,
+  TokenRequest,
+  TokenView,
+  UsageView,
+  UserChange,
+  UserView,
+  WhoamiView,
+} from '../../protocol/access.ts';
 import { AddRequest, ExtendRequest, GroupRequest, WorkspaceRequest } from '../../protocol/cluster.ts';
 
 /** The schemas that have a name of their own in the OpenAPI document. */
 const components = {
   AddRequest,
+  Audit: AuditView,
   DryRun: DryRunView,
   Error: ErrorView,
   Event: EventView,
   ExtendRequest,
   GroupRequest,
   Image: ImageView,
+  NewToken: NewTokenView,
   Node: NodeView,
+  Project: ProjectView,
+  ProjectChange,
   Slot: SlotView,
   Timeline: TimelineView,
+  Token: TokenView,
+  TokenRequest,
   Types: TypesView,
+  Usage: UsageView,
+  User: UserView,
+  UserChange,
   Vm: VmView,
+  Whoami: WhoamiView,
   Workspace: WorkspaceView,
   WorkspaceRequest,
 } as const satisfies Record<string, TSchema>;

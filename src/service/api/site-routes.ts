@@ -1,7 +1,8 @@
 import Type from 'typebox';
 import { imageView, nodeViews, slotView, typesView } from '../views.ts';
+import type { Caller } from '../access/accounts.ts';
 import type { ApiParts } from './app.ts';
-import { userOf } from './auth.ts';
+import { callerOf } from './auth.ts';
 import { mayRead } from './owners.ts';
 import { errorAnswers, type Route } from './route.ts';
 import { ref } from './schemas.ts';
@@ -24,7 +25,7 @@ const slots: Route = (app, parts) => {
     response: { 200: Type.Object({ slots: Type.Array(ref('Slot')) }), ...errorAnswers },
   };
   app.get('/v1/slots', { schema }, async request => ({
-    slots: liveSlots(parts, userOf(request)).map(slot => slotView(slot, parts.lrmKind)),
+    slots: liveSlots(parts, callerOf(request)).map(slot => slotView(slot, parts.lrmKind)),
   }));
 };
 
@@ -35,7 +36,7 @@ const nodes: Route = (app, parts) => {
     response: { 200: Type.Object({ nodes: Type.Array(ref('Node')) }), ...errorAnswers },
   };
   app.get('/v1/nodes', { schema }, async request => ({
-    nodes: liveSlots(parts, userOf(request)).flatMap(slot => nodeViews(parts.engine.state, slot)),
+    nodes: liveSlots(parts, callerOf(request)).flatMap(slot => nodeViews(parts.engine.state, slot)),
   }));
 };
 
@@ -65,10 +66,10 @@ const document: Route = app => {
   app.get('/openapi.json', { schema: { hide: true }, config: { open: true } }, async () => app.swagger());
 };
 
-function liveSlots({ engine }: ApiParts, user: string) {
+function liveSlots({ engine }: ApiParts, caller: Caller) {
   const { slots: all, workspaces } = engine.state;
   return [...all.values()].filter(
-    slot => slot.endedAt === null && mayRead(user, workspaces.get(slot.workspaceId)?.owner),
+    slot => slot.endedAt === null && mayRead(caller, workspaces.get(slot.workspaceId)?.owner),
   );
 }
 

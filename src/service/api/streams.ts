@@ -8,8 +8,8 @@ import type { Vm } from '../../lease/types.ts';
 import { WspError } from '../../protocol/errors.ts';
 import type { StreamTarget } from '../../protocol/pilot.ts';
 import type { ApiParts } from './app.ts';
-import { userOf } from './auth.ts';
-import { findWorkspace } from './owners.ts';
+import { callerOf } from './auth.ts';
+import { findOwn } from './owners.ts';
 
 /** Byte streams that clients may have open at the same time: each holds two sockets. */
 const maxStreams = 1_024;
@@ -57,7 +57,7 @@ export function clientStreamRoutes(parts: ApiParts): FastifyPluginAsyncTypebox {
 function openPilotStream({ engine }: ApiParts, request: FastifyRequest): Promise<Duplex> {
   const params = request.params as Static<typeof StreamParams>;
   const { target: kind, port } = request.query as Static<typeof StreamQuery>;
-  const workspace = findWorkspace(engine.state, userOf(request), params.workspace);
+  const workspace = findOwn(engine.state, callerOf(request), params.workspace);
   const vm = workspace.vmIds
     .flatMap(vmId => engine.state.vms.get(vmId) ?? [])
     .find(({ id, name }) => id === params.vm || name === params.vm);

@@ -1,8 +1,8 @@
 import Type from 'typebox';
 import { WorkspaceRequest } from '../../protocol/cluster.ts';
 import { workspaceView } from '../views.ts';
-import { userOf } from './auth.ts';
-import { findWorkspace, mayRead } from './owners.ts';
+import { callerOf } from './auth.ts';
+import { findWorkspace, mayRead, withProject } from './owners.ts';
 import { errorAnswers, type Route, WorkspaceParams } from './route.ts';
 import { strictBody } from './strict-body.ts';
 import { ref } from './schemas.ts';
@@ -16,7 +16,10 @@ const create: Route = (app, { engine }) => {
   };
   const validatorCompiler = strictBody(WorkspaceRequest);
   app.post('/v1/workspaces', { schema, validatorCompiler }, async (request, reply) => {
-    const workspace = await engine.create(userOf(request), request.body);
+    const workspace = await engine.create(
+      callerOf(request).user,
+      withProject(callerOf(request), request.body),
+    );
     void reply.code(201).header('location', `/v1/workspaces/${workspace.id}`);
     return workspaceView(engine.state, workspace);
   });
@@ -30,10 +33,10 @@ const list: Route = (app, { engine }) => {
     response: { 200: Type.Object({ workspaces: Type.Array(ref('Workspace')) }), ...errorAnswers },
   };
   app.get('/v1/workspaces', { schema }, async request => {
-    const user = userOf(request);
+    const caller = callerOf(request);
     const { state } = engine;
     const workspaces = [...state.workspaces.values()]
-      .filter(workspace => mayRead(user, workspace.owner))
+      .filter(workspace => mayRead(caller, workspace.owner))
       .filter(workspace => request.query.all === true || workspace.state !== 'ended')
       .sort((one, other) => one.createdAt - other.createdAt)
       .map(workspace => workspaceView(state, workspace));
@@ -50,7 +53,7 @@ const show: Route = (app, { engine }) => {
   };
   app.get('/v1/workspaces/:workspace', { schema }, async request => {
     const { state } = engine;
-    return workspaceView(state, findWorkspace(state, userOf(request), request.params.workspace));
+    return workspaceView(state, findWorkspace(state, callerOf(request), request.params.workspace));
   });
 };
 
@@ -62,9 +65,9 @@ const destroy: Route = (app, { engine }) => {
     response: { 202: ref('Workspace'), ...errorAnswers },
   };
   app.delete('/v1/workspaces/:workspace', { schema }, async (request, reply) => {
-    const user = userOf(request);
-    const found = findWorkspace(engine.state, user, request.params.workspace);
-    const workspace = await engine.destroy(found.id, user);
+    const caller = callerOf(request);
+    const found = findWorkspace(engine.state, caller, request.params.workspace);
+    const workspace = await engine.destroy(found.id, caller.user);
     void reply.code(202);
     return workspaceView(engine.state, workspace);
   });

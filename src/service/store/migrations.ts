@@ -27,6 +27,10 @@ const migrations: readonly string[] = [
   `update workspaces set body = json_set(body, '$.startBy', null, '$.keepPartial', json('false'), '$.clientToken', null, '$.requestDigest', null,
      '$.noticesGivenMs', json('[]'))
      where body ->> '$.keepPartial' is null;`,
+  // Access: users, projects and tokens as documents; who did what. Workspaces of a project.
+  `create table access (kind text not null, id text not null, body text not null, primary key (kind, id)) strict;
+   create table audit (seq integer primary key autoincrement, body text not null) strict;
+   update workspaces set body = json_set(body, '$.project', null) where body ->> '$.project' is null;`,
 ];
 
 /** Brings the database to this program's schema, each step in a transaction of its own. Throws `WspError` (`failed`): it is newer than we are. */

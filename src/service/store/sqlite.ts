@@ -4,10 +4,12 @@ import type { SqliteDatabase, SqliteStatement } from 'kysely';
 import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Effect, Slot, Vm, Workspace } from '../../lease/types.ts';
+import type { AuditView } from '../../protocol/access.ts';
+import type { AuditEntry } from '../access/audit.ts';
 import type { StoredEvent } from '../engine-api.ts';
 import { lockStateDir } from './lock.ts';
 import { migrate } from './migrations.ts';
-import type { Commit, EventQuery, Store, StoredState } from './store.ts';
+import type { AccessRow, Commit, EventQuery, Store, StoredState } from './store.ts';
 
 /**
  * The store on SQLite: Kysely over libsql, one file `wsp.db`.
@@ -75,6 +77,9 @@ const statements = {
   done: 'delete from outbox where key in (select value from json_each(?))',
   secrets: `insert into secrets (key, value) select value ->> 0, value ->> 1 from json_each(?) where true
     on conflict (key) do update set value = excluded.value`,
+  access: `insert into access (kind, id, body) select value ->> 0, value ->> 1, value ->> 2 from json_each(?) where true
+    on conflict (kind, id) do update set body = excluded.body`,
+  audit: 'insert into audit (body) select value from json_each(?) order by json_each.key',
   forgotten: 'delete from secrets where key in (select value from json_each(?))',
 } as const;
 
@@ -120,18 +125,46 @@ class SqliteStore implements Store {
     });
   }
 
-  async events({ after, workspaceId, limit }: EventQuery): Promise<readonly StoredEvent[]> {
-    const columns =
-      'select seq, at, recorded_at, type, workspace_id, slot_id, vm_id, node, reason from events';
-    const rows =
-      workspaceId === undefined
-        ? await this.#rows<EventRow>(`${columns} where seq > ? order by seq limit ?`, [after, limit])
-        : await this.#rows<EventRow>(`${columns} where workspace_id = ? and seq > ? order by seq limit ?`, [
-            workspaceId,
-            after,
-            limit,
-          ]);
+  async events({ after, workspaceId, types, limit }: EventQuery): Promise<readonly StoredEvent[]> {
+    const conditions: readonly (readonly [string, unknown])[] = [
+      ['seq > ?', after],
+      ...(workspaceId === undefined ? [] : [['workspace_id = ?', workspaceId] as const]),
+      ...(types === undefined
+        ? []
+        : [['type in (select value from json_each(?))', JSON.stringify(types)] as const]),
+    ];
+    const rows = await this.#rows<EventRow>(
+      `select seq, at, recorded_at, type, workspace_id, slot_id, vm_id, node, reason from events
+       where ${conditions.map(([condition]) => condition).join(' and ')} order by seq limit ?`,
+      [...conditions.map(([, value]) => value), limit],
+    );
     return rows.map(storedEvent);
+  }
+
+  async loadAccess(): Promise<readonly AccessRow[]> {
+    const rows = await this.#rows<{ kind: AccessRow['kind']; id: string; body: string }>(
+      'select kind, id, body from access order by rowid',
+      [],
+    );
+    return rows.map(({ kind, id, body }) => ({ kind, id, body: JSON.parse(body) as unknown }));
+  }
+
+  async putAccess(rows: readonly AccessRow[]): Promise<void> {
+    await this.#rows(statements.access, [
+      JSON.stringify(rows.map(({ kind, id, body }) => [kind, id, JSON.stringify(body)])),
+    ]);
+  }
+
+  async appendAudit(entries: readonly AuditEntry[]): Promise<void> {
+    await this.#rows(statements.audit, [JSON.stringify(entries.map(entry => JSON.stringify(entry)))]);
+  }
+
+  async audit({ before, limit }: { before: number; limit: number }): Promise<readonly AuditView[]> {
+    const rows = await this.#rows<{ seq: number; body: string }>(
+      'select seq, body from audit where seq < ? order by seq desc limit ?',
+      [before, limit],
+    );
+    return rows.map(({ seq, body }) => ({ seq, ...(JSON.parse(body) as AuditEntry) }));
   }
 
   async close(): Promise<void> {

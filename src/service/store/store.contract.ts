@@ -56,6 +56,44 @@ export function storeContract(name: string, make: () => StoreUnderTest): void {
   };
 
   describe(`store contract: ${name}`, () => {
+    it('keeps the documents of access, by kind and id, and the audit log', () =>
+      withStore(async (store, reopen) => {
+        expect(await store.loadAccess()).toEqual([]);
+        await store.putAccess([
+          { kind: 'user', id: 'a', body: { name: 'a' } },
+          { kind: 'project', id: 'a', body: { name: 'p' } },
+        ]);
+        await store.putAccess([{ kind: 'user', id: 'a', body: { name: 'b', text: "it's “quoted”" } }]);
+        const entry = {
+          at: '2026-01-01T00:00:00.000Z',
+          user: null,
+          token: null,
+          method: 'POST',
+          path: '/x',
+          status: 401,
+          code: 'unauthorized',
+          address: '::1',
+        };
+        await store.appendAudit([entry, { ...entry, path: '/y' }, { ...entry, path: '/z' }]);
+        const again = await reopen();
+        expect(await again.loadAccess()).toEqual([
+          { kind: 'user', id: 'a', body: { name: 'b', text: "it's “quoted”" } },
+          { kind: 'project', id: 'a', body: { name: 'p' } },
+        ]);
+        expect(await again.audit({ before: 3, limit: 9 })).toEqual([
+          { seq: 2, ...entry, path: '/y' },
+          { seq: 1, ...entry },
+        ]);
+        expect(await again.audit({ before: 99, limit: 1 })).toMatchObject([{ seq: 3, path: '/z' }]);
+      }));
+
+    it('gives the events of some types alone', () =>
+      withStore(async store => {
+        await store.commit({ ...emptyCommit, events: ['a', 'b', 'c', 'a'].map(type => event(type, null)) });
+        const found = await store.events({ after: 1, types: ['a', 'c'], limit: 9 });
+        expect(found.map(({ seq, type }) => `${seq} ${type}`)).toEqual(['3 c', '4 a']);
+      }));
+
     it('is empty at first', () =>
       withStore(async store => {
         expect(await store.load()).toEqual({

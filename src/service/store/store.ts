@@ -1,4 +1,6 @@
 import type { Effect, HistoryEvent, Slot, Vm, Workspace } from '../../lease/types.ts';
+import type { AuditView } from '../../protocol/access.ts';
+import type { AuditEntry } from '../access/audit.ts';
 import type { StoredEvent } from '../engine-api.ts';
 
 /**
@@ -12,6 +14,13 @@ export interface Store {
   commit(commit: Commit): Promise<void>;
   /** History in order: numbers above `after`, at most `limit`, of one workspace if it is named. */
   events(query: EventQuery): Promise<readonly StoredEvent[]>;
+  /** Users, projects and tokens; what they are is `access/`'s business. */
+  loadAccess(): Promise<readonly AccessRow[]>;
+  /** New versions replace old ones by kind and id, all or none. */
+  putAccess(rows: readonly AccessRow[]): Promise<void>;
+  appendAudit(entries: readonly AuditEntry[]): Promise<void>;
+  /** The newest `limit` lines with numbers below `before`, newest first. */
+  audit(query: { readonly before: number; readonly limit: number }): Promise<readonly AuditView[]>;
   /** Gives the store free. Nothing may be called after it. */
   close(): Promise<void>;
 }
@@ -24,6 +33,13 @@ export interface StoredState {
   /** Effects still owed, in the order in which they were decided. */
   readonly effects: readonly Effect[];
   readonly secrets: ReadonlyMap<string, string>;
+}
+
+/** A document of `access/`. */
+export interface AccessRow {
+  readonly kind: 'user' | 'project' | 'token';
+  readonly id: string;
+  readonly body: unknown;
 }
 
 /** A value that only the store and the memory of the service have. */
@@ -53,5 +69,7 @@ export interface Commit {
 export interface EventQuery {
   readonly after: number;
   readonly workspaceId?: string;
+  /** Only events of these types. */
+  readonly types?: readonly string[];
   readonly limit: number;
 }

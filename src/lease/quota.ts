@@ -1,0 +1,165 @@
+import { formatDuration } from '../protocol/units.ts';
+import type { Draft } from './draft.ts';
+import type { Refusal, SiteState, Workspace } from './types.ts';
+
+/**
+ * What a user and a project may hold at a time, and may use in all. Checked in the decision that charges it, so two requests at once cannot both
+ * have the last of it. The charge is not stored: it is what the workspaces themselves say.
+ *
+ *   pending, waiting, running   its VMs, and their minutes for the whole of the lease (reserved)
+ *   ended                       the minutes for which the lease has run (used)
+ */
+
+/** Limits; null: none. */
+export interface Quota {
+  /** Live workspaces, pending ones too. */
+  readonly workspaces: number | null;
+  /** VMs, their processors and their memory in all live workspaces. */
+  readonly vms: number | null;
+  readonly cpus: number | null;
+  readonly memoryMiB: number | null;
+  /** Minutes of VMs, reserved by live workspaces and used by ended ones. */
+  readonly vmMinutes: number | null;
+  /** The longest lease, its extensions included. */
+  readonly maxDurationMs: number | null;
+}
+
+/** Whose quotas there are: by name, and for everybody who has none of his own. */
+export interface Quotas {
+  readonly user: Quota;
+  readonly project: Quota;
+  readonly users: ReadonlyMap<string, Quota>;
+  readonly projects: ReadonlyMap<string, Quota>;
+}
+
+export const noQuota: Quota = {
+  workspaces: null,
+  vms: null,
+  cpus: null,
+  memoryMiB: null,
+  vmMinutes: null,
+  maxDurationMs: null,
+};
+
+/** Nobody has any. */
+export const noQuotas: Quotas = {
+  user: noQuota,
+  project: noQuota,
+  users: new Map(),
+  projects: new Map(),
+};
+
+/** What counts against a quota. */
+export interface Charge {
+  readonly workspaces: number;
+  readonly vms: number;
+  readonly cpus: number;
+  readonly memoryMiB: number;
+  readonly vmMs: number;
+}
+
+const nothing: Charge = { workspaces: 0, vms: 0, cpus: 0, memoryMiB: 0, vmMs: 0 };
+
+/** What one workspace is charged with. */
+export function chargeOf(
+  workspace: Pick<Workspace, 'state' | 'groups' | 'durationMs' | 'startsAt' | 'endsAt' | 'endedAt'>,
+): Charge {
+  const { state, groups, durationMs, startsAt, endsAt, endedAt } = workspace;
+  const vms = sum(groups, ({ count }) => count);
+  if (state === 'ended')
+    return { ...nothing, vmMs: startsAt === null ? 0 : vms * ((endedAt ?? startsAt) - startsAt) };
+  const leaseMs = startsAt === null || endsAt === null ? durationMs : endsAt - startsAt;
+  return {
+    workspaces: 1,
+    vms,
+    cpus: sum(groups, ({ count, cpus }) => count * cpus),
+    memoryMiB: sum(groups, ({ count, memoryMiB }) => count * memoryMiB),
+    vmMs: vms * leaseMs,
+  };
+}
+
+/** The charge of all workspaces that `of` picks. */
+export function charged(state: Pick<SiteState, 'workspaces'>, of: (workspace: Workspace) => boolean): Charge {
+  let total = nothing;
+  for (const workspace of state.workspaces.values())
+    if (of(workspace)) total = plus(total, chargeOf(workspace));
+  return total;
+}
+
+/** Why a workspace, as it is to become, is more than its owner or its project may have; undefined when it is not. */
+export function overQuota(draft: Draft, workspace: Workspace): Refusal | undefined {
+  const { owner, project } = workspace;
+  const { quotas } = draft.settings;
+  return (
+    over(
+      draft,
+      workspace,
+      `user ${owner}`,
+      quotas.users.get(owner) ?? quotas.user,
+      each => each.owner === owner,
+    ) ??
+    (project === null
+      ? undefined
+      : over(
+          draft,
+          workspace,
+          `project ${project}`,
+          quotas.projects.get(project) ?? quotas.project,
+          each => each.project === project,
+        ))
+  );
+}
+
+function over(
+  draft: Draft,
+  workspace: Workspace,
+  who: string,
+  quota: Quota,
+  isTheirs: (workspace: Workspace) => boolean,
+): Refusal | undefined {
+  const charge = chargeOf(workspace);
+  const leaseMs =
+    workspace.endsAt === null || workspace.startsAt === null
+      ? workspace.durationMs
+      : workspace.endsAt - workspace.startsAt;
+  if (quota.maxDurationMs !== null && leaseMs > quota.maxDurationMs)
+    return refusal(
+      `${who} may lease for ${formatDuration(quota.maxDurationMs)} at most; this is ${formatDuration(leaseMs)}`,
+    );
+  if (Object.values(quota).every(limit => limit === null)) return undefined;
+  const others = charged(draft.state, each => each.id !== workspace.id && isTheirs(each));
+  const total = plus(others, charge);
+  const minutes = (vmMs: number): number => Math.ceil(vmMs / 60_000);
+  for (const [limit, have, wanted, what] of [
+    [quota.workspaces, others.workspaces, total.workspaces, 'live workspaces'],
+    [quota.vms, others.vms, total.vms, 'VMs'],
+    [quota.cpus, others.cpus, total.cpus, 'processors'],
+    [quota.memoryMiB, others.memoryMiB, total.memoryMiB, 'MiB of memory'],
+    [quota.vmMinutes, minutes(others.vmMs), minutes(total.vmMs), 'VM minutes'],
+  ] as const)
+    if (limit !== null && wanted > limit)
+      return refusal(`${who} may have ${limit} ${what}; ${have} are taken, and this makes ${wanted}`);
+  return undefined;
+}
+
+function refusal(message: string): Refusal {
+  return {
+    code: 'quota_exceeded',
+    message,
+    hint: 'wsp usage says what is taken; end something, ask for less, or ask an administrator for more',
+  };
+}
+
+function plus(one: Charge, other: Charge): Charge {
+  return {
+    workspaces: one.workspaces + other.workspaces,
+    vms: one.vms + other.vms,
+    cpus: one.cpus + other.cpus,
+    memoryMiB: one.memoryMiB + other.memoryMiB,
+    vmMs: one.vmMs + other.vmMs,
+  };
+}
+
+function sum<T>(all: readonly T[], amount: (one: T) => number): number {
+  return all.reduce((total, one) => total + amount(one), 0);
+}

@@ -1,0 +1,141 @@
+import Type from 'typebox';
+import { namePattern } from './ids.ts';
+import { literals } from './schema.ts';
+
+/** Who may do what: the shapes of users, projects, tokens, quotas, usage and the audit log in the API. */
+
+/** `user`: his own workspaces. `operator`: sees everything, may end everything. `admin`: and says who may do what. */
+export const roles = ['user', 'operator', 'admin'] as const;
+export type Role = (typeof roles)[number];
+
+/** `full`: all that its user may do. `read`: looking only. */
+export const scopes = ['full', 'read'] as const;
+export type Scope = (typeof scopes)[number];
+
+/** A Unix user's name (useradd(8)), dots allowed too. */
+export const userPattern = '^[a-z_][a-z0-9_.-]{0,31}$';
+
+const Time = Type.String({ format: 'date-time' });
+const MaybeTime = Type.Union([Time, Type.Null()]);
+const Text = Type.String();
+const strict = { additionalProperties: false } as const;
+const UserName = Type.String({ pattern: userPattern, description: "a user's name" });
+const ProjectName = Type.String({
+  pattern: namePattern,
+  description: 'a name: lower-case letters, digits and hyphens, starting with a letter, at most 31',
+});
+const Limit = Type.Union([Type.Integer({ minimum: 0 }), Type.Null()]);
+
+/** Limits; null: none. */
+export const QuotaView = Type.Object(
+  { workspaces: Limit, vms: Limit, cpus: Limit, memoryMiB: Limit, vmMinutes: Limit, maxDurationMs: Limit },
+  strict,
+);
+export type QuotaView = Type.Static<typeof QuotaView>;
+
+/** Only what is given changes. A quota as a whole: null gives back the site's ordinary one. */
+export const QuotaChange = Type.Union([Type.Partial(QuotaView, strict), Type.Null()]);
+export type QuotaChange = Type.Static<typeof QuotaChange>;
+
+export const UserView = Type.Object({
+  name: Text,
+  role: literals(roles),
+  projects: Type.Array(Text),
+  disabled: Type.Boolean(),
+  quota: QuotaView,
+});
+export type UserView = Type.Static<typeof UserView>;
+
+/** Body of `PUT /v1/users/:user`; makes the user when there is none. */
+export const UserChange = Type.Object(
+  {
+    role: Type.Optional(literals(roles)),
+    projects: Type.Optional(Type.Array(ProjectName, { maxItems: 64, uniqueItems: true })),
+    disabled: Type.Optional(Type.Boolean()),
+    quota: Type.Optional(QuotaChange),
+  },
+  strict,
+);
+export type UserChange = Type.Static<typeof UserChange>;
+
+export const ProjectView = Type.Object({ name: Text, members: Type.Array(Text), quota: QuotaView });
+export type ProjectView = Type.Static<typeof ProjectView>;
+
+/** Body of `PUT /v1/projects/:project`; makes the project when there is none. */
+export const ProjectChange = Type.Object({ quota: Type.Optional(QuotaChange) }, strict);
+export type ProjectChange = Type.Static<typeof ProjectChange>;
+
+export const TokenView = Type.Object({
+  id: Text,
+  user: Text,
+  label: Text,
+  scope: literals(scopes),
+  createdAt: Time,
+  expiresAt: MaybeTime,
+  revokedAt: MaybeTime,
+});
+export type TokenView = Type.Static<typeof TokenView>;
+
+/** Body of `POST /v1/tokens`. */
+export const TokenRequest = Type.Object(
+  {
+    /** Whose; absent: the caller's own. Another's: administrators only. */
+    user: Type.Optional(UserName),
+    label: Type.Optional(Type.String({ maxLength: 100, pattern: '^[^\\r\\n\\0]*$' })),
+    scope: Type.Optional(literals(scopes)),
+    /** Absent: 30 days; at most a year. */
+    lifetimeMs: Type.Optional(Type.Integer({ minimum: 1_000, maximum: 366 * 24 * 3_600_000 })),
+  },
+  strict,
+);
+export type TokenRequest = Type.Static<typeof TokenRequest>;
+
+/** The token itself is in this answer alone: only its hash is kept. */
+export const NewTokenView = Type.Object({ ...TokenView.properties, token: Text });
+export type NewTokenView = Type.Static<typeof NewTokenView>;
+
+export const WhoamiView = Type.Object({
+  user: Text,
+  role: literals(roles),
+  scope: literals(scopes),
+  projects: Type.Array(Text),
+  quota: QuotaView,
+});
+export type WhoamiView = Type.Static<typeof WhoamiView>;
+
+/** What a user or a project holds now, and what they have used between two times. Exact to the millisecond, from the history. */
+export const UsageLine = Type.Object({
+  kind: literals(['user', 'project'] as const),
+  name: Text,
+  /** Held now: live workspaces and what is in them. */
+  workspaces: Type.Integer(),
+  vms: Type.Integer(),
+  cpus: Type.Integer(),
+  memoryMiB: Type.Integer(),
+  /** Minutes that count against the quota: reserved by live leases, used by ended ones. */
+  vmMinutes: Type.Number(),
+  /** For how long VMs have run in the time asked about, each from `running` to its end. */
+  vmSeconds: Type.Number(),
+  cpuSeconds: Type.Number(),
+  memoryMiBSeconds: Type.Number(),
+});
+export type UsageLine = Type.Static<typeof UsageLine>;
+
+export const UsageView = Type.Object({ since: Time, until: Time, lines: Type.Array(UsageLine) });
+export type UsageView = Type.Static<typeof UsageView>;
+
+export const AuditView = Type.Object({
+  seq: Type.Integer(),
+  at: Time,
+  /** Null: nobody that the service knows. */
+  user: Type.Union([Text, Type.Null()]),
+  /** The token that was used; null for those of the tokens file. */
+  token: Type.Union([Text, Type.Null()]),
+  method: Text,
+  path: Text,
+  status: Type.Integer(),
+  /** The error's code, when it was refused. */
+  code: Type.Union([Text, Type.Null()]),
+  address: Text,
+});
+export type AuditView = Type.Static<typeof AuditView>;

@@ -1,0 +1,271 @@
+import { noQuota, type Quota, type Quotas } from '../../lease/quota.ts';
+import type { Clock } from '../../platform/clock.ts';
+import type { Random } from '../../platform/random.ts';
+import type {
+  NewTokenView,
+  ProjectChange,
+  ProjectView,
+  QuotaChange,
+  Role,
+  Scope,
+  TokenRequest,
+  TokenView,
+  UserChange,
+  UserView,
+} from '../../protocol/access.ts';
+import { WspError } from '../../protocol/errors.ts';
+import { idSuffix } from '../../protocol/ids.ts';
+import type { AccessRow, Store } from '../store/store.ts';
+import { hashOf, type Tokens } from '../tokens.ts';
+
+/**
+ * Users, projects and their tokens: in memory, a copy of the store's. A change is in the store before it counts.
+ *
+ *   token ─► hash ─┬─ of the tokens file ──┐
+ *                  └─ given out by us ─────┴─► user ─► role, projects, quota ─► Caller
+ *
+ * Invariants: of a token only the hash is kept; one that has expired or was revoked is unknown, and so is one of a disabled user.
+ * If we crash: what was answered is in the store.
+ */
+export interface Caller {
+  readonly user: string;
+  readonly role: Role;
+  readonly scope: Scope;
+  readonly projects: readonly string[];
+  /** Null: a token of the tokens file. */
+  readonly tokenId: string | null;
+}
+
+interface StoredUser {
+  readonly name: string;
+  readonly role: Role;
+  readonly projects: readonly string[];
+  readonly disabled: boolean;
+  /** Over the site's ordinary one; null: that. */
+  readonly quota: Quota | null;
+}
+
+interface StoredProject {
+  readonly name: string;
+  readonly quota: Quota | null;
+}
+
+interface StoredToken {
+  readonly id: string;
+  readonly user: string;
+  readonly label: string;
+  readonly scope: Scope;
+  readonly hash: string;
+  readonly createdAt: number;
+  readonly expiresAt: number;
+  readonly revokedAt: number | null;
+}
+
+/** What accounts stand on. `quotasChanged` is told the quotas at the start and after every change. */
+export interface AccountParts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly store: Pick<Store, 'loadAccess' | 'putAccess'>;
+  readonly file: Tokens;
+  /** The site's ordinary quotas. */
+  readonly quotas: { readonly user: Quota; readonly project: Quota };
+  readonly quotasChanged: (quotas: Quotas) => void;
+}
+
+const day = 24 * 3_600_000;
+const defaultLifetimeMs = 30 * day;
+/** A user who makes a token for each job and never revokes one. */
+const mostTokensPerUser = 100;
+
+/** Everybody whom the service knows. */
+export class Accounts {
+  readonly #parts: AccountParts;
+  readonly #users = new Map<string, StoredUser>();
+  readonly #projects = new Map<string, StoredProject>();
+  readonly #tokens = new Map<string, StoredToken>();
+  readonly #byHash = new Map<string, string>();
+
+  constructor(parts: AccountParts) {
+    this.#parts = parts;
+  }
+
+  async load(): Promise<void> {
+    for (const row of await this.#parts.store.loadAccess()) this.#keep(row);
+    this.#tellQuotas();
+  }
+
+  /** Whom a token belongs to; undefined when it is nobody's (any more). */
+  callerOf(token: string): Caller | undefined {
+    const fileUser = this.#parts.file.userOf(token);
+    if (fileUser !== undefined) return this.#caller(fileUser, 'full', null);
+    const stored = this.#tokens.get(this.#byHash.get(hashOf(token).toString('base64url')) ?? '');
+    if (!stored || stored.revokedAt !== null || stored.expiresAt <= this.#parts.clock.now()) return undefined;
+    return this.#caller(stored.user, stored.scope, stored.id);
+  }
+
+  user(name: string): UserView {
+    const { role, projects, disabled } = this.#userOr(name);
+    return { name, role, projects: [...projects], disabled, quota: this.#quotaOfUser(name) };
+  }
+
+  users(): readonly UserView[] {
+    const names = new Set([...this.#parts.file.users(), ...this.#users.keys()]);
+    return [...names].toSorted().map(name => this.user(name));
+  }
+
+  /** Makes or changes a user. Throws `WspError` (`not_found`: a project). */
+  async changeUser(name: string, change: UserChange): Promise<UserView> {
+    const missing = change.projects?.find(project => !this.#projects.has(project));
+    if (missing !== undefined)
+      throw new WspError('not_found', `there is no project ${missing}`, {
+        hint: `make it first: wsp project ${missing}`,
+      });
+    const { quota, ...rest } = change;
+    const before = this.#userOr(name);
+    const user: StoredUser = {
+      ...before,
+      ...rest,
+      name,
+      quota: changed(before.quota, quota, this.#parts.quotas.user),
+    };
+    await this.#put([{ kind: 'user', id: name, body: user }]);
+    return this.user(name);
+  }
+
+  projects(): readonly ProjectView[] {
+    return [...this.#projects.values()]
+      .toSorted((one, other) => (one.name < other.name ? -1 : 1))
+      .map(({ name, quota }) => ({
+        name,
+        members: [...this.#users.values()]
+          .filter(user => user.projects.includes(name))
+          .map(user => user.name),
+        quota: { ...(quota ?? this.#parts.quotas.project) },
+      }));
+  }
+
+  /** Makes or changes a project. */
+  async changeProject(name: string, { quota }: ProjectChange): Promise<ProjectView> {
+    const before = this.#projects.get(name)?.quota ?? null;
+    const project: StoredProject = { name, quota: changed(before, quota, this.#parts.quotas.project) };
+    await this.#put([{ kind: 'project', id: name, body: project }]);
+    const view = this.projects().find(each => each.name === name);
+    if (!view) throw new Error(`project ${name} was stored and is not there`);
+    return view;
+  }
+
+  tokensOf(user: string | undefined): readonly TokenView[] {
+    return [...this.#tokens.values()]
+      .filter(token => user === undefined || token.user === user)
+      .map(tokenView);
+  }
+
+  /** Gives out a token. Throws `WspError` (`conflict`: too many, or the user is disabled). */
+  async giveToken(
+    user: string,
+    { label = '', scope = 'full', lifetimeMs = defaultLifetimeMs }: TokenRequest,
+  ): Promise<NewTokenView> {
+    const { clock, random } = this.#parts;
+    const now = clock.now();
+    if (this.#userOr(user).disabled) throw new WspError('conflict', `user ${user} is disabled`);
+    const alive = [...this.#tokens.values()].filter(
+      each => each.user === user && each.revokedAt === null && each.expiresAt > now,
+    );
+    if (alive.length >= mostTokensPerUser)
+      throw new WspError('conflict', `user ${user} has ${alive.length} tokens already, which is the most`, {
+        hint: 'revoke some: wsp tokens, wsp revoke ID',
+      });
+    const token = `wsp_${Buffer.from(random.bytes(32)).toString('base64url')}`;
+    const stored: StoredToken = {
+      id: `tok-${idSuffix(random.bytes(10))}`,
+      user,
+      label,
+      scope,
+      hash: hashOf(token).toString('base64url'),
+      createdAt: now,
+      expiresAt: now + lifetimeMs,
+      revokedAt: null,
+    };
+    await this.#put([{ kind: 'token', id: stored.id, body: stored }]);
+    return { ...tokenView(stored), token };
+  }
+
+  /** Whose token this is; undefined when there is none. */
+  ownerOfToken(id: string): string | undefined {
+    return this.#tokens.get(id)?.user;
+  }
+
+  /** From the answer on it is nobody's. Throws `WspError` (`not_found`). */
+  async revokeToken(id: string): Promise<TokenView> {
+    const token = this.#tokens.get(id);
+    if (!token) throw new WspError('not_found', `there is no token ${id}`);
+    const revoked = { ...token, revokedAt: token.revokedAt ?? this.#parts.clock.now() };
+    await this.#put([{ kind: 'token', id, body: revoked }]);
+    return tokenView(revoked);
+  }
+
+  #caller(user: string, scope: Scope, tokenId: string | null): Caller | undefined {
+    const { role, projects, disabled } = this.#userOr(user);
+    return disabled ? undefined : { user, role, scope, projects, tokenId };
+  }
+
+  /** One that nobody has said anything about is a user; `admin` is the one that is there from the beginning. */
+  #userOr(name: string): StoredUser {
+    const role = name === 'admin' ? 'admin' : 'user';
+    return this.#users.get(name) ?? { name, role, projects: [], disabled: false, quota: null };
+  }
+
+  #quotaOfUser(name: string): Quota {
+    return { ...(this.#users.get(name)?.quota ?? this.#parts.quotas.user) };
+  }
+
+  async #put(rows: readonly AccessRow[]): Promise<void> {
+    await this.#parts.store.putAccess(rows);
+    for (const row of rows) this.#keep(row);
+    this.#tellQuotas();
+  }
+
+  #keep({ kind, id, body }: AccessRow): void {
+    switch (kind) {
+      case 'user':
+        this.#users.set(id, body as StoredUser);
+        return;
+      case 'project':
+        this.#projects.set(id, body as StoredProject);
+        return;
+      case 'token':
+        this.#tokens.set(id, body as StoredToken);
+        this.#byHash.set((body as StoredToken).hash, id);
+        return;
+    }
+  }
+
+  #tellQuotas(): void {
+    const own = (all: Iterable<StoredUser | StoredProject>): Map<string, Quota> =>
+      new Map([...all].flatMap(({ name, quota }) => (quota === null ? [] : [[name, quota] as const])));
+    this.#parts.quotasChanged({
+      ...this.#parts.quotas,
+      users: own(this.#users.values()),
+      projects: own(this.#projects.values()),
+    });
+  }
+}
+
+/** A quota of one's own begins as the site's ordinary one. */
+function changed(before: Quota | null, change: QuotaChange | undefined, ordinary: Quota): Quota | null {
+  if (change === undefined) return before;
+  return change === null ? null : { ...noQuota, ...(before ?? ordinary), ...change };
+}
+
+function tokenView({ id, user, label, scope, createdAt, expiresAt, revokedAt }: StoredToken): TokenView {
+  const iso = (time: number): string => new Date(time).toISOString();
+  return {
+    id,
+    user,
+    label,
+    scope,
+    createdAt: iso(createdAt),
+    expiresAt: iso(expiresAt),
+    revokedAt: revokedAt === null ? null : iso(revokedAt),
+  };
+}

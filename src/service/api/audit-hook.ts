@@ -1,0 +1,34 @@
+import type { FastifyInstance } from 'fastify';
+import type { Clock } from '../../platform/clock.ts';
+import type { AuditLog } from '../access/audit.ts';
+
+const looking: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
+const refusals: ReadonlySet<number> = new Set([401, 403]);
+
+/** Everything that changes something, and every refusal for want of rights, is in the audit log before it is answered. */
+export function keepAudit(app: FastifyInstance, { audit, clock }: { audit: AuditLog; clock: Clock }): void {
+  app.addHook('onSend', async (request, reply, payload) => {
+    if (looking.has(request.method) && !refusals.has(reply.statusCode)) return payload;
+    await audit.write({
+      at: new Date(clock.now()).toISOString(),
+      user: request.caller?.user ?? null,
+      token: request.caller?.tokenId ?? null,
+      method: request.method,
+      path: request.url.replace(/\?.*$/s, '').slice(0, 300),
+      status: reply.statusCode,
+      code: codeOf(reply.statusCode, payload),
+      address: request.ip,
+    });
+    return payload;
+  });
+}
+
+function codeOf(status: number, payload: unknown): string | null {
+  if (status < 400 || typeof payload !== 'string') return null;
+  try {
+    const { error } = JSON.parse(payload) as { error?: { code?: unknown } };
+    return typeof error?.code === 'string' ? error.code : null;
+  } catch {
+    return null;
+  }
+}

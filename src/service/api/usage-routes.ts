@@ -1,0 +1,43 @@
+import Type from 'typebox';
+import { WspError } from '../../protocol/errors.ts';
+import { usageEvents, usageOf } from '../usage.ts';
+import { callerOf } from './auth.ts';
+import type { EventFeed } from './event-feed.ts';
+import { mayRead } from './owners.ts';
+import { errorAnswers, type Route } from './route.ts';
+import { ref } from './schemas.ts';
+
+const Moment = Type.Optional(Type.String({ format: 'date-time' }));
+
+/** What has been used, by whom. */
+export function usageRoutes(feed: EventFeed): readonly Route[] {
+  const schema = {
+    operationId: 'getUsage',
+    summary: 'What users and projects hold, and for how long their VMs have run; users see their own',
+    querystring: Type.Object({ since: Moment, until: Moment }),
+    response: { 200: ref('Usage'), ...errorAnswers },
+  };
+  return [
+    (app, { engine, clock }) => {
+      app.get('/v1/usage', { schema }, async request => {
+        const caller = callerOf(request);
+        const now = clock.now();
+        const { since, until } = request.query;
+        const period = {
+          now,
+          since: since === undefined ? 0 : Date.parse(since),
+          until: until === undefined ? now : Date.parse(until),
+        };
+        if (period.since > period.until)
+          throw new WspError('invalid_request', `since: ${since} is after ${until ?? 'now'}`);
+        const events = await feed.allOf(usageEvents);
+        const lines = usageOf(engine.state, events, period, ({ owner }) => mayRead(caller, owner));
+        return {
+          since: new Date(period.since).toISOString(),
+          until: new Date(period.until).toISOString(),
+          lines: [...lines],
+        };
+      });
+    },
+  ];
+}
