@@ -23,6 +23,7 @@ import type {
   WhoamiView,
 } from '../protocol/access.ts';
 import { asker } from './ask.ts';
+import { followEvents } from './follow.ts';
 import { accessRequests } from './requests/access.ts';
 import { historyRequests } from './requests/history.ts';
 import { siteRequests } from './requests/site.ts';
@@ -92,6 +93,8 @@ export interface Client {
   knownHosts(workspace: string): Promise<readonly string[]>;
   /** One page of history; ask again with `after: next`. */
   events(query?: EventQuery): Promise<{ readonly events: readonly EventView[]; readonly next: number }>;
+  /** Every event once, in order, from `after` on, as it happens; outlives a service that is started again (with `pause`). */
+  follow(query?: Pick<EventQuery, 'after' | 'workspace'>): AsyncGenerator<EventView, never>;
   /** What can be leased here, and what is free at this moment. */
   types(): Promise<TypesView>;
   listSlots(): Promise<readonly SlotView[]>;
@@ -142,6 +145,7 @@ export function createClient(options: ClientOptions): Client {
     ...accessRequests(asking),
     getWorkspace: workspace => getWorkspace(workspace),
     events: (query = {}) => events(query),
+    follow: (query = {}) => followEvents(events, query, options.pause),
     waitForWorkspace: (workspace, until, wait) =>
       waitForWorkspace({ getWorkspace, events, pause: options.pause }, workspace, until, wait),
     openStream: (workspace, vm, end) =>

@@ -1,6 +1,7 @@
 import type { EventView, WorkspaceView } from '../protocol/api.ts';
 import { WspError } from '../protocol/errors.ts';
 import type { EventQuery, WaitOptions } from './client.ts';
+import { keepTrying } from './patience.ts';
 
 interface Reads {
   getWorkspace(workspace: string, stop: AbortSignal): Promise<WorkspaceView>;
@@ -13,8 +14,6 @@ interface Reads {
 
 /** Below the service's own limit, and below what proxies cut off. */
 const longPollMs = 25_000;
-const firstPauseMs = 250;
-const longestPauseMs = 2_000;
 
 /** Events first, then the state: whatever happens after the state was read comes with the next events. */
 export async function waitForWorkspace(
@@ -62,20 +61,9 @@ function outliving(
   reads: Omit<Reads, 'pause'>,
   pause: (delayMs: number) => Promise<void>,
 ): Omit<Reads, 'pause'> {
-  async function keepTrying<Data>(read: () => Promise<Data>, stop: AbortSignal): Promise<Data> {
-    for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
-      try {
-        return await read();
-      } catch (cause) {
-        const isGone = cause instanceof WspError && cause.code === 'service_unreachable';
-        if (!isGone || stop.aborted) throw cause;
-        await pause(pauseMs);
-      }
-    }
-  }
   return {
-    getWorkspace: (workspace, stop) => keepTrying(() => reads.getWorkspace(workspace, stop), stop),
-    events: (query, stop) => keepTrying(() => reads.events(query, stop), stop),
+    getWorkspace: (workspace, stop) => keepTrying(() => reads.getWorkspace(workspace, stop), stop, pause),
+    events: (query, stop) => keepTrying(() => reads.events(query, stop), stop, pause),
   };
 }
 

@@ -16,6 +16,7 @@ import { contextStates, endCauses, slotNodeStates, slotStates, vmStates, workspa
  *   GET    /v1/workspaces/:workspace/timeline → Timeline
  *   GET    /v1/workspaces/:workspace/known-hosts → { lines: string[] }    OpenSSH lines `<workspaceId>.<vm> ssh-ed25519 …`
  *   GET    /v1/events?after=SEQ&workspace=W&waitMs=N&limit=N → { events: Event[], next: SEQ }   long poll: answers at once when there are events
+ *   GET    /v1/events/stream?workspace=W      server-sent events; Last-Event-ID goes on after that one
  *   GET    /v1/types                          → Types
  *   GET    /v1/slots, /v1/nodes, /v1/images   → { slots }, { nodes }, { images }
  *   GET    /v1/whoami                         → Whoami

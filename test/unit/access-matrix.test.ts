@@ -30,6 +30,7 @@ const requests: Readonly<Record<string, { readonly url?: string; readonly body?:
   'GET /v1/slots': {},
   'GET /v1/nodes': {},
   'GET /v1/events': { url: `/v1/events?workspace=${ws}` },
+  'GET /v1/events/stream': { url: `/v1/events/stream?workspace=${ws}` },
   'GET /v1/usage': {},
   'GET /v1/workspaces': {},
   'POST /v1/workspaces': { body: { groups: [{ name: 'a', image: 'mini' }] } },
@@ -89,6 +90,7 @@ async function answer(route: string, as: Who): Promise<string> {
   const [method = '', path = ''] = route.split(' ');
   const { url = path, body } = requests[route] ?? {};
   if (route === stream) return mayOpen(url, as);
+  if (route === 'GET /v1/events/stream') return mayListen(url, as);
   const { statusCode } = await api.app.inject({
     method: method as 'GET',
     url: url.replace('{workspace}', ws).replace('{token}', revocable),
@@ -119,6 +121,15 @@ async function mayOpen(url: string, as: Who): Promise<string> {
     request.once('error', reject);
     request.end();
   });
+  return [401, 403, 404].includes(status) ? String(status) : 'yes';
+}
+
+/** It has no end: what counts is how it begins. */
+async function mayListen(url: string, as: Who): Promise<string> {
+  const cut = new AbortController();
+  const origin = await api.listen();
+  const { status } = await fetch(`${origin}${url}`, { headers: authorization(as), signal: cut.signal });
+  cut.abort();
   return [401, 403, 404].includes(status) ? String(status) : 'yes';
 }
 

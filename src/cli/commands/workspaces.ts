@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { WorkspaceView } from '../../protocol/api.ts';
+import type { EventView, WorkspaceView } from '../../protocol/api.ts';
 import { eventText, story, table, timelineText, workspaceText } from '../output.ts';
 import type { CommandContext, Run } from '../program.ts';
 import { duration } from '../values.ts';
@@ -64,21 +64,19 @@ async function events(
   workspace: string | undefined,
   follow: boolean,
 ): Promise<void> {
-  const all: unknown[] = [];
+  // A name may come to mean a newer workspace while we follow; the id does not.
+  const query =
+    workspace === undefined ? {} : { workspace: (await context.client().getWorkspace(workspace)).id };
+  if (follow)
+    for await (const event of context.client().follow(query)) context.answer(event, `${eventText(event)}\n`);
+  const all: EventView[] = [];
   for (let after = 0; ; ) {
-    const page = await context.client().events({
-      after,
-      ...(workspace === undefined ? {} : { workspace }),
-      ...(follow ? { waitMs: 25_000 } : {}),
-    });
-    for (const event of page.events) {
-      if (follow || !context.json) context.answer(event, `${eventText(event)}\n`);
-      else all.push(event);
-    }
-    if (!follow && page.events.length === 0) break;
+    const page = await context.client().events({ after, ...query });
+    all.push(...page.events);
+    if (page.events.length === 0) break;
     after = page.next;
   }
-  if (context.json && !follow) context.answer({ events: all }, '');
+  context.answer({ events: all }, all.map(event => `${eventText(event)}\n`).join(''));
 }
 
 async function destroy(

@@ -32,6 +32,7 @@ export interface EventFeed {
   allOf(types: readonly string[]): Promise<readonly StoredEvent[]>;
   /** Answers everyone who waits, now and from now on. */
   close(): void;
+  closed(): boolean;
 }
 
 /** The feed over the engine's history. */
@@ -83,6 +84,7 @@ export function eventFeed(engine: Engine, clock: Clock): EventFeed {
     allOf: types => readAll(engine, { types }),
 
     close: () => closing.abort(),
+    closed: () => closing.signal.aborted,
   };
 }
 

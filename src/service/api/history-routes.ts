@@ -2,6 +2,7 @@ import Type from 'typebox';
 import { timelineOf } from '../timeline.ts';
 import { callerOf } from './auth.ts';
 import { type EventFeed, maxWaitMs } from './event-feed.ts';
+import { eventStreamRoute } from './event-stream.ts';
 import { findWorkspace } from './owners.ts';
 import { errorAnswers, type Route, WorkspaceParams } from './route.ts';
 import { ref } from './schemas.ts';
@@ -9,9 +10,9 @@ import { ref } from './schemas.ts';
 /** The most events that one answer carries. */
 const pageLimit = 1_000;
 
-/** What happened: the timeline of one workspace, its VMs' host keys, and the history as a long poll. */
+/** What happened: the timeline of one workspace, its VMs' host keys, and the history as a long poll and as a stream. */
 export function historyRoutes(feed: EventFeed): readonly Route[] {
-  return [timeline(feed), knownHosts, events(feed)];
+  return [timeline(feed), knownHosts, events(feed), eventStreamRoute(feed)];
 }
 
 function timeline(feed: EventFeed): Route {

@@ -1,0 +1,109 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import Type from 'typebox';
+import { errorFields, type Log } from '../../platform/log.ts';
+import type { EventView } from '../../protocol/api.ts';
+import { WspError } from '../../protocol/errors.ts';
+import { callerOf } from './auth.ts';
+import { type EventFeed, type EventQuery, maxWaitMs } from './event-feed.ts';
+import { findWorkspace } from './owners.ts';
+import { errorAnswers, type Route, WorkspaceParams } from './route.ts';
+
+/** Streams that may be open at the same time. */
+const maxStreams = 512;
+/** A comment this often keeps proxies from cutting a quiet stream, and finds out clients that are gone. */
+const heartbeatMs = 15_000;
+const pageLimit = 500;
+/** How soon a client that was cut off should come again. */
+const retryMs = 1_000;
+
+/**
+ * `GET /v1/events/stream`: the history as server-sent events (WHATWG HTML §9.2), each with its number as id. A client that comes again says the last number
+ * that it has (`Last-Event-ID`) and goes on after it: nothing is missed and nothing comes twice, also when the service was started again in between.
+ */
+export function eventStreamRoute(feed: EventFeed): Route {
+  let streams = 0;
+  const schema = {
+    operationId: 'streamEvents',
+    summary:
+      'The history as server-sent events, replayed after Last-Event-ID (or `after`), then as it happens',
+    querystring: Type.Object({
+      after: Type.Optional(Type.Integer({ minimum: 0 })),
+      workspace: Type.Optional(WorkspaceParams.properties.workspace),
+    }),
+    response: {
+      200: {
+        description: 'id: the number of the event; event: its type; data: an Event as JSON',
+        content: { 'text/event-stream': { schema: Type.String() } },
+      },
+      ...errorAnswers,
+    },
+  };
+  return (app, { engine, log }) => {
+    // A HEAD of it would never end.
+    const options = { schema, exposeHeadRoute: false };
+    app.get('/v1/events/stream', options, async (request, reply) => {
+      const caller = callerOf(request);
+      const { workspace } = request.query;
+      const query = {
+        caller,
+        workspaceId: workspace === undefined ? undefined : findWorkspace(engine.state, caller, workspace).id,
+        after: lastEventId(request) ?? request.query.after ?? 0,
+        waitMs: Math.min(heartbeatMs, maxWaitMs),
+        limit: pageLimit,
+      };
+      if (streams >= maxStreams) throw new WspError('busy', `${maxStreams} event streams are open already`);
+      streams += 1;
+      await stream(feed, query, reply, log).finally(() => (streams -= 1));
+    });
+  };
+}
+
+function lastEventId(request: FastifyRequest): number | undefined {
+  const text = request.headers['last-event-id'];
+  if (text === undefined) return undefined;
+  if (typeof text === 'string' && /^\d{1,15}$/.test(text)) return Number(text);
+  throw new WspError(
+    'invalid_request',
+    `Last-Event-ID: ${String(text).slice(0, 50)} is not the number of an event`,
+  );
+}
+
+/** Writes until the client has gone or the service stops; waits for a client that reads slowly, whose events stay in the store meanwhile. */
+async function stream(feed: EventFeed, from: EventQuery, reply: FastifyReply, log: Log): Promise<void> {
+  reply.hijack();
+  const { raw } = reply;
+  const gone = new AbortController();
+  raw.once('close', () => gone.abort());
+  raw.writeHead(200, {
+    'content-type': 'text/event-stream; charset=utf-8',
+    'cache-control': 'no-store',
+    'x-accel-buffering': 'no',
+  });
+  raw.write(`retry: ${retryMs}\n\n`);
+  let { after } = from;
+  try {
+    while (!gone.signal.aborted && !feed.closed()) {
+      const page = await feed.page({ ...from, after }, gone.signal);
+      after = page.next;
+      const text = page.events.length === 0 ? ': still here\n\n' : page.events.map(asText).join('');
+      if (!gone.signal.aborted && !raw.write(text)) await drained(reply, gone.signal);
+    }
+  } catch (cause) {
+    // The answer has begun: all that can be done is to end it. The client comes again.
+    log.warn('an event stream ended', errorFields(cause));
+  } finally {
+    raw.end();
+  }
+}
+
+function asText(event: EventView): string {
+  return `id: ${event.seq}\nevent: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`;
+}
+
+function drained({ raw }: FastifyReply, gone: AbortSignal): Promise<void> {
+  return new Promise(resolve => {
+    if (gone.aborted) return resolve();
+    raw.once('drain', resolve);
+    gone.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
