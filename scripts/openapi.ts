@@ -11,6 +11,7 @@ import type { Accounts } from '../src/service/access/accounts.ts';
 import type { AuditLog } from '../src/service/access/audit.ts';
 import { buildApp } from '../src/service/api/app.ts';
 import type { Engine } from '../src/service/engine-api.ts';
+import type { Webhooks } from '../src/service/notify/webhooks.ts';
 import { version } from '../src/service/version.ts';
 
 export const documentFile = new URL('../openapi.json', import.meta.url);
@@ -22,6 +23,7 @@ export async function documentText(): Promise<string> {
     engine: {} as Engine,
     accounts: {} as Accounts,
     audit: {} as AuditLog,
+    webhooks: {} as Webhooks,
     images: { read: () => ({ images: [], problems: [] }) },
     lrmKind: 'local',
     version,

@@ -5,6 +5,7 @@ import { addAccountCommands } from './commands/accounts.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
 import { addLeaseCommands } from './commands/leases.ts';
 import { addSiteCommands } from './commands/site.ts';
+import { addWebhookCommands } from './commands/webhooks.ts';
 import { addWorkspaceCommands } from './commands/workspaces.ts';
 import type { Run } from './program.ts';
 import { loadService } from './programs.ts';
@@ -23,6 +24,7 @@ export function commandLine(run: Run): Command {
   addSiteCommands(program, run);
   addAccessCommands(program, run);
   addAccountCommands(program, run);
+  addWebhookCommands(program, run);
   addDoctorCommand(program, run);
   program
     .command('service')

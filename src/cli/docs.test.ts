@@ -85,6 +85,7 @@ describe('docs/cli.md', () => {
     ['User', access.UserView],
     ['Quota', access.QuotaView],
     ['Token', access.TokenView],
+    ['Webhook', access.WebhookView],
     ['Usage line', access.UsageLine],
     ['Audit entry', access.AuditView],
   ])('has every key of %s', (name, schema) => {

@@ -12,7 +12,9 @@ import type {
 import type { GroupRequest, WorkspaceRequest } from '../protocol/cluster.ts';
 import type {
   AuditView,
+  DeadLetterView,
   NewTokenView,
+  NewWebhookView,
   ProjectChange,
   ProjectView,
   TokenRequest,
@@ -20,6 +22,8 @@ import type {
   UsageView,
   UserChange,
   UserView,
+  WebhookRequest,
+  WebhookView,
   WhoamiView,
 } from '../protocol/access.ts';
 import { asker } from './ask.ts';
@@ -114,6 +118,13 @@ export interface Client {
   usage(query?: { readonly since?: string; readonly until?: string }): Promise<UsageView>;
   /** The newest lines first. */
   audit(query?: { readonly before?: number; readonly limit?: number }): Promise<readonly AuditView[]>;
+  listWebhooks(): Promise<readonly WebhookView[]>;
+  /** The secret is in this answer alone. */
+  createWebhook(request: WebhookRequest): Promise<NewWebhookView>;
+  deleteWebhook(webhook: string): Promise<void>;
+  /** Lets one that has stopped go on. */
+  resumeWebhook(webhook: string): Promise<WebhookView>;
+  deadLetters(webhook: string): Promise<readonly DeadLetterView[]>;
   health(): Promise<{ readonly status: 'ok'; readonly version: string }>;
   /**
    * Resolves with the workspace as soon as `until` accepts it, or when nothing more can come: it has ended and its slot is given back.

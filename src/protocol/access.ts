@@ -139,3 +139,55 @@ export const AuditView = Type.Object({
   address: Text,
 });
 export type AuditView = Type.Static<typeof AuditView>;
+
+/** Body of `POST /v1/webhooks`. */
+export const WebhookRequest = Type.Object(
+  {
+    url: Type.String({
+      maxLength: 2_000,
+      pattern: '^https?://[^\\s/?#]+([/?][^\\s#]*)?$',
+      description: 'a URL with http or https',
+    }),
+    /** Id or name; absent: all that the caller may see. */
+    workspace: Type.Optional(Type.String({ maxLength: 64 })),
+    /** Only events of these types, as `vm.failed`. Absent: all. */
+    types: Type.Optional(
+      Type.Array(
+        Type.String({ pattern: '^[a-z]+[.][a-z-]+$', description: "an event's type, as vm.failed" }),
+        {
+          maxItems: 64,
+        },
+      ),
+    ),
+  },
+  strict,
+);
+export type WebhookRequest = Type.Static<typeof WebhookRequest>;
+
+export const WebhookView = Type.Object({
+  id: Text,
+  owner: Text,
+  url: Text,
+  workspace: Type.Union([Text, Type.Null()]),
+  types: Type.Array(Text),
+  createdAt: Time,
+  /** The number of the last event that is done with. */
+  deliveredUpTo: Type.Integer(),
+  deadLetters: Type.Integer(),
+  /** Why it has stopped; null while it delivers. */
+  stopped: Type.Union([Text, Type.Null()]),
+});
+export type WebhookView = Type.Static<typeof WebhookView>;
+
+/** The secret that requests are signed with is in this answer alone. */
+export const NewWebhookView = Type.Object({ ...WebhookView.properties, secret: Text });
+export type NewWebhookView = Type.Static<typeof NewWebhookView>;
+
+/** An event that could not be delivered. */
+export const DeadLetterView = Type.Object({
+  event: Type.Integer(),
+  at: Time,
+  attempts: Type.Integer(),
+  error: Text,
+});
+export type DeadLetterView = Type.Static<typeof DeadLetterView>;

@@ -22,6 +22,7 @@ import { contextStates, endCauses, slotNodeStates, slotStates, vmStates, workspa
  *   GET    /v1/whoami                         → Whoami
  *   GET    /v1/users, /v1/projects            → { users }, { projects }          PUT /v1/users/:user, /v1/projects/:project (admin)
  *   GET    /v1/tokens · POST /v1/tokens · DELETE /v1/tokens/:id                  their tokens are in the answer to POST alone
+ *   GET    /v1/webhooks · POST /v1/webhooks · DELETE /v1/webhooks/:id            … /:id/resume, /:id/dead-letters
  *   GET    /v1/usage?since=T&until=T          → Usage
  *   GET    /v1/audit?before=SEQ&limit=N       → { entries: Audit[] }             operators
  *   GET    /v1/health (no token)              → { status: 'ok', version }

@@ -10,12 +10,14 @@ import { systemRandom } from '../platform/random.ts';
 import { WspError } from '../protocol/errors.ts';
 import { Accounts } from './access/accounts.ts';
 import { AuditLog } from './access/audit.ts';
+import { maySee } from './api/owners.ts';
 import { buildApp } from './api/app.ts';
 import { readPilotProgram } from './assignment.ts';
 import type { Engine } from './engine-api.ts';
 import { createEngine, type EngineOptions } from './engine.ts';
 import { imageCatalogue } from './images.ts';
 import { type Listening, listen, writeUrlFile } from './listening.ts';
+import { Webhooks } from './notify/webhooks.ts';
 import { serviceLog } from './log.ts';
 import { leaseSettings, loadSite, type SiteConfig } from './site.ts';
 import { openSqliteStore } from './store/sqlite.ts';
@@ -85,13 +87,12 @@ async function start(
     pilot: { node: site.node, program, serviceUrl: () => nodesUrlOf(listening) },
     onBroken: broken,
   });
-  const accounts = await openAccounts(site, store, file, engine);
+  const access = await openAccess(site, store, file, engine, log);
   // The port must be known before the first job is submitted, so we listen first; who asks before the engine runs waits for it.
   const started = deferred<void>();
   const app = await buildApp({
     engine,
-    accounts,
-    audit: new AuditLog(store, log),
+    ...access,
     images,
     lrmKind: opened.lrm.kind,
     version,
@@ -104,7 +105,8 @@ async function start(
   closers.api = listening.close;
   await engine.start();
   delete closers.store;
-  closers.engine = () => engine.stop();
+  await access.webhooks.start();
+  closers.engine = () => access.webhooks.stop().then(() => engine.stop());
   started.resolve();
   const { urlFile } = site;
   if (urlFile !== null) {
@@ -115,17 +117,25 @@ async function start(
   log.info('listening', { url, nodesUrl, lrm: opened.lrm.kind, pid: process.pid, version });
 }
 
-async function openAccounts(site: SiteConfig, store: Store, file: Tokens, engine: Engine): Promise<Accounts> {
+/** Who may do what, the log of it, and who is told. */
+async function openAccess(site: SiteConfig, store: Store, file: Tokens, engine: Engine, log: Log) {
+  const parts = { clock: systemClock, random: systemRandom, store };
   const accounts = new Accounts({
-    clock: systemClock,
-    random: systemRandom,
-    store,
+    ...parts,
     file,
     quotas: site.quotas,
     quotasChanged: quotas => engine.changeQuotas(quotas),
   });
   await accounts.load();
-  return accounts;
+  const webhooks = new Webhooks({
+    ...parts,
+    log,
+    engine,
+    allowed: site.webhooksAllow,
+    callerOfUser: user => accounts.callerOfUser(user),
+    maySee: (caller, event) => maySee(engine.state, caller, event),
+  });
+  return { accounts, webhooks, audit: new AuditLog(store, log) };
 }
 
 function engineOptions(

@@ -202,6 +202,15 @@ export const SiteFile = Type.Object(
     defaultNetwork: Type.Optional(Name),
     node: Node,
     leases: Type.Optional(Leases),
+    webhooks: Type.Optional(
+      Type.Object(
+        {
+          /** Networks where webhooks may go although they are loopback, link-local or a cloud's metadata service. */
+          allow: Type.Optional(Type.Array(Word, { maxItems: 64 })),
+        },
+        strict,
+      ),
+    ),
     /** Of every user and every project that has none of its own. Default: no limits. */
     quotas: Type.Optional(
       Type.Object({ user: Type.Optional(QuotaEntry), project: Type.Optional(QuotaEntry) }, strict),

@@ -1,6 +1,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { availableParallelism, totalmem } from 'node:os';
 import { dirname, isAbsolute, resolve } from 'node:path';
+import ipaddr from 'ipaddr.js';
 import type { Static } from 'typebox';
 import { noQuota, type Quota } from '../lease/quota.ts';
 import type { LeaseSettings } from '../lease/types.ts';
@@ -48,6 +49,8 @@ export interface SiteConfig {
   readonly leases: LeaseConfig;
   /** Of everybody who has none of his own. */
   readonly quotas: { readonly user: Quota; readonly project: Quota };
+  /** Networks where webhooks may go beyond what is open to all. */
+  readonly webhooksAllow: readonly string[];
 }
 
 /** Slurm's own default (KillWait). */
@@ -121,6 +124,7 @@ function normalise(site: SiteFile, file: string, mistake: Mistake): SiteConfig {
     networks,
     defaultNetwork: defaultNetworkOf(site, mistake),
     ...leasesAndNode(site, at, mistake),
+    webhooksAllow: allowedNetworks(site.webhooks?.allow ?? [], mistake),
     quotas: {
       user: quotaOf(site.quotas?.user, 'quotas.user', mistake),
       project: quotaOf(site.quotas?.project, 'quotas.project', mistake),
@@ -216,6 +220,13 @@ function leasesAndNode(
     vmm: vmmOf(site.node.vmm, at, mistake),
   };
   return { leases, node };
+}
+
+function allowedNetworks(given: readonly string[], mistake: Mistake): readonly string[] {
+  for (const [index, network] of given.entries())
+    if (!ipaddr.isValidCIDR(network))
+      mistake(`webhooks.allow[${index}]`, `${network} is no network such as 10.0.0.0/8`);
+  return given;
 }
 
 function quotaOf(given: Static<typeof QuotaEntry> | undefined, path: string, mistake: Mistake): Quota {

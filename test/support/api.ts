@@ -7,6 +7,8 @@ import { systemRandom } from '../../src/platform/random.ts';
 import { Accounts } from '../../src/service/access/accounts.ts';
 import { AuditLog } from '../../src/service/access/audit.ts';
 import { openSqliteStore } from '../../src/service/store/sqlite.ts';
+import { maySee } from '../../src/service/api/owners.ts';
+import { Webhooks } from '../../src/service/notify/webhooks.ts';
 import { buildApp } from '../../src/service/api/app.ts';
 import { FakeEngine } from './fake-engine.ts';
 
@@ -18,6 +20,7 @@ export interface TestApi {
   readonly app: FastifyInstance;
   readonly engine: FakeEngine;
   readonly accounts: Accounts;
+  readonly webhooks: Webhooks;
   /** What was logged, messages and fields. */
   readonly logged: { readonly message: string; readonly fields: LogFields }[];
   /** A request as this user. */
@@ -43,10 +46,21 @@ export async function testApi(clock: Clock = systemClock): Promise<TestApi> {
   });
   await accounts.load();
   await accounts.changeUser('olga', { role: 'operator' });
+  const webhooks = new Webhooks({
+    clock,
+    random: systemRandom,
+    log: keepingLog(logged),
+    store,
+    engine,
+    allowed: [],
+    callerOfUser: user => accounts.callerOfUser(user),
+    maySee: (caller, event) => maySee(engine.state, caller, event),
+  });
   const app = await buildApp({
     engine,
     accounts,
     audit: new AuditLog(store, keepingLog(logged)),
+    webhooks,
     images: { read: () => ({ images: [], problems: [] }) },
     lrmKind: 'fake',
     version: '1.2.3',
@@ -57,6 +71,7 @@ export async function testApi(clock: Clock = systemClock): Promise<TestApi> {
     app,
     engine,
     accounts,
+    webhooks,
     logged,
     as: user => ({ authorization: `Bearer token-of-${user}` }),
     async listen() {

@@ -175,6 +175,7 @@ export class WatchedStore implements Store {
     this.commits.push(structuredClone(commit));
   }
   loadAccess: Store['loadAccess'] = () => this.#inner.loadAccess();
+  lastEvent: Store['lastEvent'] = () => this.#inner.lastEvent();
   putAccess: Store['putAccess'] = rows => this.#inner.putAccess(rows);
   appendAudit: Store['appendAudit'] = entries => this.#inner.appendAudit(entries);
   audit: Store['audit'] = query => this.#inner.audit(query);

@@ -87,14 +87,19 @@ export class FakeEngine implements Engine {
   events({
     after,
     workspaceId,
+    types,
     limit,
   }: {
     after: number;
     workspaceId?: string;
+    types?: readonly string[];
     limit: number;
   }): Promise<StoredEvent[]> {
     const found = this.history.filter(
-      event => event.seq > after && (workspaceId === undefined || event.workspaceId === workspaceId),
+      event =>
+        event.seq > after &&
+        (workspaceId === undefined || event.workspaceId === workspaceId) &&
+        (types === undefined || types.includes(event.type)),
     );
     return Promise.resolve(found.slice(0, limit));
   }

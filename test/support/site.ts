@@ -20,6 +20,8 @@ export interface SiteOptions {
   /** Merged into the site file's `node`. */
   readonly node?: Readonly<Record<string, unknown>>;
   readonly slurm?: Omit<SlurmOptions, 'nodes'>;
+  /** Merged into the site file. */
+  readonly more?: Readonly<Record<string, unknown>>;
   /** Extra arguments for sbatch. */
   readonly lrmOptions?: readonly string[];
 }
@@ -126,6 +128,7 @@ class RunningSite implements TestSite {
         ...options.node,
       },
       leases: { shutdownGrace: '5s', walltimePad: '1m', ...options.leases },
+      ...options.more,
     };
   }
 

@@ -50,6 +50,11 @@ const requests: Readonly<Record<string, { readonly url?: string; readonly body?:
   'POST /v1/tokens': { body: {} },
   'DELETE /v1/tokens/{token}': {},
   'GET /v1/audit': {},
+  'GET /v1/webhooks': {},
+  'POST /v1/webhooks': { body: { url: 'https://10.255.0.1/hook' } },
+  'DELETE /v1/webhooks/{webhook}': {},
+  'POST /v1/webhooks/{webhook}/resume': {},
+  'GET /v1/webhooks/{webhook}/dead-letters': {},
   'GET /v1/workspaces/{workspace}/vms/{vm}/stream': {
     url: `/v1/workspaces/${ws}/vms/a-0/stream?target=console`,
   },
@@ -60,13 +65,18 @@ let api: TestApi;
 /** Ann's: one for looking, and one to revoke. */
 let readToken: string;
 let revocable: string;
+let hook: string;
 beforeEach(async () => {
   api = await testApi();
   api.engine.addWorkspace({ id: ws, name: 'osg', owner: 'ann' });
   readToken = (await api.accounts.giveToken('ann', { scope: 'read' })).token;
+  hook = (await api.webhooks.create('ann', null, { url: 'https://10.255.0.1/hook' })).id;
   revocable = (await api.accounts.giveToken('ann', {})).id;
 });
-afterEach(() => api.app.close());
+afterEach(async () => {
+  await api.webhooks.stop();
+  await api.app.close();
+});
 
 function authorization(as: Who): { authorization?: string } {
   switch (as) {
@@ -93,7 +103,7 @@ async function answer(route: string, as: Who): Promise<string> {
   if (route === 'GET /v1/events/stream') return mayListen(url, as);
   const { statusCode } = await api.app.inject({
     method: method as 'GET',
-    url: url.replace('{workspace}', ws).replace('{token}', revocable),
+    url: url.replace('{workspace}', ws).replace('{token}', revocable).replace('{webhook}', hook),
     headers: authorization(as),
     ...(body === undefined ? {} : { payload: body }),
   });

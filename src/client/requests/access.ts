@@ -1,4 +1,4 @@
-import type { ProjectChange, TokenRequest, UserChange } from '../../protocol/access.ts';
+import type { ProjectChange, TokenRequest, UserChange, WebhookRequest } from '../../protocol/access.ts';
 import type { Asker } from '../ask.ts';
 
 /** Who may do what, and who has done what. */
@@ -18,6 +18,22 @@ export function accessRequests({ api, ask }: Asker) {
       ask(signal => api.DELETE('/v1/tokens/{token}', { params: { path: { token } }, signal })),
     usage: (query: { readonly since?: string; readonly until?: string } = {}) =>
       ask(signal => api.GET('/v1/usage', { params: { query }, signal })),
+    listWebhooks: async () => (await ask(signal => api.GET('/v1/webhooks', { signal }))).webhooks,
+    createWebhook: (body: WebhookRequest) => ask(signal => api.POST('/v1/webhooks', { body, signal })),
+    deleteWebhook: async (webhook: string): Promise<void> => {
+      const params = { path: { webhook } };
+      await ask(async signal => {
+        const answer = await api.DELETE('/v1/webhooks/{webhook}', { params, signal });
+        return { ...answer, data: answer.response.ok ? null : undefined };
+      });
+    },
+    resumeWebhook: (webhook: string) =>
+      ask(signal => api.POST('/v1/webhooks/{webhook}/resume', { params: { path: { webhook } }, signal })),
+    deadLetters: async (webhook: string) => {
+      const params = { path: { webhook } };
+      return (await ask(signal => api.GET('/v1/webhooks/{webhook}/dead-letters', { params, signal })))
+        .deadLetters;
+    },
     audit: async (query: { readonly before?: number; readonly limit?: number } = {}) =>
       (await ask(signal => api.GET('/v1/audit', { params: { query }, signal }))).entries,
   };

@@ -103,6 +103,11 @@ export class Accounts {
     return this.#caller(stored.user, stored.scope, stored.id);
   }
 
+  /** A user as if he asked himself, with all that he may; undefined when he is disabled. */
+  callerOfUser(name: string): Caller | undefined {
+    return this.#caller(name, 'full', null);
+  }
+
   user(name: string): UserView {
     const { role, projects, disabled } = this.#userOr(name);
     return { name, role, projects: [...projects], disabled, quota: this.#quotaOfUser(name) };
@@ -236,6 +241,9 @@ export class Accounts {
       case 'token':
         this.#tokens.set(id, body as StoredToken);
         this.#byHash.set((body as StoredToken).hash, id);
+        return;
+      case 'webhook':
+      case 'dead-letter':
         return;
     }
   }

@@ -7,6 +7,7 @@ import type { Log } from '../../platform/log.ts';
 import type { Accounts } from '../access/accounts.ts';
 import type { AuditLog } from '../access/audit.ts';
 import type { Engine } from '../engine-api.ts';
+import type { Webhooks } from '../notify/webhooks.ts';
 import type { ImageCatalogue } from '../images.ts';
 import { accountRoutes } from './account-routes.ts';
 import { keepAudit } from './audit-hook.ts';
@@ -21,6 +22,7 @@ import { addComponents } from './schemas.ts';
 import { siteRoutes } from './site-routes.ts';
 import { clientStreamRoutes } from './streams.ts';
 import { usageRoutes } from './usage-routes.ts';
+import { webhookRoutes } from './webhook-routes.ts';
 import { workspaceRoutes } from './workspace-routes.ts';
 
 /** What the API stands on. */
@@ -28,6 +30,7 @@ export interface ApiParts {
   readonly engine: Engine;
   readonly accounts: Accounts;
   readonly audit: AuditLog;
+  readonly webhooks: Webhooks;
   readonly images: ImageCatalogue;
   /** The LRM adapter's name. */
   readonly lrmKind: string;
@@ -85,6 +88,7 @@ export async function buildApp(parts: ApiParts): Promise<FastifyInstance> {
       ...siteRoutes,
       ...accountRoutes,
       ...usageRoutes(feed),
+      ...webhookRoutes,
     ])
       route(typed, parts);
   });

@@ -4,7 +4,7 @@ import { WspError } from '../../protocol/errors.ts';
 import type { Caller } from '../access/accounts.ts';
 import type { Engine, StoredEvent } from '../engine-api.ts';
 import { eventView } from '../views.ts';
-import { mayRead } from './owners.ts';
+import { maySee } from './owners.ts';
 
 /** The longest that one long poll waits. */
 export const maxWaitMs = 30_000;
@@ -50,7 +50,7 @@ export function eventFeed(engine: Engine, clock: Clock): EventFeed {
         limit: scan,
         ...(workspaceId === undefined ? {} : { workspaceId }),
       });
-      const events = found.filter(event => mayRead(caller, ownerOf(engine, event))).slice(0, limit);
+      const events = found.filter(event => maySee(engine.state, caller, event)).slice(0, limit);
       const full = events.length === limit;
       next = (full ? events.at(-1)?.seq : found.at(-1)?.seq) ?? next;
       if (events.length > 0 || found.length < scan) return { events: events.map(eventView), next };
@@ -118,12 +118,6 @@ function watchNews(engine: Engine) {
         enough.addEventListener('abort', () => resolve(), { once: true });
       }),
   };
-}
-
-function ownerOf(engine: Engine, event: StoredEvent): string | undefined {
-  const { slots, workspaces } = engine.state;
-  const workspaceId = event.workspaceId ?? slots.get(event.slotId ?? '')?.workspaceId;
-  return workspaces.get(workspaceId ?? '')?.owner;
 }
 
 function tooMany(): WspError {

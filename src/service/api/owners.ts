@@ -2,11 +2,22 @@ import type { SiteState, Workspace } from '../../lease/types.ts';
 import type { WorkspaceRequest } from '../../protocol/cluster.ts';
 import { WspError } from '../../protocol/errors.ts';
 import type { Caller } from '../access/accounts.ts';
+import type { StoredEvent } from '../engine-api.ts';
 import { hasRole } from './auth.ts';
 
 /** Users see their own; operators and administrators see all. */
 export function mayRead(caller: Caller, owner: string | undefined): boolean {
   return hasRole(caller, 'operator') || (owner !== undefined && caller.user === owner);
+}
+
+/** Whether an event is of a workspace that the caller may read; those of no workspace are for operators. */
+export function maySee(
+  { slots, workspaces }: SiteState,
+  caller: Caller,
+  event: Pick<StoredEvent, 'workspaceId' | 'slotId'>,
+): boolean {
+  const workspaceId = event.workspaceId ?? slots.get(event.slotId ?? '')?.workspaceId;
+  return mayRead(caller, workspaces.get(workspaceId ?? '')?.owner);
 }
 
 /** The workspace of `findWorkspace`, for what only its owner and administrators may do. Throws `WspError` (`not_found`, `forbidden`). */

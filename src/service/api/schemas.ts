@@ -14,7 +14,9 @@ import {
 } from '../../protocol/api.ts';
 import {
   AuditView,
+  DeadLetterView,
   NewTokenView,
+  NewWebhookView,
   ProjectChange,
   ProjectView,
   TokenRequest,
@@ -22,6 +24,8 @@ import {
   UsageView,
   UserChange,
   UserView,
+  WebhookRequest,
+  WebhookView,
   WhoamiView,
 } from '../../protocol/access.ts';
 import { AddRequest, ExtendRequest, GroupRequest, WorkspaceRequest } from '../../protocol/cluster.ts';
@@ -30,6 +34,7 @@ import { AddRequest, ExtendRequest, GroupRequest, WorkspaceRequest } from '../..
 const components = {
   AddRequest,
   Audit: AuditView,
+  DeadLetter: DeadLetterView,
   DryRun: DryRunView,
   Error: ErrorView,
   Event: EventView,
@@ -37,6 +42,7 @@ const components = {
   GroupRequest,
   Image: ImageView,
   NewToken: NewTokenView,
+  NewWebhook: NewWebhookView,
   Node: NodeView,
   Project: ProjectView,
   ProjectChange,
@@ -49,6 +55,8 @@ const components = {
   User: UserView,
   UserChange,
   Vm: VmView,
+  Webhook: WebhookView,
+  WebhookRequest,
   Whoami: WhoamiView,
   Workspace: WorkspaceView,
   WorkspaceRequest,

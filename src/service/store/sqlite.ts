@@ -79,6 +79,7 @@ const statements = {
     on conflict (key) do update set value = excluded.value`,
   access: `insert into access (kind, id, body) select value ->> 0, value ->> 1, value ->> 2 from json_each(?) where true
     on conflict (kind, id) do update set body = excluded.body`,
+  dropAccess: 'delete from access where (kind, id) in (select value ->> 0, value ->> 1 from json_each(?))',
   audit: 'insert into audit (body) select value from json_each(?) order by json_each.key',
   forgotten: 'delete from secrets where key in (select value from json_each(?))',
 } as const;
@@ -141,6 +142,11 @@ class SqliteStore implements Store {
     return rows.map(storedEvent);
   }
 
+  async lastEvent(): Promise<number> {
+    const [row] = await this.#rows<{ last: number | null }>('select max(seq) as last from events', []);
+    return row?.last ?? 0;
+  }
+
   async loadAccess(): Promise<readonly AccessRow[]> {
     const rows = await this.#rows<{ kind: AccessRow['kind']; id: string; body: string }>(
       'select kind, id, body from access order by rowid',
@@ -150,9 +156,16 @@ class SqliteStore implements Store {
   }
 
   async putAccess(rows: readonly AccessRow[]): Promise<void> {
-    await this.#rows(statements.access, [
-      JSON.stringify(rows.map(({ kind, id, body }) => [kind, id, JSON.stringify(body)])),
-    ]);
+    const kept = rows.filter(({ body }) => body !== null);
+    const dropped = rows.filter(({ body }) => body === null);
+    await this.#db.transaction().execute(async transaction => {
+      for (const [sql, values] of [
+        [statements.access, kept.map(({ kind, id, body }) => [kind, id, JSON.stringify(body)])],
+        [statements.dropAccess, dropped.map(({ kind, id }) => [kind, id])],
+      ] as const)
+        if (values.length > 0)
+          await transaction.executeQuery(CompiledQuery.raw(sql, [JSON.stringify(values)]));
+    });
   }
 
   async appendAudit(entries: readonly AuditEntry[]): Promise<void> {

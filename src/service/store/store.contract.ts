@@ -75,6 +75,10 @@ export function storeContract(name: string, make: () => StoreUnderTest): void {
           address: '::1',
         };
         await store.appendAudit([entry, { ...entry, path: '/y' }, { ...entry, path: '/z' }]);
+        await store.putAccess([
+          { kind: 'token', id: 't', body: {} },
+          { kind: 'token', id: 't', body: null },
+        ]);
         const again = await reopen();
         expect(await again.loadAccess()).toEqual([
           { kind: 'user', id: 'a', body: { name: 'b', text: "it's “quoted”" } },
@@ -90,6 +94,7 @@ export function storeContract(name: string, make: () => StoreUnderTest): void {
     it('gives the events of some types alone', () =>
       withStore(async store => {
         await store.commit({ ...emptyCommit, events: ['a', 'b', 'c', 'a'].map(type => event(type, null)) });
+        expect(await store.lastEvent()).toBe(4);
         const found = await store.events({ after: 1, types: ['a', 'c'], limit: 9 });
         expect(found.map(({ seq, type }) => `${seq} ${type}`)).toEqual(['3 c', '4 a']);
       }));

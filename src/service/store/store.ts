@@ -14,7 +14,9 @@ export interface Store {
   commit(commit: Commit): Promise<void>;
   /** History in order: numbers above `after`, at most `limit`, of one workspace if it is named. */
   events(query: EventQuery): Promise<readonly StoredEvent[]>;
-  /** Users, projects and tokens; what they are is `access/`'s business. */
+  /** The number of the newest event; 0 when there is none. */
+  lastEvent(): Promise<number>;
+  /** Users, projects, tokens, webhooks; what they are is the business of `access/` and `notify/`. */
   loadAccess(): Promise<readonly AccessRow[]>;
   /** New versions replace old ones by kind and id, all or none. */
   putAccess(rows: readonly AccessRow[]): Promise<void>;
@@ -35,10 +37,11 @@ export interface StoredState {
   readonly secrets: ReadonlyMap<string, string>;
 }
 
-/** A document of `access/`. */
+/** A document of `access/` or `notify/`. */
 export interface AccessRow {
-  readonly kind: 'user' | 'project' | 'token';
+  readonly kind: 'user' | 'project' | 'token' | 'webhook' | 'dead-letter';
   readonly id: string;
+  /** Null: there is none any more. */
   readonly body: unknown;
 }
 

@@ -1,0 +1,91 @@
+import Type from 'typebox';
+import { WebhookRequest } from '../../protocol/access.ts';
+import { WspError } from '../../protocol/errors.ts';
+import type { Caller } from '../access/accounts.ts';
+import type { Webhooks } from '../notify/webhooks.ts';
+import { callerOf, hasRole } from './auth.ts';
+import { findWorkspace } from './owners.ts';
+import { errorAnswers, type Route } from './route.ts';
+import { ref } from './schemas.ts';
+import { strictBody } from './strict-body.ts';
+
+const HookParams = Type.Object({
+  webhook: Type.String({ pattern: '^hook-[a-z2-7]{10}$', description: "a webhook's id" }),
+});
+
+/** One's own; administrators anybody's. Throws `WspError` (`not_found`). */
+function ownHook(webhooks: Webhooks, caller: Caller, id: string): string {
+  const owner = webhooks.ownerOf(id);
+  if (owner !== undefined && (owner === caller.user || hasRole(caller, 'admin'))) return id;
+  throw new WspError('not_found', `you have no webhook ${id}`, { hint: 'wsp webhooks lists them' });
+}
+
+const list: Route = (app, { webhooks }) => {
+  const schema = {
+    operationId: 'listWebhooks',
+    summary: "The caller's webhooks, and how they stand; administrators see everybody's",
+    response: { 200: Type.Object({ webhooks: Type.Array(ref('Webhook')) }), ...errorAnswers },
+  };
+  app.get('/v1/webhooks', { schema }, async request => {
+    const caller = callerOf(request);
+    return { webhooks: [...webhooks.of(hasRole(caller, 'admin') ? undefined : caller.user)] };
+  });
+};
+
+const create: Route = (app, { webhooks, engine }) => {
+  const schema = {
+    operationId: 'createWebhook',
+    summary: 'Have events posted to a URL, signed; the secret is in this answer alone',
+    body: ref('WebhookRequest'),
+    response: { 201: ref('NewWebhook'), ...errorAnswers },
+  };
+  const validatorCompiler = strictBody(WebhookRequest);
+  app.post('/v1/webhooks', { schema, validatorCompiler }, async (request, reply) => {
+    const caller = callerOf(request);
+    const { workspace } = request.body;
+    const workspaceId = workspace === undefined ? null : findWorkspace(engine.state, caller, workspace).id;
+    void reply.code(201).header('cache-control', 'no-store');
+    return webhooks.create(caller.user, workspaceId, request.body);
+  });
+};
+
+const remove: Route = (app, { webhooks }) => {
+  const schema = {
+    operationId: 'deleteWebhook',
+    summary: 'No more events to that URL',
+    params: HookParams,
+    response: { 204: Type.Null(), ...errorAnswers },
+  };
+  app.delete('/v1/webhooks/:webhook', { schema }, async (request, reply) => {
+    await webhooks.remove(ownHook(webhooks, callerOf(request), request.params.webhook));
+    void reply.code(204);
+    return null;
+  });
+};
+
+const resume: Route = (app, { webhooks }) => {
+  const schema = {
+    operationId: 'resumeWebhook',
+    summary: 'Let a webhook that has stopped go on where it was',
+    params: HookParams,
+    response: { 200: ref('Webhook'), ...errorAnswers },
+  };
+  app.post('/v1/webhooks/:webhook/resume', { schema }, async request =>
+    webhooks.resume(ownHook(webhooks, callerOf(request), request.params.webhook)),
+  );
+};
+
+const deadLetters: Route = (app, { webhooks }) => {
+  const schema = {
+    operationId: 'listDeadLetters',
+    summary: 'The events that could not be delivered, and why',
+    params: HookParams,
+    response: { 200: Type.Object({ deadLetters: Type.Array(ref('DeadLetter')) }), ...errorAnswers },
+  };
+  app.get('/v1/webhooks/:webhook/dead-letters', { schema }, async request => ({
+    deadLetters: [...webhooks.deadLetters(ownHook(webhooks, callerOf(request), request.params.webhook))],
+  }));
+};
+
+/** Events posted to where users want them. */
+export const webhookRoutes: readonly Route[] = [list, create, remove, resume, deadLetters];

@@ -1,0 +1,194 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { FakeEngine } from '../../../test/support/fake-engine.ts';
+import { silentLog } from '../../platform/log.ts';
+import { systemRandom } from '../../platform/random.ts';
+import { createVirtualClock, type VirtualClock } from '../../platform/virtual-clock.ts';
+import type { EventView } from '../../protocol/api.ts';
+import type { Caller } from '../access/accounts.ts';
+import { maySee } from '../api/owners.ts';
+import { openSqliteStore } from '../store/sqlite.ts';
+import type { Store } from '../store/store.ts';
+import { signatureOf } from './post.ts';
+import { Webhooks } from './webhooks.ts';
+
+interface Received {
+  readonly headers: NodeJS.Dict<string | string[]>;
+  readonly body: string;
+  readonly event: EventView;
+}
+
+let clock: VirtualClock;
+let engine: FakeEngine;
+let store: Store;
+let webhooks: Webhooks;
+let server: Server;
+let url: string;
+let received: Received[];
+/** What the receiver answers; the last one for all that follow. */
+let answers: number[];
+let disabled: boolean;
+
+function open(allowed = ['127.0.0.0/8']): Webhooks {
+  const caller: Caller = { user: 'ann', role: 'user', scope: 'full', projects: [], tokenId: null };
+  return new Webhooks({
+    clock,
+    random: systemRandom,
+    log: silentLog,
+    store: {
+      loadAccess: () => store.loadAccess(),
+      putAccess: rows => store.putAccess(rows),
+      lastEvent: () => Promise.resolve(engine.history.length),
+    },
+    engine,
+    allowed,
+    callerOfUser: user => (disabled ? undefined : { ...caller, user }),
+    maySee: (who, event) => maySee(engine.state, who, event),
+  });
+}
+
+beforeEach(async () => {
+  clock = createVirtualClock(0);
+  engine = new FakeEngine();
+  engine.addWorkspace({ id: 'ws-aaaaaaaaaa', owner: 'ann' });
+  engine.addWorkspace({ id: 'ws-bbbbbbbbbb', owner: 'bob' });
+  store = openSqliteStore({ directory: ':memory:' });
+  [received, answers, disabled] = [[], [200], false];
+  server = createServer((request, response) => {
+    let body = '';
+    request.on('data', chunk => (body += String(chunk)));
+    request.on('end', () => {
+      received.push({ headers: request.headers, body, event: JSON.parse(body) as EventView });
+      response.writeHead((answers.length > 1 ? answers.shift() : answers[0]) ?? 200).end();
+    });
+  });
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
+  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook?x=1`;
+  webhooks = open();
+});
+afterEach(async () => {
+  await webhooks.stop();
+  expect(engine.waiting).toBe(0);
+  server.closeAllConnections();
+  await new Promise(resolve => server.close(resolve));
+});
+
+const mine = { workspaceId: 'ws-aaaaaaaaaa' };
+const theirs = { workspaceId: 'ws-bbbbbbbbbb' };
+const seqs = (): readonly number[] => received.map(({ event }) => event.seq);
+const until = (what: () => unknown) => expect.poll(what, { interval: 5, timeout: 10_000 });
+/** Lets the waits between tries pass, as fast as they come. */
+async function untilReceived(count: number): Promise<void> {
+  await until(() => {
+    clock.runNext();
+    return received.length;
+  }).toBeGreaterThanOrEqual(count);
+}
+
+describe('a webhook', () => {
+  it('gets the events that its owner may see, from now on, in order, signed', async () => {
+    engine.tell(mine);
+    const { secret } = await webhooks.create('ann', null, { url });
+    engine.tell(theirs);
+    engine.tell(mine);
+    engine.tell(mine);
+    await until(seqs).toEqual([3, 4]);
+    const [first] = received;
+    const at = Number(first?.headers['x-wsp-timestamp']);
+    expect(first?.headers['x-wsp-signature']).toBe(signatureOf(secret, at, first?.body ?? ''));
+    expect(first?.headers['x-wsp-event']).toBe('3');
+    await until(() => webhooks.of('ann')[0]?.deliveredUpTo).toBe(4);
+  });
+
+  it('of one workspace, of some types, gets only those', async () => {
+    await webhooks.create('ann', 'ws-aaaaaaaaaa', { url, types: ['vm.failed'] });
+    engine.tell({ ...mine, type: 'vm.running' });
+    engine.tell({ ...mine, type: 'vm.failed' });
+    engine.tell({ ...theirs, type: 'vm.failed' });
+    engine.tell({ ...mine, type: 'vm.failed' });
+    await until(seqs).toEqual([2, 4]);
+  });
+
+  it('is tried again until it takes the event; nothing overtakes', async () => {
+    answers = [500, 302, 200];
+    await webhooks.create('ann', null, { url });
+    engine.tell(mine);
+    engine.tell(mine);
+    await untilReceived(4);
+    expect(seqs()).toEqual([1, 1, 1, 2]);
+  });
+
+  it('goes on where it was when the service is started again', async () => {
+    await webhooks.create('ann', null, { url });
+    engine.tell(mine);
+    await until(() => webhooks.of('ann')[0]?.deliveredUpTo).toBe(1);
+    await webhooks.stop();
+    engine.tell(mine);
+    webhooks = open();
+    await webhooks.start();
+    await until(seqs).toEqual([1, 2]);
+  });
+
+  it('leaves dead letters, stops after five in a row, and goes on when it is resumed', async () => {
+    answers = [500];
+    const { id } = await webhooks.create('ann', null, { url });
+    for (let count = 0; count < 7; count++) engine.tell(mine);
+    await untilReceived(5 * 12);
+    await until(() => webhooks.of('ann')[0]?.stopped).toMatch(
+      /^5 events in a row could not be delivered: .*500$/,
+    );
+    expect(webhooks.deadLetters(id).map(({ event, attempts }) => `${event} ${attempts}`)).toEqual(
+      [1, 2, 3, 4, 5].map(event => `${event} 12`),
+    );
+    expect(received).toHaveLength(60);
+    await webhooks.stop();
+    webhooks = open();
+    await webhooks.start();
+    expect(webhooks.of('ann')).toMatchObject([{ deadLetters: 5, deliveredUpTo: 5 }]);
+    answers = [200];
+    expect(await webhooks.resume(id)).toMatchObject({ stopped: null });
+    await until(() => seqs().slice(60)).toEqual([6, 7]);
+    await webhooks.remove(id);
+    expect(await store.loadAccess()).toEqual([]);
+  });
+
+  it('tells nothing to one who may not see it any more', async () => {
+    await webhooks.create('ann', null, { url });
+    disabled = true;
+    engine.tell(mine);
+    await until(() => webhooks.of('ann')[0]?.deliveredUpTo).toBe(1);
+    expect(received).toEqual([]);
+  });
+
+  it.each([
+    ['http://127.0.0.1:9/', 'forbidden'],
+    ['http://169.254.169.254/latest/meta-data', 'forbidden'],
+    ['http://[::1]/', 'forbidden'],
+    ['http://2130706433/', 'forbidden'],
+    ['http://me:secret@10.255.0.1/', 'invalid_request'],
+  ])('to %s is refused (%s), unless the site opens it', async (forbidden, code) => {
+    await webhooks.stop();
+    webhooks = open([]);
+    await expect(webhooks.create('ann', null, { url: forbidden })).rejects.toMatchObject({ code });
+  });
+
+  it('to a name that means the head node is never sent', async () => {
+    await webhooks.stop();
+    webhooks = open([]);
+    const named = url.replace('127.0.0.1', 'localhost');
+    const { id } = await webhooks.create('ann', null, { url: named });
+    engine.tell(mine);
+    await until(() => {
+      clock.runNext();
+      return webhooks.deadLetters(id).length;
+    }).toBe(1);
+    expect(webhooks.deadLetters(id)[0]?.error).toMatch(/where webhooks of this site may not go/);
+    expect(received).toEqual([]);
+  });
+
+  it('is one of twenty at most', async () => {
+    for (let count = 0; count < 20; count++) await webhooks.create('ann', null, { url });
+    await expect(webhooks.create('ann', null, { url })).rejects.toMatchObject({ code: 'conflict' });
+  });
+});

@@ -1,0 +1,306 @@
+import type { Clock } from '../../platform/clock.ts';
+import { errorFields, type Log } from '../../platform/log.ts';
+import type { Random } from '../../platform/random.ts';
+import type { DeadLetterView, NewWebhookView, WebhookRequest, WebhookView } from '../../protocol/access.ts';
+import { WspError } from '../../protocol/errors.ts';
+import { idSuffix } from '../../protocol/ids.ts';
+import type { Caller } from '../access/accounts.ts';
+import type { Engine, StoredEvent } from '../engine-api.ts';
+import type { AccessRow, Store } from '../store/store.ts';
+import { eventView } from '../views.ts';
+import { type AllowedNetworks, ForbiddenAddressError, isForbidden, literalAddress } from './addresses.ts';
+import { post } from './post.ts';
+
+/**
+ * Webhooks: each event that their owner may see, posted in order, at least once.
+ *
+ *                    ┌────── delivered: the cursor moves, durably ──────┐
+ *   cursor ─► next event ─► post ─┬─ 2xx ─────────────────────────────► │
+ *                    ▲            └─ else: again after 1 s, 2 s, 4 s, … │
+ *                    │                 └─ too often: dead letter ──────►┘   five of them in a row: the hook stops until it is resumed
+ *
+ * Nothing is queued here: the history is the queue, the cursor (the number of the last event that is done with) is all there is to keep.
+ * Invariants: an event is sent before any later one, so the order holds within each workspace; no event between two cursors is passed over that the
+ * owner may see. If we crash: the event in hand is sent again.
+ */
+export interface WebhookParts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly store: Pick<Store, 'loadAccess' | 'putAccess' | 'lastEvent'>;
+  readonly engine: Pick<Engine, 'events' | 'onEvents' | 'state'>;
+  /** Networks that the site opens, beyond what is open to all. */
+  readonly allowed: AllowedNetworks;
+  /** What a user may see, now; undefined: he is disabled. */
+  readonly callerOfUser: (user: string) => Caller | undefined;
+  readonly maySee: (caller: Caller, event: StoredEvent) => boolean;
+}
+
+interface StoredHook {
+  readonly id: string;
+  readonly owner: string;
+  readonly url: string;
+  readonly secret: string;
+  readonly workspace: string | null;
+  readonly types: readonly string[];
+  readonly cursor: number;
+  readonly createdAt: number;
+  /** Why it has stopped; null while it delivers. */
+  readonly stopped: string | null;
+  readonly deadInARow: number;
+}
+
+interface StoredDeadLetter {
+  readonly hook: string;
+  readonly event: number;
+  readonly at: number;
+  readonly attempts: number;
+  readonly error: string;
+}
+
+const mostHooksPerUser = 20;
+const attempts = 12;
+const firstRetryMs = 1_000;
+const longestRetryMs = 15 * 60_000;
+const deadUntilStopped = 5;
+const pageLimit = 200;
+
+/** All webhooks of the service. */
+export class Webhooks {
+  readonly #parts: WebhookParts;
+  readonly #hooks = new Map<string, StoredHook>();
+  readonly #dead = new Map<string, StoredDeadLetter>();
+  readonly #ends = new Map<string, AbortController>();
+  readonly #loops = new Set<Promise<void>>();
+  #stopped = false;
+
+  constructor(parts: WebhookParts) {
+    this.#parts = parts;
+  }
+
+  async start(): Promise<void> {
+    for (const { kind, id, body } of await this.#parts.store.loadAccess()) {
+      if (kind === 'webhook') this.#hooks.set(id, body as StoredHook);
+      if (kind === 'dead-letter') this.#dead.set(id, body as StoredDeadLetter);
+    }
+    for (const { id, stopped } of this.#hooks.values()) if (stopped === null) this.#run(id);
+  }
+
+  /** Resolves when no delivery is under way any more. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    for (const end of this.#ends.values()) end.abort();
+    await Promise.all(this.#loops);
+  }
+
+  of(user: string | undefined): readonly WebhookView[] {
+    return [...this.#hooks.values()]
+      .filter(hook => user === undefined || hook.owner === user)
+      .map(hook => this.#view(hook));
+  }
+
+  ownerOf(id: string): string | undefined {
+    return this.#hooks.get(id)?.owner;
+  }
+
+  deadLetters(id: string): readonly DeadLetterView[] {
+    return [...this.#dead.values()]
+      .filter(({ hook }) => hook === id)
+      .map(({ event, at, attempts: tries, error }) => ({
+        event,
+        at: new Date(at).toISOString(),
+        attempts: tries,
+        error,
+      }));
+  }
+
+  /** From now on. Throws `WspError`: `forbidden` (an address that the site does not open), `conflict` (too many). */
+  async create(
+    owner: string,
+    workspace: string | null,
+    { url, types = [] }: WebhookRequest,
+  ): Promise<NewWebhookView> {
+    const { random, clock, store } = this.#parts;
+    this.#checkUrl(url);
+    if (this.of(owner).length >= mostHooksPerUser)
+      throw new WspError('conflict', `user ${owner} has ${mostHooksPerUser} webhooks, which is the most`);
+    const hook: StoredHook = {
+      id: `hook-${idSuffix(random.bytes(10))}`,
+      owner,
+      url,
+      secret: Buffer.from(random.bytes(32)).toString('base64url'),
+      workspace,
+      types,
+      cursor: await store.lastEvent(),
+      createdAt: clock.now(),
+      stopped: null,
+      deadInARow: 0,
+    };
+    await this.#put(hook);
+    this.#run(hook.id);
+    return { ...this.#view(hook), secret: hook.secret };
+  }
+
+  async remove(id: string): Promise<void> {
+    this.#ends.get(id)?.abort();
+    const letters = [...this.#dead].filter(([, { hook }]) => hook === id).map(([key]) => key);
+    await this.#parts.store.putAccess([
+      { kind: 'webhook', id, body: null },
+      ...letters.map((key): AccessRow => ({ kind: 'dead-letter', id: key, body: null })),
+    ]);
+    this.#hooks.delete(id);
+    for (const key of letters) this.#dead.delete(key);
+  }
+
+  /** One that has stopped goes on where it was. */
+  async resume(id: string): Promise<WebhookView> {
+    const hook = this.#hooks.get(id);
+    if (!hook) throw new WspError('not_found', `there is no webhook ${id}`);
+    if (hook.stopped === null) return this.#view(hook);
+    const resumed = { ...hook, stopped: null, deadInARow: 0 };
+    await this.#put(resumed);
+    this.#run(id);
+    return this.#view(resumed);
+  }
+
+  #checkUrl(text: string): void {
+    const { hostname, username, password } = new URL(text);
+    if (username !== '' || password !== '')
+      throw new WspError(
+        'invalid_request',
+        'url: a webhook is known by its signature; leave user and password out of its URL',
+      );
+    const literal = literalAddress(hostname);
+    if (literal !== undefined && isForbidden(literal, this.#parts.allowed))
+      throw new WspError('forbidden', new ForbiddenAddressError(hostname, literal).message, {
+        hint: 'an administrator can open networks with webhooks.allow in the site file',
+      });
+  }
+
+  #run(id: string): void {
+    const end = new AbortController();
+    this.#ends.set(id, end);
+    const loop = this.#deliverAll(id, end.signal)
+      .catch((cause: unknown) =>
+        this.#parts.log.error('a webhook has ended', { hook: id, ...errorFields(cause) }),
+      )
+      .finally(() => this.#loops.delete(loop));
+    this.#loops.add(loop);
+  }
+
+  async #deliverAll(id: string, end: AbortSignal): Promise<void> {
+    const { engine, store } = this.#parts;
+    let news = newsOf(engine, end);
+    /** Nothing up to here is for this hook. */
+    let looked = 0;
+    for (;;) {
+      const hook = this.#hooks.get(id);
+      if (!hook || hook.stopped !== null || end.aborted) break;
+      const last = await store.lastEvent();
+      const page = await engine.events({
+        after: Math.max(hook.cursor, looked),
+        limit: pageLimit,
+        ...(hook.workspace === null ? {} : { workspaceId: hook.workspace }),
+        ...(hook.types.length === 0 ? {} : { types: hook.types }),
+      });
+      for (const event of page) if (!(await this.#deliver(id, event, end))) break;
+      if (page.length > 0) continue;
+      looked = last;
+      await news.next;
+      news.stop();
+      news = newsOf(engine, end);
+    }
+    news.stop();
+  }
+
+  /** Until it is delivered or given up, or the hook ends (false). */
+  async #deliver(id: string, event: StoredEvent, end: AbortSignal): Promise<boolean> {
+    const { callerOfUser, maySee, allowed, clock, log } = this.#parts;
+    for (let tried = 0; ; ) {
+      const hook = this.#hooks.get(id);
+      if (!hook || hook.stopped !== null || end.aborted) return false;
+      const caller = callerOfUser(hook.owner);
+      if (!caller || !maySee(caller, event)) {
+        await this.#put({ ...hook, cursor: event.seq });
+        return true;
+      }
+      try {
+        const { url, secret } = hook;
+        const body = JSON.stringify(eventView(event));
+        await post({ url, secret, eventId: event.seq, at: clock.now(), body }, allowed);
+        await this.#put({ ...hook, cursor: event.seq, deadInARow: 0 });
+        return true;
+      } catch (cause) {
+        tried += 1;
+        const error = cause instanceof Error ? cause.message : String(cause);
+        log.info('a webhook could not be delivered', { hook: id, event: event.seq, tried, error });
+        if (tried >= attempts) return this.#giveUp(hook, event, error);
+        await this.#pause(Math.min(firstRetryMs * 2 ** (tried - 1), longestRetryMs), end);
+      }
+    }
+  }
+
+  async #giveUp(hook: StoredHook, event: StoredEvent, error: string): Promise<boolean> {
+    const letter: StoredDeadLetter = {
+      hook: hook.id,
+      event: event.seq,
+      at: this.#parts.clock.now(),
+      attempts,
+      error,
+    };
+    const deadInARow = hook.deadInARow + 1;
+    const stopped =
+      deadInARow >= deadUntilStopped
+        ? `${deadInARow} events in a row could not be delivered: ${error}`
+        : null;
+    const key = `${hook.id}:${event.seq}`;
+    await this.#parts.store.putAccess([{ kind: 'dead-letter', id: key, body: letter }]);
+    this.#dead.set(key, letter);
+    await this.#put({ ...hook, cursor: event.seq, deadInARow, stopped });
+    return stopped === null;
+  }
+
+  #pause(delayMs: number, end: AbortSignal): Promise<void> {
+    return new Promise(resolve => {
+      const stop = this.#parts.clock.after(delayMs, resolve);
+      end.addEventListener('abort', () => {
+        stop();
+        resolve();
+      });
+    });
+  }
+
+  async #put(hook: StoredHook): Promise<void> {
+    if (this.#stopped) return;
+    await this.#parts.store.putAccess([{ kind: 'webhook', id: hook.id, body: hook }]);
+    this.#hooks.set(hook.id, hook);
+  }
+
+  #view({ id, owner, url, workspace, types, cursor, createdAt, stopped }: StoredHook): WebhookView {
+    return {
+      id,
+      owner,
+      url,
+      workspace,
+      types: [...types],
+      createdAt: new Date(createdAt).toISOString(),
+      deliveredUpTo: cursor,
+      deadLetters: this.deadLetters(id).length,
+      stopped,
+    };
+  }
+}
+
+/** Resolves at the next commit with history, or at the end. Made before the history is read, so that nothing in between is slept through. */
+function newsOf(
+  engine: Pick<Engine, 'onEvents'>,
+  end: AbortSignal,
+): { readonly next: Promise<void>; readonly stop: () => void } {
+  let stop = (): void => undefined;
+  const next = new Promise<void>(resolve => {
+    stop = engine.onEvents(resolve);
+    if (end.aborted) resolve();
+    end.addEventListener('abort', () => resolve());
+  });
+  return { next, stop: () => stop() };
+}
