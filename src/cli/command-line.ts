@@ -4,6 +4,7 @@ import { addAccessCommands } from './commands/access.ts';
 import { addAccountCommands } from './commands/accounts.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
 import { addLeaseCommands } from './commands/leases.ts';
+import { addOperationCommands } from './commands/operations.ts';
 import { addSiteCommands } from './commands/site.ts';
 import { addWebhookCommands } from './commands/webhooks.ts';
 import { addWorkspaceCommands } from './commands/workspaces.ts';
@@ -21,6 +22,7 @@ export function commandLine(run: Run): Command {
     .addHelpText('after', onNodes);
   addLeaseCommands(program, run);
   addWorkspaceCommands(program, run);
+  addOperationCommands(program, run);
   addSiteCommands(program, run);
   addAccessCommands(program, run);
   addAccountCommands(program, run);

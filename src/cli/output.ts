@@ -41,9 +41,9 @@ export function story(workspace: WorkspaceView): string {
   }
 }
 
-/** `wsp show` for people. */
-export function workspaceText(workspace: WorkspaceView): string {
-  const rows = workspace.vms.map(vm => [
+/** The VMs of a workspace, a line each. */
+export function vmTable(workspace: WorkspaceView, vms = workspace.vms): string {
+  const rows = vms.map(vm => [
     vm.name,
     vm.state,
     vm.context,
@@ -51,10 +51,15 @@ export function workspaceText(workspace: WorkspaceView): string {
     vm.addresses.map(nic => `${nic.network}=${nic.address}`).join(' ') || '-',
     vm.reason?.message ?? '',
   ]);
+  return table(['VM', 'STATE', 'CONTEXT', 'NODE', 'ADDRESSES', 'WHY'], rows);
+}
+
+/** `wsp show` for people. */
+export function workspaceText(workspace: WorkspaceView, vms = workspace.vms): string {
   return `${workspace.name} (${workspace.id}), ${workspace.state}, owner ${workspace.owner}
 ${story(workspace)}
 
-${table(['VM', 'STATE', 'CONTEXT', 'NODE', 'ADDRESSES', 'WHY'], rows)}`;
+${vmTable(workspace, vms)}`;
 }
 
 /** One line of `wsp events`. */

@@ -9,7 +9,7 @@ import type {
   TypesView,
   WorkspaceView,
 } from '../protocol/api.ts';
-import type { GroupRequest, WorkspaceRequest } from '../protocol/cluster.ts';
+import type { GroupRequest, OperateRequest, WorkspaceRequest } from '../protocol/cluster.ts';
 import type {
   AuditView,
   DeadLetterView,
@@ -90,6 +90,8 @@ export interface Client {
   launchWorkspace(workspace: string): Promise<WorkspaceView>;
   /** Makes a running lease longer. */
   extendWorkspace(workspace: string, durationMs: number): Promise<WorkspaceView>;
+  /** Has something done to a VM, a group, or all VMs. Resolves once the order is durable; what becomes of it is in the events. */
+  operateVms(workspace: string, request: OperateRequest): Promise<WorkspaceView>;
   /** Resolves once the order is durable; wait for `ended` with `waitForWorkspace`. */
   destroyWorkspace(workspace: string): Promise<WorkspaceView>;
   timeline(workspace: string): Promise<TimelineView>;

@@ -105,6 +105,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/workspaces/{workspace}/operations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Start, shut down, pause, resume, reboot or destroy a VM, a group, or all; the answer comes once the order is durable */
+        post: operations["operateVms"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/workspaces/{workspace}/timeline": {
         parameters: {
             query?: never;
@@ -604,6 +621,11 @@ export interface components {
             address: string | null;
             vms: string[];
         };
+        OperateRequest: {
+            operation: "start" | "shutdown" | "pause" | "resume" | "reboot" | "destroy";
+            target?: string;
+            graceMs?: number;
+        };
         Project: {
             name: string;
             members: string[];
@@ -753,7 +775,7 @@ export interface components {
             id: string;
             name: string;
             group: string;
-            state: "pending" | "propagating" | "starting" | "running" | "paused" | "rebooting" | "stopping" | "terminated" | "failed";
+            state: "pending" | "propagating" | "starting" | "running" | "paused" | "rebooting" | "stopping" | "stopped" | "terminated" | "failed";
             context: "none" | "pending" | "ok" | "error";
             reason: {
                 code: string;
@@ -1176,6 +1198,51 @@ export interface operations {
         responses: {
             /** @description Default Response */
             200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Workspace"];
+                };
+            };
+            /** @description Default Response */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            /** @description Default Response */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    operateVms: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id or name; a name means its newest workspace. */
+                workspace: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OperateRequest"];
+            };
+        };
+        responses: {
+            /** @description Default Response */
+            202: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -13,6 +13,12 @@ export interface WorkspaceControl {
   startVm(plan: VmPlan): void;
   /** Shutdown, then destroy after `graceMs`. Safe in any state; a VM that is not there is reported `terminated`. */
   stopVm(vmId: string, graceMs: number): void;
+  /** Has something done to a VM that was started; `report` tells what became of it. One that is not there, or not in a state for it, is left alone. */
+  operateVm(
+    vmId: string,
+    operation: 'start' | 'shutdown' | 'pause' | 'resume' | 'reboot',
+    graceMs: number,
+  ): void;
   /** A line for a guest's users. Best effort: one that has no agent, or is not up, does not hear it. */
   tellGuest(vmId: string, message: string): void;
   /** Stops all VMs as above and undoes everything. Resolves when the node is as before `reserve`; throws `ControlError` when something could not be undone. */

@@ -36,6 +36,7 @@ let destroyed: ReturnType<typeof later<void>>;
 let disposed: ReturnType<typeof later<void>>;
 let events: VmEvents | undefined;
 let vm: Vm;
+let pauseFails: boolean;
 
 const machine = { agent: true } as MachineSpec;
 const states = (): readonly string[] => reports.map(({ state }) => state);
@@ -48,6 +49,7 @@ beforeEach(() => {
   did = [];
   [prepared, started, adopted, destroyed, disposed] = [later(), later(), later(), later(), later()];
   events = undefined;
+  pauseFails = false;
   const hosting: VmHosting = {
     prepare: () => prepared.promise,
     adopt: () => adopted.promise,
@@ -60,6 +62,11 @@ beforeEach(() => {
   const running: RunningVm = {
     pid: 7,
     shutdown: () => void did.push('shutdown'),
+    pause: () => {
+      did.push('pause');
+      return pauseFails ? Promise.reject(new VmmError('vmm_failed', 'QMP says no')) : Promise.resolve();
+    },
+    resume: () => Promise.resolve(void did.push('resume')),
     tell: message => void did.push(`tell ${message}`),
     destroy: () => {
       did.push('destroy');
@@ -264,6 +271,90 @@ describe('a VM', () => {
     await expect(vm.openConsole()).rejects.toMatchObject({ code: 'unreachable' });
     vm.stop(0);
     expect(last()?.state).toBe('terminated');
+  });
+
+  it('is paused and resumed', async () => {
+    await run();
+    vm.operate('resume', 0);
+    vm.operate('pause', 0);
+    await settle();
+    vm.operate('pause', 0);
+    await settle();
+    vm.operate('resume', 0);
+    await settle();
+    expect(states().slice(2)).toEqual(['running', 'paused', 'running']);
+    expect(did).toEqual(['start', 'pause', 'resume']);
+  });
+
+  it('is shut down by an order and started again, its files kept', async () => {
+    await run();
+    vm.operate('shutdown', 3_000);
+    expect(last()?.state).toBe('stopping');
+    destroyed.resolve();
+    events?.exited({ clean: true });
+    await settle();
+    expect(last()?.state).toBe('stopped');
+    expect(did).not.toContain('dispose');
+    await expect(vm.openConsole()).rejects.toMatchObject({ code: 'unreachable' });
+    vm.operate('start', 0);
+    await settle();
+    expect(states().slice(-3)).toEqual(['stopped', 'starting', 'running']);
+    // Nothing of the first run's deadline is left.
+    await clock.advanceBy(3_000);
+    expect(last()?.state).toBe('running');
+  });
+
+  it('is destroyed, and stopped all the same, when it does not shut down in time', async () => {
+    await run();
+    vm.operate('shutdown', 3_000);
+    await clock.advanceBy(3_000);
+    expect(did).toEqual(['start', 'shutdown', 'destroy']);
+    destroyed.resolve();
+    events?.exited({ clean: true });
+    await settle();
+    expect(last()?.state).toBe('stopped');
+  });
+
+  it('reboots: shuts down and starts again', async () => {
+    await run();
+    vm.operate('pause', 0);
+    await settle();
+    vm.operate('reboot', 3_000);
+    await settle();
+    destroyed.resolve();
+    events?.exited({ clean: true });
+    await settle();
+    expect(states().slice(2)).toEqual(['running', 'paused', 'rebooting', 'running']);
+    expect(did).toEqual(['start', 'pause', 'resume', 'shutdown', 'destroy', 'start']);
+  });
+
+  it('ends from being stopped, and takes no order on its way out', async () => {
+    await run();
+    vm.operate('shutdown', 3_000);
+    destroyed.resolve();
+    events?.exited({ clean: true });
+    await settle();
+    vm.stop(1_000);
+    vm.operate('start', 0);
+    disposed.resolve();
+    await settle();
+    expect(states().slice(-2)).toEqual(['stopped', 'terminated']);
+    await vm.over;
+  });
+
+  it('fails when it dies while it reboots or is shut down', async () => {
+    await run();
+    vm.operate('reboot', 3_000);
+    await gone({ clean: false, reason: { code: 'vmm_died', message: 'killed by signal 9' } });
+    expect(last()).toMatchObject({ state: 'failed', reason: { code: 'vmm_died' } });
+  });
+
+  it('says so when the VMM does not obey', async () => {
+    await run();
+    pauseFails = true;
+    vm.operate('pause', 0);
+    await settle();
+    expect(last()).toMatchObject({ state: 'running', reason: { code: 'operation_failed' } });
   });
 
   it('is over once: no report follows the final one', async () => {

@@ -6,7 +6,7 @@ import type { VmPlan } from '../protocol/plan.ts';
 import type { Reason } from '../protocol/states.ts';
 import { ControlError } from './control.ts';
 import type { VmHosting } from './hosting.ts';
-import type { RunningVm, VmEvents, Vmm } from './vmm/vmm.ts';
+import type { MachineSpec, RunningVm, VmEvents, Vmm } from './vmm/vmm.ts';
 
 /**
  * One VM on this node.
@@ -15,7 +15,10 @@ import type { RunningVm, VmEvents, Vmm } from './vmm/vmm.ts';
  *                   │             │          │           │
  *                   └─────────────┴──────────┴───────────┴─────► failed         with a reason
  *
- * A stop is obeyed in every state: in propagating and starting as soon as they can be left, without passing `stopping`.
+ *   running ⇄ paused      running ─► rebooting ─► running      running ─► stopping ─► stopped ─► starting       as ordered (`operate`)
+ *
+ * A VM that is stopped keeps its disk and its interfaces. A stop is obeyed in every state: in propagating and starting as soon as they can be left,
+ * without passing `stopping`.
  * Invariants: `#live` alone moves the state, so states are reported in order and a final one once and last; before it is
  * reported, everything that hosting prepared is disposed of and the VMM's process is gone.
  * If we crash: QEMU dies with us, the helper undoes the interfaces and the slot's directory.
@@ -39,8 +42,13 @@ export class Vm {
   readonly #parts: VmParts;
   readonly #log: Log;
   readonly #abort = new AbortController();
-  readonly #exited: Promise<Outcome>;
+  /** How the run in hand has ended; each start is a run of its own. */
+  #exited: Promise<Outcome> = Promise.resolve({ state: 'terminated' });
   #exit: (outcome: Outcome) => void = () => undefined;
+  /** What follows when the guest has shut down: nothing, being stopped, or another run. */
+  #next: 'end' | 'stopped' | 'again' = 'end';
+  /** Ends being stopped. */
+  #wake: () => void = () => undefined;
   #report: VmReport;
   #running: RunningVm | undefined;
   /** The guest's word that came before we said `running`. */
@@ -56,9 +64,6 @@ export class Vm {
     this.#parts = parts;
     this.#log = parts.log.with({ vm: plan.vmId });
     this.#report = { vmId: plan.vmId, state: 'pending', context: 'none' };
-    this.#exited = new Promise(resolve => {
-      this.#exit = resolve;
-    });
     this.over = this.#live();
   }
 
@@ -79,6 +84,31 @@ export class Vm {
     this.#destroyAtMs = destroyAtMs;
     this.#abort.abort();
     this.#obeyStop();
+    this.#wake();
+  }
+
+  /** Carries out an order, if the VM is in a state for it. */
+  operate(operation: 'start' | 'shutdown' | 'pause' | 'resume' | 'reboot', graceMs: number): void {
+    const { state } = this.#report;
+    if (this.#isStopping()) return;
+    switch (operation) {
+      case 'start':
+        if (state === 'stopped') this.#wake();
+        return;
+      case 'shutdown':
+        if (state === 'running' || state === 'paused' || state === 'rebooting')
+          this.#endRun('stopped', graceMs);
+        return;
+      case 'reboot':
+        if (state === 'running' || state === 'paused') this.#endRun('again', graceMs);
+        return;
+      case 'pause':
+        if (state === 'running') void this.#order('paused');
+        return;
+      case 'resume':
+        if (state === 'paused') void this.#order('running');
+        return;
+    }
   }
 
   /** A line for the guest's users, if it is up and has an agent. */
@@ -108,7 +138,6 @@ export class Vm {
       (cause: unknown): Outcome => ({ state: 'failed', reason: reasonOf(cause) }),
     );
     if (outcome.state === 'failed') this.#log.warn('VM ended', { ...outcome.reason });
-    for (const stop of this.#timers) stop();
     await this.#parts.hosting.dispose().catch((cause: unknown) => {
       // The slot's undo does it again, and fails aloud if it cannot.
       this.#log.error('what the VM used could not be removed', errorFields(cause));
@@ -116,27 +145,51 @@ export class Vm {
     this.#tell(this.#isStopping() && outcome.state !== 'failed' ? { state: 'terminated' } : outcome);
   }
 
-  /** From `propagating` to the end of the VMM's process. Rejects with what went wrong; then no process is left either. */
+  /** From `propagating` to the end of the last run. Rejects with what went wrong; then no process is left either. */
   async #run(): Promise<Outcome> {
-    const { vmm, hosting } = this.#parts;
     this.#tell({ state: 'propagating' });
     try {
-      const machine = await hosting.prepare();
-      if (this.#isStopping()) return { state: 'terminated' };
-      this.#tell({ state: 'starting' });
-      const running = await vmm.start(machine, this.#events(), this.#abort.signal);
-      try {
-        const died = await Promise.race([this.#exited, hosting.adopt(running.pid)]);
-        return died ?? (await this.#runUntilExit(running, machine.agent));
-      } finally {
-        this.#running = undefined;
-        await this.#destroy(running);
+      const machine = await this.#parts.hosting.prepare();
+      for (;;) {
+        if (this.#isStopping()) return { state: 'terminated' };
+        const outcome = await this.#runOnce(machine);
+        if (this.#next === 'end' || outcome.state === 'failed' || this.#isStopping()) return outcome;
+        if (this.#next === 'stopped') await this.#beStopped();
+        this.#next = 'end';
       }
     } catch (cause) {
       // What was called off did not fail.
       if (this.#isStopping() && !isStuck(cause)) return { state: 'terminated' };
       throw cause;
     }
+  }
+
+  /** From the VMM's start to the end of its process. */
+  async #runOnce(machine: MachineSpec): Promise<Outcome> {
+    const { vmm, hosting } = this.#parts;
+    if (this.#report.state !== 'rebooting') this.#tell({ state: 'starting' });
+    this.#earlyContext = undefined;
+    this.#exited = new Promise(resolve => {
+      this.#exit = resolve;
+    });
+    const running = await vmm.start(machine, this.#events(), this.#abort.signal);
+    try {
+      const died = await Promise.race([this.#exited, hosting.adopt(running.pid)]);
+      return died ?? (await this.#runUntilExit(running, machine.agent));
+    } finally {
+      this.#running = undefined;
+      for (const stop of this.#timers.splice(0)) stop();
+      await this.#destroy(running);
+    }
+  }
+
+  /** Until it is started again, or is to end. */
+  #beStopped(): Promise<void> {
+    const woken = new Promise<void>(resolve => {
+      this.#wake = resolve;
+    });
+    this.#tell({ state: 'stopped' });
+    return woken;
   }
 
   #runUntilExit(running: RunningVm, agent: boolean): Promise<Outcome> {
@@ -153,19 +206,54 @@ export class Vm {
 
   /** Starts the shutdown of a running VM, if it is to stop, and arms its destruction. */
   #obeyStop(): void {
-    const running = this.#running;
-    if (this.#destroyAtMs === undefined || !running) return;
-    const leftMs = this.#destroyAtMs - this.#parts.clock.monotonicMs();
-    const first = this.#report.state !== 'stopping';
-    if (first) this.#tell({ state: 'stopping' });
-    if (first && leftMs > 0) running.shutdown();
+    if (this.#destroyAtMs === undefined || !this.#running) return;
+    const graceMs = this.#destroyAtMs - this.#parts.clock.monotonicMs();
+    this.#askToEnd(this.#running, 'stopping', graceMs);
+  }
+
+  /** Shuts the guest down as ordered; `next` follows. */
+  #endRun(next: 'stopped' | 'again', graceMs: number): void {
+    if (!this.#running) return;
+    this.#next = next;
+    this.#askToEnd(this.#running, next === 'again' ? 'rebooting' : 'stopping', graceMs);
+  }
+
+  /** Asks the guest, unless it was asked before, and destroys it after `graceMs`. */
+  #askToEnd(running: RunningVm, state: 'stopping' | 'rebooting', graceMs: number): void {
+    const before = this.#report.state;
+    const asked = before === 'stopping' || before === 'rebooting';
+    if (before !== state) this.#tell({ state });
+    if (!asked && graceMs > 0) this.#askGuest(running, before === 'paused');
     const destroy = (): void => {
       this.#destroy(running).catch((cause: unknown) =>
         this.#exit({ state: 'failed', reason: reasonOf(cause) }),
       );
     };
-    if (leftMs > 0) this.#timers.push(this.#parts.clock.after(leftMs, destroy));
+    if (graceMs > 0) this.#timers.push(this.#parts.clock.after(graceMs, destroy));
     else destroy();
+  }
+
+  /** A paused guest hears nothing. */
+  #askGuest(running: RunningVm, isPaused: boolean): void {
+    if (!isPaused) return running.shutdown();
+    running.resume().then(
+      () => running.shutdown(),
+      (cause: unknown) => this.#log.warn('a paused guest cannot be shut down', errorFields(cause)),
+    );
+  }
+
+  /** Pauses or resumes. A VMM that does not obey is told of; the VM is as it was. */
+  async #order(state: 'paused' | 'running'): Promise<void> {
+    const running = this.#running;
+    if (!running) return;
+    const before = this.#report.state;
+    try {
+      await (state === 'paused' ? running.pause() : running.resume());
+      if (this.#running === running && this.#report.state === before) this.#tell({ state });
+    } catch (cause) {
+      if (this.#running === running && this.#report.state === before)
+        this.#tell({ reason: { code: 'operation_failed', message: reasonOf(cause).message } });
+    }
   }
 
   /** Ends the VMM's process, if it still is there. Throws `ControlError` `vmm_stuck`. */

@@ -89,6 +89,10 @@ class SlotControl implements WorkspaceControl {
     } else vm.stop(graceMs);
   }
 
+  operateVm(...[vmId, operation, graceMs]: Parameters<WorkspaceControl['operateVm']>): void {
+    if (this.#released === undefined) this.#vms.get(vmId)?.operate(operation, graceMs);
+  }
+
   tellGuest(vmId: string, message: string): void {
     this.#vms.get(vmId)?.tellGuest(message);
   }

@@ -5,6 +5,7 @@ import { Draft } from './draft.ts';
 import { extend } from './lease-time.ts';
 import { add, launch } from './launch.ts';
 import { observed, refused, submitted } from './lrm.ts';
+import { operate } from './operations.ts';
 import { connected, disconnected, notified } from './pilots.ts';
 import { settle } from './settle.ts';
 import type { Decision, LeaseInput, Outcome, Refusal, SiteState, Slot, Vm, Workspace } from './types.ts';
@@ -23,7 +24,7 @@ export function decide(state: SiteState, input: LeaseInput, now: number): Outcom
   return refusal ? { ok: false, refusal } : { ok: true, decision: draft.decision() };
 }
 
-type ClientInput = 'create' | 'add' | 'launch' | 'extend' | 'destroy';
+type ClientInput = 'create' | 'add' | 'launch' | 'extend' | 'operate' | 'destroy';
 
 /** What clients ask for may be refused; what has happened may not. */
 function refusing(draft: Draft, input: LeaseInput): Refusal | undefined {
@@ -36,6 +37,8 @@ function refusing(draft: Draft, input: LeaseInput): Refusal | undefined {
       return launch(draft, input);
     case 'extend':
       return extend(draft, input);
+    case 'operate':
+      return operate(draft, input);
     case 'destroy':
       return destroy(draft, input.workspaceId, input.by);
     default:

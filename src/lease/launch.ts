@@ -114,6 +114,7 @@ function newVm(
     memoryMiB: group.memoryMiB,
     cpus: group.cpus,
     nics,
+    orders: 0,
   };
 }
 

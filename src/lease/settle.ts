@@ -89,7 +89,7 @@ function allOrNone(draft: Draft, slotId: SlotId): void {
     const message = `VM ${early.name} on node ${early.node} ended before all VMs of the ensemble ran`;
     beginEnding(draft, workspaceId, 'failed', { code: 'vm_ended_early', message }, how);
   } else if (allOff(draft, workspaceId)) {
-    const message = 'all guests have shut themselves down';
+    const message = 'no VM is left: all guests have shut themselves down, or were destroyed';
     beginEnding(draft, workspaceId, 'destroyed', { code: 'guest_shutdown', message }, how);
   } else if (state === 'deploying' && vms.every(vm => isUpVm(vm.state))) {
     startLease(draft, workspaceId);
@@ -104,7 +104,7 @@ function someOrNone(draft: Draft, workspaceId: WorkspaceId, vms: readonly Vm[]):
     const message = `no VM is left; ${failed.name} on node ${failed.node} failed: ${failed.reason?.message ?? 'no reason given'}`;
     beginEnding(draft, workspaceId, 'failed', { code: failed.reason?.code ?? 'vm_failed', message }, how);
   } else if (allOff(draft, workspaceId)) {
-    const message = 'all guests have shut themselves down';
+    const message = 'no VM is left: all guests have shut themselves down, or were destroyed';
     beginEnding(draft, workspaceId, 'destroyed', { code: 'guest_shutdown', message }, how);
   } else if (
     draft.workspace(workspaceId).state === 'deploying' &&

@@ -9,7 +9,7 @@ import type { SlotState, VmState, WorkspaceState } from '../protocol/states.ts';
  *                  └───────────┴──────────┴──── given up before it was ready ───┘        any but the last two ─► failed
  *              (a pilot may report before the LRM's answer to the submission is known: requested ─► reserving)
  *
- *   vm         pending ─► propagating ─► starting ─► running ─► stopping ─► terminated      running ⇄ paused, rebooting
+ *   vm         pending ─► propagating ─► starting ─► running ─► stopping ─► terminated      running ⇄ paused, rebooting; stopping ─► stopped ─► starting
  *              forward only, but any number of steps at once: reports may be lost, and the last one says it all
  *                                                                                         any but the last ─► failed
  *
@@ -29,14 +29,26 @@ export const slotTransitions: Readonly<Record<SlotState, readonly SlotState[]>> 
   failed: [],
 };
 
+/** Where a VM may be found once it has been started. */
+const onceStarted: readonly VmState[] = [
+  'running',
+  'paused',
+  'rebooting',
+  'stopping',
+  'stopped',
+  'terminated',
+  'failed',
+];
+
 export const vmTransitions: Readonly<Record<VmState, readonly VmState[]>> = {
-  pending: ['propagating', 'starting', 'running', 'paused', 'rebooting', 'stopping', 'terminated', 'failed'],
-  propagating: ['starting', 'running', 'paused', 'rebooting', 'stopping', 'terminated', 'failed'],
-  starting: ['running', 'paused', 'rebooting', 'stopping', 'terminated', 'failed'],
-  running: ['paused', 'rebooting', 'stopping', 'terminated', 'failed'],
-  paused: ['running', 'rebooting', 'stopping', 'terminated', 'failed'],
-  rebooting: ['running', 'paused', 'stopping', 'terminated', 'failed'],
-  stopping: ['terminated', 'failed'],
+  pending: ['propagating', 'starting', ...onceStarted],
+  propagating: ['starting', ...onceStarted],
+  starting: onceStarted,
+  running: ['paused', 'rebooting', 'stopping', 'stopped', 'terminated', 'failed'],
+  paused: ['running', 'rebooting', 'stopping', 'stopped', 'terminated', 'failed'],
+  rebooting: ['running', 'paused', 'stopping', 'stopped', 'terminated', 'failed'],
+  stopping: ['stopped', 'terminated', 'failed'],
+  stopped: ['starting', 'running', 'paused', 'rebooting', 'stopping', 'terminated', 'failed'],
   terminated: [],
   failed: [],
 };

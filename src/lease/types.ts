@@ -1,4 +1,4 @@
-import type { GroupRequest, WorkspaceRequest } from '../protocol/cluster.ts';
+import type { GroupRequest, VmOperation, WorkspaceRequest } from '../protocol/cluster.ts';
 import type { Quotas } from './quota.ts';
 import type { SlotId, VmId, WorkspaceId } from '../protocol/ids.ts';
 import type { NotificationBody, VmReport } from '../protocol/pilot.ts';
@@ -111,6 +111,8 @@ export interface Vm {
   readonly memoryMiB: number;
   readonly cpus: number;
   readonly nics: readonly AssignedNic[];
+  /** How many orders (`operations.ts`) it has been given: makes each a key of its own. */
+  readonly orders: number;
 }
 
 /** A network of the site as the core sees it: a pool of addresses to give out. */
@@ -200,6 +202,15 @@ export type LeaseInput =
       readonly by: string;
       readonly durationMs: number;
     }
+  /** An order for VMs that are leased; `target`: a VM or a group, absent: all. */
+  | {
+      readonly type: 'operate';
+      readonly workspaceId: WorkspaceId;
+      readonly by: string;
+      readonly operation: VmOperation;
+      readonly target: string | undefined;
+      readonly graceMs: number | undefined;
+    }
   | { readonly type: 'destroy'; readonly workspaceId: WorkspaceId; readonly by: string }
   | { readonly type: 'lrm.submitted'; readonly slotId: SlotId; readonly jobId: string }
   | { readonly type: 'lrm.refused'; readonly slotId: SlotId; readonly message: string }
@@ -243,6 +254,15 @@ export type Effect =
       readonly slotId: SlotId;
       readonly node: string;
       readonly vmId: VmId;
+      readonly graceMs: number;
+    }
+  | {
+      readonly kind: 'pilot.operate-vm';
+      readonly key: string;
+      readonly slotId: SlotId;
+      readonly node: string;
+      readonly vmId: VmId;
+      readonly operation: Exclude<VmOperation, 'destroy'>;
       readonly graceMs: number;
     }
   /** Tells a guest something; worthless after `until`. */

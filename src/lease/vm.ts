@@ -25,7 +25,12 @@ export function applyReport(draft: Draft, slotId: SlotId, node: string, report: 
   }
   if (isFinalVm(vm.state)) return;
   applyContext(draft, vm, report, at);
-  if (!vmTransitions[vm.state].includes(report.state)) return;
+  if (!vmTransitions[vm.state].includes(report.state)) {
+    // What was ordered did not come about.
+    if (report.state === vm.state && report.reason?.code === 'operation_failed')
+      draft.recordVm('vm.operation-failed', vm, report.reason, at);
+    return;
+  }
   const move = at === undefined ? {} : { at };
   const reason = report.state === 'failed' ? (report.reason ?? unexplained) : report.reason;
   draft.moveVm(vm.id, report.state, { ...move, reason });

@@ -69,6 +69,7 @@ function fakeControl(options: WorldOptions, done: string[]): WorkspaceControl {
     reserve: options.reserve ?? (() => Promise.resolve()),
     startVm: plan => done.push(`start ${plan.vmId}`),
     stopVm: (vmId, graceMs) => done.push(`stop ${vmId} ${graceMs}`),
+    operateVm: (vmId, operation, graceMs) => done.push(`${operation} ${vmId} ${graceMs}`),
     tellGuest: (vmId, message) => done.push(`tell ${vmId} ${message}`),
     release: graceMs => {
       done.push(`release ${graceMs}`);

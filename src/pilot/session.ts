@@ -217,6 +217,9 @@ export class PilotSession {
       case 'stop-vm':
         this.#control.stopVm(command.vmId, command.graceMs);
         return;
+      case 'operate-vm':
+        this.#control.operateVm(command.vmId, command.operation, command.graceMs);
+        return;
       case 'tell-guest':
         this.#control.tellGuest(command.vmId, command.message);
         return;

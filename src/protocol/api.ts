@@ -13,6 +13,7 @@ import { contextStates, endCauses, slotNodeStates, slotStates, vmStates, workspa
  *   POST   /v1/workspaces/:workspace/groups   AddRequest → Workspace      while it is pending
  *   POST   /v1/workspaces/:workspace/launch   → Workspace
  *   POST   /v1/workspaces/:workspace/extend   ExtendRequest → Workspace
+ *   POST   /v1/workspaces/:workspace/operations OperateRequest → 202 Workspace
  *   GET    /v1/workspaces/:workspace/timeline → Timeline
  *   GET    /v1/workspaces/:workspace/known-hosts → { lines: string[] }    OpenSSH lines `<workspaceId>.<vm> ssh-ed25519 …`
  *   GET    /v1/events?after=SEQ&workspace=W&waitMs=N&limit=N → { events: Event[], next: SEQ }   long poll: answers at once when there are events

@@ -1,5 +1,6 @@
 import Type from 'typebox';
 import { namePattern } from './ids.ts';
+import { literals } from './schema.ts';
 
 /**
  * What a client asks for: the body of `POST /v1/workspaces`, and (as YAML, with units in words) a cluster file.
@@ -74,3 +75,20 @@ export const AddRequest = Type.Object(
   { groups: Type.Array(GroupRequest, { minItems: 1, maxItems: 64 }) },
   { additionalProperties: false },
 );
+
+/** What can be done to VMs while their lease runs. `shutdown` keeps them for `start`; `destroy` is for good. */
+export const vmOperations = ['start', 'shutdown', 'pause', 'resume', 'reboot', 'destroy'] as const;
+export type VmOperation = (typeof vmOperations)[number];
+
+/** Body of `POST /v1/workspaces/:workspace/operations`. */
+export const OperateRequest = Type.Object(
+  {
+    operation: literals(vmOperations),
+    /** A VM, by its name or id, or a group. Absent: all VMs. */
+    target: Type.Optional(Type.String({ maxLength: 64 })),
+    /** How long guests get to shut down (shutdown, reboot). Absent: what the site gives. */
+    graceMs: Type.Optional(Type.Integer({ minimum: 0, maximum: 3_600_000 })),
+  },
+  { additionalProperties: false },
+);
+export type OperateRequest = Type.Static<typeof OperateRequest>;

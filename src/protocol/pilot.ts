@@ -86,6 +86,13 @@ export const PilotCommand = Type.Union([
   Type.Object({ kind: Type.Literal('start-vm'), vm: VmPlan }),
   /** Graceful shutdown, then, after `graceMs`, hard destroy. 0 destroys at once. */
   Type.Object({ kind: Type.Literal('stop-vm'), vmId: Type.String(), graceMs: Type.Integer({ minimum: 0 }) }),
+  /** To a VM that is leased. `graceMs`: for a guest to shut down (shutdown, reboot). */
+  Type.Object({
+    kind: Type.Literal('operate-vm'),
+    vmId: Type.String(),
+    operation: literals(['start', 'shutdown', 'pause', 'resume', 'reboot'] as const),
+    graceMs: Type.Integer({ minimum: 0 }),
+  }),
   /** A line for the guest's users; best effort. */
   Type.Object({
     kind: Type.Literal('tell-guest'),

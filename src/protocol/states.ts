@@ -34,6 +34,7 @@ export const vmStates = [
   'paused',
   'rebooting',
   'stopping',
+  'stopped',
   'terminated',
   'failed',
 ] as const;

@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 import type { HistoryEvent, Refusal, SiteState, Slot, Workspace } from '../lease/types.ts';
 import type { Quotas } from '../lease/quota.ts';
 import type { LrmCapabilities } from '../lrm/lrm.ts';
-import type { GroupRequest, WorkspaceRequest } from '../protocol/cluster.ts';
+import type { GroupRequest, OperateRequest, WorkspaceRequest } from '../protocol/cluster.ts';
 import type { PilotMessage, ServiceMessage, StreamTarget } from '../protocol/pilot.ts';
 
 /**
@@ -30,6 +30,8 @@ export interface Engine {
   launch(workspaceId: string, by: string): Promise<Workspace>;
   /** Makes a lease longer. Throws `WspError` with the refusal's code. Resolves once it is durable. */
   extend(workspaceId: string, by: string, durationMs: number): Promise<Workspace>;
+  /** Has something done to VMs. Throws `WspError` with the refusal's code. Resolves once the order is durable. */
+  operate(workspaceId: string, by: string, request: OperateRequest): Promise<Workspace>;
   /** Resolves once the order is durable. What has ended already is returned as it is. Throws `WspError` (`not_found`). */
   destroy(workspaceId: string, by: string): Promise<Workspace>;
   /** History in order, after `after`, at most `limit`. */

@@ -8,7 +8,7 @@ import type { Lrm } from '../lrm/lrm.ts';
 import { type Clock, nextTurn } from '../platform/clock.ts';
 import { errorFields, type Log } from '../platform/log.ts';
 import type { Random } from '../platform/random.ts';
-import type { GroupRequest, WorkspaceRequest } from '../protocol/cluster.ts';
+import type { GroupRequest, OperateRequest, WorkspaceRequest } from '../protocol/cluster.ts';
 import { WspError } from '../protocol/errors.ts';
 import { idSuffix } from '../protocol/ids.ts';
 import type { PilotCommand } from '../protocol/pilot.ts';
@@ -206,6 +206,11 @@ class RunningEngine implements Engine {
     return this.#order({ type: 'extend', workspaceId, by, durationMs });
   }
 
+  operate(workspaceId: string, by: string, request: OperateRequest): Promise<Workspace> {
+    const { operation, target, graceMs } = request;
+    return this.#order({ type: 'operate', workspaceId, by, operation, target, graceMs });
+  }
+
   destroy(workspaceId: string, by: string): Promise<Workspace> {
     return this.#order({ type: 'destroy', workspaceId, by });
   }
@@ -297,6 +302,13 @@ class RunningEngine implements Engine {
   /** Made when it is sent, from what is known then, not when it was decided. */
   #commandOf(effect: PilotEffect): PilotCommand | undefined {
     if (effect.kind === 'pilot.start-vm') return this.#startCommand(effect.vmId, effect.slotId);
+    if (effect.kind === 'pilot.operate-vm')
+      return {
+        kind: 'operate-vm',
+        vmId: effect.vmId,
+        operation: effect.operation,
+        graceMs: effect.graceMs,
+      };
     if (effect.kind === 'pilot.tell-guest')
       return { kind: 'tell-guest', vmId: effect.vmId, message: effect.message };
     if (effect.kind === 'pilot.release') return { kind: 'release', graceMs: effect.graceMs };

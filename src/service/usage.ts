@@ -4,7 +4,7 @@ import type { UsageLine } from '../protocol/access.ts';
 import type { StoredEvent } from './engine-api.ts';
 
 /** The events that usage is made of. */
-export const usageEvents = ['vm.running', 'vm.terminated', 'vm.failed'] as const;
+export const usageEvents = ['vm.running', 'vm.stopped', 'vm.terminated', 'vm.failed'] as const;
 
 /** From when to when (milliseconds since the epoch); `now` bounds what still runs. */
 export interface UsagePeriod {
@@ -14,8 +14,8 @@ export interface UsagePeriod {
 }
 
 /**
- * What each user and project holds, and for how long their VMs have run in a period: each VM from its first `running` to its end, by the times that the
- * node gave, or to the end of the period. `events`: those of `usageEvents`, in order, from the beginning of time.
+ * What each user and project holds, and for how long their VMs have run in a period: each VM from `running` to `stopped` or its end, by the times that the
+ * node gave, or to the end of the period; a pause counts. `events`: those of `usageEvents`, in order, from the beginning of time.
  */
 export function usageOf(
   state: SiteState,
@@ -41,20 +41,21 @@ function runningTimes(
   events: Iterable<Pick<StoredEvent, 'type' | 'at' | 'vmId'>>,
   { since, until, now }: UsagePeriod,
 ): ReadonlyMap<string, number> {
+  const end = Math.min(until, now);
   const began = new Map<string, number>();
-  const ended = new Map<string, number>();
+  const total = new Map<string, number>();
+  const add = (vmId: string, upTo: number): void => {
+    const ms = Math.min(upTo, end) - Math.max(began.get(vmId) ?? upTo, since);
+    total.set(vmId, (total.get(vmId) ?? 0) + Math.max(0, ms));
+    began.delete(vmId);
+  };
   for (const { type, at, vmId } of events) {
     if (vmId === null) continue;
-    if (type !== 'vm.running') ended.set(vmId, ended.get(vmId) ?? at);
+    if (type !== 'vm.running') add(vmId, at);
     else if (!began.has(vmId)) began.set(vmId, at);
   }
-  const end = Math.min(until, now);
-  return new Map(
-    [...began].map(([vmId, at]) => [
-      vmId,
-      Math.max(0, Math.min(ended.get(vmId) ?? end, end) - Math.max(at, since)),
-    ]),
-  );
+  for (const vmId of began.keys()) add(vmId, end);
+  return total;
 }
 
 function lineOf(

@@ -143,6 +143,7 @@ export class SimControl implements WorkspaceControl {
   }
 
   /** Simulated guests do not listen. */
+  operateVm(): void {}
   tellGuest(): void {}
 
   reports(): readonly VmReport[] {

@@ -72,6 +72,10 @@ export class FakeEngine implements Engine {
     return this.destroy(workspaceId, 'launch');
   }
 
+  operate(workspaceId: string): Promise<Workspace> {
+    return this.destroy(workspaceId, 'operate');
+  }
+
   extend(workspaceId: string, by: string, durationMs: number): Promise<Workspace> {
     this.extended.push({ workspaceId, by, durationMs });
     const workspace = this.workspaces.get(workspaceId);
@@ -247,6 +251,7 @@ function vmOf(workspace: Workspace, id: string): Vm {
     image: 'mini',
     memoryMiB: 128,
     cpus: 1,
+    orders: 0,
     nics: [{ network: 'private', mac: '52:54:0a:5a:00:01', address: '10.90.0.1', tap: 'wt0a5a0001' }],
   };
 }

@@ -40,6 +40,7 @@ const requests: Readonly<Record<string, { readonly url?: string; readonly body?:
   'POST /v1/workspaces/{workspace}/groups': { body: { groups: [{ name: 'a', image: 'mini' }] } },
   'POST /v1/workspaces/{workspace}/launch': {},
   'POST /v1/workspaces/{workspace}/extend': { body: { durationMs: 60_000 } },
+  'POST /v1/workspaces/{workspace}/operations': { body: { operation: 'pause' } },
   'GET /v1/workspaces/{workspace}/timeline': {},
   'GET /v1/workspaces/{workspace}/known-hosts': {},
   'GET /v1/projects': {},

@@ -1,5 +1,6 @@
-import type { Command } from 'commander';
-import type { EventView, WorkspaceView } from '../../protocol/api.ts';
+import { type Command, Option } from 'commander';
+import type { EventView, VmView, WorkspaceView } from '../../protocol/api.ts';
+import { WspError } from '../../protocol/errors.ts';
 import { eventText, story, table, timelineText, workspaceText } from '../output.ts';
 import type { CommandContext, Run } from '../program.ts';
 import { duration } from '../values.ts';
@@ -14,11 +15,25 @@ export function addWorkspaceCommands(program: Command, run: Run): void {
   program
     .command('show <workspace>')
     .description('what it is doing, and why')
-    .action((name: string) =>
+    .option('--errors', 'only the VMs that are in error')
+    .action((name: string, options: { errors?: boolean }) =>
       run(async context => {
-        const workspace = await context.client().getWorkspace(name);
+        const found = await context.client().getWorkspace(name);
+        const workspace = options.errors ? { ...found, vms: found.vms.filter(isInError) } : found;
         context.answer(workspace, workspaceText(workspace));
       }),
+    );
+  program
+    .command('wait <workspace>')
+    .description('until all of its VMs reach a state, or one is in error')
+    .addOption(
+      new Option('--for <state>', 'running: also set up; ended: the workspace itself')
+        .choices([...waitStates])
+        .default('running'),
+    )
+    .option('--timeout <time>', 'how long to wait', '5m')
+    .action((name: string, options: { for: WaitState; timeout: string }) =>
+      run(context => waitUntil(context, name, options.for, duration(options.timeout, '--timeout'))),
     );
   program
     .command('events [workspace]')
@@ -44,6 +59,37 @@ export function addWorkspaceCommands(program: Command, run: Run): void {
     .action((names: string[], options: { wait?: boolean; timeout: string }) =>
       run(context => destroy(context, names, options)),
     );
+}
+
+const waitStates = ['running', 'paused', 'stopped', 'terminated', 'ended'] as const;
+type WaitState = (typeof waitStates)[number];
+
+const isInError = (vm: VmView): boolean => vm.state === 'failed' || vm.context === 'error';
+
+function hasReached(workspace: WorkspaceView, state: WaitState): boolean {
+  if (state === 'ended') return workspace.state === 'ended';
+  return (
+    workspace.vms.length > 0 &&
+    workspace.vms.every(vm => vm.state === state && (state !== 'running' || vm.context !== 'pending'))
+  );
+}
+
+/** The report comes when all have reached the state, or, as a failure, when one is in error (paper §2: group reports). */
+async function waitUntil(
+  context: CommandContext,
+  name: string,
+  state: WaitState,
+  timeoutMs: number,
+): Promise<void> {
+  const until = (each: WorkspaceView): boolean =>
+    hasReached(each, state) || each.vms.some(isInError) || each.state === 'ended';
+  const workspace = await context.client().waitForWorkspace(name, until, { timeoutMs });
+  if (hasReached(workspace, state)) return context.answer(workspace, workspaceText(workspace));
+  const bad = workspace.vms.find(isInError);
+  const why = bad
+    ? `VM ${bad.name} is ${bad.state}: ${bad.reason?.message ?? 'it does not say why'}`
+    : `workspace ${workspace.name} has ended: ${workspace.reason?.message ?? workspace.cause}`;
+  throw new WspError('failed', why);
 }
 
 async function list(context: CommandContext, all: boolean): Promise<void> {

@@ -1,5 +1,5 @@
 import type { WorkspaceView } from '../../protocol/api.ts';
-import type { GroupRequest, WorkspaceRequest } from '../../protocol/cluster.ts';
+import type { GroupRequest, OperateRequest, WorkspaceRequest } from '../../protocol/cluster.ts';
 import type { Asker } from '../ask.ts';
 
 /** Workspaces and their leases. */
@@ -27,6 +27,10 @@ export function workspaceRequests({ api, ask }: Asker) {
         api.POST('/v1/workspaces/{workspace}/extend', { params: at(workspace), body, signal }),
       );
     },
+    operateVms: (workspace: string, body: OperateRequest) =>
+      ask(signal =>
+        api.POST('/v1/workspaces/{workspace}/operations', { params: at(workspace), body, signal }),
+      ),
     destroyWorkspace: (workspace: string) =>
       ask(signal => api.DELETE('/v1/workspaces/{workspace}', { params: at(workspace), signal })),
     knownHosts: async (workspace: string) => {

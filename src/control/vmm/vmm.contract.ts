@@ -107,6 +107,33 @@ export function vmmContract(name: string, under: VmmUnderTest): void {
       expect(told.ends).toHaveLength(1);
     });
 
+    it('pauses and resumes, more than once; a paused one can be destroyed', async () => {
+      const { vm, told } = await start();
+      await until(() => told.contexts).toEqual(['ok']);
+      for (let round = 0; round < 2; round++) {
+        await vm.pause();
+        await vm.pause();
+        await vm.resume();
+        await vm.resume();
+      }
+      vm.shutdown();
+      await until(() => told.ends.length).toBe(1);
+      expect(told.ends[0]).toMatchObject({ clean: true });
+      const other = await start();
+      await other.vm.pause();
+      await other.vm.destroy();
+      await until(() => other.told.ends.length).toBe(1);
+    });
+
+    it('starts the same machine again when it has ended', async () => {
+      const { vm, spec } = await start();
+      await vm.destroy();
+      const told = listen();
+      running.push(await vmm.start(spec, told.events));
+      await until(() => told.contexts).toEqual(['ok']);
+      expect(told.ends).toEqual([]);
+    });
+
     it('destroys a guest that is shutting down', async () => {
       const { vm, told } = await start();
       await until(() => told.contexts).toEqual(['ok']);

@@ -32,6 +32,10 @@ export interface RunningVm {
   readonly pid: number;
   /** Asks the guest to shut down (ACPI, and the agent where there is one). Returns at once; `exited` follows, or not. */
   shutdown(): void;
+  /** Stops the guest's processors; resolves when they stand. Throws `VmmError`. */
+  pause(): Promise<void>;
+  /** Lets them go on. Throws `VmmError`. */
+  resume(): Promise<void>;
   /** Hands a line to the guest's agent, for its users; nothing happens where there is none. */
   tell(message: string): void;
   /** Ends the VM now. Resolves when its process is gone. */

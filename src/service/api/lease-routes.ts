@@ -1,4 +1,4 @@
-import { AddRequest, ExtendRequest, WorkspaceRequest } from '../../protocol/cluster.ts';
+import { AddRequest, ExtendRequest, OperateRequest, WorkspaceRequest } from '../../protocol/cluster.ts';
 import { dryRunView, workspaceView } from '../views.ts';
 import { callerOf } from './auth.ts';
 import { findOwn, withProject } from './owners.ts';
@@ -67,5 +67,23 @@ const extend: Route = (app, { engine }) => {
   });
 };
 
-/** A lease before, at and after its launch: try, add to, launch, extend. */
-export const leaseRoutes: readonly Route[] = [dryRun, add, launch, extend];
+const operate: Route = (app, { engine }) => {
+  const schema = {
+    operationId: 'operateVms',
+    summary:
+      'Start, shut down, pause, resume, reboot or destroy a VM, a group, or all; the answer comes once the order is durable',
+    params: WorkspaceParams,
+    body: ref('OperateRequest'),
+    response: { 202: ref('Workspace'), ...errorAnswers },
+  };
+  const validatorCompiler = strictBody(OperateRequest);
+  app.post('/v1/workspaces/:workspace/operations', { schema, validatorCompiler }, async (request, reply) => {
+    const caller = callerOf(request);
+    const found = findOwn(engine.state, caller, request.params.workspace);
+    void reply.code(202);
+    return workspaceView(engine.state, await engine.operate(found.id, caller.user, request.body));
+  });
+};
+
+/** A lease before, at and after its launch: try, add to, launch, extend; and what is done to its VMs. */
+export const leaseRoutes: readonly Route[] = [dryRun, add, launch, extend, operate];

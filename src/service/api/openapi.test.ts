@@ -30,6 +30,7 @@ describe('the committed contract', () => {
       'NewToken',
       'NewWebhook',
       'Node',
+      'OperateRequest',
       'Project',
       'ProjectChange',
       'Slot',

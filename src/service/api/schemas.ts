@@ -28,7 +28,13 @@ import {
   WebhookView,
   WhoamiView,
 } from '../../protocol/access.ts';
-import { AddRequest, ExtendRequest, GroupRequest, WorkspaceRequest } from '../../protocol/cluster.ts';
+import {
+  AddRequest,
+  ExtendRequest,
+  GroupRequest,
+  OperateRequest,
+  WorkspaceRequest,
+} from '../../protocol/cluster.ts';
 
 /** The schemas that have a name of their own in the OpenAPI document. */
 const components = {
@@ -44,6 +50,7 @@ const components = {
   NewToken: NewTokenView,
   NewWebhook: NewWebhookView,
   Node: NodeView,
+  OperateRequest,
   Project: ProjectView,
   ProjectChange,
   Slot: SlotView,

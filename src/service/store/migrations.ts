@@ -31,6 +31,8 @@ const migrations: readonly string[] = [
   `create table access (kind text not null, id text not null, body text not null, primary key (kind, id)) strict;
    create table audit (seq integer primary key autoincrement, body text not null) strict;
    update workspaces set body = json_set(body, '$.project', null) where body ->> '$.project' is null;`,
+  // Orders to VMs.
+  `update vms set body = json_set(body, '$.orders', 0) where body ->> '$.orders' is null;`,
 ];
 
 /** Brings the database to this program's schema, each step in a transaction of its own. Throws `WspError` (`failed`): it is newer than we are. */

@@ -98,6 +98,22 @@ export class QemuMachine implements RunningVm {
     });
   }
 
+  pause(): Promise<void> {
+    return this.#order('stop');
+  }
+
+  resume(): Promise<void> {
+    return this.#order('cont');
+  }
+
+  async #order(command: 'stop' | 'cont'): Promise<void> {
+    try {
+      await this.#qmp?.execute(command, {}, commandDeadlineMs);
+    } catch (cause) {
+      throw new VmmError('vmm_failed', cause instanceof Error ? cause.message : String(cause), cause);
+    }
+  }
+
   tell(message: string): void {
     this.#agent?.tell(message);
   }

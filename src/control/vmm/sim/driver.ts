@@ -79,6 +79,16 @@ class SimVm implements RunningVm {
     this.#timers.push(this.#clock.after(this.#script.stopMs, () => this.#end({ clean: true })));
   }
 
+  pause(): Promise<void> {
+    this.#say('is paused');
+    return Promise.resolve();
+  }
+
+  resume(): Promise<void> {
+    this.#say('goes on');
+    return Promise.resolve();
+  }
+
   /** On the console, where a user would see it. */
   tell(message: string): void {
     if (!this.#over) this.#console.feed(Buffer.from(`notice: ${message}\r\n`));

@@ -1,0 +1,105 @@
+import { describe, expect, it } from 'vitest';
+import { LeaseBench } from '../../test/support/lease.ts';
+import type { VmOperation } from '../protocol/cluster.ts';
+import type { LeaseInput } from './types.ts';
+
+const order = (
+  bench: LeaseBench,
+  operation: VmOperation,
+  target?: string,
+  graceMs?: number,
+): Extract<LeaseInput, { type: 'operate' }> => ({
+  type: 'operate',
+  workspaceId: bench.ws,
+  by: 'ann',
+  operation,
+  target,
+  graceMs,
+});
+
+describe('an order', () => {
+  it('reaches a VM, the VMs of a group, or all of them', () => {
+    const bench = new LeaseBench().running(3);
+    const nodes = (target?: string) =>
+      bench.step(order(bench, 'pause', target)).effects.map(effect => 'node' in effect && effect.node);
+    expect(nodes('node-1')).toEqual(['n1']);
+    expect(nodes('node')).toEqual(['n0', 'n1', 'n2']);
+    expect(nodes()).toEqual(['n0', 'n1', 'n2']);
+  });
+
+  it('is each time another one, with the time that guests get', () => {
+    const bench = new LeaseBench().running(1);
+    const [first] = bench.step(order(bench, 'shutdown', undefined, 4_000)).effects;
+    const [second] = bench.step(order(bench, 'shutdown')).effects;
+    expect(first).toMatchObject({ kind: 'pilot.operate-vm', operation: 'shutdown', graceMs: 4_000 });
+    expect(second).toMatchObject({ graceMs: 10_000 });
+    expect(first?.key).not.toBe(second?.key);
+  });
+
+  it('that is fulfilled already is no mistake', () => {
+    const bench = new LeaseBench().running(2);
+    bench.step(order(bench, 'pause'));
+    bench.vm(0, 'paused');
+    expect(bench.step(order(bench, 'pause')).effects).toHaveLength(1);
+    expect(bench.step(order(bench, 'resume')).effects).toHaveLength(1);
+  });
+
+  it('that one VM cannot follow is given to none', () => {
+    const bench = new LeaseBench().running(2);
+    bench.step(order(bench, 'shutdown'));
+    bench.vm(0, 'stopping');
+    bench.vm(0, 'stopped');
+    expect(bench.refusal(order(bench, 'pause'))).toMatchObject({
+      code: 'conflict',
+      message: 'VM node-0 is stopped: pause is not possible',
+    });
+    expect(bench.refusal(order(bench, 'pause', 'nobody')).code).toBe('not_found');
+  });
+
+  it('is refused before the lease has begun and when it is over', () => {
+    const bench = new LeaseBench().reserved(1);
+    expect(bench.refusal(order(bench, 'pause'))).toMatchObject({ code: 'conflict' });
+  });
+
+  it('follows the reports: stopped VMs keep the lease, and start again', () => {
+    const bench = new LeaseBench().running(2);
+    bench.step(order(bench, 'shutdown'));
+    for (const index of [0, 1]) {
+      bench.vm(index, 'stopping');
+      bench.vm(index, 'stopped');
+    }
+    expect(bench.workspace.state).toBe('running');
+    bench.step(order(bench, 'start', 'node-0'));
+    bench.vm(0, 'starting');
+    bench.vm(0, 'running');
+    expect(bench.vmStates).toEqual(['running', 'stopped']);
+    bench.destroy();
+    expect(bench.vmStates).toEqual(['stopping', 'stopping']);
+    bench.vm(1, 'terminated');
+    bench.vm(0, 'terminated');
+    expect(bench.workspace.state).toBe('ended');
+  });
+
+  it('destroys a VM for good; the rest goes on, and the last one ends the lease', () => {
+    const bench = new LeaseBench().running(2);
+    expect(bench.step(order(bench, 'destroy', 'node-0')).effects).toMatchObject([
+      { kind: 'pilot.stop-vm', graceMs: 0 },
+    ]);
+    bench.vm(0, 'terminated');
+    expect(bench.workspace.state).toBe('running');
+    expect(bench.refusal(order(bench, 'start', 'node-0')).code).toBe('conflict');
+    bench.step(order(bench, 'destroy'));
+    bench.vm(1, 'terminated');
+    expect(bench.workspace).toMatchObject({ state: 'ended', reason: { code: 'guest_shutdown' } });
+  });
+
+  it('that fails on the node is told of', () => {
+    const bench = new LeaseBench().running(1);
+    bench.step(order(bench, 'pause'));
+    bench.vm(0, 'running', { reason: { code: 'operation_failed', message: 'QMP says no' } });
+    expect(bench.events.at(-1)).toMatchObject({
+      type: 'vm.operation-failed',
+      reason: { message: 'QMP says no' },
+    });
+  });
+});
