@@ -153,6 +153,9 @@ describe('reports of VMs', () => {
     bench.vm(0, 'running', { context: 'pending' });
     expect(bench.vms[0]?.context).toBe('ok');
     expect(bench.events.filter(({ type }) => type.startsWith('vm.context.'))).toHaveLength(2);
+    bench.vm(0, 'rebooting');
+    bench.vm(0, 'running', { context: 'pending' });
+    expect(bench.vms[0]?.context).toBe('pending');
   });
 
   it('stop a VM that runs where it was not placed', () => {

@@ -39,7 +39,9 @@ export function applyReport(draft: Draft, slotId: SlotId, node: string, report: 
 const unexplained: Reason = { code: 'vm_failed', message: 'its node gave no reason' };
 
 function applyContext(draft: Draft, vm: Vm, report: VmReport, at?: number): void {
-  if (!contextSteps[vm.context].includes(report.context)) return;
+  // A guest that is started again begins anew.
+  const anew = report.context === 'pending' && report.state === 'running' && vm.state !== 'running';
+  if (vm.context === report.context || !(anew || contextSteps[vm.context].includes(report.context))) return;
   const reason = report.context === 'error' ? (report.reason ?? null) : null;
   const changed = { ...vm, context: report.context, reason };
   draft.putVm(changed);

@@ -82,7 +82,10 @@ async function waitFor(
     workspace.state !== 'running' ||
     vmsOf(workspace, target).every(
       vm =>
-        vm.state === done[operation] && (operation !== 'reboot' || said.get(vm.id)?.includes('vm.rebooting')),
+        vm.state === done[operation] &&
+        // A guest that was started is there when it has set itself up.
+        (vm.state !== 'running' || vm.context !== 'pending') &&
+        (operation !== 'reboot' || said.get(vm.id)?.includes('vm.rebooting')),
     );
   const workspace = await context.client().waitForWorkspace(ordered.id, isDone, {
     timeoutMs,
