@@ -1,7 +1,8 @@
 import { vmIdOf, vmName } from '../protocol/ids.ts';
 import { AddressAllocator, heldAddresses, poolSize } from './addresses.ts';
 import type { Draft } from './draft.ts';
-import { exactSlot, type SlotRequest } from './policies/exact.ts';
+import { slotFor } from './policies/policy.ts';
+import type { SlotRequest } from './policies/slot-request.ts';
 import { overQuota } from './quota.ts';
 import { exceedsSite, type Group, malformed, unknownParts, withDefaults } from './request.ts';
 import type { AssignedNic, LeaseInput, LeaseSettings, NetworkPool, Refusal, Vm, Workspace } from './types.ts';
@@ -48,7 +49,7 @@ export function launchNew(draft: Draft, workspace: Workspace): Refusal | undefin
   const { groups, durationMs } = workspace;
   const incomplete = malformed(groups) ?? unknownParts(groups, settings);
   if (incomplete) return incomplete;
-  const slot = exactSlot(groups, durationMs, settings);
+  const slot = slotFor(groups, durationMs, settings);
   const refusal = exceedsSite(slot, durationMs, settings);
   if (refusal) return refusal;
 

@@ -1,7 +1,7 @@
 import type { GroupRequest } from '../protocol/cluster.ts';
 import { namePattern, vmName } from '../protocol/ids.ts';
 import { formatDuration } from '../protocol/units.ts';
-import type { SlotRequest } from './policies/exact.ts';
+import type { SlotRequest } from './policies/slot-request.ts';
 import type { LeaseSettings, Refusal, Workspace } from './types.ts';
 
 /** What is asked of a workspace's groups, whether they come with its creation or later. */
@@ -83,7 +83,9 @@ export function exceedsSite(
   if (site === null) return undefined;
   if (slot.nodesWanted > site.nodes)
     return over(
-      `${plural(slot.nodesWanted, 'VM')} asked for, one per node; this site has ${plural(site.nodes, 'node')}`,
+      settings.policy.kind === 'pack'
+        ? `${plural(slot.nodesWanted, 'node')} needed; this site has ${plural(site.nodes, 'node')}`
+        : `${plural(slot.nodesWanted, 'VM')} asked for, one per node; this site has ${plural(site.nodes, 'node')}`,
     );
   if (slot.memoryMiBPerNode > site.memoryMiBPerNode)
     return over(

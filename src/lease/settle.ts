@@ -1,7 +1,7 @@
 import type { SlotId, WorkspaceId } from '../protocol/ids.ts';
 import type { Draft } from './draft.ts';
 import { place } from './placement.ts';
-import { vmsPerNode } from './policies/exact.ts';
+import { vmsPerNode } from './policies/policy.ts';
 import { releaseSlot } from './slot.ts';
 import { isFinalVm, isUpVm } from './transitions.ts';
 import type { SlotNode, Vm } from './types.ts';
@@ -46,7 +46,12 @@ function deploy(draft: Draft, slotId: SlotId, nodes: readonly SlotNode[]): void 
   const vms = draft.vmsOf(workspaceId);
   const placement = place(
     vms.map(({ id, memoryMiB, cpus }) => ({ id, memoryMiB: memoryMiB + settings.vmmOverheadMiB, cpus })),
-    nodes.map(({ name }) => ({ name, memoryMiB: memoryMiBPerNode, cpus: cpusPerNode, vms: vmsPerNode })),
+    nodes.map(({ name }) => ({
+      name,
+      memoryMiB: memoryMiBPerNode,
+      cpus: cpusPerNode,
+      vms: vmsPerNode(settings.policy),
+    })),
   );
   if (!placement) {
     const message = `the ${vms.length} VMs do not fit on the slot's ${nodes.length} nodes`;

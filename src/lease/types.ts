@@ -1,4 +1,5 @@
 import type { GroupRequest, VmOperation, WorkspaceRequest } from '../protocol/cluster.ts';
+import type { Policy } from './policies/policy.ts';
 import type { Quotas } from './quota.ts';
 import type { SlotId, VmId, WorkspaceId } from '../protocol/ids.ts';
 import type { NotificationBody, VmReport } from '../protocol/pilot.ts';
@@ -128,6 +129,7 @@ export interface LeaseSettings {
   readonly networks: readonly NetworkPool[];
   readonly defaultNetwork: string | null;
   readonly quotas: Quotas;
+  readonly policy: Policy;
   /** `agent`: its guests report their context. */
   readonly images: readonly { readonly name: string; readonly agent: boolean }[];
   readonly defaultDurationMs: number;

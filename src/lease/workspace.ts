@@ -1,7 +1,7 @@
 import type { WorkspaceId } from '../protocol/ids.ts';
 import type { EndCause, Reason } from '../protocol/states.ts';
 import type { Draft } from './draft.ts';
-import { endMarginMs } from './policies/exact.ts';
+import { endMarginMs } from './policies/slot-request.ts';
 import { isFinalVm } from './transitions.ts';
 import type { LeaseSettings, Workspace } from './types.ts';
 import { stopVm } from './vm.ts';

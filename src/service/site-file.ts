@@ -202,6 +202,26 @@ export const SiteFile = Type.Object(
     defaultNetwork: Type.Optional(Name),
     node: Node,
     leases: Type.Optional(Leases),
+    /** Which slots are asked for. Default: exact. */
+    policy: Type.Optional(
+      Type.Union([
+        Type.Object({ kind: Type.Literal('exact') }, strict),
+        Type.Object(
+          {
+            kind: Type.Literal('pack'),
+            vmsPerNode: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_024 })),
+          },
+          strict,
+        ),
+        Type.Object(
+          {
+            kind: Type.Literal('extendable'),
+            factor: Type.Optional(Type.Number({ minimum: 1, maximum: 100 })),
+          },
+          strict,
+        ),
+      ]),
+    ),
     webhooks: Type.Optional(
       Type.Object(
         {

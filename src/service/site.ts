@@ -3,6 +3,7 @@ import { availableParallelism, totalmem } from 'node:os';
 import { dirname, isAbsolute, resolve } from 'node:path';
 import ipaddr from 'ipaddr.js';
 import type { Static } from 'typebox';
+import type { Policy } from '../lease/policies/policy.ts';
 import { noQuota, type Quota } from '../lease/quota.ts';
 import type { LeaseSettings } from '../lease/types.ts';
 import type { LrmConfig } from '../lrm/index.ts';
@@ -49,6 +50,7 @@ export interface SiteConfig {
   readonly leases: LeaseConfig;
   /** Of everybody who has none of his own. */
   readonly quotas: { readonly user: Quota; readonly project: Quota };
+  readonly policy: Policy;
   /** Networks where webhooks may go beyond what is open to all. */
   readonly webhooksAllow: readonly string[];
 }
@@ -124,6 +126,7 @@ function normalise(site: SiteFile, file: string, mistake: Mistake): SiteConfig {
     networks,
     defaultNetwork: defaultNetworkOf(site, mistake),
     ...leasesAndNode(site, at, mistake),
+    policy: policyOf(site.policy),
     webhooksAllow: allowedNetworks(site.webhooks?.allow ?? [], mistake),
     quotas: {
       user: quotaOf(site.quotas?.user, 'quotas.user', mistake),
@@ -222,6 +225,18 @@ function leasesAndNode(
   return { leases, node };
 }
 
+function policyOf(given: SiteFile['policy']): Policy {
+  switch (given?.kind) {
+    case undefined:
+    case 'exact':
+      return { kind: 'exact' };
+    case 'pack':
+      return { kind: 'pack', vmsPerNode: given.vmsPerNode ?? 64 };
+    case 'extendable':
+      return { kind: 'extendable', factor: given.factor ?? 1.5 };
+  }
+}
+
 function allowedNetworks(given: readonly string[], mistake: Mistake): readonly string[] {
   for (const [index, network] of given.entries())
     if (!ipaddr.isValidCIDR(network))
@@ -307,7 +322,7 @@ function word(text: string, at: (path: string) => string): string {
 
 /** What the lease core needs of the site; `site` (the LRM's own limits) is not known before the LRM has answered. */
 export function leaseSettings(
-  { networks, defaultNetwork, leases }: SiteConfig,
+  { networks, defaultNetwork, leases, policy }: SiteConfig,
   images: LeaseSettings['images'],
 ): Omit<LeaseSettings, 'quotas'> {
   const { contextTimeoutMs: _, ...times } = leases;
@@ -315,6 +330,7 @@ export function leaseSettings(
     ...times,
     networks: networks.map(({ name, firstAddress, lastAddress }) => ({ name, firstAddress, lastAddress })),
     defaultNetwork,
+    policy,
     images,
     site: null,
   };

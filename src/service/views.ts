@@ -196,7 +196,7 @@ export function typesView(
           vmCpus: now.cpusPerNode,
         }
       : null,
-    policy: 'exact',
+    policy: settings.policy.kind,
     defaultDurationMs: settings.defaultDurationMs,
     maxDurationMs: settings.maxDurationMs,
     endNoticesMs: [...settings.endNoticesMs],

@@ -12,6 +12,7 @@ export function engineOptions(
         { name: 'private', firstAddress: '10.90.0.1', lastAddress: '10.90.0.200' },
       ],
       defaultNetwork: 'private',
+      policy: { kind: 'exact' },
       defaultDurationMs: 60_000,
       maxDurationMs: 24 * 3_600_000,
       vmmOverheadMiB: 64,

@@ -29,6 +29,7 @@ export class FakeEngine implements Engine {
       networks: [],
       defaultNetwork: null,
       quotas: noQuotas,
+      policy: { kind: 'exact' as const },
       images: [],
       defaultDurationMs: 3_600_000,
       maxDurationMs: 86_400_000,

@@ -24,6 +24,7 @@ export const settings: LeaseSettings = {
   ],
   defaultNetwork: 'private',
   quotas: noQuotas,
+  policy: { kind: 'exact' },
   images: [
     { name: 'mini', agent: true },
     { name: 'plain', agent: false },

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { settings } from '../../../test/support/lease.ts';
-import { endMarginMs, exactSlot } from './exact.ts';
+import { exactSlot } from './exact.ts';
+import { endMarginMs } from './slot-request.ts';
 
 const groups = [
   { count: 1, memoryMiB: 512, cpus: 1 },

@@ -1,0 +1,68 @@
+import type { GroupRequest } from '../../protocol/cluster.ts';
+import { type NodeRoom, place, type VmNeed } from '../placement.ts';
+import type { LeaseSettings } from '../types.ts';
+import { exactSlot } from './exact.ts';
+import { type SlotRequest, walltimeFor } from './slot-request.ts';
+
+/**
+ * The policy `pack`: several VMs per node, at most `vmsPerNode`, on as few nodes as the placement itself finds room on. Of a node it asks for no more than
+ * its share of the VMs, so that the rest of the node stays the LRM's. While the LRM has not said what its nodes are, it is `exact`.
+ */
+export function packedSlot(
+  vmsPerNode: number,
+  groups: readonly Pick<GroupRequest, 'count' | 'memoryMiB' | 'cpus'>[],
+  durationMs: number,
+  settings: LeaseSettings,
+): SlotRequest {
+  const { site } = settings;
+  const exact = exactSlot(groups, durationMs, settings);
+  if (!site) return exact;
+  const vms = needs(groups, settings);
+  const rooms = (count: number, memoryMiB: number, cpus: number): NodeRoom[] =>
+    Array.from({ length: count }, (_, index) => ({ name: String(index), memoryMiB, cpus, vms: vmsPerNode }));
+  for (let count = Math.ceil(vms.length / vmsPerNode); count < vms.length; count++) {
+    const placed = place(vms, rooms(count, site.memoryMiBPerNode, site.cpusPerNode));
+    if (!placed) continue;
+    const { memoryMiB, cpus } = largestLoad(vms, placed);
+    // On nodes no larger than the largest load the greedy placement may go another way: then it gets whole ones.
+    const fits = place(vms, rooms(count, memoryMiB, cpus)) !== undefined;
+    return {
+      nodesWanted: count,
+      memoryMiBPerNode: fits ? memoryMiB : site.memoryMiBPerNode,
+      cpusPerNode: fits ? cpus : site.cpusPerNode,
+      walltimeMs: walltimeFor(durationMs, settings),
+    };
+  }
+  return exact;
+}
+
+/** The VMs of the groups, in their order. */
+function needs(
+  groups: readonly Pick<GroupRequest, 'count' | 'memoryMiB' | 'cpus'>[],
+  { vmmOverheadMiB }: LeaseSettings,
+): readonly VmNeed[] {
+  return groups.flatMap(({ count, memoryMiB, cpus }, group) =>
+    Array.from({ length: count }, (_, index) => ({
+      id: `${group}-${index}`,
+      memoryMiB: memoryMiB + vmmOverheadMiB,
+      cpus,
+    })),
+  );
+}
+
+function largestLoad(
+  vms: readonly VmNeed[],
+  placed: ReadonlyMap<string, string>,
+): { readonly memoryMiB: number; readonly cpus: number } {
+  const loads = new Map<string, { memoryMiB: number; cpus: number }>();
+  for (const vm of vms) {
+    const node = placed.get(vm.id) ?? '';
+    const load = loads.get(node) ?? { memoryMiB: 0, cpus: 0 };
+    loads.set(node, { memoryMiB: load.memoryMiB + vm.memoryMiB, cpus: load.cpus + vm.cpus });
+  }
+  const all = [...loads.values()];
+  return {
+    memoryMiB: Math.max(...all.map(({ memoryMiB }) => memoryMiB)),
+    cpus: Math.max(...all.map(({ cpus }) => cpus)),
+  };
+}
