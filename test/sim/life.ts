@@ -1,4 +1,5 @@
 import { createVirtualClock, settle, type VirtualClock } from '../../src/platform/virtual-clock.ts';
+import type { LeaseSettings } from '../../src/lease/types.ts';
 import { silentLog } from '../../src/platform/log.ts';
 import type { GroupRequest, WorkspaceRequest } from '../../src/protocol/cluster.ts';
 import { WspError } from '../../src/protocol/errors.ts';
@@ -52,6 +53,13 @@ export async function live(seed: number, store: Store): Promise<LifeReport> {
   }
 }
 
+/** Each life is under one of them. */
+const policies: readonly LeaseSettings['policy'][] = [
+  { kind: 'exact' },
+  { kind: 'pack', vmsPerNode: 3 },
+  { kind: 'extendable', factor: 1.5 },
+];
+
 class Life {
   readonly #seed: number;
   readonly #dice: Dice;
@@ -84,7 +92,10 @@ class Life {
     });
     this.#lrm = new SimLrm(this.#nodes, this.#clock, dice, launch);
     this.#engine = createEngine(
-      engineOptions({ clock: this.#clock, random: dice, log: silentLog, store, lrm: this.#lrm }),
+      engineOptions(
+        { clock: this.#clock, random: dice, log: silentLog, store, lrm: this.#lrm },
+        policies[seed % policies.length] ?? { kind: 'exact' },
+      ),
     );
   }
 

@@ -3,6 +3,7 @@ import type { EngineOptions } from '../../src/service/engine.ts';
 /** A small site for the simulated world: everything that the site file would say, with waits that fit a short life. */
 export function engineOptions(
   parts: Pick<EngineOptions, 'clock' | 'random' | 'log' | 'store' | 'lrm'>,
+  policy: EngineOptions['lease']['policy'],
 ): EngineOptions {
   return {
     ...parts,
@@ -12,7 +13,7 @@ export function engineOptions(
         { name: 'private', firstAddress: '10.90.0.1', lastAddress: '10.90.0.200' },
       ],
       defaultNetwork: 'private',
-      policy: { kind: 'exact' },
+      policy,
       defaultDurationMs: 60_000,
       maxDurationMs: 24 * 3_600_000,
       vmmOverheadMiB: 64,
