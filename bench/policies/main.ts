@@ -1,53 +1,10 @@
 /**
- * `make policies [TRACE=file.swf.gz]`: what each policy costs and brings, on a simulated cluster, as the table of docs/policies.md. The trace, in Standard Workload
+ * `make policies [TRACE=file.swf.gz]`: what each policy costs and brings, on a simulated cluster, as the tables of docs/policies.md. The trace, in Standard Workload
  * Format, is read where it is; without one only the synthetic workload is run.
  */
 import { parseArgs } from 'node:util';
-import type { Policy } from '../../src/lease/policies/policy.ts';
-import { type Outcome, runWorkload } from './run.ts';
-import { lublin, readSwf, type Wish } from './workload.ts';
-
-const nodes = 128;
-const seed = 1;
-const policies: readonly (readonly [string, Policy])[] = [
-  ['`exact`', { kind: 'exact' }],
-  ['`pack`, 2 a node', { kind: 'pack', vmsPerNode: 2 }],
-  ['`pack`, 4 a node', { kind: 'pack', vmsPerNode: 4 }],
-  ['`extendable`, 1.5', { kind: 'extendable', factor: 1.5 }],
-  ['`extendable`, 2', { kind: 'extendable', factor: 2 }],
-];
-
-const hours = (seconds: number): string => (seconds / 3_600).toFixed(2);
-
-function row(name: string, outcome: Outcome): string {
-  const cells = [
-    name,
-    `${(outcome.utilisation * 100).toFixed(1)} %`,
-    `${hours(outcome.meanWaitS)} h`,
-    `${hours(outcome.meanResponseS)} h`,
-    Math.round(outcome.heldNodeHours).toLocaleString('en'),
-    Math.round(outcome.wastedNodeHours).toLocaleString('en'),
-    String(outcome.tooShort),
-  ];
-  return `| ${cells.join(' | ')} |`;
-}
-
-function table(wishes: readonly Wish[]): string {
-  return [
-    '| policy | processors at work | wait | response | node-hours held | of these wasted | leases too short |',
-    '|---|---|---|---|---|---|---|',
-    ...policies.map(([name, policy]) => row(name, runWorkload(wishes, policy, nodes))),
-  ].join('\n');
-}
+import { syntheticTable, traceTable } from './table.ts';
 
 const { values } = parseArgs({ options: { trace: { type: 'string' } } });
-if (values.trace !== undefined) {
-  const wishes = readSwf(values.trace, seed);
-  console.log(
-    `Trace ${values.trace.replace(/.*\//, '')}, ${wishes.length} requests, ${nodes} nodes:\n\n${table(wishes)}\n`,
-  );
-}
-const synthetic = lublin(10_000, nodes, 0.75, seed);
-console.log(
-  `Lublin and Feitelson, ${synthetic.length} requests, offered load 0.75 at one VM per node, ${nodes} nodes:\n\n${table(synthetic)}`,
-);
+if (values.trace !== undefined) console.log(`${traceTable(values.trace)}\n`);
+console.log(syntheticTable());
