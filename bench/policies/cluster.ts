@@ -25,7 +25,7 @@ export class Cluster {
   #free: number;
   #queue: Job[] = [];
   /** By their end, the next first. */
-  #running: Running[] = [];
+  readonly #running: Running[] = [];
 
   constructor(nodes: number) {
     this.nodes = nodes;

@@ -1,0 +1,106 @@
+/**
+ * `node --import tsx bench/expiry.ts [LEASES]`: how punctually leases end that all end at the same moment. The real core, writer, SQLite store on disk, outbox, hub and pilot
+ * sessions, in real time; the nodes, their VMs and the scheduler are simulated in this process.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pause, systemClock } from '../src/platform/clock.ts';
+import { silentLog } from '../src/platform/log.ts';
+import { systemRandom } from '../src/platform/random.ts';
+import { createEngine } from '../src/service/engine.ts';
+import type { Engine, StoredEvent } from '../src/service/engine-api.ts';
+import { openSqliteStore } from '../src/service/store/sqlite.ts';
+import { Dice } from '../test/sim/dice.ts';
+import { SimLrm } from '../test/sim/lrm.ts';
+import { SimNode } from '../test/sim/node.ts';
+import { pilotLauncher } from '../test/sim/pilot.ts';
+import { engineOptions } from '../test/sim/site.ts';
+import { machine, median } from './figures.ts';
+
+const leases = Number(process.argv[2] ?? 1_000);
+const directory = mkdtempSync(join(tmpdir(), 'wsp-expiry-'));
+const noTroubles = { startFails: 0, reserveFails: 0, ignoresShutdown: 0, contextFails: 0, stalls: 0 };
+
+/** Nothing goes wrong by chance. */
+class CalmDice extends Dice {
+  override chance(): boolean {
+    return false;
+  }
+}
+
+function makeEngine(): Engine {
+  const dice = new CalmDice(1);
+  const nodes = Array.from({ length: leases }, (_, index) => new SimNode(`n${index}`));
+  const launch = pilotLauncher({
+    clock: systemClock,
+    dice,
+    troubles: noTroubles,
+    hub: () => engine.pilots,
+    acknowledged: () => undefined,
+    linked: () => undefined,
+  });
+  const options = engineOptions(
+    {
+      clock: systemClock,
+      random: systemRandom,
+      log: silentLog,
+      store: openSqliteStore({ directory }),
+      lrm: new SimLrm(nodes, systemClock, dice, launch),
+    },
+    { kind: 'exact' },
+  );
+  const network = { name: 'private', firstAddress: '10.90.0.1', lastAddress: '10.90.255.254' };
+  const lease = { ...options.lease, networks: [network], endNoticesMs: [] };
+  const key = { privateKey: 'none', publicKey: 'ssh-ed25519 none' };
+  const engine = createEngine({ ...options, lease, makeKeyPair: () => key });
+  return engine;
+}
+
+async function until(what: string, isSo: () => boolean): Promise<void> {
+  const deadline = systemClock.monotonicMs() + 300_000;
+  while (!isSo()) {
+    if (systemClock.monotonicMs() > deadline) throw new Error(`${what} did not come about`);
+    await pause(systemClock, 100);
+  }
+}
+
+const all = (engine: Engine) => [...engine.state.workspaces.values()];
+
+/** Leases that run, and that all end at the moment that is returned (milliseconds since the epoch). */
+async function leasesEndingTogether(engine: Engine): Promise<number> {
+  const group = { name: 'vm', image: 'mini', count: 1, memoryMiB: 256, cpus: 1, networks: ['private'] };
+  await Promise.all(
+    Array.from({ length: leases }, () => engine.create('ann', { groups: [group], durationMs: 60_000 })),
+  );
+  await until('all leases running', () => all(engine).every(({ state }) => state === 'running'));
+  const latest = Math.max(...all(engine).map(({ endsAt }) => endsAt ?? 0));
+  await Promise.all(
+    all(engine).map(({ id, endsAt }) => engine.extend(id, 'ann', latest + 1 - (endsAt ?? 0))),
+  );
+  return latest + 1;
+}
+
+async function endings(engine: Engine): Promise<readonly StoredEvent[]> {
+  const found: StoredEvent[] = [];
+  for (let after = 0; ; after = found.at(-1)?.seq ?? 0) {
+    const page = await engine.events({ after, types: ['workspace.ended'], limit: 1_000 });
+    if (page.length === 0) return found;
+    found.push(...page);
+  }
+}
+
+const engine = makeEngine();
+await engine.start();
+const endsAt = await leasesEndingTogether(engine);
+await until('all leases ended', () => all(engine).every(({ state }) => state === 'ended'));
+const lateMs = (await endings(engine)).map(({ recordedAt }) => recordedAt - endsAt).sort((a, b) => a - b);
+console.log(`${lateMs.length} leases that end together, on one machine: ${machine()}`);
+console.log(
+  `over after their end, durably: median ${median(lateMs)} ms, ${lateMs[0]} to ${lateMs.at(-1)} ms`,
+);
+const graceful = all(engine).filter(({ cause }) => cause === 'expired').length;
+console.log(`${graceful} of them expired in order`);
+await engine.stop();
+rmSync(directory, { recursive: true, force: true });
+process.exit(0);
