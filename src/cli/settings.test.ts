@@ -9,8 +9,8 @@ beforeAll(() => {
   directory = mkdtempSync(join(tmpdir(), 'wsp-settings-'));
   mkdirSync(join(directory, 'wsp'));
   writeFileSync(join(directory, 'wsp/config.yaml'), 'url: http://configured:1\ntokenFile: token\n');
-  writeFileSync(join(directory, 'wsp/token'), 'admin from-the-file\nsecond line\n');
-  writeFileSync(join(directory, 'plain'), 'plain-token\n');
+  writeFileSync(join(directory, 'wsp/token'), 'admin from-the-file\nsecond line\n', { mode: 0o600 });
+  writeFileSync(join(directory, 'plain'), 'plain-token\n', { mode: 0o600 });
 });
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 

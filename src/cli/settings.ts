@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { parse } from 'yaml';
@@ -69,12 +69,26 @@ function readConfig(path: string): ConfigFile {
 /** A token file has the token, or a line `user token` as the service's own file has it. */
 function readToken(path: string): string {
   try {
+    refuseOpenFile(path);
     return readFileSync(path, 'utf8').split('\n')[0]?.trim().split(/\s+/).at(-1) ?? '';
   } catch (cause) {
+    if (cause instanceof WspError) throw cause;
     throw new WspError('usage', `the token file ${path} cannot be read: ${messageOf(cause)}`, {
       hint: 'correct WSP_TOKEN_FILE, or tokenFile in the config file',
     });
   }
+}
+
+/** Whoever can read a token is its user. As ssh(1) does with private keys. */
+function refuseOpenFile(path: string): void {
+  const stat = statSync(path);
+  const mode = stat.mode & 0o777;
+  if (!stat.isFile() || (mode & 0o077) === 0) return;
+  throw new WspError(
+    'usage',
+    `others can read the token file ${path} (mode ${mode.toString(8).padStart(4, '0')})`,
+    { hint: `chmod 600 ${path}; a token that others may have read: wsp revoke` },
+  );
 }
 
 function messageOf(cause: unknown): string {
