@@ -19,13 +19,17 @@ beforeAll(async () => {
 });
 afterAll(() => site?.stop());
 
+interface Answer<T> {
+  readonly code: number | null;
+  readonly body: T;
+}
+
 /** The command as somebody else. */
-async function as<T>(token: string, ...args: string[]): Promise<{ code: number | null; body: T }> {
+async function as<T>(token: string, ...args: string[]): Promise<Answer<T>> {
   const { code, stdout } = await site.wsp([...args, '--json'], { env: { WSP_TOKEN: token } });
   return { code, body: JSON.parse(stdout) as T };
 }
-const refusal = ({ code, body }: { code: number | null; body: unknown }): string =>
-  `${code} ${(body as ErrorBody).error.code}`;
+const refusal = ({ code, body }: Answer<unknown>): string => `${code} ${(body as ErrorBody).error.code}`;
 const small = ['--image', 'mini', '--memory', '64M'];
 
 describe('users', () => {
