@@ -24,6 +24,7 @@ export async function documentText(): Promise<string> {
     accounts: {} as Accounts,
     audit: {} as AuditLog,
     webhooks: {} as Webhooks,
+    rate: { perSecond: 1, burst: 1 },
     images: { read: () => ({ images: [], problems: [] }) },
     lrmKind: 'local',
     version,

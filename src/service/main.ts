@@ -93,6 +93,7 @@ async function start(
   const app = await buildApp({
     engine,
     ...access,
+    rate: site.rate,
     images,
     lrmKind: opened.lrm.kind,
     version,

@@ -79,6 +79,16 @@ const Service = Type.Object(
     tokensFile: Path,
     /** When set, the URL that the service listens on is written here once it answers (for port 0, and for scripts). */
     urlFile: Type.Optional(Path),
+    /** How many requests a second each user may send in the long run (default 100), and how many at once (default 500). */
+    rate: Type.Optional(
+      Type.Object(
+        {
+          perSecond: Type.Optional(Type.Integer({ minimum: 1, maximum: 100_000 })),
+          burst: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000 })),
+        },
+        strict,
+      ),
+    ),
   },
   strict,
 );

@@ -40,6 +40,8 @@ export interface SiteConfig {
   readonly stateDir: string;
   readonly tokensFile: string;
   readonly urlFile: string | null;
+  /** What each user may ask of the API. */
+  readonly rate: { readonly perSecond: number; readonly burst: number };
   readonly lrm: LrmConfig;
   /** Added to every request to the LRM. */
   readonly gang: GangSite;
@@ -121,6 +123,7 @@ function normalise(site: SiteFile, file: string, mistake: Mistake): SiteConfig {
     stateDir: at(service.stateDir),
     tokensFile: at(service.tokensFile),
     urlFile: service.urlFile === undefined ? null : at(service.urlFile),
+    rate: { perSecond: 100, burst: 500, ...service.rate },
     ...lrmOf(site.lrm, at, mistake),
     imagesDir: at(site.images.dir),
     networks,

@@ -33,7 +33,8 @@ async function insist<T>(ask: () => Promise<T>): Promise<T> {
     try {
       return await ask();
     } catch (cause) {
-      const again = cause instanceof WspError && ['service_unreachable', 'busy'].includes(cause.code);
+      const again =
+        cause instanceof WspError && ['service_unreachable', 'busy', 'rate_limited'].includes(cause.code);
       if (!again || tries > 200) throw cause;
       await pause(systemClock, 100);
     }

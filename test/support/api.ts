@@ -29,7 +29,10 @@ export interface TestApi {
   listen(): Promise<string>;
 }
 
-export async function testApi(clock: Clock = systemClock): Promise<TestApi> {
+export async function testApi(
+  clock: Clock = systemClock,
+  rate = { perSecond: 1_000, burst: 10_000 },
+): Promise<TestApi> {
   const engine = new FakeEngine();
   const logged: TestApi['logged'] = [];
   const store = openSqliteStore({ directory: ':memory:' });
@@ -61,6 +64,7 @@ export async function testApi(clock: Clock = systemClock): Promise<TestApi> {
     accounts,
     audit: new AuditLog(store, keepingLog(logged)),
     webhooks,
+    rate,
     images: { read: () => ({ images: [], problems: [] }) },
     lrmKind: 'fake',
     version: '1.2.3',

@@ -19,6 +19,7 @@ import { leaseRoutes } from './lease-routes.ts';
 import { openApiDocument } from './openapi.ts';
 import { pilotRoutes } from './pilot-socket.ts';
 import { addComponents } from './schemas.ts';
+import { type Rate, rateLimits } from './rate-limit.ts';
 import { siteRoutes } from './site-routes.ts';
 import { clientStreamRoutes } from './streams.ts';
 import { usageRoutes } from './usage-routes.ts';
@@ -31,6 +32,8 @@ export interface ApiParts {
   readonly accounts: Accounts;
   readonly audit: AuditLog;
   readonly webhooks: Webhooks;
+  /** What each user may ask. */
+  readonly rate: Rate;
   readonly images: ImageCatalogue;
   /** The LRM adapter's name. */
   readonly lrmKind: string;
@@ -70,7 +73,10 @@ export async function buildApp(parts: ApiParts): Promise<FastifyInstance> {
   addComponents(app);
   answerErrors(app, parts.log);
   app.addHook('onRequest', () => parts.ready ?? Promise.resolve());
+  const limits = rateLimits(app, parts.clock, parts.rate);
+  limits.limitWrongTokens();
   requireTokens(app, parts.accounts);
+  limits.limitCallers();
   keepAudit(app, parts);
   app.addHook('onResponse', async (request, reply) => {
     const fields = { ...about(request), status: reply.statusCode, durationMs: Math.round(reply.elapsedTime) };

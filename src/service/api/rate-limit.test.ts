@@ -1,0 +1,59 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { type TestApi, testApi } from '../../../test/support/api.ts';
+import { createVirtualClock } from '../../platform/virtual-clock.ts';
+import { Buckets } from './rate-limit.ts';
+
+describe('a bucket', () => {
+  it('holds the burst, fills at the rate, and says how long to wait', async () => {
+    const clock = createVirtualClock(0);
+    const buckets = new Buckets(clock, { perSecond: 2, burst: 3 });
+    expect([1, 2, 3].map(() => buckets.take('ann'))).toEqual([0, 0, 0]);
+    expect([buckets.take('ann'), buckets.take('bob')]).toEqual([500, 0]);
+    await clock.advanceBy(500);
+    expect([buckets.take('ann'), buckets.take('ann')]).toEqual([0, 500]);
+    await clock.advanceBy(60_000);
+    expect([1, 2, 3, 4].map(() => buckets.take('ann'))).toEqual([0, 0, 0, 500]);
+  });
+
+  it('is not kept for everybody for ever', () => {
+    const buckets = new Buckets(createVirtualClock(0), { perSecond: 1, burst: 1 });
+    expect([buckets.take('first'), buckets.take('first')]).toEqual([0, 1_000]);
+    for (let count = 0; count < 10_000; count++) buckets.take(`user${count}`);
+    expect(buckets.take('first')).toBe(0);
+  });
+});
+
+describe('the API', () => {
+  let api: TestApi;
+  afterEach(() => api.app.close());
+  const get = async (headers: Record<string, string>) => {
+    const answer = await api.app.inject({ url: '/v1/whoami', headers });
+    return {
+      status: answer.statusCode,
+      retry: answer.headers['retry-after'],
+      code: answer.json<{ error?: { code: string } }>().error?.code,
+    };
+  };
+
+  it('tells a user who asks too often when to come again; the others go on', async () => {
+    const clock = createVirtualClock(0);
+    api = await testApi(clock, { perSecond: 1, burst: 5 });
+    for (let count = 0; count < 5; count++) expect((await get(api.as('ann'))).status).toBe(200);
+    expect(await get(api.as('ann'))).toEqual({ status: 429, retry: '1', code: 'rate_limited' });
+    expect((await get(api.as('bob'))).status).toBe(200);
+    await clock.advanceBy(1_000);
+    expect((await get(api.as('ann'))).status).toBe(200);
+  });
+
+  it('lets nobody try tokens', async () => {
+    const clock = createVirtualClock(0);
+    api = await testApi(clock);
+    const wrong = { authorization: 'Bearer wsp_guess' };
+    for (let count = 0; count < 20; count++) expect((await get(wrong)).status).toBe(401);
+    expect((await get(wrong)).status).toBe(429);
+    // From that address not even with a good one, which it may have guessed.
+    expect((await get(api.as('ann'))).status).toBe(429);
+    await clock.advanceBy(1_000);
+    expect((await get(api.as('ann'))).status).toBe(200);
+  });
+});

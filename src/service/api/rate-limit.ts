@@ -1,0 +1,102 @@
+import type { FastifyInstance } from 'fastify';
+import type { Clock } from '../../platform/clock.ts';
+import { WspError } from '../../protocol/errors.ts';
+import { bearerOf } from './auth.ts';
+
+/** How many requests a second one may send in the long run, and how many at once. */
+export interface Rate {
+  readonly perSecond: number;
+  readonly burst: number;
+}
+
+/** Tokens that nobody knows, from one address: enough for a mistake in a config file, not for guessing. */
+const wrongTokens: Rate = { perSecond: 1, burst: 20 };
+/** Callers that are remembered; one that has not asked for a while has a full bucket, and need not be. */
+const mostCallers = 10_000;
+
+interface Bucket {
+  left: number;
+  atMs: number;
+}
+
+/** A bucket for each caller, which fills at the rate and holds the burst. */
+export class Buckets {
+  readonly #clock: Clock;
+  readonly #rate: Rate;
+  readonly #buckets = new Map<string, Bucket>();
+
+  constructor(clock: Clock, rate: Rate) {
+    this.#clock = clock;
+    this.#rate = rate;
+  }
+
+  /** Takes one; the milliseconds until there is one, when there is none. */
+  take(who: string): number {
+    const waitMs = this.look(who);
+    if (waitMs > 0) return waitMs;
+    const bucket = this.#fill(who);
+    bucket.left -= 1;
+    // The one that was used last is the last to be forgotten.
+    this.#buckets.delete(who);
+    this.#buckets.set(who, bucket);
+    this.#forgetOld();
+    return 0;
+  }
+
+  /** The milliseconds until there is one; takes none. */
+  look(who: string): number {
+    const { left } = this.#fill(who);
+    return left >= 1 ? 0 : Math.ceil(((1 - left) / this.#rate.perSecond) * 1_000);
+  }
+
+  #fill(who: string): Bucket {
+    const nowMs = this.#clock.monotonicMs();
+    const { burst, perSecond } = this.#rate;
+    const bucket = this.#buckets.get(who) ?? { left: burst, atMs: nowMs };
+    bucket.left = Math.min(burst, bucket.left + ((nowMs - bucket.atMs) / 1_000) * perSecond);
+    bucket.atMs = nowMs;
+    return bucket;
+  }
+
+  #forgetOld(): void {
+    for (const who of this.#buckets.keys()) {
+      if (this.#buckets.size <= mostCallers) return;
+      this.#buckets.delete(who);
+    }
+  }
+}
+
+/** Who asks too often is told when to come again; so is an address that tries tokens. Call `limitWrongTokens` before callers are known, `limitCallers` after. */
+export function rateLimits(app: FastifyInstance, clock: Clock, rate: Rate) {
+  const callers = new Buckets(clock, rate);
+  const strangers = new Buckets(clock, wrongTokens);
+  return {
+    limitWrongTokens(): void {
+      app.addHook('onRequest', async (request, reply) => {
+        if (request.routeOptions.config.open === true) return;
+        const waitMs = strangers.look(request.ip);
+        if (waitMs > 0) throw tooOften(waitMs, reply);
+      });
+      app.addHook('onResponse', async (request, reply) => {
+        // Who sends none does not guess; pilots, whose routes are open, have secrets of their own.
+        const guessed = reply.statusCode === 401 && bearerOf(request) !== undefined;
+        if (guessed && request.routeOptions.config.open !== true) strangers.take(request.ip);
+      });
+    },
+    limitCallers(): void {
+      app.addHook('onRequest', async (request, reply) => {
+        const user = request.caller?.user;
+        const waitMs = user === undefined ? 0 : callers.take(user);
+        if (waitMs > 0) throw tooOften(waitMs, reply);
+      });
+    },
+  };
+}
+
+function tooOften(waitMs: number, reply: { header(name: string, value: string): unknown }): WspError {
+  const seconds = Math.ceil(waitMs / 1_000);
+  reply.header('retry-after', String(seconds));
+  return new WspError('rate_limited', 'too many requests in too short a time', {
+    hint: `try again in ${seconds} s; to hear of news use wsp wait, wsp events -f or a webhook instead of asking again and again`,
+  });
+}
