@@ -174,6 +174,21 @@ describe('who may do what', () => {
   });
 });
 
+describe('the way into a VM', () => {
+  it('is in the audit log, with who took it and who was refused', async () => {
+    await answer(stream, 'the owner');
+    await answer(stream, 'an operator');
+    const { entries } = (await api.app.inject({ url: '/v1/audit', headers: api.as('admin') })).json<{
+      entries: { user: string; status: number; path: string }[];
+    }>();
+    const path = `/v1/workspaces/${ws}/vms/a-0/stream`;
+    expect(entries.map(entry => [entry.user, entry.path, entry.status])).toEqual([
+      ['olga', path, 403],
+      ['ann', path, 101],
+    ]);
+  });
+});
+
 describe('lists', () => {
   it.each([
     ['no one', undefined],

@@ -1,6 +1,6 @@
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Clock } from '../../platform/clock.ts';
-import type { AuditLog } from '../access/audit.ts';
+import type { AuditEntry, AuditLog } from '../access/audit.ts';
 
 const looking: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 const refusals: ReadonlySet<number> = new Set([401, 403]);
@@ -9,18 +9,28 @@ const refusals: ReadonlySet<number> = new Set([401, 403]);
 export function keepAudit(app: FastifyInstance, { audit, clock }: { audit: AuditLog; clock: Clock }): void {
   app.addHook('onSend', async (request, reply, payload) => {
     if (looking.has(request.method) && !refusals.has(reply.statusCode)) return payload;
-    await audit.write({
-      at: new Date(clock.now()).toISOString(),
-      user: request.caller?.user ?? null,
-      token: request.caller?.tokenId ?? null,
-      method: request.method,
-      path: request.url.replace(/\?.*$/s, '').slice(0, 300),
-      status: reply.statusCode,
-      code: codeOf(reply.statusCode, payload),
-      address: request.ip,
-    });
+    await audit.write(entryOf(request, clock, reply.statusCode, codeOf(reply.statusCode, payload)));
     return payload;
   });
+}
+
+/** A request as a line of the audit log. */
+export function entryOf(
+  request: FastifyRequest,
+  clock: Clock,
+  status: number,
+  code: string | null = null,
+): AuditEntry {
+  return {
+    at: new Date(clock.now()).toISOString(),
+    user: request.caller?.user ?? null,
+    token: request.caller?.tokenId ?? null,
+    method: request.method,
+    path: request.url.replace(/\?.*$/s, '').slice(0, 300),
+    status,
+    code,
+    address: request.ip,
+  };
 }
 
 function codeOf(status: number, payload: unknown): string | null {

@@ -8,6 +8,7 @@ import type { Vm } from '../../lease/types.ts';
 import { WspError } from '../../protocol/errors.ts';
 import type { StreamTarget } from '../../protocol/pilot.ts';
 import type { ApiParts } from './app.ts';
+import { entryOf } from './audit-hook.ts';
 import { callerOf } from './auth.ts';
 import { findOwn } from './owners.ts';
 
@@ -44,6 +45,8 @@ export function clientStreamRoutes(parts: ApiParts): FastifyPluginAsyncTypebox {
           // Hijacked or answered, every request's socket closes once.
           request.raw.socket.once('close', () => (streams -= 1));
           const stream = await openPilotStream(parts, request);
+          // Who has been in a VM is written down before the first byte.
+          await parts.audit.write(entryOf(request, parts.clock, 101));
           // The client may have gone while the pilot was asked.
           if (request.raw.socket.destroyed || reply.sent) stream.destroy();
           else opened.set(request, stream);
