@@ -7,6 +7,7 @@ import { add, launch } from './launch.ts';
 import { observed, refused, submitted } from './lrm.ts';
 import { operate } from './operations.ts';
 import { connected, disconnected, notified } from './pilots.ts';
+import { noSuchWorkspace } from './request.ts';
 import { settle } from './settle.ts';
 import type { Decision, LeaseInput, Outcome, Refusal, SiteState, Slot, Vm, Workspace } from './types.ts';
 import { beginEnding, endPending } from './workspace.ts';
@@ -69,7 +70,7 @@ function happened(draft: Draft, input: Exclude<LeaseInput, { type: ClientInput }
 /** A workspace that is ending or has ended already is what the client wants. */
 function destroy(draft: Draft, workspaceId: WorkspaceId, by: string): Refusal | undefined {
   const workspace = draft.findWorkspace(workspaceId);
-  if (!workspace) return { code: 'not_found', message: `there is no workspace ${workspaceId}` };
+  if (!workspace) return noSuchWorkspace(workspaceId);
   const reason = { code: 'destroyed', message: `destroyed by ${by}` };
   if (workspace.state === 'pending') {
     endPending(draft, workspaceId, 'destroyed', reason);

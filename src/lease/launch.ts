@@ -4,7 +4,14 @@ import type { Draft } from './draft.ts';
 import { slotFor } from './policies/policy.ts';
 import type { SlotRequest } from './policies/slot-request.ts';
 import { overQuota } from './quota.ts';
-import { exceedsSite, type Group, malformed, unknownParts, withDefaults } from './request.ts';
+import {
+  exceedsSite,
+  type Group,
+  malformed,
+  noSuchWorkspace,
+  unknownParts,
+  withDefaults,
+} from './request.ts';
 import type { AssignedNic, LeaseInput, LeaseSettings, NetworkPool, Refusal, Vm, Workspace } from './types.ts';
 
 /**
@@ -18,7 +25,7 @@ import type { AssignedNic, LeaseInput, LeaseSettings, NetworkPool, Refusal, Vm, 
 /** More groups for a workspace that has not been launched. */
 export function add(draft: Draft, input: Extract<LeaseInput, { type: 'add' }>): Refusal | undefined {
   const workspace = draft.findWorkspace(input.workspaceId);
-  if (!workspace) return { code: 'not_found', message: `there is no workspace ${input.workspaceId}` };
+  if (!workspace) return noSuchWorkspace(input.workspaceId);
   if (workspace.state !== 'pending')
     return {
       code: 'conflict',
@@ -37,7 +44,7 @@ export function add(draft: Draft, input: Extract<LeaseInput, { type: 'add' }>): 
 /** Launches a pending workspace. One that has been launched is what the client wants. */
 export function launch(draft: Draft, input: Extract<LeaseInput, { type: 'launch' }>): Refusal | undefined {
   const workspace = draft.findWorkspace(input.workspaceId);
-  if (!workspace) return { code: 'not_found', message: `there is no workspace ${input.workspaceId}` };
+  if (!workspace) return noSuchWorkspace(input.workspaceId);
   if (workspace.state === 'ended' || workspace.state === 'ending')
     return { code: 'conflict', message: `workspace ${workspace.name} is ${workspace.state}` };
   return workspace.state === 'pending' ? launchNew(draft, workspace) : undefined;

@@ -2,6 +2,7 @@ import type { WorkspaceId } from '../protocol/ids.ts';
 import { formatDuration } from '../protocol/units.ts';
 import type { Draft } from './draft.ts';
 import { overQuota } from './quota.ts';
+import { noSuchWorkspace } from './request.ts';
 import { isUpVm } from './transitions.ts';
 import type { LeaseInput, LeaseSettings, Refusal, Vm, Workspace } from './types.ts';
 import { latestEnd } from './workspace.ts';
@@ -19,7 +20,7 @@ export function extend(
   { workspaceId, by, durationMs }: Extract<LeaseInput, { type: 'extend' }>,
 ): Refusal | undefined {
   const workspace = draft.findWorkspace(workspaceId);
-  if (!workspace) return { code: 'not_found', message: `there is no workspace ${workspaceId}` };
+  if (!workspace) return noSuchWorkspace(workspaceId);
   const { state, name, startsAt, endsAt } = workspace;
   if (state !== 'running' || startsAt === null || endsAt === null)
     return {

@@ -1,8 +1,9 @@
-import type { VmOperation } from '../protocol/cluster.ts';
+import { targetsOf, type VmOperation } from '../protocol/cluster.ts';
 import type { VmState } from '../protocol/states.ts';
 import type { Draft } from './draft.ts';
+import { noSuchWorkspace } from './request.ts';
 import { settle } from './settle.ts';
-import type { LeaseInput, Refusal, Vm, Workspace } from './types.ts';
+import type { LeaseInput, Refusal, Vm } from './types.ts';
 import { stopVm } from './vm.ts';
 import { graceWithinLease } from './workspace.ts';
 
@@ -33,9 +34,9 @@ const alreadyIn: Readonly<Record<VmOperation, readonly VmState[]>> = {
 /** Orders an operation for a VM, for those of a group, or for all; for all of them or, when it is not possible for one, for none. */
 export function operate(draft: Draft, input: Extract<LeaseInput, { type: 'operate' }>): Refusal | undefined {
   const workspace = draft.findWorkspace(input.workspaceId);
-  if (!workspace) return { code: 'not_found', message: `there is no workspace ${input.workspaceId}` };
+  if (!workspace) return noSuchWorkspace(input.workspaceId);
   const { operation, target } = input;
-  const vms = targets(draft, workspace, target);
+  const vms = targetsOf(draft.vmsOf(workspace.id), target);
   if (vms.length === 0)
     return { code: 'not_found', message: `workspace ${workspace.name} has no VM and no group ${target}` };
   if (workspace.state !== 'running')
@@ -55,13 +56,6 @@ export function operate(draft: Draft, input: Extract<LeaseInput, { type: 'operat
   for (const vm of acting) order(draft, vm, operation, graceMs, input.by);
   settle(draft, workspace.slotId);
   return undefined;
-}
-
-function targets(draft: Draft, workspace: Workspace, target: string | undefined): readonly Vm[] {
-  const vms = draft.vmsOf(workspace.id);
-  if (target === undefined) return vms;
-  const one = vms.filter(({ id, name }) => id === target || name === target);
-  return one.length > 0 ? one : vms.filter(({ group }) => group === target);
 }
 
 function order(draft: Draft, vm: Vm, operation: VmOperation, graceMs: number, by: string): void {

@@ -64,18 +64,26 @@ const nothing: Charge = { workspaces: 0, vms: 0, cpus: 0, memoryMiB: 0, vmMs: 0 
 export function chargeOf(
   workspace: Pick<Workspace, 'state' | 'groups' | 'durationMs' | 'startsAt' | 'endsAt' | 'endedAt'>,
 ): Charge {
-  const { state, groups, durationMs, startsAt, endsAt, endedAt } = workspace;
+  const { state, groups, startsAt, endedAt } = workspace;
   const vms = sum(groups, ({ count }) => count);
   if (state === 'ended')
     return { ...nothing, vmMs: startsAt === null ? 0 : vms * ((endedAt ?? startsAt) - startsAt) };
-  const leaseMs = startsAt === null || endsAt === null ? durationMs : endsAt - startsAt;
   return {
     workspaces: 1,
     vms,
     cpus: sum(groups, ({ count, cpus }) => count * cpus),
     memoryMiB: sum(groups, ({ count, memoryMiB }) => count * memoryMiB),
-    vmMs: vms * leaseMs,
+    vmMs: vms * leaseMsOf(workspace),
   };
+}
+
+/** How long a live workspace's lease is, as far as is known. */
+function leaseMsOf({
+  durationMs,
+  startsAt,
+  endsAt,
+}: Pick<Workspace, 'durationMs' | 'startsAt' | 'endsAt'>): number {
+  return startsAt === null || endsAt === null ? durationMs : endsAt - startsAt;
 }
 
 /** The charge of all workspaces that `of` picks. */
@@ -118,10 +126,7 @@ function over(
   isTheirs: (workspace: Workspace) => boolean,
 ): Refusal | undefined {
   const charge = chargeOf(workspace);
-  const leaseMs =
-    workspace.endsAt === null || workspace.startsAt === null
-      ? workspace.durationMs
-      : workspace.endsAt - workspace.startsAt;
+  const leaseMs = leaseMsOf(workspace);
   if (quota.maxDurationMs !== null && leaseMs > quota.maxDurationMs)
     return refusal(
       `${who} may lease for ${formatDuration(quota.maxDurationMs)} at most; this is ${formatDuration(leaseMs)}`,

@@ -1,5 +1,5 @@
 import type { GroupRequest } from '../protocol/cluster.ts';
-import { namePattern, vmName } from '../protocol/ids.ts';
+import { namePattern, vmName, type WorkspaceId } from '../protocol/ids.ts';
 import { formatDuration } from '../protocol/units.ts';
 import type { SlotRequest } from './policies/slot-request.ts';
 import type { LeaseSettings, Refusal, Workspace } from './types.ts';
@@ -10,6 +10,11 @@ export type Group = Workspace['groups'][number];
 
 /** A host's list of its ensemble has room for this many (`ContextPlan.hosts`). */
 const mostVms = 4_096;
+
+/** The refusal of what is asked of a workspace that is not there. */
+export function noSuchWorkspace(id: WorkspaceId): Refusal {
+  return { code: 'not_found', message: `there is no workspace ${id}` };
+}
 
 /** A group as it is stored: nothing left open. */
 export function withDefaults(group: GroupRequest, settings: LeaseSettings): Group {

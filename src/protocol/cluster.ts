@@ -80,6 +80,16 @@ export const AddRequest = Type.Object(
 export const vmOperations = ['start', 'shutdown', 'pause', 'resume', 'reboot', 'destroy'] as const;
 export type VmOperation = (typeof vmOperations)[number];
 
+/** The VMs that an order is for: all of them, one by its id or name, or those of a group; none when the target is unknown. */
+export function targetsOf<Vm extends { readonly id: string; readonly name: string; readonly group: string }>(
+  vms: readonly Vm[],
+  target: string | undefined,
+): readonly Vm[] {
+  if (target === undefined) return vms;
+  const one = vms.filter(({ id, name }) => id === target || name === target);
+  return one.length > 0 ? one : vms.filter(({ group }) => group === target);
+}
+
 /** Body of `POST /v1/workspaces/:workspace/operations`. */
 export const OperateRequest = Type.Object(
   {

@@ -5,7 +5,6 @@ import { systemProcesses } from '../../src/platform/process.ts';
 import type { UsageView } from '../../src/protocol/access.ts';
 import type { WorkspaceView } from '../../src/protocol/api.ts';
 import { WspError } from '../../src/protocol/errors.ts';
-import { findLeftovers } from '../nothing-left.ts';
 import { startSite, type TestSite } from '../support/site.ts';
 
 /** A crowd: many users of one project ask for more than its quota, while the service is killed. On a real Slurm, whose jobs wait (held), so that 500 of them fit. */
@@ -102,14 +101,7 @@ it('1,000 creates by 50 users at once, a quota of 500 VMs, the service killed in
   await expect.poll(jobs, { timeout: 120_000, interval: 500 }).toEqual([]);
   const allEnded = async (): Promise<boolean> => (await site.client().listWorkspaces()).length === 0;
   await expect.poll(allEnded, { timeout: 60_000, interval: 500 }).toBe(true);
-  expect(
-    await findLeftovers({
-      namespaces: site.cluster?.nodes.map(({ netns }) => netns) ?? [],
-      stateDir: site.helperStateDir,
-      workDir: site.workDir,
-      slurmConf: site.cluster?.conf,
-    }),
-  ).toEqual([]);
+  expect(await site.leftovers()).toEqual([]);
   await clients[0]?.createWorkspace({
     groups: [{ name: 'node', image: 'mini', count: 1, memoryMiB: 64, cpus: 1 }],
   });

@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { UsageView } from '../../src/protocol/access.ts';
 import type { WorkspaceView } from '../../src/protocol/api.ts';
-import { findLeftovers } from '../nothing-left.ts';
 import { startSite, type TestSite } from '../support/site.ts';
 
 /** What can be done to VMs while their lease runs: real guests on a real Slurm. */
@@ -43,14 +42,7 @@ it('VMs are paused, resumed, rebooted, shut down, started again and killed, and 
   expect(await site.json<WorkspaceView>(['kill', 'w', '--wait'])).toMatchObject({ cause: 'destroyed' });
   await site.json(['destroy', 'w', '--wait']);
   await site.cluster?.untilIdle();
-  expect(
-    await findLeftovers({
-      namespaces: site.cluster?.nodes.map(({ netns }) => netns) ?? [],
-      stateDir: site.helperStateDir,
-      workDir: site.workDir,
-      slurmConf: site.cluster?.conf,
-    }),
-  ).toEqual([]);
+  expect(await site.leftovers()).toEqual([]);
   const { lines } = await site.json<UsageView>(['usage']);
   expect(lines[0]).toMatchObject({ name: 'admin', vms: 0 });
   expect(lines[0]?.vmSeconds).toBeGreaterThan(1);

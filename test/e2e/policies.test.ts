@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { DryRunView, TypesView, WorkspaceView } from '../../src/protocol/api.ts';
-import { findLeftovers } from '../nothing-left.ts';
 import { startSite, type TestSite } from '../support/site.ts';
 
 /** Policies other than `exact`, on a real Slurm with real guests. */
@@ -35,13 +34,6 @@ describe('pack', () => {
     }
     await site.json(['destroy', 'packed', '--wait']);
     await site.cluster?.untilIdle();
-    expect(
-      await findLeftovers({
-        namespaces: site.cluster?.nodes.map(({ netns }) => netns) ?? [],
-        stateDir: site.helperStateDir,
-        workDir: site.workDir,
-        slurmConf: site.cluster?.conf,
-      }),
-    ).toEqual([]);
+    expect(await site.leftovers()).toEqual([]);
   }, 180_000);
 });

@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { systemProcesses } from '../../src/platform/process.ts';
 import type { WorkspaceView } from '../../src/protocol/api.ts';
-import { findLeftovers } from '../nothing-left.ts';
 import { root, type SiteOptions, startSite, type TestSite } from '../support/site.ts';
 
 /** What goes wrong on a node or in a file: one clear error, a final state with its reason, and nothing left. On a real Slurm. */
@@ -26,13 +25,7 @@ async function siteWith(options: Partial<SiteOptions>): Promise<TestSite> {
 }
 
 async function expectNothingLeft(site: TestSite, workDir = site.workDir): Promise<void> {
-  const look = () =>
-    findLeftovers({
-      namespaces: site.cluster?.nodes.map(node => node.netns) ?? [],
-      stateDir: site.helperStateDir,
-      workDir,
-      slurmConf: site.cluster?.conf,
-    });
+  const look = () => site.leftovers(workDir);
   // A workspace has failed when its reason is known; its nodes are given back after that.
   await expect.poll(look, { timeout: 30_000 }).toEqual([]);
 }

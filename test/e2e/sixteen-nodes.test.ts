@@ -1,6 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { WorkspaceView } from '../../src/protocol/api.ts';
-import { findLeftovers } from '../nothing-left.ts';
 import { startSite, type TestSite } from '../support/site.ts';
 
 /** A whole cluster of 16 nodes for one workspace, with real guests and with the simulated VMM. */
@@ -20,12 +19,7 @@ async function lease(on: TestSite): Promise<WorkspaceView> {
 /** Destroyed is destroyed: what is asked at once after it sees nothing. */
 async function destroyAndLook(on: TestSite): Promise<string[]> {
   await on.json(['destroy', 'all', '--wait']);
-  return findLeftovers({
-    namespaces: on.cluster?.nodes.map(node => node.netns) ?? [],
-    stateDir: on.helperStateDir,
-    workDir: on.workDir,
-    slurmConf: on.cluster?.conf,
-  });
+  return on.leftovers();
 }
 
 function expectOneEach(workspace: WorkspaceView): void {

@@ -4,6 +4,7 @@ import { type Client, createClient } from '../../src/client/client.ts';
 import { type Child, startChild } from '../../src/platform/children.ts';
 import { pause, systemClock, withDeadline } from '../../src/platform/clock.ts';
 import { type CommandResult, systemProcesses } from '../../src/platform/process.ts';
+import { findLeftovers } from '../nothing-left.ts';
 import { makePlace, removePlace, removeStale } from './places.ts';
 import { freePort, type SlurmCluster, type SlurmOptions, startSlurm } from '../cluster/slurm.ts';
 
@@ -48,6 +49,8 @@ export interface TestSite {
   /** Kills the service (SIGKILL by default) and waits until it is gone. */
   killService(signal?: NodeJS.Signals): Promise<void>;
   startService(): Promise<void>;
+  /** What of leases is left on the nodes and in the queue, one sentence each. */
+  leftovers(workDir?: string): Promise<string[]>;
   /** Everything ends and is removed, whatever state it is in. */
   stop(): Promise<void>;
 }
@@ -197,6 +200,15 @@ class RunningSite implements TestSite {
     this.#service?.kill(signal);
     await this.#service?.exited;
     this.#service = undefined;
+  }
+
+  leftovers(workDir = this.workDir): Promise<string[]> {
+    return findLeftovers({
+      namespaces: this.cluster?.nodes.map(({ netns }) => netns) ?? [],
+      stateDir: this.helperStateDir,
+      workDir,
+      slurmConf: this.cluster?.conf,
+    });
   }
 
   async stop(): Promise<void> {

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import type { WorkspaceView } from '../../protocol/api.ts';
-import { type VmOperation, vmOperations } from '../../protocol/cluster.ts';
+import { targetsOf, type VmOperation, vmOperations } from '../../protocol/cluster.ts';
 import { WspError } from '../../protocol/errors.ts';
 import type { VmState } from '../../protocol/states.ts';
 import { vmTable } from '../output.ts';
@@ -75,12 +75,12 @@ async function waitFor(
   target: string | undefined,
   timeoutMs: number,
 ): Promise<WorkspaceView> {
-  const meant = vmsOf(ordered, target).map(vm => vm.id);
+  const meant = targetsOf(ordered.vms, target).map(vm => vm.id);
   /** What each VM has said since its last order: the order itself is the first word. */
   const said = new Map<string, string[]>();
   const isDone = (workspace: WorkspaceView): boolean =>
     workspace.state !== 'running' ||
-    vmsOf(workspace, target).every(
+    targetsOf(workspace.vms, target).every(
       vm =>
         vm.state === done[operation] &&
         // A guest that was started is there when it has set itself up.
@@ -97,17 +97,11 @@ async function waitFor(
         throw new WspError('failed', `VM ${vm} did not ${operation}: wsp events ${ordered.id} says why`);
     },
   });
-  const other = vmsOf(workspace, target).find(vm => vm.state !== done[operation]);
+  const other = targetsOf(workspace.vms, target).find(vm => vm.state !== done[operation]);
   if (other && operation !== 'destroy')
     throw new WspError(
       'failed',
       `VM ${other.name} is ${other.state}: ${other.reason?.message ?? workspace.reason?.message ?? 'it does not say why'}`,
     );
   return workspace;
-}
-
-function vmsOf({ vms }: WorkspaceView, target: string | undefined): WorkspaceView['vms'] {
-  if (target === undefined) return vms;
-  const one = vms.filter(({ id, name }) => id === target || name === target);
-  return one.length > 0 ? one : vms.filter(({ group }) => group === target);
 }

@@ -1,14 +1,14 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Clock } from '../../platform/clock.ts';
 import type { AuditEntry, AuditLog } from '../access/audit.ts';
+import { isLooking } from './auth.ts';
 
-const looking: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 const refusals: ReadonlySet<number> = new Set([401, 403]);
 
 /** Everything that changes something, and every refusal for want of rights, is in the audit log before it is answered. */
 export function keepAudit(app: FastifyInstance, { audit, clock }: { audit: AuditLog; clock: Clock }): void {
   app.addHook('onSend', async (request, reply, payload) => {
-    if (looking.has(request.method) && !refusals.has(reply.statusCode)) return payload;
+    if (isLooking(request) && !refusals.has(reply.statusCode)) return payload;
     await audit.write(entryOf(request, clock, reply.statusCode, codeOf(reply.statusCode, payload)));
     return payload;
   });

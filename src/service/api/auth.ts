@@ -19,6 +19,11 @@ declare module 'fastify' {
 const ranks: Readonly<Record<Role, number>> = { user: 0, operator: 1, admin: 2 };
 const looking: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 
+/** Whether a request can change nothing, by its method. */
+export function isLooking({ method }: Pick<FastifyRequest, 'method'>): boolean {
+  return looking.has(method);
+}
+
 /** Whether one of this role may do what takes the other. */
 export function hasRole(caller: Pick<Caller, 'role'>, role: Role): boolean {
   return ranks[caller.role] >= ranks[role];
@@ -46,7 +51,7 @@ export function requireTokens(app: FastifyInstance, accounts: Pick<Accounts, 'ca
     if (!hasRole(caller, role))
       throw new WspError('forbidden', `this takes the role ${role}; ${caller.user} is ${caller.role}`);
     // A console or a port of a guest is more than looking, though it is asked for with GET.
-    if (caller.scope === 'read' && (!looking.has(request.method) || request.ws))
+    if (caller.scope === 'read' && (!isLooking(request) || request.ws))
       throw new WspError('forbidden', 'this token is for looking only (scope read)', {
         hint: 'use one with the scope full: wsp token',
       });

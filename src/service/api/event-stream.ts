@@ -103,7 +103,12 @@ function asText(event: EventView): string {
 function drained({ raw }: FastifyReply, gone: AbortSignal): Promise<void> {
   return new Promise(resolve => {
     if (gone.aborted) return resolve();
-    raw.once('drain', resolve);
-    gone.addEventListener('abort', () => resolve(), { once: true });
+    const over = (): void => {
+      raw.off('drain', over);
+      gone.removeEventListener('abort', over);
+      resolve();
+    };
+    raw.on('drain', over);
+    gone.addEventListener('abort', over);
   });
 }

@@ -262,11 +262,13 @@ export class Webhooks {
 
   #pause(delayMs: number, end: AbortSignal): Promise<void> {
     return new Promise(resolve => {
-      const stop = this.#parts.clock.after(delayMs, resolve);
-      end.addEventListener('abort', () => {
+      const over = (): void => {
         stop();
+        end.removeEventListener('abort', over);
         resolve();
-      });
+      };
+      const stop = this.#parts.clock.after(delayMs, over);
+      end.addEventListener('abort', over);
     });
   }
 
@@ -298,9 +300,15 @@ function newsOf(
 ): { readonly next: Promise<void>; readonly stop: () => void } {
   let stop = (): void => undefined;
   const next = new Promise<void>(resolve => {
-    stop = engine.onEvents(resolve);
+    const ended = (): void => resolve();
+    const stopNews = engine.onEvents(resolve);
+    end.addEventListener('abort', ended);
+    // A webhook waits for news as long as the service lives: nothing of a wait that is over may stay with its end.
+    stop = () => {
+      stopNews();
+      end.removeEventListener('abort', ended);
+    };
     if (end.aborted) resolve();
-    end.addEventListener('abort', () => resolve());
   });
   return { next, stop: () => stop() };
 }
