@@ -8,6 +8,8 @@ import type { SiteState, Slot, Vm, Workspace } from '../src/lease/types.ts';
 /** What is really there, asked from the LRM and the nodes themselves. */
 export interface GroundTruth {
   readonly now: number;
+  /** Since when the service runs without a break: what happened before, it can only have learnt since. */
+  readonly servedSince?: number;
   /** Jobs of ours. `live`: waiting, running or ending. */
   readonly jobs: readonly {
     readonly jobId: string;
@@ -50,6 +52,8 @@ export interface Tolerance {
   readonly cancelMs: number;
   /** From a lease's end until its workspace has ended. */
   readonly endMs: number;
+  /** From a start of the service until it has made up for what happened while it was away. */
+  readonly recoverMs: number;
 }
 
 export interface Evidence {
@@ -85,17 +89,23 @@ const checks: readonly (readonly [Violation['invariant'], Check])[] = [
   [7, nothingLost],
 ];
 
+/** It has been so for longer than the service may need to follow; `allowedMs` after a start it has caught up. */
+function lags({ truth, tolerance }: Evidence, since: number, allowedMs: number): boolean {
+  const caughtUp = (truth.servedSince ?? Number.NEGATIVE_INFINITY) + tolerance.recoverMs;
+  return Math.max(since + allowedMs, caughtUp) < truth.now;
+}
 const slotOver = (slot: Slot): boolean => slot.state === 'released' || slot.state === 'failed';
 const vmOver = (vm: Vm): boolean => vm.state === 'terminated' || vm.state === 'failed';
 const vmUp = (vm: Vm): boolean => vm.state === 'running' || vm.state === 'paused' || vm.state === 'rebooting';
 
 /** 1. No VM outlives its slot, and no slot its LRM job. */
-function* nothingOutlives({ state, truth, tolerance }: Evidence): Iterable<string> {
+function* nothingOutlives(evidence: Evidence): Iterable<string> {
+  const { state, truth, tolerance } = evidence;
   const jobs = new Map(truth.jobs.map(job => [job.jobId, job]));
   const liveSlots = new Set(truth.jobs.filter(({ live }) => live).map(({ slotId }) => slotId));
   for (const slot of state.slots.values()) {
     const job = slot.lrmJobId === null ? undefined : jobs.get(slot.lrmJobId);
-    if (job && !job.live && !slotOver(slot) && job.since + tolerance.followMs < truth.now)
+    if (job && !job.live && !slotOver(slot) && lags(evidence, job.since, tolerance.followMs))
       yield `${slot.id} is ${slot.state}, its job ${job.jobId} has been over for ${truth.now - job.since} ms`;
   }
   for (const vm of state.vms.values()) {
@@ -187,7 +197,8 @@ function* wholeOrNotAtAll({ state, truth }: Evidence): Iterable<string> {
 }
 
 /** 5. Every workspace reaches a final state, with a reason. */
-function* everythingEnds({ state, truth, tolerance, over }: Evidence): Iterable<string> {
+function* everythingEnds(evidence: Evidence): Iterable<string> {
+  const { state, truth, tolerance, over } = evidence;
   for (const workspace of state.workspaces.values()) {
     const { id, cause, reason, endsAt, endedAt } = workspace;
     const ending = workspace.state === 'ending' || workspace.state === 'ended';
@@ -199,7 +210,7 @@ function* everythingEnds({ state, truth, tolerance, over }: Evidence): Iterable<
       for (const vm of vmsOf(state, workspace)) if (!vmOver(vm)) yield `${id} ended, ${vm.id} is ${vm.state}`;
     } else {
       if (over) yield `${id} is ${workspace.state} for ever`;
-      if (endsAt !== null && endsAt + tolerance.endMs < truth.now)
+      if (endsAt !== null && lags(evidence, endsAt, tolerance.endMs))
         yield `${id} is ${workspace.state} ${truth.now - endsAt} ms after its end`;
     }
   }
@@ -209,18 +220,19 @@ function* everythingEnds({ state, truth, tolerance, over }: Evidence): Iterable<
 }
 
 /** 6. No LRM job without a slot that wants it. */
-function* noUnwantedJob({ state, truth, tolerance, over }: Evidence): Iterable<string> {
+function* noUnwantedJob(evidence: Evidence): Iterable<string> {
+  const { state, truth, tolerance, over } = evidence;
   for (const job of truth.jobs) {
     if (!job.live) continue;
     const slot = state.slots.get(job.slotId);
     if (over) yield `job ${job.jobId} of ${job.slotId} is left`;
     else if (!slot) yield `job ${job.jobId} is of ${job.slotId}, which is not there`;
-    else if (slotOver(slot) && Math.max(slot.endedAt ?? 0, job.since) + tolerance.cancelMs < truth.now)
+    else if (slotOver(slot) && lags(evidence, Math.max(slot.endedAt ?? 0, job.since), tolerance.cancelMs))
       yield `job ${job.jobId} lives, its ${slot.id} is ${slot.state}`;
     else if (
       slot.lrmJobId !== null &&
       slot.lrmJobId !== job.jobId &&
-      job.since + tolerance.cancelMs < truth.now
+      lags(evidence, job.since, tolerance.cancelMs)
     )
       yield `job ${job.jobId} lives, its ${slot.id} has job ${slot.lrmJobId}`;
   }

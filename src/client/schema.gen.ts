@@ -650,7 +650,9 @@ export interface components {
         };
         Slot: {
             id: string;
-            workspace: string | null;
+            workspaces: string[];
+            owner: string | null;
+            warm: boolean;
             state: "requested" | "queued" | "reserving" | "ready" | "preempting" | "releasing" | "released" | "failed";
             reason: {
                 code: string;

@@ -14,7 +14,7 @@ describe('deadlines', () => {
   it('do nothing before they are due', () => {
     const bench = new LeaseBench().running(1);
     bench.now = (nextDeadlineAt(bench.state) ?? 0) - 1;
-    expect(isEmpty(bench.step({ type: 'clock' }))).toBe(true);
+    expect(isEmpty(bench.step({ type: 'clock', slotId: 'slot-new' }))).toBe(true);
   });
 
   it('end a deployment that takes too long, and name the VMs that are late', () => {

@@ -1,8 +1,10 @@
-import type { WorkspaceId } from '../protocol/ids.ts';
+import type { SlotId, WorkspaceId } from '../protocol/ids.ts';
 import { Draft } from './draft.ts';
+import { askForWarmSlot } from './launch.ts';
 import { giveNotices, nextNoticeAt } from './lease-time.ts';
+import { idleCode, warmDueAt } from './policies/reuse.ts';
 import { settle } from './settle.ts';
-import { forceRelease, releaseSlot } from './slot.ts';
+import { endAll, forceRelease, releaseSlot } from './slot.ts';
 import { isFinalSlot, isFinalVm, isUpVm } from './transitions.ts';
 import type { LeaseSettings, SiteState, Slot, Workspace } from './types.ts';
 import { stopVm } from './vm.ts';
@@ -16,6 +18,7 @@ export function nextDeadlineAt(state: SiteState): number | null {
   for (const slot of state.slots.values()) next = Math.min(next, slotDeadlineAt(slot));
   for (const workspace of state.workspaces.values())
     next = Math.min(next, workspaceDeadlineAt(state, workspace));
+  next = Math.min(next, warmDueAt(state) ?? Number.POSITIVE_INFINITY);
   return Number.isFinite(next) ? next : null;
 }
 
@@ -56,7 +59,8 @@ function stopAt(workspace: Workspace, settings: LeaseSettings): number {
 }
 
 /** Does all that is due at the draft's `now`. */
-export function clockPassed(draft: Draft): void {
+export function clockPassed(draft: Draft, slotId: SlotId): void {
+  if ((warmDueAt(draft.state) ?? Number.POSITIVE_INFINITY) <= draft.now) askForWarmSlot(draft, slotId);
   for (const slot of draft.state.slots.values())
     if (slotDeadlineAt(slot) <= draft.now) {
       slotOverdue(draft, slot);
@@ -70,10 +74,13 @@ export function clockPassed(draft: Draft): void {
 }
 
 function slotOverdue(draft: Draft, slot: Slot): void {
-  const { id, state, workspaceId } = slot;
+  const { id, state } = slot;
   if (state === 'releasing' || state === 'preempting') return forceRelease(draft, id);
+  // Only one that nobody is in has a deadline.
+  if (state === 'ready')
+    return releaseSlot(draft, id, 0, { code: idleCode, message: 'nobody needed the slot any more' });
   const reason = { code: 'reserve_timeout', message: whoIsMissing(slot, draft.settings) };
-  beginEnding(draft, workspaceId, 'failed', reason, { graceMs: 0, order: false });
+  endAll(draft, id, 'failed', reason, { graceMs: 0, order: false });
   releaseSlot(draft, id, 0, reason);
 }
 
@@ -105,9 +112,18 @@ function workspaceOverdue(draft: Draft, id: WorkspaceId): void {
         : giveNotices(draft, id);
     case 'ending':
       // Guests were destroyed by now, or their pilots do not answer: the nodes are told to release, and the slot's deadline takes over.
-      if (draft.vmsOf(id).some(vm => !isFinalVm(vm.state))) releaseSlot(draft, workspace.slotId, 0);
+      if (draft.vmsOf(id).some(vm => !isFinalVm(vm.state))) dropSlot(draft, workspace);
       return endIfOff(draft, id);
   }
+}
+
+/** A VM does not end: the slot is given up with all that is in it, which a node that does not answer would have taken down anyway. */
+function dropSlot(draft: Draft, { slotId }: Workspace): void {
+  // Without names: the other workspaces may be somebody else's.
+  const message = 'the slot was given up: VMs of another workspace in it do not end';
+  const reason = { code: 'slot_given_up', message };
+  releaseSlot(draft, slotId, 0);
+  endAll(draft, slotId, 'failed', reason, { graceMs: 0, order: false });
 }
 
 /** Without word from the LRM or the nodes the reason would be a riddle: it says what was being waited for. */

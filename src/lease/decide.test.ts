@@ -67,7 +67,7 @@ const input = (now: number): fc.Arbitrary<LeaseInput> => {
     notified(fc.record({ kind: fc.constant('vm' as const), report })),
     notified(fc.record({ kind: fc.constant('node' as const), state: fc.constantFrom(...slotNodeStates) })),
     notified(fc.record({ kind: fc.constant('node' as const), state: fc.constantFrom('reserved') })),
-    fc.constant({ type: 'clock' as const }),
+    fc.constant({ type: 'clock' as const, slotId: 'slot-new' }),
   );
 };
 
@@ -207,6 +207,6 @@ function jobsVanish(world: World): void {
   }
   for (let next = nextDeadlineAt(world.state); next !== null; next = nextDeadlineAt(world.state)) {
     world.now = Math.max(world.now, next);
-    world.step({ type: 'clock' });
+    world.step({ type: 'clock', slotId: 'slot-new' });
   }
 }

@@ -7,6 +7,7 @@ import { add, launch } from './launch.ts';
 import { observed, refused, submitted } from './lrm.ts';
 import { operate } from './operations.ts';
 import { connected, disconnected, notified } from './pilots.ts';
+import { serviceStarted } from './recovery.ts';
 import { noSuchWorkspace } from './request.ts';
 import { settle } from './settle.ts';
 import type { Decision, LeaseInput, Outcome, Refusal, SiteState, Slot, Vm, Workspace } from './types.ts';
@@ -62,8 +63,10 @@ function happened(draft: Draft, input: Exclude<LeaseInput, { type: ClientInput }
       return disconnected(draft, input.slotId, input.node);
     case 'pilot.notified':
       return notified(draft, input);
+    case 'service.started':
+      return serviceStarted(draft);
     case 'clock':
-      return clockPassed(draft);
+      return clockPassed(draft, input.slotId);
   }
 }
 

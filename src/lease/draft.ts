@@ -1,5 +1,6 @@
 import type { SlotId, VmId, WorkspaceId } from '../protocol/ids.ts';
 import type { Reason, SlotState, VmState, WorkspaceState } from '../protocol/states.ts';
+import { subjectOf } from './slot-subject.ts';
 import { assertTransition, slotTransitions, vmTransitions, workspaceTransitions } from './transitions.ts';
 import type {
   Decision,
@@ -65,6 +66,15 @@ export class Draft {
     return this.workspace(workspaceId).vmIds.map(id => this.vm(id));
   }
 
+  /** The workspaces in a slot that have not ended. */
+  workspacesIn(slot: Slot): readonly Workspace[] {
+    return slot.workspaceIds.map(id => this.workspace(id)).filter(({ state }) => state !== 'ended');
+  }
+  /** Their VMs. */
+  vmsIn(slot: Slot): readonly Vm[] {
+    return this.workspacesIn(slot).flatMap(({ id }) => this.vmsOf(id));
+  }
+
   /** Stores a version as it is: for new entities, and for changes that are not of state. */
   putWorkspace(workspace: Workspace): void {
     this.#workspaces.set(workspace.id, workspace);
@@ -89,7 +99,7 @@ export class Draft {
     assertTransition(slotTransitions, `slot ${id}`, from.state, to);
     const reason = move.reason === undefined ? from.reason : move.reason;
     this.putSlot({ ...from, ...move.patch, reason, state: to });
-    this.record(`slot.${to}`, { workspaceId: from.workspaceId, slotId: id, reason, at: move.at });
+    this.recordSlot(`slot.${to}`, from, { reason, at: move.at });
   }
 
   moveVm(id: VmId, to: VmState, move: Move<Vm> = {}): void {
@@ -121,6 +131,15 @@ export class Draft {
       node: about.node ?? null,
       reason: about.reason ?? null,
     });
+  }
+
+  recordSlot(
+    type: string,
+    slot: Slot,
+    about: { readonly node?: string; readonly reason?: Reason | null; readonly at?: number | undefined } = {},
+  ): void {
+    const workspaceId = subjectOf(slot, id => this.findWorkspace(id));
+    this.record(type, { slotId: slot.id, ...(workspaceId === undefined ? {} : { workspaceId }), ...about });
   }
 
   recordVm(type: string, vm: Vm, reason: Reason | null, at?: number): void {

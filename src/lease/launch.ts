@@ -1,8 +1,10 @@
-import { vmIdOf, vmName } from '../protocol/ids.ts';
+import { type SlotId, vmIdOf, vmName } from '../protocol/ids.ts';
 import { AddressAllocator, heldAddresses, poolSize } from './addresses.ts';
 import type { Draft } from './draft.ts';
+import { deploy } from './deploy.ts';
 import { slotFor } from './policies/policy.ts';
-import type { SlotRequest } from './policies/slot-request.ts';
+import { type HeldSlot, heldSlotFor } from './policies/reuse.ts';
+import { type SlotRequest, walltimeFor } from './policies/slot-request.ts';
 import { overQuota } from './quota.ts';
 import {
   exceedsSite,
@@ -12,7 +14,16 @@ import {
   unknownParts,
   withDefaults,
 } from './request.ts';
-import type { AssignedNic, LeaseInput, LeaseSettings, NetworkPool, Refusal, Vm, Workspace } from './types.ts';
+import type {
+  AssignedNic,
+  LeaseInput,
+  LeaseSettings,
+  NetworkPool,
+  Refusal,
+  Slot,
+  Vm,
+  Workspace,
+} from './types.ts';
 
 /**
  * An ensemble grows while it is pending, and is placed as a whole when it is launched, exactly once (paper §2: workspaces of an ensemble are deployed
@@ -71,9 +82,23 @@ export function launchNew(draft: Draft, workspace: Workspace): Refusal | undefin
   }
   for (const vm of vms) draft.putVm(vm);
   draft.putWorkspace({ ...workspace, vmIds: vms.map(({ id }) => id) });
+  const held = heldSlotFor(draft, workspace, vms);
+  if (held) return moveIn(draft, workspace, vms, held);
   draft.moveWorkspace(workspace.id, 'requested');
-  askForSlot(draft, workspace, slot);
+  const { id, owner, slotId } = workspace;
+  askForSlot(draft, slotId, slot, { workspaceIds: [id], owner, warm: false });
   return undefined;
+}
+
+/** The workspace is deployed in a slot that is there: nothing is asked of the LRM. */
+function moveIn(draft: Draft, { id, owner }: Workspace, vms: readonly Vm[], held: HeldSlot): undefined {
+  const { slot, placement } = held;
+  draft.putWorkspace({ ...draft.workspace(id), slotId: slot.id });
+  for (const vm of vms) draft.putVm({ ...vm, slotId: slot.id });
+  const workspaceIds = [...draft.workspacesIn(slot).map(other => other.id), id];
+  draft.putSlot({ ...slot, workspaceIds, owner: slot.owner ?? owner, deadlineAt: null });
+  draft.moveWorkspace(id, 'requested');
+  deploy(draft, id, placement);
 }
 
 function assignNics(
@@ -126,10 +151,16 @@ function newVm(
   };
 }
 
-function askForSlot(draft: Draft, { id: workspaceId, slotId }: Workspace, slot: SlotRequest): void {
+/** Owes the LRM's job for a new slot. */
+export function askForSlot(
+  draft: Draft,
+  slotId: SlotId,
+  request: SlotRequest,
+  whose: Pick<Slot, 'workspaceIds' | 'owner' | 'warm'>,
+): void {
   draft.putSlot({
     id: slotId,
-    workspaceId,
+    ...whose,
     state: 'requested',
     reason: null,
     lrmJobId: null,
@@ -137,13 +168,23 @@ function askForSlot(draft: Draft, { id: workspaceId, slotId }: Workspace, slot: 
     lrmReason: null,
     estimatedStartAt: null,
     jobEndsAt: null,
-    ...slot,
+    ...request,
     nodes: [],
     createdAt: draft.now,
     submittedAt: null,
     deadlineAt: null,
     endedAt: null,
   });
-  draft.record('slot.requested', { workspaceId, slotId });
+  draft.recordSlot('slot.requested', draft.slot(slotId));
   draft.owe({ kind: 'lrm.submit', key: `submit:${slotId}`, slotId });
+}
+
+/** Another idle slot for the policy `warm`. */
+export function askForWarmSlot(draft: Draft, slotId: SlotId): void {
+  const { policy } = draft.settings;
+  if (policy.kind !== 'warm') return;
+  const { nodes: nodesWanted, memoryMiBPerNode, cpusPerNode, durationMs } = policy;
+  const walltimeMs = walltimeFor(durationMs, draft.settings);
+  const request = { nodesWanted, memoryMiBPerNode, cpusPerNode, walltimeMs };
+  askForSlot(draft, slotId, request, { workspaceIds: [], owner: null, warm: true });
 }

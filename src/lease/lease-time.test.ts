@@ -78,7 +78,7 @@ describe('notices of the end', () => {
     expect(bench.effectsOf(first, 'pilot.tell-guest')).toMatchObject([
       { vmId: bench.vms[0]?.id, node: 'n0', message: expect.stringContaining('ends in 10m') as string },
     ]);
-    expect(bench.step({ type: 'clock' }).events).toEqual([]);
+    expect(bench.step({ type: 'clock', slotId: 'slot-new' }).events).toEqual([]);
     bench.atDeadline();
     expect(bench.now).toBe(startedAt + 59 * minute);
     expect(given(bench)).toHaveLength(2);

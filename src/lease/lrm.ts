@@ -27,7 +27,8 @@ export function submitted(draft: Draft, slotId: SlotId, jobId: string): void {
     return;
   }
   draft.moveSlot(slotId, 'queued', { patch });
-  draft.moveWorkspace(slot.workspaceId, 'queued');
+  for (const { id, state } of draft.workspacesIn(slot))
+    if (state === 'requested') draft.moveWorkspace(id, 'queued');
 }
 
 /** The LRM will never run it. */
@@ -76,11 +77,11 @@ function follow(draft: Draft, slot: Slot, job: ObservedJob): void {
     draft.putSlot({ ...slot, lrmState, lrmReason, estimatedStartAt, jobEndsAt });
   if (told) {
     const reason = { code: lrmState, message: lrmReason ?? `the LRM's job is ${lrmState}` };
-    draft.record('slot.lrm', { workspaceId: slot.workspaceId, slotId: slot.id, reason });
+    draft.recordSlot('slot.lrm', slot, { reason });
   }
   if (isFinalJob(job)) return jobGone(draft, slot, job);
   expectPilots(draft, slot.id, job);
-  if (slot.jobEndsAt !== jobEndsAt) shortenLease(draft, slot.workspaceId);
+  if (slot.jobEndsAt !== jobEndsAt) for (const { id } of draft.workspacesIn(slot)) shortenLease(draft, id);
 }
 
 /** A job that runs has pilots that report; one that was put back into the queue has time again. */

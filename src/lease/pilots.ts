@@ -2,9 +2,9 @@ import type { NotificationBody } from '../protocol/pilot.ts';
 import type { Reason, SlotNodeState } from '../protocol/states.ts';
 import type { Draft } from './draft.ts';
 import { firstPilot, settle } from './settle.ts';
-import { askWhetherGone, hasLeft, orderNodeRelease, orderRelease } from './slot.ts';
+import { askWhetherGone, endAll, hasLeft, orderNodeRelease, orderRelease } from './slot.ts';
 import { isFinalSlot } from './transitions.ts';
-import type { LeaseInput, Slot, SlotNode, Vm } from './types.ts';
+import type { LeaseInput, Slot, SlotNode, Vm, Workspace } from './types.ts';
 import { applyReport, vmGone } from './vm.ts';
 import { beginEnding, graceWithinLease, isLive } from './workspace.ts';
 
@@ -108,7 +108,7 @@ function nodeReported(
       return;
     case 'released':
       nodeLeft(draft, slot.id, node);
-      closeVms(draft, slot, node, true, { code: 'node_released', message: `node ${node} was released` });
+      for (const vm of vmsOn(draft, slot, node)) vmGone(draft, vm, true, released(node));
       return;
     case 'failed':
       nodeFailed(draft, slot, node, body.reason);
@@ -118,12 +118,13 @@ function nodeReported(
 
 /** The LRM wants the node back: all pilots of the slot are told directly, not waiting for the LRM's own propagation (DESIGN §7). */
 function preempted(draft: Draft, slotId: string, node: string, words: Reason | undefined): void {
-  const { state, workspaceId } = draft.slot(slotId);
+  const { state } = draft.slot(slotId);
   if (state !== 'reserving' && state !== 'ready') return;
   const { shutdownGraceMs, releaseTimeoutMs, site } = draft.settings;
   // As the pilot itself does it: half of the LRM's warning time.
   const shareMs = Math.floor((site?.killDelayMs ?? shutdownGraceMs) / 2);
-  const leftMs = graceWithinLease(draft, workspaceId, shareMs);
+  const workspaces = draft.workspacesIn(draft.slot(slotId));
+  const leftMs = Math.min(shareMs, ...workspaces.map(({ id }) => graceWithinLease(draft, id, shareMs)));
   const graceMs = Math.min(shutdownGraceMs, leftMs);
   const message = `the LRM wants node ${node} back${words ? `: ${words.message}` : ''}`;
   const reason = { code: words?.code ?? 'preempted', message };
@@ -133,40 +134,42 @@ function preempted(draft: Draft, slotId: string, node: string, words: Reason | u
   });
   // The pilot that told us is leaving by itself; it is told only of a lease that ends sooner than it thinks.
   orderRelease(draft, draft.slot(slotId), graceMs, leftMs < shareMs ? undefined : node);
-  beginEnding(draft, workspaceId, 'preempted', reason, { graceMs, order: false });
+  endAll(draft, slotId, 'preempted', reason, { graceMs, order: false });
 }
 
 /** A pilot has begun to leave without our order: its job is at its end, or it had lost us for too long. */
 function nodeLeft(draft: Draft, slotId: string, node: string): void {
-  const { state, workspaceId } = draft.slot(slotId);
-  if ((state !== 'reserving' && state !== 'ready') || !isLive(draft.workspace(workspaceId))) return;
-  const message = `the pilot on node ${node} left before the lease was over`;
-  beginEnding(
-    draft,
-    workspaceId,
-    'preempted',
-    { code: 'node_left', message },
-    { graceMs: draft.settings.shutdownGraceMs, order: true },
-  );
+  const slot = draft.slot(slotId);
+  if (slot.state !== 'reserving' && slot.state !== 'ready') return;
+  const reason = { code: 'node_left', message: `the pilot on node ${node} left before the lease was over` };
+  const how = { graceMs: draft.settings.shutdownGraceMs, order: true };
+  for (const { id } of dependentOn(draft, slot, node)) beginEnding(draft, id, 'preempted', reason, how);
 }
 
 function nodeFailed(draft: Draft, slot: Slot, node: string, words: Reason | undefined): void {
   const what = `node ${node} failed${words ? `: ${words.message}` : ''}`;
   const reason = { code: words?.code ?? 'node_failed', message: what };
-  const expected = !isLive(draft.workspace(slot.workspaceId));
-  closeVms(draft, slot, node, expected, reason);
-  beginEnding(draft, slot.workspaceId, 'failed', reason, {
-    graceMs: draft.settings.shutdownGraceMs,
-    order: true,
-  });
+  const dependent = dependentOn(draft, slot, node);
+  for (const vm of vmsOn(draft, slot, node))
+    vmGone(draft, vm, !isLive(draft.workspace(vm.workspaceId)), reason);
+  const how = { graceMs: draft.settings.shutdownGraceMs, order: true };
+  for (const { id } of dependent) beginEnding(draft, id, 'failed', reason, how);
 }
 
-function closeVms(draft: Draft, slot: Slot, node: string, expected: boolean, reason: Reason): void {
-  for (const vm of vmsOn(draft, slot, node)) vmGone(draft, vm, expected, reason);
+/** The workspaces that cannot go on without the node: those with a VM there, and those that wait for the whole slot. */
+function dependentOn(draft: Draft, slot: Slot, node: string): readonly Workspace[] {
+  const all = draft.workspacesIn(draft.slot(slot.id));
+  // A slot that one workspace was asked for with is what that workspace has been promised.
+  if (all.length <= 1) return all;
+  return all.filter(({ id }) => draft.vmsOf(id).some(vm => vm.node === null || vm.node === node));
+}
+
+function released(node: string): Reason {
+  return { code: 'node_released', message: `node ${node} was released` };
 }
 
 function vmsOn(draft: Draft, slot: Slot, node: string): readonly Vm[] {
-  return draft.vmsOf(slot.workspaceId).filter(vm => vm.node === node);
+  return draft.vmsIn(draft.slot(slot.id)).filter(vm => vm.node === node);
 }
 
 /** The node's entry; made at its first word. One that comes when the slot is being given back is sent away at once. */
@@ -199,5 +202,5 @@ function recordNode(
   reason: Reason | null = null,
   at?: number,
 ): void {
-  draft.record(type, { workspaceId: slot.workspaceId, slotId: slot.id, node, reason, at });
+  draft.recordSlot(type, slot, { node, reason, at });
 }

@@ -1,24 +1,27 @@
 import type { SlotId, WorkspaceId } from '../protocol/ids.ts';
+import type { Reason } from '../protocol/states.ts';
 import type { Draft } from './draft.ts';
+import { deploy } from './deploy.ts';
 import { place } from './placement.ts';
-import { vmsPerNode } from './policies/policy.ts';
+import { keptUntil, needOf, roomIn } from './policies/reuse.ts';
 import { releaseSlot } from './slot.ts';
 import { isFinalVm, isUpVm } from './transitions.ts';
-import type { SlotNode, Vm } from './types.ts';
+import type { Slot, Vm } from './types.ts';
 import { allOff, beginEnding, endIfOff, isLive, startLease } from './workspace.ts';
 
 /**
- * What follows from what is: called at the end of every input, it takes a slot and its workspace as far as they go now. It looks at states, not
+ * What follows from what is: called at the end of every input, it takes a slot and its workspaces as far as they go now. It looks at states, not
  * at what happened, so it does not matter in which order, how often, or how late things were reported.
  */
 export function settle(draft: Draft, slotId: SlotId): void {
-  const { workspaceId } = draft.slot(slotId);
   firstPilot(draft, slotId);
   gangComplete(draft, slotId);
-  allOrNone(draft, slotId);
-  if (!isLive(draft.workspace(workspaceId)) && allOff(draft, workspaceId)) slotUnneeded(draft, slotId);
+  const workspaces = draft.workspacesIn(draft.slot(slotId));
+  for (const { id } of workspaces) allOrNone(draft, id);
+  if (workspaces.every(({ id }) => !isLive(draft.workspace(id)) && allOff(draft, id)))
+    slotUnneeded(draft, slotId);
   nodesLeaving(draft, slotId);
-  endIfOff(draft, workspaceId);
+  for (const { id } of workspaces) endIfOff(draft, id);
 }
 
 /** The first pilot has reported: the others must follow in time. */
@@ -30,56 +33,32 @@ export function firstPilot(draft: Draft, slotId: SlotId): void {
   });
 }
 
-/** All nodes are reserved: place the ensemble and start it, all VMs at once. */
+/** All nodes are reserved: place what has waited for them and start it, all VMs at once. */
 function gangComplete(draft: Draft, slotId: SlotId): void {
   const slot = draft.slot(slotId);
-  if (slot.state !== 'reserving' || !isLive(draft.workspace(slot.workspaceId))) return;
+  const waiting = draft.workspacesIn(slot).filter(isLive);
+  if (slot.state !== 'reserving' || (waiting.length === 0 && !slot.warm)) return;
   const reserved = slot.nodes.filter(({ state }) => state === 'reserved');
   if (reserved.length < slot.nodesWanted) return;
   draft.moveSlot(slotId, 'ready', { patch: { deadlineAt: null } });
-  deploy(draft, slotId, reserved);
+  for (const { id } of waiting) placeAndDeploy(draft, slotId, id);
 }
 
-function deploy(draft: Draft, slotId: SlotId, nodes: readonly SlotNode[]): void {
-  const { settings } = draft;
-  const { workspaceId, memoryMiBPerNode, cpusPerNode } = draft.slot(slotId);
-  const vms = draft.vmsOf(workspaceId);
+function placeAndDeploy(draft: Draft, slotId: SlotId, id: WorkspaceId): void {
+  const slot = draft.slot(slotId);
+  const vms = draft.vmsOf(id);
   const placement = place(
-    vms.map(({ id, memoryMiB, cpus }) => ({ id, memoryMiB: memoryMiB + settings.vmmOverheadMiB, cpus })),
-    nodes.map(({ name }) => ({
-      name,
-      memoryMiB: memoryMiBPerNode,
-      cpus: cpusPerNode,
-      vms: vmsPerNode(settings.policy),
-    })),
+    vms.map(vm => needOf(vm, draft.settings)),
+    roomIn(slot, draft.vmsIn(slot), draft.settings),
   );
-  if (!placement) {
-    const message = `the ${vms.length} VMs do not fit on the slot's ${nodes.length} nodes`;
-    beginEnding(
-      draft,
-      workspaceId,
-      'failed',
-      { code: 'does_not_fit', message },
-      { graceMs: 0, order: false },
-    );
-    return;
-  }
-  draft.moveWorkspace(workspaceId, 'deploying', {
-    patch: { deployDeadlineAt: draft.now + settings.deployTimeoutMs },
-  });
-  for (const vm of vms) {
-    const node = placement.get(vm.id) ?? null;
-    if (node === null) continue;
-    const placed = { ...vm, node };
-    draft.putVm(placed);
-    draft.recordVm('vm.placed', placed, null);
-    draft.owe({ kind: 'pilot.start-vm', key: `start:${vm.id}`, slotId, node, vmId: vm.id });
-  }
+  if (placement) return deploy(draft, id, placement);
+  const message = `the ${vms.length} VMs do not fit on the slot's ${slot.nodes.length} nodes`;
+  const reason = { code: 'does_not_fit', message };
+  beginEnding(draft, id, 'failed', reason, { graceMs: 0, order: false });
 }
 
 /** An ensemble runs whole or not at all: it begins when all of its VMs run, and one that fails ends it. */
-function allOrNone(draft: Draft, slotId: SlotId): void {
-  const { workspaceId } = draft.slot(slotId);
+function allOrNone(draft: Draft, workspaceId: WorkspaceId): void {
   const { state, keepPartial } = draft.workspace(workspaceId);
   if (state !== 'deploying' && state !== 'running') return;
   const vms = draft.vmsOf(workspaceId);
@@ -119,11 +98,25 @@ function someOrNone(draft: Draft, workspaceId: WorkspaceId, vms: readonly Vm[]):
   }
 }
 
-/** `exact`: a slot ends with its workspace. */
+/** Nobody is in the slot any more: it is given back, or kept for the next one. A warm slot waits for its first one. */
 function slotUnneeded(draft: Draft, slotId: SlotId): void {
-  const { state, workspaceId } = draft.slot(slotId);
-  if (state === 'requested' || state === 'queued' || state === 'reserving' || state === 'ready')
-    releaseSlot(draft, slotId, 0, draft.workspace(workspaceId).reason ?? undefined);
+  const slot = draft.slot(slotId);
+  const { state, workspaceIds, deadlineAt } = slot;
+  const awaited = slot.warm && workspaceIds.length === 0;
+  if (state === 'ready') {
+    const until = keptUntil(slot, draft.settings, draft.now);
+    if (until === undefined) return releaseSlot(draft, slotId, 0, lastReason(draft, slot));
+    if (deadlineAt !== null) return;
+    draft.putSlot({ ...slot, deadlineAt: until });
+    draft.recordSlot('slot.idle', slot);
+  } else if (!awaited && (state === 'requested' || state === 'queued' || state === 'reserving')) {
+    releaseSlot(draft, slotId, 0, lastReason(draft, slot));
+  }
+}
+
+function lastReason(draft: Draft, { workspaceIds }: Slot): Reason | undefined {
+  const last = workspaceIds.at(-1);
+  return (last === undefined ? undefined : draft.workspace(last).reason) ?? undefined;
 }
 
 /** A preempted slot is `releasing` when all of its pilots are. */

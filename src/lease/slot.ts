@@ -63,17 +63,29 @@ export function forceRelease(draft: Draft, slotId: SlotId): void {
   if (slot.lrmJobId !== null) cancelJob(draft, slotId, slot.lrmJobId);
 }
 
-/** The job is gone, and with it the slot, its pilots and its VMs. `cause` is what the workspace ends with if it was not ending already. */
+/** The job is gone, and with it the slot, its pilots and its VMs. `cause` is what workspaces in it end with that were not ending already. */
 export function slotGone(draft: Draft, slotId: SlotId, cause: EndCause, reason: Reason): void {
   const slot = draft.slot(slotId);
   if (isFinalSlot(slot.state)) return;
-  const workspace = draft.workspace(slot.workspaceId);
-  for (const vm of draft.vmsOf(workspace.id)) vmGone(draft, vm, !isLive(workspace), reason);
+  const workspaces = draft.workspacesIn(slot);
+  for (const workspace of workspaces)
+    for (const vm of draft.vmsOf(workspace.id)) vmGone(draft, vm, !isLive(workspace), reason);
 
   const patch: Partial<Slot> = { endedAt: draft.now, deadlineAt: null };
   if (slot.state === 'preempting') draft.moveSlot(slotId, 'releasing');
   if (draft.slot(slotId).state === 'releasing') draft.moveSlot(slotId, 'released', { patch });
   else draft.moveSlot(slotId, 'failed', { reason, patch });
 
-  beginEnding(draft, workspace.id, cause, reason, { graceMs: 0, order: false });
+  endAll(draft, slotId, cause, reason, { graceMs: 0, order: false });
+}
+
+/** Begins the end of every workspace in the slot; see `beginEnding`. */
+export function endAll(
+  draft: Draft,
+  slotId: SlotId,
+  cause: EndCause,
+  reason: Reason,
+  how: Parameters<typeof beginEnding>[4],
+): void {
+  for (const { id } of draft.workspacesIn(draft.slot(slotId))) beginEnding(draft, id, cause, reason, how);
 }

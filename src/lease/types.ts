@@ -65,8 +65,12 @@ export interface SlotNode {
 /** A resource slot: nodes held through one LRM job. */
 export interface Slot {
   readonly id: SlotId;
-  /** `exact`: the one workspace that the slot is for. */
-  readonly workspaceId: WorkspaceId;
+  /** The workspaces in it, in the order in which they came: those that have not ended, and the last one. None: nobody has been in it. */
+  readonly workspaceIds: readonly WorkspaceId[];
+  /** Whose workspace was the first in it. */
+  readonly owner: string | null;
+  /** Asked for before anybody needed it (policy `warm`). */
+  readonly warm: boolean;
   readonly state: SlotState;
   readonly reason: Reason | null;
   readonly lrmJobId: string | null;
@@ -83,7 +87,7 @@ export interface Slot {
   readonly nodes: readonly SlotNode[];
   readonly createdAt: number;
   readonly submittedAt: number | null;
-  /** The next moment at which waiting has taken too long (for pilots of a job that runs, for all of them, for the release); null when it may wait for ever. */
+  /** The next moment at which waiting has taken too long (for pilots of a job that runs, for all of them, for somebody who needs it, for the release); null when it may wait for ever. */
   readonly deadlineAt: number | null;
   readonly endedAt: number | null;
 }
@@ -234,8 +238,14 @@ export type LeaseInput =
       readonly at: number;
       readonly body: NotificationBody;
     }
+  /** The service begins, with what an earlier life of it has stored. */
+  | { readonly type: 'service.started' }
   /** Time has passed: whatever is due is done. */
-  | { readonly type: 'clock' };
+  | {
+      readonly type: 'clock';
+      /** For a slot that is asked for now, if one is. */
+      readonly slotId: SlotId;
+    };
 
 /** What must be done after the decision is durable. Keys are unique for ever, and make doing it twice harmless. */
 export type Effect =

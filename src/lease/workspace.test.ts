@@ -79,7 +79,7 @@ describe('a lease', () => {
   it('that expired while the service was away still lets guests shut down', () => {
     const bench = new LeaseBench().running(1, { durationMs: 60_000 });
     bench.now += 600_000;
-    const decision = bench.step({ type: 'clock' });
+    const decision = bench.step({ type: 'clock', slotId: 'slot-new' });
     expect(bench.effectsOf(decision, 'pilot.stop-vm')).toMatchObject([{ graceMs: 5_000 }]);
     bench.vm(0, 'terminated');
     bench.atDeadline();

@@ -186,7 +186,12 @@ export type TimelineView = Type.Static<typeof TimelineView>;
 
 export const SlotView = Type.Object({
   id: Text,
-  workspace: MaybeText,
+  /** In it now; when none is, the last one that was. */
+  workspaces: Type.Array(Text),
+  /** Whose workspace was the first in it. */
+  owner: MaybeText,
+  /** Asked for before anybody needed it. */
+  warm: Type.Boolean(),
   state: literals(slotStates),
   reason: MaybeReason,
   lrm: Text,

@@ -141,12 +141,13 @@ class RunningEngine implements Engine {
     const stored = await this.#options.store.load();
     this.#secrets.load(stored.secrets);
     this.#writer.load(stored);
-    await this.#capabilities.start();
-    await this.#forgetConnections();
+    // Before anything new is decided: orders to a pilot must reach it in the order in which they were given.
     for (const effect of stored.effects) this.#owe(effect, true);
     // A crash may have come between a slot's end and the end of what was owed to its pilots.
     for (const slot of this.state.slots.values())
       if (isFinalSlot(slot.state)) this.#commands.slotOver(slot.id);
+    await this.#writer.submit({ type: 'service.started' });
+    await this.#capabilities.start();
     this.#reconciler.start();
   }
 
@@ -257,6 +258,7 @@ class RunningEngine implements Engine {
       committed: commit => this.#committed(commit),
       broken: onBroken ?? (() => undefined),
       gather: gather ?? nextTurn,
+      newSlotId: () => `slot-${this.#idSuffix()}`,
     });
   }
 
@@ -285,20 +287,6 @@ class RunningEngine implements Engine {
     else this.#outbox.add(effect, again);
   }
 
-  /** No pilot is connected to a service that has just begun. */
-  async #forgetConnections(): Promise<void> {
-    const inputs = [...this.state.slots.values()].flatMap(slot =>
-      isFinalSlot(slot.state)
-        ? []
-        : slot.nodes
-            .filter(({ connected }) => connected)
-            .map(({ name }) =>
-              this.#writer.submit({ type: 'pilot.disconnected', slotId: slot.id, node: name }),
-            ),
-    );
-    await Promise.all(inputs);
-  }
-
   /** Made when it is sent, from what is known then, not when it was decided. */
   #commandOf(effect: PilotEffect): PilotCommand | undefined {
     if (effect.kind === 'pilot.start-vm') return this.#startCommand(effect.vmId, effect.slotId);
@@ -321,6 +309,8 @@ class RunningEngine implements Engine {
     const workspace = vm && workspaces.get(vm.workspaceId);
     const slot = slots.get(slotId);
     const secrets = workspace && this.#secrets.workspace(workspace.id);
+    // An order to start that is older than the order to stop.
+    if (vm?.state === 'stopping' || vm?.state === 'terminated' || vm?.state === 'failed') return undefined;
     if (!vm || !workspace || !slot || !secrets) return undefined;
     const vms = workspace.vmIds.flatMap(id => all.get(id) ?? []);
     return { kind: 'start-vm', vm: planVm(vm, { workspace, vms, slot, secrets }, this.#options.plan) };

@@ -48,7 +48,7 @@ export class Secrets {
 
   /** What must be stored and deleted together with this decision. */
   companions(input: LeaseInput, decision: Decision): Pick<Commit, 'secrets' | 'forgotten'> {
-    const secrets = this.#changed(input, decision);
+    const secrets = [...this.#changed(input, decision), ...this.#newSlots(decision)];
     for (const { key, value } of secrets) this.#staged.set(key, value);
     return {
       secrets,
@@ -87,15 +87,23 @@ export class Secrets {
   }
 
   #newSecrets(input: Extract<LeaseInput, { type: 'create' }>, decision: Decision): readonly Secret[] {
-    const secret = Buffer.from(this.#random.bytes(slotSecretBytes)).toString('base64url');
     return [
       workspaceSecret(input.workspaceId, {
         request: input.request,
         clusterKey: this.#makeKeyPair(input.workspaceId),
         hostKeys: this.#hostKeys(decision),
       }),
-      { key: slotKey(input.slotId), value: secret },
     ];
+  }
+
+  #newSlots({ slots }: Decision): readonly Secret[] {
+    return slots
+      .map(({ id }) => slotKey(id))
+      .filter(key => !this.#values.has(key) && !this.#staged.has(key))
+      .map(key => ({
+        key,
+        value: Buffer.from(this.#random.bytes(slotSecretBytes)).toString('base64url'),
+      }));
   }
 
   #hostKeys({ vms }: Decision): Record<string, KeyPair> {

@@ -196,6 +196,40 @@ export const QuotaEntry = Type.Object(
   strict,
 );
 
+const VmsPerNode = Type.Optional(Type.Integer({ minimum: 1, maximum: 1_024 }));
+const Factor = Type.Optional(Type.Number({ minimum: 1, maximum: 100 }));
+/** Workspaces of several owners may be in one slot, at once or one after the other. */
+const Shared = Type.Optional(Type.Boolean());
+
+const PolicyEntry = Type.Union([
+  Type.Object({ kind: Type.Literal('exact') }, strict),
+  Type.Object({ kind: Type.Literal('pack'), vmsPerNode: VmsPerNode }, strict),
+  Type.Object({ kind: Type.Literal('extendable'), factor: Factor }, strict),
+  Type.Object(
+    {
+      kind: Type.Literal('reuse'),
+      keep: Type.Optional(DurationText),
+      factor: Factor,
+      vmsPerNode: VmsPerNode,
+      shared: Shared,
+    },
+    strict,
+  ),
+  Type.Object(
+    {
+      kind: Type.Literal('warm'),
+      slots: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_024 })),
+      nodes: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_024 })),
+      memoryPerNode: MemoryText,
+      cpusPerNode: Type.Optional(Type.Integer({ minimum: 1, maximum: 4_096 })),
+      duration: Type.Optional(DurationText),
+      vmsPerNode: VmsPerNode,
+      shared: Shared,
+    },
+    strict,
+  ),
+]);
+
 export const SiteFile = Type.Object(
   {
     service: Service,
@@ -213,25 +247,7 @@ export const SiteFile = Type.Object(
     node: Node,
     leases: Type.Optional(Leases),
     /** Which slots are asked for. Default: exact. */
-    policy: Type.Optional(
-      Type.Union([
-        Type.Object({ kind: Type.Literal('exact') }, strict),
-        Type.Object(
-          {
-            kind: Type.Literal('pack'),
-            vmsPerNode: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_024 })),
-          },
-          strict,
-        ),
-        Type.Object(
-          {
-            kind: Type.Literal('extendable'),
-            factor: Type.Optional(Type.Number({ minimum: 1, maximum: 100 })),
-          },
-          strict,
-        ),
-      ]),
-    ),
+    policy: Type.Optional(PolicyEntry),
     webhooks: Type.Optional(
       Type.Object(
         {

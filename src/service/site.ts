@@ -129,7 +129,7 @@ function normalise(site: SiteFile, file: string, mistake: Mistake): SiteConfig {
     networks,
     defaultNetwork: defaultNetworkOf(site, mistake),
     ...leasesAndNode(site, at, mistake),
-    policy: policyOf(site.policy),
+    policy: policyOf(site.policy, mistake),
     webhooksAllow: allowedNetworks(site.webhooks?.allow ?? [], mistake),
     quotas: {
       user: quotaOf(site.quotas?.user, 'quotas.user', mistake),
@@ -228,7 +228,7 @@ function leasesAndNode(
   return { leases, node };
 }
 
-function policyOf(given: SiteFile['policy']): Policy {
+function policyOf(given: SiteFile['policy'], mistake: Mistake): Policy {
   switch (given?.kind) {
     case undefined:
     case 'exact':
@@ -237,6 +237,25 @@ function policyOf(given: SiteFile['policy']): Policy {
       return { kind: 'pack', vmsPerNode: given.vmsPerNode ?? 64 };
     case 'extendable':
       return { kind: 'extendable', factor: given.factor ?? 1.5 };
+    case 'reuse': {
+      const { keep = '10m', factor = 2, vmsPerNode = 1, shared = false } = given;
+      return { kind: 'reuse', keepMs: duration(keep, 'policy.keep', mistake), factor, vmsPerNode, shared };
+    }
+    case 'warm': {
+      const { slots = 1, nodes = 1, cpusPerNode = 1, vmsPerNode = 1, shared = false } = given;
+      const memoryMiBPerNode = memory(given.memoryPerNode, 'policy.memoryPerNode', mistake);
+      const durationMs = duration(given.duration ?? '4h', 'policy.duration', mistake);
+      return {
+        kind: 'warm',
+        slots,
+        nodes,
+        memoryMiBPerNode,
+        cpusPerNode,
+        durationMs,
+        vmsPerNode,
+        shared,
+      };
+    }
   }
 }
 

@@ -107,11 +107,13 @@ function vmView(vm: Vm): VmView {
   };
 }
 
-/** A slot as its LRM job and its nodes stand. */
-export function slotView(slot: Slot, lrm: string): SlotView {
+/** A slot as its LRM job and its nodes stand; `workspaces`: those in it that the caller may read. */
+export function slotView(slot: Slot, workspaces: readonly Pick<Workspace, 'id'>[], lrm: string): SlotView {
   return {
     id: slot.id,
-    workspace: slot.workspaceId,
+    workspaces: workspaces.map(({ id }) => id),
+    owner: slot.owner,
+    warm: slot.warm,
     state: slot.state,
     reason: slot.reason,
     lrm,
@@ -129,10 +131,14 @@ export function slotView(slot: Slot, lrm: string): SlotView {
   };
 }
 
-/** The nodes of a slot, each with the ids of the VMs placed on it that have not ended. */
-export function nodeViews(state: SiteState, slot: Slot): NodeView[] {
-  const vmIds = state.workspaces.get(slot.workspaceId)?.vmIds ?? [];
-  const live = vmIds
+/** The nodes of a slot, each with the ids of the VMs placed on it that have not ended, of these workspaces in it. */
+export function nodeViews(
+  state: SiteState,
+  slot: Slot,
+  workspaces: readonly Pick<Workspace, 'vmIds'>[],
+): NodeView[] {
+  const live = workspaces
+    .flatMap(({ vmIds }) => vmIds)
     .flatMap(vmId => state.vms.get(vmId) ?? [])
     .filter(vm => vm.state !== 'terminated' && vm.state !== 'failed');
   return slot.nodes.map(({ name, state, connected, address }) => ({

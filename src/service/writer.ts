@@ -29,6 +29,8 @@ export interface WriterParts {
   readonly committed: (commit: Commit) => void;
   /** The store fails again and again: the process must end. Called once. */
   readonly broken: (cause: unknown) => void;
+  /** An id that no slot has had. */
+  readonly newSlotId: () => string;
   /** How a batch waits for company. In the real world the next turn of the event loop: all sockets that are readable now have been read. */
   readonly gather: () => Promise<void>;
 }
@@ -217,7 +219,7 @@ export class Writer {
     // A timer may fire a moment before its time: then nothing is due yet, and the rest of the time is waited for.
     const leftMs = at - clock.now();
     this.#stopTimer = clock.after(leftMs > 0 ? leftMs : overdueMs, () => {
-      this.submit({ type: 'clock' }).catch((cause: unknown) =>
+      this.submit({ type: 'clock', slotId: this.#parts.newSlotId() }).catch((cause: unknown) =>
         log.warn('a deadline has to wait', errorFields(cause)),
       );
     });

@@ -68,7 +68,7 @@ class Scene {
       state: this.bench.state,
       truth: { now: this.now, jobs: this.jobs, nodes: this.nodes },
       acknowledged: { created: this.created, destroyed: this.destroyed, notifications: this.notifications },
-      tolerance: { followMs: 1_000, cancelMs: 1_000, endMs: 1_000 },
+      tolerance: { followMs: 1_000, cancelMs: 1_000, endMs: 1_000, recoverMs: 0 },
       over: this.over,
     };
   }

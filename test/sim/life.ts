@@ -4,13 +4,13 @@ import { silentLog } from '../../src/platform/log.ts';
 import type { GroupRequest, WorkspaceRequest } from '../../src/protocol/cluster.ts';
 import { WspError } from '../../src/protocol/errors.ts';
 import type { Engine } from '../../src/service/engine-api.ts';
-import { createEngine } from '../../src/service/engine.ts';
 import type { Store } from '../../src/service/store/store.ts';
 import { type Evidence, violations } from '../invariants.ts';
 import { Dice } from './dice.ts';
 import { SimLrm } from './lrm.ts';
 import { SimNode, type Troubles } from './node.ts';
 import { pilotLauncher } from './pilot.ts';
+import { ServiceProcess } from './service.ts';
 import { engineOptions } from './site.ts';
 
 /** What became of one seed. */
@@ -30,7 +30,7 @@ export interface LifeReport {
 const startMs = Date.UTC(2026, 0, 1);
 /** A life that has not come to rest by then never will. */
 const stepLimit = 20_000;
-const tolerance: Evidence['tolerance'] = { followMs: 2_500, cancelMs: 0, endMs: 1_000 };
+const tolerance: Evidence['tolerance'] = { followMs: 2_500, cancelMs: 0, endMs: 1_000, recoverMs: 30_000 };
 
 /**
  * One seeded life of a site: users, administrators, a scheduler, nodes and the real service, until nothing is left to happen.
@@ -53,11 +53,23 @@ export async function live(seed: number, store: Store): Promise<LifeReport> {
   }
 }
 
+const warm = {
+  slots: 1,
+  nodes: 1,
+  memoryMiBPerNode: 2_048,
+  cpusPerNode: 4,
+  durationMs: 900_000,
+  vmsPerNode: 3,
+};
 /** Each life is under one of them. */
 const policies: readonly LeaseSettings['policy'][] = [
   { kind: 'exact' },
   { kind: 'pack', vmsPerNode: 3 },
   { kind: 'extendable', factor: 1.5 },
+  { kind: 'reuse', keepMs: 60_000, factor: 2, vmsPerNode: 2, shared: false },
+  { kind: 'reuse', keepMs: 600_000, factor: 4, vmsPerNode: 4, shared: true },
+  { kind: 'warm', ...warm, shared: false },
+  { kind: 'warm', ...warm, shared: true },
 ];
 
 class Life {
@@ -66,7 +78,12 @@ class Life {
   readonly #clock: VirtualClock = createVirtualClock(startMs);
   readonly #nodes: readonly SimNode[];
   readonly #lrm: SimLrm;
-  readonly #engine: Engine;
+  readonly #store: Store;
+  #policy: LeaseSettings['policy'];
+  /** How likely it is at each crash point that the service dies there. */
+  readonly #crashes: number;
+  #service: ServiceProcess | undefined;
+  #servedSince = Number.NEGATIVE_INFINITY;
   readonly #created = new Set<string>();
   readonly #destroyed = new Set<string>();
   readonly #acked = new Map<string, { slotId: string; node: string; seq: number }>();
@@ -86,35 +103,88 @@ class Life {
       clock: this.#clock,
       dice,
       troubles: troublesOf(dice),
-      hub: () => this.#engine.pilots,
+      hub: () => this.#running().hub,
       acknowledged: (slotId, node, seq) => this.#acked.set(`${slotId} ${node}`, { slotId, node, seq }),
       linked: cut => this.#links.push(cut),
     });
     this.#lrm = new SimLrm(this.#nodes, this.#clock, dice, launch);
-    this.#engine = createEngine(
-      engineOptions(
-        { clock: this.#clock, random: dice, log: silentLog, store, lrm: this.#lrm },
-        policies[seed % policies.length] ?? { kind: 'exact' },
-      ),
-    );
+    this.#store = store;
+    this.#policy = policies[seed % policies.length] ?? { kind: 'exact' };
+    this.#crashes = dice.chance(0.5) ? 0 : dice.pick([0.01, 0.1]);
+  }
+
+  #running(): ServiceProcess {
+    if (!this.#service) throw new Error('ECONNREFUSED');
+    return this.#service;
+  }
+
+  get #engine(): Engine {
+    return this.#running().engine;
+  }
+
+  async #startService(): Promise<void> {
+    const parts = { clock: this.#clock, random: this.#dice, log: silentLog };
+    const options = engineOptions({ ...parts, store: this.#store, lrm: this.#lrm }, this.#policy);
+    const service = new ServiceProcess(options, point => this.#diesAt(point));
+    this.#service = service;
+    const first = this.#clock.now() === startMs;
+    this.#servedSince = Number.POSITIVE_INFINITY;
+    void service.died.then(() => this.#serviceDied(service));
+    await this.#during(Promise.race([service.engine.start(), service.died]));
+    this.#servedSince = first ? Number.NEGATIVE_INFINITY : this.#clock.now();
+  }
+
+  #diesAt(point: string): boolean {
+    // The service commits most of the time; it should not die there only.
+    const likely = point.endsWith('commit') ? this.#crashes : this.#crashes * 3;
+    if (this.#deedsLeft === 0 || !this.#dice.chance(likely)) return false;
+    this.#note(`the service dies ${point}`);
+    count(this.#history, `crash ${point}`);
+    return true;
+  }
+
+  /** A supervisor starts it again, sooner or later. */
+  #serviceDied(service: ServiceProcess): void {
+    if (this.#service !== service) return;
+    this.#service = undefined;
+    this.#cutLinks();
+    this.#later(this.#dice.pick([0, 1_000, 20_000, 200_000]), () => void this.#startService());
   }
 
   async run(): Promise<void> {
-    await this.#during(this.#engine.start());
+    await this.#startService();
     this.#planDeeds();
-    while (!this.#atRest()) {
+    await this.#until(() => this.#noWorkspaces());
+    // Slots that are held for whoever comes would be held for ever: the site changes its policy.
+    if (this.#policy.kind === 'warm') await this.#restart({ kind: 'exact' });
+    await this.#until(() => this.#atRest());
+    this.#check(true);
+  }
+
+  async #until(done: () => boolean): Promise<void> {
+    while (!done()) {
       if (++this.#steps > stepLimit) throw new Error(`not at rest after ${stepLimit} steps`);
       if (!this.#clock.runNext()) throw new Error('nothing will happen any more, and not all is at rest');
       await settle();
       this.#check(false);
     }
-    this.#check(true);
+  }
+
+  async #restart(policy: LeaseSettings['policy']): Promise<void> {
+    this.#note(`the service is restarted with policy ${policy.kind}`);
+    this.#policy = policy;
+    await this.#during(this.#engine.stop());
+    this.#service = undefined;
+    await this.#startService();
   }
 
   /** Reads the history, then stops the service. What it waits for while it stops needs time to pass. */
   async stop(): Promise<void> {
-    await this.#readHistory();
-    await this.#during(this.#engine.stop());
+    if (this.#service) {
+      await this.#readHistory();
+      await this.#during(this.#engine.stop());
+    }
+    await this.#store.close();
   }
 
   /** Lets time pass until something has come about. */
@@ -135,10 +205,14 @@ class Life {
     return failure === undefined ? report : { ...report, failure };
   }
 
+  #noWorkspaces(): boolean {
+    if (this.#deedsLeft > 0 || !this.#service) return false;
+    return [...this.#engine.state.workspaces.values()].every(({ state }) => state === 'ended');
+  }
+
   #atRest(): boolean {
-    const { workspaces, slots } = this.#engine.state;
-    if (this.#deedsLeft > 0) return false;
-    for (const { state } of workspaces.values()) if (state !== 'ended') return false;
+    if (!this.#noWorkspaces()) return false;
+    const { slots } = this.#engine.state;
     for (const { state } of slots.values()) if (state !== 'released' && state !== 'failed') return false;
     return (
       this.#lrm.truth().every(job => !job.live) && this.#nodes.every(({ controls }) => controls.size === 0)
@@ -147,9 +221,16 @@ class Life {
 
   #check(over: boolean): void {
     const now = this.#clock.now();
+    const service = this.#service;
+    const none = { workspaces: new Map(), slots: new Map(), vms: new Map() };
     const found = violations({
-      state: this.#engine.state,
-      truth: { now, jobs: this.#lrm.truth(), nodes: this.#nodes.map(node => node.truth(now)) },
+      state: service?.engine.state ?? none,
+      truth: {
+        now,
+        servedSince: this.#servedSince,
+        jobs: this.#lrm.truth(),
+        nodes: this.#nodes.map(node => node.truth(now)),
+      },
       acknowledged: {
         created: this.#created,
         destroyed: this.#destroyed,
@@ -158,18 +239,41 @@ class Life {
       tolerance,
       over,
     });
-    const [first] = found;
+    for (const message of service ? this.#strangers() : []) throw new Error(message);
+    // Without a service there is still what must hold on nodes.
+    const [first] = found.filter(({ invariant }) => service || invariant <= 2);
     if (first)
       throw new Error(`invariant ${first.invariant}: ${found.map(({ message }) => message).join('; ')}`);
+  }
+
+  /** VMs of different owners in one slot, where the site does not say that they may; more on a node than the slot has of it. */
+  *#strangers(): Iterable<string> {
+    const { settings, workspaces, slots, vms } = this.#engine.state;
+    const { policy } = settings;
+    const owners = new Map<string, string>();
+    const memory = new Map<string, number>();
+    for (const { id, slotId, node, workspaceId, state, memoryMiB } of vms.values()) {
+      if (state === 'terminated' || state === 'failed') continue;
+      const owner = workspaces.get(workspaceId)?.owner ?? '';
+      const first = owners.get(slotId) ?? owner;
+      owners.set(slotId, first);
+      if (!('shared' in policy && policy.shared) && first !== owner)
+        yield `${id} of ${owner} is in ${slotId} with VMs of ${first}`;
+      const there = (memory.get(`${slotId} ${node}`) ?? 0) + memoryMiB + settings.vmmOverheadMiB;
+      memory.set(`${slotId} ${node}`, there);
+      if (node !== null && there > (slots.get(slotId)?.memoryMiBPerNode ?? 0))
+        yield `the VMs on ${node} need ${there} MiB, more than ${slotId} has of it`;
+    }
   }
 
   /** Users and administrators, and when they do what. */
   #planDeeds(): void {
     const dice = this.#dice;
-    for (let count = dice.int(1, 3); count > 0; count--)
-      this.#later(dice.int(0, 60_000), () => this.#create());
+    const most = 'shared' in this.#policy ? 8 : 3;
+    for (let count = dice.int(1, most); count > 0; count--)
+      this.#later(dice.int(0, dice.pick([60_000, 400_000])), () => this.#create());
     for (let count = dice.int(0, 3); count > 0; count--) {
-      const deed = dice.pick([
+      const deed = dice.pick<readonly [string, () => void]>([
         ['poweroff', () => this.#guestEnds('poweroff')],
         ['poweroff', () => this.#guestEnds('poweroff')],
         ['crash', () => this.#guestEnds('crash')],
@@ -177,8 +281,9 @@ class Life {
         ['preempt', () => this.#adminEnds('cancelled', 'PREEMPTED')],
         ['shorten', () => this.#lrm.shorten(dice.int(20_000, 120_000))],
         ['hold', () => this.#hold()],
-        ['cut', () => this.#cutLink()],
-      ] as const);
+        ['cut', () => this.#cutLinks()],
+        ['restart', () => this.#service?.kill()],
+      ]);
       this.#later(dice.int(1_000, 120_000), () => {
         this.#note(deed[0]);
         deed[1]();
@@ -201,6 +306,10 @@ class Life {
     // Decided now, so that what happens does not depend on what has happened.
     const destroyAfterMs = dice.chance(0.5) ? dice.int(0, dice.pick([500, 10_000, 100_000])) : undefined;
     this.#note(`create ${JSON.stringify(request)}`);
+    if (!this.#service) {
+      this.#note('nobody answers');
+      return;
+    }
     this.#engine.create(owner, request).then(
       ({ id }) => {
         this.#created.add(id);
@@ -219,6 +328,10 @@ class Life {
 
   #destroy(id: string, owner: string): void {
     this.#note(`destroy ${id}`);
+    if (!this.#service) {
+      this.#note('nobody answers');
+      return;
+    }
     this.#engine.destroy(id, owner).then(
       () => this.#destroyed.add(id),
       (cause: unknown) => this.#refused(cause),
@@ -246,7 +359,7 @@ class Life {
     }
   }
 
-  #cutLink(): void {
+  #cutLinks(): void {
     const cuts = this.#links;
     this.#links = [];
     for (const cut of cuts) cut();
@@ -265,8 +378,14 @@ class Life {
         .join(' ');
       this.#trace.push(`${event.recordedAt - startMs} ms: ${event.type} ${about}`);
     }
-    for (const { cause, reason } of this.#engine.state.workspaces.values())
+    const used = new Set<string>();
+    for (const { cause, reason, slotId, vmIds } of this.#engine.state.workspaces.values()) {
       count(this.#ends, `${cause}:${reason?.code}`);
+      if (vmIds.length > 0 && used.has(slotId)) count(this.#history, 'slot used again');
+      used.add(slotId);
+    }
+    for (const { warm, workspaceIds } of this.#engine.state.slots.values())
+      if (warm && workspaceIds.length > 0) count(this.#history, 'warm slot used');
   }
 }
 
@@ -288,7 +407,7 @@ function randomRequest(dice: Dice): WorkspaceRequest {
       ...(dice.chance(0.3) ? { networks: ['public', 'private'] } : {}),
     }),
   );
-  const durationMs = dice.pick([1_000, 5_000, 60_000, 300_000, 3_600_000]);
+  const durationMs = dice.pick([1_000, 5_000, 60_000, 300_000, 900_000]);
   return { groups, durationMs, ...(dice.chance(0.3) ? { name: 'shared' } : {}) };
 }
 

@@ -1,5 +1,6 @@
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { openSqliteStore } from '../../src/service/store/sqlite.ts';
+import { crashPoints } from './service.ts';
 import { type LifeReport, live } from './life.ts';
 
 /** `SEED=n` runs one life alone and prints its trace; `SEEDS=n` runs so many. */
@@ -19,12 +20,24 @@ function story(report: LifeReport): string {
 
 describe('simulated lives', () => {
   const seen = new Map<string, number>();
+  const sums = { lives: 0, steps: 0 };
+
+  afterAll(() => {
+    const lines = [...seen].toSorted(([one], [other]) => (one < other ? -1 : 1));
+    console.log(
+      [`${sums.lives} lives, ${sums.steps} steps`, ...lines.map(([what, times]) => `${times}\t${what}`)].join(
+        '\n',
+      ),
+    );
+  });
 
   for (let from = first; from < first + seeds; from += atOnce) {
     const upTo = Math.min(from + atOnce, first + seeds);
     it(`hold all seven invariants at every step: seeds ${from} to ${upTo - 1}`, async () => {
       for (let seed = from; seed < upTo; seed++) {
         const report = await lifeOf(seed);
+        sums.lives += 1;
+        sums.steps += report.steps;
         if (one !== undefined) console.log(story(report));
         for (const [what, times] of [...report.history, ...report.ends])
           seen.set(what, (seen.get(what) ?? 0) + times);
@@ -35,6 +48,10 @@ describe('simulated lives', () => {
 
   it.skipIf(seeds < 1_000)('go through every state and every way to end', () => {
     const wanted = [
+      ...crashPoints.map(point => `crash ${point}`),
+      'slot used again',
+      'warm slot used',
+      'slot.idle',
       'workspace.running',
       'workspace.shortened',
       'slot.preempting',

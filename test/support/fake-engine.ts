@@ -217,7 +217,9 @@ export class FakeHub implements PilotHub {
 function slotOf(workspace: Workspace): Slot {
   return {
     id: workspace.slotId,
-    workspaceId: workspace.id,
+    workspaceIds: [workspace.id],
+    owner: workspace.owner,
+    warm: false,
     state: 'ready',
     reason: null,
     lrmJobId: '42',

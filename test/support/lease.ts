@@ -159,14 +159,14 @@ export class LeaseBench {
   /** Lets time pass and does what is due then. */
   after(ms: number): Decision {
     this.now += ms;
-    return this.step({ type: 'clock' });
+    return this.step({ type: 'clock', slotId: `slot-of-${this.now}` });
   }
 
   /** Lets time pass to the next deadline and does what is due. */
   atDeadline(): Decision {
     const next = must(nextDeadlineAt(this.state));
     this.now = Math.max(this.now, next);
-    return this.step({ type: 'clock' });
+    return this.step({ type: 'clock', slotId: `slot-of-${this.now}` });
   }
 
   /** Created, submitted, all nodes n0, n1, … reserved. */

@@ -45,7 +45,7 @@ async function slots(context: CommandContext): Promise<void> {
   const rows = slots.map(slot => [
     slot.id,
     slot.state,
-    slot.workspace ?? '-',
+    slot.workspaces.join(', ') || (slot.warm ? '(warm)' : '-'),
     slot.lrmJobId ?? '-',
     `${slot.nodes.length}/${slot.nodesWanted}`,
     slot.reason?.message ?? slot.lrmReason ?? '',

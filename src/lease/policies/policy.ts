@@ -9,7 +9,30 @@ import type { SlotRequest } from './slot-request.ts';
 export type Policy =
   | { readonly kind: 'exact' }
   | { readonly kind: 'pack'; readonly vmsPerNode: number }
-  | { readonly kind: 'extendable'; readonly factor: number };
+  | { readonly kind: 'extendable'; readonly factor: number }
+  | ReusePolicy
+  | WarmPolicy;
+
+/** Slots are kept for `keepMs` after their last workspace; `shared`: for whoever comes, else for the same owner. */
+export interface ReusePolicy {
+  readonly kind: 'reuse';
+  readonly keepMs: number;
+  readonly factor: number;
+  readonly vmsPerNode: number;
+  readonly shared: boolean;
+}
+
+/** `slots` idle slots are held ready, of this size and for this long; a workspace that does not fit gets a slot of its own. */
+export interface WarmPolicy {
+  readonly kind: 'warm';
+  readonly slots: number;
+  readonly nodes: number;
+  readonly memoryMiBPerNode: number;
+  readonly cpusPerNode: number;
+  readonly durationMs: number;
+  readonly vmsPerNode: number;
+  readonly shared: boolean;
+}
 
 /** The slot for groups that are to be leased together. */
 export function slotFor(
@@ -25,10 +48,16 @@ export function slotFor(
       return packedSlot(policy.vmsPerNode, groups, durationMs, settings);
     case 'extendable':
       return extendableSlot(policy.factor, groups, durationMs, settings);
+    case 'reuse': {
+      const { walltimeMs } = extendableSlot(policy.factor, groups, durationMs, settings);
+      return { ...packedSlot(policy.vmsPerNode, groups, durationMs, settings), walltimeMs };
+    }
+    case 'warm':
+      return packedSlot(policy.vmsPerNode, groups, durationMs, settings);
   }
 }
 
 /** How many VMs a node may have. */
 export function vmsPerNode(policy: Policy): number {
-  return policy.kind === 'pack' ? policy.vmsPerNode : 1;
+  return policy.kind === 'exact' || policy.kind === 'extendable' ? 1 : policy.vmsPerNode;
 }

@@ -1,4 +1,4 @@
-import type { SiteState, Workspace } from '../../lease/types.ts';
+import type { SiteState, Slot, Workspace } from '../../lease/types.ts';
 import type { WorkspaceRequest } from '../../protocol/cluster.ts';
 import { WspError } from '../../protocol/errors.ts';
 import type { Caller } from '../access/accounts.ts';
@@ -16,8 +16,15 @@ export function maySee(
   caller: Caller,
   event: Pick<StoredEvent, 'workspaceId' | 'slotId'>,
 ): boolean {
-  const workspaceId = event.workspaceId ?? slots.get(event.slotId ?? '')?.workspaceId;
-  return mayRead(caller, workspaces.get(workspaceId ?? '')?.owner);
+  if (event.workspaceId !== null) return mayRead(caller, workspaces.get(event.workspaceId)?.owner);
+  return mayRead(caller, slots.get(event.slotId ?? '')?.owner ?? undefined);
+}
+
+/** The workspaces in a slot that the caller may read. */
+export function readableIn({ workspaces }: SiteState, caller: Caller, slot: Slot): readonly Workspace[] {
+  return slot.workspaceIds
+    .flatMap(id => workspaces.get(id) ?? [])
+    .filter(({ owner }) => mayRead(caller, owner));
 }
 
 /** The workspace of `findWorkspace`, for what only its owner and administrators may do. Throws `WspError` (`not_found`, `forbidden`). */

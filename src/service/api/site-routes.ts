@@ -3,7 +3,7 @@ import { imageView, nodeViews, slotView, typesView } from '../views.ts';
 import type { Caller } from '../access/accounts.ts';
 import type { ApiParts } from './app.ts';
 import { callerOf } from './auth.ts';
-import { mayRead } from './owners.ts';
+import { mayRead, readableIn } from './owners.ts';
 import { errorAnswers, type Route } from './route.ts';
 import { ref } from './schemas.ts';
 
@@ -25,7 +25,9 @@ const slots: Route = (app, parts) => {
     response: { 200: Type.Object({ slots: Type.Array(ref('Slot')) }), ...errorAnswers },
   };
   app.get('/v1/slots', { schema }, async request => ({
-    slots: liveSlots(parts, callerOf(request)).map(slot => slotView(slot, parts.lrmKind)),
+    slots: liveSlots(parts, callerOf(request)).map(({ slot, workspaces }) =>
+      slotView(slot, workspaces, parts.lrmKind),
+    ),
   }));
 };
 
@@ -36,7 +38,9 @@ const nodes: Route = (app, parts) => {
     response: { 200: Type.Object({ nodes: Type.Array(ref('Node')) }), ...errorAnswers },
   };
   app.get('/v1/nodes', { schema }, async request => ({
-    nodes: liveSlots(parts, callerOf(request)).flatMap(slot => nodeViews(parts.engine.state, slot)),
+    nodes: liveSlots(parts, callerOf(request)).flatMap(({ slot, workspaces }) =>
+      nodeViews(parts.engine.state, slot, workspaces),
+    ),
   }));
 };
 
@@ -67,10 +71,11 @@ const document: Route = app => {
 };
 
 function liveSlots({ engine }: ApiParts, caller: Caller) {
-  const { slots: all, workspaces } = engine.state;
-  return [...all.values()].filter(
-    slot => slot.endedAt === null && mayRead(caller, workspaces.get(slot.workspaceId)?.owner),
-  );
+  const { state } = engine;
+  return [...state.slots.values()]
+    .filter(slot => slot.endedAt === null)
+    .map(slot => ({ slot, workspaces: readableIn(state, caller, slot) }))
+    .filter(({ slot, workspaces }) => workspaces.length > 0 || mayRead(caller, slot.owner ?? undefined));
 }
 
 /** What the site has: types, slots, nodes, images; and whether the service is there at all. */

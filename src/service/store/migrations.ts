@@ -33,6 +33,10 @@ const migrations: readonly string[] = [
    update workspaces set body = json_set(body, '$.project', null) where body ->> '$.project' is null;`,
   // Orders to VMs.
   `update vms set body = json_set(body, '$.orders', 0) where body ->> '$.orders' is null;`,
+  // Slots that several workspaces may be in, or none.
+  `update slots set body = json_remove(json_set(body, '$.warm', json('false'), '$.workspaceIds', json_array(body ->> '$.workspaceId'),
+     '$.owner', (select w.body ->> '$.owner' from workspaces w where w.id = slots.body ->> '$.workspaceId')), '$.workspaceId')
+     where body ->> '$.workspaceIds' is null;`,
 ];
 
 /** Brings the database to this program's schema, each step in a transaction of its own. Throws `WspError` (`failed`): it is newer than we are. */

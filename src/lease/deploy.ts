@@ -1,0 +1,17 @@
+import type { WorkspaceId } from '../protocol/ids.ts';
+import type { Draft } from './draft.ts';
+
+/** Orders all VMs of a workspace to be started at once, each where the placement has it. */
+export function deploy(draft: Draft, id: WorkspaceId, placement: ReadonlyMap<string, string>): void {
+  draft.moveWorkspace(id, 'deploying', {
+    patch: { deployDeadlineAt: draft.now + draft.settings.deployTimeoutMs },
+  });
+  for (const vm of draft.vmsOf(id)) {
+    const node = placement.get(vm.id) ?? null;
+    if (node === null) continue;
+    const placed = { ...vm, node };
+    draft.putVm(placed);
+    draft.recordVm('vm.placed', placed, null);
+    draft.owe({ kind: 'pilot.start-vm', key: `start:${vm.id}`, slotId: vm.slotId, node, vmId: vm.id });
+  }
+}

@@ -1,0 +1,127 @@
+import type { Draft } from '../draft.ts';
+import { type NodeRoom, place } from '../placement.ts';
+import { isFinalSlot, isFinalVm } from '../transitions.ts';
+import type { LeaseSettings, SiteState, Slot, Vm, Workspace } from '../types.ts';
+import { vmsPerNode } from './policy.ts';
+import { endMarginMs } from './slot-request.ts';
+
+/**
+ * The policies `reuse` and `warm`: a workspace is put into a slot that is held already, if it has room and lasts long enough, and a slot may be held while
+ * nobody is in it.
+ *
+ *   reuse   ready, workspaces in it ─► idle for `keepMs` at most ─► released            warm   asked for in advance ─► idle ─► released when too old
+ *                   ▲                    │                                                            ▲                  │
+ *                   └── a new workspace ─┘                                                            └─ renewed ────────┘
+ *
+ * Invariant: unless the policy is `shared`, all workspaces that a slot has ever had are of one owner.
+ */
+
+/** A slot with room, and where each VM goes. */
+export interface HeldSlot {
+  readonly slot: Slot;
+  readonly placement: ReadonlyMap<string, string>;
+}
+
+/** The held slot for a workspace's VMs: of those with room that last long enough, the one that ends first. */
+export function heldSlotFor(draft: Draft, workspace: Workspace, vms: readonly Vm[]): HeldSlot | undefined {
+  const { state, settings, now } = draft;
+  const { policy } = settings;
+  if (policy.kind !== 'reuse' && policy.kind !== 'warm') return undefined;
+  const until = now + settings.walltimePadMs + workspace.durationMs + endMarginMs(settings);
+  let best: HeldSlot | undefined;
+  for (const { id } of state.slots.values()) {
+    const slot = draft.slot(id);
+    if (slot.state !== 'ready' || (slot.jobEndsAt ?? Number.POSITIVE_INFINITY) < until) continue;
+    if (!policy.shared && slot.owner !== null && slot.owner !== workspace.owner) continue;
+    if (best && endOf(best.slot) <= endOf(slot)) continue;
+    const placement = place(
+      vms.map(vm => needOf(vm, settings)),
+      roomIn(slot, draft.vmsIn(slot), settings),
+    );
+    if (placement) best = { slot, placement };
+  }
+  return best;
+}
+
+const endOf = ({ jobEndsAt }: Slot): number => jobEndsAt ?? Number.POSITIVE_INFINITY;
+
+/** What a VM takes of its node. */
+export function needOf(
+  { id, memoryMiB, cpus }: Pick<Vm, 'id' | 'memoryMiB' | 'cpus'>,
+  { vmmOverheadMiB }: LeaseSettings,
+): { readonly id: string; readonly memoryMiB: number; readonly cpus: number } {
+  return { id, memoryMiB: memoryMiB + vmmOverheadMiB, cpus };
+}
+
+/** What is free on a slot's nodes. */
+export function roomIn(slot: Slot, vms: readonly Vm[], settings: LeaseSettings): readonly NodeRoom[] {
+  const most = vmsPerNode(settings.policy);
+  return slot.nodes
+    .filter(({ state }) => state === 'reserved')
+    .map(({ name }) => {
+      const on = vms.filter(vm => vm.node === name && !isFinalVm(vm.state)).map(vm => needOf(vm, settings));
+      return {
+        name,
+        memoryMiB: slot.memoryMiBPerNode - on.reduce((sum, { memoryMiB }) => sum + memoryMiB, 0),
+        cpus: slot.cpusPerNode - on.reduce((sum, { cpus }) => sum + cpus, 0),
+        vms: most - on.length,
+      };
+    });
+}
+
+/** Until when a ready slot that nobody is in is kept; undefined when it is not kept at all. */
+export function keptUntil(slot: Slot, settings: LeaseSettings, now: number): number | undefined {
+  const { policy } = settings;
+  const whole = slot.nodes.filter(({ state }) => state === 'reserved').length >= slot.nodesWanted;
+  if (slot.state !== 'ready' || !whole) return undefined;
+  const usableUntil = endOf(slot) - endMarginMs(settings);
+  // A warm slot that somebody has been in is his: to keep it for him is what `reuse` is for.
+  const wanted =
+    policy.kind === 'warm' && slot.warm && (policy.shared || slot.owner === null)
+      ? endOf(slot) - slot.walltimeMs * warmRetiredShare
+      : policy.kind === 'reuse'
+        ? now + policy.keepMs
+        : now;
+  const until = Math.min(wanted, usableUntil);
+  return until > now ? until : undefined;
+}
+
+/** Of a warm slot's time: with less than the first left another is asked for, with less than the second it is given back. */
+const warmRenewedShare = 0.5;
+const warmRetiredShare = 0.25;
+/** After a warm slot that came to nothing the next one waits: twice as long each time, up to an hour. */
+const firstWarmRetryMs = 60_000;
+const longestWarmRetryMs = 3_600_000;
+
+/** When the next idle slot is to be asked for; `null` when there are enough. */
+export function warmDueAt({ settings, slots }: Pick<SiteState, 'settings' | 'slots'>): number | null {
+  const { policy } = settings;
+  // What the LRM refuses is not known before it has answered once.
+  if (policy.kind !== 'warm' || settings.site === null) return null;
+  const warm = [...slots.values()].filter(slot => slot.warm);
+  const renewAt = warm
+    .filter(slot => !isFinalSlot(slot.state) && slot.state !== 'releasing' && slot.state !== 'preempting')
+    .filter(slot => policy.shared || slot.workspaceIds.length === 0)
+    .map(slot => endOf(slot) - slot.walltimeMs * warmRenewedShare)
+    .sort((one, other) => other - one);
+  // As long as the best `slots` of them last.
+  const dueAt = renewAt.length < policy.slots ? 0 : (renewAt[policy.slots - 1] ?? 0);
+  return Number.isFinite(dueAt) ? Math.max(dueAt, warmRetryAt(warm)) : null;
+}
+
+/** The reason's code of a slot that was given back because nobody came. */
+export const idleCode = 'idle';
+
+function cameToNothing({ state, workspaceIds, reason }: Slot): boolean {
+  const over = isFinalSlot(state) || state === 'releasing';
+  return over && workspaceIds.length === 0 && reason?.code !== idleCode;
+}
+
+function warmRetryAt(warm: readonly Slot[]): number {
+  const newestFirst = [...warm].sort((one, other) => other.createdAt - one.createdAt);
+  const failures = newestFirst.findIndex(slot => !cameToNothing(slot));
+  const inRow = failures === -1 ? newestFirst.length : failures;
+  if (inRow === 0) return 0;
+  const { endedAt, createdAt } = newestFirst[0] ?? { endedAt: 0, createdAt: 0 };
+  return (endedAt ?? createdAt) + Math.min(firstWarmRetryMs * 2 ** (inRow - 1), longestWarmRetryMs);
+}
