@@ -532,6 +532,7 @@ export interface components {
                 hint?: string;
             } | null;
             slot: {
+                held: string | null;
                 nodes: number;
                 memoryMiBPerNode: number;
                 cpusPerNode: number;

@@ -81,7 +81,9 @@ function follow(draft: Draft, slot: Slot, job: ObservedJob): void {
   }
   if (isFinalJob(job)) return jobGone(draft, slot, job);
   expectPilots(draft, slot.id, job);
-  if (slot.jobEndsAt !== jobEndsAt) for (const { id } of draft.workspacesIn(slot)) shortenLease(draft, id);
+  if (slot.jobEndsAt === jobEndsAt) return;
+  for (const { id } of draft.workspacesIn(slot)) shortenLease(draft, id);
+  settle(draft, slot.id);
 }
 
 /** A job that runs has pilots that report; one that was put back into the queue has time again. */

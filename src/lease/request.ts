@@ -1,6 +1,7 @@
 import type { GroupRequest } from '../protocol/cluster.ts';
 import { namePattern, vmName, type WorkspaceId } from '../protocol/ids.ts';
 import { formatDuration } from '../protocol/units.ts';
+import { vmsPerNode } from './policies/policy.ts';
 import type { SlotRequest } from './policies/slot-request.ts';
 import type { LeaseSettings, Refusal, Workspace } from './types.ts';
 
@@ -88,7 +89,7 @@ export function exceedsSite(
   if (site === null) return undefined;
   if (slot.nodesWanted > site.nodes)
     return over(
-      settings.policy.kind === 'pack'
+      vmsPerNode(settings.policy) > 1
         ? `${plural(slot.nodesWanted, 'node')} needed; this site has ${plural(site.nodes, 'node')}`
         : `${plural(slot.nodesWanted, 'VM')} asked for, one per node; this site has ${plural(site.nodes, 'node')}`,
     );

@@ -106,9 +106,8 @@ function slotUnneeded(draft: Draft, slotId: SlotId): void {
   if (state === 'ready') {
     const until = keptUntil(slot, draft.settings, draft.now);
     if (until === undefined) return releaseSlot(draft, slotId, 0, lastReason(draft, slot));
-    if (deadlineAt !== null) return;
-    draft.putSlot({ ...slot, deadlineAt: until });
-    draft.recordSlot('slot.idle', slot);
+    if (deadlineAt !== until) draft.putSlot({ ...slot, deadlineAt: until });
+    if (deadlineAt === null) draft.recordSlot('slot.idle', slot);
   } else if (!awaited && (state === 'requested' || state === 'queued' || state === 'reserving')) {
     releaseSlot(draft, slotId, 0, lastReason(draft, slot));
   }

@@ -157,6 +157,8 @@ export const DryRunView = Type.Object({
   /** Null when it is refused, or would wait for its launch. */
   slot: Type.Union([
     Type.Object({
+      /** The slot that is there already; null when it would be asked for. */
+      held: MaybeText,
       nodes: Type.Integer(),
       memoryMiBPerNode: Type.Integer(),
       cpusPerNode: Type.Integer(),

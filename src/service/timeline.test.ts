@@ -23,6 +23,7 @@ const hops = (events: readonly StoredEvent[], agents = 2) =>
 
 const started = [
   [1_000, 'workspace.requested'],
+  [1_000, 'slot.requested'],
   [1_050, 'slot.queued'],
   [2_050, 'node.reserving', 'n1'],
   [2_100, 'node.reserving', 'n2'],
@@ -84,7 +85,7 @@ describe('the timeline', () => {
   });
 
   it('while it waits in the queue has the hop it is in', () => {
-    expect(hops(history(...started.slice(0, 2)))).toEqual([
+    expect(hops(history(...started.slice(0, 3)))).toEqual([
       ['request', 5],
       ['submit', 45],
       ['lrm', null],
@@ -92,15 +93,15 @@ describe('the timeline', () => {
   });
 
   it('does not take one VM’s or node’s part for all of them', () => {
-    expect(hops(history(...started.slice(0, 5))).at(-1)).toEqual(['pilot', null]);
-    expect(hops(history(...started.slice(0, 12))).at(-1)).toEqual(['create', null]);
+    expect(hops(history(...started.slice(0, 6))).at(-1)).toEqual(['pilot', null]);
+    expect(hops(history(...started.slice(0, 13))).at(-1)).toEqual(['create', null]);
     const ending = history(...started, [9_000, 'workspace.ending'], [9_100, 'vm.terminated', 'w.a-0']);
     expect(hops(ending).at(-2)).toEqual(['lease', 6_400]);
     expect(hops(ending).at(-1)).toEqual(['stop', null]);
   });
 
   it('of a lease that ended in the queue ends there', () => {
-    const events = history(...started.slice(0, 2), [5_000, 'workspace.ending'], [5_300, 'slot.released']);
+    const events = history(...started.slice(0, 3), [5_000, 'workspace.ending'], [5_300, 'slot.released']);
     expect(hops(events)).toEqual([
       ['request', 5],
       ['submit', 45],
@@ -131,5 +132,31 @@ describe('the timeline', () => {
         ),
     );
     expect(hops(events)[2]).toEqual(['lrm', 0]);
+  });
+
+  it('of a lease in a slot that was held has no hops through the LRM, and none of the slot that stays', () => {
+    const events = history(
+      [1_000, 'workspace.requested'],
+      [1_000, 'vm.placed', 'w.a-0'],
+      [1_020, 'vm.propagating', 'w.a-0'],
+      [1_100, 'vm.starting', 'w.a-0'],
+      [1_300, 'vm.running', 'w.a-0'],
+      [1_301, 'workspace.running'],
+      [5_000, 'workspace.ending'],
+      [5_200, 'vm.terminated', 'w.a-0'],
+      [5_200, 'slot.idle'],
+      [5_201, 'workspace.ended'],
+      [9_000, 'slot.releasing'],
+      [9_100, 'node.released', 'n1'],
+      [9_200, 'slot.released'],
+    );
+    expect(hops(events, 0)).toEqual([
+      ['request', 5],
+      ['place', 15],
+      ['propagate', 80],
+      ['create', 200],
+      ['lease', 3_700],
+      ['stop', 200],
+    ]);
   });
 });

@@ -9,7 +9,8 @@ import type { StoredEvent } from './engine-api.ts';
  *     firstStarting ─create─ allRunning ─lease─ ending ─stop─ vmsGone ─release─ nodesReleased ─lrm-end─ jobGone
  *                                    └─context─ allContext
  *
- * A lease that ends on its way skips to `ending`: the hop that it was in ends there.
+ * In a slot that was held already (policies `reuse` and `warm`) there is nothing to submit, to wait for and to reserve; a slot that is kept is not
+ * released with the lease. A lease that ends on its way skips to `ending`: the hop that it was in ends there.
  */
 const meanings = {
   request: 'the service decides and stores the request',
@@ -50,9 +51,13 @@ export function timelineOf(workspace: string, events: readonly StoredEvent[], ag
 
   const way: readonly (readonly [Hop, Mark])[] = [
     ['request', marks.durable],
-    ['submit', marks.jobId],
-    ['lrm', marks.firstReserving],
-    ['pilot', marks.allReserved],
+    ...(marks.held
+      ? []
+      : ([
+          ['submit', marks.jobId],
+          ['lrm', marks.firstReserving],
+          ['pilot', marks.allReserved],
+        ] as const)),
     ['place', marks.firstPropagating],
     ['propagate', marks.firstStarting],
     ['create', marks.allRunning],
@@ -70,6 +75,7 @@ export function timelineOf(workspace: string, events: readonly StoredEvent[], ag
     add('stop', from, marks.vmsGone);
     from = marks.vmsGone;
   }
+  if (marks.held || marks.kept) return { workspace, hops };
   if (marks.nodes > 0) {
     add('release', from, marks.nodesReleased);
     from = marks.nodesReleased;
@@ -93,6 +99,8 @@ function marksOf(events: readonly StoredEvent[], agents: number) {
   const requested = events.find(event => event.type === 'workspace.requested');
   const whole = subjects('vmId', 'vm.context.ok').size >= agents;
   return {
+    held: first('slot.requested') === null && first('vm.placed') !== null,
+    kept: first('slot.idle') !== null,
     vms: vms.size,
     nodes: nodes.size,
     created: requested?.at ?? null,

@@ -74,6 +74,7 @@ export function dryRunView({ refusal, slot }: Trial): DryRunView {
     refusal: refusal ?? null,
     slot: slot
       ? {
+          held: slot.state === 'ready' ? slot.id : null,
           nodes: slot.nodesWanted,
           memoryMiBPerNode: slot.memoryMiBPerNode,
           cpusPerNode: slot.cpusPerNode,

@@ -85,6 +85,8 @@ export class Writer {
   /** Settings are not stored: they come from the site file, the images' directory and the LRM. */
   changeSettings(change: Partial<LeaseSettings>): void {
     this.#settings = { ...this.#settings, ...change };
+    // What the site can give decides whether a slot is to be asked for in advance.
+    if (change.site !== undefined) this.#armDeadline(0);
   }
 
   /**

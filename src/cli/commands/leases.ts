@@ -112,9 +112,11 @@ async function tryOut(context: CommandContext, request: WorkspaceRequest): Promi
   const trial = await context.client().tryWorkspace(request);
   if (trial.refusal) throw refusalError(trial.refusal);
   const { slot } = trial;
-  const text = slot
-    ? `would be accepted: one batch job of ${slot.nodes} nodes, each with ${slot.memoryMiBPerNode} MiB and ${slot.cpusPerNode} processors, for ${formatDuration(slot.walltimeMs)}`
-    : 'would be accepted';
+  const text = slot?.held
+    ? `would be accepted, in slot ${slot.held}, which is held already`
+    : slot
+      ? `would be accepted: one batch job of ${slot.nodes} nodes, each with ${slot.memoryMiBPerNode} MiB and ${slot.cpusPerNode} processors, for ${formatDuration(slot.walltimeMs)}`
+      : 'would be accepted';
   context.answer(trial, `${text}\n`);
 }
 

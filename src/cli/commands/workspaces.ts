@@ -138,16 +138,18 @@ async function destroy(
         workspaces.map(each => context.client().waitForWorkspace(each.id, isGone, { timeoutMs })),
       )
     : workspaces;
-  const lines = finished.map(
-    each => `${each.name} (${each.id}): ${story(each)}${isGone(each) ? ' Its nodes are given back.' : ''}\n`,
-  );
+  const lines = finished.map(each => `${each.name} (${each.id}): ${story(each)}${whatOfNodes(each)}\n`);
   context.answer({ workspaces: finished }, lines.join(''));
 }
 
-/** Ended, and its nodes are job nodes again. */
-function isGone(workspace: WorkspaceView): boolean {
-  return (
-    workspace.state === 'ended' &&
-    (workspace.slot === null || workspace.slot.state === 'released' || workspace.slot.state === 'failed')
-  );
+/** Ended, and its nodes are job nodes again, or kept for other workspaces. */
+function isGone({ state, slot }: WorkspaceView): boolean {
+  return state === 'ended' && (slot === null || isOver(slot.state) || slot.state === 'ready');
+}
+
+const isOver = (state: string): boolean => state === 'released' || state === 'failed';
+
+function whatOfNodes(workspace: WorkspaceView): string {
+  if (!isGone(workspace)) return '';
+  return workspace.slot?.state === 'ready' ? ' Its slot is kept.' : ' Its nodes are given back.';
 }

@@ -31,7 +31,7 @@ export function heldSlotFor(draft: Draft, workspace: Workspace, vms: readonly Vm
   let best: HeldSlot | undefined;
   for (const { id } of state.slots.values()) {
     const slot = draft.slot(id);
-    if (slot.state !== 'ready' || (slot.jobEndsAt ?? Number.POSITIVE_INFINITY) < until) continue;
+    if (slot.state !== 'ready' || endOf(slot) < until) continue;
     if (!policy.shared && slot.owner !== null && slot.owner !== workspace.owner) continue;
     if (best && endOf(best.slot) <= endOf(slot)) continue;
     const placement = place(
@@ -43,7 +43,9 @@ export function heldSlotFor(draft: Draft, workspace: Workspace, vms: readonly Vm
   return best;
 }
 
-const endOf = ({ jobEndsAt }: Slot): number => jobEndsAt ?? Number.POSITIVE_INFINITY;
+/** When its job ends, or the earliest moment at which it could while neither LRM nor pilots have told. */
+const endOf = ({ jobEndsAt, submittedAt, createdAt, walltimeMs }: Slot): number =>
+  jobEndsAt ?? (submittedAt ?? createdAt) + walltimeMs;
 
 /** What a VM takes of its node. */
 export function needOf(
@@ -71,19 +73,17 @@ export function roomIn(slot: Slot, vms: readonly Vm[], settings: LeaseSettings):
 
 /** Until when a ready slot that nobody is in is kept; undefined when it is not kept at all. */
 export function keptUntil(slot: Slot, settings: LeaseSettings, now: number): number | undefined {
-  const { policy } = settings;
   const whole = slot.nodes.filter(({ state }) => state === 'reserved').length >= slot.nodesWanted;
   if (slot.state !== 'ready' || !whole) return undefined;
-  const usableUntil = endOf(slot) - endMarginMs(settings);
-  // A warm slot that somebody has been in is his: to keep it for him is what `reuse` is for.
-  const wanted =
-    policy.kind === 'warm' && slot.warm && (policy.shared || slot.owner === null)
-      ? endOf(slot) - slot.walltimeMs * warmRetiredShare
-      : policy.kind === 'reuse'
-        ? now + policy.keepMs
-        : now;
-  const until = Math.min(wanted, usableUntil);
+  const until = Math.min(wantedUntil(slot, settings, now), endOf(slot) - endMarginMs(settings));
   return until > now ? until : undefined;
+}
+
+function wantedUntil(slot: Slot, { policy }: LeaseSettings, now: number): number {
+  // A warm slot that somebody has been in is his: to keep it for him is what `reuse` is for.
+  if (policy.kind === 'warm' && slot.warm && (policy.shared || slot.owner === null))
+    return endOf(slot) - slot.walltimeMs * warmRetiredShare;
+  return policy.kind === 'reuse' ? (slot.deadlineAt ?? now + policy.keepMs) : now;
 }
 
 /** Of a warm slot's time: with less than the first left another is asked for, with less than the second it is given back. */
@@ -106,7 +106,7 @@ export function warmDueAt({ settings, slots }: Pick<SiteState, 'settings' | 'slo
     .sort((one, other) => other - one);
   // As long as the best `slots` of them last.
   const dueAt = renewAt.length < policy.slots ? 0 : (renewAt[policy.slots - 1] ?? 0);
-  return Number.isFinite(dueAt) ? Math.max(dueAt, warmRetryAt(warm)) : null;
+  return Math.max(dueAt, warmRetryAt(warm));
 }
 
 /** The reason's code of a slot that was given back because nobody came. */

@@ -1,0 +1,234 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { LeaseBench, must, settings, startedAt } from '../../../test/support/lease.ts';
+import { nextDeadlineAt } from '../decide.ts';
+import type { Slot } from '../types.ts';
+import type { ReusePolicy, WarmPolicy } from './policy.ts';
+import { warmDueAt } from './reuse.ts';
+
+const reuse: ReusePolicy = { kind: 'reuse', keepMs: 600_000, factor: 2, vmsPerNode: 2, shared: false };
+const warm: WarmPolicy = {
+  kind: 'warm',
+  slots: 1,
+  nodes: 2,
+  memoryMiBPerNode: 2_048,
+  cpusPerNode: 2,
+  durationMs: 4 * 3_600_000,
+  vmsPerNode: 2,
+  shared: false,
+};
+const small = (count: number, memoryMiB = 256) => ({
+  groups: [{ name: 'node', image: 'mini', count, memoryMiB, cpus: 1 }],
+  durationMs: 600_000,
+});
+
+/** A bench whose first workspace `ws-a…` runs in its slot, with a job that ends in an hour. */
+function held(policy: ReusePolicy = reuse, memoryMiB = 2_048): LeaseBench {
+  const bench = new LeaseBench({ policy });
+  bench.step(bench.createInput(small(1, memoryMiB), 'a'));
+  bench.submitted();
+  bench.node('n0', 'reserving');
+  bench.node('n0', 'reserved');
+  bench.vm(0, 'running');
+  bench.observed({ endsAt: startedAt + 3_600_000 });
+  return bench;
+}
+/** The first workspace ends, so that nobody is in the slot. */
+function emptied(bench: LeaseBench): LeaseBench {
+  bench.destroy();
+  bench.vm(0, 'terminated');
+  return bench;
+}
+const slotOf = (bench: LeaseBench, letter: string): string =>
+  must(bench.maps.workspaces.get(`ws-${letter.repeat(10)}`)).slotId;
+const wide = { ...small(1), groups: [{ name: 'node', image: 'mini', count: 1, memoryMiB: 2_048, cpus: 1 }] };
+
+describe('reuse', () => {
+  it('keeps the slot when its workspace has ended, and deploys the next one in it at once', () => {
+    const bench = emptied(held());
+    expect(bench.slot).toMatchObject({ state: 'ready', deadlineAt: bench.now + 600_000, owner: 'ann' });
+    expect(bench.events.at(-2)).toMatchObject({ type: 'slot.idle', workspaceId: bench.ws });
+    bench.now += 60_000;
+    const { effects } = bench.step(bench.createInput(wide, 'b'));
+    expect(effects.map(({ kind }) => kind)).toEqual(['pilot.start-vm']);
+    expect(slotOf(bench, 'b')).toBe(bench.slotId);
+    expect(must(bench.maps.workspaces.get('ws-bbbbbbbbbb')).state).toBe('deploying');
+    expect(bench.slot).toMatchObject({ deadlineAt: null, workspaceIds: ['ws-bbbbbbbbbb'] });
+  });
+
+  it('gives it back when nobody came', () => {
+    const bench = emptied(held());
+    bench.after(599_999);
+    expect(bench.slot.state).toBe('ready');
+    const { effects } = bench.after(1);
+    expect(bench.slot).toMatchObject({ state: 'releasing', reason: { code: 'idle' } });
+    expect(effects.map(({ kind }) => kind)).toContain('pilot.release');
+  });
+
+  it('does not keep a slot longer than its job leaves time to release it', () => {
+    const bench = held({ ...reuse, keepMs: 24 * 3_600_000 });
+    emptied(bench);
+    const { killDelayMs } = must(settings.site);
+    expect(bench.slot.deadlineAt).toBeLessThan(startedAt + 3_600_000 - killDelayMs);
+  });
+
+  it('lets two workspaces of one owner share a node as far as there is room', () => {
+    const bench = held(reuse, 256);
+    bench.maps.slots.set(bench.slotId, { ...bench.slot, memoryMiBPerNode: 1_024, cpusPerNode: 2 });
+    bench.step(bench.createInput(small(1), 'b'));
+    expect(slotOf(bench, 'b')).toBe(bench.slotId);
+    bench.step(bench.createInput(small(1), 'c'));
+    expect(slotOf(bench, 'c')).toBe('slot-cccccccccc');
+  });
+
+  it.each([
+    ['of somebody else', 'b', 'bob', wide],
+    ['that needs more memory', 'b', 'ann', small(1, 4_096)],
+    ['that needs more nodes', 'b', 'ann', { ...wide, groups: [{ ...must(wide.groups[0]), count: 3 }] }],
+    ['that would last longer than the slot', 'b', 'ann', { ...wide, durationMs: 3_600_000 }],
+  ])('asks for a slot of its own for a workspace %s', (_, letter, owner, request) => {
+    const bench = emptied(held());
+    const { effects } = bench.step(bench.createInput(request, letter, owner));
+    expect(effects.map(({ kind }) => kind)).toEqual(['lrm.submit']);
+  });
+
+  it('lets others in when the site says so', () => {
+    const bench = emptied(held({ ...reuse, shared: true }));
+    bench.step(bench.createInput(wide, 'b', 'bob'));
+    expect(slotOf(bench, 'b')).toBe(bench.slotId);
+  });
+
+  it('ends what is in it with the reason of each when the job goes', () => {
+    const bench = held(reuse, 256);
+    bench.maps.slots.set(bench.slotId, { ...bench.slot, memoryMiBPerNode: 1_024, cpusPerNode: 2 });
+    bench.step(bench.createInput(small(1), 'b'));
+    bench.node('n0', 'preempting');
+    const states = [...bench.maps.workspaces.values()].map(({ state, cause }) => [state, cause]);
+    expect(states).toEqual([
+      ['ending', 'preempted'],
+      ['ending', 'preempted'],
+    ]);
+    // News of a slot that two are in is told to neither as its own.
+    expect(bench.events.find(({ type }) => type === 'slot.preempting')).toMatchObject({
+      workspaceId: null,
+    });
+  });
+
+  it('never puts two owners into one slot, nor more on a node than the slot has of it', () => {
+    const request = fc.record({
+      owner: fc.constantFrom('ann', 'bob', 'eve'),
+      count: fc.integer({ min: 1, max: 3 }),
+      memoryMiB: fc.constantFrom(64, 256, 512, 1_024),
+      ends: fc.boolean(),
+    });
+    fc.assert(
+      fc.property(fc.array(request, { minLength: 2, maxLength: 12 }), requests => {
+        const bench = held();
+        emptied(bench);
+        for (const [index, { owner, count, memoryMiB, ends }] of requests.entries()) {
+          const letter = String.fromCharCode(98 + index);
+          bench.step(bench.createInput(small(count, memoryMiB), letter, owner));
+          const id = `ws-${letter.repeat(10)}`;
+          if (ends) bench.step({ type: 'destroy', workspaceId: id, by: owner });
+          checkTenants(bench);
+        }
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+});
+
+function checkTenants(bench: LeaseBench): void {
+  for (const slot of bench.maps.slots.values()) {
+    const vms = [...bench.maps.vms.values()].filter(
+      ({ slotId, state }) => slotId === slot.id && state !== 'terminated' && state !== 'failed',
+    );
+    const owners = new Set(vms.map(({ workspaceId }) => must(bench.maps.workspaces.get(workspaceId)).owner));
+    expect(owners.size).toBeLessThanOrEqual(1);
+    for (const { name } of slot.nodes) {
+      const there = vms.filter(({ node }) => node === name);
+      const memoryMiB = there.reduce((sum, vm) => sum + vm.memoryMiB + settings.vmmOverheadMiB, 0);
+      expect(memoryMiB).toBeLessThanOrEqual(slot.memoryMiBPerNode);
+      expect(there.length).toBeLessThanOrEqual(2);
+    }
+  }
+}
+
+/** A bench with a warm slot that is ready: nodes n0 and n1. */
+function warmBench(policy: WarmPolicy = warm): { bench: LeaseBench; slotId: string } {
+  const bench = new LeaseBench({ policy });
+  bench.step({ type: 'clock', slotId: bench.slotId });
+  bench.submitted();
+  for (const node of ['n0', 'n1']) bench.node(node, 'reserving');
+  for (const node of ['n0', 'n1']) bench.node(node, 'reserved');
+  bench.observed({ endsAt: startedAt + bench.slot.walltimeMs });
+  return { bench, slotId: bench.slotId };
+}
+const warmSlots = (bench: LeaseBench): readonly Slot[] =>
+  [...bench.maps.slots.values()].filter(slot => slot.warm);
+
+describe('warm', () => {
+  it('asks for its slots before anybody needs them, and holds them ready', () => {
+    const { bench } = warmBench();
+    expect(bench.slot).toMatchObject({
+      state: 'ready',
+      warm: true,
+      owner: null,
+      workspaceIds: [],
+      nodesWanted: 2,
+    });
+    expect(bench.effects.filter(({ kind }) => kind === 'lrm.submit')).toHaveLength(1);
+  });
+
+  it('asks for nothing while the LRM has not said what it has', () => {
+    const bench = new LeaseBench({ policy: warm, site: null });
+    expect(nextDeadlineAt(bench.state)).toBeNull();
+  });
+
+  it('deploys the first workspace that fits at once, and asks for another slot then', () => {
+    const { bench } = warmBench();
+    const { effects } = bench.step(bench.createInput(small(3), 'b', 'bob'));
+    expect(effects.map(({ kind }) => kind)).toEqual(['pilot.start-vm', 'pilot.start-vm', 'pilot.start-vm']);
+    expect(bench.slot.owner).toBe('bob');
+    bench.atDeadline();
+    expect(warmSlots(bench)).toHaveLength(2);
+    expect(bench.slot.state).toBe('ready');
+  });
+
+  it('gives the slot back when its workspace has ended: it has been somebody’s', () => {
+    const { bench } = warmBench();
+    bench.step(bench.createInput(small(1), 'b', 'bob'));
+    bench.step({ type: 'destroy', workspaceId: 'ws-bbbbbbbbbb', by: 'bob' });
+    bench.notify('n0', {
+      kind: 'vm',
+      report: { vmId: 'ws-bbbbbbbbbb.node-0', state: 'terminated', context: 'pending' },
+    });
+    expect(bench.slot.state).toBe('releasing');
+  });
+
+  it('renews a slot at half of its time and gives it back at three quarters', () => {
+    const { bench } = warmBench();
+    const { walltimeMs } = bench.slot;
+    bench.now = startedAt + walltimeMs / 2 - 1;
+    bench.step({ type: 'clock', slotId: 'slot-early' });
+    expect(warmSlots(bench)).toHaveLength(1);
+    bench.after(1);
+    expect(warmSlots(bench)).toHaveLength(2);
+    bench.after(walltimeMs / 4);
+    expect(bench.slot.state).toBe('releasing');
+  });
+
+  it('waits longer and longer for slots that come to nothing, up to an hour', () => {
+    const bench = new LeaseBench({ policy: warm });
+    const pauses: number[] = [];
+    for (let round = 0; round < 9; round++) {
+      const dueAt = Math.max(bench.now, must(warmDueAt(bench.state)));
+      pauses.push(dueAt - bench.now);
+      bench.now = dueAt;
+      bench.step({ type: 'clock', slotId: `slot-${round}` });
+      bench.step({ type: 'lrm.refused', slotId: `slot-${round}`, message: 'no' });
+    }
+    const minutes = pauses.map(ms => ms / 60_000);
+    expect(minutes).toEqual([0, 1, 2, 4, 8, 16, 32, 60, 60]);
+  });
+});
