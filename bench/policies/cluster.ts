@@ -5,13 +5,14 @@
 export interface Job {
   readonly nodes: number;
   readonly walltimeS: number;
-  /** Called when it starts. Returns for how long it will really hold its nodes. */
+  /** Called when it starts. Returns for how long it will really hold its nodes, as far as is known then. */
   readonly start: (nowS: number) => number;
   readonly ended: (nowS: number) => void;
 }
 
 interface Running {
   readonly nodes: number;
+  readonly startS: number;
   readonly endS: number;
   /** By its walltime: what the scheduler reckons with. */
   readonly latestS: number;
@@ -43,11 +44,24 @@ export class Cluster {
     return this.#running[0]?.endS ?? Number.POSITIVE_INFINITY;
   }
 
+  /** A job that runs will end then, not when it was thought to; never after its walltime. */
+  endAt(job: Job, endS: number): void {
+    const at = this.#running.findIndex(running => running.job === job);
+    const [running] = at < 0 ? [] : this.#running.splice(at, 1);
+    if (running) this.#insert({ ...running, endS: Math.min(endS, running.latestS) });
+  }
+
+  /** What jobs that still run have held so far is counted too. */
+  close(nowS: number): void {
+    for (const { nodes, startS } of this.#running) this.nodeSeconds += nodes * (nowS - startS);
+  }
+
   /** Ends the next one. */
   endNext(): void {
     const next = this.#running.shift();
     if (!next) return;
     this.#free += next.nodes;
+    this.nodeSeconds += next.nodes * (next.endS - next.startS);
     next.job.ended(next.endS);
     this.#schedule(next.endS);
   }
@@ -80,10 +94,14 @@ export class Cluster {
   }
 
   #start(job: Job, nowS: number): void {
-    const holdsS = Math.min(job.start(nowS), job.walltimeS);
     this.#free -= job.nodes;
-    this.nodeSeconds += holdsS * job.nodes;
-    const entry = { nodes: job.nodes, endS: nowS + holdsS, latestS: nowS + job.walltimeS, job };
+    const [startS, latestS] = [nowS, nowS + job.walltimeS];
+    // It is there before it is told, so that it can be told to end at once.
+    this.#insert({ nodes: job.nodes, startS, endS: latestS, latestS, job });
+    this.endAt(job, nowS + job.start(nowS));
+  }
+
+  #insert(entry: Running): void {
     const at = this.#running.findIndex(({ endS }) => endS > entry.endS);
     this.#running.splice(at < 0 ? this.#running.length : at, 0, entry);
   }

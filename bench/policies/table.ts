@@ -1,15 +1,36 @@
 import type { Policy } from '../../src/lease/policies/policy.ts';
-import { type Outcome, runWorkload } from './run.ts';
+import { node, type Outcome, runWorkload } from './run.ts';
 import { lublin, readSwf, type Wish } from './workload.ts';
 
 const nodes = 128;
 const seed = 1;
+const reuse = (minutes: number): Policy => ({
+  kind: 'reuse',
+  keepMs: minutes * 60_000,
+  factor: 2,
+  vmsPerNode: 1,
+  shared: false,
+});
+const warm = (slots: number, ofNodes: number): Policy => ({
+  kind: 'warm',
+  slots,
+  nodes: ofNodes,
+  memoryMiBPerNode: node.memoryMiB,
+  cpusPerNode: node.cpus,
+  durationMs: 4 * 3_600_000,
+  vmsPerNode: 1,
+  shared: false,
+});
 const policies: readonly (readonly [string, Policy])[] = [
   ['`exact`', { kind: 'exact' }],
   ['`pack`, 2 a node', { kind: 'pack', vmsPerNode: 2 }],
   ['`pack`, 4 a node', { kind: 'pack', vmsPerNode: 4 }],
   ['`extendable`, 1.5', { kind: 'extendable', factor: 1.5 }],
   ['`extendable`, 2', { kind: 'extendable', factor: 2 }],
+  ['`reuse`, kept 10 min', reuse(10)],
+  ['`reuse`, kept 1 h', reuse(60)],
+  ['`warm`, 4 of 1 node', warm(4, 1)],
+  ['`warm`, 4 of 8 nodes', warm(4, 8)],
 ];
 
 const hours = (seconds: number): string => (seconds / 3_600).toFixed(2);

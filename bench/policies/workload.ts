@@ -4,6 +4,7 @@ import { gunzipSync } from 'node:zlib';
 /** One user's wish: so many VMs at once, for as long as his work takes, which he can only guess. Times in seconds. */
 export interface Wish {
   readonly id: number;
+  readonly user: number;
   readonly submitS: number;
   readonly vms: number;
   /** How long the work takes once all VMs run. */
@@ -25,7 +26,7 @@ export function dice(seed: number): () => number {
 }
 
 /**
- * A trace in Standard Workload Format (Feitelson: field 2 submit, 4 run time, 5 processors, all others unused; `;` begins a comment), gzipped or not.
+ * A trace in Standard Workload Format (Feitelson: field 2 submit, 4 run time, 5 processors, 12 user, all others unused; `;` begins a comment), gzipped or not.
  * Throws when a line is not of that form.
  */
 export function readSwf(path: string, seed: number): readonly Wish[] {
@@ -34,11 +35,14 @@ export function readSwf(path: string, seed: number): readonly Wish[] {
   const random = dice(seed);
   return text.split('\n').flatMap((line, index): Wish[] => {
     if (line.trim() === '' || line.startsWith(';')) return [];
-    const [id, submitS, , runS, vms] = line.trim().split(/\s+/).map(Number);
+    const fields = line.trim().split(/\s+/).map(Number);
+    const [id, submitS, , runS, vms] = fields;
     if ([id, submitS, runS, vms].some(value => value === undefined || Number.isNaN(value)))
       throw new Error(`${path}:${index + 1} is no line in Standard Workload Format`);
     if (!runS || !vms || runS < 1 || vms < 1) return [];
-    return [{ id: id ?? 0, submitS: submitS ?? 0, vms, runS, guessS: guess(runS, random) }];
+    return [
+      { id: id ?? 0, user: fields[11] ?? 0, submitS: submitS ?? 0, vms, runS, guessS: guess(runS, random) },
+    ];
   });
 }
 
@@ -51,12 +55,17 @@ function guess(runS: number, random: () => number): number {
   return Math.max(60, Math.round(runS * factor));
 }
 
+/** As many as use a cluster of a hundred nodes in a month, in the traces of the Parallel Workloads Archive. */
+const users = 64;
+
 /**
  * A synthetic workload: sizes and run times after Lublin and Feitelson, "The workload on parallel supercomputers: modeling the characteristics of rigid jobs" (2003;
- * parameters of their batch model), arrivals Poisson, as many an hour as give the offered load on `nodes` nodes.
+ * parameters of their batch model), arrivals Poisson, as many an hour as give the offered load on `nodes` nodes. The model has no users: each request is of one of
+ * `users`, all alike.
  */
 export function lublin(count: number, nodes: number, load: number, seed: number): readonly Wish[] {
   const random = dice(seed);
+  const whose = dice(seed + 1);
   const jobs = Array.from({ length: count }, () => {
     const vms = sizeOf(nodes, random);
     return { vms, runS: runTimeOf(vms, random) };
@@ -66,7 +75,8 @@ export function lublin(count: number, nodes: number, load: number, seed: number)
   let submitS = 0;
   return jobs.map(({ vms, runS }, id) => {
     submitS += -Math.log(1 - random()) * meanGapS;
-    return { id, submitS, vms, runS, guessS: guess(runS, random) };
+    const user = Math.floor(whose() * users);
+    return { id, user, submitS, vms, runS, guessS: guess(runS, random) };
   });
 }
 
