@@ -3,7 +3,7 @@ const allowed = {
   protocol: [],
   lease: ['protocol'],
   platform: [],
-  lrm: ['platform'],
+  lrm: ['protocol', 'platform'],
   control: ['protocol', 'platform'],
   pilot: ['control', 'protocol', 'platform'],
   client: ['protocol'],

@@ -26,7 +26,7 @@ export async function documentText(): Promise<string> {
     webhooks: {} as Webhooks,
     rate: { perSecond: 1, burst: 1 },
     images: { read: () => ({ images: [], problems: [] }) },
-    lrmKind: 'local',
+    agentPools: [],
     version,
     clock: systemClock,
     log: silentLog,

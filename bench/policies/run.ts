@@ -1,6 +1,6 @@
 import { type Policy, slotFor } from '../../src/lease/policies/policy.ts';
 import { noQuotas } from '../../src/lease/quota.ts';
-import type { LeaseSettings } from '../../src/lease/types.ts';
+import type { PoolSettings } from '../../src/lease/types.ts';
 import { endMarginMs, walltimeFor } from '../../src/lease/policies/slot-request.ts';
 import { Cluster, type Job } from './cluster.ts';
 import type { Wish } from './workload.ts';
@@ -29,9 +29,10 @@ const releaseS = 5;
 const shortestExtensionS = 60;
 
 /** The product's own settings; only the policy and the size of the cluster differ. */
-function settings(policy: Policy, nodes: number): LeaseSettings {
+function settings(policy: Policy, nodes: number): PoolSettings {
   return {
     networks: [],
+    pools: [],
     defaultNetwork: null,
     quotas: noQuotas,
     policy,
@@ -52,6 +53,7 @@ function settings(policy: Policy, nodes: number): LeaseSettings {
       maxWalltimeMs: null,
       walltimeStepMs: 60_000,
       killDelayMs: 30_000,
+      free: null,
     },
   };
 }
@@ -79,7 +81,7 @@ interface Held {
 class PolicyRun {
   readonly #cluster: Cluster;
   readonly #policy: Policy;
-  readonly #site: LeaseSettings;
+  readonly #site: PoolSettings;
   readonly #wishes: number;
   readonly #sums = { response: 0, wait: 0, work: 0, tooShort: 0 };
   /** By their time, the next last. */

@@ -13,6 +13,7 @@ import { parseDurationMs, parseMemoryMiB } from '../protocol/units.ts';
  *   name: osg                      # optional
  *   duration: 1h                   # optional
  *   project: lattice               # optional: who is charged
+ *   pools: [static, batch]         # optional: whose nodes it may have, the best first
  *   sshKeys: [ssh-ed25519 AAAA…]   # optional
  *   groups:
  *     - name: worker
@@ -47,6 +48,7 @@ const ClusterFile = Type.Object(
     name: WorkspaceRequest.properties.name,
     duration: Type.Optional(DurationText),
     project: WorkspaceRequest.properties.project,
+    pools: WorkspaceRequest.properties.pools,
     sshKeys: WorkspaceRequest.properties.sshKeys,
     groups: Type.Array(ClusterGroup, { minItems: 1, maxItems: 64 }),
   },
@@ -71,6 +73,7 @@ export function parseClusterFile(text: string, path: string): WorkspaceRequest {
     ...(file.name === undefined ? {} : { name: file.name }),
     ...(file.duration === undefined ? {} : { durationMs: parseDurationMs(file.duration) ?? 0 }),
     ...(file.project === undefined ? {} : { project: file.project }),
+    ...(file.pools === undefined ? {} : { pools: file.pools }),
     ...(file.sshKeys === undefined ? {} : { sshKeys: file.sshKeys }),
     groups: file.groups.map((group, index) =>
       groupRequest(group, `groups[${index}]`, dirname(path), details),

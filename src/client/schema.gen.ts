@@ -659,6 +659,7 @@ export interface components {
                 code: string;
                 message: string;
             } | null;
+            pool: string;
             lrm: string;
             lrmJobId: string | null;
             lrmState: string | null;
@@ -717,14 +718,18 @@ export interface components {
                 freeAddresses: number;
             }[];
             defaultNetwork: string | null;
-            nodes: {
+            pools: {
+                name: string;
                 lrm: string;
-                count: number;
-                idle: number | null;
-                vmMemoryMiB: number;
-                vmCpus: number;
-            } | null;
-            policy: string;
+                policy: string;
+                networks: string[];
+                nodes: {
+                    count: number;
+                    idle: number | null;
+                    vmMemoryMiB: number;
+                    vmCpus: number;
+                } | null;
+            }[];
             defaultDurationMs: number;
             maxDurationMs: number;
             endNoticesMs: number[];
@@ -850,6 +855,7 @@ export interface components {
             vms: components["schemas"]["Vm"][];
             slot: {
                 id: string;
+                pool: string;
                 lrmJobId: string | null;
                 state: "requested" | "queued" | "reserving" | "ready" | "preempting" | "releasing" | "released" | "failed";
                 lrmReason: string | null;
@@ -873,6 +879,7 @@ export interface components {
             project?: string;
             pending?: boolean;
             durationMs?: number;
+            pools?: string[];
             sshKeys?: string[];
             /** @description a time as in ISO 8601, with its zone: 2026-11-23T14:00:00Z */
             startBy?: string;

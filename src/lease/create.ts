@@ -2,6 +2,7 @@ import type { WorkspaceRequest } from '../protocol/cluster.ts';
 import type { Draft } from './draft.ts';
 import { launchNew } from './launch.ts';
 import { overQuota } from './quota.ts';
+import { unknownPool } from './pools.ts';
 import { malformed, unknownParts, withDefaults } from './request.ts';
 import type { LeaseInput, Refusal, Workspace } from './types.ts';
 
@@ -46,6 +47,7 @@ function createNew(draft: Draft, input: Create): Refusal | undefined {
     nameTaken(draft, input) ??
     malformed(workspace.groups, pending) ??
     unknownParts(workspace.groups, settings) ??
+    unknownPool(workspace, settings) ??
     overQuota(draft, workspace);
   if (refusal) return refusal;
   if (!pending) return launchNew(draft, workspace);
@@ -68,6 +70,7 @@ function newWorkspace(
     cause: null,
     reason: null,
     groups: request.groups.map(group => withDefaults(group, settings)),
+    pools: request.pools ?? [],
     slotId,
     vmIds: [],
     durationMs: request.durationMs ?? settings.defaultDurationMs,

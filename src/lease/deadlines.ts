@@ -18,7 +18,8 @@ export function nextDeadlineAt(state: SiteState): number | null {
   for (const slot of state.slots.values()) next = Math.min(next, slotDeadlineAt(slot));
   for (const workspace of state.workspaces.values())
     next = Math.min(next, workspaceDeadlineAt(state, workspace));
-  next = Math.min(next, warmDueAt(state) ?? Number.POSITIVE_INFINITY);
+  for (const pool of state.settings.pools)
+    next = Math.min(next, warmDueAt(pool, state.slots) ?? Number.POSITIVE_INFINITY);
   return Number.isFinite(next) ? next : null;
 }
 
@@ -60,7 +61,12 @@ function stopAt(workspace: Workspace, settings: LeaseSettings): number {
 
 /** Does all that is due at the draft's `now`. */
 export function clockPassed(draft: Draft, slotId: SlotId): void {
-  if ((warmDueAt(draft.state) ?? Number.POSITIVE_INFINITY) <= draft.now) askForWarmSlot(draft, slotId);
+  // One at a time: the next deadline is at once when another pool wants one too.
+  const { settings, slots } = draft.state;
+  const wanting = settings.pools.find(
+    pool => (warmDueAt(pool, slots) ?? Number.POSITIVE_INFINITY) <= draft.now,
+  );
+  if (wanting) askForWarmSlot(draft, slotId, wanting.name);
   for (const slot of draft.state.slots.values())
     if (slotDeadlineAt(slot) <= draft.now) {
       slotOverdue(draft, slot);

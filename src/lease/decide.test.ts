@@ -53,6 +53,7 @@ const input = (now: number): fc.Arbitrary<LeaseInput> => {
     fc.record({ type: fc.constant('lrm.refused' as const), slotId, message: fc.constant('no') }),
     fc.record({
       type: fc.constant('lrm.observed' as const),
+      pool: fc.constant('default'),
       takenAt: fc.integer({ min: now - 5_000, max: now }),
       jobs: fc.array(job, { maxLength: 2 }),
     }),
@@ -203,7 +204,7 @@ function jobsVanish(world: World): void {
   for (const one of ['a', 'b']) {
     world.step({ type: 'lrm.refused', slotId: `slot-${one.repeat(10)}`, message: 'no' });
     world.now += 1;
-    world.step({ type: 'lrm.observed', takenAt: world.now, jobs: [] });
+    world.step({ type: 'lrm.observed', pool: 'default', takenAt: world.now, jobs: [] });
   }
   for (let next = nextDeadlineAt(world.state); next !== null; next = nextDeadlineAt(world.state)) {
     world.now = Math.max(world.now, next);

@@ -4,7 +4,7 @@ import { clockPassed } from './deadlines.ts';
 import { Draft } from './draft.ts';
 import { extend } from './lease-time.ts';
 import { add, launch } from './launch.ts';
-import { observed, refused, submitted } from './lrm.ts';
+import { extended, observed, refused, submitted } from './lrm.ts';
 import { operate } from './operations.ts';
 import { connected, disconnected, notified } from './pilots.ts';
 import { serviceStarted } from './recovery.ts';
@@ -55,6 +55,8 @@ function happened(draft: Draft, input: Exclude<LeaseInput, { type: ClientInput }
       return submitted(draft, input.slotId, input.jobId);
     case 'lrm.refused':
       return refused(draft, input.slotId, input.message);
+    case 'lrm.extended':
+      return extended(draft, input.slotId, input.jobEndsAt);
     case 'lrm.observed':
       return observed(draft, input);
     case 'pilot.connected':

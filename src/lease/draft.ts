@@ -1,5 +1,6 @@
 import type { SlotId, VmId, WorkspaceId } from '../protocol/ids.ts';
 import type { Reason, SlotState, VmState, WorkspaceState } from '../protocol/states.ts';
+import { inPool } from './pools.ts';
 import { subjectOf } from './slot-subject.ts';
 import { assertTransition, slotTransitions, vmTransitions, workspaceTransitions } from './transitions.ts';
 import type {
@@ -7,6 +8,7 @@ import type {
   Effect,
   HistoryEvent,
   LeaseSettings,
+  PoolSettings,
   SiteState,
   Slot,
   Vm,
@@ -40,6 +42,10 @@ export class Draft {
 
   get settings(): LeaseSettings {
     return this.state.settings;
+  }
+  /** The settings as they are for a slot's pool. */
+  settingsOf({ pool }: Pick<Slot, 'pool'>): PoolSettings {
+    return inPool(this.settings, pool);
   }
 
   findWorkspace(id: WorkspaceId): Workspace | undefined {

@@ -2,18 +2,11 @@ import { type SlotId, vmIdOf, vmName } from '../protocol/ids.ts';
 import { AddressAllocator, heldAddresses, poolSize } from './addresses.ts';
 import type { Draft } from './draft.ts';
 import { deploy } from './deploy.ts';
-import { slotFor } from './policies/policy.ts';
 import { type HeldSlot, heldSlotFor } from './policies/reuse.ts';
-import { type SlotRequest, walltimeFor } from './policies/slot-request.ts';
+import { walltimeFor } from './policies/slot-request.ts';
+import { bestPool, inPool, type PoolRequest, possiblePools } from './pools.ts';
 import { overQuota } from './quota.ts';
-import {
-  exceedsSite,
-  type Group,
-  malformed,
-  noSuchWorkspace,
-  unknownParts,
-  withDefaults,
-} from './request.ts';
+import { type Group, malformed, noSuchWorkspace, unknownParts, withDefaults } from './request.ts';
 import type {
   AssignedNic,
   LeaseInput,
@@ -64,12 +57,11 @@ export function launch(draft: Draft, input: Extract<LeaseInput, { type: 'launch'
 /** Gives every VM its addresses and asks for the slot; or says why not, and leaves no trace. */
 export function launchNew(draft: Draft, workspace: Workspace): Refusal | undefined {
   const { settings } = draft;
-  const { groups, durationMs } = workspace;
+  const { groups } = workspace;
   const incomplete = malformed(groups) ?? unknownParts(groups, settings);
   if (incomplete) return incomplete;
-  const slot = slotFor(groups, durationMs, settings);
-  const refusal = exceedsSite(slot, durationMs, settings);
-  if (refusal) return refusal;
+  const possible = possiblePools(draft, workspace);
+  if ('code' in possible) return possible;
 
   const allocator = new AddressAllocator(heldAddresses(draft.state.vms.values()));
   const vms: Vm[] = [];
@@ -82,11 +74,13 @@ export function launchNew(draft: Draft, workspace: Workspace): Refusal | undefin
   }
   for (const vm of vms) draft.putVm(vm);
   draft.putWorkspace({ ...workspace, vmIds: vms.map(({ id }) => id) });
-  const held = heldSlotFor(draft, workspace, vms);
-  if (held) return moveIn(draft, workspace, vms, held);
+  for (const { pool } of possible) {
+    const held = heldSlotFor(draft, pool, workspace, vms);
+    if (held) return moveIn(draft, workspace, vms, held);
+  }
   draft.moveWorkspace(workspace.id, 'requested');
   const { id, owner, slotId } = workspace;
-  askForSlot(draft, slotId, slot, { workspaceIds: [id], owner, warm: false });
+  askForSlot(draft, slotId, bestPool(draft, possible), { workspaceIds: [id], owner, warm: false });
   return undefined;
 }
 
@@ -155,11 +149,12 @@ function newVm(
 export function askForSlot(
   draft: Draft,
   slotId: SlotId,
-  request: SlotRequest,
+  { pool, slot }: PoolRequest,
   whose: Pick<Slot, 'workspaceIds' | 'owner' | 'warm'>,
 ): void {
   draft.putSlot({
     id: slotId,
+    pool,
     ...whose,
     state: 'requested',
     reason: null,
@@ -168,7 +163,7 @@ export function askForSlot(
     lrmReason: null,
     estimatedStartAt: null,
     jobEndsAt: null,
-    ...request,
+    ...slot,
     nodes: [],
     createdAt: draft.now,
     submittedAt: null,
@@ -179,12 +174,13 @@ export function askForSlot(
   draft.owe({ kind: 'lrm.submit', key: `submit:${slotId}`, slotId });
 }
 
-/** Another idle slot for the policy `warm`. */
-export function askForWarmSlot(draft: Draft, slotId: SlotId): void {
-  const { policy } = draft.settings;
+/** Another idle slot for a pool with the policy `warm`. */
+export function askForWarmSlot(draft: Draft, slotId: SlotId, pool: string): void {
+  const settings = inPool(draft.settings, pool);
+  const { policy } = settings;
   if (policy.kind !== 'warm') return;
   const { nodes: nodesWanted, memoryMiBPerNode, cpusPerNode, durationMs } = policy;
-  const walltimeMs = walltimeFor(durationMs, draft.settings);
-  const request = { nodesWanted, memoryMiBPerNode, cpusPerNode, walltimeMs };
-  askForSlot(draft, slotId, request, { workspaceIds: [], owner: null, warm: true });
+  const walltimeMs = walltimeFor(durationMs, settings);
+  const slot = { nodesWanted, memoryMiBPerNode, cpusPerNode, walltimeMs };
+  askForSlot(draft, slotId, { pool, slot }, { workspaceIds: [], owner: null, warm: true });
 }

@@ -1,6 +1,7 @@
 import type { WorkspaceId } from '../protocol/ids.ts';
 import { formatDuration } from '../protocol/units.ts';
 import type { Draft } from './draft.ts';
+import { endMarginMs } from './policies/slot-request.ts';
 import { overQuota } from './quota.ts';
 import { noSuchWorkspace } from './request.ts';
 import { isUpVm } from './transitions.ts';
@@ -36,8 +37,8 @@ export function extend(
   };
   const refusal =
     tooLong(until - startsAt, draft.settings) ??
-    slotTooShort(workspace, durationMs, latestEnd(draft, workspace) - endsAt) ??
-    overQuota(draft, longer);
+    overQuota(draft, longer) ??
+    slotTooShort(draft, longer, durationMs, latestEnd(draft, workspace) - endsAt);
   if (refusal) return refusal;
   draft.putWorkspace(longer);
   const message = `extended by ${by} by ${formatDuration(durationMs)}, until ${new Date(until).toISOString()}`;
@@ -55,19 +56,26 @@ function tooLong(leaseMs: number, { maxDurationMs }: LeaseSettings): Refusal | u
   return { code: 'exceeds_site', message };
 }
 
-/** The slot's end was fixed when its job was submitted. */
-function slotTooShort({ name }: Workspace, wantedMs: number, roomMs: number): Refusal | undefined {
+/** The slot's end was fixed when its job was submitted; only the LRM can move it. */
+function slotTooShort(
+  draft: Draft,
+  longer: Workspace,
+  wantedMs: number,
+  roomMs: number,
+): Refusal | undefined {
   if (wantedMs <= roomMs) return undefined;
+  const slot = draft.slot(longer.slotId);
   // Whole seconds, so that what is advised is not refused again.
   const possibleMs = Math.max(0, Math.floor(roomMs / 1_000) * 1_000);
-  const last = `the batch job that carries workspace ${name} ends too soon for ${formatDuration(wantedMs)} more`;
-  return possibleMs === 0
-    ? { code: 'conflict', message: last, hint: 'lease another workspace for the time after it' }
-    : {
-        code: 'conflict',
-        message: last,
-        hint: `it can be extended by ${formatDuration(possibleMs)} at most`,
-      };
+  const message = `the batch job that carries workspace ${longer.name} ends too soon for ${formatDuration(wantedMs)} more`;
+  const hint =
+    possibleMs === 0
+      ? 'lease another workspace for the time after it'
+      : `it can be extended by ${formatDuration(possibleMs)} at most`;
+  const until = (longer.endsAt ?? 0) + endMarginMs(draft.settingsOf(slot));
+  const ifJobLasts =
+    slot.lrmJobId === null ? {} : { ifJobLasts: { slotId: slot.id, jobId: slot.lrmJobId, until } };
+  return { code: 'conflict', message, hint, ...ifJobLasts };
 }
 
 /** When the next notice is due; infinite when all have been given. A lease that is shorter than a notice's time is not told of it. */

@@ -90,7 +90,7 @@ describe('what the LRM says of a job', () => {
     const bench = new LeaseBench();
     bench.create(1);
     bench.submitted();
-    bench.step({ type: 'lrm.observed', takenAt: bench.now - 1, jobs: [] });
+    bench.step({ type: 'lrm.observed', pool: 'default', takenAt: bench.now - 1, jobs: [] });
     expect(bench.slot.state).toBe('queued');
   });
 

@@ -51,7 +51,7 @@ export function observed(draft: Draft, input: Extract<LeaseInput, { type: 'lrm.o
   }
   for (const { id } of draft.state.slots.values()) {
     const slot = draft.slot(id);
-    if (isFinalSlot(slot.state) || slot.lrmJobId === null) continue;
+    if (slot.pool !== input.pool || isFinalSlot(slot.state) || slot.lrmJobId === null) continue;
     const job = byId.get(slot.lrmJobId);
     if (job) follow(draft, slot, job);
     else if (slot.submittedAt !== null && slot.submittedAt < input.takenAt) jobGone(draft, slot, undefined);
@@ -72,6 +72,7 @@ function follow(draft: Draft, slot: Slot, job: ObservedJob): void {
   const { state: lrmState, reason: lrmReason, estimatedStartAt } = job;
   // An LRM that does not tell the job's end leaves what the pilots told.
   const jobEndsAt = job.endsAt ?? slot.jobEndsAt;
+  tellJobEnd(draft, slot, jobEndsAt);
   const told = slot.lrmState !== lrmState || slot.lrmReason !== lrmReason;
   if (told || slot.estimatedStartAt !== estimatedStartAt || slot.jobEndsAt !== jobEndsAt)
     draft.putSlot({ ...slot, lrmState, lrmReason, estimatedStartAt, jobEndsAt });
@@ -84,6 +85,23 @@ function follow(draft: Draft, slot: Slot, job: ObservedJob): void {
   if (slot.jobEndsAt === jobEndsAt) return;
   for (const { id } of draft.workspacesIn(slot)) shortenLease(draft, id);
   settle(draft, slot.id);
+}
+
+/** The LRM ends the job later, at our asking. */
+export function extended(draft: Draft, slotId: SlotId, jobEndsAt: number): void {
+  const slot = draft.findSlot(slotId);
+  if (!slot || isFinalSlot(slot.state)) return;
+  tellJobEnd(draft, slot, jobEndsAt);
+  draft.putSlot({ ...slot, jobEndsAt });
+}
+
+/** Pilots leave by themselves in time for the end that they know. */
+function tellJobEnd(draft: Draft, { id, nodes, jobEndsAt: before }: Slot, endsAt: number | null): void {
+  if (before === null || endsAt === null || endsAt === before) return;
+  for (const { name: node, state } of nodes) {
+    if (state !== 'reserving' && state !== 'reserved') continue;
+    draft.owe({ kind: 'pilot.job-end', key: `job-end:${id}:${node}:${draft.now}`, slotId: id, node, endsAt });
+  }
 }
 
 /** A job that runs has pilots that report; one that was put back into the queue has time again. */

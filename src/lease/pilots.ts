@@ -120,7 +120,7 @@ function nodeReported(
 function preempted(draft: Draft, slotId: string, node: string, words: Reason | undefined): void {
   const { state } = draft.slot(slotId);
   if (state !== 'reserving' && state !== 'ready') return;
-  const { shutdownGraceMs, releaseTimeoutMs, site } = draft.settings;
+  const { shutdownGraceMs, releaseTimeoutMs, site } = draft.settingsOf(draft.slot(slotId));
   // As the pilot itself does it: half of the LRM's warning time.
   const shareMs = Math.floor((site?.killDelayMs ?? shutdownGraceMs) / 2);
   const workspaces = draft.workspacesIn(draft.slot(slotId));

@@ -3,7 +3,7 @@ import { namePattern, vmName, type WorkspaceId } from '../protocol/ids.ts';
 import { formatDuration } from '../protocol/units.ts';
 import { vmsPerNode } from './policies/policy.ts';
 import type { SlotRequest } from './policies/slot-request.ts';
-import type { LeaseSettings, Refusal, Workspace } from './types.ts';
+import type { LeaseSettings, PoolSettings, Refusal, Workspace } from './types.ts';
 
 /** What is asked of a workspace's groups, whether they come with its creation or later. */
 
@@ -77,7 +77,7 @@ export function unknownParts(groups: readonly Group[], settings: LeaseSettings):
 export function exceedsSite(
   slot: SlotRequest,
   durationMs: number,
-  settings: LeaseSettings,
+  settings: PoolSettings,
 ): Refusal | undefined {
   const { site, maxDurationMs } = settings;
   const over = (message: string): Refusal => ({ code: 'exceeds_site', message });

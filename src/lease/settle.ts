@@ -49,7 +49,7 @@ function placeAndDeploy(draft: Draft, slotId: SlotId, id: WorkspaceId): void {
   const vms = draft.vmsOf(id);
   const placement = place(
     vms.map(vm => needOf(vm, draft.settings)),
-    roomIn(slot, draft.vmsIn(slot), draft.settings),
+    roomIn(slot, draft.vmsIn(slot), draft.settingsOf(slot)),
   );
   if (placement) return deploy(draft, id, placement);
   const message = `the ${vms.length} VMs do not fit on the slot's ${slot.nodes.length} nodes`;
@@ -104,7 +104,7 @@ function slotUnneeded(draft: Draft, slotId: SlotId): void {
   const { state, workspaceIds, deadlineAt } = slot;
   const awaited = slot.warm && workspaceIds.length === 0;
   if (state === 'ready') {
-    const until = keptUntil(slot, draft.settings, draft.now);
+    const until = keptUntil(slot, draft.settingsOf(slot), draft.now);
     if (until === undefined) return releaseSlot(draft, slotId, 0, lastReason(draft, slot));
     if (deadlineAt !== until) draft.putSlot({ ...slot, deadlineAt: until });
     if (deadlineAt === null) draft.recordSlot('slot.idle', slot);

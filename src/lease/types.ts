@@ -29,6 +29,8 @@ export interface Workspace {
   readonly reason: Reason | null;
   /** Defaults filled in: every group has its networks and roles. */
   readonly groups: readonly Required<Omit<GroupRequest, 'userData'>>[];
+  /** The pools that it may be in, the best first; empty: all of the site's, in the site's order. */
+  readonly pools: readonly string[];
   readonly slotId: SlotId;
   readonly vmIds: readonly VmId[];
   readonly durationMs: number;
@@ -65,6 +67,8 @@ export interface SlotNode {
 /** A resource slot: nodes held through one LRM job. */
 export interface Slot {
   readonly id: SlotId;
+  /** The pool whose LRM it is asked from. */
+  readonly pool: string;
   /** The workspaces in it, in the order in which they came: those that have not ended, and the last one. None: nobody has been in it. */
   readonly workspaceIds: readonly WorkspaceId[];
   /** Whose workspace was the first in it. */
@@ -133,7 +137,8 @@ export interface LeaseSettings {
   readonly networks: readonly NetworkPool[];
   readonly defaultNetwork: string | null;
   readonly quotas: Quotas;
-  readonly policy: Policy;
+  /** In order of preference; one at least. */
+  readonly pools: readonly Pool[];
   /** `agent`: its guests report their context. */
   readonly images: readonly { readonly name: string; readonly agent: boolean }[];
   readonly defaultDurationMs: number;
@@ -151,17 +156,39 @@ export interface LeaseSettings {
   readonly deployTimeoutMs: number;
   /** From the order to release until the LRM job must be gone; then the job is cancelled. */
   readonly releaseTimeoutMs: number;
-  /** Null until the LRM has answered once: then nothing can be checked yet, and nothing is refused for size. */
-  readonly site: {
-    readonly nodes: number;
-    readonly memoryMiBPerNode: number;
-    readonly cpusPerNode: number;
-    readonly maxWalltimeMs: number | null;
-    readonly walltimeStepMs: number;
-    /** From the LRM's warning signal to its SIGKILL: pilots leave this long before the job's end, and so must leases. */
-    readonly killDelayMs: number;
-  } | null;
 }
+
+/** Memory and processors of a node, or of what is free on one. */
+export interface NodeSize {
+  readonly memoryMiB: number;
+  readonly cpus: number;
+}
+
+/** What a pool's LRM has said that it can give. */
+export interface PoolSize {
+  readonly nodes: number;
+  readonly memoryMiBPerNode: number;
+  readonly cpusPerNode: number;
+  readonly maxWalltimeMs: number | null;
+  readonly walltimeStepMs: number;
+  /** From the LRM's warning signal to its SIGKILL: pilots leave this long before the job's end, and so must leases. */
+  readonly killDelayMs: number;
+  /** What is free on each node, of an LRM that is all ours and tells; null: jobs wait in a queue, for how long nobody knows. */
+  readonly free: readonly NodeSize[] | null;
+}
+
+/** Nodes that are asked for in one way: an LRM (batch scheduler or static nodes), what it can give, and the policy for it. */
+export interface Pool {
+  readonly name: string;
+  readonly policy: Policy;
+  /** Networks that its nodes reach; null: all of the site's. */
+  readonly reaches: readonly string[] | null;
+  /** Null until the LRM has answered once: then nothing can be checked yet, and nothing is refused for size. */
+  readonly site: PoolSize | null;
+}
+
+/** The settings as they are for one pool's slots. */
+export type PoolSettings = LeaseSettings & Pick<Pool, 'policy' | 'site'>;
 
 /** The whole state that decisions are made from. The service's writer owns the maps and applies decisions to them after commit. */
 export interface SiteState {
@@ -220,8 +247,15 @@ export type LeaseInput =
   | { readonly type: 'destroy'; readonly workspaceId: WorkspaceId; readonly by: string }
   | { readonly type: 'lrm.submitted'; readonly slotId: SlotId; readonly jobId: string }
   | { readonly type: 'lrm.refused'; readonly slotId: SlotId; readonly message: string }
-  /** One list of all our jobs, complete; `takenAt` is when the query was sent: slots submitted later are not judged by it. */
-  | { readonly type: 'lrm.observed'; readonly takenAt: number; readonly jobs: readonly ObservedJob[] }
+  /** The LRM has agreed to end a slot's job later. */
+  | { readonly type: 'lrm.extended'; readonly slotId: SlotId; readonly jobEndsAt: number }
+  /** One list of all our jobs in a pool, complete; `takenAt` is when the query was sent: slots submitted later are not judged by it. */
+  | {
+      readonly type: 'lrm.observed';
+      readonly pool: string;
+      readonly takenAt: number;
+      readonly jobs: readonly ObservedJob[];
+    }
   | {
       readonly type: 'pilot.connected';
       readonly slotId: SlotId;
@@ -243,7 +277,7 @@ export type LeaseInput =
   /** Time has passed: whatever is due is done. */
   | {
       readonly type: 'clock';
-      /** For a slot that is asked for now, if one is. */
+      /** For a slot that is asked for now, if one is; the pool that wants it is looked for. */
       readonly slotId: SlotId;
     };
 
@@ -286,6 +320,14 @@ export type Effect =
       readonly vmId: VmId;
       readonly message: string;
     }
+  /** The LRM ends the job at another time than the pilot knows. */
+  | {
+      readonly kind: 'pilot.job-end';
+      readonly key: string;
+      readonly slotId: SlotId;
+      readonly node: string;
+      readonly endsAt: number;
+    }
   | {
       readonly kind: 'pilot.release';
       readonly key: string;
@@ -321,12 +363,15 @@ export interface Refusal {
     | 'not_found'
     | 'image_unknown'
     | 'network_unknown'
+    | 'pool_unknown'
     | 'exceeds_site'
     | 'addresses_exhausted'
     | 'quota_exceeded'
     | 'invalid_request';
   readonly message: string;
   readonly hint?: string;
+  /** It would not be refused if the LRM let this job run until then (milliseconds since the epoch). */
+  readonly ifJobLasts?: { readonly slotId: SlotId; readonly jobId: string; readonly until: number };
 }
 
 /** What `decide` answers: what becomes of the input, or why it is refused. */

@@ -85,9 +85,10 @@ export function shortenLease(draft: Draft, id: WorkspaceId): void {
 
 /** As late as the job allows; but guests get their time to shut down, whatever the job allows. */
 export function latestEnd(draft: Draft, workspace: Workspace): number {
-  const { jobEndsAt } = draft.slot(workspace.slotId);
-  if (jobEndsAt === null) return Number.POSITIVE_INFINITY;
-  return Math.max(draft.now + draft.settings.shutdownGraceMs, jobEndsAt - endMarginMs(draft.settings));
+  const slot = draft.slot(workspace.slotId);
+  if (slot.jobEndsAt === null) return Number.POSITIVE_INFINITY;
+  const settings = draft.settingsOf(slot);
+  return Math.max(draft.now + settings.shutdownGraceMs, slot.jobEndsAt - endMarginMs(settings));
 }
 
 /** How long before `endsAt` guests are told to shut down; 0 while the lease has not begun. */

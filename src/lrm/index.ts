@@ -5,6 +5,7 @@ import { systemRandom } from '../platform/random.ts';
 import { local } from './local/local.ts';
 import { makeNodes } from './local/namespaces.ts';
 import type { Lrm } from './lrm.ts';
+import { type StaticLrm, staticNodes } from './static/static.ts';
 import { type SlurmSettings, slurm } from './slurm/slurm.ts';
 
 /** The site file's `lrm` section in numbers. */
@@ -18,21 +19,33 @@ export type LrmConfig =
       /** `auto`: each node in a network namespace of its own when we are root. */
       readonly namespaces: 'auto' | 'none';
       readonly killDelayMs: number;
+    }
+  | {
+      readonly kind: 'static';
+      readonly joinSecretFile: string;
+      readonly lostAfterMs: number;
+      readonly killDelayMs: number;
     };
 
-/** A scheduler, ready, and how its nodes reach this host when that is not the service's own address. */
+/** An LRM, ready, and how its nodes reach this host when that is not the service's own address. */
 export interface OpenedLrm {
   readonly lrm: Lrm;
   readonly headAddress?: string;
+  /** Static nodes only: where agents join. */
+  readonly agents?: StaticLrm;
   /** Namespaced local nodes only: the network behind their `eth1`. */
   readonly vmLan?: { readonly subnet: string; readonly gateway: string };
 }
 
-/** The one place that knows all members of the family. */
-export async function openLrm(config: LrmConfig): Promise<OpenedLrm> {
+/** The one place that knows all members of the family. `directory`: for what the LRM itself must keep. */
+export async function openLrm(config: LrmConfig, directory: string): Promise<OpenedLrm> {
   switch (config.kind) {
     case 'slurm':
       return { lrm: slurm(config, systemProcesses) };
+    case 'static': {
+      const lrm = staticNodes({ ...config, directory }, systemClock);
+      return { lrm, agents: lrm };
+    }
     case 'local': {
       const settings = { ...config, node: process.execPath };
       const parts = { clock: systemClock, startChild };

@@ -22,6 +22,12 @@ export interface Lrm {
   cancel(jobId: string): Promise<void>;
 
   /**
+   * Lets a running job end later, at `endsAt` (milliseconds since the epoch) or a little after; returns when. Throws `LrmError`: `refused` says why it is
+   * not allowed (most sites let only operators do it).
+   */
+  extend(jobId: string, endsAt: number): Promise<number>;
+
+  /**
    * Calls `listener` when the adapter itself learns that a job changed, so that the reconciler need not wait for its next round.
    * Adapters whose LRM tells nothing never call it. Returns the way to stop.
    */
@@ -37,6 +43,8 @@ export interface LrmCapabilities {
   readonly nodes: number;
   /** Of those, how many do nothing just now; undefined when the LRM does not tell. */
   readonly idleNodes?: number;
+  /** What is free on each node, of an LRM whose nodes are all ours; undefined: jobs wait in a queue, and nobody knows for how long. */
+  readonly free?: readonly { readonly memoryMiB: number; readonly cpus: number }[];
   /** The most that one node could give a job. */
   readonly memoryMiBPerNode: number;
   readonly cpusPerNode: number;

@@ -13,7 +13,7 @@ import { webSocketTransport } from './transport-websocket.ts';
 
 /**
  * The one file that runs on nodes: the pilot when a job brought it on standard input with its assignment in front, else one of
- * `pilot --assignment FILE`, `helper`, `kill-all`, `doctor --node`.
+ * `pilot --assignment FILE`, `agent`, `helper`, `kill-all`, `doctor --node`.
  */
 async function main(): Promise<number> {
   const assignment = takeAssignment();
@@ -26,6 +26,8 @@ async function main(): Promise<number> {
         return fail('pilot takes --assignment FILE (the batch scheduler starts pilots by itself)');
       return runPilot(JSON.parse(readFileSync(path, 'utf8')));
     }
+    case 'agent':
+      return (await import('./agent/main.ts')).runAgent(args);
     case 'helper':
       return (await import('../control/helper/main.ts')).runHelper(args);
     case 'kill-all':
@@ -33,7 +35,7 @@ async function main(): Promise<number> {
     case 'doctor':
       return (await import('../control/doctor/main.ts')).runNodeDoctor(args);
     default:
-      return fail(`${command ?? 'no command'}: one of pilot, helper, kill-all, doctor is needed`);
+      return fail(`${command ?? 'no command'}: one of pilot, agent, helper, kill-all, doctor is needed`);
   }
 }
 

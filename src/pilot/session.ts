@@ -65,7 +65,8 @@ export class PilotSession {
   #over = false;
   #reserving: Promise<boolean> = Promise.resolve(false);
   #acknowledged: () => void = () => undefined;
-  #timers: StopTimer[] = [];
+  #stopJobEnd: StopTimer = () => undefined;
+  #stopFirstContact: StopTimer = () => undefined;
   #finish: (exitCode: number) => void = () => undefined;
 
   constructor(parts: SessionParts) {
@@ -75,18 +76,11 @@ export class PilotSession {
 
   /** Reserves, connects and serves until the slot is over. Resolves with the process's exit code. */
   run(): Promise<number> {
-    const { clock, assignment } = this.#parts;
-    const marginMs = assignment.killDelayMs + assignment.node.shutdownGraceMs;
-    const ownEndMs = Math.max(0, this.#parts.jobEndsAt - marginMs - clock.now());
-    this.#timers = [
-      clock.after(ownEndMs, () =>
-        this.#releaseWith(assignment.node.shutdownGraceMs, 'the slot is at its end'),
-      ),
-      clock.after(firstContactDeadlineMs, () => {
-        if (!this.#contacted)
-          this.#releaseWith(0, `no contact with the service for ${firstContactDeadlineMs} ms`);
-      }),
-    ];
+    this.#armJobEnd(this.#parts.jobEndsAt);
+    this.#stopFirstContact = this.#parts.clock.after(firstContactDeadlineMs, () => {
+      if (!this.#contacted)
+        this.#releaseWith(0, `no contact with the service for ${firstContactDeadlineMs} ms`);
+    });
     const finished = new Promise<number>(resolve => {
       this.#finish = resolve;
     });
@@ -94,6 +88,17 @@ export class PilotSession {
     this.#reserving = this.#reserve();
     void this.#connect();
     return finished;
+  }
+
+  /** Leaves in time for guests to shut down before the LRM ends the job. */
+  #armJobEnd(jobEndsAt: number): void {
+    const { clock, assignment } = this.#parts;
+    const { shutdownGraceMs } = assignment.node;
+    const leftMs = Math.max(0, jobEndsAt - assignment.killDelayMs - shutdownGraceMs - clock.now());
+    this.#stopJobEnd();
+    this.#stopJobEnd = clock.after(leftMs, () =>
+      this.#releaseWith(shutdownGraceMs, 'the slot is at its end'),
+    );
   }
 
   /** The LRM's warning signal. Tells the service first, then goes, within the time that the LRM leaves. */
@@ -223,6 +228,9 @@ export class PilotSession {
       case 'tell-guest':
         this.#control.tellGuest(command.vmId, command.message);
         return;
+      case 'job-end':
+        this.#armJobEnd(command.endsAt);
+        return;
       case 'release':
         this.#releaseWith(command.graceMs, 'ordered by the service');
         return;
@@ -284,7 +292,8 @@ export class PilotSession {
       (cause: unknown) => log.warn('leaving with notifications unacknowledged', errorFields(cause)),
     );
     this.#over = true;
-    for (const stop of this.#timers) stop();
+    this.#stopJobEnd();
+    this.#stopFirstContact();
     this.#link?.close();
     this.#finish(exitCode);
     return exitCode;

@@ -57,6 +57,7 @@ export type VmView = Type.Static<typeof VmView>;
 
 const WorkspaceSlotView = Type.Object({
   id: Text,
+  pool: Text,
   lrmJobId: MaybeText,
   state: literals(slotStates),
   /** What the LRM says while the job waits. */
@@ -116,6 +117,28 @@ export const EventView = Type.Object({
 });
 export type EventView = Type.Static<typeof EventView>;
 
+const PoolView = Type.Object({
+  name: Text,
+  /** `slurm`, `static`, `local`. */
+  lrm: Text,
+  /** How nodes are asked for; see the site's documentation. */
+  policy: Text,
+  /** The networks that its nodes reach. */
+  networks: Type.Array(Text),
+  /** What the LRM said now; null when it does not answer. */
+  nodes: Type.Union([
+    Type.Object({
+      /** How many one workspace could ever have, and how many do nothing now (null: the LRM does not tell). */
+      count: Type.Integer(),
+      idle: Type.Union([Type.Integer(), Type.Null()]),
+      /** The most that one VM can have. */
+      vmMemoryMiB: Type.Integer(),
+      vmCpus: Type.Integer(),
+    }),
+    Type.Null(),
+  ]),
+});
+
 /** What can be leased here, and what is free at this moment. */
 export const TypesView = Type.Object({
   images: Type.Array(Type.Object({ name: Text, agent: Type.Boolean() })),
@@ -128,21 +151,8 @@ export const TypesView = Type.Object({
     }),
   ),
   defaultNetwork: MaybeText,
-  /** What the batch scheduler said now; null when it does not answer. */
-  nodes: Type.Union([
-    Type.Object({
-      lrm: Text,
-      /** How many one workspace could ever have, and how many do nothing now (null: the scheduler does not tell). */
-      count: Type.Integer(),
-      idle: Type.Union([Type.Integer(), Type.Null()]),
-      /** The most that one VM can have. */
-      vmMemoryMiB: Type.Integer(),
-      vmCpus: Type.Integer(),
-    }),
-    Type.Null(),
-  ]),
-  /** How nodes are asked for; see the site's documentation. */
-  policy: Text,
+  /** Where VMs can run, in the site's order of preference. */
+  pools: Type.Array(PoolView),
   defaultDurationMs: Type.Integer(),
   maxDurationMs: Type.Integer(),
   /** How long before its end a lease is announced. */
@@ -196,6 +206,7 @@ export const SlotView = Type.Object({
   warm: Type.Boolean(),
   state: literals(slotStates),
   reason: MaybeReason,
+  pool: Text,
   lrm: Text,
   lrmJobId: MaybeText,
   lrmState: MaybeText,

@@ -39,6 +39,8 @@ export const WorkspaceRequest = Type.Object(
     /** Groups may be added until it is launched; with none, or with some. */
     pending: Type.Optional(Type.Boolean()),
     durationMs: Type.Optional(Type.Integer({ minimum: 1_000, maximum: 14 * 24 * 3_600_000 })),
+    /** The pools whose nodes it may have, the best first. Absent: all of the site's, in the site's order. */
+    pools: Type.Optional(Type.Array(Name, { minItems: 1, maxItems: 16, uniqueItems: true })),
     /** Public keys (one line each) that may log into every VM. */
     sshKeys: Type.Optional(
       Type.Array(Type.String({ maxLength: 8_192, pattern: '^[^\\r\\n]+$' }), { maxItems: 64 }),

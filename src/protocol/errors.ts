@@ -26,6 +26,8 @@ export const errorCodes = {
   image_unknown: { status: 422, exit: 4 },
   /** The network is not one of the site's. */
   network_unknown: { status: 422, exit: 4 },
+  /** The pool is not one of the site's. */
+  pool_unknown: { status: 422, exit: 4 },
   /** More nodes, memory, processors or time than this site has or allows: it would wait for ever. */
   exceeds_site: { status: 422, exit: 4 },
   /** A network's address pool has too few free addresses. */

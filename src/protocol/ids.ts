@@ -49,3 +49,6 @@ export function slotIdOfJobName(jobName: string): SlotId | undefined {
   const slotId = jobName.startsWith('wsp-') ? jobName.slice(4) : '';
   return new RegExp(slotIdPattern).test(slotId) ? slotId : undefined;
 }
+
+/** The pool of a site that has one only and does not name it. */
+export const defaultPoolName = 'default';

@@ -99,6 +99,8 @@ export const PilotCommand = Type.Union([
     vmId: Type.String(),
     message: Type.String({ maxLength: 500, pattern: '^[^\\r\\n]*$' }),
   }),
+  /** The LRM ends the job then (milliseconds since the epoch), not when the pilot thought. */
+  Type.Object({ kind: Type.Literal('job-end'), endsAt: Type.Integer() }),
   /** Stop every VM of the slot as above, undo everything, report `released`, exit. */
   Type.Object({ kind: Type.Literal('release'), graceMs: Type.Integer({ minimum: 0 }) }),
 ]);

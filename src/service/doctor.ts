@@ -9,7 +9,9 @@ import { WspError } from '../protocol/errors.ts';
 import { formatDuration } from '../protocol/units.ts';
 import { imageCatalogue } from './images.ts';
 import { listenOn } from './listening.ts';
+import { secretFileMistake } from './secret-file.ts';
 import { examineSite, type SiteConfig } from './site.ts';
+import type { PoolConfig } from './site-pools.ts';
 import { loadTokens } from './tokens.ts';
 
 /** What is known of a site after its file was looked at; `config` when the file's shape is right. */
@@ -41,7 +43,7 @@ export async function examineHost(config: SiteConfig): Promise<readonly Check[]>
     await checkStateDir(config.stateDir),
     checkTokens(config.tokensFile),
     ...checkImages(config.imagesDir),
-    ...(await checkLrm(config)),
+    ...(await Promise.all(config.pools.map(pool => checkPool(pool, config)))).flat(),
     await checkListening(config.listen),
     checkNodesUrl(config),
   ];
@@ -108,8 +110,11 @@ function checkImages(imagesDir: string): readonly Check[] {
   ];
 }
 
-async function checkLrm({ lrm: settings, leases }: SiteConfig): Promise<readonly Check[]> {
-  const name = 'lrm';
+async function checkPool(
+  { at: name, lrm: settings }: PoolConfig,
+  { leases }: SiteConfig,
+): Promise<readonly Check[]> {
+  if (settings.kind === 'static') return [checkStatic(name, settings.joinSecretFile)];
   if (settings.kind === 'local') {
     const size = `${settings.nodes} nodes of ${settings.memoryMiBPerNode} MiB and ${settings.cpusPerNode} processors on this host`;
     if (settings.namespaces === 'none' || process.getuid?.() === 0) return [good(name, `local: ${size}`)];
@@ -121,7 +126,7 @@ async function checkLrm({ lrm: settings, leases }: SiteConfig): Promise<readonly
       ),
     ];
   }
-  const { lrm } = await openLrm(settings);
+  const { lrm } = await openLrm(settings, '');
   try {
     const site = await lrm.capabilities();
     const jobs = await lrm.list();
@@ -135,12 +140,18 @@ async function checkLrm({ lrm: settings, leases }: SiteConfig): Promise<readonly
       failure(
         name,
         cause.message,
-        `its commands must work for this user on this host; lrm.binDir, lrm.conf and lrm.queue in the site file say which`,
+        `its commands must work for this user on this host; binDir, conf and queue of ${name} in the site file say which`,
       ),
     ];
   } finally {
     await lrm.close();
   }
+}
+
+function checkStatic(name: string, joinSecretFile: string): Check {
+  const wrong = secretFileMistake(joinSecretFile, 'the secret');
+  if (wrong !== undefined) return failure(name, wrong, 'agents join with it: keep it to yourself');
+  return good(name, `static: nodes join with the secret in ${joinSecretFile} (wsp nodes add, wsp agent)`);
 }
 
 function sizeOf({ nodes, memoryMiBPerNode, cpusPerNode, killDelayMs }: LrmCapabilities): string {
@@ -192,10 +203,10 @@ async function runningService(host: string, port: number): Promise<string | unde
 }
 
 /** Pilots dial out to the service: a loopback address is another one on every node. */
-function checkNodesUrl({ url, listen, lrm }: SiteConfig): Check {
+function checkNodesUrl({ url, listen, pools }: SiteConfig): Check {
   const name = 'nodes-url';
   const reached = url ?? `http://${listen.host}:${listen.port}`;
-  if (lrm.kind === 'local') return good(name, 'the nodes are on this host');
+  if (pools.every(({ lrm }) => lrm.kind === 'local')) return good(name, 'the nodes are on this host');
   if (/^https?:\/\/(localhost|127\.|\[::1\])/.test(reached))
     return failure(
       name,

@@ -18,8 +18,10 @@ export interface Engine {
   readonly state: SiteState;
   /** What users and projects may have, from now on. */
   changeQuotas(quotas: Quotas): void;
-  /** What the LRM can give, and what of it is free, asked now; undefined when it does not answer. */
-  capacity(): Promise<LrmCapabilities | undefined>;
+  /** What each pool's LRM can give, and what of it is free, asked now. */
+  capacity(): Promise<readonly PoolCapacity[]>;
+  /** The kind of a pool's LRM: `slurm`. */
+  lrmOf(pool: string): string;
   /** What `create` would answer to this request now; changes nothing. */
   tryCreate(owner: string, request: WorkspaceRequest): Trial;
   /** Throws `WspError` with the refusal's code. Resolves once the workspace is durable. */
@@ -46,6 +48,13 @@ export interface Engine {
   /** OpenSSH known_hosts lines of a workspace's VMs, host part `<workspaceId>.<vm name>`. */
   knownHosts(workspaceId: string): Promise<readonly string[]>;
   readonly pilots: PilotHub;
+}
+
+/** A pool and what its LRM says; `now` is undefined when it does not answer. */
+export interface PoolCapacity {
+  readonly name: string;
+  readonly lrm: string;
+  readonly now: LrmCapabilities | undefined;
 }
 
 /** What would become of a request. */

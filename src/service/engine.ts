@@ -3,26 +3,32 @@ import { workspaceOfToken } from '../lease/create.ts';
 import { decide } from '../lease/decide.ts';
 import { noQuotas, type Quotas } from '../lease/quota.ts';
 import { isFinalSlot } from '../lease/transitions.ts';
-import type { Effect, LeaseInput, LeaseSettings, SiteState, Workspace } from '../lease/types.ts';
-import type { Lrm } from '../lrm/lrm.ts';
+import type {
+  Effect,
+  LeaseInput,
+  LeaseSettings,
+  Pool,
+  Refusal,
+  SiteState,
+  Workspace,
+} from '../lease/types.ts';
+import { LrmError } from '../lrm/lrm.ts';
 import { type Clock, nextTurn } from '../platform/clock.ts';
 import { errorFields, type Log } from '../platform/log.ts';
 import type { Random } from '../platform/random.ts';
 import type { GroupRequest, OperateRequest, WorkspaceRequest } from '../protocol/cluster.ts';
 import { WspError } from '../protocol/errors.ts';
-import { idSuffix } from '../protocol/ids.ts';
+import { defaultPoolName, idSuffix } from '../protocol/ids.ts';
 import type { PilotCommand } from '../protocol/pilot.ts';
 import type { PilotSite } from './assignment.ts';
 import { type MakeKeyPair, makeSshKeyPair } from './context.ts';
 import type { Engine, PilotHub, Trial } from './engine-api.ts';
-import { type GangSite, type LrmEffectParts, performLrmEffect } from './lrm-effects.ts';
+import { type EnginePool, LrmPool } from './lrm-pool.ts';
 import { Outbox } from './outbox.ts';
 import { isPilotEffect, PilotCommands, type PilotEffect } from './pilots/commands.ts';
 import { Hub } from './pilots/hub.ts';
 import { StreamWaitingRoom } from './pilots/streams.ts';
 import { type PlanSite, planVm } from './plan.ts';
-import { SiteCapabilities } from './reconcile/capabilities.ts';
-import { LrmReconciler } from './reconcile/lrm.ts';
 import { Secrets } from './secrets.ts';
 import type { Commit, EventQuery, Store } from './store/store.ts';
 import { Writer } from './writer.ts';
@@ -35,9 +41,9 @@ import { Writer } from './writer.ts';
  *   Hub ── pilots ──►  ▼                                 │
  *   clock ──────►   Writer ─ commit ─► Store             │
  *                      │ committed                       │
- *                      ├─► Outbox ──► LRM ───────────────┤
+ *                      ├─► Outbox ──► LrmPools ──► LRMs ─┤
  *                      ├─► PilotCommands ──► pilots      │
- *                      ├─► LrmReconciler ──► LRM ────────┘
+ *                      ├─► LrmPools ──► LRMs ────────────┘
  *                      └─► event listeners
  *
  * All that must survive is in the store; what is here is a copy of it, or a connection. If we crash here: see writer.ts and outbox.ts.
@@ -48,14 +54,13 @@ export interface EngineOptions {
   readonly log: Log;
   /** Closed by `stop`. */
   readonly store: Store;
-  /** Not closed by `stop`. */
-  readonly lrm: Lrm;
+  /** In order of preference. */
+  readonly pools: readonly EnginePool[];
   /** From the site file. */
-  readonly lease: Omit<LeaseSettings, 'site' | 'images' | 'quotas'>;
+  readonly lease: Omit<LeaseSettings, 'pools' | 'images' | 'quotas'>;
   /** The site's images now: read again for each create. */
   readonly images: () => LeaseSettings['images'];
   readonly plan: PlanSite;
-  readonly gang: GangSite;
   readonly pilot: PilotSite;
   /** Default: real ed25519 keys. */
   readonly makeKeyPair?: MakeKeyPair;
@@ -77,13 +82,12 @@ class RunningEngine implements Engine {
   readonly #outbox: Outbox;
   readonly #commands: PilotCommands;
   readonly #hub: Hub;
-  readonly #reconciler: LrmReconciler;
-  readonly #capabilities: SiteCapabilities;
+  readonly #pools: readonly LrmPool[];
   readonly #listeners = new Set<() => void>();
 
   constructor(options: EngineOptions) {
     this.#options = options;
-    const { clock, log, lrm, random } = options;
+    const { clock, log, random } = options;
     const state = (): SiteState => this.state;
     const submit = (input: LeaseInput, done?: readonly string[]): Promise<unknown> =>
       this.#writer.submit(input, done);
@@ -92,29 +96,13 @@ class RunningEngine implements Engine {
 
     this.#secrets = new Secrets(random, options.makeKeyPair ?? makeSshKeyPair);
     this.#writer = this.#makeWriter();
-    this.#capabilities = new SiteCapabilities({
-      clock,
-      log,
-      lrm,
-      changed: site => this.#writer.changeSettings({ site }),
-    });
-    this.#reconciler = new LrmReconciler({ clock, log, lrm, state, submit });
-    const effects: LrmEffectParts = {
-      lrm,
-      gang: options.gang,
-      pilot: options.pilot,
-      state,
-      slotSecret,
-      capabilities: () => this.#capabilities.known(),
-      submit,
-      done,
-      observeSoon: () => this.#reconciler.signal(),
-    };
+    const parts = { clock, log, pilot: options.pilot, state, slotSecret, submit, done, sized: this.#sized };
+    this.#pools = options.pools.map(pool => new LrmPool(pool, parts));
     this.#outbox = new Outbox({
       clock,
       log,
       perform: async (effect, again) => {
-        if (!isPilotEffect(effect)) await performLrmEffect(effect, again, effects);
+        if (!isPilotEffect(effect)) await this.#poolOf(effect.slotId).perform(effect, again);
       },
     });
     this.#commands = new PilotCommands({ log, commandOf: effect => this.#commandOf(effect), done });
@@ -125,7 +113,7 @@ class RunningEngine implements Engine {
       submit,
       commands: this.#commands,
       streams: new StreamWaitingRoom(clock, random),
-      pilotGone: () => this.#reconciler.signal(),
+      pilotGone: slotId => this.#poolOf(slotId).signal(),
     });
   }
 
@@ -141,20 +129,19 @@ class RunningEngine implements Engine {
     const stored = await this.#options.store.load();
     this.#secrets.load(stored.secrets);
     this.#writer.load(stored);
+    this.#checkPools();
     // Before anything new is decided: orders to a pilot must reach it in the order in which they were given.
     for (const effect of stored.effects) this.#owe(effect, true);
     // A crash may have come between a slot's end and the end of what was owed to its pilots.
     for (const slot of this.state.slots.values())
       if (isFinalSlot(slot.state)) this.#commands.slotOver(slot.id);
     await this.#writer.submit({ type: 'service.started' });
-    await this.#capabilities.start();
-    this.#reconciler.start();
+    await Promise.all(this.#pools.map(pool => pool.start()));
   }
 
   async stop(): Promise<void> {
-    this.#capabilities.stop();
     this.#hub.closeAll('the service is stopping');
-    this.#reconciler.stop();
+    for (const pool of this.#pools) pool.stop();
     this.#outbox.stop();
     await this.#writer.stop();
     await this.#options.store.close();
@@ -175,8 +162,14 @@ class RunningEngine implements Engine {
     this.#writer.changeSettings({ quotas });
   }
 
-  capacity(): ReturnType<Engine['capacity']> {
-    return this.#capabilities.now();
+  async capacity(): ReturnType<Engine['capacity']> {
+    return Promise.all(
+      this.#pools.map(async pool => ({ name: pool.name, lrm: pool.lrm.kind, now: await pool.now() })),
+    );
+  }
+
+  lrmOf(pool: string): string {
+    return this.#pools.find(({ name }) => name === pool)?.lrm.kind ?? 'none';
   }
 
   tryCreate(owner: string, request: WorkspaceRequest): Trial {
@@ -203,8 +196,29 @@ class RunningEngine implements Engine {
     return this.#order({ type: 'launch', workspaceId, by });
   }
 
-  extend(workspaceId: string, by: string, durationMs: number): Promise<Workspace> {
-    return this.#order({ type: 'extend', workspaceId, by, durationMs });
+  async extend(workspaceId: string, by: string, durationMs: number): Promise<Workspace> {
+    const input = { type: 'extend', workspaceId, by, durationMs } as const;
+    const outcome = await this.#writer.submit(input);
+    if (!outcome.ok) {
+      const { ifJobLasts, ...refusal } = outcome.refusal;
+      if (!ifJobLasts) throw refused(refusal);
+      const { slotId, jobId, until } = ifJobLasts;
+      const jobEndsAt = await this.#extendJob(slotId, jobId, until, refusal);
+      await this.#writer.submit({ type: 'lrm.extended', slotId, jobEndsAt });
+      return this.#order(input);
+    }
+    return this.#workspace(workspaceId);
+  }
+
+  /** When the job ends now. A crash after it leaves a job that is longer than it need be, and is given back with its workspace. */
+  async #extendJob(slotId: string, jobId: string, until: number, refusal: Refusal): Promise<number> {
+    try {
+      return await this.#poolOf(slotId).lrm.extend(jobId, until);
+    } catch (cause) {
+      if (!(cause instanceof LrmError)) throw cause;
+      const message = `${refusal.message}, and the LRM gives it no more time: ${cause.message}`;
+      throw refused({ ...refusal, message });
+    }
   }
 
   operate(workspaceId: string, by: string, request: OperateRequest): Promise<Workspace> {
@@ -238,22 +252,51 @@ class RunningEngine implements Engine {
     before: () => Workspace | undefined = () => undefined,
   ): Promise<Workspace> {
     const outcome = await this.#writer.submit(input);
-    if (!outcome.ok) {
-      const { code, message, hint } = outcome.refusal;
-      throw new WspError(code, message, hint === undefined ? {} : { hint });
-    }
-    const workspace = this.state.workspaces.get(input.workspaceId) ?? before();
-    if (!workspace) throw new WspError('internal', `${input.workspaceId} was accepted and is not there`);
+    if (!outcome.ok) throw refused(outcome.refusal);
+    return before() ?? this.#workspace(input.workspaceId);
+  }
+
+  #workspace(workspaceId: string): Workspace {
+    const workspace = this.state.workspaces.get(workspaceId);
+    if (!workspace) throw new WspError('internal', `${workspaceId} was accepted and is not there`);
     return workspace;
   }
 
+  /** A slot always has its pool: `#checkPools` has seen to it. */
+  #poolOf(slotId: string): LrmPool {
+    const name = this.state.slots.get(slotId)?.pool;
+    const pool = this.#pools.find(each => each.name === name);
+    if (!pool) throw new Error(`slot ${slotId} is of pool ${name}, which this site does not have`);
+    return pool;
+  }
+
+  /** Slots that are held can be given back only by the LRM that they are from. */
+  #checkPools(): void {
+    for (const { id, pool, state } of this.state.slots.values())
+      if (!isFinalSlot(state) && !this.#pools.some(({ name }) => name === pool))
+        throw new WspError('failed', `slot ${id} is held in pool ${pool}, which is not in the site file`, {
+          hint: `put the pool back until its slots have ended (a site file with one lrm section calls its pool ${defaultPoolName})`,
+        });
+  }
+
+  readonly #sized = (name: string, site: Pool['site']): void => {
+    const pools = this.state.settings.pools.map(pool => (pool.name === name ? { ...pool, site } : pool));
+    this.#writer.changeSettings({ pools });
+  };
+
   #makeWriter(): Writer {
     const { clock, log, store, lease, gather, onBroken } = this.#options;
+    const pools = this.#options.pools.map(({ name, policy, reaches }) => ({
+      name,
+      policy,
+      reaches,
+      site: null,
+    }));
     return new Writer({
       clock,
       log,
       store,
-      settings: { ...lease, images: [], site: null, quotas: noQuotas },
+      settings: { ...lease, pools, images: [], quotas: noQuotas },
       companions: (input, decision) => this.#secrets.companions(input, decision),
       committed: commit => this.#committed(commit),
       broken: onBroken ?? (() => undefined),
@@ -270,7 +313,7 @@ class RunningEngine implements Engine {
       this.#commands.slotOver(id);
       this.#hub.slotOver(id);
     }
-    if (commit.slots.length > 0) this.#reconciler.slotsChanged();
+    if (commit.slots.length > 0) for (const pool of this.#pools) pool.slotsChanged();
     if (commit.events.length === 0) return;
     const listeners = [...this.#listeners];
     for (const listener of listeners) {
@@ -299,6 +342,7 @@ class RunningEngine implements Engine {
       };
     if (effect.kind === 'pilot.tell-guest')
       return { kind: 'tell-guest', vmId: effect.vmId, message: effect.message };
+    if (effect.kind === 'pilot.job-end') return { kind: 'job-end', endsAt: effect.endsAt };
     if (effect.kind === 'pilot.release') return { kind: 'release', graceMs: effect.graceMs };
     return { kind: 'stop-vm', vmId: effect.vmId, graceMs: effect.graceMs };
   }
@@ -319,6 +363,11 @@ class RunningEngine implements Engine {
   #idSuffix(): string {
     return idSuffix(this.#options.random.bytes(10));
   }
+}
+
+/** A refusal as what the client hears. */
+function refused({ code, message, hint }: Refusal): WspError {
+  return new WspError(code, message, hint === undefined ? {} : { hint });
 }
 
 /** The same for the same request, whatever the order of its keys. */

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { openLrm, type OpenedLrm } from '../lrm/index.ts';
+import { openLrm } from '../lrm/index.ts';
 import type { Lrm } from '../lrm/lrm.ts';
 import { systemClock, withDeadline } from '../platform/clock.ts';
 import { errorFields, type Log } from '../platform/log.ts';
@@ -11,14 +11,18 @@ import { WspError } from '../protocol/errors.ts';
 import { Accounts } from './access/accounts.ts';
 import { AuditLog } from './access/audit.ts';
 import { maySee } from './api/owners.ts';
+import type { AgentPool } from './api/agent-socket.ts';
 import { buildApp } from './api/app.ts';
 import { readPilotProgram } from './assignment.ts';
 import type { Engine } from './engine-api.ts';
 import { createEngine, type EngineOptions } from './engine.ts';
 import { imageCatalogue } from './images.ts';
+import { loadJoinSecret } from './join-secrets.ts';
 import { type Listening, listen, writeUrlFile } from './listening.ts';
 import { Webhooks } from './notify/webhooks.ts';
 import { serviceLog } from './log.ts';
+import type { EnginePool } from './lrm-pool.ts';
+import type { PoolConfig } from './site-pools.ts';
 import { leaseSettings, loadSite, type SiteConfig } from './site.ts';
 import { openSqliteStore } from './store/sqlite.ts';
 import type { Store } from './store/store.ts';
@@ -28,13 +32,13 @@ import { version } from './version.ts';
 /**
  * `wsp service`: the only place that wires.
  *
- *   start: site file ─► tokens ─► store (locks the state directory) ─► LRM ─► API listens ─► engine starts ─► requests are answered
- *   stop:  URL file ─► API ─► engine with its store ─► LRM        also when a step of the start has failed, for what was open by then
+ *   start: site file ─► tokens ─► store (locks the state directory) ─► LRMs ─► API listens ─► engine starts ─► requests are answered
+ *   stop:  URL file ─► API ─► engine with its store ─► LRMs       also when a step of the start has failed, for what was open by then
  *
  * If we crash anywhere: the store has all that was acknowledged; the next start goes on from there.
  */
 type Closers = Partial<Record<(typeof closingOrder)[number], () => Promise<void>>>;
-const closingOrder = ['urlFile', 'api', 'engine', 'store', 'lrm'] as const;
+const closingOrder = ['urlFile', 'api', 'engine', 'store', 'lrms'] as const;
 
 /** The longest that one part may take to stop before the rest of it is left to the next start. */
 const stopDeadlineMs = 30_000;
@@ -69,16 +73,16 @@ async function start(
   const program = readPilotProgram(pilotProgram);
   const store = openStore(site.stateDir);
   closers.store = () => store.close();
-  const opened = await openLrm(site.lrm);
-  closers.lrm = () => opened.lrm.close();
-  await checkCommands(opened.lrm, log);
+  const pools: OpenPool[] = [];
+  closers.lrms = () => Promise.all(pools.map(({ lrm }) => lrm.close())).then(() => undefined);
+  for (const pool of site.pools) pools.push(await openPool(pool, site, log));
 
   const images = imageCatalogue(site.imagesDir, problem =>
     log.warn('a directory of the image store is not an image', { ...problem }),
   );
   let listening: Listening | undefined;
   const engine = createEngine({
-    ...engineOptions(site, opened),
+    ...engineOptions(site, pools),
     clock: systemClock,
     random: systemRandom,
     log,
@@ -95,14 +99,18 @@ async function start(
     ...access,
     rate: site.rate,
     images,
-    lrmKind: opened.lrm.kind,
+    agentPools: pools.flatMap(({ agentPool }) => agentPool ?? []),
     version,
     clock: systemClock,
     log,
     ready: started.promise,
   });
   closers.api = () => app.close();
-  listening = await listen(app, { ...site.listen, url: site.url, headAddress: opened.headAddress });
+  listening = await listen(app, {
+    ...site.listen,
+    url: site.url,
+    headAddress: pools.find(each => each.headAddress)?.headAddress,
+  });
   closers.api = listening.close;
   await engine.start();
   delete closers.store;
@@ -115,7 +123,8 @@ async function start(
     closers.urlFile = () => rm(urlFile, { force: true });
   }
   const { url, nodesUrl } = listening;
-  log.info('listening', { url, nodesUrl, lrm: opened.lrm.kind, pid: process.pid, version });
+  const lrms = pools.map(({ name, lrm }) => `${name}: ${lrm.kind}`).join(', ');
+  log.info('listening', { url, nodesUrl, pools: lrms, pid: process.pid, version });
 }
 
 /** Who may do what, the log of it, and who is told. */
@@ -139,20 +148,38 @@ async function openAccess(site: SiteConfig, store: Store, file: Tokens, engine: 
   return { accounts, webhooks, audit: new AuditLog(store, log) };
 }
 
+/** A pool, open. */
+interface OpenPool extends EnginePool {
+  readonly headAddress: string | undefined;
+  readonly agentPool: AgentPool | undefined;
+}
+
+async function openPool(
+  { name, lrm: config, at, gang, policy, reaches }: PoolConfig,
+  site: SiteConfig,
+  log: Log,
+): Promise<OpenPool> {
+  const { lrm, agents, headAddress } = await openLrm(config, join(site.stateDir, 'pools', name));
+  await checkCommands(lrm, at, log);
+  const agentPool =
+    agents && config.kind === 'static'
+      ? { name, lrm: agents, isSecret: loadJoinSecret(config.joinSecretFile, systemRandom) }
+      : undefined;
+  return { name, policy, reaches, lrm, gang, headAddress, agentPool };
+}
+
 function engineOptions(
   site: SiteConfig,
-  { lrm }: OpenedLrm,
-): Pick<EngineOptions, 'lrm' | 'lease' | 'plan' | 'gang'> {
-  const { images: _images, site: _site, ...lease } = leaseSettings(site, []);
+  pools: readonly EnginePool[],
+): Pick<EngineOptions, 'pools' | 'lease' | 'plan'> {
   return {
-    lrm,
-    lease,
+    pools,
+    lease: leaseSettings(site),
     plan: {
       networks: site.networks,
       imageDirectory: image => join(site.imagesDir, image),
       contextTimeoutMs: site.leases.contextTimeoutMs,
     },
-    gang: site.gang,
   };
 }
 
@@ -167,7 +194,7 @@ async function stop(closers: Closers, log: Log): Promise<void> {
 }
 
 /** An LRM that is down for now may come back; commands that are not there will not. */
-async function checkCommands(lrm: Lrm, log: Log): Promise<void> {
+async function checkCommands(lrm: Lrm, at: string, log: Log): Promise<void> {
   try {
     await lrm.capabilities();
   } catch (cause) {
@@ -181,7 +208,7 @@ async function checkCommands(lrm: Lrm, log: Log): Promise<void> {
       return;
     }
     throw new WspError('failed', `the commands of the LRM (${lrm.kind}) are missing: ${cause.message}`, {
-      hint: 'install them, or set lrm.binDir in the site file to where they are',
+      hint: `install them, or set ${at}.binDir in the site file to where they are`,
       cause,
     });
   }

@@ -122,6 +122,17 @@ const Local = Type.Object(
   strict,
 );
 
+const StaticNodes = Type.Object(
+  {
+    kind: Type.Literal('static'),
+    /** File with the secret that agents join with, mode 0600. Absent file: made with a new one. */
+    joinSecretFile: Path,
+    /** A node whose agent has not been heard of for this long has lost its jobs. Default 60s. */
+    lostAfter: Type.Optional(DurationText),
+  },
+  strict,
+);
+
 const Qemu = Type.Object(
   {
     kind: Type.Literal('qemu'),
@@ -230,10 +241,28 @@ const PolicyEntry = Type.Union([
   ),
 ]);
 
+const Lrm = Type.Union([Slurm, Local, StaticNodes]);
+const PoolEntry = Type.Object(
+  {
+    name: Name,
+    lrm: Lrm,
+    /** Which slots are asked for. Default: exact. */
+    policy: Type.Optional(PolicyEntry),
+    /** The networks that its nodes reach. Default: all of the site's. */
+    networks: Type.Optional(Type.Array(Name, { maxItems: 64, uniqueItems: true })),
+  },
+  strict,
+);
+/** One pool, as it is written. */
+export type PoolEntry = Static<typeof PoolEntry>;
+
 export const SiteFile = Type.Object(
   {
     service: Service,
-    lrm: Type.Union([Slurm, Local]),
+    /** The site's only LRM; or `pools`. */
+    lrm: Type.Optional(Lrm),
+    /** Several LRMs, in order of preference. */
+    pools: Type.Optional(Type.Array(PoolEntry, { minItems: 1, maxItems: 16 })),
     images: Type.Object(
       {
         /** A directory that service and nodes read at the same path; in it one directory with an image.json for each image. */
@@ -246,7 +275,7 @@ export const SiteFile = Type.Object(
     defaultNetwork: Type.Optional(Name),
     node: Node,
     leases: Type.Optional(Leases),
-    /** Which slots are asked for. Default: exact. */
+    /** Which slots are asked of the only LRM. Default: exact. */
     policy: Type.Optional(PolicyEntry),
     webhooks: Type.Optional(
       Type.Object(

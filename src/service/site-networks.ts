@@ -2,6 +2,7 @@ import ipaddr from 'ipaddr.js';
 import { ipv4ToNumber, numberToIpv4 } from '../lease/addresses.ts';
 import type { SiteNetwork } from './plan.ts';
 import type { NetworkEntry } from './site-file.ts';
+import type { Mistake } from './site-values.ts';
 
 /** A network with its pool of addresses, all defaults filled in. */
 export interface SiteNetworkConfig extends SiteNetwork {
@@ -9,7 +10,6 @@ export interface SiteNetworkConfig extends SiteNetwork {
 }
 
 /** Tells a mistake: its path in the file, and what is wrong. */
-export type Mistake = (path: string, message: string) => void;
 
 /** IANA's port for VXLAN (RFC 7348). */
 const vxlanPort = 4_789;

@@ -93,7 +93,7 @@ describe('a good site file', () => {
   });
 
   it('becomes the settings of the lease core', () => {
-    const settings = leaseSettings(parse(good()), [{ name: 'mini', agent: true }]);
+    const settings = leaseSettings(parse(good()));
     expect(settings.networks).toEqual([
       { name: 'public', firstAddress: '10.78.0.2', lastAddress: '10.78.0.254' },
       { name: 'private', firstAddress: '10.90.0.1', lastAddress: '10.90.255.254' },

@@ -1,19 +1,17 @@
 import { readFileSync, statSync } from 'node:fs';
-import { availableParallelism, totalmem } from 'node:os';
-import { dirname, isAbsolute, resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import ipaddr from 'ipaddr.js';
 import type { Static } from 'typebox';
-import type { Policy } from '../lease/policies/policy.ts';
 import { noQuota, type Quota } from '../lease/quota.ts';
 import type { LeaseSettings } from '../lease/types.ts';
-import type { LrmConfig } from '../lrm/index.ts';
 import { invalidFile, mistakesIn, parseYaml } from '../protocol/document.ts';
 import { type ErrorDetail, WspError } from '../protocol/errors.ts';
 import type { NodeSettings, VmmSettings } from '../protocol/pilot.ts';
-import { formatDuration, parseDurationMs, parseMemoryMiB } from '../protocol/units.ts';
-import type { GangSite } from './lrm-effects.ts';
+import { formatDuration } from '../protocol/units.ts';
+import { type PoolConfig, poolsOf } from './site-pools.ts';
+import { duration, memory, type Mistake, word } from './site-values.ts';
 import { type QuotaEntry, SiteFile } from './site-file.ts';
-import { type Mistake, networksOf, type SiteNetworkConfig } from './site-networks.ts';
+import { networksOf, type SiteNetworkConfig } from './site-networks.ts';
 import { tokensFileMistake } from './tokens.ts';
 
 /** Times and sizes of leases. */
@@ -42,9 +40,8 @@ export interface SiteConfig {
   readonly urlFile: string | null;
   /** What each user may ask of the API. */
   readonly rate: { readonly perSecond: number; readonly burst: number };
-  readonly lrm: LrmConfig;
-  /** Added to every request to the LRM. */
-  readonly gang: GangSite;
+  /** In order of preference. */
+  readonly pools: readonly PoolConfig[];
   readonly imagesDir: string;
   readonly networks: readonly SiteNetworkConfig[];
   readonly defaultNetwork: string | null;
@@ -52,13 +49,10 @@ export interface SiteConfig {
   readonly leases: LeaseConfig;
   /** Of everybody who has none of his own. */
   readonly quotas: { readonly user: Quota; readonly project: Quota };
-  readonly policy: Policy;
   /** Networks where webhooks may go beyond what is open to all. */
   readonly webhooksAllow: readonly string[];
 }
 
-/** Slurm's own default (KillWait). */
-const localKillDelayMs = 30_000;
 /** The API takes no longer lease than this. */
 const longestLeaseMs = 14 * 24 * 3_600_000;
 
@@ -124,12 +118,11 @@ function normalise(site: SiteFile, file: string, mistake: Mistake): SiteConfig {
     tokensFile: at(service.tokensFile),
     urlFile: service.urlFile === undefined ? null : at(service.urlFile),
     rate: { perSecond: 100, burst: 500, ...service.rate },
-    ...lrmOf(site.lrm, at, mistake),
+    pools: poolsOf(site, at, mistake),
     imagesDir: at(site.images.dir),
     networks,
     defaultNetwork: defaultNetworkOf(site, mistake),
     ...leasesAndNode(site, at, mistake),
-    policy: policyOf(site.policy, mistake),
     webhooksAllow: allowedNetworks(site.webhooks?.allow ?? [], mistake),
     quotas: {
       user: quotaOf(site.quotas?.user, 'quotas.user', mistake),
@@ -156,35 +149,6 @@ function defaultNetworkOf({ networks, defaultNetwork }: SiteFile, mistake: Mista
       `${defaultNetwork} is none of the networks (${names.join(', ') || 'there are none'})`,
     );
   return defaultNetwork;
-}
-
-function lrmOf(
-  lrm: SiteFile['lrm'],
-  at: (path: string) => string,
-  mistake: Mistake,
-): Pick<SiteConfig, 'lrm' | 'gang'> {
-  if (lrm.kind === 'slurm') {
-    const { kind, queue, account, options = [], binDir, conf, node } = lrm;
-    return {
-      lrm: {
-        kind,
-        queue,
-        binDir: binDir === undefined ? undefined : at(binDir),
-        conf: conf === undefined ? undefined : at(conf),
-        node: node === undefined ? undefined : word(node, at),
-      },
-      gang: { queue, account, options },
-    };
-  }
-  const { kind, nodes, memoryPerNode, cpusPerNode = availableParallelism(), namespaces = 'auto' } = lrm;
-  const memoryMiBPerNode =
-    memoryPerNode === undefined
-      ? Math.floor(totalmem() / 2 ** 20 / nodes)
-      : memory(memoryPerNode, 'lrm.memoryPerNode', mistake);
-  return {
-    lrm: { kind, nodes, memoryMiBPerNode, cpusPerNode, namespaces, killDelayMs: localKillDelayMs },
-    gang: { options: [] },
-  };
 }
 
 function leasesAndNode(
@@ -228,37 +192,6 @@ function leasesAndNode(
   return { leases, node };
 }
 
-function policyOf(given: SiteFile['policy'], mistake: Mistake): Policy {
-  switch (given?.kind) {
-    case undefined:
-    case 'exact':
-      return { kind: 'exact' };
-    case 'pack':
-      return { kind: 'pack', vmsPerNode: given.vmsPerNode ?? 64 };
-    case 'extendable':
-      return { kind: 'extendable', factor: given.factor ?? 1.5 };
-    case 'reuse': {
-      const { keep = '10m', factor = 2, vmsPerNode = 1, shared = false } = given;
-      return { kind: 'reuse', keepMs: duration(keep, 'policy.keep', mistake), factor, vmsPerNode, shared };
-    }
-    case 'warm': {
-      const { slots = 1, nodes = 1, cpusPerNode = 1, vmsPerNode = 1, shared = false } = given;
-      const memoryMiBPerNode = memory(given.memoryPerNode, 'policy.memoryPerNode', mistake);
-      const durationMs = duration(given.duration ?? '4h', 'policy.duration', mistake);
-      return {
-        kind: 'warm',
-        slots,
-        nodes,
-        memoryMiBPerNode,
-        cpusPerNode,
-        durationMs,
-        vmsPerNode,
-        shared,
-      };
-    }
-  }
-}
-
 function allowedNetworks(given: readonly string[], mistake: Mistake): readonly string[] {
   for (const [index, network] of given.entries())
     if (!ipaddr.isValidCIDR(network))
@@ -300,7 +233,7 @@ function vmmOf(vmm: SiteFile['node']['vmm'], at: (path: string) => string, mista
 }
 
 /** What the file system says about the paths. */
-function checkFiles({ imagesDir, stateDir, tokensFile, lrm }: SiteConfig, mistake: Mistake): void {
+function checkFiles({ imagesDir, stateDir, tokensFile, pools }: SiteConfig, mistake: Mistake): void {
   const wanted = (
     key: string,
     path: string,
@@ -319,41 +252,23 @@ function checkFiles({ imagesDir, stateDir, tokensFile, lrm }: SiteConfig, mistak
   wanted('service.stateDir', stateDir, 'directory', 'may be absent');
   const wrong = tokensFileMistake(tokensFile);
   if (wrong !== undefined) mistake('service.tokensFile', wrong);
-  if (lrm.kind !== 'slurm') return;
-  if (lrm.binDir !== undefined) wanted('lrm.binDir', lrm.binDir, 'directory', 'must be there');
-  if (lrm.conf !== undefined) wanted('lrm.conf', lrm.conf, 'file', 'must be there');
+  for (const { lrm, at } of pools) {
+    if (lrm.kind !== 'slurm') continue;
+    if (lrm.binDir !== undefined) wanted(`${at}.binDir`, lrm.binDir, 'directory', 'must be there');
+    if (lrm.conf !== undefined) wanted(`${at}.conf`, lrm.conf, 'file', 'must be there');
+  }
 }
 
-function duration(text: string, path: string, mistake: Mistake): number {
-  const ms = parseDurationMs(text);
-  if (ms === undefined)
-    mistake(path, `must be longer than nothing, and a number that can be counted (it is "${text}")`);
-  return ms ?? 0;
-}
-
-function memory(text: string, path: string, mistake: Mistake): number {
-  const memoryMiB = parseMemoryMiB(text);
-  if (memoryMiB === undefined) mistake(path, `must be more than nothing (it is "${text}")`);
-  return memoryMiB ?? 0;
-}
-
-/** A word of a command: `./x` and `../x` are paths relative to the file, all else stays as it is. */
-function word(text: string, at: (path: string) => string): string {
-  return !isAbsolute(text) && /^\.{1,2}\//.test(text) ? at(text) : text;
-}
-
-/** What the lease core needs of the site; `site` (the LRM's own limits) is not known before the LRM has answered. */
-export function leaseSettings(
-  { networks, defaultNetwork, leases, policy }: SiteConfig,
-  images: LeaseSettings['images'],
-): Omit<LeaseSettings, 'quotas'> {
+/** What the lease core needs of the site file. */
+export function leaseSettings({
+  networks,
+  defaultNetwork,
+  leases,
+}: SiteConfig): Omit<LeaseSettings, 'quotas' | 'pools' | 'images'> {
   const { contextTimeoutMs: _, ...times } = leases;
   return {
     ...times,
     networks: networks.map(({ name, firstAddress, lastAddress }) => ({ name, firstAddress, lastAddress })),
     defaultNetwork,
-    policy,
-    images,
-    site: null,
   };
 }

@@ -1,9 +1,8 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
 import type { Random } from '../platform/random.ts';
 import { userPattern } from '../protocol/access.ts';
 import { WspError, type ErrorDetail } from '../protocol/errors.ts';
+import { readOrMakeSecret, secretFileMistake } from './secret-file.ts';
 
 /** Who a token belongs to. Holds hashes, never tokens, so that neither a dump nor a log can give one away. */
 export interface Tokens {
@@ -12,7 +11,6 @@ export interface Tokens {
 }
 
 const minimumLength = 16;
-const ownerOnly = 0o600;
 
 /**
  * Reads the tokens file (`user token` a line, `#` comments); a file that is absent is made, mode 0600, with a new token for `admin`.
@@ -26,30 +24,12 @@ export function loadTokens(path: string, random: Random): Tokens {
 
 /** What is wrong with the file's mode or kind; undefined when nothing is, or when it is not there yet. */
 export function tokensFileMistake(path: string): string | undefined {
-  let stat: ReturnType<typeof statSync>;
-  try {
-    stat = statSync(path, { throwIfNoEntry: false });
-  } catch (cause) {
-    return `${path} cannot be looked at: ${(cause as Error).message}`;
-  }
-  if (!stat) return undefined;
-  if (!stat.isFile()) return `${path} is not a file`;
-  const mode = stat.mode & 0o777;
-  if ((mode & 0o077) === 0) return undefined;
-  return `${path} has mode ${mode.toString(8).padStart(4, '0')}: others can read the tokens; run chmod 600 on it`;
+  return secretFileMistake(path, 'the tokens');
 }
 
 function readOrMake(path: string, random: Random): string {
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-    const token = Buffer.from(random.bytes(24)).toString('base64url');
-    // 'wx' fails when the file is there: two services that start at once do not make two tokens.
-    writeFileSync(path, `admin ${token}\n`, { mode: ownerOnly, flag: 'wx' });
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw unreadable(path, cause);
-  }
-  try {
-    return readFileSync(path, 'utf8');
+    return readOrMakeSecret(path, random, token => `admin ${token}\n`);
   } catch (cause) {
     throw unreadable(path, cause);
   }

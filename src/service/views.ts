@@ -1,5 +1,5 @@
 import { heldAddresses, isInPool, poolSize } from '../lease/addresses.ts';
-import type { SiteState, Slot, Vm, Workspace } from '../lease/types.ts';
+import type { LeaseSettings, Pool, SiteState, Slot, Vm, Workspace } from '../lease/types.ts';
 import type {
   DryRunView,
   EventView,
@@ -11,9 +11,8 @@ import type {
   WorkspaceView,
 } from '../protocol/api.ts';
 import type { Reason } from '../protocol/states.ts';
-import type { StoredEvent, Trial } from './engine-api.ts';
+import type { PoolCapacity, StoredEvent, Trial } from './engine-api.ts';
 import type { SiteImage } from './images.ts';
-import type { LrmCapabilities } from '../lrm/lrm.ts';
 
 /** Entities as the API shows them: pure functions of the state. */
 
@@ -49,6 +48,7 @@ export function workspaceView(state: SiteState, workspace: Workspace): Workspace
     slot: slot
       ? {
           id: slot.id,
+          pool: slot.pool,
           lrmJobId: slot.lrmJobId,
           state: slot.state,
           lrmReason: slot.lrmReason,
@@ -117,6 +117,7 @@ export function slotView(slot: Slot, workspaces: readonly Pick<Workspace, 'id'>[
     warm: slot.warm,
     state: slot.state,
     reason: slot.reason,
+    pool: slot.pool,
     lrm,
     lrmJobId: slot.lrmJobId,
     lrmState: slot.lrmState,
@@ -177,15 +178,13 @@ export function imageView(image: SiteImage): ImageView {
   };
 }
 
-/** What can be leased: of the site file, of the images, and of what the LRM says now. */
+/** What can be leased: of the site file, of the images, and of what the LRMs say now. */
 export function typesView(
   { settings, vms }: SiteState,
   images: readonly SiteImage[],
-  lrm: string,
-  now: LrmCapabilities | undefined,
+  capacity: readonly PoolCapacity[],
 ): TypesView {
   const held = heldAddresses(vms.values());
-  const { vmmOverheadMiB } = settings;
   return {
     images: images.map(({ manifest }) => ({ name: manifest.name, agent: manifest.agent })),
     networks: settings.networks.map(pool => ({
@@ -194,18 +193,31 @@ export function typesView(
       freeAddresses: poolSize(pool) - [...held].filter(address => isInPool(address, pool)).length,
     })),
     defaultNetwork: settings.defaultNetwork,
+    pools: settings.pools.map(pool => poolView(pool, settings, capacity)),
+    defaultDurationMs: settings.defaultDurationMs,
+    maxDurationMs: settings.maxDurationMs,
+    endNoticesMs: [...settings.endNoticesMs],
+  };
+}
+
+function poolView(
+  { name, policy, reaches }: Pool,
+  { networks, vmmOverheadMiB }: LeaseSettings,
+  capacity: readonly PoolCapacity[],
+): TypesView['pools'][number] {
+  const { lrm = 'none', now } = capacity.find(each => each.name === name) ?? {};
+  return {
+    name,
+    lrm,
+    policy: policy.kind,
+    networks: [...(reaches ?? networks.map(network => network.name))],
     nodes: now
       ? {
-          lrm,
           count: now.nodes,
           idle: now.idleNodes ?? null,
           vmMemoryMiB: Math.max(0, now.memoryMiBPerNode - vmmOverheadMiB),
           vmCpus: now.cpusPerNode,
         }
       : null,
-    policy: settings.policy.kind,
-    defaultDurationMs: settings.defaultDurationMs,
-    maxDurationMs: settings.maxDurationMs,
-    endNoticesMs: [...settings.endNoticesMs],
   };
 }

@@ -86,7 +86,7 @@ export class Writer {
   changeSettings(change: Partial<LeaseSettings>): void {
     this.#settings = { ...this.#settings, ...change };
     // What the site can give decides whether a slot is to be asked for in advance.
-    if (change.site !== undefined) this.#armDeadline(0);
+    if (change.pools !== undefined) this.#armDeadline(0);
   }
 
   /**

@@ -98,7 +98,7 @@ describe('what works: exit code 0', () => {
     expect(await site.json(['timeline', 'life'])).toMatchObject({
       hops: expect.arrayContaining([expect.objectContaining(hop)]),
     });
-    expect(await site.json(['slots'])).toMatchObject({ slots: [{ workspace: made.id, nodesWanted: 2 }] });
+    expect(await site.json(['slots'])).toMatchObject({ slots: [{ workspaces: [made.id], nodesWanted: 2 }] });
     expect(await site.json<{ nodes: unknown[] }>(['nodes'])).toMatchObject({ nodes: { length: 2 } });
     expect(await site.json(['images'])).toMatchObject({
       images: expect.arrayContaining([expect.objectContaining({ name: 'mini' })]),

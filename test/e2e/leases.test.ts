@@ -124,11 +124,13 @@ describe('a lease', () => {
 
   it('has types: what can be leased, and what is free now', async () => {
     const types = await simulated.json<TypesView>(['types']);
-    expect(types).toMatchObject({ policy: 'exact', nodes: { lrm: 'slurm', count: 4, idle: 4, vmCpus: 2 } });
+    expect(types).toMatchObject({
+      pools: [{ name: 'default', policy: 'exact', lrm: 'slurm', nodes: { count: 4, idle: 4, vmCpus: 2 } }],
+    });
     expect(types.images).toContainEqual({ name: 'mini', agent: true });
     const { id } = await simulated.json<WorkspaceView>(['create', ...small, '--wait']);
     const later = await simulated.json<TypesView>(['types']);
-    expect(later.nodes?.idle).toBe(3);
+    expect(later.pools[0]?.nodes?.idle).toBe(3);
     const free = ({ networks }: TypesView): number =>
       networks.find(({ name }) => name === 'private')?.freeAddresses ?? 0;
     expect(free(later)).toBe(free(types) - 1);

@@ -27,7 +27,7 @@ describe('pack', () => {
 
   it('runs several guests on a node, which reach each other there and across nodes, and leaves nothing', async () => {
     const { site } = the;
-    expect((await site.json<TypesView>(['types'])).policy).toBe('pack');
+    expect((await site.json<TypesView>(['types'])).pools[0]?.policy).toBe('pack');
     const create = [...mini, '--count', '3', '--name', 'packed'];
     const { slot } = await site.json<DryRunView>([...create, '--dry-run']);
     expect(slot).toMatchObject({ nodes: 2, cpusPerNode: 2 });

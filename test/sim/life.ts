@@ -1,5 +1,5 @@
 import { createVirtualClock, settle, type VirtualClock } from '../../src/platform/virtual-clock.ts';
-import type { LeaseSettings } from '../../src/lease/types.ts';
+import type { Policy } from '../../src/lease/policies/policy.ts';
 import { silentLog } from '../../src/platform/log.ts';
 import type { GroupRequest, WorkspaceRequest } from '../../src/protocol/cluster.ts';
 import { WspError } from '../../src/protocol/errors.ts';
@@ -62,7 +62,7 @@ const warm = {
   vmsPerNode: 3,
 };
 /** Each life is under one of them. */
-const policies: readonly LeaseSettings['policy'][] = [
+const policies: readonly Policy[] = [
   { kind: 'exact' },
   { kind: 'pack', vmsPerNode: 3 },
   { kind: 'extendable', factor: 1.5 },
@@ -79,7 +79,7 @@ class Life {
   readonly #nodes: readonly SimNode[];
   readonly #lrm: SimLrm;
   readonly #store: Store;
-  #policy: LeaseSettings['policy'];
+  #policy: Policy;
   /** How likely it is at each crash point that the service dies there. */
   readonly #crashes: number;
   #service: ServiceProcess | undefined;
@@ -170,7 +170,7 @@ class Life {
     }
   }
 
-  async #restart(policy: LeaseSettings['policy']): Promise<void> {
+  async #restart(policy: Policy): Promise<void> {
     this.#note(`the service is restarted with policy ${policy.kind}`);
     this.#policy = policy;
     await this.#during(this.#engine.stop());
@@ -249,7 +249,7 @@ class Life {
   /** VMs of different owners in one slot, where the site does not say that they may; more on a node than the slot has of it. */
   *#strangers(): Iterable<string> {
     const { settings, workspaces, slots, vms } = this.#engine.state;
-    const { policy } = settings;
+    const policy = settings.pools[0]?.policy ?? { kind: 'exact' };
     const owners = new Map<string, string>();
     const memory = new Map<string, number>();
     for (const { id, slotId, node, workspaceId, state, memoryMiB } of vms.values()) {

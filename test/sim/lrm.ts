@@ -110,6 +110,17 @@ export class SimLrm implements Lrm {
     this.end(jobId, 'cancelled', 'cancelled by its owner');
   }
 
+  async extend(jobId: string, endsAt: number): Promise<number> {
+    await this.#takesTime();
+    const job = this.#jobs.get(jobId);
+    if (job?.state !== 'running' || job.endsAt === undefined || this.#dice.chance(0.3))
+      throw new LrmError('refused', 'only operators may do that');
+    job.endsAt = Math.max(job.endsAt, endsAt);
+    this.#armEnd(job);
+    await this.#takesTime();
+    return job.endsAt;
+  }
+
   onChange(): () => void {
     return () => undefined;
   }
@@ -147,7 +158,7 @@ export class SimLrm implements Lrm {
     for (const job of this.#jobs.values()) {
       if (job.state !== 'running' || (job.endsAt ?? 0) <= endsAt) continue;
       job.endsAt = endsAt;
-      this.#clock.after(leftMs, () => this.end(job.jobId, 'timeout', 'TimeLimit'));
+      this.#armEnd(job);
     }
   }
 
@@ -200,7 +211,14 @@ export class SimLrm implements Lrm {
     job.unlaunched = nodes.length;
     for (const node of nodes)
       this.#clock.after(this.#dice.int(20, 1_500), () => this.#launchOn(job, node, endsAt));
-    this.#clock.after(job.request.walltimeMs, () => this.end(job.jobId, 'timeout', 'TimeLimit'));
+    this.#armEnd(job);
+  }
+
+  #armEnd(job: Job): void {
+    const endsAt = job.endsAt ?? 0;
+    this.#clock.after(Math.max(0, endsAt - this.#clock.now()), () => {
+      if (job.endsAt === endsAt) this.end(job.jobId, 'timeout', 'TimeLimit');
+    });
   }
 
   #launchOn(job: Job, node: SimNode, endsAt: number): void {

@@ -21,7 +21,7 @@ export class ServiceProcess {
 
   /** `diesAt` is asked at every crash point. */
   constructor(options: EngineOptions, diesAt: (point: string) => boolean) {
-    const { clock, store, lrm } = options;
+    const { clock, store, pools } = options;
     let dead: () => void = () => undefined;
     this.died = new Promise(resolve => {
       dead = resolve;
@@ -31,10 +31,13 @@ export class ServiceProcess {
       ...options,
       clock: mortalClock(clock, this.#life),
       store: mortal(store, this.#life, { close: () => Promise.resolve() }),
-      lrm: mortal<Lrm>(lrm, this.#life, {
-        onChange: changed => lrm.onChange(() => this.#life.alive && changed()),
-        close: () => Promise.resolve(),
-      }),
+      pools: pools.map(pool => ({
+        ...pool,
+        lrm: mortal<Lrm>(pool.lrm, this.#life, {
+          onChange: changed => pool.lrm.onChange(() => this.#life.alive && changed()),
+          close: () => Promise.resolve(),
+        }),
+      })),
     });
   }
 

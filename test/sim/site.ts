@@ -1,19 +1,23 @@
+import type { Policy } from '../../src/lease/policies/policy.ts';
+import type { Lrm } from '../../src/lrm/lrm.ts';
+import { defaultPoolName } from '../../src/protocol/ids.ts';
 import type { EngineOptions } from '../../src/service/engine.ts';
 
 /** A small site for the simulated world: everything that the site file would say, with waits that fit a short life. */
 export function engineOptions(
-  parts: Pick<EngineOptions, 'clock' | 'random' | 'log' | 'store' | 'lrm'>,
-  policy: EngineOptions['lease']['policy'],
+  parts: Pick<EngineOptions, 'clock' | 'random' | 'log' | 'store'> & { readonly lrm: Lrm },
+  policy: Policy,
 ): EngineOptions {
+  const { lrm, ...others } = parts;
   return {
-    ...parts,
+    ...others,
+    pools: [{ name: defaultPoolName, lrm, policy, reaches: null, gang: { options: [] } }],
     lease: {
       networks: [
         { name: 'public', firstAddress: '192.0.2.10', lastAddress: '192.0.2.17' },
         { name: 'private', firstAddress: '10.90.0.1', lastAddress: '10.90.0.200' },
       ],
       defaultNetwork: 'private',
-      policy,
       defaultDurationMs: 60_000,
       maxDurationMs: 24 * 3_600_000,
       vmmOverheadMiB: 64,
@@ -30,7 +34,6 @@ export function engineOptions(
       imageDirectory: image => `/images/${image}`,
       contextTimeoutMs: 30_000,
     },
-    gang: { options: [] },
     pilot: {
       serviceUrl: () => 'http://service.invalid',
       program: '// the pilot',

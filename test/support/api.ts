@@ -61,12 +61,12 @@ export async function testApi(
   });
   const app = await buildApp({
     engine,
+    agentPools: [],
     accounts,
     audit: new AuditLog(store, keepingLog(logged)),
     webhooks,
     rate,
     images: { read: () => ({ images: [], problems: [] }) },
-    lrmKind: 'fake',
     version: '1.2.3',
     clock,
     log: keepingLog(logged),

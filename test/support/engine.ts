@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Effect, LeaseSettings, Slot, Workspace } from '../../src/lease/types.ts';
+import type { Effect, PoolSettings, Slot, Workspace } from '../../src/lease/types.ts';
 import {
   type GangRequest,
   type Lrm,
@@ -10,6 +10,7 @@ import {
 import type { Log } from '../../src/platform/log.ts';
 import { createVirtualClock, settle, type VirtualClock } from '../../src/platform/virtual-clock.ts';
 import type { Random } from '../../src/platform/random.ts';
+import { defaultPoolName } from '../../src/protocol/ids.ts';
 import type { WorkspaceRequest } from '../../src/protocol/cluster.ts';
 import type { NotificationBody, PilotCommand, ServiceMessage, VmReport } from '../../src/protocol/pilot.ts';
 import type { Engine, PilotSession } from '../../src/service/engine-api.ts';
@@ -37,6 +38,7 @@ export class FakeLrm implements Lrm {
   /** Thrown by `submit` after the job is there, as when the answer is lost. */
   answerLost = false;
   refusal: string | undefined;
+  extendRefusal: string | undefined = 'only operators may do that';
   caps: LrmCapabilities = {
     nodes: 16,
     memoryMiBPerNode: 8_192,
@@ -70,6 +72,10 @@ export class FakeLrm implements Lrm {
     if (this.down) throw this.down;
     this.cancelled.push(jobId);
     this.jobs = this.jobs.map(job => (job.jobId === jobId ? { ...job, state: 'cancelled' } : job));
+  }
+  async extend(_jobId: string, endsAt: number): Promise<number> {
+    if (this.extendRefusal !== undefined) throw new LrmError('refused', this.extendRefusal);
+    return endsAt;
   }
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener);
@@ -247,18 +253,17 @@ export class EngineBench {
   readonly #options: EngineOptions;
   engine: Engine;
 
-  constructor(lease: Partial<LeaseSettings> = {}) {
-    const { images, site: _site, ...settings } = { ...leaseSettings, ...lease };
+  constructor(lease: Partial<PoolSettings> = {}) {
+    const { images, site: _site, policy, pools: _pools, ...settings } = { ...leaseSettings, ...lease };
     this.#options = {
       clock: this.clock,
       random: countingRandom(),
       log: recordingLog(this.logged),
       store: this.store,
-      lrm: this.lrm,
+      pools: [{ name: defaultPoolName, lrm: this.lrm, policy, reaches: null, gang: { options: [] } }],
       lease: settings,
       images: () => images,
       plan: testPlanSite,
-      gang: { options: [] },
       pilot: {
         serviceUrl: () => 'http://service.test:1',
         program: '// the pilot',

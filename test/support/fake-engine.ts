@@ -29,7 +29,7 @@ export class FakeEngine implements Engine {
       networks: [],
       defaultNetwork: null,
       quotas: noQuotas,
-      policy: { kind: 'exact' as const },
+      pools: [{ name: 'default', policy: { kind: 'exact' as const }, reaches: null, site: null }],
       images: [],
       defaultDurationMs: 3_600_000,
       maxDurationMs: 86_400_000,
@@ -40,7 +40,6 @@ export class FakeEngine implements Engine {
       reserveTimeoutMs: 0,
       deployTimeoutMs: 0,
       releaseTimeoutMs: 0,
-      site: null,
     };
     return { settings, workspaces, slots, vms };
   }
@@ -61,7 +60,9 @@ export class FakeEngine implements Engine {
 
   changeQuotas = (): void => undefined;
 
-  capacity = (): Promise<undefined> => Promise.resolve(undefined);
+  capacity = (): Promise<readonly []> => Promise.resolve([]);
+
+  lrmOf = (): string => 'fake';
 
   tryCreate = (): Trial => ({ refusal: undefined, slot: undefined });
 
@@ -142,6 +143,7 @@ export class FakeEngine implements Engine {
       name: 'osg',
       owner: 'ann',
       project: null,
+      pools: [],
       state: 'running',
       cause: null,
       reason: null,
@@ -222,6 +224,7 @@ function slotOf(workspace: Workspace): Slot {
     warm: false,
     state: 'ready',
     reason: null,
+    pool: 'default',
     lrmJobId: '42',
     lrmState: 'running',
     lrmReason: null,

@@ -5,7 +5,7 @@ import type {
   Effect,
   HistoryEvent,
   LeaseInput,
-  LeaseSettings,
+  PoolSettings,
   ObservedJob,
   Refusal,
   SiteState,
@@ -13,11 +13,13 @@ import type {
   Vm,
   Workspace,
 } from '../../src/lease/types.ts';
+import { defaultPoolName } from '../../src/protocol/ids.ts';
 import type { WorkspaceRequest } from '../../src/protocol/cluster.ts';
 import type { NotificationBody, VmReport } from '../../src/protocol/pilot.ts';
 import type { VmState } from '../../src/protocol/states.ts';
 
-export const settings: LeaseSettings = {
+/** One pool: `policy` and `site` are that pool's. */
+export const settings: PoolSettings = onePool({
   networks: [
     { name: 'public', firstAddress: '192.0.2.10', lastAddress: '192.0.2.19' },
     { name: 'private', firstAddress: '10.90.0.1', lastAddress: '10.90.0.200' },
@@ -45,8 +47,15 @@ export const settings: LeaseSettings = {
     maxWalltimeMs: 48 * 3_600_000,
     walltimeStepMs: 60_000,
     killDelayMs: 30_000,
+    free: null,
   },
-};
+});
+
+/** Settings of a site with one pool, that has this policy and size. */
+export function onePool(of: Omit<PoolSettings, 'pools'>): PoolSettings {
+  const { policy, site } = of;
+  return { ...of, pools: [{ name: defaultPoolName, policy, site, reaches: null }] };
+}
 
 export const startedAt = 1_700_000_000_000;
 
@@ -61,8 +70,8 @@ export class LeaseBench {
   now = startedAt;
   readonly #seqs = new Map<string, number>();
 
-  constructor(overrides: Partial<LeaseSettings> = {}) {
-    this.state = { settings: { ...settings, ...overrides }, ...this.maps };
+  constructor(overrides: Partial<PoolSettings> = {}) {
+    this.state = { settings: { ...onePool({ ...settings, ...overrides }), ...overrides }, ...this.maps };
   }
 
   get workspace(): Workspace {
@@ -128,7 +137,7 @@ export class LeaseBench {
   observed(job: Partial<ObservedJob> | undefined): Decision {
     const known = { jobId: '7', slotId: this.slotId, reason: null, estimatedStartAt: null, endsAt: null };
     const jobs = job ? [{ ...known, state: 'running' as const, ...job }] : [];
-    return this.step({ type: 'lrm.observed', takenAt: this.now, jobs });
+    return this.step({ type: 'lrm.observed', pool: defaultPoolName, takenAt: this.now, jobs });
   }
 
   notify(node: string, body: NotificationBody): Decision {

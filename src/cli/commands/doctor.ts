@@ -69,12 +69,16 @@ async function examineSite(
   const { checkSiteFile, examineHost } = await loadServiceDoctor();
   const { checks, config } = checkSiteFile(file);
   if (!config) return checks;
-  const { node, imagesDir, lrm } = config;
+  const { node, imagesDir, pools } = config;
   const asNode = (images: string | undefined): Promise<readonly Check[]> =>
     examineNode({ ...node, imagesDir: images, ...(helper.length > 0 ? { helper } : {}), ...given(options) });
   if (options.node) return [...checks, ...(await asNode(imagesDir))];
   const host = await examineHost(config);
-  return [...checks, ...host, ...(lrm.kind === 'local' ? await asNode(undefined) : [])];
+  return [
+    ...checks,
+    ...host,
+    ...(pools.some(({ lrm }) => lrm.kind === 'local') ? await asNode(undefined) : []),
+  ];
 }
 
 type Expectations = Parameters<Awaited<ReturnType<typeof loadNodeDoctor>>['examineNode']>[0];

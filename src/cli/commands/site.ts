@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import type { Client } from '../../client/client.ts';
 import { formatDuration } from '../../protocol/units.ts';
 import { table } from '../output.ts';
 import type { CommandContext, Run } from '../program.ts';
@@ -25,19 +26,24 @@ export function addSiteCommands(program: Command, run: Run): void {
 
 async function types(context: CommandContext): Promise<void> {
   const types = await context.client().types();
-  const { nodes } = types;
-  const free = nodes === null || nodes.idle === null ? '' : `, ${nodes.idle} of them idle now`;
   const lines = [
-    nodes === null
-      ? 'nodes:     the batch scheduler does not answer'
-      : `nodes:     ${nodes.count} (${nodes.lrm})${free}; a VM there has at most ${nodes.vmMemoryMiB}M and ${nodes.vmCpus} processors`,
+    ...types.pools.map(pool => `pool:      ${poolLine(pool, types)}`),
     `images:    ${types.images.map(({ name }) => name).join(', ') || 'none'}`,
     `networks:  ${types.networks.map(each => `${each.name} (${each.freeAddresses} of ${each.addresses} addresses free)${each.name === types.defaultNetwork ? ', the default' : ''}`).join('; ') || 'none'}`,
     `leases:    ${formatDuration(types.defaultDurationMs)} unless asked otherwise, at most ${formatDuration(types.maxDurationMs)}`,
     `notices:   ${types.endNoticesMs.map(formatDuration).join(' and ') || 'none'} before the end`,
-    `policy:    ${types.policy}`,
   ];
   context.answer(types, `${lines.join('\n')}\n`);
+}
+
+type Types = Awaited<ReturnType<Client['types']>>;
+
+function poolLine({ name, lrm, policy, networks, nodes }: Types['pools'][number], types: Types): string {
+  if (nodes === null) return `${name} (${lrm}) does not answer`;
+  const free = nodes.idle === null ? '' : `, ${nodes.idle} of them idle now`;
+  const reached =
+    networks.length === types.networks.length ? '' : `; networks: ${networks.join(', ') || 'none'}`;
+  return `${name} (${lrm}, ${policy}): ${nodes.count} nodes${free}; a VM there has at most ${nodes.vmMemoryMiB}M and ${nodes.vmCpus} processors${reached}`;
 }
 
 async function slots(context: CommandContext): Promise<void> {
@@ -46,11 +52,12 @@ async function slots(context: CommandContext): Promise<void> {
     slot.id,
     slot.state,
     slot.workspaces.join(', ') || (slot.warm ? '(warm)' : '-'),
+    slot.pool,
     slot.lrmJobId ?? '-',
     `${slot.nodes.length}/${slot.nodesWanted}`,
     slot.reason?.message ?? slot.lrmReason ?? '',
   ]);
-  context.answer({ slots }, table(['SLOT', 'STATE', 'WORKSPACE', 'JOB', 'NODES', 'WHY'], rows));
+  context.answer({ slots }, table(['SLOT', 'STATE', 'WORKSPACE', 'POOL', 'JOB', 'NODES', 'WHY'], rows));
 }
 
 async function nodes(context: CommandContext): Promise<void> {

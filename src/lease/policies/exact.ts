@@ -1,5 +1,5 @@
 import type { GroupRequest } from '../../protocol/cluster.ts';
-import type { LeaseSettings } from '../types.ts';
+import type { PoolSettings } from '../types.ts';
 import { type SlotRequest, walltimeFor } from './slot-request.ts';
 
 /**
@@ -9,7 +9,7 @@ import { type SlotRequest, walltimeFor } from './slot-request.ts';
 export function exactSlot(
   groups: readonly Pick<GroupRequest, 'count' | 'memoryMiB' | 'cpus'>[],
   durationMs: number,
-  settings: LeaseSettings,
+  settings: PoolSettings,
 ): SlotRequest {
   return {
     nodesWanted: groups.reduce((sum, { count }) => sum + count, 0),

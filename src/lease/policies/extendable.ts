@@ -1,5 +1,5 @@
 import type { GroupRequest } from '../../protocol/cluster.ts';
-import type { LeaseSettings } from '../types.ts';
+import type { PoolSettings } from '../types.ts';
 import { exactSlot } from './exact.ts';
 import { type SlotRequest, walltimeFor } from './slot-request.ts';
 
@@ -11,7 +11,7 @@ export function extendableSlot(
   factor: number,
   groups: readonly Pick<GroupRequest, 'count' | 'memoryMiB' | 'cpus'>[],
   durationMs: number,
-  settings: LeaseSettings,
+  settings: PoolSettings,
 ): SlotRequest {
   // No lease may be longer than the site's longest, so no slot needs to be.
   const slotMs = Math.max(durationMs, Math.min(durationMs * factor, settings.maxDurationMs));

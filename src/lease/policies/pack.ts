@@ -1,6 +1,6 @@
 import type { GroupRequest } from '../../protocol/cluster.ts';
 import { type NodeRoom, place, type VmNeed } from '../placement.ts';
-import type { LeaseSettings } from '../types.ts';
+import type { PoolSettings } from '../types.ts';
 import { exactSlot } from './exact.ts';
 import { type SlotRequest, walltimeFor } from './slot-request.ts';
 
@@ -12,7 +12,7 @@ export function packedSlot(
   vmsPerNode: number,
   groups: readonly Pick<GroupRequest, 'count' | 'memoryMiB' | 'cpus'>[],
   durationMs: number,
-  settings: LeaseSettings,
+  settings: PoolSettings,
 ): SlotRequest {
   const { site } = settings;
   const exact = exactSlot(groups, durationMs, settings);
@@ -39,7 +39,7 @@ export function packedSlot(
 /** The VMs of the groups, in their order. */
 function needs(
   groups: readonly Pick<GroupRequest, 'count' | 'memoryMiB' | 'cpus'>[],
-  { vmmOverheadMiB }: LeaseSettings,
+  { vmmOverheadMiB }: PoolSettings,
 ): readonly VmNeed[] {
   return groups.flatMap(({ count, memoryMiB, cpus }, group) =>
     Array.from({ length: count }, (_, index) => ({

@@ -2,10 +2,10 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { LeaseBench, settings } from '../../../test/support/lease.ts';
 import { place } from '../placement.ts';
-import type { LeaseSettings } from '../types.ts';
+import type { PoolSettings } from '../types.ts';
 import { slotFor } from './policy.ts';
 
-const with_ = (policy: LeaseSettings['policy']): LeaseSettings => ({ ...settings, policy });
+const with_ = (policy: PoolSettings['policy']): PoolSettings => ({ ...settings, policy });
 const group = (count: number, memoryMiB: number, cpus: number) => ({ count, memoryMiB, cpus });
 
 describe('pack', () => {

@@ -1,5 +1,5 @@
 import type { GroupRequest } from '../../protocol/cluster.ts';
-import type { LeaseSettings } from '../types.ts';
+import type { PoolSettings } from '../types.ts';
 import { exactSlot } from './exact.ts';
 import { extendableSlot } from './extendable.ts';
 import { packedSlot } from './pack.ts';
@@ -38,7 +38,7 @@ export interface WarmPolicy {
 export function slotFor(
   groups: readonly Pick<GroupRequest, 'count' | 'memoryMiB' | 'cpus'>[],
   durationMs: number,
-  settings: LeaseSettings,
+  settings: PoolSettings,
 ): SlotRequest {
   const { policy } = settings;
   switch (policy.kind) {

@@ -222,7 +222,10 @@ describe('warm', () => {
     const bench = new LeaseBench({ policy: warm });
     const pauses: number[] = [];
     for (let round = 0; round < 9; round++) {
-      const dueAt = Math.max(bench.now, must(warmDueAt(bench.state)));
+      const dueAt = Math.max(
+        bench.now,
+        must(warmDueAt(must(bench.state.settings.pools[0]), bench.state.slots)),
+      );
       pauses.push(dueAt - bench.now);
       bench.now = dueAt;
       bench.step({ type: 'clock', slotId: `slot-${round}` });

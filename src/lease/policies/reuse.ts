@@ -1,7 +1,7 @@
 import type { Draft } from '../draft.ts';
 import { type NodeRoom, place } from '../placement.ts';
 import { isFinalSlot, isFinalVm } from '../transitions.ts';
-import type { LeaseSettings, SiteState, Slot, Vm, Workspace } from '../types.ts';
+import type { LeaseSettings, Pool, PoolSettings, SiteState, Slot, Vm, Workspace } from '../types.ts';
 import { vmsPerNode } from './policy.ts';
 import { endMarginMs } from './slot-request.ts';
 
@@ -22,16 +22,22 @@ export interface HeldSlot {
   readonly placement: ReadonlyMap<string, string>;
 }
 
-/** The held slot for a workspace's VMs: of those with room that last long enough, the one that ends first. */
-export function heldSlotFor(draft: Draft, workspace: Workspace, vms: readonly Vm[]): HeldSlot | undefined {
-  const { state, settings, now } = draft;
+/** A pool's held slot for a workspace's VMs: of those with room that last long enough, the one that ends first. */
+export function heldSlotFor(
+  draft: Draft,
+  pool: string,
+  workspace: Workspace,
+  vms: readonly Vm[],
+): HeldSlot | undefined {
+  const { state, now } = draft;
+  const settings = draft.settingsOf({ pool });
   const { policy } = settings;
   if (policy.kind !== 'reuse' && policy.kind !== 'warm') return undefined;
   const until = now + settings.walltimePadMs + workspace.durationMs + endMarginMs(settings);
   let best: HeldSlot | undefined;
   for (const { id } of state.slots.values()) {
     const slot = draft.slot(id);
-    if (slot.state !== 'ready' || endOf(slot) < until) continue;
+    if (slot.pool !== pool || slot.state !== 'ready' || endOf(slot) < until) continue;
     if (!policy.shared && slot.owner !== null && slot.owner !== workspace.owner) continue;
     if (best && endOf(best.slot) <= endOf(slot)) continue;
     const placement = place(
@@ -56,7 +62,7 @@ export function needOf(
 }
 
 /** What is free on a slot's nodes. */
-export function roomIn(slot: Slot, vms: readonly Vm[], settings: LeaseSettings): readonly NodeRoom[] {
+export function roomIn(slot: Slot, vms: readonly Vm[], settings: PoolSettings): readonly NodeRoom[] {
   const most = vmsPerNode(settings.policy);
   return slot.nodes
     .filter(({ state }) => state === 'reserved')
@@ -72,14 +78,14 @@ export function roomIn(slot: Slot, vms: readonly Vm[], settings: LeaseSettings):
 }
 
 /** Until when a ready slot that nobody is in is kept; undefined when it is not kept at all. */
-export function keptUntil(slot: Slot, settings: LeaseSettings, now: number): number | undefined {
+export function keptUntil(slot: Slot, settings: PoolSettings, now: number): number | undefined {
   const whole = slot.nodes.filter(({ state }) => state === 'reserved').length >= slot.nodesWanted;
   if (slot.state !== 'ready' || !whole) return undefined;
   const until = Math.min(wantedUntil(slot, settings, now), endOf(slot) - endMarginMs(settings));
   return until > now ? until : undefined;
 }
 
-function wantedUntil(slot: Slot, { policy }: LeaseSettings, now: number): number {
+function wantedUntil(slot: Slot, { policy }: PoolSettings, now: number): number {
   // A warm slot that somebody has been in is his: to keep it for him is what `reuse` is for.
   if (policy.kind === 'warm' && slot.warm && (policy.shared || slot.owner === null))
     return endOf(slot) - slot.walltimeMs * warmRetiredShare;
@@ -93,12 +99,14 @@ const warmRetiredShare = 0.25;
 const firstWarmRetryMs = 60_000;
 const longestWarmRetryMs = 3_600_000;
 
-/** When the next idle slot is to be asked for; `null` when there are enough. */
-export function warmDueAt({ settings, slots }: Pick<SiteState, 'settings' | 'slots'>): number | null {
-  const { policy } = settings;
+/** When a pool's next idle slot is to be asked for; `null` when there are enough. */
+export function warmDueAt(
+  { name, policy, site }: Pick<Pool, 'name' | 'policy' | 'site'>,
+  slots: SiteState['slots'],
+): number | null {
   // What the LRM refuses is not known before it has answered once.
-  if (policy.kind !== 'warm' || settings.site === null) return null;
-  const warm = [...slots.values()].filter(slot => slot.warm);
+  if (policy.kind !== 'warm' || site === null) return null;
+  const warm = [...slots.values()].filter(slot => slot.warm && slot.pool === name);
   const renewAt = warm
     .filter(slot => !isFinalSlot(slot.state) && slot.state !== 'releasing' && slot.state !== 'preempting')
     .filter(slot => policy.shared || slot.workspaceIds.length === 0)

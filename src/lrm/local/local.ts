@@ -1,5 +1,6 @@
-import { type Child, type StartChild } from '../../platform/children.ts';
+import type { Child, StartChild } from '../../platform/children.ts';
 import type { Clock, StopTimer } from '../../platform/clock.ts';
+import { startProgram } from '../../platform/program.ts';
 import {
   finalJobStates,
   type GangRequest,
@@ -9,6 +10,7 @@ import {
   type LrmJob,
   type LrmJobState,
 } from '../lrm.ts';
+import { nodesFor, type Room, roomLeft } from '../greedy.ts';
 import type { NamespaceNode } from './namespaces.ts';
 
 /**
@@ -87,6 +89,7 @@ class LocalLrm implements Lrm {
       idleNodes: nodes.filter(node => !this.#jobs.some(job => isOn(job, node))).length,
       memoryMiBPerNode,
       cpusPerNode,
+      free: this.#free().map(({ memoryMiB, cpus }) => ({ memoryMiB, cpus })),
       killDelayMs,
       nodeNameEnv: ['WSP_NODE'],
       jobEndEnv: [],
@@ -151,6 +154,16 @@ class LocalLrm implements Lrm {
     return Promise.resolve();
   }
 
+  extend(jobId: string, endsAt: number): Promise<number> {
+    const job = this.#jobs.find(each => each.id === jobId);
+    if (job?.state !== 'running' || job.endsAt === undefined)
+      return Promise.reject(new LrmError('refused', 'only a job that runs can be given more time'));
+    job.endsAt = Math.max(job.endsAt, endsAt);
+    this.#armEnd(job);
+    this.#tell();
+    return Promise.resolve(job.endsAt);
+  }
+
   onChange(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -166,21 +179,23 @@ class LocalLrm implements Lrm {
   /** Starts waiting jobs in order until one does not fit. */
   #schedule(): void {
     for (const job of this.#jobs.filter(each => each.state === 'waiting')) {
-      const fitting = this.#settings.nodes
-        .filter(node => this.#fits(node, job.request))
-        .slice(0, job.request.nodes);
-      if (fitting.length < job.request.nodes) break;
-      job.nodes = fitting;
+      const names = nodesFor(job.request, this.#free());
+      if (!names) break;
+      job.nodes = this.#settings.nodes.filter(({ name }) => names.includes(name));
       void this.#start(job);
     }
     this.#tell();
   }
 
-  #fits(node: LocalNode, request: GangRequest): boolean {
-    const here = this.#jobs.filter(job => isOn(job, node));
-    const memoryMiB = here.reduce((sum, job) => sum + job.request.memoryMiBPerNode, request.memoryMiBPerNode);
-    const cpus = here.reduce((sum, job) => sum + job.request.cpusPerNode, request.cpusPerNode);
-    return memoryMiB <= this.#settings.memoryMiBPerNode && cpus <= this.#settings.cpusPerNode;
+  #free(): readonly Room[] {
+    const { nodes, memoryMiBPerNode: memoryMiB, cpusPerNode: cpus } = this.#settings;
+    const gangs = this.#jobs
+      .filter(({ state }) => state === 'running' || state === 'ending')
+      .map(job => ({ gang: job.request, on: job.nodes.map(({ name }) => name) }));
+    return roomLeft(
+      nodes.map(({ name }) => ({ name, memoryMiB, cpus })),
+      gangs,
+    );
   }
 
   async #start(job: Job): Promise<void> {
@@ -190,9 +205,7 @@ class LocalLrm implements Lrm {
     job.reason = undefined;
     job.startedAt = clock.now();
     job.endsAt = job.startedAt + job.request.walltimeMs;
-    job.timers.push(
-      clock.after(job.request.walltimeMs, () => this.#end(job, 'timeout', 'the job reached its time limit')),
-    );
+    this.#armEnd(job);
     const started = await Promise.allSettled(job.nodes.map(node => this.#launch(job, node)));
     const failed = started.find(each => each.status === 'rejected');
     if (failed) job.reason = `a pilot could not be started: ${String(failed.reason)}`;
@@ -202,18 +215,21 @@ class LocalLrm implements Lrm {
     this.#finishIfOver(job);
   }
 
+  #armEnd(job: Job): void {
+    for (const stop of job.timers.splice(0)) stop();
+    const { clock } = this.#parts;
+    const leftMs = Math.max(0, (job.endsAt ?? 0) - clock.now());
+    job.timers.push(clock.after(leftMs, () => this.#end(job, 'timeout', 'the job reached its time limit')));
+  }
+
   async #launch(job: Job, node: LocalNode): Promise<void> {
-    const enter = node.netns === undefined ? [] : ['nsenter', `--net=/run/netns/${node.netns}`];
-    const [command = '', ...args] = [...enter, this.#settings.node, '-'];
-    const child = await this.#parts.startChild([command, ...args], {
-      stdio: ['pipe', 'ignore', 'ignore'],
-      // Nothing of the service's environment is the job's business.
-      env: { PATH: process.env['PATH'], HOME: process.env['HOME'], WSP_NODE: node.name },
-      detached: true,
+    const child = await startProgram(this.#parts.startChild, {
+      node: this.#settings.node,
+      program: job.request.program,
+      env: { WSP_NODE: node.name },
+      enter: node.netns === undefined ? [] : ['nsenter', `--net=/run/netns/${node.netns}`],
     });
     job.running.push(child);
-    child.stdin?.on('error', () => undefined);
-    child.stdin?.end(job.request.program);
     void child.exited.then(({ code }) => {
       job.running = job.running.filter(each => each !== child);
       if (code !== 0)

@@ -10,6 +10,7 @@ import type { Engine } from '../engine-api.ts';
 import type { Webhooks } from '../notify/webhooks.ts';
 import type { ImageCatalogue } from '../images.ts';
 import { accountRoutes } from './account-routes.ts';
+import { type AgentPool, agentRoutes } from './agent-socket.ts';
 import { keepAudit } from './audit-hook.ts';
 import { requireTokens } from './auth.ts';
 import { about, answerErrors } from './errors.ts';
@@ -36,8 +37,9 @@ export interface ApiParts {
   readonly rate: Rate;
   readonly images: ImageCatalogue;
   /** The LRM adapter's name. */
-  readonly lrmKind: string;
   readonly version: string;
+  /** Pools of static nodes. */
+  readonly agentPools: readonly AgentPool[];
   readonly clock: Clock;
   readonly log: Log;
   /** Requests wait for it. Absent: they need not. */
@@ -99,6 +101,7 @@ export async function buildApp(parts: ApiParts): Promise<FastifyInstance> {
       route(typed, parts);
   });
   await app.register(pilotRoutes(parts));
+  await app.register(agentRoutes(parts));
   await app.register(clientStreamRoutes(parts));
   await app.ready();
   return app;

@@ -7,14 +7,14 @@ import { mayRead, readableIn } from './owners.ts';
 import { errorAnswers, type Route } from './route.ts';
 import { ref } from './schemas.ts';
 
-const types: Route = (app, { engine, images, lrmKind }) => {
+const types: Route = (app, { engine, images }) => {
   const schema = {
     operationId: 'listTypes',
     summary: 'What can be leased here, and what is free at this moment',
     response: { 200: ref('Types'), ...errorAnswers },
   };
   app.get('/v1/types', { schema }, async () =>
-    typesView(engine.state, images.read().images, lrmKind, await engine.capacity()),
+    typesView(engine.state, images.read().images, await engine.capacity()),
   );
 };
 
@@ -26,7 +26,7 @@ const slots: Route = (app, parts) => {
   };
   app.get('/v1/slots', { schema }, async request => ({
     slots: liveSlots(parts, callerOf(request)).map(({ slot, workspaces }) =>
-      slotView(slot, workspaces, parts.lrmKind),
+      slotView(slot, workspaces, parts.engine.lrmOf(slot.pool)),
     ),
   }));
 };

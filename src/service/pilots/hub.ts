@@ -27,7 +27,7 @@ export interface HubParts {
   readonly commands: PilotCommands;
   readonly streams: StreamWaitingRoom;
   /** A pilot has gone: the LRM may know why. */
-  readonly pilotGone: () => void;
+  readonly pilotGone: (slotId: string) => void;
 }
 
 /** The pilots' connections; see above. */
@@ -147,7 +147,7 @@ class Session implements PilotSession {
       // Only a flag is wrong then, until the pilot or the service comes back.
       this.#log.warn('a lost connection could not be recorded', errorFields(cause));
     });
-    this.#parts.pilotGone();
+    this.#parts.pilotGone(slotId);
   }
 
   /** A newer connection of the same pilot is there, or the service stops. */

@@ -1,4 +1,4 @@
-import type { LeaseSettings } from '../../lease/types.ts';
+import type { Pool } from '../../lease/types.ts';
 import type { Lrm, LrmCapabilities } from '../../lrm/lrm.ts';
 import { type Clock, type StopTimer, withDeadline } from '../../platform/clock.ts';
 import { errorFields, type Log } from '../../platform/log.ts';
@@ -14,7 +14,7 @@ export interface CapabilitiesParts {
   readonly clock: Clock;
   readonly log: Log;
   readonly lrm: Lrm;
-  readonly changed: (site: LeaseSettings['site']) => void;
+  readonly changed: (site: Pool['site']) => void;
 }
 
 /** Keeps what the LRM says that it can give: asked at start and every few minutes, because nodes come and go. */
@@ -22,6 +22,7 @@ export class SiteCapabilities {
   readonly #parts: CapabilitiesParts;
   #known: LrmCapabilities | undefined;
   #stopTimer: StopTimer = () => undefined;
+  #stopListening: () => void = () => undefined;
   #retryMs = firstRetryMs;
   #failing = false;
   #stopped = false;
@@ -30,9 +31,10 @@ export class SiteCapabilities {
     this.#parts = parts;
   }
 
-  /** Asks once. Resolves when the LRM has answered, has failed, or the deadline is over; never rejects. */
+  /** Asks once, and again whenever the LRM tells that something has changed. Resolves when the LRM has answered, has failed, or the deadline is over; never rejects. */
   async start(): Promise<void> {
-    const { clock, log } = this.#parts;
+    const { clock, log, lrm } = this.#parts;
+    this.#stopListening = lrm.onChange(() => void this.#ask().catch(() => undefined));
     await withDeadline(clock, startDeadlineMs, "the LRM's answer", this.#refresh()).catch((cause: unknown) =>
       log.warn('starting without knowing what the LRM can give', errorFields(cause)),
     );
@@ -40,6 +42,7 @@ export class SiteCapabilities {
 
   stop(): void {
     this.#stopped = true;
+    this.#stopListening();
     this.#stopTimer();
   }
 
@@ -85,6 +88,7 @@ export class SiteCapabilities {
       maxWalltimeMs,
       walltimeStepMs,
       killDelayMs,
+      free: known.free ?? null,
     });
     return known;
   }

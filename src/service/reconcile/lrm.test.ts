@@ -137,7 +137,7 @@ describe('what the LRM can give', () => {
       const started = bench.engine.start();
       await bench.advance(5_000);
       await started;
-      expect(bench.engine.state.settings.site).toBeNull();
+      expect(bench.engine.state.settings.pools[0]?.site).toBeNull();
       await bench.create(17);
     } finally {
       await bench.close();
@@ -151,7 +151,7 @@ describe('what the LRM can give', () => {
       await bench.start();
       bench.lrm.down = undefined;
       await bench.advance(1_000);
-      expect(bench.engine.state.settings.site).toMatchObject({ nodes: 16, killDelayMs: 30_000 });
+      expect(bench.engine.state.settings.pools[0]?.site).toMatchObject({ nodes: 16, killDelayMs: 30_000 });
     } finally {
       await bench.close();
     }

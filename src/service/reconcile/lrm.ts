@@ -17,6 +17,8 @@ import { slotIdOfJobName } from '../../protocol/ids.ts';
 export interface LrmReconcilerParts {
   readonly clock: Clock;
   readonly log: Log;
+  /** The pool that the LRM is of. */
+  readonly pool: string;
   readonly lrm: Lrm;
   readonly state: () => SiteState;
   readonly submit: (input: LeaseInput) => Promise<unknown>;
@@ -54,7 +56,7 @@ export class LrmReconciler {
   start(): void {
     this.#stopped = false;
     this.#stopListening = this.#parts.lrm.onChange(() => this.signal());
-    this.#urgency = urgencyOf(this.#parts.state());
+    this.#urgency = urgencyOf(this.#parts);
     this.signal();
   }
 
@@ -75,7 +77,7 @@ export class LrmReconciler {
 
   /** Slots have changed: the pause follows what they call for. */
   slotsChanged(): void {
-    const urgency = urgencyOf(this.#parts.state());
+    const urgency = urgencyOf(this.#parts);
     if (urgency === this.#urgency) return;
     this.#urgency = urgency;
     if (this.#stopped || this.#failing || this.#round) return;
@@ -113,21 +115,22 @@ export class LrmReconciler {
   }
 
   async #look(): Promise<void> {
-    const { clock, log, lrm, state, submit } = this.#parts;
+    const { clock, log, pool, lrm, state, submit } = this.#parts;
     const takenAt = clock.now();
     let jobs: readonly LrmJob[];
     try {
       jobs = await lrm.list();
     } catch (cause) {
-      const fields = { lrm: lrm.kind, ...errorFields(cause) };
+      const fields = { pool, lrm: lrm.kind, ...errorFields(cause) };
       if (!this.#failing) log.error('the LRM does not answer; everything stays as it is', fields);
       this.#failing = true;
       return;
     }
-    if (this.#failing) log.info('the LRM answers again', { lrm: lrm.kind });
+    if (this.#failing) log.info('the LRM answers again', { pool, lrm: lrm.kind });
     this.#failing = false;
     if (this.#stopped) return;
-    await submit({ type: 'lrm.observed', takenAt, jobs: observed(jobs, state()) }).catch((cause: unknown) =>
+    const input = { type: 'lrm.observed', pool, takenAt, jobs: observed(jobs, pool, state()) } as const;
+    await submit(input).catch((cause: unknown) =>
       log.warn('what the LRM says could not be recorded; the next round says it again', errorFields(cause)),
     );
   }
@@ -135,12 +138,12 @@ export class LrmReconciler {
 
 /**
  * Our jobs, in the core's words. A job of a slot that we have never known is not ours: a slot is durable before it is submitted, so it belongs to
- * another service of the same user.
+ * another service of the same user. One of another pool's slot is that pool's business: two pools may be two queues of one LRM.
  */
-function observed(jobs: readonly LrmJob[], state: SiteState): readonly ObservedJob[] {
+function observed(jobs: readonly LrmJob[], pool: string, state: SiteState): readonly ObservedJob[] {
   return jobs.flatMap(({ jobId, jobName, state: jobState, reason, estimatedStartAt, endsAt }) => {
     const slotId = slotIdOfJobName(jobName);
-    if (slotId === undefined || !state.slots.has(slotId)) return [];
+    if (slotId === undefined || state.slots.get(slotId)?.pool !== pool) return [];
     return {
       jobId,
       slotId,
@@ -152,10 +155,10 @@ function observed(jobs: readonly LrmJob[], state: SiteState): readonly ObservedJ
   });
 }
 
-function urgencyOf(state: SiteState): Urgency {
+function urgencyOf({ pool, state }: Pick<LrmReconcilerParts, 'pool' | 'state'>): Urgency {
   let urgency: Urgency = 'none';
-  for (const slot of state.slots.values()) {
-    if (isFinalSlot(slot.state) || slot.lrmJobId === null) continue;
+  for (const slot of state().slots.values()) {
+    if (slot.pool !== pool || isFinalSlot(slot.state) || slot.lrmJobId === null) continue;
     if (slot.state === 'releasing' || slot.state === 'preempting') return 'leaving';
     if (slot.state !== 'ready') urgency = 'waiting';
     else if (urgency === 'none') urgency = 'quiet';

@@ -37,6 +37,9 @@ const migrations: readonly string[] = [
   `update slots set body = json_remove(json_set(body, '$.warm', json('false'), '$.workspaceIds', json_array(body ->> '$.workspaceId'),
      '$.owner', (select w.body ->> '$.owner' from workspaces w where w.id = slots.body ->> '$.workspaceId')), '$.workspaceId')
      where body ->> '$.workspaceIds' is null;`,
+  // Several pools.
+  `update slots set body = json_set(body, '$.pool', 'default') where body ->> '$.pool' is null;
+   update workspaces set body = json_set(body, '$.pools', json('[]')) where body ->> '$.pools' is null;`,
 ];
 
 /** Brings the database to this program's schema, each step in a transaction of its own. Throws `WspError` (`failed`): it is newer than we are. */

@@ -1,0 +1,151 @@
+import { readFileSync, statSync } from 'node:fs';
+import { availableParallelism, hostname, totalmem } from 'node:os';
+import { parseArgs } from 'node:util';
+import { startChild } from '../../platform/children.ts';
+import { systemClock } from '../../platform/clock.ts';
+import { errorFields, jsonLog, type Log } from '../../platform/log.ts';
+import type { AgentOrder } from '../../protocol/agent.ts';
+import { namePattern, nodeNamePattern } from '../../protocol/ids.ts';
+import { parseMemoryMiB } from '../../protocol/units.ts';
+import { NotAcceptedError } from '../transport.ts';
+import { openLink, type WebSocketTarget } from '../websocket-link.ts';
+import { Agent } from './agent.ts';
+
+/**
+ * `wsp agent`: makes this host a static node of a pool, until SIGTERM or SIGINT; then its pilots get their warning, and it waits for them.
+ *
+ *   connecting ─► joined ─► (connection lost) ─► connecting, with a pause that doubles          not accepted: exit 1
+ */
+const usage = `usage: wsp agent --service URL --pool NAME --secret-file FILE [--node NAME] [--memory SIZE] [--cpus N]
+
+  --service URL        the service, as this node reaches it
+  --pool NAME          the site's pool of static nodes (pools[].name, or "default")
+  --secret-file FILE   the pool's join secret (its joinSecretFile), mode 0600
+  --node NAME          this node's name; default: its host name
+  --memory SIZE        memory for VMs; default: three quarters of this host's
+  --cpus N             processors for VMs; default: all
+`;
+
+interface Settings {
+  readonly target: WebSocketTarget;
+  readonly name: string;
+  readonly memoryMiB: number;
+  readonly cpus: number;
+}
+
+const firstRetryMs = 200;
+const longestRetryMs = 10_000;
+/** The part of a host's memory that VMs may have when nobody says how much. */
+const memoryShare = 0.75;
+const shortestSecret = 16;
+
+/** Runs the agent. Resolves with the exit code: 0 after a signal, 1 when the service does not take it, 2 when the command line is wrong. */
+export async function runAgent(args: readonly string[]): Promise<number> {
+  const settings = settingsOf(args);
+  if (typeof settings === 'string') {
+    process.stderr.write(`${settings === usage ? '' : `wsp: ${settings}\n`}${usage}`);
+    return settings === usage ? 0 : 2;
+  }
+  const { name, memoryMiB, cpus } = settings;
+  const clock = systemClock;
+  const log = jsonLog(clock, line => process.stdout.write(line), { node: name });
+  const agent = new Agent({ name, memoryMiB, cpus, node: process.execPath, clock, log, startChild });
+  const refused = stayConnected(agent, settings.target, log);
+  const signal = new Promise<string>(resolve => {
+    for (const each of ['SIGTERM', 'SIGINT'] as const) process.once(each, resolve);
+  });
+  const why = await Promise.race([signal, refused]);
+  log.info('stopping', { why: why instanceof Error ? why.message : why });
+  await agent.stop();
+  if (!(why instanceof Error)) return 0;
+  process.stderr.write(
+    `wsp: the service does not take this agent: ${why.message}; check --pool and the secret file\n`,
+  );
+  return 1;
+}
+
+/** Connects, and connects again. Resolves when the service refuses us: another try would be no better. */
+function stayConnected(agent: Agent, target: WebSocketTarget, log: Log): Promise<Error> {
+  let retryMs = firstRetryMs;
+  return new Promise(resolve => {
+    const again = (): void => {
+      systemClock.after(retryMs, () => void connect());
+      retryMs = Math.min(retryMs * 2, longestRetryMs);
+    };
+    const connect = async (): Promise<void> => {
+      try {
+        const link = await openLink(target, systemClock, {
+          message: text => agent.obey(JSON.parse(text) as AgentOrder),
+          closed: why => {
+            log.warn('the connection to the service has closed', { why });
+            agent.disconnected();
+            again();
+          },
+        });
+        retryMs = firstRetryMs;
+        log.info('joined', { service: target.url });
+        agent.connected(message => link.send(message));
+      } catch (cause) {
+        if (cause instanceof NotAcceptedError) return resolve(cause);
+        log.warn('the service cannot be reached', { ...errorFields(cause), nextTryMs: retryMs });
+        again();
+      }
+    };
+    void connect();
+  });
+}
+
+/** The settings, or what is wrong with the command line (the usage itself when it was asked for). */
+function settingsOf(args: readonly string[]): Settings | string {
+  let given: ReturnType<typeof parse>;
+  try {
+    given = parse(args);
+  } catch (cause) {
+    return (cause as Error).message;
+  }
+  if (given.help) return usage;
+  const {
+    service,
+    pool,
+    node = hostname().split('.')[0] ?? '',
+    cpus = String(availableParallelism()),
+  } = given;
+  const ownMiB = Math.floor((totalmem() / 2 ** 20) * memoryShare);
+  const memoryMiB = given.memory === undefined ? ownMiB : parseMemoryMiB(given.memory);
+  if (service === undefined || !/^https?:\/\/[^/?#\s]+\/?$/.test(service))
+    return '--service must be a URL such as http://head.site:8080';
+  if (pool === undefined || !new RegExp(namePattern).test(pool)) return '--pool must be the name of a pool';
+  if (!new RegExp(nodeNamePattern).test(node)) return `--node ${node} is not the name of a node`;
+  if (memoryMiB === undefined) return `--memory ${given.memory} is not a size such as 16G`;
+  if (!/^[1-9][0-9]{0,4}$/.test(cpus)) return `--cpus ${cpus} is not a number of processors`;
+  const secret = secretOf(given['secret-file']);
+  if (typeof secret === 'string') return secret;
+  const url = `${service.replace(/\/$/, '')}/agent/v1/pools/${pool}/nodes/${encodeURIComponent(node)}`;
+  return { target: { url, secret: secret.text }, name: node, memoryMiB, cpus: Number(cpus) };
+}
+
+function parse(args: readonly string[]) {
+  const text = { type: 'string' } as const;
+  const options = {
+    service: text,
+    pool: text,
+    'secret-file': text,
+    node: text,
+    memory: text,
+    cpus: text,
+    help: { type: 'boolean' },
+  } as const;
+  return parseArgs({ args: [...args], options, strict: true, allowPositionals: false }).values;
+}
+
+/** The secret, or what is wrong with its file. */
+function secretOf(path: string | undefined): { readonly text: string } | string {
+  if (path === undefined) return '--secret-file is missing';
+  try {
+    if ((statSync(path).mode & 0o077) !== 0) return `${path} can be read by others: run chmod 600 on it`;
+    const text = readFileSync(path, 'utf8').trim();
+    return text.length < shortestSecret || /\s/.test(text) ? `${path} does not hold a join secret` : { text };
+  } catch (cause) {
+    return `the secret file cannot be read: ${(cause as Error).message}`;
+  }
+}

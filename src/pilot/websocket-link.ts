@@ -1,0 +1,80 @@
+import WebSocket from 'ws';
+import { type Clock, withDeadline } from '../platform/clock.ts';
+import { NotAcceptedError } from './transport.ts';
+
+const connectDeadlineMs = 10_000;
+/** The service pings more often than this; a silent link is a dead one (a node can lose its network without a FIN). */
+const silenceDeadlineMs = 45_000;
+
+/** Where to dial, and how to show who we are: the secret goes in a header, never in the URL. */
+export interface WebSocketTarget {
+  readonly url: string;
+  readonly secret: string;
+}
+
+/** A WebSocket that carries JSON, while it lasts. */
+export interface WebSocketLink {
+  /** This node's address on the way to the service. */
+  readonly localAddress: string;
+  /** Hands a message over; on a link that has closed, nothing happens. */
+  send(message: unknown): void;
+  close(): void;
+}
+
+/** Opens a link whose end is noticed whatever becomes of the network. Rejects as `dial` does. */
+export async function openLink(
+  target: WebSocketTarget,
+  clock: Clock,
+  handlers: { message(text: string): void; closed(why: string): void },
+): Promise<WebSocketLink> {
+  const socket = await dial(target, clock);
+  let stopSilence = (): void => undefined;
+  const heard = (): void => {
+    stopSilence();
+    stopSilence = clock.after(silenceDeadlineMs, () => socket.terminate());
+  };
+  heard();
+  socket.on('ping', heard);
+  socket.on('message', (data: Buffer) => {
+    heard();
+    handlers.message(data.toString('utf8'));
+  });
+  // 'close' follows every error; it alone is told.
+  socket.on('error', () => undefined);
+  socket.on('close', (code, reason) => {
+    stopSilence();
+    handlers.closed(`${code} ${reason.toString('utf8')}`.trim());
+  });
+  return {
+    localAddress: localAddressOf(socket),
+    send: message => {
+      if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
+    },
+    close: () => socket.close(),
+  };
+}
+
+/** Opens a WebSocket (RFC 6455). Rejects with `NotAcceptedError` when the service does not take the secret, and when it takes too long. */
+export function dial({ url, secret }: WebSocketTarget, clock: Clock): Promise<WebSocket> {
+  const socket = new WebSocket(url.replace(/^http/, 'ws'), {
+    headers: { authorization: `Bearer ${secret}` },
+    perMessageDeflate: false,
+    handshakeTimeout: connectDeadlineMs,
+  });
+  const opened = new Promise<WebSocket>((resolve, reject) => {
+    socket.once('open', () => resolve(socket));
+    socket.once('error', reject);
+    socket.once('unexpected-response', (_request, { statusCode = 0 }) => {
+      const message = `the service answered with HTTP status ${statusCode}`;
+      reject(statusCode === 401 ? new NotAcceptedError(statusCode) : new Error(message));
+      socket.terminate();
+    });
+  });
+  return withDeadline(clock, connectDeadlineMs, `connecting to ${new URL(url).host}`, opened);
+}
+
+/** ws keeps its TCP socket to itself; the address is read once, there is no other way to learn it without a second query. */
+function localAddressOf(socket: WebSocket): string {
+  const tcp = (socket as unknown as { readonly _socket?: { readonly localAddress?: string } })._socket;
+  return (tcp?.localAddress ?? '').replace(/^::ffff:/, '');
+}

@@ -1,0 +1,68 @@
+import Type from 'typebox';
+import { nodeNamePattern } from './ids.ts';
+import { literals } from './schema.ts';
+
+/**
+ * The agent protocol: what `wsp agent` on a static node (the paper's "workspace default", §2) and the service say to each other, as JSON over one
+ * WebSocket per node, opened by the agent at `/agent/v1/pools/<pool>/nodes/<node>` with `Authorization: Bearer <join secret>`.
+ *
+ *   agent                                        service
+ *     hello {memoryMiB, cpus, running, ended} →
+ *                                             ←  run {jobId, program, endsAt}       starts one pilot
+ *                                             ←  end {jobId}                        SIGTERM, and SIGKILL after the kill delay
+ *                                             ←  until {jobId, endsAt}              the job's end has moved
+ *     ended {jobId, code, why}                →
+ *
+ * Nothing is acknowledged: after a reconnect `hello` says what runs, and what the service believed to run and is not in it has ended.
+ */
+
+/** Opaque to agents. */
+const JobId = Type.String({ pattern: '^[A-Za-z0-9.-]{1,64}$' });
+
+/** `exited`: by itself; `cancelled`: told to; `timeout`: its time was over; `failed`: it could not be started. */
+const endings = ['exited', 'cancelled', 'timeout', 'failed'] as const;
+
+const JobEnd = Type.Object({
+  jobId: JobId,
+  /** Null: a signal ended it, or it never began. */
+  code: Type.Union([Type.Integer(), Type.Null()]),
+  why: literals(endings),
+  /** With `failed`: what went wrong. */
+  message: Type.Optional(Type.String({ maxLength: 1_024 })),
+});
+/** How a job has ended on a node. */
+export type JobEnd = Type.Static<typeof JobEnd>;
+
+const AgentHello = Type.Object({
+  type: Type.Literal('hello'),
+  node: Type.String({ pattern: nodeNamePattern }),
+  /** What the node gives to VMs. */
+  memoryMiB: Type.Integer({ minimum: 1, maximum: 1_073_741_824 }),
+  cpus: Type.Integer({ minimum: 1, maximum: 65_536 }),
+  running: Type.Array(JobId, { maxItems: 1_024 }),
+  /** Those that have ended and could not be told of. */
+  ended: Type.Array(JobEnd, { maxItems: 1_024 }),
+});
+/** How an agent introduces itself. */
+export type AgentHello = Type.Static<typeof AgentHello>;
+
+/** Everything an agent may say. */
+export const AgentMessage = Type.Union([
+  AgentHello,
+  Type.Intersect([Type.Object({ type: Type.Literal('ended') }), JobEnd]),
+]);
+export type AgentMessage = Type.Static<typeof AgentMessage>;
+
+/** What the service tells an agent to do. Times are milliseconds since the epoch. */
+export type AgentOrder =
+  | {
+      readonly type: 'run';
+      readonly jobId: string;
+      /** Program text for Node, on its standard input; a secret. */
+      readonly program: string;
+      readonly endsAt: number;
+      /** From SIGTERM to SIGKILL. */
+      readonly killDelayMs: number;
+    }
+  | { readonly type: 'end'; readonly jobId: string }
+  | { readonly type: 'until'; readonly jobId: string; readonly endsAt: number };

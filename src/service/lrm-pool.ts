@@ -1,0 +1,91 @@
+import type { Effect, LeaseInput, Pool, SiteState } from '../lease/types.ts';
+import type { Lrm, LrmCapabilities } from '../lrm/lrm.ts';
+import type { Clock } from '../platform/clock.ts';
+import type { Log } from '../platform/log.ts';
+import type { PilotSite } from './assignment.ts';
+import { type GangSite, performLrmEffect } from './lrm-effects.ts';
+import { SiteCapabilities } from './reconcile/capabilities.ts';
+import { LrmReconciler } from './reconcile/lrm.ts';
+
+/** A pool as the site file and its LRM make it. */
+export interface EnginePool extends Pick<Pool, 'name' | 'policy' | 'reaches'> {
+  /** Not closed by the engine. */
+  readonly lrm: Lrm;
+  readonly gang: GangSite;
+}
+
+/** What a pool works with. */
+export interface LrmPoolParts {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly pilot: PilotSite;
+  readonly state: () => SiteState;
+  readonly slotSecret: (slotId: string) => string | undefined;
+  /** Feeds the core; resolves once durable. `done`: effects that this answers. */
+  readonly submit: (input: LeaseInput, done?: readonly string[]) => Promise<unknown>;
+  readonly done: (key: string) => void;
+  /** The LRM has told what it can give. */
+  readonly sized: (name: string, site: Pool['site']) => void;
+}
+
+/** One pool at work: what its LRM can give, what its jobs do, and the effects on it. */
+export class LrmPool {
+  readonly name: string;
+  readonly lrm: Lrm;
+  readonly #pool: EnginePool;
+  readonly #parts: LrmPoolParts;
+  readonly #capabilities: SiteCapabilities;
+  readonly #reconciler: LrmReconciler;
+
+  constructor(pool: EnginePool, parts: LrmPoolParts) {
+    const { clock, log, state, submit } = parts;
+    const { name, lrm } = pool;
+    this.name = name;
+    this.lrm = lrm;
+    this.#pool = pool;
+    this.#parts = parts;
+    this.#capabilities = new SiteCapabilities({ clock, log, lrm, changed: site => parts.sized(name, site) });
+    this.#reconciler = new LrmReconciler({ clock, log, pool: name, lrm, state, submit });
+  }
+
+  /** Resolves when the LRM has been asked what it can give. */
+  async start(): Promise<void> {
+    await this.#capabilities.start();
+    this.#reconciler.start();
+  }
+
+  stop(): void {
+    this.#capabilities.stop();
+    this.#reconciler.stop();
+  }
+
+  /** Something should have changed: its jobs are looked at soon. */
+  signal(): void {
+    this.#reconciler.signal();
+  }
+
+  slotsChanged(): void {
+    this.#reconciler.slotsChanged();
+  }
+
+  /** What the LRM says now; undefined when it does not answer. */
+  now(): Promise<LrmCapabilities | undefined> {
+    return this.#capabilities.now();
+  }
+
+  /** Does one effect on the LRM. Rejects when it is worth another try. */
+  perform(effect: Extract<Effect, { readonly kind: `lrm.${string}` }>, again: boolean): Promise<void> {
+    const { pilot, state, slotSecret, submit, done } = this.#parts;
+    return performLrmEffect(effect, again, {
+      lrm: this.lrm,
+      gang: this.#pool.gang,
+      pilot,
+      state,
+      slotSecret,
+      submit,
+      done,
+      capabilities: () => this.#capabilities.known(),
+      observeSoon: () => this.#reconciler.signal(),
+    });
+  }
+}

@@ -1,0 +1,33 @@
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { Random } from '../platform/random.ts';
+
+const ownerOnly = 0o600;
+
+/** What is wrong with a secret file's mode or kind; undefined when nothing is, or when it is not there yet. `what`: whatever others could read in it. */
+export function secretFileMistake(path: string, what: string): string | undefined {
+  let stat: ReturnType<typeof statSync>;
+  try {
+    stat = statSync(path, { throwIfNoEntry: false });
+  } catch (cause) {
+    return `${path} cannot be looked at: ${(cause as Error).message}`;
+  }
+  if (!stat) return undefined;
+  if (!stat.isFile()) return `${path} is not a file`;
+  const mode = stat.mode & 0o777;
+  if ((mode & 0o077) === 0) return undefined;
+  return `${path} has mode ${mode.toString(8).padStart(4, '0')}: others can read ${what}; run chmod 600 on it`;
+}
+
+/** The file's text. One that is absent is made, mode 0600, from what `make` makes of a new secret. Throws what the file system says. */
+export function readOrMakeSecret(path: string, random: Random, make: (secret: string) => string): string {
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    const secret = Buffer.from(random.bytes(24)).toString('base64url');
+    // 'wx' fails when the file is there: two services that start at once do not make two secrets.
+    writeFileSync(path, make(secret), { mode: ownerOnly, flag: 'wx' });
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause;
+  }
+  return readFileSync(path, 'utf8');
+}
