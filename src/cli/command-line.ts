@@ -44,5 +44,6 @@ export function commandLine(run: Run): Command {
 /** `bin/wsp` hands these to the pilot's one file. */
 const onNodes = `
 On a node:
+  agent                          make it a static node, on which workspaces run without a batch scheduler
   kill-all                       end every VM there and undo every change, with no service
   pilot, helper                  started by the batch scheduler and by the pilot`;

@@ -147,7 +147,7 @@ describe('a bad cluster file', () => {
 
   it('tells all mistakes at once', () => {
     expect(mistakesOf('nme: x\nduration: 1\ngroups: [{ name: a, count: x }]')).toEqual([
-      'nme: is not known here; known: name, duration, project, sshKeys, groups',
+      'nme: is not known here; known: name, duration, project, pools, sshKeys, groups',
       'duration: must be a duration such as 90s or 1h30m (it is 1)',
       'groups[0].count: must be integer (it is "x")',
       'groups[0].image: is missing',

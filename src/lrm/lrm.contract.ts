@@ -116,6 +116,26 @@ ${rest}`;
       await endOf(lrm, jobId);
     });
 
+    it('lets a running job end later, or says why not', async () => {
+      const { lrm } = open();
+      const jobId = await lrm.submit(gangRequest());
+      const job = await jobWhen(
+        lrm,
+        jobId,
+        ({ state, endsAt }) => state === 'running' && endsAt !== undefined,
+      );
+      const until = (job?.endsAt ?? 0) + 90_000;
+      const answer = await lrm.extend(jobId, until).catch((cause: unknown) => cause as LrmError);
+      if (answer instanceof LrmError) expect(answer.kind).toBe('refused');
+      else {
+        expect(answer).toBeGreaterThanOrEqual(until);
+        expect((await jobWhen(lrm, jobId, ({ endsAt }) => endsAt === answer))?.state).toBe('running');
+      }
+      await lrm.cancel(jobId);
+      await endOf(lrm, jobId);
+      await expect(lrm.extend(jobId, until)).rejects.toMatchObject({ kind: 'refused' });
+    });
+
     it('ends a running gang: every program gets SIGTERM and may finish', async () => {
       const { lrm } = open();
       const onTerm = `process.on('SIGTERM', () => { mark('term'); process.exit(0); }); mark('ready'); ${forEver}`;

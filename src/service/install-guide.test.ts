@@ -5,10 +5,13 @@ import { WspError } from '../protocol/errors.ts';
 import { parseSite } from './site.ts';
 import { SiteFile } from './site-file.ts';
 
-/** docs/admin/install.md: its site files are read by the service's own parser, its table of keys is the schema's. */
+/** docs/admin/install.md and static-nodes.md: their site files are read by the service's own parser, the table of keys is the schema's. */
 
 const page = readFileSync(new URL('../../docs/admin/install.md', import.meta.url), 'utf8');
-const siteFiles = [...page.matchAll(/^```yaml site\n([\s\S]*?)^```$/gm)].map(([, text = '']) => text);
+const staticNodes = readFileSync(new URL('../../docs/admin/static-nodes.md', import.meta.url), 'utf8');
+const siteFiles = [...`${page}\n${staticNodes}`.matchAll(/^```yaml site\n([\s\S]*?)^```$/gm)].map(
+  ([, text = '']) => text,
+);
 
 interface Rules {
   readonly properties?: Readonly<Record<string, Rules>>;
@@ -48,7 +51,12 @@ describe('docs/admin/install.md', () => {
   it('explains every key, and no other', () => {
     const explained = [...page.matchAll(/^\| `([\w.[\]]+)` \|/gm)].map(([, key]) => key);
     // The branch without keys of its own: `link: isolated`.
-    const keys = new Set(keysOf(SiteFile).filter(key => key !== 'networks[].link'));
+    const keys = new Set(
+      keysOf(SiteFile)
+        .filter(key => key !== 'networks[].link')
+        // Explained once, as keys of the only pool.
+        .map(key => key.replace(/^(pools\[\]\.(lrm|policy))\..*$/, '$1')),
+    );
     expect(new Set(explained)).toEqual(keys);
     expect(explained).toHaveLength(keys.size);
   });
@@ -56,7 +64,17 @@ describe('docs/admin/install.md', () => {
   it('has a unit that runs the service with the site file of this page', () => {
     const unit = /```ini\n([\s\S]*?)```/.exec(page)?.[1] ?? '';
     expect(unit).toMatch(/^ExecStart=\/\S+\/bin\/wsp service --config \/etc\/workspace-pilot\/site\.yaml$/m);
-    // Every line is a section, a comment or a setting.
-    for (const line of unit.trim().split('\n')) expect(line).toMatch(/^(\[\w+\]|#.*|[A-Z]\w+=\S.*|)$/);
+    expectUnit(unit);
+  });
+
+  it('has a unit for agents', () => {
+    const unit = /```ini\n([\s\S]*?)```/.exec(staticNodes)?.[1] ?? '';
+    expect(unit).toMatch(/^ExecStart=\/\S+\/bin\/wsp agent --service \S+ --pool static --secret-file \S+$/m);
+    expectUnit(unit);
   });
 });
+
+/** Every line is a section, a comment or a setting. */
+function expectUnit(unit: string): void {
+  for (const line of unit.trim().split('\n')) expect(line).toMatch(/^(\[\w+\]|#.*|[A-Z]\w+=\S.*|)$/);
+}

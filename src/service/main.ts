@@ -117,14 +117,16 @@ async function start(
   await access.webhooks.start();
   closers.engine = () => access.webhooks.stop().then(() => engine.stop());
   started.resolve();
-  const { urlFile } = site;
-  if (urlFile !== null) {
-    writeUrlFile(urlFile, listening.url);
-    closers.urlFile = () => rm(urlFile, { force: true });
-  }
+  tellUrl(site.urlFile, listening.url, closers);
   const { url, nodesUrl } = listening;
   const lrms = pools.map(({ name, lrm }) => `${name}: ${lrm.kind}`).join(', ');
   log.info('listening', { url, nodesUrl, pools: lrms, pid: process.pid, version });
+}
+
+function tellUrl(urlFile: string | null, url: string, closers: Closers): void {
+  if (urlFile === null) return;
+  writeUrlFile(urlFile, url);
+  closers.urlFile = () => rm(urlFile, { force: true });
 }
 
 /** Who may do what, the log of it, and who is told. */

@@ -49,7 +49,14 @@ describe('a good site file', () => {
       url: null,
       stateDir: join(directory, 'state'),
       imagesDir: join(directory, 'images'),
-      lrm: { kind: 'local', nodes: 4, namespaces: 'auto' },
+      pools: [
+        {
+          name: 'default',
+          at: 'lrm',
+          lrm: { kind: 'local', nodes: 4, namespaces: 'auto' },
+          policy: { kind: 'exact' },
+        },
+      ],
       node: {
         workDir: join(directory, 'work'),
         helper: ['sudo', '-n', join(directory, 'bin/helper')],
@@ -92,13 +99,35 @@ describe('a good site file', () => {
     expect(parse(document).defaultNetwork).toBe('one');
   });
 
+  it('has several pools, each with its policy and its networks', () => {
+    const { lrm: _, ...document } = good();
+    const pools = [
+      {
+        name: 'own',
+        lrm: { kind: 'static', joinSecretFile: 'join' },
+        policy: { kind: 'pack' },
+        networks: ['private'],
+      },
+      { name: 'batch', lrm: { kind: 'slurm' } },
+    ];
+    expect(parse({ ...document, pools }).pools).toMatchObject([
+      {
+        name: 'own',
+        lrm: { kind: 'static', joinSecretFile: join(directory, 'join'), lostAfterMs: 60_000 },
+        policy: { kind: 'pack', vmsPerNode: 64 },
+        reaches: ['private'],
+      },
+      { name: 'batch', at: 'pools[1].lrm', lrm: { kind: 'slurm' }, policy: { kind: 'exact' }, reaches: null },
+    ]);
+  });
+
   it('becomes the settings of the lease core', () => {
     const settings = leaseSettings(parse(good()));
     expect(settings.networks).toEqual([
       { name: 'public', firstAddress: '10.78.0.2', lastAddress: '10.78.0.254' },
       { name: 'private', firstAddress: '10.90.0.1', lastAddress: '10.90.255.254' },
     ]);
-    expect(settings).toMatchObject({ defaultNetwork: 'private', reserveTimeoutMs: 60_000, site: null });
+    expect(settings).toMatchObject({ defaultNetwork: 'private', reserveTimeoutMs: 60_000 });
     expect(settings).not.toHaveProperty('contextTimeoutMs');
   });
 
@@ -162,8 +191,30 @@ describe('a bad site file', () => {
       inside('service', { tokensFile: 'open-tokens' }),
       /^service\.tokensFile: .* has mode 0644: .*chmod 600/,
     ],
-    ['LRM kind', d => (d['lrm'] = { kind: 'pbs' }), /^lrm\.kind: must be one of slurm, local$/],
-    ['no LRM kind', d => (d['lrm'] = { nodes: 2 }), /^lrm\.kind: is missing: one of slurm, local$/],
+    ['no LRM at all', d => delete d['lrm'], /lrm or pools is missing/],
+    [
+      'LRM and pools',
+      d => (d['pools'] = [{ name: 'a', lrm: { kind: 'slurm' } }]),
+      /^lrm: cannot be used together with pools$/,
+    ],
+    [
+      'pools of one name',
+      d => {
+        delete d['lrm'];
+        d['pools'] = [1, 2].map(() => ({ name: 'a', lrm: { kind: 'slurm' } }));
+      },
+      /^pools\[1\]\.name: a is the name of another pool too$/,
+    ],
+    [
+      'pool with an unknown network',
+      d => {
+        delete d['lrm'];
+        d['pools'] = [{ name: 'a', lrm: { kind: 'slurm' }, networks: ['ib'] }];
+      },
+      /^pools\[0\]\.networks: ib is none of the networks \(public, private\)$/,
+    ],
+    ['LRM kind', d => (d['lrm'] = { kind: 'pbs' }), /^lrm\.kind: must be one of slurm, local, static$/],
+    ['no LRM kind', d => (d['lrm'] = { nodes: 2 }), /^lrm\.kind: is missing: one of slurm, local, static$/],
     [
       'key of another kind',
       d => (d['lrm'] = { kind: 'slurm', nodes: 2 }),

@@ -32,6 +32,25 @@ describe('the Slurm adapter on a real Slurm', () => {
     });
   });
 
+  it('is not given more time than the administrator allows, in the words of Slurm', async () => {
+    const jobId = await lrm.submit(gangRequest());
+    const job = await jobWhen(lrm, jobId, ({ state }) => state === 'running');
+    // The service as a user who is no operator.
+    const asNobody = slurm(
+      { conf: cluster.conf },
+      {
+        run: (argv, options) =>
+          systemProcesses.run(['setpriv', '--reuid=nobody', '--clear-groups', '--', ...argv], options),
+      },
+    );
+    await expect(asNobody.extend(jobId, (job?.endsAt ?? 0) + 60_000)).rejects.toMatchObject({
+      kind: 'refused',
+      message: expect.stringMatching(/invalid user id/i) as string,
+    });
+    await lrm.cancel(jobId);
+    await endOf(lrm, jobId);
+  });
+
   it('says why a held job waits, and ends it in the queue', async () => {
     const jobId = await lrm.submit(gangRequest({ options: ['--hold'] }));
     const held = await jobWhen(lrm, jobId, ({ reason }) => reason !== undefined);

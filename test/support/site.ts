@@ -23,6 +23,8 @@ export interface SiteOptions {
   readonly slurm?: Omit<SlurmOptions, 'nodes'>;
   /** Merged into the site file. */
   readonly more?: Readonly<Record<string, unknown>>;
+  /** The site file's `pools`, of the `lrm` section that it would have without them. */
+  readonly pools?: (lrm: object) => readonly object[];
   /** Extra arguments for sbatch. */
   readonly lrmOptions?: readonly string[];
 }
@@ -100,6 +102,9 @@ class RunningSite implements TestSite {
   #siteDocument(options: SiteOptions, port: number): unknown {
     const { directory, cluster } = this;
     const lan = cluster?.vmLan;
+    const lrm = cluster
+      ? { kind: 'slurm', conf: cluster.conf, node: process.execPath, options: options.lrmOptions ?? [] }
+      : { kind: 'local', nodes: options.nodes };
     return {
       service: {
         // A port of its own, not 0: pilots find a service that was started again where it was.
@@ -108,9 +113,7 @@ class RunningSite implements TestSite {
         tokensFile: join(directory, 'tokens'),
         urlFile: join(directory, 'url'),
       },
-      lrm: cluster
-        ? { kind: 'slurm', conf: cluster.conf, node: process.execPath, options: options.lrmOptions ?? [] }
-        : { kind: 'local', nodes: options.nodes },
+      ...(options.pools ? { pools: options.pools(lrm) } : { lrm }),
       images: { dir: `${root}/.cache/images` },
       networks: [
         {

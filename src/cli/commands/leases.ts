@@ -28,6 +28,7 @@ interface CreateOptions extends GroupOptions {
   readonly sshKey?: string[];
   readonly startBy?: string;
   readonly keepPartial?: boolean;
+  readonly pool?: readonly string[];
   readonly pending?: boolean;
   readonly clientToken?: string;
   readonly dryRun?: boolean;
@@ -58,6 +59,7 @@ export function addLeaseCommands(program: Command, run: Run): void {
     .option('--duration <time>', 'length of the lease, as 1h or 90m')
     .option('--name <name>', "the workspace's name")
     .option('--project <name>', 'the project that is charged; your first one')
+    .option('--pool <name>', 'whose nodes it may have, the best first; repeatable', repeat)
     .option('--ssh-key <file>', 'a public key that may log in, beside your own; repeatable', repeat)
     .option(
       '--start-by <time>',
@@ -188,6 +190,7 @@ async function requestOf(context: CommandContext, options: CreateOptions): Promi
     ...(options.duration === undefined ? {} : { durationMs: duration(options.duration, '--duration') }),
     ...(startBy === undefined ? {} : { startBy: moment(startBy, '--start-by', systemClock.now()) }),
     ...(options.keepPartial ? { keepPartial: true } : {}),
+    ...(options.pool === undefined ? {} : { pools: [...options.pool] }),
     ...(options.pending ? { pending: true } : {}),
     ...(clientToken === undefined ? {} : { clientToken }),
     sshKeys: [...(base.sshKeys ?? []), ...keys],

@@ -68,26 +68,28 @@ export function slurm(settings: SlurmSettings, processes: ProcessRunner): Lrm {
         throw new LrmError('unavailable', `scancel: ${oneLine(result.stderr)}`);
     },
 
-    async extend(jobId: string, endsAt: number): Promise<number> {
-      const job = parseJobs(await ask('squeue', ['--json', '-t', 'all'])).find(each => each.jobId === jobId);
-      if (job?.state !== 'running' || job.endsAt === undefined)
-        throw new LrmError('refused', 'only a job that runs can be given more time');
-      const minutes = Math.ceil(Math.max(0, endsAt - job.endsAt) / 60_000);
-      if (minutes === 0) return job.endsAt;
-      const result = await run('scontrol', ['update', `JobId=${jobId}`, `TimeLimit=+${minutes}`]);
-      if (result.code !== 0)
-        throw new LrmError(
-          isOutage(result.stderr) ? 'unavailable' : 'refused',
-          `Slurm: ${oneLine(result.stderr)}`,
-        );
-      return job.endsAt + minutes * 60_000;
-    },
+    extend: (jobId, endsAt) => extendJob({ run, ask }, jobId, endsAt),
 
     // Slurm tells an ordinary user nothing by itself.
     onChange: () => () => undefined,
     close: () => Promise.resolve(),
   };
 }
+
+/** Time limits are counted in minutes; Slurm lets only its operators make them longer (scontrol(1), TimeLimit). */
+async function extendJob({ run, ask }: Commands, jobId: string, endsAt: number): Promise<number> {
+  const job = parseJobs(await ask('squeue', ['--json', '-t', 'all'])).find(each => each.jobId === jobId);
+  if (job?.state !== 'running' || job.endsAt === undefined)
+    throw new LrmError('refused', 'only a job that runs can be given more time');
+  const minutes = Math.ceil(Math.max(0, endsAt - job.endsAt) / 60_000);
+  if (minutes === 0) return job.endsAt;
+  const { code, stderr } = await run('scontrol', ['update', `JobId=${jobId}`, `TimeLimit=+${minutes}`]);
+  if (code !== 0)
+    throw new LrmError(isOutage(stderr) ? 'unavailable' : 'refused', `Slurm: ${oneLine(stderr)}`);
+  return job.endsAt + minutes * 60_000;
+}
+
+type Commands = ReturnType<typeof commandsOf>;
 
 /** `run` gives a command's outcome, `ask` what it prints. Both throw `LrmError` (`unavailable`). */
 function commandsOf(settings: SlurmSettings, processes: ProcessRunner) {

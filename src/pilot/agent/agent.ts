@@ -26,6 +26,8 @@ export interface AgentParts {
 
 interface Job {
   readonly killDelayMs: number;
+  /** Milliseconds since the epoch. */
+  endsAt: number;
   child: Child | undefined;
   /** Told to go, and why. */
   endAs: 'cancelled' | 'timeout' | undefined;
@@ -70,7 +72,7 @@ export class Agent {
     const job = this.#jobs.get(order.jobId);
     if (!job) return;
     if (order.type === 'end') this.#end(order.jobId, job, 'cancelled');
-    else if (job.endAs === undefined) this.#armEnd(order.jobId, job, order.endsAt);
+    else this.#moveEnd(order.jobId, job, order.endsAt);
   }
 
   /** Ends all jobs, each with its warning. Resolves when none is left. */
@@ -85,7 +87,7 @@ export class Agent {
   async #run({ jobId, program, endsAt, killDelayMs }: Extract<AgentOrder, { type: 'run' }>): Promise<void> {
     if (this.#jobs.has(jobId)) return;
     const { name, node, startChild, log } = this.#parts;
-    const job: Job = { killDelayMs, child: undefined, endAs: undefined, stopTimer: () => undefined };
+    const job: Job = { killDelayMs, endsAt, child: undefined, endAs: undefined, stopTimer: () => undefined };
     this.#jobs.set(jobId, job);
     try {
       const env = { WSP_NODE: name, WSP_JOB_END: String(Math.floor(endsAt / 1_000)) };
@@ -102,12 +104,18 @@ export class Agent {
     });
     // Told to go while it was being started.
     if (job.endAs) this.#warn(job);
-    else this.#armEnd(jobId, job, endsAt);
+    else this.#armEnd(jobId, job);
   }
 
-  #armEnd(jobId: string, job: Job, endsAt: number): void {
+  /** One that is still being started begins with its new end. */
+  #moveEnd(jobId: string, job: Job, endsAt: number): void {
+    job.endsAt = endsAt;
+    if (job.child && job.endAs === undefined) this.#armEnd(jobId, job);
+  }
+
+  #armEnd(jobId: string, job: Job): void {
     job.stopTimer();
-    const leftMs = Math.max(0, endsAt - this.#parts.clock.now());
+    const leftMs = Math.max(0, job.endsAt - this.#parts.clock.now());
     job.stopTimer = this.#parts.clock.after(leftMs, () => this.#end(jobId, job, 'timeout'));
   }
 

@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import Type from 'typebox';
 import { Compile } from 'typebox/compile';
 import type { StaticLrm } from '../../lrm/static/static.ts';
-import { AgentMessage, type AgentOrder } from '../../protocol/agent.ts';
+import { AgentMessage } from '../../protocol/agent.ts';
 import { WspError } from '../../protocol/errors.ts';
 import { namePattern, nodeNamePattern } from '../../protocol/ids.ts';
 import type { ApiParts } from './app.ts';
@@ -42,7 +42,7 @@ export function agentRoutes({ agentPools, clock, log }: ApiParts): FastifyPlugin
       (socket, request) => {
         const { pool, node } = request.params;
         const about = log.with({ pool, node });
-        const session = poolOf(request.params)?.lrm.attach(node, connectionOver<AgentOrder>(socket, about));
+        const session = poolOf(request.params)?.lrm.attach(node, connectionOver(socket, about));
         if (session) serveSocket(socket, { clock, log: about }, text => read(text, node), session);
       },
     );

@@ -62,10 +62,10 @@ export function readMessage<Message>(checker: Checker<Message>, text: string): M
 }
 
 /** Our end of a socket. */
-export function connectionOver<Message>(
+export function connectionOver(
   socket: WebSocket,
   log: Log,
-): { send(message: Message): void; close(why: string): void } {
+): { send(message: object): void; close(why: string): void } {
   return {
     send(message) {
       if (socket.readyState !== socket.OPEN) return;

@@ -4,7 +4,7 @@ import { Compile } from 'typebox/compile';
 import { createWebSocketStream, type WebSocket } from 'ws';
 import { WspError } from '../../protocol/errors.ts';
 import { nodeNamePattern, slotIdPattern } from '../../protocol/ids.ts';
-import { PilotMessage, type ServiceMessage } from '../../protocol/pilot.ts';
+import { PilotMessage } from '../../protocol/pilot.ts';
 import type { ApiParts } from './app.ts';
 import { bearerOf } from './auth.ts';
 import { closeRefused, connectionOver, readMessage, serveSocket } from './node-socket.ts';
@@ -53,7 +53,7 @@ export function pilotRoutes(parts: ApiParts): FastifyPluginAsyncTypebox {
 
 function serveNode({ engine, clock, log }: ApiParts, socket: WebSocket, slotId: string, node: string): void {
   const about = log.with({ slot: slotId, node });
-  const session = engine.pilots.attach(slotId, node, connectionOver<ServiceMessage>(socket, about));
+  const session = engine.pilots.attach(slotId, node, connectionOver(socket, about));
   serveSocket(socket, { clock, log: about }, text => read(text, slotId, node), session);
 }
 

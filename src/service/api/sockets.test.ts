@@ -97,7 +97,7 @@ describe('a pilot', () => {
     expect(code).toBe(1008);
     expect(reason).toContain(why);
     expect(api.engine.pilots.attached[0]?.received).toEqual([]);
-    expect(api.logged.map(line => line.message)).toContain('a pilot sent a malformed message');
+    expect(api.logged.map(line => line.message)).toContain('a node sent a malformed message');
     await vi.waitUntil(() => api.engine.pilots.attached[0]?.closed === true);
   });
 

@@ -1,0 +1,112 @@
+import { describe, expect, it } from 'vitest';
+import { LeaseBench, must, settings, startedAt } from '../../test/support/lease.ts';
+import type { Pool } from './types.ts';
+
+const size = must(settings.site);
+const free = (count: number) => Array.from({ length: count }, () => ({ memoryMiB: 1_024, cpus: 2 }));
+/** Two nodes of our own, 1 GiB each. */
+const own: Pool = {
+  name: 'own',
+  policy: { kind: 'exact' },
+  reaches: ['private'],
+  site: { ...size, nodes: 2, memoryMiBPerNode: 1_024, cpusPerNode: 2, free: free(2) },
+};
+const batch: Pool = { name: 'batch', policy: { kind: 'exact' }, reaches: null, site: size };
+
+const bench = (...pools: readonly Pool[]): LeaseBench => new LeaseBench({ pools });
+const group = (count: number, memoryMiB = 256, networks = ['private']) => ({
+  name: 'node',
+  image: 'mini',
+  count,
+  memoryMiB,
+  cpus: 1,
+  networks,
+});
+
+describe('a site with several pools', () => {
+  it('asks the first that could carry it and has room now', () => {
+    const site = bench(own, batch);
+    site.step(site.createInput({ groups: [group(2)] }));
+    expect(site.slot.pool).toBe('own');
+  });
+
+  it('counts what has been asked for and has not begun as taken', () => {
+    const site = bench(own, batch);
+    site.step(site.createInput({ groups: [group(1, 900)] }));
+    site.step({
+      ...site.createInput({ name: 'two', groups: [group(2)] }),
+      workspaceId: 'ws-b',
+      slotId: 'slot-b',
+    });
+    expect(site.maps.slots.get('slot-b')?.pool).toBe('batch');
+  });
+
+  it.each([
+    ['too many nodes', [group(3)]],
+    ['too much memory', [group(1, 2_000)]],
+    ['a network that it does not reach', [group(1, 256, ['public'])]],
+  ])('leaves out a pool for %s', (_what, groups) => {
+    const site = bench(own, batch);
+    site.step(site.createInput({ groups }));
+    expect(site.slot.pool).toBe('batch');
+  });
+
+  it('lets the request choose, and set the order', () => {
+    const one = bench(own, batch);
+    one.step(one.createInput({ groups: [group(1)], pools: ['batch', 'own'] }));
+    expect(one.slot.pool).toBe('batch');
+    const other = bench(batch, own);
+    other.step(other.createInput({ groups: [group(1)], pools: ['own'] }));
+    expect(other.slot.pool).toBe('own');
+  });
+
+  it('waits in the first possible pool when none has room', () => {
+    const full = { ...own, site: { ...must(own.site), free: free(0) } };
+    const site = bench(full);
+    site.step(site.createInput({ groups: [group(1)] }));
+    expect(site.slot.pool).toBe('own');
+  });
+
+  it('says of every pool why it cannot carry it', () => {
+    const site = bench(own, batch);
+    const refusal = site.refusal(site.createInput({ groups: [group(20)] }));
+    expect(refusal).toMatchObject({ code: 'exceeds_site' });
+    expect(refusal.message).toMatch(
+      /^no pool can carry it: own: 20 VMs .* 2 nodes; batch: 20 VMs .* 16 nodes$/,
+    );
+  });
+
+  it('refuses a pool that is not there', () => {
+    const site = bench(own);
+    const refusal = site.refusal(site.createInput({ groups: [group(1)], pools: ['gpu'] }));
+    expect(refusal).toMatchObject({ code: 'pool_unknown', hint: 'it has: own' });
+  });
+
+  it("does not judge a slot by another pool's list of jobs", () => {
+    const site = bench(own, batch);
+    site.step(site.createInput({ groups: [group(1)] }));
+    site.submitted();
+    site.now = startedAt + 60_000;
+    site.step({ type: 'lrm.observed', pool: 'batch', takenAt: site.now, jobs: [] });
+    expect(site.slot.state).toBe('queued');
+    site.step({ type: 'lrm.observed', pool: 'own', takenAt: site.now, jobs: [] });
+    expect(site.slot.state).toBe('failed');
+  });
+});
+
+describe('a lease that its job is too short for', () => {
+  it('would be extended if the job lasted until then, and is when it does', () => {
+    const site = new LeaseBench().running(1);
+    const { endsAt } = site.workspace;
+    site.observed({ endsAt: must(endsAt) + 60_000 });
+    const input = { type: 'extend', workspaceId: site.ws, by: 'ann', durationMs: 3_600_000 } as const;
+    const { ifJobLasts } = site.refusal(input);
+    expect(ifJobLasts).toMatchObject({ slotId: site.slotId, jobId: '7' });
+    const jobEndsAt = must(ifJobLasts).until;
+    const { effects } = site.step({ type: 'lrm.extended', slotId: site.slotId, jobEndsAt });
+    // Its pilots must not leave in time for the old end.
+    expect(effects).toMatchObject([{ kind: 'pilot.job-end', endsAt: jobEndsAt }]);
+    site.step(input);
+    expect(site.workspace.endsAt).toBe(must(endsAt) + 3_600_000);
+  });
+});
