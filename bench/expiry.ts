@@ -71,7 +71,7 @@ const all = (engine: Engine) => [...engine.state.workspaces.values()];
 async function leasesEndingTogether(engine: Engine): Promise<number> {
   const group = { name: 'vm', image: 'mini', count: 1, memoryMiB: 256, cpus: 1, networks: ['private'] };
   await Promise.all(
-    Array.from({ length: leases }, () => engine.create('ann', { groups: [group], durationMs: 60_000 })),
+    Array.from({ length: leases }, () => engine.create('ann', { groups: [group], durationMs: 120_000 })),
   );
   await until('all leases running', () => all(engine).every(({ state }) => state === 'running'));
   const latest = Math.max(...all(engine).map(({ endsAt }) => endsAt ?? 0));

@@ -1,12 +1,33 @@
+import { symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { DryRunView, EventView, TypesView, WorkspaceView } from '../../src/protocol/api.ts';
+import { makePlace, removePlace } from '../support/places.ts';
 import { startSite, type TestSite } from '../support/site.ts';
 
 /** What a lease can be asked, on a real Slurm with four nodes: real guests where guests matter, two sites because the VMM is the site's. */
 let site: TestSite;
 let simulated: TestSite;
+let binDir: string;
+
+/** Slurm's own commands; but scontrol as a user who is no operator, as services usually run: Slurm lets root extend any job. */
+function ordinaryCommands(): string {
+  const directory = makePlace('wsp-site-');
+  for (const command of ['sbatch', 'squeue', 'scancel', 'sinfo'])
+    symlinkSync(`/usr/bin/${command}`, join(directory, command));
+  const asNobody = '#!/bin/sh\nexec setpriv --reuid=nobody --clear-groups -- /usr/bin/scontrol "$@"\n';
+  writeFileSync(join(directory, 'scontrol'), asNobody, { mode: 0o755 });
+  return directory;
+}
+
 beforeAll(async () => {
-  site = await startSite({ lrm: 'slurm', nodes: 2, leases: { endNotices: ['20s'], walltimePad: '3m' } });
+  binDir = ordinaryCommands();
+  site = await startSite({
+    lrm: 'slurm',
+    nodes: 2,
+    leases: { endNotices: ['20s'], walltimePad: '3m' },
+    pools: lrm => [{ name: 'default', lrm: { ...lrm, binDir } }],
+  });
   simulated = await startSite({
     lrm: 'slurm',
     nodes: 4,
@@ -16,6 +37,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await site?.stop();
   await simulated?.stop();
+  await removePlace(binDir);
 });
 
 const small = ['--image', 'mini', '--memory', '160M'];
@@ -40,8 +62,12 @@ describe('a lease', () => {
     );
     const tooLong = await site.wsp(['extend', 'noticed', '1h', '--json']);
     expect(tooLong.code).toBe(4);
-    const { error } = JSON.parse(tooLong.stdout) as { error: { code: string; hint: string } };
+    const { error } = JSON.parse(tooLong.stdout) as {
+      error: { code: string; message: string; hint: string };
+    };
     expect(error).toMatchObject({ code: 'conflict' });
+    // In the words of Slurm 22.05.
+    expect(error.message).toMatch(/the LRM gives it no more time: Slurm: Invalid user id/);
     // What it says would work, works.
     const possible = /can be extended by (\S+) at most/.exec(error.hint)?.[1] ?? '';
     await site.json(['extend', 'noticed', possible]);

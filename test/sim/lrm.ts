@@ -182,23 +182,30 @@ export class SimLrm implements Lrm {
     this.#passPlanned = true;
     this.#clock.after(this.#dice.int(10, 3_000), () => {
       this.#passPlanned = false;
+      const used = this.#used();
       for (const job of this.#jobs.values()) {
         if (job.state !== 'waiting' || job.held) continue;
-        const nodes = this.#nodes.filter(node => this.#fits(job, node)).slice(0, job.request.nodes);
+        const nodes: SimNode[] = [];
+        for (const node of this.#nodes) {
+          if (nodes.length === job.request.nodes) break;
+          if (fits(job, node, used)) nodes.push(node);
+        }
         if (nodes.length < job.request.nodes) {
           job.reason = 'Resources';
           return;
         }
+        for (const node of nodes) take(job, node, used);
         this.#start(job, nodes);
       }
     });
   }
 
-  #fits({ request }: Job, node: SimNode): boolean {
-    const there = [...this.#jobs.values()].filter(job => !isOver(job) && job.nodes.includes(node));
-    const memory = there.reduce((sum, job) => sum + job.request.memoryMiBPerNode, request.memoryMiBPerNode);
-    const cpus = there.reduce((sum, job) => sum + job.request.cpusPerNode, request.cpusPerNode);
-    return memory <= node.memoryMiB && cpus <= node.cpus;
+  /** What live jobs hold of each node. */
+  #used(): Used {
+    const used: Used = new Map();
+    for (const job of this.#jobs.values())
+      if (!isOver(job)) for (const node of job.nodes) take(job, node, used);
+    return used;
   }
 
   #start(job: Job, nodes: readonly SimNode[]): void {
@@ -249,6 +256,18 @@ export class SimLrm implements Lrm {
   #takesTime(): Promise<void> {
     return pause(this.#clock, this.#dice.int(1, 200));
   }
+}
+
+type Used = Map<SimNode, { memoryMiB: number; cpus: number }>;
+
+function take({ request }: Job, node: SimNode, used: Used): void {
+  const { memoryMiB, cpus } = used.get(node) ?? { memoryMiB: 0, cpus: 0 };
+  used.set(node, { memoryMiB: memoryMiB + request.memoryMiBPerNode, cpus: cpus + request.cpusPerNode });
+}
+
+function fits({ request }: Job, node: SimNode, used: Used): boolean {
+  const { memoryMiB, cpus } = used.get(node) ?? { memoryMiB: 0, cpus: 0 };
+  return memoryMiB + request.memoryMiBPerNode <= node.memoryMiB && cpus + request.cpusPerNode <= node.cpus;
 }
 
 function isOver(job: Job): boolean {
