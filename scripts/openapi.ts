@@ -9,6 +9,8 @@ import { systemClock } from '../src/platform/clock.ts';
 import { silentLog } from '../src/platform/log.ts';
 import type { Accounts } from '../src/service/access/accounts.ts';
 import type { AuditLog } from '../src/service/access/audit.ts';
+import type { Logins } from '../src/service/access/logins.ts';
+import type { Sessions } from '../src/service/access/sessions.ts';
 import { buildApp } from '../src/service/api/app.ts';
 import type { Engine } from '../src/service/engine-api.ts';
 import type { Webhooks } from '../src/service/notify/webhooks.ts';
@@ -22,6 +24,8 @@ export async function documentText(): Promise<string> {
   const app = await buildApp({
     engine: {} as Engine,
     accounts: {} as Accounts,
+    logins: {} as Logins,
+    sessions: {} as Sessions,
     audit: {} as AuditLog,
     webhooks: {} as Webhooks,
     rate: { perSecond: 1, burst: 1 },

@@ -10,7 +10,7 @@ PATH=$PATH:/usr/sbin:/sbin
 # busybox-static, cpio, kmod, lz4, mtools, syslinux: the guest images · the rest: VMs, and the tools that scripts take for granted
 packages="slurmctld slurmd slurm-client munge iproute2 nftables dnsmasq-base genisoimage
 busybox-static cpio kmod lz4 mtools syslinux
-qemu-system-x86 qemu-utils openssh-client util-linux procps sudo"
+qemu-system-x86 qemu-utils openssh-client openssh-server openssl curl util-linux procps sudo"
 
 say() { printf 'setup: %s\n' "$*"; }
 fail() {

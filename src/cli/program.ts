@@ -2,6 +2,7 @@ import type { Client } from '../client/client.ts';
 import { createClient } from '../client/client.ts';
 import { pause, systemClock } from '../platform/clock.ts';
 import { errorCodes, WspError } from '../protocol/errors.ts';
+import { mungeCredential } from './munge.ts';
 import { cliSettings } from './settings.ts';
 
 /** What every command gets: the client when it needs one, and one way to answer. */
@@ -23,7 +24,11 @@ export function commandContext(env: NodeJS.ProcessEnv, json: boolean): CommandCo
     env,
     json,
     client: () => {
-      client ??= createClient({ ...cliSettings(env), pause: delayMs => pause(systemClock, delayMs) });
+      client ??= createClient({
+        ...cliSettings(env),
+        munge: mungeCredential,
+        pause: delayMs => pause(systemClock, delayMs),
+      });
       return client;
     },
     answer: (value, text) => void process.stdout.write(json ? `${JSON.stringify(value)}\n` : text),

@@ -39,8 +39,17 @@ describe('cliSettings', () => {
     ['no URL', { WSP_TOKEN: 't' }, /URL of the service is not known/],
     ['an empty URL', { WSP_URL: '', WSP_TOKEN: 't' }, /URL of the service is not known/],
     ['no http URL', { WSP_URL: 'head:8080', WSP_TOKEN: 't' }, /must begin with http.*head:8080/],
-    ['no token', { WSP_URL: 'http://a' }, /no token is known/],
-    ['an empty token', { WSP_URL: 'http://a', WSP_TOKEN: '' }, /no token is known/],
+    ['an empty token', { WSP_URL: 'http://a', WSP_TOKEN: '' }, /the token is empty/],
+    [
+      'a certificate file that is not there',
+      { WSP_URL: 'https://a', WSP_CA_FILE: '/none/x' },
+      /certificate file \/none\/x cannot be read/,
+    ],
+    [
+      'a certificate file without one',
+      { WSP_URL: 'https://a', WSP_CA_FILE: '/dev/null' },
+      /holds no certificate/,
+    ],
     [
       'a token file that is not there',
       { WSP_URL: 'http://a', WSP_TOKEN_FILE: '/none/x' },

@@ -4,11 +4,20 @@ import { dirname, join, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { WspError } from '../protocol/errors.ts';
 
-/** Where the service is and who asks: WSP_URL and WSP_TOKEN (or WSP_TOKEN_FILE), else the config file. */
+/**
+ * Where the service is and who asks: WSP_URL, WSP_TOKEN (or WSP_TOKEN_FILE) and WSP_CA_FILE, else the config file; where nothing says where the service
+ * is, its socket on this host.
+ */
 export interface CliSettings {
   readonly url: string;
-  readonly token: string;
+  /** Undefined: whoever runs the command logs in as himself. */
+  readonly token: string | undefined;
+  /** PEM of the certificate, or its authority's, that the service must have. */
+  readonly ca: string | undefined;
 }
+
+/** Where the administrator's guide puts `service.socket`. */
+const usualSocket = '/run/workspace-pilot/socket';
 
 /** Directory of the user's own files: the config file, the SSH key. XDG Base Directory Specification. */
 export function configDirectory(env: NodeJS.ProcessEnv): string {
@@ -20,7 +29,7 @@ export function cliSettings(env: NodeJS.ProcessEnv): CliSettings {
   const path = env['WSP_CONFIG'] ?? join(configDirectory(env), 'config.yaml');
   // The ordinary file need not be there; one that was asked for must.
   const file = env['WSP_CONFIG'] !== undefined || existsSync(path) ? readConfig(path) : {};
-  const url = env['WSP_URL'] ?? file.url;
+  const url = env['WSP_URL'] ?? file.url ?? (existsSync(usualSocket) ? `unix:${usualSocket}` : undefined);
   const tokenFile = env['WSP_TOKEN_FILE'] ?? file.tokenFile;
   const token = env['WSP_TOKEN'] ?? (tokenFile === undefined ? undefined : readToken(tokenFile));
   if (url === undefined || url === '') {
@@ -28,26 +37,33 @@ export function cliSettings(env: NodeJS.ProcessEnv): CliSettings {
       hint: `set WSP_URL, or url in ${path}`,
     });
   }
-  if (!/^https?:\/\/[^/]/.test(url)) {
-    throw new WspError('usage', `the URL of the service must begin with http:// or https:// (it is ${url})`, {
-      hint: `correct WSP_URL, or url in ${path}`,
+  if (!/^(https?:\/\/[^/]|unix:\/.)/.test(url)) {
+    throw new WspError(
+      'usage',
+      `the URL of the service must begin with http://, https:// or unix:/ (it is ${url})`,
+      {
+        hint: `correct WSP_URL, or url in ${path}`,
+      },
+    );
+  }
+  if (token === '') {
+    throw new WspError('usage', 'the token is empty', {
+      hint: `set WSP_TOKEN or WSP_TOKEN_FILE, or tokenFile in ${path}; or none, to log in without`,
     });
   }
-  if (token === undefined || token === '') {
-    throw new WspError('usage', 'no token is known', {
-      hint: `set WSP_TOKEN or WSP_TOKEN_FILE, or tokenFile in ${path}`,
-    });
-  }
-  return { url, token };
+  const caFile = env['WSP_CA_FILE'] ?? file.caFile;
+  return { url, token, ca: caFile === undefined ? undefined : readCertificate(caFile) };
 }
 
 interface ConfigFile {
   readonly url?: string;
   /** Absolute, or relative to the file. */
   readonly tokenFile?: string;
+  /** As `tokenFile`. */
+  readonly caFile?: string;
 }
 
-const known: readonly string[] = ['url', 'tokenFile'];
+const known: readonly string[] = ['url', 'tokenFile', 'caFile'];
 
 function readConfig(path: string): ConfigFile {
   try {
@@ -57,8 +73,12 @@ function readConfig(path: string): ConfigFile {
       if (!known.includes(key)) throw new Error(`${key} is not known here; known: ${known.join(', ')}`);
       if (typeof value !== 'string') throw new Error(`${key} is not a text`);
     }
-    const { tokenFile, ...rest } = document as ConfigFile;
-    return { ...rest, ...(tokenFile === undefined ? {} : { tokenFile: resolve(dirname(path), tokenFile) }) };
+    const { url, tokenFile, caFile } = document as ConfigFile;
+    return {
+      ...(url === undefined ? {} : { url }),
+      ...(tokenFile === undefined ? {} : { tokenFile: resolve(dirname(path), tokenFile) }),
+      ...(caFile === undefined ? {} : { caFile: resolve(dirname(path), caFile) }),
+    };
   } catch (cause) {
     throw new WspError('usage', `the config file ${path} cannot be used: ${messageOf(cause)}`, {
       hint: 'it has the lines "url: http://…" and "tokenFile: …"; WSP_CONFIG names another file',
@@ -77,6 +97,17 @@ function readToken(path: string): string {
       hint: 'correct WSP_TOKEN_FILE, or tokenFile in the config file',
     });
   }
+}
+
+function readCertificate(path: string): string {
+  const hint = 'correct WSP_CA_FILE, or caFile in the config file';
+  try {
+    const text = readFileSync(path, 'utf8');
+    if (text.includes('-----BEGIN CERTIFICATE-----')) return text;
+  } catch (cause) {
+    throw new WspError('usage', `the certificate file ${path} cannot be read: ${messageOf(cause)}`, { hint });
+  }
+  throw new WspError('usage', `${path} holds no certificate (PEM)`, { hint });
 }
 
 /** Whoever can read a token is its user. As ssh(1) does with private keys. */

@@ -26,20 +26,27 @@ import type {
   WebhookView,
   WhoamiView,
 } from '../protocol/access.ts';
-import { asker } from './ask.ts';
+import { asker, tokenSource } from './ask.ts';
+import { connectionTo } from './connection.ts';
 import { followEvents } from './follow.ts';
 import { accessRequests } from './requests/access.ts';
 import { historyRequests } from './requests/history.ts';
 import { siteRequests } from './requests/site.ts';
 import { workspaceRequests } from './requests/workspaces.ts';
+import { logIn, type Munge } from './login.ts';
 import { openStream } from './stream.ts';
 import { waitForWorkspace } from './wait.ts';
 
 /** Where the service is, who asks, and how long an answer may take. */
 export interface ClientOptions {
-  /** `http(s)://host:port` of the service. */
+  /** `http(s)://host:port` of the service, or `unix:/path` of its socket. */
   readonly url: string;
-  readonly token: string;
+  /** Absent: whoever we are logs in with no password, where the service takes that. */
+  readonly token?: string | undefined;
+  /** PEM of the certificate, or of its authority, that the service must have. Default: the system's authorities. */
+  readonly ca?: string | undefined;
+  /** How to make a MUNGE credential, for a login with no password from another host. */
+  readonly munge?: Munge | undefined;
   /** Default: Node's own. */
   readonly fetch?: (request: Request) => Promise<Response>;
   /** The longest that one request may take, long polls' own waiting not counted. Default 30 s. */
@@ -147,7 +154,10 @@ const defaultTimeoutMs = 30_000;
 export function createClient(options: ClientOptions): Client {
   const url = options.url.replace(/\/+$/, '');
   const timeoutMs = options.requestTimeoutMs ?? defaultTimeoutMs;
-  const asking = asker({ ...options, url, timeoutMs });
+  const direct = connectionTo({ url, ca: options.ca });
+  const connection = options.fetch ? { ...direct, fetch: options.fetch } : direct;
+  const tokens = tokenSource(options.token, () => logIn(url, connection, timeoutMs, options.munge));
+  const asking = asker({ url, connection, tokens, timeoutMs });
   const { getWorkspace, ...workspaces } = workspaceRequests(asking);
   const { events, ...history } = historyRequests(asking);
   return {
@@ -161,7 +171,7 @@ export function createClient(options: ClientOptions): Client {
     follow: (query = {}) => followEvents(events, query, options.pause),
     waitForWorkspace: (workspace, until, wait) =>
       waitForWorkspace({ getWorkspace, events, pause: options.pause }, workspace, until, wait),
-    openStream: (workspace, vm, end) =>
-      openStream({ url, token: options.token, timeoutMs }, workspace, vm, end),
+    openStream: async (workspace, vm, end) =>
+      openStream({ url, connection, token: await tokens.token(), timeoutMs }, workspace, vm, end),
   };
 }

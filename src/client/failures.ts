@@ -11,6 +11,23 @@ const reasons: Readonly<Record<string, string>> = {
   UND_ERR_SOCKET: 'the connection was cut',
   ETIMEDOUT: 'the connection timed out',
   UND_ERR_CONNECT_TIMEOUT: 'the connection timed out',
+  ENOENT: 'there is no such socket',
+  EACCES: 'this user may not use that socket',
+  ...Object.fromEntries(
+    [
+      'DEPTH_ZERO_SELF_SIGNED_CERT',
+      'SELF_SIGNED_CERT_IN_CHAIN',
+      'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+      'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+    ].map(code => [
+      code,
+      "its certificate is not the expected one (set WSP_CA_FILE to the service's certificate)",
+    ]),
+  ),
+  ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another name',
+  CERT_HAS_EXPIRED: 'its certificate has expired',
+  ERR_SSL_WRONG_VERSION_NUMBER: 'it does not speak TLS there (is it http://?)',
+  EPROTO: 'it does not speak TLS there (is it http://?)',
 };
 
 /** A request that got no answer. `afterMs`: its deadline, when that is why. */

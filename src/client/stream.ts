@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import WebSocket, { createWebSocketStream } from 'ws';
+import type { Connection } from './connection.ts';
 import type { StreamEnd } from './client.ts';
 import { errorOfAnswer, unreachable } from './failures.ts';
 
@@ -9,7 +10,12 @@ const maxAnswerBytes = 64 * 1024;
 
 /** A byte stream to a VM over a WebSocket of its own. Throws `WspError`, as every request does. */
 export function openStream(
-  service: { readonly url: string; readonly token: string; readonly timeoutMs: number },
+  service: {
+    readonly url: string;
+    readonly connection: Connection;
+    readonly token: string;
+    readonly timeoutMs: number;
+  },
   workspace: string,
   vm: string,
   end: StreamEnd,
@@ -19,7 +25,9 @@ export function openStream(
   return new Promise((resolve, reject) => {
     let socket: WebSocket;
     try {
-      socket = new WebSocket(`${service.url.replace(/^http/, 'ws')}${path}?${query}`, {
+      const { url, options } = service.connection.socketTo(`${path}?${query}`);
+      socket = new WebSocket(url, {
+        ...options,
         headers: { authorization: `Bearer ${service.token}` },
         handshakeTimeout: service.timeoutMs,
         perMessageDeflate: false,

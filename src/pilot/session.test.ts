@@ -14,6 +14,7 @@ const assignment: SlotAssignment = {
   slotId: 'slot-aaaaaaaaaa',
   secret: 'a-secret-of-enough-length',
   serviceUrl: 'http://127.0.0.1:1',
+  serviceCa: null,
   nodeNameEnv: [],
   jobEndEnv: [],
   walltimeMs: 600_000,

@@ -10,6 +10,7 @@ export function webSocketTransport(assignment: SlotAssignment, node: string, clo
   const target = (path: string): WebSocketTarget => ({
     url: `${base}/pilot/v1/slots/${assignment.slotId}${path}`,
     secret: assignment.secret,
+    ca: assignment.serviceCa,
   });
   return {
     connect: handlers =>

@@ -10,6 +10,8 @@ const silenceDeadlineMs = 45_000;
 export interface WebSocketTarget {
   readonly url: string;
   readonly secret: string;
+  /** PEM: the certificate, or its authority's, that the service must have. Null: the system's authorities decide. */
+  readonly ca: string | null;
 }
 
 /** A WebSocket that carries JSON, while it lasts. */
@@ -55,10 +57,12 @@ export async function openLink(
 }
 
 /** Opens a WebSocket (RFC 6455). Rejects with `NotAcceptedError` when the service does not take the secret, and when it takes too long. */
-export function dial({ url, secret }: WebSocketTarget, clock: Clock): Promise<WebSocket> {
+export function dial({ url, secret, ca }: WebSocketTarget, clock: Clock): Promise<WebSocket> {
   const socket = new WebSocket(url.replace(/^http/, 'ws'), {
     headers: { authorization: `Bearer ${secret}` },
     perMessageDeflate: false,
+    // What is trusted may be the service's own certificate, which is no authority's.
+    ...(ca === null ? {} : { ca, allowPartialTrustChain: true }),
     handshakeTimeout: connectDeadlineMs,
   });
   const opened = new Promise<WebSocket>((resolve, reject) => {

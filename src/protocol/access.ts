@@ -94,6 +94,40 @@ export type TokenRequest = Type.Static<typeof TokenRequest>;
 export const NewTokenView = Type.Object({ ...TokenView.properties, token: Text });
 export type NewTokenView = Type.Static<typeof NewTokenView>;
 
+/** Which logins with no password the service takes. */
+export const LoginWaysView = Type.Object({
+  /** By a file on the service's host. */
+  file: Type.Boolean(),
+  /** By a MUNGE credential that holds this text; null: no. */
+  munge: Type.Union([Text, Type.Null()]),
+});
+export type LoginWaysView = Type.Static<typeof LoginWaysView>;
+
+/** The caller writes `content` to `path` as himself, mode 0644, and then hands in `claim`. */
+export const FileChallengeView = Type.Object({ path: Text, content: Text, claim: Text });
+export type FileChallengeView = Type.Static<typeof FileChallengeView>;
+
+/** Body of `POST /v1/login/file/claim`. */
+export const ClaimRequest = Type.Object(
+  { claim: Type.String({ pattern: '^[A-Za-z0-9_-]{32}$', description: 'the claim of a login' }) },
+  strict,
+);
+/** Body of `POST /v1/login/munge`. */
+export const MungeRequest = Type.Object(
+  {
+    credential: Type.String({
+      maxLength: 4_096,
+      pattern: '^MUNGE:[A-Za-z0-9+/=]+:$',
+      description: 'a credential of munge(1)',
+    }),
+  },
+  strict,
+);
+
+/** The token itself is in this answer alone, and good until `expiresAt` or the service's end. */
+export const LoginView = Type.Object({ user: Text, token: Text, expiresAt: Time });
+export type LoginView = Type.Static<typeof LoginView>;
+
 export const WhoamiView = Type.Object({
   user: Text,
   role: literals(roles),

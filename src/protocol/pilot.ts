@@ -136,6 +136,8 @@ export interface SlotAssignment {
   readonly secret: string;
   /** `http(s)://host:port` of the service, as the nodes reach it. */
   readonly serviceUrl: string;
+  /** PEM: only a service with this certificate, or one signed by it, is taken for ours. Null: the system's authorities decide. */
+  readonly serviceCa: string | null;
   /** Environment variables, in order, that may hold the node's name (`SLURMD_NODENAME`); else the host name is taken. */
   readonly nodeNameEnv: readonly string[];
   /** Environment variables that may hold the job's end, in seconds since the epoch (`SLURM_JOB_END_TIME`). */

@@ -8,6 +8,8 @@ import type { NodeSettings, SlotAssignment } from '../protocol/pilot.ts';
 export interface PilotSite {
   /** The service's URL as the nodes reach it. Asked for at each submit: with port 0 it is known only once the service listens. */
   readonly serviceUrl: () => string;
+  /** PEM: whom to take for the service. Null: whom the system's authorities vouch for, if it speaks TLS. */
+  readonly serviceCa: () => string | null;
   readonly node: NodeSettings;
   /** The pilot's program text, from `readPilotProgram`. */
   readonly program: string;
@@ -36,6 +38,7 @@ export function slotAssignment(
     slotId: slot.id,
     secret,
     serviceUrl: site.serviceUrl(),
+    serviceCa: site.serviceCa(),
     nodeNameEnv: capabilities.nodeNameEnv,
     jobEndEnv: capabilities.jobEndEnv,
     walltimeMs: slot.walltimeMs,

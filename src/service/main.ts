@@ -1,15 +1,18 @@
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { userInfo } from 'node:os';
+import { dirname, join } from 'node:path';
 import { openLrm } from '../lrm/index.ts';
 import type { Lrm } from '../lrm/lrm.ts';
 import { systemClock, withDeadline } from '../platform/clock.ts';
 import { errorFields, type Log } from '../platform/log.ts';
-import { CommandFailure } from '../platform/process.ts';
+import { CommandFailure, systemProcesses } from '../platform/process.ts';
 import { systemRandom } from '../platform/random.ts';
 import { WspError } from '../protocol/errors.ts';
 import { Accounts } from './access/accounts.ts';
 import { AuditLog } from './access/audit.ts';
+import { Logins } from './access/logins.ts';
+import { Sessions } from './access/sessions.ts';
 import { maySee } from './api/owners.ts';
 import type { AgentPool } from './api/agent-socket.ts';
 import { buildApp } from './api/app.ts';
@@ -26,6 +29,7 @@ import type { PoolConfig } from './site-pools.ts';
 import { leaseSettings, loadSite, type SiteConfig } from './site.ts';
 import { openSqliteStore } from './store/sqlite.ts';
 import type { Store } from './store/store.ts';
+import { loadTls, tlsHosts } from './tls.ts';
 import { loadTokens, type Tokens } from './tokens.ts';
 import { version } from './version.ts';
 
@@ -77,6 +81,8 @@ async function start(
   closers.lrms = () => Promise.all(pools.map(({ lrm }) => lrm.close())).then(() => undefined);
   for (const pool of site.pools) pools.push(await openPool(pool, site, log));
 
+  const headAddress = pools.find(each => each.headAddress)?.headAddress;
+  const tls = await openTls(site, headAddress);
   const images = imageCatalogue(site.imagesDir, problem =>
     log.warn('a directory of the image store is not an image', { ...problem }),
   );
@@ -88,7 +94,12 @@ async function start(
     log,
     store,
     images: () => images.read().images.map(({ manifest: { name, agent } }) => ({ name, agent })),
-    pilot: { node: site.node, program, serviceUrl: () => nodesUrlOf(listening) },
+    pilot: {
+      node: site.node,
+      program,
+      serviceUrl: () => nodesUrlOf(listening),
+      serviceCa: () => tls?.cert ?? null,
+    },
     onBroken: broken,
   });
   const access = await openAccess(site, store, file, engine, log);
@@ -98,6 +109,7 @@ async function start(
     engine,
     ...access,
     rate: site.rate,
+    tls,
     images,
     agentPools: pools.flatMap(({ agentPool }) => agentPool ?? []),
     version,
@@ -109,7 +121,9 @@ async function start(
   listening = await listen(app, {
     ...site.listen,
     url: site.url,
-    headAddress: pools.find(each => each.headAddress)?.headAddress,
+    headAddress,
+    socketPath: site.socket,
+    tls,
   });
   closers.api = listening.close;
   await engine.start();
@@ -147,7 +161,26 @@ async function openAccess(site: SiteConfig, store: Store, file: Tokens, engine: 
     callerOfUser: user => accounts.callerOfUser(user),
     maySee: (caller, event) => maySee(engine.state, caller, event),
   });
-  return { accounts, webhooks, audit: new AuditLog(store, log) };
+  const logins = new Logins({
+    ...parts,
+    directory: site.socket === null ? null : join(dirname(site.socket), 'login'),
+    mungeSocket: site.munge,
+    processes: systemProcesses,
+    ownUid: userInfo().uid,
+  });
+  await logins.open().catch((cause: unknown) => {
+    throw new WspError('failed', `the login directory cannot be made: ${(cause as Error).message}`, {
+      hint: 'change service.socket in the site file, or make its directory and give it to the user of the service',
+      cause,
+    });
+  });
+  return { accounts, webhooks, audit: new AuditLog(store, log), logins, sessions: new Sessions(parts) };
+}
+
+async function openTls({ tls, listen: { host }, url }: SiteConfig, headAddress: string | undefined) {
+  if (tls === null) return undefined;
+  const hosts = tlsHosts(host, [url], headAddress === undefined ? [] : [headAddress]);
+  return loadTls(tls, hosts, systemClock.now(), systemProcesses);
 }
 
 /** A pool, open. */

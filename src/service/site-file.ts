@@ -77,6 +77,12 @@ const Service = Type.Object(
     stateDir: Path,
     /** File with a line `user token` for each user, mode 0600. Absent file: made with a new token for `admin`. */
     tokensFile: Path,
+    /** Unix socket for the users of this host, who need no token there. Its directory is made; so is `login` in it, where they show who they are. */
+    socket: Type.Optional(Path),
+    /** munged's socket on this host: users with a MUNGE credential need no token, from any host of its realm. */
+    munge: Type.Optional(Path),
+    /** Certificate and key (PEM; the key with mode 0600): the service speaks TLS. Both absent: made, self-signed. */
+    tls: Type.Optional(Type.Object({ certificateFile: Path, keyFile: Path }, strict)),
     /** When set, the URL that the service listens on is written here once it answers (for port 0, and for scripts). */
     urlFile: Type.Optional(Path),
     /** How many requests a second each user may send in the long run (default 100), and how many at once (default 500). */

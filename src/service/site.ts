@@ -12,6 +12,7 @@ import { type PoolConfig, poolsOf } from './site-pools.ts';
 import { duration, memory, type Mistake, word } from './site-values.ts';
 import { type QuotaEntry, SiteFile } from './site-file.ts';
 import { networksOf, type SiteNetworkConfig } from './site-networks.ts';
+import type { TlsConfig } from './tls.ts';
 import { tokensFileMistake } from './tokens.ts';
 
 /** Times and sizes of leases. */
@@ -38,6 +39,11 @@ export interface SiteConfig {
   readonly stateDir: string;
   readonly tokensFile: string;
   readonly urlFile: string | null;
+  readonly socket: string | null;
+  /** munged's socket. */
+  readonly munge: string | null;
+  /** Null: plain HTTP. */
+  readonly tls: TlsConfig | null;
   /** What each user may ask of the API. */
   readonly rate: { readonly perSecond: number; readonly burst: number };
   /** In order of preference. */
@@ -117,6 +123,11 @@ function normalise(site: SiteFile, file: string, mistake: Mistake): SiteConfig {
     stateDir: at(service.stateDir),
     tokensFile: at(service.tokensFile),
     urlFile: service.urlFile === undefined ? null : at(service.urlFile),
+    socket: service.socket === undefined ? null : at(service.socket),
+    munge: service.munge === undefined ? null : at(service.munge),
+    tls: service.tls
+      ? { certificateFile: at(service.tls.certificateFile), keyFile: at(service.tls.keyFile) }
+      : null,
     rate: { perSecond: 100, burst: 500, ...service.rate },
     pools: poolsOf(site, at, mistake),
     imagesDir: at(site.images.dir),

@@ -36,6 +36,7 @@ export function engineOptions(
     },
     pilot: {
       serviceUrl: () => 'http://service.invalid',
+      serviceCa: () => null,
       program: '// the pilot',
       node: {
         workDir: '/nowhere',

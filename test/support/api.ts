@@ -5,6 +5,9 @@ import type { Log, LogFields } from '../../src/platform/log.ts';
 import { noQuota } from '../../src/lease/quota.ts';
 import { systemRandom } from '../../src/platform/random.ts';
 import { Accounts } from '../../src/service/access/accounts.ts';
+import { Logins } from '../../src/service/access/logins.ts';
+import { Sessions } from '../../src/service/access/sessions.ts';
+import { systemProcesses } from '../../src/platform/process.ts';
 import { AuditLog } from '../../src/service/access/audit.ts';
 import { openSqliteStore } from '../../src/service/store/sqlite.ts';
 import { maySee } from '../../src/service/api/owners.ts';
@@ -32,6 +35,7 @@ export interface TestApi {
 export async function testApi(
   clock: Clock = systemClock,
   rate = { perSecond: 1_000, burst: 10_000 },
+  logins = noLogins(clock),
 ): Promise<TestApi> {
   const engine = new FakeEngine();
   const logged: TestApi['logged'] = [];
@@ -63,6 +67,8 @@ export async function testApi(
     engine,
     agentPools: [],
     accounts,
+    logins,
+    sessions: new Sessions({ clock, random: systemRandom }),
     audit: new AuditLog(store, keepingLog(logged)),
     webhooks,
     rate,
@@ -95,4 +101,15 @@ function keepingLog(logged: { message: string; fields: LogFields }[], always: Lo
     error: keep,
     with: fields => keepingLog(logged, { ...always, ...fields }),
   };
+}
+
+function noLogins(clock: Clock): Logins {
+  return new Logins({
+    clock,
+    random: systemRandom,
+    processes: systemProcesses,
+    directory: null,
+    mungeSocket: null,
+    ownUid: 0,
+  });
 }

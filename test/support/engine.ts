@@ -266,6 +266,7 @@ export class EngineBench {
       plan: testPlanSite,
       pilot: {
         serviceUrl: () => 'http://service.test:1',
+        serviceCa: () => null,
         program: '// the pilot',
         node: {
           workDir: '/work',

@@ -21,6 +21,11 @@ export interface SiteOptions {
   /** Merged into the site file's `node`. */
   readonly node?: Readonly<Record<string, unknown>>;
   readonly slurm?: Omit<SlurmOptions, 'nodes'>;
+  /** Merged into the site file's `service`. */
+  readonly service?: (
+    cluster: SlurmCluster | undefined,
+    directory: string,
+  ) => Readonly<Record<string, unknown>>;
   /** Merged into the site file. */
   readonly more?: Readonly<Record<string, unknown>>;
   /** The site file's `pools`, of the `lrm` section that it would have without them. */
@@ -112,6 +117,7 @@ class RunningSite implements TestSite {
         stateDir: join(directory, 'state'),
         tokensFile: join(directory, 'tokens'),
         urlFile: join(directory, 'url'),
+        ...options.service?.(cluster, directory),
       },
       ...(options.pools ? { pools: options.pools(lrm) } : { lrm }),
       images: { dir: `${root}/.cache/images` },

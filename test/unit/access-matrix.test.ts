@@ -1,7 +1,12 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { documentFile } from '../../scripts/openapi.ts';
+import { systemClock } from '../../src/platform/clock.ts';
+import { systemRandom } from '../../src/platform/random.ts';
+import { Logins, mungeText } from '../../src/service/access/logins.ts';
 import { type TestApi, testApi } from '../support/api.ts';
 
 /**
@@ -24,6 +29,10 @@ type Who = (typeof who)[number];
 /** A request for each route of the document; the owner is ann, whose workspace `osg` it is about. */
 const requests: Readonly<Record<string, { readonly url?: string; readonly body?: object }>> = {
   'GET /v1/health': {},
+  'GET /v1/login': {},
+  'POST /v1/login/file': {},
+  'POST /v1/login/file/claim': {},
+  'POST /v1/login/munge': { body: { credential: 'MUNGE:AwQD:' } },
   'GET /v1/whoami': {},
   'GET /v1/types': {},
   'GET /v1/images': {},
@@ -67,8 +76,11 @@ let api: TestApi;
 let readToken: string;
 let revocable: string;
 let hook: string;
+let directory: string;
+let logins: Logins;
 beforeEach(async () => {
-  api = await testApi();
+  logins = await openLogins();
+  api = await testApi(systemClock, { perSecond: 1_000, burst: 10_000 }, logins);
   api.engine.addWorkspace({ id: ws, name: 'osg', owner: 'ann' });
   readToken = (await api.accounts.giveToken('ann', { scope: 'read' })).token;
   hook = (await api.webhooks.create('ann', null, { url: 'https://10.255.0.1/hook' })).id;
@@ -77,7 +89,30 @@ beforeEach(async () => {
 afterEach(async () => {
   await api.webhooks.stop();
   await api.app.close();
+  rmSync(directory, { recursive: true });
 });
+
+/** Logins of which every one is right. */
+async function openLogins(): Promise<Logins> {
+  directory = mkdtempSync(join(tmpdir(), 'wsp-matrix-'));
+  const logins = new Logins({
+    clock: systemClock,
+    random: systemRandom,
+    directory,
+    mungeSocket: '/run/munge',
+    ownUid: 1,
+    processes: {
+      run: async ([command]) => ({
+        code: 0,
+        signal: null,
+        stdout: command === 'unmunge' ? `STATUS: Success (0)\nUID: ann (0)\n\n${mungeText}` : '',
+        stderr: '',
+      }),
+    },
+  });
+  await logins.open();
+  return logins;
+}
 
 function authorization(as: Who): { authorization?: string } {
   switch (as) {
@@ -96,10 +131,18 @@ function authorization(as: Who): { authorization?: string } {
   }
 }
 
+/** Of a login whose file is there. */
+function writtenClaim(): string {
+  const { path, content, claim } = logins.begin();
+  writeFileSync(path, content);
+  return claim;
+}
+
 /** What the answer says of the caller's rights; anything but a refusal means that he may. */
 async function answer(route: string, as: Who): Promise<string> {
   const [method = '', path = ''] = route.split(' ');
-  const { url = path, body } = requests[route] ?? {};
+  const { url = path, body = route.endsWith('/claim') ? { claim: writtenClaim() } : undefined } =
+    requests[route] ?? {};
   if (route === stream) return mayOpen(url, as);
   if (route === 'GET /v1/events/stream') return mayListen(url, as);
   const { statusCode } = await api.app.inject({

@@ -16,11 +16,12 @@ import { Agent } from './agent.ts';
  *
  *   connecting ─► joined ─► (connection lost) ─► connecting, with a pause that doubles          not accepted: exit 1
  */
-const usage = `usage: wsp agent --service URL --pool NAME --secret-file FILE [--node NAME] [--memory SIZE] [--cpus N]
+const usage = `usage: wsp agent --service URL --pool NAME --secret-file FILE [--ca-file FILE] [--node NAME] [--memory SIZE] [--cpus N]
 
   --service URL        the service, as this node reaches it
   --pool NAME          the site's pool of static nodes (pools[].name, or "default")
   --secret-file FILE   the pool's join secret (its joinSecretFile), mode 0600
+  --ca-file FILE       the service's certificate (service.tls.certificateFile), when it speaks TLS
   --node NAME          this node's name; default: its host name
   --memory SIZE        memory for VMs; default: three quarters of this host's
   --cpus N             processors for VMs; default: all
@@ -120,8 +121,15 @@ function settingsOf(args: readonly string[]): Settings | string {
   if (!/^[1-9][0-9]{0,4}$/.test(cpus)) return `--cpus ${cpus} is not a number of processors`;
   const secret = secretOf(given['secret-file']);
   if (typeof secret === 'string') return secret;
+  const ca = certificateOf(given['ca-file']);
+  if (ca !== null && typeof ca !== 'object') return ca;
   const url = `${service.replace(/\/$/, '')}/agent/v1/pools/${pool}/nodes/${encodeURIComponent(node)}`;
-  return { target: { url, secret: secret.text }, name: node, memoryMiB, cpus: Number(cpus) };
+  return {
+    target: { url, secret: secret.text, ca: ca?.text ?? null },
+    name: node,
+    memoryMiB,
+    cpus: Number(cpus),
+  };
 }
 
 function parse(args: readonly string[]) {
@@ -130,6 +138,7 @@ function parse(args: readonly string[]) {
     service: text,
     pool: text,
     'secret-file': text,
+    'ca-file': text,
     node: text,
     memory: text,
     cpus: text,
@@ -147,5 +156,16 @@ function secretOf(path: string | undefined): { readonly text: string } | string 
     return text.length < shortestSecret || /\s/.test(text) ? `${path} does not hold a join secret` : { text };
   } catch (cause) {
     return `the secret file cannot be read: ${(cause as Error).message}`;
+  }
+}
+
+/** The service's certificate, null when none is named, or what is wrong with its file. */
+function certificateOf(path: string | undefined): { readonly text: string } | null | string {
+  if (path === undefined) return null;
+  try {
+    const text = readFileSync(path, 'utf8');
+    return text.includes('-----BEGIN CERTIFICATE-----') ? { text } : `${path} holds no certificate (PEM)`;
+  } catch (cause) {
+    return `the certificate file cannot be read: ${(cause as Error).message}`;
   }
 }

@@ -6,8 +6,11 @@ import type { Clock } from '../../platform/clock.ts';
 import type { Log } from '../../platform/log.ts';
 import type { Accounts } from '../access/accounts.ts';
 import type { AuditLog } from '../access/audit.ts';
+import type { Logins } from '../access/logins.ts';
+import type { Sessions } from '../access/sessions.ts';
 import type { Engine } from '../engine-api.ts';
 import type { Webhooks } from '../notify/webhooks.ts';
+import type { TlsFiles } from '../tls.ts';
 import type { ImageCatalogue } from '../images.ts';
 import { accountRoutes } from './account-routes.ts';
 import { type AgentPool, agentRoutes } from './agent-socket.ts';
@@ -17,6 +20,7 @@ import { about, answerErrors } from './errors.ts';
 import { eventFeed, maxWaitMs } from './event-feed.ts';
 import { historyRoutes } from './history-routes.ts';
 import { leaseRoutes } from './lease-routes.ts';
+import { loginRoutes } from './login-routes.ts';
 import { openApiDocument } from './openapi.ts';
 import { pilotRoutes } from './pilot-socket.ts';
 import { addComponents } from './schemas.ts';
@@ -31,6 +35,8 @@ import { workspaceRoutes } from './workspace-routes.ts';
 export interface ApiParts {
   readonly engine: Engine;
   readonly accounts: Accounts;
+  readonly logins: Logins;
+  readonly sessions: Sessions;
   readonly audit: AuditLog;
   readonly webhooks: Webhooks;
   /** What each user may ask. */
@@ -42,6 +48,8 @@ export interface ApiParts {
   readonly agentPools: readonly AgentPool[];
   readonly clock: Clock;
   readonly log: Log;
+  /** Absent: plain HTTP. */
+  readonly tls?: TlsFiles | undefined;
   /** Requests wait for it. Absent: they need not. */
   readonly ready?: Promise<void>;
 }
@@ -58,6 +66,7 @@ const stopGraceMs = 1_000;
 /** The service's HTTP face: clients' routes, pilots' WebSockets, byte streams. Does not listen yet. */
 export async function buildApp(parts: ApiParts): Promise<FastifyInstance> {
   const app = Fastify({
+    ...(parts.tls ? { https: parts.tls } : {}),
     bodyLimit: bodyLimitBytes,
     requestTimeout: requestTimeoutMs,
     handlerTimeout: handlerTimeoutMs,
@@ -77,7 +86,7 @@ export async function buildApp(parts: ApiParts): Promise<FastifyInstance> {
   app.addHook('onRequest', () => parts.ready ?? Promise.resolve());
   const limits = rateLimits(app, parts.clock, parts.rate);
   limits.limitWrongTokens();
-  requireTokens(app, parts.accounts);
+  requireTokens(app, parts);
   limits.limitCallers();
   keepAudit(app, parts);
   app.addHook('onResponse', async (request, reply) => {
@@ -95,6 +104,7 @@ export async function buildApp(parts: ApiParts): Promise<FastifyInstance> {
       ...historyRoutes(feed),
       ...siteRoutes,
       ...accountRoutes,
+      ...loginRoutes,
       ...usageRoutes(feed),
       ...webhookRoutes,
     ])

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Clock } from '../../platform/clock.ts';
 import type { AuditEntry, AuditLog } from '../access/audit.ts';
-import { isLooking } from './auth.ts';
+import { addressOf, isLooking } from './auth.ts';
 
 const refusals: ReadonlySet<number> = new Set([401, 403]);
 
@@ -29,7 +29,7 @@ export function entryOf(
     path: request.url.replace(/\?.*$/s, '').slice(0, 300),
     status,
     code,
-    address: request.ip,
+    address: addressOf(request) ?? 'socket',
   };
 }
 

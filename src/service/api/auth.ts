@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { WspError } from '../../protocol/errors.ts';
 import type { Role } from '../../protocol/access.ts';
 import type { Accounts, Caller } from '../access/accounts.ts';
+import type { Sessions } from '../access/sessions.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -30,7 +31,10 @@ export function hasRole(caller: Pick<Caller, 'role'>, role: Role): boolean {
 }
 
 /** Every route but the `open` ones needs a token, of somebody who may; checked before the body is read. */
-export function requireTokens(app: FastifyInstance, accounts: Pick<Accounts, 'callerOf'>): void {
+export function requireTokens(
+  app: FastifyInstance,
+  { accounts, sessions }: { readonly accounts: Accounts; readonly sessions: Sessions },
+): void {
   app.decorateRequest('caller', null);
   app.addHook('onRequest', async request => {
     const { open = false, role = 'user' } = request.routeOptions.config;
@@ -41,7 +45,8 @@ export function requireTokens(app: FastifyInstance, accounts: Pick<Accounts, 'ca
         hint: 'set WSP_TOKEN, or name it in the config file',
       });
     }
-    const caller = accounts.callerOf(token);
+    const loggedIn = sessions.userOf(token);
+    const caller = loggedIn === undefined ? accounts.callerOf(token) : accounts.callerOfUser(loggedIn);
     if (!caller) {
       throw new WspError('unauthorized', 'the service does not know this token (any more)', {
         hint: 'check WSP_TOKEN; a token that has expired or was revoked is as good as none',
@@ -56,6 +61,12 @@ export function requireTokens(app: FastifyInstance, accounts: Pick<Accounts, 'ca
         hint: 'use one with the scope full: wsp token',
       });
   });
+}
+
+/** Where a request comes from; undefined when it came over the Unix socket (Fastify's type does not say so). */
+export function addressOf(request: FastifyRequest): string | undefined {
+  const { ip }: { readonly ip: string | undefined } = request;
+  return ip;
 }
 
 /** The bearer token of a request (RFC 6750 §2.1). */

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { Clock } from '../../platform/clock.ts';
 import { WspError } from '../../protocol/errors.ts';
-import { bearerOf } from './auth.ts';
+import { addressOf, bearerOf } from './auth.ts';
 
 /** How many requests a second one may send in the long run, and how many at once. */
 export interface Rate {
@@ -74,13 +74,17 @@ export function rateLimits(app: FastifyInstance, clock: Clock, rate: Rate) {
     limitWrongTokens(): void {
       app.addHook('onRequest', async (request, reply) => {
         if (request.routeOptions.config.open === true) return;
-        const waitMs = strangers.look(request.ip);
+        const address = addressOf(request);
+        // Users of the socket have no address: one who guesses would shut out all the others.
+        const waitMs = address === undefined ? 0 : strangers.look(address);
         if (waitMs > 0) throw tooOften(waitMs, reply);
       });
       app.addHook('onResponse', async (request, reply) => {
         // Who sends none does not guess; pilots, whose routes are open, have secrets of their own.
         const guessed = reply.statusCode === 401 && bearerOf(request) !== undefined;
-        if (guessed && request.routeOptions.config.open !== true) strangers.take(request.ip);
+        const address = addressOf(request);
+        if (guessed && address !== undefined && request.routeOptions.config.open !== true)
+          strangers.take(address);
       });
     },
     limitCallers(): void {
