@@ -17,6 +17,6 @@ policies: setup
 bench: setup
 	@node --import tsx bench/pilots.ts 16 10
 	@node --import tsx bench/start.ts 10
-	@node --import tsx bench/expiry.ts 300
+	@node --import tsx bench/expiry.ts 1000
 clean:
 	rm -rf dist .cache node_modules

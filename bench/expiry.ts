@@ -9,7 +9,7 @@ import { pause, systemClock } from '../src/platform/clock.ts';
 import { silentLog } from '../src/platform/log.ts';
 import { systemRandom } from '../src/platform/random.ts';
 import { createEngine } from '../src/service/engine.ts';
-import type { Engine, StoredEvent } from '../src/service/engine-api.ts';
+import type { Engine } from '../src/service/engine-api.ts';
 import { openSqliteStore } from '../src/service/store/sqlite.ts';
 import { Dice } from '../test/sim/dice.ts';
 import { SimLrm } from '../test/sim/lrm.ts';
@@ -81,20 +81,22 @@ async function leasesEndingTogether(engine: Engine): Promise<number> {
   return latest + 1;
 }
 
-async function endings(engine: Engine): Promise<readonly StoredEvent[]> {
-  const found: StoredEvent[] = [];
-  for (let after = 0; ; after = found.at(-1)?.seq ?? 0) {
-    const page = await engine.events({ after, types: ['workspace.ended'], limit: 1_000 });
-    if (page.length === 0) return found;
-    found.push(...page);
-  }
+/** When each workspace's end became durable: a commit has been stored when its listeners are called. */
+function endings(engine: Engine): ReadonlyMap<string, number> {
+  const endedAt = new Map<string, number>();
+  engine.onEvents(() => {
+    const now = systemClock.now();
+    for (const { id, state } of all(engine)) if (state === 'ended' && !endedAt.has(id)) endedAt.set(id, now);
+  });
+  return endedAt;
 }
 
 const engine = makeEngine();
 await engine.start();
 const endsAt = await leasesEndingTogether(engine);
-await until('all leases ended', () => all(engine).every(({ state }) => state === 'ended'));
-const lateMs = (await endings(engine)).map(({ recordedAt }) => recordedAt - endsAt).sort((a, b) => a - b);
+const endedAt = endings(engine);
+await until('all leases ended', () => endedAt.size === leases);
+const lateMs = [...endedAt.values()].map(at => at - endsAt).sort((a, b) => a - b);
 console.log(`${lateMs.length} leases that end together, on one machine: ${machine()}`);
 console.log(
   `over after their end, durably: median ${median(lateMs)} ms, ${lateMs[0]} to ${lateMs.at(-1)} ms`,

@@ -4,6 +4,7 @@ import { addAccessCommands } from './commands/access.ts';
 import { addAccountCommands } from './commands/accounts.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
 import { addLeaseCommands } from './commands/leases.ts';
+import { addNodeCommands } from './commands/nodes.ts';
 import { addOperationCommands } from './commands/operations.ts';
 import { addSiteCommands } from './commands/site.ts';
 import { addWebhookCommands } from './commands/webhooks.ts';
@@ -24,6 +25,7 @@ export function commandLine(run: Run): Command {
   addWorkspaceCommands(program, run);
   addOperationCommands(program, run);
   addSiteCommands(program, run);
+  addNodeCommands(program, run);
   addAccessCommands(program, run);
   addAccountCommands(program, run);
   addWebhookCommands(program, run);
@@ -35,8 +37,9 @@ export function commandLine(run: Run): Command {
     .action((options: { config: string }) =>
       run(async () => (await loadService()).runService(options.config)),
     );
-  for (const command of program.commands) command.option('--json', 'one JSON document on standard output');
-  for (const command of [program, ...program.commands])
+  const commands = program.commands.flatMap(command => [command, ...command.commands]);
+  for (const command of commands) command.option('--json', 'one JSON document on standard output');
+  for (const command of [program, ...commands])
     command.exitOverride().configureOutput({ writeErr: () => undefined });
   return program;
 }

@@ -12,7 +12,9 @@ import { commandLine } from './command-line.ts';
 
 const page = readFileSync(new URL('../../docs/cli.md', import.meta.url), 'utf8');
 const program = commandLine(() => Promise.resolve());
-const visible = program.commands.filter(command => !(command as Command & { _hidden?: boolean })._hidden);
+const visible = program.commands
+  .filter(command => !(command as Command & { _hidden?: boolean })._hidden)
+  .flatMap(command => [command, ...command.commands]);
 
 /** The text under a heading, down to the next one of its level or above. */
 function section(heading: string): string {
@@ -34,7 +36,8 @@ function synopsis(command: Command): string {
     const name = `${argument.name()}${argument.variadic ? '...' : ''}`;
     return argument.required ? `<${name}>` : `[${name}]`;
   });
-  return ['wsp', command.name(), ...words].join(' ');
+  const parent = command.parent === program || !command.parent ? [] : [command.parent.name()];
+  return ['wsp', ...parent, command.name(), ...words].join(' ');
 }
 
 describe('docs/cli.md', () => {
@@ -44,7 +47,7 @@ describe('docs/cli.md', () => {
     expect(headings).toHaveLength(visible.length);
   });
 
-  it.each(visible.map(command => [command.name(), command] as const))(
+  it.each(visible.map(command => [synopsis(command), command] as const))(
     'has the flags of %s',
     (_name, command) => {
       const flags = command.options.map(option => option.flags).filter(flag => flag !== '--json');

@@ -1,3 +1,6 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+
 /** What only some commands need, loaded by those: `wsp ls` must start fast. The schema library alone takes longer than all the rest of a command. */
 export function loadService(): Promise<typeof import('../service/main.ts')> {
   return import('../service/main.ts');
@@ -16,4 +19,10 @@ export function loadNodeDoctor(): Promise<typeof import('../control/doctor/node.
 /** What reads cluster files. */
 export function loadClusterFile(): Promise<typeof import('../client/cluster-file.ts')> {
   return import('../client/cluster-file.ts');
+}
+
+/** The one file that runs on nodes, built: beside us when we are built too, else where the build puts it. */
+export function pilotFile(): string {
+  const beside = join(import.meta.dirname, 'pilot.cjs');
+  return existsSync(beside) ? beside : join(import.meta.dirname, '../../dist/pilot.cjs');
 }

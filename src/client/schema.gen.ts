@@ -231,7 +231,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The nodes of those slots, and what runs on them */
+        /** The nodes of those slots and what runs on them, and idle static nodes */
         get: operations["listNodes"];
         put?: never;
         post?: never;
@@ -707,8 +707,9 @@ export interface components {
         };
         Node: {
             name: string;
-            slot: string;
-            state: "reserving" | "reserved" | "preempting" | "releasing" | "released" | "failed";
+            pool: string;
+            slot: string | null;
+            state: "reserving" | "reserved" | "preempting" | "releasing" | "released" | "failed" | "idle" | "away";
             connected: boolean;
             address: string | null;
             vms: string[];

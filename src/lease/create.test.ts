@@ -47,6 +47,12 @@ describe('create', () => {
   });
 
   it.each<[string, WorkspaceRequest, string, RegExp]>([
+    [
+      'too little memory for its image',
+      { groups: [{ ...group, memoryMiB: 16 }] },
+      'invalid_request',
+      /needs at least 32 MiB/,
+    ],
     ['unknown image', { groups: [{ ...group, image: 'bsd' }] }, 'image_unknown', /no image bsd/],
     ['unknown network', { groups: [{ ...group, networks: ['dmz'] }] }, 'network_unknown', /no network dmz/],
     ['too many VMs', { groups: [{ ...group, count: 17 }] }, 'exceeds_site', /17 VMs .* 16 nodes/],

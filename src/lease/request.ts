@@ -51,23 +51,29 @@ export function malformed(groups: readonly Group[], orNone = false): Refusal | u
   };
 }
 
-/** Images and networks that this site does not have. */
+/** Images and networks that this site does not have, and images that need more than they are given. */
 export function unknownParts(groups: readonly Group[], settings: LeaseSettings): Refusal | undefined {
-  const images = new Set(settings.images.map(({ name }) => name));
+  const images = new Map(settings.images.map(image => [image.name, image]));
   const networks = new Set(settings.networks.map(({ name }) => name));
   for (const group of groups) {
-    if (!images.has(group.image))
+    const image = images.get(group.image);
+    if (!image)
       return {
         code: 'image_unknown',
         message: `group ${group.name}: this site has no image ${group.image}`,
-        hint: choices('images', images),
+        hint: choices('images', [...images.keys()]),
+      };
+    if (group.memoryMiB < image.minMemoryMiB)
+      return {
+        code: 'invalid_request',
+        message: `group ${group.name}: image ${image.name} needs at least ${image.minMemoryMiB} MiB of memory; ${group.memoryMiB} MiB asked for`,
       };
     const unknown = group.networks.find(name => !networks.has(name));
     if (unknown !== undefined)
       return {
         code: 'network_unknown',
         message: `group ${group.name}: this site has no network ${unknown}`,
-        hint: choices('networks', networks),
+        hint: choices('networks', [...networks]),
       };
   }
   return undefined;
@@ -109,8 +115,8 @@ export function exceedsSite(
   return undefined;
 }
 
-function choices(what: string, names: ReadonlySet<string>): string {
-  return names.size === 0 ? `it has no ${what} at all` : `it has: ${[...names].join(', ')}`;
+function choices(what: string, names: readonly string[]): string {
+  return names.length === 0 ? `it has no ${what} at all` : `it has: ${names.join(', ')}`;
 }
 
 function plural(count: number, word: string): string {

@@ -1,6 +1,7 @@
 import type { GroupRequest, VmOperation, WorkspaceRequest } from '../protocol/cluster.ts';
 import type { Policy } from './policies/policy.ts';
 import type { Quotas } from './quota.ts';
+import type { ImageManifest } from '../protocol/image.ts';
 import type { SlotId, VmId, WorkspaceId } from '../protocol/ids.ts';
 import type { NotificationBody, VmReport } from '../protocol/pilot.ts';
 import type {
@@ -140,7 +141,7 @@ export interface LeaseSettings {
   /** In order of preference; one at least. */
   readonly pools: readonly Pool[];
   /** `agent`: its guests report their context. */
-  readonly images: readonly { readonly name: string; readonly agent: boolean }[];
+  readonly images: readonly Pick<ImageManifest, 'name' | 'agent' | 'minMemoryMiB'>[];
   readonly defaultDurationMs: number;
   readonly maxDurationMs: number;
   /** Added to each VM's memory in the request to the LRM (DESIGN §9). */

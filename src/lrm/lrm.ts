@@ -44,7 +44,9 @@ export interface LrmCapabilities {
   /** Of those, how many do nothing just now; undefined when the LRM does not tell. */
   readonly idleNodes?: number;
   /** What is free on each node, of an LRM whose nodes are all ours; undefined: jobs wait in a queue, and nobody knows for how long. */
-  readonly free?: readonly { readonly memoryMiB: number; readonly cpus: number }[];
+  readonly free?: readonly { readonly name: string; readonly memoryMiB: number; readonly cpus: number }[];
+  /** Nodes that belong to us for good and are not there just now, of an LRM that knows. */
+  readonly away?: readonly string[];
   /** The most that one node could give a job. */
   readonly memoryMiBPerNode: number;
   readonly cpusPerNode: number;

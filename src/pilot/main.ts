@@ -6,6 +6,7 @@ import { createVmm } from '../control/vmm/index.ts';
 import { createControl } from '../control/workspace-control.ts';
 import { systemClock } from '../platform/clock.ts';
 import { jsonLog } from '../platform/log.ts';
+import { runErrand, takeErrand } from './agent/install.ts';
 import { checkAssignment, jobEndFrom, nodeNameFrom, takeAssignment } from './assignment.ts';
 import { fileJournal } from './journal.ts';
 import { PilotSession } from './session.ts';
@@ -13,11 +14,13 @@ import { webSocketTransport } from './transport-websocket.ts';
 
 /**
  * The one file that runs on nodes: the pilot when a job brought it on standard input with its assignment in front, else one of
- * `pilot --assignment FILE`, `agent`, `helper`, `kill-all`, `doctor --node`.
+ * `pilot --assignment FILE`, `agent`, `helper`, `kill-all`, `doctor --node`; or an errand of `wsp nodes add`, which came the same way over ssh.
  */
 async function main(): Promise<number> {
   const assignment = takeAssignment();
   if (assignment !== undefined) return runPilot(assignment);
+  const errand = takeErrand();
+  if (errand !== undefined) return runErrand(errand);
   const [command, ...args] = process.argv.slice(2);
   switch (command) {
     case 'pilot': {

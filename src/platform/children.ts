@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess, StdioOptions } from 'node:child_process';
-import type { Readable, Writable } from 'node:stream';
+import type { Duplex, Readable, Writable } from 'node:stream';
 import { CommandFailure } from './process.ts';
 
 /** What one of a child's file descriptors is: a pipe to us, /dev/null, or a descriptor that we have open. */
@@ -30,8 +30,8 @@ export interface Child {
   readonly stdin: Writable | null;
   readonly stdout: Readable | null;
   readonly stderr: Readable | null;
-  /** Descriptor 3. Unlike `stdin` it stays open when the child ends: for a child that leaves another process behind. */
-  readonly extra: Writable | null;
+  /** Descriptor 3, both ways. Unlike `stdin` it stays open when the child ends: for a child that leaves another process behind. */
+  readonly extra: Duplex | null;
   /** Resolves once, when the process is gone and all its output has been read. Never rejects. */
   readonly exited: Promise<ChildExit>;
   /** Sends a signal; false when the process is gone already. Default SIGTERM. */
@@ -78,7 +78,7 @@ export const startChild: StartChild = (argv, options = {}) => {
         stdin: child.stdin,
         stdout: child.stdout,
         stderr: child.stderr,
-        extra: (child.stdio[3] ?? null) as Writable | null,
+        extra: (child.stdio[3] ?? null) as Duplex | null,
         exited,
         kill: signal => child.kill(signal),
         unref: () => child.unref(),

@@ -66,3 +66,23 @@ export type AgentOrder =
     }
   | { readonly type: 'end'; readonly jobId: string }
   | { readonly type: 'until'; readonly jobId: string; readonly endsAt: number };
+
+/** What `wsp nodes add` and `wsp nodes remove` send over ssh, in front of the program that does it. A secret, because the join secret is in it. */
+export type AgentErrand =
+  | {
+      readonly kind: 'add';
+      /** Absolute, or in the home of the user there. */
+      readonly directory: string;
+      readonly program: string;
+      readonly secret: string;
+      /** PEM, see `SlotAssignment.serviceCa`. */
+      readonly ca: string | null;
+      /** For `wsp agent`, without the files. */
+      readonly args: readonly string[];
+    }
+  | { readonly kind: 'remove'; readonly directory: string };
+
+/** What the node answers, as one line of JSON. `pid`: of the agent that was started or ended; null when none ran. */
+export type AgentErrandResult =
+  | { readonly done: true; readonly pid: number | null }
+  | { readonly done: false; readonly why: string };

@@ -1,6 +1,14 @@
 import Type from 'typebox';
 import { literals } from './schema.ts';
-import { contextStates, endCauses, slotNodeStates, slotStates, vmStates, workspaceStates } from './states.ts';
+import {
+  contextStates,
+  endCauses,
+  ownNodeStates,
+  slotNodeStates,
+  slotStates,
+  vmStates,
+  workspaceStates,
+} from './states.ts';
 
 /**
  * The shapes of the HTTP API's answers. Times are ISO 8601 in UTC with milliseconds; a time that is not known (yet) is null.
@@ -231,8 +239,10 @@ export type SlotView = Type.Static<typeof SlotView>;
 
 export const NodeView = Type.Object({
   name: Text,
-  slot: Text,
-  state: literals(slotNodeStates),
+  pool: Text,
+  /** Null: a node of our own that is in none. */
+  slot: MaybeText,
+  state: literals([...slotNodeStates, ...ownNodeStates]),
   connected: Type.Boolean(),
   address: MaybeText,
   vms: Type.Array(Text),

@@ -55,6 +55,9 @@ export const slotNodeStates = [
 ] as const;
 export type SlotNodeState = (typeof slotNodeStates)[number];
 
+/** Of a node that is ours for good and in no slot: `idle`, or not to be heard of. */
+export const ownNodeStates = ['idle', 'away'] as const;
+
 /** How a workspace ended. */
 export const endCauses = ['expired', 'destroyed', 'preempted', 'failed', 'cancelled'] as const;
 export type EndCause = (typeof endCauses)[number];

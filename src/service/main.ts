@@ -77,10 +77,7 @@ async function start(
   const program = readPilotProgram(pilotProgram);
   const store = openStore(site.stateDir);
   closers.store = () => store.close();
-  const pools: OpenPool[] = [];
-  closers.lrms = () => Promise.all(pools.map(({ lrm }) => lrm.close())).then(() => undefined);
-  for (const pool of site.pools) pools.push(await openPool(pool, site, log));
-
+  const pools = await openPools(site, log, closers);
   const headAddress = pools.find(each => each.headAddress)?.headAddress;
   const tls = await openTls(site, headAddress);
   const images = imageCatalogue(site.imagesDir, problem =>
@@ -93,7 +90,7 @@ async function start(
     random: systemRandom,
     log,
     store,
-    images: () => images.read().images.map(({ manifest: { name, agent } }) => ({ name, agent })),
+    images: () => images.read().images.map(({ manifest }) => manifest),
     pilot: {
       node: site.node,
       program,
@@ -118,13 +115,8 @@ async function start(
     ready: started.promise,
   });
   closers.api = () => app.close();
-  listening = await listen(app, {
-    ...site.listen,
-    url: site.url,
-    headAddress,
-    socketPath: site.socket,
-    tls,
-  });
+  const { url, socket: socketPath } = site;
+  listening = await listen(app, { ...site.listen, url, headAddress, socketPath, tls });
   closers.api = listening.close;
   await engine.start();
   delete closers.store;
@@ -132,7 +124,10 @@ async function start(
   closers.engine = () => access.webhooks.stop().then(() => engine.stop());
   started.resolve();
   tellUrl(site.urlFile, listening.url, closers);
-  const { url, nodesUrl } = listening;
+  tellLog(log, listening, pools);
+}
+
+function tellLog(log: Log, { url, nodesUrl }: Listening, pools: readonly OpenPool[]): void {
   const lrms = pools.map(({ name, lrm }) => `${name}: ${lrm.kind}`).join(', ');
   log.info('listening', { url, nodesUrl, pools: lrms, pid: process.pid, version });
 }
@@ -187,6 +182,13 @@ async function openTls({ tls, listen: { host }, url }: SiteConfig, headAddress: 
 interface OpenPool extends EnginePool {
   readonly headAddress: string | undefined;
   readonly agentPool: AgentPool | undefined;
+}
+
+async function openPools(site: SiteConfig, log: Log, closers: Closers): Promise<readonly OpenPool[]> {
+  const pools: OpenPool[] = [];
+  closers.lrms = () => Promise.all(pools.map(({ lrm }) => lrm.close())).then(() => undefined);
+  for (const pool of site.pools) pools.push(await openPool(pool, site, log));
+  return pools;
 }
 
 async function openPool(

@@ -145,12 +145,31 @@ export function nodeViews(
     .filter(vm => vm.state !== 'terminated' && vm.state !== 'failed');
   return slot.nodes.map(({ name, state, connected, address }) => ({
     name,
+    pool: slot.pool,
     slot: slot.id,
     state,
     connected,
     address,
     vms: live.filter(vm => vm.node === name).map(vm => vm.id),
   }));
+}
+
+/** The nodes that LRMs hold for us alone (static ones) and that are in no slot. */
+export function ownNodeViews(state: SiteState, capacity: readonly PoolCapacity[]): NodeView[] {
+  const live = [...state.slots.values()].filter(({ endedAt }) => endedAt === null);
+  return capacity.flatMap(({ name: pool, now }) => {
+    const held = new Set(
+      live.filter(slot => slot.pool === pool).flatMap(({ nodes }) => nodes.map(({ name }) => name)),
+    );
+    const view = (name: string, state: 'idle' | 'away'): NodeView[] =>
+      held.has(name)
+        ? []
+        : [{ name, pool, slot: null, state, connected: state === 'idle', address: null, vms: [] }];
+    return [
+      ...(now?.free?.flatMap(({ name }) => view(name, 'idle')) ?? []),
+      ...(now?.away?.flatMap(name => view(name, 'away')) ?? []),
+    ];
+  });
 }
 
 /** One line of the history. */

@@ -30,7 +30,7 @@ async function as<T>(token: string, ...args: string[]): Promise<Answer<T>> {
   return { code, body: JSON.parse(stdout) as T };
 }
 const refusal = ({ code, body }: Answer<unknown>): string => `${code} ${(body as ErrorBody).error.code}`;
-const small = ['--image', 'mini', '--memory', '64M'];
+const small = ['--image', 'mini', '--memory', '128M'];
 
 describe('users', () => {
   let ann: string;

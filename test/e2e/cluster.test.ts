@@ -115,7 +115,7 @@ describe('a virtual cluster on a real Slurm', () => {
   it('says why a held job waits; cancelled behind our back, the workspace ends with that reason', async () => {
     const held = await startSite({ lrm: 'slurm', nodes: 1, lrmOptions: ['--hold'], vmm: { kind: 'sim' } });
     try {
-      const created = await held.json<WorkspaceView>(['create', '--image', 'mini', '--memory', '64M']);
+      const created = await held.json<WorkspaceView>(['create', '--image', 'mini', '--memory', '128M']);
       const waiting = await held
         .client()
         .waitForWorkspace(created.id, each => Boolean(each.slot?.lrmReason), { timeoutMs: 60_000 });
@@ -139,7 +139,7 @@ describe('a virtual cluster on a real Slurm', () => {
       '--count',
       '5',
       '--memory',
-      '64M',
+      '128M',
       '--json',
     ]);
     expect(tooMany.code).toBe(4);

@@ -92,7 +92,7 @@ describe('while the service is killed and started again', () => {
     const cut = new AbortController();
     const followed = await follow();
     const streamed = stream(cut.signal);
-    const create = ['create', '--image', 'mini', '--memory', '64M', '--wait'];
+    const create = ['create', '--image', 'mini', '--memory', '128M', '--wait'];
     const first = await site.json<WorkspaceView>(create);
     await site.killService('SIGKILL');
     await site.startService();

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type Child, startChild } from '../../src/platform/children.ts';
-import type { SlotView, TypesView, WorkspaceView } from '../../src/protocol/api.ts';
+import type { NodeView, SlotView, TypesView, WorkspaceView } from '../../src/protocol/api.ts';
+import { startSshd } from '../support/sshd.ts';
 import { root, startSite, type TestSite } from '../support/site.ts';
 
 /** Static nodes beside a real Slurm, in one service; and leases that outgrow their batch job. Real guests on both. */
@@ -129,6 +130,69 @@ describe('a static node beside a batch scheduler', () => {
     expect(refused.code).toBe(4);
     expect(refused.stderr).toContain('this site has no pool gpu');
     expect(refused.stderr).toContain('static, batch');
+  });
+});
+
+describe('a static node that is added over ssh', () => {
+  it('joins, carries a workspace, is seen, and is removed', async () => {
+    agent.kill('SIGTERM');
+    await agent.exited;
+    const node = site.cluster?.nodes.find(({ name }) => name === own);
+    const address = node?.address ?? '';
+    const sshd = await startSshd(site.directory, node?.netns ?? '', address);
+    const directory = ['--directory', join(site.directory, 'agent'), '--node-program', process.execPath];
+    const where = [address, ...directory, ...sshd.options];
+    const added = [
+      'nodes',
+      'add',
+      ...where,
+      '--pool',
+      'static',
+      '--name',
+      own,
+      '--memory',
+      '600M',
+      '--cpus',
+      '2',
+    ];
+    const secret = ['--secret-file', join(site.directory, 'join-secret')];
+    try {
+      // Not with a wrong secret; and nothing is left running then.
+      const refused = await site.wsp([...added, '--secret-file', join(site.directory, 'url')]);
+      expect(refused.code).toBe(1);
+      expect(refused.stderr).toContain('does not take this agent');
+
+      expect(await site.json([...added, ...secret])).toMatchObject({ host: address, pool: 'static' });
+      const { nodes } = await site.json<{ nodes: NodeView[] }>(['nodes']);
+      expect(nodes).toEqual([
+        { name: own, pool: 'static', slot: null, state: 'idle', connected: true, address: null, vms: [] },
+      ]);
+      const twice = await site.wsp([...added, ...secret]);
+      expect(twice.stderr).toContain('an agent runs there already');
+
+      await site.json([...mini, '--pool', 'static', '--name', 'there', '--wait']);
+      expect((await site.wsp(['nodes'])).stdout).toMatch(/n02 +static +reserved +slot-\w+ +yes/);
+      expect(await site.json(['nodes', 'remove', ...where])).toMatchObject({ pid: expect.any(Number) });
+      const gone = await site.json<WorkspaceView>(['wait', 'there', '--for', 'ended', '--timeout', '60s']);
+      expect(gone.cause).toBe('preempted');
+      expect(await site.leftovers()).toEqual([]);
+      expect(await site.json(['nodes', 'remove', ...where])).toMatchObject({ pid: null });
+    } finally {
+      await site.wsp(['nodes', 'remove', ...where]);
+      await sshd.stop();
+      agent = await startAgent();
+    }
+  }, 180_000);
+
+  it.each([
+    [['-oProxyCommand=touch /tmp/x', '--pool', 'static'], 'is not the name of a host'],
+    [['n1', '--pool', 'static', '--node-program', 'node; id'], "is not a program's name"],
+    [['n1', '--pool', 'Static'], 'is not the name of a pool'],
+    [['n1', '--pool', 'static', '--memory', 'much'], 'is not a size'],
+  ])('refuses %j', async (args, words) => {
+    const secret = ['--secret-file', join(site.directory, 'join-secret')];
+    const refused = await site.wsp(['nodes', 'add', ...secret, ...args.slice(1), '--', args[0] ?? '']);
+    expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining(words)]);
   });
 });
 

@@ -28,7 +28,7 @@ export function engineOptions(
       deployTimeoutMs: 60_000,
       releaseTimeoutMs: 15_000,
     },
-    images: () => [{ name: 'mini', agent: true }],
+    images: () => [{ name: 'mini', agent: true, minMemoryMiB: 1 }],
     plan: {
       networks: [network('public', '192.0.2.10'), network('private', '10.90.0.1')],
       imageDirectory: image => `/images/${image}`,

@@ -28,8 +28,8 @@ export const settings: PoolSettings = onePool({
   quotas: noQuotas,
   policy: { kind: 'exact' },
   images: [
-    { name: 'mini', agent: true },
-    { name: 'plain', agent: false },
+    { name: 'mini', agent: true, minMemoryMiB: 32 },
+    { name: 'plain', agent: false, minMemoryMiB: 32 },
   ],
   defaultDurationMs: 3_600_000,
   maxDurationMs: 24 * 3_600_000,

@@ -4,7 +4,7 @@ import { formatDuration } from '../../protocol/units.ts';
 import { table } from '../output.ts';
 import type { CommandContext, Run } from '../program.ts';
 
-/** Adds the commands on what the site has: types, slots, nodes, images. */
+/** Adds the commands on what the site has: types, slots, images. */
 export function addSiteCommands(program: Command, run: Run): void {
   program
     .command('types')
@@ -14,10 +14,6 @@ export function addSiteCommands(program: Command, run: Run): void {
     .command('slots')
     .description('nodes held through the batch scheduler')
     .action(() => run(slots));
-  program
-    .command('nodes')
-    .description('nodes of the live slots')
-    .action(() => run(nodes));
   program
     .command('images')
     .description("the site's images")
@@ -58,18 +54,6 @@ async function slots(context: CommandContext): Promise<void> {
     slot.reason?.message ?? slot.lrmReason ?? '',
   ]);
   context.answer({ slots }, table(['SLOT', 'STATE', 'WORKSPACE', 'POOL', 'JOB', 'NODES', 'WHY'], rows));
-}
-
-async function nodes(context: CommandContext): Promise<void> {
-  const nodes = await context.client().listNodes();
-  const rows = nodes.map(node => [
-    node.name,
-    node.state,
-    node.connected ? 'yes' : 'no',
-    node.address ?? '-',
-    node.vms.join(' '),
-  ]);
-  context.answer({ nodes }, table(['NODE', 'STATE', 'CONNECTED', 'ADDRESS', 'VMS'], rows));
 }
 
 async function images(context: CommandContext): Promise<void> {

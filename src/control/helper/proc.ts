@@ -32,15 +32,25 @@ export function argumentsOf(pid: number): readonly string[] {
 }
 
 /** SIGKILLs that very process and waits until it is gone; false when it is still there after `deadlineMs`. */
-export async function killProcess(
+export function killProcess(
   clock: Clock,
   pid: number,
   startTime: string,
   deadlineMs: number,
 ): Promise<boolean> {
+  return endProcess(clock, { pid, startTime }, 'SIGKILL', deadlineMs);
+}
+
+/** Sends a signal to that very process and waits until it is gone; false when it is still there after `deadlineMs`. */
+export async function endProcess(
+  clock: Clock,
+  { pid, startTime }: { readonly pid: number; readonly startTime: string },
+  signal: NodeJS.Signals,
+  deadlineMs: number,
+): Promise<boolean> {
   if (startTimeOf(pid) !== startTime) return true;
   try {
-    process.kill(pid, 'SIGKILL');
+    process.kill(pid, signal);
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== 'ESRCH') throw cause;
   }

@@ -89,7 +89,7 @@ class LocalLrm implements Lrm {
       idleNodes: nodes.filter(node => !this.#jobs.some(job => isOn(job, node))).length,
       memoryMiBPerNode,
       cpusPerNode,
-      free: this.#free().map(({ memoryMiB, cpus }) => ({ memoryMiB, cpus })),
+      free: this.#free(),
       killDelayMs,
       nodeNameEnv: ['WSP_NODE'],
       jobEndEnv: [],

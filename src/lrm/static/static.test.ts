@@ -135,7 +135,9 @@ describe('a pool of static nodes', () => {
     expect(agents).toHaveLength(nodes.length);
     const jobId = await lrm.submit(gangRequest({ memoryMiBPerNode: 2_048 }));
     expect((await jobWhen(lrm, jobId, ({ state }) => state === 'running'))?.nodes).toEqual(['n09']);
-    expect((await lrm.capabilities()).free).toContainEqual({ memoryMiB: 2_048, cpus: 1 });
+    expect((await lrm.capabilities()).free).toContainEqual(
+      expect.objectContaining({ memoryMiB: 2_048, cpus: 1 }),
+    );
     await expect(lrm.submit(gangRequest({ nodes: 2, memoryMiBPerNode: 2_048 }))).rejects.toThrow(
       /refused|wanted/,
     );

@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from 'node:fs';
+import { closeSync, readFileSync, statSync, writeSync } from 'node:fs';
 import { availableParallelism, hostname, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
 import { startChild } from '../../platform/children.ts';
@@ -34,6 +34,8 @@ interface Settings {
   readonly cpus: number;
 }
 
+/** Names the descriptor on which somebody waits to hear that the agent has joined. */
+export const joinedVariable = 'WSP_JOINED_FD';
 const firstRetryMs = 200;
 const longestRetryMs = 10_000;
 /** The part of a host's memory that VMs may have when nobody says how much. */
@@ -65,6 +67,19 @@ export async function runAgent(args: readonly string[]): Promise<number> {
   return 1;
 }
 
+/** Once. */
+function tellJoined(): void {
+  const descriptor = Number(process.env[joinedVariable] ?? Number.NaN);
+  delete process.env[joinedVariable];
+  if (!Number.isInteger(descriptor)) return;
+  try {
+    writeSync(descriptor, 'joined');
+    closeSync(descriptor);
+  } catch {
+    // Nobody waits any more.
+  }
+}
+
 /** Connects, and connects again. Resolves when the service refuses us: another try would be no better. */
 function stayConnected(agent: Agent, target: WebSocketTarget, log: Log): Promise<Error> {
   let retryMs = firstRetryMs;
@@ -86,6 +101,8 @@ function stayConnected(agent: Agent, target: WebSocketTarget, log: Log): Promise
         retryMs = firstRetryMs;
         log.info('joined', { service: target.url });
         agent.connected(message => link.send(message));
+        // To whoever started us and waits for it (install.ts).
+        tellJoined();
       } catch (cause) {
         if (cause instanceof NotAcceptedError) return resolve(cause);
         log.warn('the service cannot be reached', { ...errorFields(cause), nextTryMs: retryMs });

@@ -1,5 +1,5 @@
 import Type from 'typebox';
-import { imageView, nodeViews, slotView, typesView } from '../views.ts';
+import { imageView, nodeViews, ownNodeViews, slotView, typesView } from '../views.ts';
 import type { Caller } from '../access/accounts.ts';
 import type { ApiParts } from './app.ts';
 import { callerOf } from './auth.ts';
@@ -34,14 +34,17 @@ const slots: Route = (app, parts) => {
 const nodes: Route = (app, parts) => {
   const schema = {
     operationId: 'listNodes',
-    summary: 'The nodes of those slots, and what runs on them',
+    summary: 'The nodes of those slots and what runs on them, and idle static nodes',
     response: { 200: Type.Object({ nodes: Type.Array(ref('Node')) }), ...errorAnswers },
   };
-  app.get('/v1/nodes', { schema }, async request => ({
-    nodes: liveSlots(parts, callerOf(request)).flatMap(({ slot, workspaces }) =>
-      nodeViews(parts.engine.state, slot, workspaces),
-    ),
-  }));
+  app.get('/v1/nodes', { schema }, async request => {
+    const capacity = await parts.engine.capacity();
+    const { state } = parts.engine;
+    const held = liveSlots(parts, callerOf(request)).flatMap(({ slot, workspaces }) =>
+      nodeViews(state, slot, workspaces),
+    );
+    return { nodes: [...held, ...ownNodeViews(state, capacity)] };
+  });
 };
 
 const images: Route = (app, parts) => {

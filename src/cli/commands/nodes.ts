@@ -1,0 +1,176 @@
+import { readFileSync } from 'node:fs';
+import type { Command } from 'commander';
+import { systemProcesses } from '../../platform/process.ts';
+import type { AgentErrand, AgentErrandResult } from '../../protocol/agent.ts';
+import { WspError } from '../../protocol/errors.ts';
+import { namePattern, nodeNamePattern } from '../../protocol/ids.ts';
+import { parseMemoryMiB } from '../../protocol/units.ts';
+import { table } from '../output.ts';
+import type { CommandContext, Run } from '../program.ts';
+import { pilotFile } from '../programs.ts';
+import { cliSettings } from '../settings.ts';
+
+/** Longer than the node itself takes at most: joining, or ending an agent with its pilots. */
+const errandDeadlineMs = 240_000;
+const hostPattern = /^[A-Za-z0-9][A-Za-z0-9._:-]*$/;
+const programPattern = /^[A-Za-z0-9_./+-]+$/;
+
+interface SshOptions {
+  readonly directory: string;
+  readonly login?: string;
+  readonly nodeProgram: string;
+  readonly sshOption: readonly string[];
+}
+
+interface AddOptions extends SshOptions {
+  readonly pool: string;
+  readonly secretFile: string;
+  readonly service?: string;
+  readonly name?: string;
+  readonly memory?: string;
+  readonly cpus?: string;
+}
+
+/** Adds `wsp nodes`, which lists them, and its `add` and `remove` of static nodes over ssh. */
+export function addNodeCommands(program: Command, run: Run): void {
+  const command = program
+    .command('nodes')
+    .description('nodes of the live slots, and idle static nodes; add, remove: static nodes over ssh')
+    .action(() => run(nodes));
+  overSsh(command.command('add <host>'))
+    .description('make a host a static node: installs the agent there over ssh, and starts it')
+    .requiredOption('--pool <name>', 'pool of static nodes')
+    .requiredOption('--secret-file <file>', "the pool's join secret (its joinSecretFile), on this host")
+    .option('--service <url>', 'the service as the node reaches it; the URL of the service')
+    .option('--name <node>', "the node's name; its host name")
+    .option('--memory <size>', 'memory for VMs; three quarters of the node')
+    .option('--cpus <n>', 'processors for VMs; all')
+    .action((host: string, options: AddOptions) => run(context => add(context, host, options)));
+  overSsh(command.command('remove <host>'))
+    .description('end the agent of a static node over ssh: its VMs are shut down')
+    .action((host: string, options: SshOptions) => run(context => remove(context, host, options)));
+}
+
+function overSsh(command: Command): Command {
+  return command
+    .option('-l, --login <user>', "who to be there: whoever VMs run as; ssh's own choice")
+    .option('--directory <dir>', 'where the agent is, in the home there', '.workspace-pilot-agent')
+    .option('--node-program <program>', 'Node.js there', 'node')
+    .option(
+      '-o, --ssh-option <option>',
+      'an option for ssh, as Port=2222; may be repeated',
+      (option: string, before: readonly string[]) => [...before, option],
+      [],
+    );
+}
+
+async function nodes(context: CommandContext): Promise<void> {
+  const nodes = await context.client().listNodes();
+  const rows = nodes.map(node => [
+    node.name,
+    node.pool,
+    node.state,
+    node.slot ?? '-',
+    node.connected ? 'yes' : 'no',
+    node.address ?? '-',
+    node.vms.join(' '),
+  ]);
+  context.answer({ nodes }, table(['NODE', 'POOL', 'STATE', 'SLOT', 'CONNECTED', 'ADDRESS', 'VMS'], rows));
+}
+
+async function add(context: CommandContext, host: string, options: AddOptions): Promise<void> {
+  const { pool, name, memory, cpus } = options;
+  const { url, ca = null } = cliSettings(context.env);
+  const service = options.service ?? url;
+  if (!/^https?:\/\/[^/?#\s]+\/?$/.test(service))
+    throw usage(
+      `${service} is no URL that a node reaches the service at: say --service http://head.site:8080`,
+    );
+  if (!new RegExp(namePattern).test(pool)) throw usage(`${pool} is not the name of a pool`);
+  if (name !== undefined && !new RegExp(nodeNamePattern).test(name))
+    throw usage(`${name} is not the name of a node`);
+  if (memory !== undefined && parseMemoryMiB(memory) === undefined)
+    throw usage(`${memory} is not a size such as 16G`);
+  if (cpus !== undefined && !/^[1-9][0-9]{0,4}$/.test(cpus))
+    throw usage(`${cpus} is not a number of processors`);
+  const given = { '--node': name, '--memory': memory, '--cpus': cpus };
+  const more = Object.entries(given).flatMap(([flag, value]) => (value === undefined ? [] : [flag, value]));
+  const program = readFileSync(pilotFile(), 'utf8');
+  const result = await sendErrand(host, options, program, {
+    kind: 'add',
+    directory: options.directory,
+    program,
+    secret: readSecret(options.secretFile),
+    ca,
+    args: ['--service', service, '--pool', pool, ...more],
+  });
+  context.answer({ host, pool, pid: result.pid }, `${host} has joined pool ${pool}\n`);
+}
+
+async function remove(context: CommandContext, host: string, options: SshOptions): Promise<void> {
+  const program = readFileSync(pilotFile(), 'utf8');
+  const { pid } = await sendErrand(host, options, program, { kind: 'remove', directory: options.directory });
+  context.answer(
+    { host, pid },
+    pid === null ? `no agent was running on ${host}\n` : `${host} is no static node any more\n`,
+  );
+}
+
+/**
+ * Runs our one file on the host, handed over on ssh's standard input with the errand in front, so that the secret is in no argument. The remote command is what
+ * a shell there reads: its one word from outside has been checked.
+ */
+async function sendErrand(
+  host: string,
+  { login, nodeProgram, sshOption }: SshOptions,
+  program: string,
+  errand: AgentErrand,
+): Promise<Extract<AgentErrandResult, { done: true }>> {
+  if (!hostPattern.test(host)) throw usage(`${host} is not the name of a host`);
+  if (!programPattern.test(nodeProgram))
+    throw usage(`--node-program ${nodeProgram} is not a program's name or path`);
+  const options = ['BatchMode=yes', ...sshOption].flatMap(option => ['-o', option]);
+  const argv = [
+    'ssh',
+    ...options,
+    ...(login === undefined ? [] : ['-l', login]),
+    '--',
+    host,
+    `${nodeProgram} -`,
+  ] as const;
+  const text = `globalThis.wspAgentErrand=${JSON.stringify(errand)};\n${program}`;
+  const { code, stdout, stderr } = await systemProcesses
+    .run([...argv], { deadlineMs: errandDeadlineMs, input: text })
+    .catch((cause: unknown) => {
+      throw new WspError('failed', `ssh to ${host}: ${(cause as Error).message}`, { cause });
+    });
+  const result = resultIn(stdout);
+  if (result?.done) return result;
+  const why = result?.why ?? (stderr.trim() || `it ended with code ${code}`);
+  throw new WspError('failed', `${host}: ${why}`, {
+    hint: result
+      ? 'on the host: wsp doctor --node tells what else is missing'
+      : `try: ssh ${host} ${nodeProgram} --version`,
+  });
+}
+
+/** What the node says, in the last line: a shell's start files may have printed more. */
+function resultIn(stdout: string): AgentErrandResult | undefined {
+  try {
+    return JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as AgentErrandResult;
+  } catch {
+    return undefined;
+  }
+}
+
+function readSecret(path: string): string {
+  try {
+    return readFileSync(path, 'utf8').trim();
+  } catch (cause) {
+    throw usage(`the join secret cannot be read: ${(cause as Error).message}`);
+  }
+}
+
+function usage(message: string): WspError {
+  return new WspError('usage', message, { hint: 'wsp nodes add --help' });
+}
