@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startChild } from '../../src/platform/children.ts';
 import { type CommandResult, systemProcesses } from '../../src/platform/process.ts';
-import type { EventView, WorkspaceView } from '../../src/protocol/api.ts';
+import type { EventView, NodeView, WorkspaceView } from '../../src/protocol/api.ts';
 import type { DoctorReport } from '../../src/protocol/check.ts';
 import type { ErrorBody } from '../../src/protocol/errors.ts';
 import { root, startSite, type TestSite } from '../support/site.ts';
@@ -99,7 +99,9 @@ describe('what works: exit code 0', () => {
       hops: expect.arrayContaining([expect.objectContaining(hop)]),
     });
     expect(await site.json(['slots'])).toMatchObject({ slots: [{ workspaces: [made.id], nodesWanted: 2 }] });
-    expect(await site.json<{ nodes: unknown[] }>(['nodes'])).toMatchObject({ nodes: { length: 2 } });
+    const { nodes } = await site.json<{ nodes: NodeView[] }>(['nodes']);
+    expect(nodes.filter(({ slot }) => slot !== null)).toHaveLength(2);
+    expect(nodes.filter(({ state }) => state === 'idle')).toMatchObject([{ slot: null, connected: true }]);
     expect(await site.json(['images'])).toMatchObject({
       images: expect.arrayContaining([expect.objectContaining({ name: 'mini' })]),
     });
@@ -276,7 +278,9 @@ describe('a wrong command line: exit code 2', () => {
       hint: expect.stringContaining('WSP_URL'),
     });
     const noToken = { WSP_TOKEN: undefined };
-    expect(await fails(['ls'], 2, noToken)).toMatchObject({
+    // No token is a login, which this service does not take.
+    expect(await fails(['ls'], 4, noToken)).toMatchObject({
+      code: 'unauthorized',
       hint: expect.stringContaining('WSP_TOKEN_FILE'),
     });
   });

@@ -110,8 +110,8 @@ describe('a lease', () => {
 
   it('fails whole when one VM fails, and runs with the rest when it may be partial', async () => {
     const file = [
-      { name: 'good', image: 'mini', memoryMiB: 64, cpus: 1, count: 2 },
-      { name: 'bad', image: 'mini', memoryMiB: 64, cpus: 1, count: 1 },
+      { name: 'good', image: 'mini', memoryMiB: 128, cpus: 1, count: 2 },
+      { name: 'bad', image: 'mini', memoryMiB: 128, cpus: 1, count: 1 },
     ];
     const client = simulated.client();
     const whole = await client.createWorkspace({ groups: file });
