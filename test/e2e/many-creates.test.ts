@@ -66,7 +66,7 @@ it('1,000 creates by 50 users at once, a quota of 500 VMs, the service killed in
     clients.map(async (client, user) => {
       for (let nth = 0; nth < each; nth++) {
         const request = {
-          groups: [{ name: 'node', image: 'mini', count: 1, memoryMiB: 64, cpus: 1 }],
+          groups: [{ name: 'node', image: 'mini', count: 1, memoryMiB: 128, cpus: 1 }],
           clientToken: `create-${user}-${nth}`,
         };
         await insist(() => client.createWorkspace(request)).then(
@@ -103,6 +103,6 @@ it('1,000 creates by 50 users at once, a quota of 500 VMs, the service killed in
   await expect.poll(allEnded, { timeout: 60_000, interval: 500 }).toBe(true);
   expect(await site.leftovers()).toEqual([]);
   await clients[0]?.createWorkspace({
-    groups: [{ name: 'node', image: 'mini', count: 1, memoryMiB: 64, cpus: 1 }],
+    groups: [{ name: 'node', image: 'mini', count: 1, memoryMiB: 128, cpus: 1 }],
   });
 }, 400_000);
