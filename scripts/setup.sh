@@ -6,9 +6,9 @@ set -eu
 cd "$(dirname "$0")/.."
 PATH=$PATH:/usr/sbin:/sbin
 
-# slurm*, munge: the private Slurm of tests and demo · iproute2, nftables, dnsmasq-base: the VMs' networks · genisoimage: their seeds
+# slurm*, munge: the private Slurm of tests and demo · gridengine*: the private Grid Engine (msmtp-mta: what it wants for mail, and no more) · iproute2, nftables, dnsmasq-base: the VMs' networks · genisoimage: their seeds
 # busybox-static, cpio, kmod, lz4, mtools, syslinux: the guest images · the rest: VMs, and the tools that scripts take for granted
-packages="slurmctld slurmd slurm-client munge iproute2 nftables dnsmasq-base genisoimage
+packages="slurmctld slurmd slurm-client munge gridengine-master gridengine-exec gridengine-client msmtp-mta iproute2 nftables dnsmasq-base genisoimage
 busybox-static cpio kmod lz4 mtools syslinux
 qemu-system-x86 qemu-utils openssh-client openssh-server openssl curl util-linux procps sudo"
 
@@ -96,6 +96,10 @@ debian_packages() {
 	: > .cache/apt.log
 	as_root true
 	update_lists
+	# Its packages would set up a cell of their own, and ask what to call it.
+	for part in common master client exec; do
+		printf 'gridengine-%s shared/gridengine%s\n' $part 'config boolean false' $part 'cell string default' $part 'master string qmaster'
+	done | as_root debconf-set-selections
 	say "installing Debian packages (a minute; longer if another package program is at work):$missing"
 	# shellcheck disable=SC2086
 	without_services apt_get install -y --no-install-recommends $missing || {

@@ -14,8 +14,8 @@ export interface Nodes {
   readonly stateDir: string;
   /** The pilots' work directory. */
   readonly workDir: string;
-  /** The scheduler whose queue has to be empty. */
-  readonly slurmConf?: string | undefined;
+  /** What is in the queue of the scheduler, which has to be empty: one line for each job. */
+  readonly jobs?: (() => Promise<readonly string[]>) | undefined;
 }
 
 /** One sentence for each thing that is left; none when all nodes are job nodes again. */
@@ -26,7 +26,7 @@ export async function findLeftovers(nodes: Nodes): Promise<string[]> {
     ...inNamespaces.flat(),
     ...undoEntries(nodes.stateDir),
     ...vmFiles(nodes.workDir),
-    ...(nodes.slurmConf === undefined ? [] : await jobs(nodes.slurmConf)),
+    ...((await nodes.jobs?.()) ?? []).map(job => `LRM job ${job}`),
   ];
 }
 
@@ -72,7 +72,9 @@ function processes(namespace: string | undefined): string[] {
 }
 
 function isOurs(argv: readonly string[]): (argument: string, index: number) => boolean {
-  const isPilot = /(^|\/)node$/.test(argv[0] ?? '') && argv.length === 2 && argv[1] === '-';
+  // On standard input; or, of Grid Engine, in a file.
+  const isPilot =
+    /(^|\/)node$/.test(argv[0] ?? '') && argv.length === 2 && /^-$|\/wsp-slot-\w+\.cjs$/.test(argv[1] ?? '');
   return argument =>
     isPilot ||
     /(^|\/)qemu-system-[a-z0-9_]+$/.test(argument) ||
@@ -97,16 +99,13 @@ function filesUnder(directory: string): string[] {
     .map(entry => join(entry.parentPath, entry.name));
 }
 
-async function jobs(conf: string): Promise<string[]> {
+async function slurmJobs(conf: string): Promise<string[]> {
   const { code, stdout, stderr } = await systemProcesses.run(['squeue', '-h', '-o', '%i %j %T'], {
     deadlineMs: 30_000,
     env: { ...process.env, SLURM_CONF: conf },
   });
   if (code !== 0) throw new Error(`squeue: ${stderr.trim()}`);
-  return stdout
-    .split('\n')
-    .filter(line => line !== '')
-    .map(line => `LRM job ${line}`);
+  return stdout.split('\n').filter(line => line !== '');
 }
 
 async function main(): Promise<number> {
@@ -119,11 +118,12 @@ async function main(): Promise<number> {
       netns: { type: 'string', multiple: true },
     },
   });
+  const conf = values['slurm-conf'];
   const left = await findLeftovers({
     namespaces: values.netns ?? [],
     stateDir: values['state-dir'] ?? '/run/workspace-pilot',
     workDir: values['work-dir'] ?? '/var/tmp/workspace-pilot',
-    slurmConf: values['slurm-conf'],
+    jobs: conf === undefined ? undefined : () => slurmJobs(conf),
   });
   console.log(left.length === 0 ? 'nothing is left' : left.join('\n'));
   return left.length === 0 ? 0 : 1;

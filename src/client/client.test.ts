@@ -81,8 +81,11 @@ describe('a service that is not there', () => {
     const nobody = at();
     other.close();
     await once(other, 'close');
-    for (const attempt of [nobody.listWorkspaces(), nobody.openStream('a', 'b', { kind: 'console' })]) {
-      const error = await failure(attempt);
+    for (const attempt of [
+      () => nobody.listWorkspaces(),
+      () => nobody.openStream('a', 'b', { kind: 'console' }),
+    ]) {
+      const error = await failure(attempt());
       expect(error.code).toBe('service_unreachable');
       expect(error.message).toBe(
         `cannot reach the service at ${nobody.url}: nothing listens there (connection refused)`,

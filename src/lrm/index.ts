@@ -2,6 +2,7 @@ import { startChild } from '../platform/children.ts';
 import { systemClock } from '../platform/clock.ts';
 import { systemProcesses } from '../platform/process.ts';
 import { systemRandom } from '../platform/random.ts';
+import { type GridEngineSettings, gridEngine } from './gridengine/gridengine.ts';
 import { local } from './local/local.ts';
 import { makeNodes } from './local/namespaces.ts';
 import type { Lrm } from './lrm.ts';
@@ -11,6 +12,7 @@ import { type SlurmSettings, slurm } from './slurm/slurm.ts';
 /** The site file's `lrm` section in numbers. */
 export type LrmConfig =
   | ({ readonly kind: 'slurm' } & SlurmSettings)
+  | ({ readonly kind: 'gridengine' } & GridEngineSettings)
   | {
       readonly kind: 'local';
       readonly nodes: number;
@@ -42,6 +44,8 @@ export async function openLrm(config: LrmConfig, directory: string): Promise<Ope
   switch (config.kind) {
     case 'slurm':
       return { lrm: slurm(config, systemProcesses) };
+    case 'gridengine':
+      return { lrm: gridEngine(config, systemProcesses, systemClock) };
     case 'static': {
       const lrm = staticNodes({ ...config, directory }, systemClock);
       return { lrm, agents: lrm };

@@ -55,13 +55,16 @@ export async function endOf(lrm: Lrm, jobId: string): Promise<LrmJob['state'] | 
   return (await jobWhen(lrm, jobId, ({ state }) => finalJobStates.has(state), true))?.state;
 }
 
+/** Slurm's and our own; Grid Engine's. */
+const warnings = JSON.stringify(['SIGTERM', 'SIGUSR2']);
+
 /** What every LRM adapter must do. */
 export function lrmContract(name: string, open: () => LrmUnderTest): void {
   /** A program that leaves a file `<what>-<node>` for each thing that it does. */
   const marking = (what: string, rest: string): string => {
     const { lrm: _, scratch } = open();
     return `const fs = require('node:fs');
-const node = process.env.SLURMD_NODENAME ?? process.env.WSP_NODE;
+const node = process.env.SLURMD_NODENAME ?? process.env.WSP_NODE ?? process.env.HOSTNAME;
 const mark = (what, text = '') => fs.writeFileSync(${JSON.stringify(scratch)} + '/' + what + '-' + node, text);
 mark('${what}-up', JSON.stringify(process.argv) + fs.readFileSync('/proc/self/environ', 'utf8'));
 ${rest}`;
@@ -136,9 +139,9 @@ ${rest}`;
       await expect(lrm.extend(jobId, until)).rejects.toMatchObject({ kind: 'refused' });
     });
 
-    it('ends a running gang: every program gets SIGTERM and may finish', async () => {
+    it('ends a running gang: every program gets its warning and may finish', async () => {
       const { lrm } = open();
-      const onTerm = `process.on('SIGTERM', () => { mark('term'); process.exit(0); }); mark('ready'); ${forEver}`;
+      const onTerm = `for (const signal of ${warnings}) process.on(signal, () => { mark('term'); process.exit(0); }); mark('ready'); ${forEver}`;
       const jobId = await lrm.submit(gangRequest({ nodes: 2, program: marking('end', onTerm) }));
       await untilMarks('ready', 2);
       await lrm.cancel(jobId);
@@ -150,7 +153,7 @@ ${rest}`;
 
     it('kills what ignores the warning, after the kill delay', async () => {
       const { lrm, scratch } = open();
-      const deaf = `process.on('SIGTERM', () => undefined); mark('deaf', String(process.pid)); ${forEver}`;
+      const deaf = `for (const signal of ${warnings}) process.on(signal, () => undefined); mark('deaf', String(process.pid)); ${forEver}`;
       const jobId = await lrm.submit(gangRequest({ program: marking('kill', deaf) }));
       await untilMarks('deaf', 1);
       const pid = readFileSync(join(scratch, `deaf-${marks('deaf')[0]}`), 'utf8');

@@ -74,8 +74,7 @@ export interface GangRequest {
   /** Extra arguments of the site for the submit command, each one argument, after validation of the site file. */
   readonly options: readonly string[];
   /**
-   * The program text that Node runs on every node, on its standard input (`node -`): the assignment with the slot's secret, then the
-   * pilot. It is a secret: adapters put it only where the job's user alone can read it.
+   * The program text that Node runs on every node, as a CommonJS module: the assignment with the slot's secret, then the pilot. It is a secret: adapters put it only where the job's user alone can read it.
    */
   readonly program: string;
 }

@@ -115,6 +115,34 @@ const Slurm = Type.Object(
   },
   strict,
 );
+const GridEngine = Type.Object(
+  {
+    kind: Type.Literal('gridengine'),
+    queue: Type.Optional(Word),
+    /** The project to charge (qsub -P). */
+    account: Type.Optional(Word),
+    /** Extra arguments for qsub. */
+    options: Type.Optional(Type.Array(Argument, { maxItems: 64 })),
+    /** Directory of qsub, qstat, qdel, qhost, qconf. Default: PATH. */
+    binDir: Type.Optional(Path),
+    /** SGE_ROOT, SGE_CELL and the daemons' ports for those commands. Default: the environment's. */
+    root: Type.Optional(Path),
+    cell: Type.Optional(Word),
+    qmasterPort: Type.Optional(Port),
+    execdPort: Type.Optional(Port),
+    /** One for each number of slots on a node that VMs may need (sge_pe(5): allocation_rule a number, control_slaves TRUE). */
+    parallelEnvironments: Type.Array(Word, { minItems: 1, maxItems: 64, uniqueItems: true }),
+    /** The resource that counts memory (complex(5)), for each slot. Default: mem_free. */
+    memoryResource: Type.Optional(
+      Type.String({ pattern: '^[A-Za-z_][A-Za-z0-9_.-]*$', description: 'the name of a resource' }),
+    ),
+    /** Directory that this host and the nodes share, for the service's user alone. Default: .workspace-pilot in the home. */
+    programDir: Type.Optional(Path),
+    /** The Node program on the nodes. Default: node. */
+    node: Type.Optional(Program),
+  },
+  strict,
+);
 const Local = Type.Object(
   {
     kind: Type.Literal('local'),
@@ -247,7 +275,7 @@ const PolicyEntry = Type.Union([
   ),
 ]);
 
-const Lrm = Type.Union([Slurm, Local, StaticNodes]);
+const Lrm = Type.Union([Slurm, GridEngine, Local, StaticNodes]);
 const PoolEntry = Type.Object(
   {
     name: Name,

@@ -213,8 +213,16 @@ describe('a bad site file', () => {
       },
       /^pools\[0\]\.networks: ib is none of the networks \(public, private\)$/,
     ],
-    ['LRM kind', d => (d['lrm'] = { kind: 'pbs' }), /^lrm\.kind: must be one of slurm, local, static$/],
-    ['no LRM kind', d => (d['lrm'] = { nodes: 2 }), /^lrm\.kind: is missing: one of slurm, local, static$/],
+    [
+      'LRM kind',
+      d => (d['lrm'] = { kind: 'pbs' }),
+      /^lrm\.kind: must be one of slurm, gridengine, local, static$/,
+    ],
+    [
+      'no LRM kind',
+      d => (d['lrm'] = { nodes: 2 }),
+      /^lrm\.kind: is missing: one of slurm, gridengine, local, static$/,
+    ],
     [
       'key of another kind',
       d => (d['lrm'] = { kind: 'slurm', nodes: 2 }),

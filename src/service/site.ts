@@ -264,9 +264,12 @@ function checkFiles({ imagesDir, stateDir, tokensFile, pools }: SiteConfig, mist
   const wrong = tokensFileMistake(tokensFile);
   if (wrong !== undefined) mistake('service.tokensFile', wrong);
   for (const { lrm, at } of pools) {
-    if (lrm.kind !== 'slurm') continue;
+    if (lrm.kind !== 'slurm' && lrm.kind !== 'gridengine') continue;
+    if (lrm.kind === 'gridengine' && lrm.root !== undefined)
+      wanted(`${at}.root`, lrm.root, 'directory', 'must be there');
     if (lrm.binDir !== undefined) wanted(`${at}.binDir`, lrm.binDir, 'directory', 'must be there');
-    if (lrm.conf !== undefined) wanted(`${at}.conf`, lrm.conf, 'file', 'must be there');
+    if (lrm.kind === 'slurm' && lrm.conf !== undefined)
+      wanted(`${at}.conf`, lrm.conf, 'file', 'must be there');
   }
 }
 

@@ -5,23 +5,14 @@ import { join } from 'node:path';
 import { pause, systemClock } from '../../src/platform/clock.ts';
 import { type CommandResult, systemProcesses } from '../../src/platform/process.ts';
 import { systemRandom } from '../../src/platform/random.ts';
+import { type BatchCluster, linesOf } from './cluster.ts';
 import { makePlace, noteNodes, removePlace, removeStale } from '../support/places.ts';
-import { makeNodes, type NamespaceNode, type NodeNetworks } from '../../src/lrm/local/namespaces.ts';
+import { makeNodes, type NodeNetworks } from '../../src/lrm/local/namespaces.ts';
 
-/** A private, real Slurm on this machine: slurmctld, one slurmd per network namespace, a munged of its own. Nothing of the host's is touched. */
-export interface SlurmCluster {
-  readonly directory: string;
+/** A private, real Slurm on this machine: slurmctld, one slurmd per network namespace, a munged of its own. */
+export interface SlurmCluster extends BatchCluster {
   /** Value of SLURM_CONF for every Slurm command. */
   readonly conf: string;
-  readonly headAddress: string;
-  readonly vmLan: NodeNetworks['vmLan'];
-  readonly nodes: readonly NamespaceNode[];
-  /** Runs a command with SLURM_CONF set; never rejects because of an exit code. */
-  run(argv: readonly [string, ...string[]], input?: string): Promise<CommandResult>;
-  /** Resolves when every node is idle: nothing runs and nothing is being cleaned up. */
-  untilIdle(): Promise<void>;
-  /** Ends the daemons and all jobs, and removes the nodes and the directory. */
-  stop(): Promise<void>;
 }
 
 export interface SlurmOptions {
@@ -52,6 +43,9 @@ export async function startSlurm(options: SlurmOptions): Promise<SlurmCluster> {
     vmLan: networks.vmLan,
     nodes: networks.nodes,
     run,
+    lrmSection: more => ({ kind: 'slurm', conf, node: process.execPath, options: more }),
+    jobs: () => linesOf(run, ['squeue', '-h', '-o', '%i %j %T']),
+    endJob: async jobId => void (await linesOf(run, ['scancel', jobId])),
     untilIdle: () => untilIdle(run, options.nodes),
     stop: () => removePlace(directory),
   };

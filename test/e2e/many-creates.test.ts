@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Client, createClient } from '../../src/client/client.ts';
 import { pause, systemClock } from '../../src/platform/clock.ts';
-import { systemProcesses } from '../../src/platform/process.ts';
 import type { UsageView } from '../../src/protocol/access.ts';
 import type { WorkspaceView } from '../../src/protocol/api.ts';
 import { WspError } from '../../src/protocol/errors.ts';
@@ -19,11 +18,8 @@ beforeAll(async () => {
 afterAll(() => site?.stop());
 
 const jobs = async (): Promise<readonly string[]> => {
-  const { stdout } = await systemProcesses.run(['squeue', '-h', '-o', '%j'], {
-    deadlineMs: 30_000,
-    env: { ...process.env, SLURM_CONF: site.cluster?.conf },
-  });
-  return stdout.split('\n').filter(name => name !== '');
+  const listed = await site.cluster?.run(['squeue', '-h', '-o', '%j']);
+  return listed?.stdout.split('\n').filter(name => name !== '') ?? [];
 };
 
 /** Until the service has answered, whatever happens to it meanwhile; the client token makes that one request. */

@@ -21,7 +21,7 @@ beforeAll(async () => {
     namespaces: cluster.nodes.map(node => node.netns),
     stateDir: join(directory, 'helper'),
     workDir: join(directory, 'work'),
-    slurmConf: cluster.conf,
+    jobs: () => cluster.jobs(),
   };
 });
 afterEach(async () => {

@@ -19,7 +19,7 @@ interface Note {
 }
 
 /** Clusters first: nobody writes into a site's directory when its nodes are gone. */
-const kinds = ['wsp-slurm-', 'wsp-site-'] as const;
+const kinds = ['wsp-slurm-', 'wsp-ge-', 'wsp-site-'] as const;
 const noteFile = 'owner.json';
 const endDeadlineMs = 3_000;
 

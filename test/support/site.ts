@@ -6,13 +6,15 @@ import { pause, systemClock, withDeadline } from '../../src/platform/clock.ts';
 import { type CommandResult, systemProcesses } from '../../src/platform/process.ts';
 import { findLeftovers } from '../nothing-left.ts';
 import { makePlace, removePlace, removeStale } from './places.ts';
-import { freePort, type SlurmCluster, type SlurmOptions, startSlurm } from '../cluster/slurm.ts';
+import type { BatchCluster } from '../cluster/cluster.ts';
+import { startGridEngine } from '../cluster/gridengine.ts';
+import { freePort, type SlurmOptions, startSlurm } from '../cluster/slurm.ts';
 
 /** The checkout's root, without a slash at the end. */
 export const root = new URL('../..', import.meta.url).pathname.replace(/\/$/, '');
 
 export interface SiteOptions {
-  readonly lrm: 'slurm' | 'local';
+  readonly lrm: 'slurm' | 'gridengine' | 'local';
   readonly nodes: number;
   /** The site file's `node.vmm`. Default: qemu. */
   readonly vmm?: Readonly<Record<string, unknown>>;
@@ -23,14 +25,14 @@ export interface SiteOptions {
   readonly slurm?: Omit<SlurmOptions, 'nodes'>;
   /** Merged into the site file's `service`. */
   readonly service?: (
-    cluster: SlurmCluster | undefined,
+    cluster: BatchCluster | undefined,
     directory: string,
   ) => Readonly<Record<string, unknown>>;
   /** Merged into the site file. */
   readonly more?: Readonly<Record<string, unknown>>;
   /** The site file's `pools`, of the `lrm` section that it would have without them. */
   readonly pools?: (lrm: object) => readonly object[];
-  /** Extra arguments for sbatch. */
+  /** Extra arguments for the submit command. */
   readonly lrmOptions?: readonly string[];
 }
 
@@ -39,7 +41,7 @@ export interface TestSite {
   readonly directory: string;
   readonly siteFile: string;
   readonly url: string;
-  readonly cluster: SlurmCluster | undefined;
+  readonly cluster: BatchCluster | undefined;
   readonly workDir: string;
   readonly helperStateDir: string;
   /** Environment for client commands: URL, token file, a home of its own. */
@@ -70,10 +72,9 @@ export function helperArgv(stateDir: string): string[] {
 export async function startSite(options: SiteOptions): Promise<TestSite> {
   await removeStale();
   const directory = makePlace('wsp-site-');
-  let cluster: SlurmCluster | undefined;
+  let cluster: BatchCluster | undefined;
   try {
-    cluster =
-      options.lrm === 'slurm' ? await startSlurm({ nodes: options.nodes, ...options.slurm }) : undefined;
+    cluster = await startCluster(options);
     const port = await freePort(cluster?.headAddress ?? '127.0.0.1');
     const site = new RunningSite(directory, options, cluster, port);
     await site.startService();
@@ -85,16 +86,27 @@ export async function startSite(options: SiteOptions): Promise<TestSite> {
   }
 }
 
+async function startCluster({ lrm, nodes, slurm }: SiteOptions): Promise<BatchCluster | undefined> {
+  switch (lrm) {
+    case 'slurm':
+      return startSlurm({ nodes, ...slurm });
+    case 'gridengine':
+      return startGridEngine({ nodes });
+    case 'local':
+      return undefined;
+  }
+}
+
 class RunningSite implements TestSite {
   readonly directory: string;
   readonly siteFile: string;
-  readonly cluster: SlurmCluster | undefined;
+  readonly cluster: BatchCluster | undefined;
   readonly workDir: string;
   readonly helperStateDir: string;
   url = '';
   #service: Child | undefined;
 
-  constructor(directory: string, options: SiteOptions, cluster: SlurmCluster | undefined, port: number) {
+  constructor(directory: string, options: SiteOptions, cluster: BatchCluster | undefined, port: number) {
     this.directory = directory;
     this.cluster = cluster;
     this.workDir = join(directory, 'work');
@@ -107,9 +119,7 @@ class RunningSite implements TestSite {
   #siteDocument(options: SiteOptions, port: number): unknown {
     const { directory, cluster } = this;
     const lan = cluster?.vmLan;
-    const lrm = cluster
-      ? { kind: 'slurm', conf: cluster.conf, node: process.execPath, options: options.lrmOptions ?? [] }
-      : { kind: 'local', nodes: options.nodes };
+    const lrm = cluster?.lrmSection(options.lrmOptions ?? []) ?? { kind: 'local', nodes: options.nodes };
     return {
       service: {
         // A port of its own, not 0: pilots find a service that was started again where it was.
@@ -216,7 +226,7 @@ class RunningSite implements TestSite {
       namespaces: this.cluster?.nodes.map(({ netns }) => netns) ?? [],
       stateDir: this.helperStateDir,
       workDir,
-      slurmConf: this.cluster?.conf,
+      jobs: this.cluster && (() => this.cluster?.jobs() ?? Promise.resolve([])),
     });
   }
 

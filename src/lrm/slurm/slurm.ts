@@ -1,5 +1,5 @@
-import { join } from 'node:path';
-import { CommandFailure, type CommandResult, type ProcessRunner } from '../../platform/process.ts';
+import type { ProcessRunner } from '../../platform/process.ts';
+import { type LrmCommands, lrmCommands, oneLine } from '../commands.ts';
 import { finalJobStates, type GangRequest, type Lrm, type LrmCapabilities, LrmError } from '../lrm.ts';
 import { batchScript, sbatchArguments } from './batch-script.ts';
 import { parseJobs } from './job.ts';
@@ -16,11 +16,17 @@ export interface SlurmSettings {
   readonly node?: string | undefined;
 }
 
-const commandDeadlineMs = 30_000;
-
 /** The adapter for Slurm: sbatch, one squeue for all jobs, scancel. It changes nothing of Slurm and needs no privilege in it. */
 export function slurm(settings: SlurmSettings, processes: ProcessRunner): Lrm {
-  const { run, ask } = commandsOf(settings, processes);
+  const commands = lrmCommands(
+    {
+      binDir: settings.binDir,
+      inherited: ['TZ', 'SLURM_CONF', 'KRB5CCNAME'],
+      env: settings.conf === undefined ? {} : { SLURM_CONF: settings.conf },
+    },
+    processes,
+  );
+  const { run, ask } = commands;
   return {
     kind: 'slurm',
 
@@ -68,7 +74,7 @@ export function slurm(settings: SlurmSettings, processes: ProcessRunner): Lrm {
         throw new LrmError('unavailable', `scancel: ${oneLine(result.stderr)}`);
     },
 
-    extend: (jobId, endsAt) => extendJob({ run, ask }, jobId, endsAt),
+    extend: (jobId, endsAt) => extendJob(commands, jobId, endsAt),
 
     // Slurm tells an ordinary user nothing by itself.
     onChange: () => () => undefined,
@@ -77,7 +83,7 @@ export function slurm(settings: SlurmSettings, processes: ProcessRunner): Lrm {
 }
 
 /** Time limits are counted in minutes; Slurm lets only its operators make them longer (scontrol(1), TimeLimit). */
-async function extendJob({ run, ask }: Commands, jobId: string, endsAt: number): Promise<number> {
+async function extendJob({ run, ask }: LrmCommands, jobId: string, endsAt: number): Promise<number> {
   const job = parseJobs(await ask('squeue', ['--json', '-t', 'all'])).find(each => each.jobId === jobId);
   if (job?.state !== 'running' || job.endsAt === undefined)
     throw new LrmError('refused', 'only a job that runs can be given more time');
@@ -89,37 +95,6 @@ async function extendJob({ run, ask }: Commands, jobId: string, endsAt: number):
   return job.endsAt + minutes * 60_000;
 }
 
-type Commands = ReturnType<typeof commandsOf>;
-
-/** `run` gives a command's outcome, `ask` what it prints. Both throw `LrmError` (`unavailable`). */
-function commandsOf(settings: SlurmSettings, processes: ProcessRunner) {
-  const run = async (command: string, args: readonly string[], input?: string): Promise<CommandResult> => {
-    const path = settings.binDir === undefined ? command : join(settings.binDir, command);
-    const env = {
-      ...ownEnvironment(),
-      ...(settings.conf === undefined ? {} : { SLURM_CONF: settings.conf }),
-    };
-    try {
-      return await processes.run([path, ...args], { deadlineMs: commandDeadlineMs, env, input });
-    } catch (cause) {
-      if (cause instanceof CommandFailure) throw new LrmError('unavailable', cause.message, cause);
-      throw cause;
-    }
-  };
-  const ask = async (command: string, args: readonly string[]): Promise<string> => {
-    const result = await run(command, args);
-    if (result.code !== 0) throw new LrmError('unavailable', `${command}: ${oneLine(result.stderr)}`);
-    return result.stdout;
-  };
-  return { run, ask };
-}
-
-/** What Slurm's commands need of our environment. sbatch hands on to the job all that it is given, and the rest is none of the job's business. */
-function ownEnvironment(): NodeJS.ProcessEnv {
-  const names = ['PATH', 'HOME', 'USER', 'LOGNAME', 'LANG', 'TZ', 'SLURM_CONF', 'KRB5CCNAME'];
-  return Object.fromEntries(names.map(name => [name, process.env[name]]));
-}
-
 function partitionArguments(queue: string | undefined): string[] {
   return queue === undefined ? [] : ['-p', queue];
 }
@@ -129,13 +104,6 @@ function isOutage(stderr: string): boolean {
   return /Unable to contact slurm controller|Connection refused|Socket timed out|Zero Bytes|Communication connection failure|temporarily unable/i.test(
     stderr,
   );
-}
-
-function oneLine(text: string): string {
-  return text
-    .trim()
-    .replace(/\s*\n\s*/g, '; ')
-    .slice(0, 500);
 }
 
 /** `sinfo -o %P|%D|%m|%c|%l|%F` (a default partition has a star; %F is allocated/idle/other/total) and `scontrol show config`, as capabilities. */

@@ -1,0 +1,81 @@
+import { open } from 'node:fs/promises';
+import type { LrmJob } from '../lrm.ts';
+
+/**
+ * How jobs ended, from the end of Grid Engine's accounting file (accounting(5)): qstat forgets a job as soon as it is over. A file that is not there, or not for us, tells
+ * nothing. Grid Engine may write it a while later (sge_conf(5), accounting_flush_time).
+ */
+export async function endedJobs(path: string, cancelled: ReadonlySet<string>): Promise<readonly LrmJob[]> {
+  const lines = await lastLines(path);
+  return lines.flatMap(line => endedJob(line, cancelled) ?? []);
+}
+
+/** Enough for some hundreds of jobs; the whole file may have years of them. */
+const readBytes = 256 * 1024;
+
+/** Field numbers of accounting(5), from 0. A line is of a job, or of one of its tasks (`petask`). */
+const fields = {
+  name: 4,
+  number: 5,
+  start: 9,
+  end: 10,
+  failed: 11,
+  exitStatus: 12,
+  category: 39,
+  petask: 41,
+} as const;
+
+/** One line of the file; undefined when it is not of a job of ours. */
+export function endedJob(line: string, cancelled: ReadonlySet<string>): LrmJob | undefined {
+  const values = line.split(':');
+  const value = (field: keyof typeof fields): string => values[fields[field]] ?? '';
+  if (!value('name').startsWith('wsp-') || value('petask') !== 'NONE') return undefined;
+  const jobId = value('number');
+  const [start, end] = [Number(value('start')) * 1_000, Number(value('end')) * 1_000];
+  const limitSeconds = Number(
+    /\bh_rt=(?<seconds>[0-9]+)/.exec(value('category'))?.groups?.['seconds'] ?? Infinity,
+  );
+  const [failed, exitStatus] = [Number(value('failed')), Number(value('exitStatus'))];
+  const how = ((): Pick<LrmJob, 'state' | 'reason'> => {
+    // Grid Engine shows both as being deleted.
+    if (end - start >= limitSeconds * 1_000)
+      return { state: 'timeout', reason: 'the job reached its time limit' };
+    if (cancelled.has(jobId)) return { state: 'cancelled', reason: 'the job was deleted' };
+    if (failed === 0 && exitStatus === 0) return { state: 'completed', reason: undefined };
+    return { state: 'failed', reason: whyFailed(failed, exitStatus) };
+  })();
+  return {
+    jobId,
+    jobName: value('name'),
+    ...how,
+    startedAt: start === 0 ? undefined : start,
+    endsAt: end === 0 ? undefined : end,
+    nodes: [],
+  };
+}
+
+/** sge_status(5): `failed` is Grid Engine's own trouble with the job; 100 with an exit status over 128 is a signal. */
+function whyFailed(failed: number, exitStatus: number): string {
+  if (exitStatus > 128) return `the job was ended with signal ${exitStatus - 128}`;
+  if (exitStatus === 77)
+    return "the job could not read the pilot's program: is lrm.programDir the same on all nodes?";
+  if (failed !== 0) return `Grid Engine could not run the job (failed: ${failed}, see sge_status(5))`;
+  return `a pilot ended with exit code ${exitStatus}`;
+}
+
+async function lastLines(path: string): Promise<readonly string[]> {
+  const file = await open(path, 'r').catch(() => undefined);
+  if (!file) return [];
+  try {
+    const { size } = await file.stat();
+    const length = Math.min(size, readBytes);
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, size - length);
+    const lines = buffer.subarray(0, bytesRead).toString('utf8').split('\n');
+    // The first may be the end of a longer one.
+    return length < size ? lines.slice(1) : lines;
+  } catch {
+    return [];
+  } finally {
+    await file.close();
+  }
+}

@@ -1,0 +1,85 @@
+import { existsSync, mkdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { gridEngine } from '../../src/lrm/gridengine/gridengine.ts';
+import type { Lrm } from '../../src/lrm/lrm.ts';
+import { endOf, gangRequest, jobWhen, lrmContract } from '../../src/lrm/lrm.contract.ts';
+import { systemClock } from '../../src/platform/clock.ts';
+import { systemProcesses } from '../../src/platform/process.ts';
+import { type GridEngineCluster, gridEngineSettings, startGridEngine } from '../cluster/gridengine.ts';
+
+let cluster: GridEngineCluster;
+let lrm: Lrm;
+/** Every node sees it. */
+let shared: string;
+beforeAll(async () => {
+  cluster = await startGridEngine({ nodes: 4, notifySeconds: 2 });
+  shared = join(cluster.directory, 'shared');
+  mkdirSync(shared);
+  lrm = gridEngine(gridEngineSettings(cluster), systemProcesses, systemClock);
+});
+afterAll(() => cluster?.stop());
+
+lrmContract('gridengine', () => ({ lrm, nodes: cluster.nodes.map(({ name }) => name), scratch: shared }));
+
+describe('the Grid Engine adapter on a real Grid Engine', () => {
+  it('knows what the site has', async () => {
+    expect(await lrm.capabilities()).toMatchObject({
+      nodes: 4,
+      idleNodes: 4,
+      cpusPerNode: 2,
+      killDelayMs: 2_000,
+    });
+  });
+
+  it('shows the program to the job’s user alone, and leaves nothing of it', async () => {
+    const { programDir } = gridEngineSettings(cluster);
+    const request = gangRequest({ options: ['-h'], program: '' });
+    const file = `${request.jobName}.cjs`;
+    const held = await lrm.submit(request);
+    expect(statSync(join(programDir, file)).mode & 0o777).toBe(0o600);
+    expect(statSync(programDir).mode & 0o777).toBe(0o700);
+    expect(await jobWhen(lrm, held, ({ reason }) => reason !== undefined)).toMatchObject({
+      state: 'waiting',
+      reason: expect.stringContaining('held') as string,
+    });
+    await cluster.run(['qrls', held]);
+    await endOf(lrm, held);
+    expect(existsSync(join(programDir, file))).toBe(false);
+  });
+
+  it('tells a job that reached its time limit', async () => {
+    const jobId = await lrm.submit(gangRequest({ walltimeMs: 4_000 }));
+    const job = await jobWhen(lrm, jobId, ({ state }) =>
+      ['timeout', 'failed', 'completed', 'cancelled'].includes(state),
+    );
+    expect(job).toMatchObject({ state: 'timeout', reason: 'the job reached its time limit' });
+  }, 60_000);
+
+  it('passes on what Grid Engine refuses, in its words', async () => {
+    await expect(lrm.submit(gangRequest({ queue: 'nowhere' }))).rejects.toMatchObject({ kind: 'refused' });
+    await expect(lrm.submit(gangRequest({ cpusPerNode: 3 }))).rejects.toThrow(
+      /no parallel environment gives 3 slots/,
+    );
+    const unknown = gridEngine(
+      { ...gridEngineSettings(cluster), parallelEnvironments: ['mpi'] },
+      systemProcesses,
+      systemClock,
+    );
+    await expect(unknown.submit(gangRequest())).rejects.toThrow(/mpi is not a parallel environment/);
+  });
+
+  it('tells an LRM that is missing or silent from one that says no', async () => {
+    const settings = gridEngineSettings(cluster);
+    const missing = gridEngine({ ...settings, binDir: '/nonexistent' }, systemProcesses, systemClock);
+    await expect(missing.list()).rejects.toMatchObject({ name: 'LrmError', kind: 'unavailable' });
+    const silent = gridEngine({ ...settings, qmasterPort: 9 }, systemProcesses, systemClock);
+    await expect(silent.list()).rejects.toMatchObject({ name: 'LrmError', kind: 'unavailable' });
+    const garbled = {
+      run: () => Promise.resolve({ code: 0, signal: null, stdout: '<job_info', stderr: '' }),
+    };
+    await expect(gridEngine(settings, garbled, systemClock).list()).rejects.toMatchObject({
+      kind: 'unavailable',
+    });
+  });
+});
