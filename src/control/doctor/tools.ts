@@ -1,4 +1,5 @@
 import { CommandFailure, type ProcessRunner } from '../../platform/process.ts';
+import { withSbin } from '../sbin.ts';
 import { type Check, failure, good } from '../../protocol/check.ts';
 
 /** A program that control or the helper runs. */
@@ -77,9 +78,4 @@ export async function firstLine(
     if (!(cause instanceof CommandFailure)) throw cause;
     return { ok: false, line: cause.message };
   }
-}
-
-/** The helper runs as root and finds what is in sbin; we are asked by ordinary users too. */
-function withSbin(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return { ...env, PATH: `${env['PATH'] ?? '/usr/bin:/bin'}:/usr/sbin:/sbin` };
 }

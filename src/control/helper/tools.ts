@@ -1,6 +1,7 @@
 import type { Clock } from '../../platform/clock.ts';
 import type { CommandResult, ProcessRunner } from '../../platform/process.ts';
 import { ControlError } from '../control.ts';
+import { withSbin } from '../sbin.ts';
 
 const toolDeadlineMs = 10_000;
 
@@ -16,7 +17,8 @@ export class RootTools {
 
   /** Throws `ControlError` with the program's own words when it fails. */
   async run(argv: readonly [string, ...string[]], input?: string): Promise<CommandResult> {
-    const result = await this.#processes.run(argv, { deadlineMs: toolDeadlineMs, input });
+    const env = withSbin(process.env);
+    const result = await this.#processes.run(argv, { deadlineMs: toolDeadlineMs, input, env });
     if (result.code === 0) return result;
     const words = result.stderr
       .trim()
@@ -37,6 +39,7 @@ export class RootTools {
     if (lines.length === 0) return;
     await this.#processes.run(['ip', '-force', '-batch', '-'], {
       deadlineMs: toolDeadlineMs,
+      env: withSbin(process.env),
       input: `${lines.join('\n')}\n`,
     });
   }

@@ -2,12 +2,15 @@ import { open } from 'node:fs/promises';
 import type { LrmJob } from '../lrm.ts';
 
 /**
- * How jobs ended, from the end of Grid Engine's accounting file (accounting(5)): qstat forgets a job as soon as it is over. A file that is not there, or not for us, tells
+ * How jobs ended (`deletions`: those that are known to have been deleted), from the end of Grid Engine's accounting file (accounting(5)): qstat forgets a job as soon as it is over. A file that is not there, or not for us, tells
  * nothing. Grid Engine may write it a while later (sge_conf(5), accounting_flush_time).
  */
-export async function endedJobs(path: string, cancelled: ReadonlySet<string>): Promise<readonly LrmJob[]> {
-  const lines = await lastLines(path);
-  return lines.flatMap(line => endedJob(line, cancelled) ?? []);
+export async function endedJobs(
+  path: string | undefined,
+  deletions: ReadonlySet<string>,
+): Promise<readonly LrmJob[]> {
+  const lines = path === undefined ? [] : await lastLines(path);
+  return lines.flatMap(line => endedJob(line, deletions) ?? []);
 }
 
 /** Enough for some hundreds of jobs; the whole file may have years of them. */
@@ -26,7 +29,7 @@ const fields = {
 } as const;
 
 /** One line of the file; undefined when it is not of a job of ours. */
-export function endedJob(line: string, cancelled: ReadonlySet<string>): LrmJob | undefined {
+export function endedJob(line: string, deletions: ReadonlySet<string>): LrmJob | undefined {
   const values = line.split(':');
   const value = (field: keyof typeof fields): string => values[fields[field]] ?? '';
   if (!value('name').startsWith('wsp-') || value('petask') !== 'NONE') return undefined;
@@ -40,7 +43,7 @@ export function endedJob(line: string, cancelled: ReadonlySet<string>): LrmJob |
     // Grid Engine shows both as being deleted.
     if (end - start >= limitSeconds * 1_000)
       return { state: 'timeout', reason: 'the job reached its time limit' };
-    if (cancelled.has(jobId)) return { state: 'cancelled', reason: 'the job was deleted' };
+    if (deletions.has(jobId)) return { state: 'cancelled', reason: 'the job was deleted' };
     if (failed === 0 && exitStatus === 0) return { state: 'completed', reason: undefined };
     return { state: 'failed', reason: whyFailed(failed, exitStatus) };
   })();

@@ -6,6 +6,7 @@ import { type LrmCommands, lrmCommands, oneLine } from '../commands.ts';
 import { type GangRequest, type Lrm, type LrmCapabilities, LrmError, type LrmJob } from '../lrm.ts';
 import { endedJobs } from './accounting.ts';
 import { environmentFor, jobScript, parallelEnvironment, qsubArguments } from './job-script.ts';
+import { Memory } from './memory.ts';
 import { keepProgram, programFile, sweepPrograms } from './programs.ts';
 import { parseHosts, parseJobs, parseReasons } from './qstat.ts';
 
@@ -30,9 +31,6 @@ export interface GridEngineSettings {
   readonly node?: string | undefined;
 }
 
-/** Jobs that are known to have been deleted; the oldest are forgotten. */
-const mostCancelled = 1_000;
-
 /** The adapter for Grid Engine: qsub with a parallel environment, one qstat for all jobs, qdel. It changes nothing of Grid Engine and needs no privilege in it. */
 export function gridEngine(settings: GridEngineSettings, processes: ProcessRunner, clock: Clock): Lrm {
   const commands = lrmCommands(
@@ -44,11 +42,7 @@ export function gridEngine(settings: GridEngineSettings, processes: ProcessRunne
     processes,
   );
   const { programDir = join(homedir(), '.workspace-pilot'), memoryResource } = settings;
-  const cancelled = new Set<string>();
-  const noteCancelled = (jobId: string): void => {
-    cancelled.add(jobId);
-    for (const oldest of cancelled) if (cancelled.size > mostCancelled) cancelled.delete(oldest);
-  };
+  const memory = new Memory();
   return {
     kind: 'gridengine',
     capabilities: () => capabilities(commands, settings),
@@ -78,19 +72,17 @@ export function gridEngine(settings: GridEngineSettings, processes: ProcessRunne
       const listed = parseJobs(
         await commands.ask('qstat', ['-xml', '-r', '-g', 't', '-u', userInfo().username]),
       );
-      for (const { jobId, state } of listed) if (state === 'ending') noteCancelled(jobId);
-      const jobs = await withReasons(commands, listed);
-      const live = new Set(jobs.map(({ jobId }) => jobId));
       const root = settings.root ?? process.env['SGE_ROOT'];
       const cell = settings.cell ?? process.env['SGE_CELL'] ?? 'default';
-      const ended =
-        root === undefined ? [] : await endedJobs(join(root, cell, 'common/accounting'), cancelled);
-      await sweepPrograms(programDir, new Set(jobs.map(({ jobName }) => jobName)), clock.now());
-      return [...jobs, ...ended.filter(({ jobId }) => !live.has(jobId))];
+      const accounting = root === undefined ? undefined : join(root, cell, 'common/accounting');
+      const live = new Set(listed.map(({ jobId }) => jobId));
+      const ended = (await endedJobs(accounting, memory.deletions)).filter(({ jobId }) => !live.has(jobId));
+      await sweepPrograms(programDir, new Set(listed.map(({ jobName }) => jobName)), clock.now());
+      return [...(await withReasons(commands, listed)), ...ended, ...memory.look(listed, ended)];
     },
 
     async cancel(jobId: string): Promise<void> {
-      noteCancelled(jobId);
+      memory.noteDeletion(jobId);
       const { code, stdout, stderr } = await commands.run('qdel', [jobId]);
       // A job that is gone is what was wanted.
       if (code !== 0 && isOutage(stderr))
