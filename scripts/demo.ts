@@ -1,5 +1,5 @@
 /**
- * `make demo`: the paper's example (§2.3) on this machine. Starts a site (LRM=local: the embedded LRM; LRM=slurm: a private real Slurm), leases the OSG cluster
+ * `make demo`: the paper's example (§2.3) on this machine. Starts a site (LRM=local: the embedded LRM; LRM=slurm, LRM=gridengine: a private, real one), leases the OSG cluster
  * of examples/osg-cluster.yaml, logs into its head and from there reaches every other VM by name, shows the lease's timeline, gives the nodes back, and proves it.
  */
 import { startChild } from '../src/platform/children.ts';
@@ -11,8 +11,8 @@ import { root, startSite } from '../test/support/site.ts';
 
 const nodes = 4;
 const lrm = process.env['LRM'] ?? 'local';
-if (lrm !== 'local' && lrm !== 'slurm') {
-  console.error(`demo: LRM=${lrm} is not known: LRM=local or LRM=slurm`);
+if (lrm !== 'local' && lrm !== 'slurm' && lrm !== 'gridengine') {
+  console.error(`demo: LRM=${lrm} is not known: LRM=local, LRM=slurm or LRM=gridengine`);
   process.exit(2);
 }
 if (process.getuid?.() !== 0) {
@@ -23,11 +23,12 @@ const startedMs = systemClock.monotonicMs();
 const say = (text: string): void =>
   console.log(`\n[${formatDuration(systemClock.monotonicMs() - startedMs)}] ${text}`);
 
-say(
-  lrm === 'slurm'
-    ? `starting a private Slurm with ${nodes} nodes`
-    : `starting the embedded LRM with ${nodes} nodes`,
-);
+const names = {
+  local: 'the embedded LRM',
+  slurm: 'a private Slurm',
+  gridengine: 'a private Grid Engine',
+} as const;
+say(`starting ${names[lrm]} with ${nodes} nodes`);
 const others = new Set(await allNamespaces());
 const site = await startSite({ lrm, nodes });
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {

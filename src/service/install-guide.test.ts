@@ -5,13 +5,14 @@ import { WspError } from '../protocol/errors.ts';
 import { parseSite } from './site.ts';
 import { SiteFile } from './site-file.ts';
 
-/** docs/admin/install.md and static-nodes.md: their site files are read by the service's own parser, the table of keys is the schema's. */
+/** docs/admin/install.md, gridengine.md and static-nodes.md: their site files are read by the service's own parser, the table of keys is the schema's. */
 
 const page = readFileSync(new URL('../../docs/admin/install.md', import.meta.url), 'utf8');
 const staticNodes = readFileSync(new URL('../../docs/admin/static-nodes.md', import.meta.url), 'utf8');
-const siteFiles = [...`${page}\n${staticNodes}`.matchAll(/^```yaml site\n([\s\S]*?)^```$/gm)].map(
-  ([, text = '']) => text,
-);
+const gridEngine = readFileSync(new URL('../../docs/admin/gridengine.md', import.meta.url), 'utf8');
+const siteFiles = [
+  ...`${page}\n${staticNodes}\n${gridEngine}`.matchAll(/^```yaml site\n([\s\S]*?)^```$/gm),
+].map(([, text = '']) => text);
 
 interface Rules {
   readonly properties?: Readonly<Record<string, Rules>>;
@@ -43,7 +44,7 @@ describe('docs/admin/install.md', () => {
       const details =
         cause instanceof WspError ? (cause.details ?? []) : [{ path: '', message: String(cause) }];
       expect(
-        details.filter(({ message }) => !/^\/(srv|var)\/.* is not a (directory|file)$/.test(message)),
+        details.filter(({ message }) => !/^\/(srv|var|opt)\/.* is not a (directory|file)$/.test(message)),
       ).toEqual([]);
     }
   });

@@ -74,31 +74,7 @@ function lrmOf(
       gang: { queue, account, options },
     };
   }
-  if (lrm.kind === 'gridengine') {
-    const {
-      account,
-      options = [],
-      binDir,
-      root,
-      programDir,
-      memoryResource = 'mem_free',
-      node,
-      ...rest
-    } = lrm;
-    const path = (given: string | undefined): string | undefined =>
-      given === undefined ? undefined : at(given);
-    return {
-      lrm: {
-        ...rest,
-        binDir: path(binDir),
-        root: path(root),
-        programDir: path(programDir),
-        memoryResource,
-        node: node === undefined ? undefined : word(node, at),
-      },
-      gang: { queue: lrm.queue, account, options },
-    };
-  }
+  if (lrm.kind === 'gridengine') return gridEngineOf(lrm, at);
   if (lrm.kind === 'static') {
     const { kind, joinSecretFile, lostAfter = '60s' } = lrm;
     const lostAfterMs = duration(lostAfter, `${where}.lostAfter`, mistake);
@@ -115,6 +91,26 @@ function lrmOf(
   return {
     lrm: { kind, nodes, memoryMiBPerNode, cpusPerNode, namespaces, killDelayMs: ownKillDelayMs },
     gang: { options: [] },
+  };
+}
+
+function gridEngineOf(
+  lrm: Extract<PoolEntry['lrm'], { kind: 'gridengine' }>,
+  at: (path: string) => string,
+): Pick<PoolConfig, 'lrm' | 'gang'> {
+  const { account, options = [], binDir, root, programDir, memoryResource = 'mem_free', node, ...rest } = lrm;
+  const path = (given: string | undefined): string | undefined =>
+    given === undefined ? undefined : at(given);
+  return {
+    lrm: {
+      ...rest,
+      binDir: path(binDir),
+      root: path(root),
+      programDir: path(programDir),
+      memoryResource,
+      node: node === undefined ? undefined : word(node, at),
+    },
+    gang: { queue: lrm.queue, account, options },
   };
 }
 

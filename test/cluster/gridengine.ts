@@ -1,4 +1,4 @@
-import { chmodSync, copyFileSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { makeNodes, type NodeNetworks } from '../../src/lrm/local/namespaces.ts';
@@ -98,14 +98,36 @@ async function initialise(
   // Commands on this host may come from the loopback.
   writeFileSync(join(common, 'host_aliases'), `${head} localhost\n`);
   writeFileSync(join(common, 'cluster_name'), 'site\n');
-  const params = `${common};${join(spool, 'qmaster')}`;
-  const bootstrap = {
+  const bootstrap = bootstrapOf(common, spool);
+  writeFileSync(
+    join(common, 'bootstrap'),
+    Object.entries(bootstrap)
+      .map(([key, value]) => `${key} ${value}\n`)
+      .join(''),
+  );
+  writeConfiguration(directory, spool);
+  await must(run, ['chown', '-R', 'sgeadmin:sgeadmin', root, spool]);
+  const asAdmin = ['setpriv', '--reuid=sgeadmin', '--regid=sgeadmin', '--init-groups'] as const;
+  const init = (...args: string[]) => must(run, onHost(directory, hostname(), [...asAdmin, ...args]));
+  await init(join(tools, 'spoolinit'), 'classic', 'libspoolc', bootstrap.spooling_params, 'init');
+  await init(join(tools, 'spooldefaults'), 'configuration', join(directory, 'configuration'));
+  for (const [what, from] of [
+    ['complexes', '/usr/share/gridengine/util/resources/centry'],
+    ['usersets', '/usr/share/gridengine/util/resources/usersets'],
+  ] as const)
+    await init(join(tools, 'spooldefaults'), what, from);
+  await init(join(tools, 'spooldefaults'), 'managers', 'root', 'sgeadmin');
+}
+
+/** bootstrap(5). */
+function bootstrapOf(common: string, spool: string) {
+  return {
     admin_user: 'sgeadmin',
     default_domain: 'none',
     ignore_fqdn: 'true',
     spooling_method: 'classic',
     spooling_lib: 'libspoolc',
-    spooling_params: params,
+    spooling_params: `${common};${join(spool, 'qmaster')}`,
     binary_path: '/usr/sbin',
     qmaster_spool_dir: join(spool, 'qmaster'),
     security_mode: 'none',
@@ -114,12 +136,10 @@ async function initialise(
     scheduler_threads: '1',
     jvm_threads: '0',
   };
-  writeFileSync(
-    join(common, 'bootstrap'),
-    Object.entries(bootstrap)
-      .map(([key, value]) => `${key} ${value}\n`)
-      .join(''),
-  );
+}
+
+/** sge_conf(5), from Debian's own. */
+function writeConfiguration(directory: string, spool: string): void {
   const changed: Readonly<Record<string, string>> = {
     execd_spool_dir: join(spool, 'execd'),
     load_report_time: '00:00:02',
@@ -140,17 +160,6 @@ async function initialise(
     })
     .join('\n');
   writeFileSync(join(directory, 'configuration'), configuration);
-  await must(run, ['chown', '-R', 'sgeadmin:sgeadmin', root, spool]);
-  const asAdmin = ['setpriv', '--reuid=sgeadmin', '--regid=sgeadmin', '--init-groups'] as const;
-  const init = (...args: string[]) => must(run, onHost(directory, hostname(), [...asAdmin, ...args]));
-  await init(join(tools, 'spoolinit'), 'classic', 'libspoolc', params, 'init');
-  await init(join(tools, 'spooldefaults'), 'configuration', join(directory, 'configuration'));
-  for (const [what, from] of [
-    ['complexes', '/usr/share/gridengine/util/resources/centry'],
-    ['usersets', '/usr/share/gridengine/util/resources/usersets'],
-  ] as const)
-    await init(join(tools, 'spooldefaults'), what, from);
-  await init(join(tools, 'spooldefaults'), 'managers', 'root', 'sgeadmin');
 }
 
 async function startMaster(directory: string, { env, run }: GridEngineCluster): Promise<void> {
@@ -201,6 +210,8 @@ async function configure(
     );
     return path;
   };
+  // No two clusters at once may share a group: the end of a job is the end of all processes that have its group.
+  const firstGroup = 100_000 + systemRandom.bytes(2).reduce((high, low) => high * 256 + low, 0) * 1_000;
   // It looks nodes up by name.
   const qconf = (...args: string[]) => must(run, onHost(directory, hostname(), ['qconf', ...args]));
   await qconf('-as', hostname());
@@ -225,7 +236,7 @@ async function configure(
       }),
     );
     // Groups by which a node knows its jobs' processes; the nodes share one process table here.
-    const first = 65_000 - (index + 1) * 50;
+    const first = firstGroup + index * 50;
     mkdirSync(join(directory, 'local'), { recursive: true });
     const path = join(directory, 'local', name);
     writeFileSync(path, `gid_range ${first}-${first + 49}\n`);
@@ -235,7 +246,22 @@ async function configure(
     '-Ahgrp',
     file('hosts-group', { group_name: '@allhosts', hostlist: nodes.map(({ name }) => name).join(' ') }),
   );
-  copyFileSync('/dev/null', join(directory, 'empty'));
+  await hurry(directory, run, qconf);
+  for (const { name } of nodes) {
+    const path = join(directory, 'tmp', name);
+    mkdirSync(path, { recursive: true });
+    chmodSync(path, 0o1777);
+  }
+  for (const slots of [1, 2]) await qconf('-Ap', file(`pe-${slots}`, parallelEnvironment(slots)));
+  await qconf('-Aq', file('queue', queue(options.notifySeconds ?? 10, directory, nodes)));
+}
+
+/** A scheduler that looks every second, and memory that is counted. */
+async function hurry(
+  directory: string,
+  run: BatchCluster['run'],
+  qconf: (...args: string[]) => Promise<string>,
+): Promise<void> {
   const scheduler = await must(run, ['qconf', '-ssconf']);
   const faster: Readonly<Record<string, string>> = {
     schedule_interval: '0:0:1',
@@ -257,13 +283,6 @@ async function configure(
   const counted = environment.replace(/^(mem_free\s+\S+\s+\S+\s+\S+\s+\S+\s+)NO(\s+)0/m, '$1YES$20');
   writeFileSync(join(directory, 'complexes'), counted);
   await qconf('-Mc', join(directory, 'complexes'));
-  for (const { name } of nodes) {
-    const path = join(directory, 'tmp', name);
-    mkdirSync(path, { recursive: true });
-    chmodSync(path, 0o1777);
-  }
-  for (const slots of [1, 2]) await qconf('-Ap', file(`pe-${slots}`, parallelEnvironment(slots)));
-  await qconf('-Aq', file('queue', queue(options.notifySeconds ?? 10, directory, nodes)));
 }
 
 /** sge_pe(5): so many slots on each of n nodes, and their execds let the job start something there. */

@@ -33,14 +33,7 @@ export interface GridEngineSettings {
 
 /** The adapter for Grid Engine: qsub with a parallel environment, one qstat for all jobs, qdel. It changes nothing of Grid Engine and needs no privilege in it. */
 export function gridEngine(settings: GridEngineSettings, processes: ProcessRunner, clock: Clock): Lrm {
-  const commands = lrmCommands(
-    {
-      binDir: settings.binDir,
-      inherited: ['SGE_ROOT', 'SGE_CELL', 'SGE_QMASTER_PORT', 'SGE_EXECD_PORT', 'SGE_CLUSTER_NAME'],
-      env: environmentOf(settings),
-    },
-    processes,
-  );
+  const commands = commandsOf(settings, processes);
   const { programDir = join(homedir(), '.workspace-pilot'), memoryResource } = settings;
   const memory = new Memory();
   return {
@@ -72,11 +65,10 @@ export function gridEngine(settings: GridEngineSettings, processes: ProcessRunne
       const listed = parseJobs(
         await commands.ask('qstat', ['-xml', '-r', '-g', 't', '-u', userInfo().username]),
       );
-      const root = settings.root ?? process.env['SGE_ROOT'];
-      const cell = settings.cell ?? process.env['SGE_CELL'] ?? 'default';
-      const accounting = root === undefined ? undefined : join(root, cell, 'common/accounting');
       const live = new Set(listed.map(({ jobId }) => jobId));
-      const ended = (await endedJobs(accounting, memory.deletions)).filter(({ jobId }) => !live.has(jobId));
+      const ended = (await endedJobs(accountingFile(settings), memory.deletions)).filter(
+        ({ jobId }) => !live.has(jobId),
+      );
       await sweepPrograms(programDir, new Set(listed.map(({ jobName }) => jobName)), clock.now());
       return [...(await withReasons(commands, listed)), ...ended, ...memory.look(listed, ended)];
     },
@@ -95,6 +87,22 @@ export function gridEngine(settings: GridEngineSettings, processes: ProcessRunne
     onChange: () => () => undefined,
     close: () => Promise.resolve(),
   };
+}
+
+function commandsOf(settings: GridEngineSettings, processes: ProcessRunner): LrmCommands {
+  return lrmCommands(
+    {
+      binDir: settings.binDir,
+      inherited: ['SGE_ROOT', 'SGE_CELL', 'SGE_QMASTER_PORT', 'SGE_EXECD_PORT', 'SGE_CLUSTER_NAME'],
+      env: environmentOf(settings),
+    },
+    processes,
+  );
+}
+
+function accountingFile({ root = process.env['SGE_ROOT'], cell }: GridEngineSettings): string | undefined {
+  const name = cell ?? process.env['SGE_CELL'] ?? 'default';
+  return root === undefined ? undefined : join(root, name, 'common/accounting');
 }
 
 function environmentOf({ root, cell, qmasterPort, execdPort }: GridEngineSettings): NodeJS.ProcessEnv {

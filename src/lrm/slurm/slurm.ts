@@ -18,14 +18,7 @@ export interface SlurmSettings {
 
 /** The adapter for Slurm: sbatch, one squeue for all jobs, scancel. It changes nothing of Slurm and needs no privilege in it. */
 export function slurm(settings: SlurmSettings, processes: ProcessRunner): Lrm {
-  const commands = lrmCommands(
-    {
-      binDir: settings.binDir,
-      inherited: ['TZ', 'SLURM_CONF', 'KRB5CCNAME'],
-      env: settings.conf === undefined ? {} : { SLURM_CONF: settings.conf },
-    },
-    processes,
-  );
+  const commands = commandsOf(settings, processes);
   const { run, ask } = commands;
   return {
     kind: 'slurm',
@@ -80,6 +73,17 @@ export function slurm(settings: SlurmSettings, processes: ProcessRunner): Lrm {
     onChange: () => () => undefined,
     close: () => Promise.resolve(),
   };
+}
+
+function commandsOf(settings: SlurmSettings, processes: ProcessRunner): LrmCommands {
+  return lrmCommands(
+    {
+      binDir: settings.binDir,
+      inherited: ['TZ', 'SLURM_CONF', 'KRB5CCNAME'],
+      env: settings.conf === undefined ? {} : { SLURM_CONF: settings.conf },
+    },
+    processes,
+  );
 }
 
 /** Time limits are counted in minutes; Slurm lets only its operators make them longer (scontrol(1), TimeLimit). */
