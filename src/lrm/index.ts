@@ -1,10 +1,12 @@
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { startChild } from '../platform/children.ts';
 import { systemClock } from '../platform/clock.ts';
 import { systemProcesses } from '../platform/process.ts';
 import { systemRandom } from '../platform/random.ts';
 import { type GridEngineSettings, gridEngine } from './gridengine/gridengine.ts';
 import { local } from './local/local.ts';
-import { makeNodes } from './local/namespaces.ts';
+import { endNodes, makeNodes } from './local/namespaces.ts';
 import type { Lrm } from './lrm.ts';
 import { type StaticLrm, staticNodes } from './static/static.ts';
 import { type SlurmSettings, slurm } from './slurm/slurm.ts';
@@ -39,6 +41,20 @@ export interface OpenedLrm {
   readonly vmLan?: { readonly subnet: string; readonly gateway: string };
 }
 
+/** Names the nodes of the embedded LRM, so that those of a service that was killed are found by the next. */
+const tagFile = 'nodes-tag';
+
+/** Writes down our own tag, and takes down the nodes of the last one who did not get to it; beside what goes on, for it may take a while. */
+function leaveLastNodes(directory: string, tag: string): Promise<void> {
+  // Nobody keeps anything: we only look (doctor).
+  if (directory === '') return Promise.resolve();
+  const path = join(directory, tagFile);
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const last = existsSync(path) ? readFileSync(path, 'utf8').trim() : '';
+  writeFileSync(path, `${tag}\n`);
+  return /^[0-9a-f]{4}$/.test(last) ? endNodes(last, systemClock).catch(() => undefined) : Promise.resolve();
+}
+
 /** The one place that knows all members of the family. `directory`: for what the LRM itself must keep. */
 export async function openLrm(config: LrmConfig, directory: string): Promise<OpenedLrm> {
   switch (config.kind) {
@@ -59,9 +75,16 @@ export async function openLrm(config: LrmConfig, directory: string): Promise<Ope
         }));
         return { lrm: local({ ...settings, nodes }, parts) };
       }
-      const networks = await makeNodes(Buffer.from(systemRandom.bytes(2)).toString('hex'), config.nodes);
+      const tag = Buffer.from(systemRandom.bytes(2)).toString('hex');
+      const leaving = leaveLastNodes(directory, tag);
+      const networks = await makeNodes(tag, config.nodes);
+      const afterClose = async (): Promise<void> => {
+        await leaving;
+        await networks.remove();
+        if (directory !== '') rmSync(join(directory, tagFile), { force: true });
+      };
       return {
-        lrm: local({ ...settings, nodes: networks.nodes }, { ...parts, afterClose: networks.remove }),
+        lrm: local({ ...settings, nodes: networks.nodes }, { ...parts, afterClose }),
         headAddress: networks.headAddress,
         vmLan: networks.vmLan,
       };

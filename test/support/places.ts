@@ -48,7 +48,7 @@ function writeNote(directory: string, tag?: string): void {
 export async function removePlace(directory: string): Promise<void> {
   const note = readNote(directory);
   await endProcesses(directory);
-  if (note?.tag !== undefined) await removeNodes(note.tag);
+  for (const tag of [note?.tag, ...tagsOfServices(directory)]) if (tag !== undefined) await removeNodes(tag);
   rmSync(directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
 }
 
@@ -88,6 +88,16 @@ function readNote(directory: string): Note | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** Of the embedded LRM's nodes, when its service was killed. */
+function tagsOfServices(directory: string): readonly string[] {
+  const pools = join(directory, 'state/pools');
+  if (!existsSync(pools)) return [];
+  return readdirSync(pools)
+    .map(pool => join(pools, pool, 'nodes-tag'))
+    .filter(path => existsSync(path))
+    .map(path => readFileSync(path, 'utf8').trim());
 }
 
 async function removeNodes(tag: string): Promise<void> {

@@ -1,4 +1,5 @@
 import { networkInterfaces } from 'node:os';
+import { type Clock, pause } from '../../platform/clock.ts';
 import { systemProcesses } from '../../platform/process.ts';
 
 /**
@@ -62,6 +63,45 @@ export async function makeNodes(tag: string, count: number): Promise<NodeNetwork
     nodes,
     remove,
   };
+}
+
+/** How long pilots of nodes that are taken down have, to shut guests down and undo what they changed. */
+const leaveDeadlineMs = 40_000;
+
+/**
+ * Takes down the nodes with this tag, whoever made them: those of a service that was killed. What runs on them gets SIGTERM, and SIGKILL when it is still
+ * there after the deadline. Nodes that are not there are no error.
+ */
+export async function endNodes(tag: string, clock: Clock): Promise<void> {
+  const names = async (): Promise<readonly string[]> =>
+    (await answer(['netns', 'list']))
+      .split('\n')
+      .map(line => line.split(' ')[0] ?? '')
+      .filter(name => name.startsWith(`ws${tag}-`));
+  const pids = async (): Promise<readonly number[]> => {
+    const lists = await Promise.all((await names()).map(name => answer(['netns', 'pids', name])));
+    return lists.flatMap(list => list.split('\n').filter(Boolean).map(Number));
+  };
+  for (const pid of await pids()) signal(pid, 'SIGTERM');
+  const deadlineMs = clock.monotonicMs() + leaveDeadlineMs;
+  // The kernel tells the end of a process only to its parent, which is gone.
+  while ((await pids()).length > 0 && clock.monotonicMs() < deadlineMs) await pause(clock, 200);
+  for (const pid of await pids()) signal(pid, 'SIGKILL');
+  for (const name of await names()) await answer(['netns', 'del', name]);
+  for (const bridge of [`ws${tag}s`, `ws${tag}v`]) await answer(['link', 'del', bridge]);
+}
+
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch {
+    // It has ended meanwhile.
+  }
+}
+
+/** What ip(8) prints; nothing when it fails. */
+async function answer(args: readonly string[]): Promise<string> {
+  return (await systemProcesses.run(['ip', ...args], { deadlineMs: 30_000 })).stdout;
 }
 
 /** The first third octet of 10.77.x and 10.78.x that no interface of this machine has. */

@@ -1,0 +1,38 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { systemProcesses } from '../../src/platform/process.ts';
+import type { WorkspaceView } from '../../src/protocol/api.ts';
+import { startSite, type TestSite } from '../support/site.ts';
+
+/** The embedded LRM lives in the service: what becomes of its nodes and guests when that is killed. */
+
+let site: TestSite;
+beforeAll(async () => {
+  site = await startSite({ lrm: 'local', nodes: 2 });
+});
+afterAll(() => site?.stop());
+
+const tagOf = ({ directory }: TestSite): string =>
+  readFileSync(join(directory, 'state/pools/default/nodes-tag'), 'utf8').trim();
+const namespacesOf = async (tag: string): Promise<readonly string[]> =>
+  (await systemProcesses.run(['ip', 'netns', 'list'], { deadlineMs: 10_000 })).stdout
+    .split('\n')
+    .filter(line => line.startsWith(`ws${tag}-`));
+
+it('a service that is killed leaves no node and no guest to the one that is started again', async () => {
+  const tag = tagOf(site);
+  expect(await namespacesOf(tag)).toHaveLength(2);
+  await site.json(['create', '--image', 'mini', '--memory', '160M', '--name', 'lost', '--wait']);
+  await site.killService();
+  await site.startService();
+  const ended = await site.json<WorkspaceView>(['wait', 'lost', '--for', 'ended', '--timeout', '60s']);
+  expect(ended.state).toBe('ended');
+  await expect.poll(() => namespacesOf(tag), { timeout: 60_000, interval: 200 }).toEqual([]);
+  expect(await namespacesOf(tagOf(site))).toHaveLength(2);
+  const pids = async (): Promise<string> =>
+    (await systemProcesses.run(['pgrep', '-f', '--', site.workDir], { deadlineMs: 10_000 })).stdout;
+  await expect.poll(pids, { timeout: 60_000, interval: 200 }).toBe('');
+  const undone = readdirSync(site.helperStateDir, { recursive: true, encoding: 'utf8' });
+  expect(undone.filter(path => path.endsWith('undo.jsonl'))).toEqual([]);
+});
