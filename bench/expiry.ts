@@ -39,6 +39,8 @@ function makeEngine(): Engine {
     hub: () => engine.pilots,
     acknowledged: () => undefined,
     linked: () => undefined,
+    partedUntil: () => 0,
+    duplicates: 0,
   });
   const options = engineOptions(
     {

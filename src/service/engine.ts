@@ -104,6 +104,7 @@ class RunningEngine implements Engine {
       perform: async (effect, again) => {
         if (!isPilotEffect(effect)) await this.#poolOf(effect.slotId).perform(effect, again);
       },
+      done,
     });
     this.#commands = new PilotCommands({ log, commandOf: effect => this.#commandOf(effect), done });
     this.#hub = new Hub({

@@ -3,7 +3,7 @@ import { EngineBench, FakePilot, must } from '../../test/support/engine.ts';
 import { LrmError } from '../lrm/lrm.ts';
 import { Outbox } from './outbox.ts';
 import type { Effect } from '../lease/types.ts';
-import { createVirtualClock } from '../platform/virtual-clock.ts';
+import { createVirtualClock, settle } from '../platform/virtual-clock.ts';
 import { silentLog } from '../platform/log.ts';
 
 describe('effects on the LRM', () => {
@@ -202,6 +202,7 @@ describe('the outbox', () => {
         begun.push(key);
         return new Promise(resolve => finish.push(resolve));
       },
+      done: () => undefined,
     });
     for (const key of ['a', 'b', 'a', 'c', 'd', 'e', 'f']) outbox.add(effect(key), false);
     expect(begun).toEqual(['a', 'b', 'c', 'd']);
@@ -224,6 +225,7 @@ describe('the outbox', () => {
         tries.push({ at: clock.now(), again });
         throw new Error('no');
       },
+      done: () => undefined,
     });
     outbox.add(effect('a'), false);
     await clock.advanceBy(200_000);
@@ -233,5 +235,44 @@ describe('the outbox', () => {
     expect(Math.max(...pauses)).toBe(30_000);
     outbox.stop();
     expect(clock.nextAt()).toBeUndefined();
+  });
+
+  it('has one cancelling of a job to do, however often it is owed while the LRM is down', async () => {
+    const clock = createVirtualClock(0);
+    const tries: string[] = [];
+    const notNeeded: string[] = [];
+    let isDown = true;
+    const outbox = new Outbox({
+      clock,
+      log: silentLog,
+      perform: async ({ key }) => {
+        tries.push(key);
+        if (isDown) throw new Error('down');
+      },
+      done: key => notNeeded.push(key),
+    });
+    const cancel = (minute: number, jobId: string): Effect => ({
+      kind: 'lrm.cancel',
+      key: `cancel:slot-aaaaaaaaaa:${jobId}:${minute}`,
+      slotId: 'slot-aaaaaaaaaa',
+      jobId,
+    });
+    for (let minute = 0; minute < 60; minute += 1) {
+      outbox.add(cancel(minute, '1'), false);
+      await clock.advanceBy(60_000);
+    }
+    expect(new Set(tries)).toEqual(new Set(['cancel:slot-aaaaaaaaaa:1:0']));
+    expect(tries.length).toBeLessThan(130);
+    expect(notNeeded).toHaveLength(59);
+    outbox.add(cancel(0, '2'), false);
+    await settle();
+    expect(tries.at(-1)).toBe('cancel:slot-aaaaaaaaaa:2:0');
+    isDown = false;
+    await clock.advanceBy(60_000);
+    const before = tries.length;
+    outbox.add(cancel(99, '1'), false);
+    await settle();
+    expect(tries).toHaveLength(before + 1);
+    outbox.stop();
   });
 });

@@ -21,6 +21,8 @@ export interface OutboxParts {
    * of the service. Rejects to be called again later.
    */
   readonly perform: (effect: Effect, again: boolean) => Promise<void>;
+  /** An effect need not be done. */
+  readonly done: (key: string) => void;
 }
 
 interface Owed {
@@ -49,10 +51,23 @@ export class Outbox {
   /** `again`: from an earlier life of the service. A key that is here already is left alone. */
   add(effect: Effect, again: boolean): void {
     if (this.#owed.has(effect.key)) return;
+    if (this.#isCovered(effect)) return this.#parts.done(effect.key);
     const owed = { effect, again, nextPauseMs: firstPauseMs };
     this.#owed.set(effect.key, owed);
     this.#turns.push(owed);
     this.#next();
+  }
+
+  /**
+   * Another one that is still owed does the same. Cancelling is owed anew every minute (lease/slot.ts): while an LRM is down for hours they must not pile up, each
+   * with its own tries, to be let loose on it when it is back.
+   */
+  #isCovered(effect: Effect): boolean {
+    if (effect.kind !== 'lrm.cancel') return false;
+    for (const { effect: owed } of this.#owed.values())
+      if (owed.kind === 'lrm.cancel' && owed.slotId === effect.slotId && owed.jobId === effect.jobId)
+        return true;
+    return false;
   }
 
   /** Begins nothing more. What runs is left alone: if its answer comes too late to be stored, it is as after a crash. */

@@ -88,6 +88,7 @@ class Life {
   readonly #destroyed = new Set<string>();
   readonly #acked = new Map<string, { slotId: string; node: string; seq: number }>();
   #links: (() => void)[] = [];
+  readonly #partedUntil = new Map<string, number>();
   readonly #trace: string[] = [];
   readonly #history = new Map<string, number>();
   readonly #ends = new Map<string, number>();
@@ -106,6 +107,8 @@ class Life {
       hub: () => this.#running().hub,
       acknowledged: (slotId, node, seq) => this.#acked.set(`${slotId} ${node}`, { slotId, node, seq }),
       linked: cut => this.#links.push(cut),
+      partedUntil: node => this.#partedUntil.get(node) ?? 0,
+      duplicates: dice.chance(0.3) ? 0.05 : 0,
     });
     this.#lrm = new SimLrm(this.#nodes, this.#clock, dice, launch);
     this.#store = store;
@@ -227,7 +230,8 @@ class Life {
       state: service?.engine.state ?? none,
       truth: {
         now,
-        servedSince: this.#servedSince,
+        // Nobody can follow an LRM that does not answer, nor a node that cannot be heard.
+        servedSince: Math.max(this.#servedSince, this.#lrm.downUntil, ...this.#partedUntil.values()),
         jobs: this.#lrm.truth(),
         nodes: this.#nodes.map(node => node.truth(now)),
       },
@@ -270,9 +274,9 @@ class Life {
   #planDeeds(): void {
     const dice = this.#dice;
     const most = 'shared' in this.#policy ? 8 : 3;
-    for (let count = dice.int(1, most); count > 0; count--)
+    for (let left = dice.int(1, most); left > 0; left--)
       this.#later(dice.int(0, dice.pick([60_000, 400_000])), () => this.#create());
-    for (let count = dice.int(0, 3); count > 0; count--) {
+    for (let left = dice.int(0, 3); left > 0; left--) {
       const deed = dice.pick<readonly [string, () => void]>([
         ['poweroff', () => this.#guestEnds('poweroff')],
         ['poweroff', () => this.#guestEnds('poweroff')],
@@ -282,10 +286,18 @@ class Life {
         ['shorten', () => this.#lrm.shorten(dice.int(20_000, 120_000))],
         ['hold', () => this.#hold()],
         ['cut', () => this.#cutLinks()],
+        ['parted', () => this.#part()],
+        ['pilot killed', () => this.#lrm.killPilot()],
+        ['node lost', () => this.#lrm.loseNode()],
+        ['lrm down', () => this.#lrm.goDown(dice.pick([2_000, 60_000, 3_600_000]))],
+        ['order', () => this.#order()],
+        ['order', () => this.#order()],
+        ['extend', () => this.#extend()],
         ['restart', () => this.#service?.kill()],
       ]);
       this.#later(dice.int(1_000, 120_000), () => {
         this.#note(deed[0]);
+        count(this.#history, `deed ${deed[0]}`);
         deed[1]();
       });
     }
@@ -344,6 +356,39 @@ class Life {
     );
     const guest = guests[this.#dice.int(0, Math.max(0, guests.length - 1))];
     guest?.control.guestEnds(guest.vmId, how);
+  }
+
+  /** The network between some nodes and the service carries nothing for a while. */
+  #part(): void {
+    const until = this.#clock.now() + this.#dice.pick([1_000, 20_000, 100_000]);
+    for (const { name } of this.#nodes) if (this.#dice.chance(0.5)) this.#partedUntil.set(name, until);
+  }
+
+  /** A user has something done to his VMs. */
+  #order(): void {
+    const running = this.#anyRunning();
+    if (!running) return;
+    const operation = this.#dice.pick(['pause', 'resume', 'reboot'] as const);
+    this.#note(`${operation} ${running.id}`);
+    this.#engine
+      .operate(running.id, running.owner, { operation })
+      .catch((cause: unknown) => this.#refused(cause));
+  }
+
+  #extend(): void {
+    const running = this.#anyRunning();
+    if (!running) return;
+    const durationMs = this.#dice.pick([1_000, 60_000, 3_600_000]);
+    this.#note(`extend ${running.id} by ${durationMs}`);
+    this.#engine
+      .extend(running.id, running.owner, durationMs)
+      .catch((cause: unknown) => this.#refused(cause));
+  }
+
+  #anyRunning(): { readonly id: string; readonly owner: string } | undefined {
+    if (!this.#service) return undefined;
+    const running = [...this.#engine.state.workspaces.values()].filter(({ state }) => state === 'running');
+    return running[this.#dice.int(0, Math.max(0, running.length - 1))];
   }
 
   #adminEnds(verdict: 'cancelled', reason: string): void {

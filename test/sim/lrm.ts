@@ -58,6 +58,8 @@ export class SimLrm implements Lrm {
   readonly #launch: Launch;
   readonly #jobs = new Map<string, Job>();
   #lastId = 0;
+  #downUntil = 0;
+  readonly #nodeOf = new WeakMap<PilotProcess, SimNode>();
   #passPlanned = false;
 
   constructor(nodes: readonly SimNode[], clock: Clock, dice: Dice, launch: Launch) {
@@ -162,6 +164,32 @@ export class SimLrm implements Lrm {
     }
   }
 
+  /** Its daemon answers nothing for a while; jobs go on. */
+  goDown(forMs: number): void {
+    this.#downUntil = Math.max(this.#downUntil, this.#clock.now() + forMs);
+  }
+
+  /** When it last came back, or will: milliseconds since the epoch. */
+  get downUntil(): number {
+    return this.#downUntil;
+  }
+
+  /** A pilot is killed (-9). */
+  killPilot(): void {
+    const pilots = [...this.#jobs.values()].flatMap(job => job.pilots);
+    pilots[this.#dice.int(0, Math.max(0, pilots.length - 1))]?.kill();
+  }
+
+  /** A node loses its power: what ran on it is gone, and the jobs that it was part of end. */
+  loseNode(): void {
+    const node = this.#nodes[this.#dice.int(0, this.#nodes.length - 1)];
+    for (const job of this.#jobs.values()) {
+      if (isOver(job) || node === undefined || !job.nodes.includes(node)) continue;
+      for (const pilot of job.pilots) if (this.#nodeOf.get(pilot) === node) pilot.kill();
+      this.end(job.jobId, 'failed', 'NodeFail');
+    }
+  }
+
   /** Ends a job, as `cancel` does, but for a reason of the LRM's own: the first pilot is told at once, the others when the word gets there. */
   end(jobId: string, verdict: LrmJobState, reason: string): void {
     const job = this.#jobs.get(jobId);
@@ -234,6 +262,7 @@ export class SimLrm implements Lrm {
     const pilot = this.#launch(node, job.request.program, endsAt);
     job.unlaunched -= 1;
     job.pilots.push(pilot);
+    this.#nodeOf.set(pilot, node);
     void pilot.exited.then(code => {
       job.pilots = job.pilots.filter(other => other !== pilot);
       if (code !== 0) job.verdict ??= 'failed';
@@ -253,8 +282,9 @@ export class SimLrm implements Lrm {
     this.#planPass();
   }
 
-  #takesTime(): Promise<void> {
-    return pause(this.#clock, this.#dice.int(1, 200));
+  async #takesTime(): Promise<void> {
+    await pause(this.#clock, this.#dice.int(1, 200));
+    if (this.#clock.now() < this.#downUntil) throw new LrmError('unavailable', 'its daemon does not answer');
   }
 }
 

@@ -142,8 +142,21 @@ export class SimControl implements WorkspaceControl {
     this.#undo();
   }
 
+  operateVm(vmId: string, operation: 'start' | 'shutdown' | 'pause' | 'resume' | 'reboot'): void {
+    const vm = this.#vms.get(vmId);
+    if (!vm || isOff(vm) || vm.ordered) return;
+    if (operation === 'pause' && vm.state === 'running') this.#move(vm, 'paused');
+    else if (operation === 'resume' && vm.state === 'paused') this.#move(vm, 'running');
+    else if (operation === 'reboot' && vm.state === 'running') {
+      this.#move(vm, 'rebooting');
+      this.#clock.after(
+        this.#dice.int(100, 3_000),
+        () => vm.state === 'rebooting' && this.#move(vm, 'running'),
+      );
+    } else this.#tell(vm);
+  }
+
   /** Simulated guests do not listen. */
-  operateVm(): void {}
   tellGuest(): void {}
 
   reports(): readonly VmReport[] {

@@ -19,7 +19,15 @@ export interface PilotWorld {
   readonly acknowledged: (slotId: string, node: string, seq: number) => void;
   /** A link was opened; the way to cut it. */
   readonly linked: (cut: () => void) => void;
+  /** Until when nothing passes between a node and the service, milliseconds since the epoch; TCP sends it again then, if the link still stands. */
+  readonly partedUntil: (node: string) => number;
+  /** How likely a message comes twice, as one does whose answer was lost. */
+  readonly duplicates: number;
 }
+
+const connectDeadlineMs = 10_000;
+const pingEveryMs = 15_000;
+const silenceDeadlineMs = 45_000;
 
 /** Runs the real pilot on a simulated node: its real session, over a link with latency, with a simulated control. */
 export function pilotLauncher(world: PilotWorld): Launch {
@@ -109,6 +117,10 @@ class SimTransport implements Transport {
     const { hub, dice, linked, acknowledged } = this.#world;
     const { slotId, secret } = this.#assignment;
     await pause(this.#clock, dice.int(1, 20));
+    if (this.#parted()) {
+      await pause(this.#clock, connectDeadlineMs);
+      throw new Error('ETIMEDOUT');
+    }
     if (!hub().authenticate(slotId, secret)) throw new Error('401');
     let open = true;
     const toService = this.#lane(() => open);
@@ -127,6 +139,7 @@ class SimTransport implements Transport {
       close: end,
     });
     this.#cut = end;
+    this.#watchSilence(() => open, end);
     linked(() => end('the link was cut'));
     return {
       localAddress: '10.1.0.1',
@@ -139,13 +152,39 @@ class SimTransport implements Transport {
     return Promise.reject(new Error('simulated guests have no network'));
   }
 
-  /** One direction of a link: late, but in order, and nothing after it is cut. */
+  #parted(): boolean {
+    return this.#world.clock.now() < this.#world.partedUntil(this.#node);
+  }
+
+  /** A link on which nothing was heard for so long is given up by both ends (pings, in real ones). */
+  #watchSilence(open: () => boolean, end: (why: string) => void): void {
+    const { clock } = this.#world;
+    let heardAt = clock.now();
+    const look = (): void => {
+      if (!open()) return;
+      if (!this.#parted()) heardAt = clock.now();
+      if (clock.now() - heardAt >= silenceDeadlineMs) return end('silence');
+      clock.after(pingEveryMs, look);
+    };
+    clock.after(pingEveryMs, look);
+  }
+
+  /** One direction of a link: late, some of it twice, but in order, and nothing after it is cut. */
   #lane(open: () => boolean): (deliver: () => void) => void {
-    const { clock, dice } = this.#world;
+    const { clock, dice, duplicates, partedUntil } = this.#world;
     let lastAt = 0;
+    const pass = (deliver: () => void): void => {
+      lastAt = Math.max(lastAt, clock.now() + dice.int(0, 15), partedUntil(this.#node));
+      clock.after(lastAt - clock.now(), () => {
+        if (!open()) return;
+        // The network was parted while it was under way.
+        if (this.#parted()) pass(deliver);
+        else deliver();
+      });
+    };
     return deliver => {
-      lastAt = Math.max(lastAt, clock.now() + dice.int(0, 15));
-      clock.after(lastAt - clock.now(), () => open() && deliver());
+      pass(deliver);
+      if (duplicates > 0 && dice.chance(duplicates)) pass(deliver);
     };
   }
 }
