@@ -10,7 +10,11 @@ import { shortenLease } from './workspace.ts';
 /** What the LRM answered and what it says of our jobs (paper §2.3, §3.1). Slots follow their jobs, and jobs that no slot wants are cancelled. */
 
 const isFinalJob = ({ state }: ObservedJob): boolean =>
-  state === 'completed' || state === 'cancelled' || state === 'timeout' || state === 'failed';
+  state === 'completed' ||
+  state === 'cancelled' ||
+  state === 'preempted' ||
+  state === 'timeout' ||
+  state === 'failed';
 
 /** The LRM has taken the job. A slot that was given up meanwhile has it cancelled; so has one that has another job already. */
 export function submitted(draft: Draft, slotId: SlotId, jobId: string): void {
@@ -114,7 +118,7 @@ function expectPilots(draft: Draft, slotId: SlotId, job: ObservedJob): void {
 }
 
 function jobGone(draft: Draft, slot: Slot, job: ObservedJob | undefined): void {
-  const cause: EndCause = job?.state === 'cancelled' ? 'cancelled' : 'failed';
+  const cause: EndCause = job?.state === 'cancelled' || job?.state === 'preempted' ? job.state : 'failed';
   slotGone(draft, slot.id, cause, goneReason(slot, job));
   settle(draft, slot.id);
 }
@@ -124,6 +128,7 @@ function goneReason(slot: Slot, job: ObservedJob | undefined): Reason {
   if (!job) return { code: 'lrm_lost', message: `${name} is gone, and the LRM does not say why` };
   const how = {
     cancelled: 'was cancelled',
+    preempted: 'had to make way',
     timeout: 'ran out of its walltime',
     failed: 'failed',
     completed: 'ended',

@@ -259,4 +259,14 @@ describe('a pilot that leaves by itself', () => {
     expect(bench.vmStates).toEqual(['terminated', 'stopping']);
     expect(bench.vm(1, 'terminated').effects).toMatchObject([{ kind: 'pilot.release', node: 'n1' }]);
   });
+
+  it('is told to be quick when the lease ends before its own grace is over', () => {
+    const bench = new LeaseBench().running(1);
+    const { endsAt } = bench.workspace;
+    bench.now = (endsAt ?? 0) - 600;
+    const { effects } = bench.node('n0', 'releasing');
+    expect(effects).toMatchObject([{ kind: 'pilot.release', node: 'n0' }]);
+    const [order] = effects;
+    expect(order && 'graceMs' in order ? order.graceMs : undefined).toBeLessThan(600);
+  });
 });

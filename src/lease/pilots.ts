@@ -142,8 +142,16 @@ function nodeLeft(draft: Draft, slotId: string, node: string): void {
   const slot = draft.slot(slotId);
   if (slot.state !== 'reserving' && slot.state !== 'ready') return;
   const reason = { code: 'node_left', message: `the pilot on node ${node} left before the lease was over` };
-  const how = { graceMs: draft.settings.shutdownGraceMs, order: true };
-  for (const { id } of dependentOn(draft, slot, node)) beginEnding(draft, id, 'preempted', reason, how);
+  const { shutdownGraceMs } = draft.settings;
+  const dependent = dependentOn(draft, slot, node);
+  // It gives guests a grace of its own; it is told of a lease that ends before that is over.
+  const leftMs = Math.min(
+    shutdownGraceMs,
+    ...dependent.map(({ id }) => graceWithinLease(draft, id, shutdownGraceMs)),
+  );
+  if (leftMs < shutdownGraceMs) orderNodeRelease(draft, slotId, node, leftMs);
+  for (const { id } of dependent)
+    beginEnding(draft, id, 'preempted', reason, { graceMs: shutdownGraceMs, order: true });
 }
 
 function nodeFailed(draft: Draft, slot: Slot, node: string, words: Reason | undefined): void {

@@ -203,7 +203,15 @@ export interface SiteState {
 export interface ObservedJob {
   readonly jobId: string;
   readonly slotId: SlotId;
-  readonly state: 'waiting' | 'running' | 'ending' | 'completed' | 'cancelled' | 'timeout' | 'failed';
+  readonly state:
+    | 'waiting'
+    | 'running'
+    | 'ending'
+    | 'completed'
+    | 'cancelled'
+    | 'preempted'
+    | 'timeout'
+    | 'failed';
   readonly reason: string | null;
   readonly estimatedStartAt: number | null;
   readonly endsAt: number | null;

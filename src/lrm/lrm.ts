@@ -96,13 +96,22 @@ export interface LrmJob {
 
 /**
  * waiting: in the queue, held or not; running: pilots have been or are being launched; ending: told to go, not gone;
- * the rest are final. `cancelled`: by someone's command; `timeout`: walltime; `failed`: any other bad end.
+ * the rest are final. `cancelled`: by someone's command; `preempted`: for a job that goes before it; `timeout`: walltime; `failed`: any other bad end.
  */
-export type LrmJobState = 'waiting' | 'running' | 'ending' | 'completed' | 'cancelled' | 'timeout' | 'failed';
+export type LrmJobState =
+  | 'waiting'
+  | 'running'
+  | 'ending'
+  | 'completed'
+  | 'cancelled'
+  | 'preempted'
+  | 'timeout'
+  | 'failed';
 
 export const finalJobStates: ReadonlySet<LrmJobState> = new Set([
   'completed',
   'cancelled',
+  'preempted',
   'timeout',
   'failed',
 ]);

@@ -30,7 +30,8 @@ export interface LifeReport {
 const startMs = Date.UTC(2026, 0, 1);
 /** A life that has not come to rest by then never will. */
 const stepLimit = 20_000;
-const tolerance: Evidence['tolerance'] = { followMs: 2_500, cancelMs: 0, endMs: 1_000, recoverMs: 30_000 };
+/** `recoverMs`: an LRM that was down is asked again within 30 s, and takes its time to answer. */
+const tolerance: Evidence['tolerance'] = { followMs: 2_500, cancelMs: 0, endMs: 1_000, recoverMs: 32_000 };
 
 /**
  * One seeded life of a site: users, administrators, a scheduler, nodes and the real service, until nothing is left to happen.
@@ -61,6 +62,26 @@ const warm = {
   durationMs: 900_000,
   vmsPerNode: 3,
 };
+/** What users, administrators and misfortune do to a site; what is here twice is twice as likely. */
+export const deeds = [
+  'poweroff',
+  'poweroff',
+  'crash',
+  'scancel',
+  'preempt',
+  'shorten',
+  'hold',
+  'cut',
+  'parted',
+  'pilot killed',
+  'node lost',
+  'lrm down',
+  'order',
+  'order',
+  'extend',
+  'restart',
+] as const;
+
 /** Each life is under one of them. */
 const policies: readonly Policy[] = [
   { kind: 'exact' },
@@ -276,29 +297,28 @@ class Life {
     const most = 'shared' in this.#policy ? 8 : 3;
     for (let left = dice.int(1, most); left > 0; left--)
       this.#later(dice.int(0, dice.pick([60_000, 400_000])), () => this.#create());
+    const acts: Readonly<Record<(typeof deeds)[number], () => void>> = {
+      poweroff: () => this.#guestEnds('poweroff'),
+      crash: () => this.#guestEnds('crash'),
+      scancel: () => this.#adminEnds('cancelled', 'CANCELLED by 0'),
+      preempt: () => this.#adminEnds('preempted', 'PREEMPTED'),
+      shorten: () => this.#lrm.shorten(dice.int(20_000, 120_000)),
+      hold: () => this.#hold(),
+      cut: () => this.#cutLinks(),
+      parted: () => this.#part(),
+      'pilot killed': () => this.#lrm.killPilot(),
+      'node lost': () => this.#lrm.loseNode(),
+      'lrm down': () => this.#lrm.goDown(dice.pick([2_000, 60_000, 3_600_000])),
+      order: () => this.#order(),
+      extend: () => this.#extend(),
+      restart: () => this.#service?.kill(),
+    };
     for (let left = dice.int(0, 3); left > 0; left--) {
-      const deed = dice.pick<readonly [string, () => void]>([
-        ['poweroff', () => this.#guestEnds('poweroff')],
-        ['poweroff', () => this.#guestEnds('poweroff')],
-        ['crash', () => this.#guestEnds('crash')],
-        ['scancel', () => this.#adminEnds('cancelled', 'CANCELLED by 0')],
-        ['preempt', () => this.#adminEnds('cancelled', 'PREEMPTED')],
-        ['shorten', () => this.#lrm.shorten(dice.int(20_000, 120_000))],
-        ['hold', () => this.#hold()],
-        ['cut', () => this.#cutLinks()],
-        ['parted', () => this.#part()],
-        ['pilot killed', () => this.#lrm.killPilot()],
-        ['node lost', () => this.#lrm.loseNode()],
-        ['lrm down', () => this.#lrm.goDown(dice.pick([2_000, 60_000, 3_600_000]))],
-        ['order', () => this.#order()],
-        ['order', () => this.#order()],
-        ['extend', () => this.#extend()],
-        ['restart', () => this.#service?.kill()],
-      ]);
+      const deed = dice.pick(deeds);
       this.#later(dice.int(1_000, 120_000), () => {
-        this.#note(deed[0]);
-        count(this.#history, `deed ${deed[0]}`);
-        deed[1]();
+        this.#note(deed);
+        count(this.#history, `deed ${deed}`);
+        acts[deed]();
       });
     }
   }
@@ -391,7 +411,7 @@ class Life {
     return running[this.#dice.int(0, Math.max(0, running.length - 1))];
   }
 
-  #adminEnds(verdict: 'cancelled', reason: string): void {
+  #adminEnds(verdict: 'cancelled' | 'preempted', reason: string): void {
     const ids = [...this.#lrm.idsOf('running'), ...this.#lrm.idsOf('waiting')];
     const jobId = ids[this.#dice.int(0, Math.max(0, ids.length - 1))];
     if (jobId !== undefined) this.#lrm.end(jobId, verdict, reason);

@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { openSqliteStore } from '../../src/service/store/sqlite.ts';
 import { crashPoints } from './service.ts';
-import { type LifeReport, live } from './life.ts';
+import { deeds, type LifeReport, live } from './life.ts';
 
 /** `SEED=n` runs one life alone and prints its trace; `SEEDS=n` runs so many. */
 const one = process.env['SEED'];
@@ -46,9 +46,16 @@ describe('simulated lives', () => {
     });
   }
 
+  /** Seeds that have found a bug once, beyond the first thousand (docs/reliability.md). */
+  it.each([4_472, 8_986])('hold them in a life that once did not: seed %d', async seed => {
+    const report = await lifeOf(seed);
+    expect(report.failure === undefined ? '' : story(report)).toBe('');
+  });
+
   it.skipIf(seeds < 1_000)('go through every state and every way to end', () => {
     const wanted = [
       ...crashPoints.map(point => `crash ${point}`),
+      ...deeds.map(deed => `deed ${deed}`),
       'slot used again',
       'warm slot used',
       'slot.idle',

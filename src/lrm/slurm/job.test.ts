@@ -64,7 +64,7 @@ describe('what squeue --json says', () => {
     ['CANCELLED', 'None', 'cancelled', 'the job was cancelled (scancel)'],
     ['TIMEOUT', 'TimeLimit', 'timeout', "the job reached Slurm's time limit"],
     ['NODE_FAIL', 'None', 'failed', 'Slurm ended the job: NODE_FAIL'],
-    ['PREEMPTED', 'None', 'failed', 'Slurm ended the job: PREEMPTED'],
+    ['PREEMPTED', 'None', 'preempted', 'a job of higher priority needed its nodes'],
     ['FAILED', 'NonZeroExitCode', 'failed', 'Slurm ended the job: FAILED (NonZeroExitCode)'],
     ['A_STATE_OF_2030', 'None', 'failed', 'Slurm ended the job: A_STATE_OF_2030'],
   ])('%s %s is %s', (job_state, state_reason, state, reason) => {

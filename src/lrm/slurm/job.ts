@@ -67,6 +67,7 @@ const states: Readonly<Record<string, LrmJobState>> = {
   COMPLETED: 'completed',
   CANCELLED: 'cancelled',
   REVOKED: 'cancelled',
+  PREEMPTED: 'preempted',
   TIMEOUT: 'timeout',
   DEADLINE: 'timeout',
 };
@@ -102,6 +103,8 @@ function reasonOf(slurmState: string, slurmReason: string): string | undefined {
       return said === undefined ? undefined : (waitingReasons[said] ?? `Slurm says: ${said}`);
     case 'cancelled':
       return 'the job was cancelled (scancel)';
+    case 'preempted':
+      return 'a job of higher priority needed its nodes';
     case 'timeout':
       return "the job reached Slurm's time limit";
     case 'failed':
