@@ -86,6 +86,7 @@ export async function buildApp(parts: ApiParts): Promise<FastifyInstance> {
   app.addHook('onRequest', () => parts.ready ?? Promise.resolve());
   const limits = rateLimits(app, parts.clock, parts.rate);
   limits.limitWrongTokens();
+  limits.limitLogins();
   requireTokens(app, parts);
   limits.limitCallers();
   keepAudit(app, parts);

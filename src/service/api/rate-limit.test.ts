@@ -56,4 +56,16 @@ describe('the API', () => {
     await clock.advanceBy(1_000);
     expect((await get(api.as('ann'))).status).toBe(200);
   });
+
+  it('lets nobody fill the audit log with logins', async () => {
+    const clock = createVirtualClock(0);
+    api = await testApi(clock);
+    const logIn = async (): Promise<number> =>
+      (await api.app.inject({ method: 'POST', url: '/v1/login/file' })).statusCode;
+    for (let count = 0; count < 200; count++) expect(await logIn()).toBe(404);
+    expect(await logIn()).toBe(429);
+    expect((await get(api.as('ann'))).status).toBe(200);
+    await clock.advanceBy(1_000);
+    expect(await logIn()).toBe(404);
+  });
 });

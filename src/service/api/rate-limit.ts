@@ -11,6 +11,8 @@ export interface Rate {
 
 /** Tokens that nobody knows, from one address: enough for a mistake in a config file, not for guessing. */
 const wrongTokens: Rate = { perSecond: 1, burst: 20 };
+/** Logins from one address, and over the socket: each is a line in the audit log, and takes no token to ask for. */
+const loginsOfOne: Rate = { perSecond: 20, burst: 200 };
 /** Callers that are remembered; one that has not asked for a while has a full bucket, and need not be. */
 const mostCallers = 10_000;
 
@@ -66,10 +68,11 @@ export class Buckets {
   }
 }
 
-/** Who asks too often is told when to come again; so is an address that tries tokens. Call `limitWrongTokens` before callers are known, `limitCallers` after. */
+/** Who asks too often is told when to come again; so is an address that tries tokens. Call `limitWrongTokens` and `limitLogins` before callers are known, `limitCallers` after. */
 export function rateLimits(app: FastifyInstance, clock: Clock, rate: Rate) {
   const callers = new Buckets(clock, rate);
   const strangers = new Buckets(clock, wrongTokens);
+  const logins = new Buckets(clock, loginsOfOne);
   return {
     limitWrongTokens(): void {
       app.addHook('onRequest', async (request, reply) => {
@@ -85,6 +88,13 @@ export function rateLimits(app: FastifyInstance, clock: Clock, rate: Rate) {
         const address = addressOf(request);
         if (guessed && address !== undefined && request.routeOptions.config.open !== true)
           strangers.take(address);
+      });
+    },
+    limitLogins(): void {
+      app.addHook('onRequest', async (request, reply) => {
+        if (request.method !== 'POST' || request.routeOptions.url?.startsWith('/v1/login') !== true) return;
+        const waitMs = logins.take(addressOf(request) ?? 'socket');
+        if (waitMs > 0) throw tooOften(waitMs, reply);
       });
     },
     limitCallers(): void {
