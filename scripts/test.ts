@@ -4,7 +4,7 @@
  */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { type Child, startChild } from '../src/platform/children.ts';
 import { systemClock } from '../src/platform/clock.ts';
 import { type CommandResult, systemProcesses } from '../src/platform/process.ts';
@@ -21,6 +21,9 @@ const bin = (name: string): string => join(import.meta.dirname, '..', 'node_modu
 const scratch = mkdtempSync(join(tmpdir(), 'wsp-test-'));
 const total: Tally = { passed: 0, failed: 0, skipped: 0 };
 const failures: string[] = [];
+/** Each test that failed with what it said, for the end: whoever reads only the last lines of a run learns why. */
+const failedTests: string[] = [];
+const longestMessage = 3_000;
 
 const checks: Readonly<Record<string, readonly [string, ...string[]]>> = {
   format: [bin('biome'), 'format', '.'],
@@ -65,6 +68,7 @@ async function runSuite(projects: readonly string[]): Promise<void> {
   const { code } = await child.exited;
   running = undefined;
   const counts = readCounts(report);
+  failedTests.push(...counts.failures);
   total.passed += counts.passed;
   total.failed += counts.failed;
   total.skipped += counts.skipped;
@@ -73,21 +77,40 @@ async function runSuite(projects: readonly string[]): Promise<void> {
   if (code !== 0) failures.push(projects.join(' and '));
 }
 
-function readCounts(report: string): Tally {
+/** What is read of vitest's JSON report. */
+interface Report {
+  readonly numPassedTests: number;
+  readonly numFailedTests: number;
+  readonly numPendingTests: number;
+  readonly numTodoTests: number;
+  readonly testResults: readonly {
+    readonly name: string;
+    readonly assertionResults: readonly {
+      readonly fullName: string;
+      readonly status: string;
+      readonly failureMessages?: readonly string[];
+    }[];
+  }[];
+}
+
+function readCounts(report: string): Tally & { readonly failures: readonly string[] } {
   try {
-    const json = JSON.parse(readFileSync(report, 'utf8')) as {
-      numPassedTests: number;
-      numFailedTests: number;
-      numPendingTests: number;
-      numTodoTests: number;
-    };
+    const json = JSON.parse(readFileSync(report, 'utf8')) as Report;
     return {
       passed: json.numPassedTests,
       failed: json.numFailedTests,
       skipped: json.numPendingTests + json.numTodoTests,
+      failures: json.testResults.flatMap(file =>
+        file.assertionResults
+          .filter(({ status }) => status === 'failed')
+          .map(
+            test =>
+              `${basename(file.name)}: ${test.fullName}\n${(test.failureMessages ?? []).join('\n').slice(0, longestMessage)}`,
+          ),
+      ),
     };
   } catch {
-    return { passed: 0, failed: 0, skipped: 0 };
+    return { passed: 0, failed: 0, skipped: 0, failures: [] };
   }
 }
 
@@ -123,6 +146,7 @@ if (interrupted !== undefined) {
   console.log(`interrupted by ${interrupted}`);
   total.failed += 1;
 }
+for (const failed of failedTests) console.log(`\nFAILED  ${failed}`);
 if (failures.length > 0) console.log(`\nfailed: ${failures.join(', ')}`);
 console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
 process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1;

@@ -176,7 +176,7 @@ async function startNode(
   await daemon(directory, env, ['nsenter', `--net=/run/netns/${node.netns}`, ...argv]);
 }
 
-/** Grid Engine knows hosts by their names alone: each has a name of its own, and a hosts file with the others'. The directory is in the arguments, so that it is found when the place is removed. */
+/** Grid Engine knows hosts by their names alone: each has a name of its own, and a hosts file with the others'. */
 function onHost(directory: string, name: string, argv: readonly string[]): [string, ...string[]] {
   const script = 'mount --bind "$0" /etc/hosts; hostname "$1"; shift; exec "$@"';
   return ['unshare', '--mount', '--uts', 'sh', '-c', script, join(directory, 'hosts'), name, ...argv];

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { makeSeed } from '../../src/control/context/seed.ts';
@@ -26,20 +26,6 @@ export function noGuestsBecause(): string | undefined {
 export function makeScratch(): { readonly directory: string; readonly remove: () => void } {
   const directory = mkdtempSync(join(tmpdir(), 'wsp-guest-'));
   return { directory, remove: () => rmSync(directory, { recursive: true, force: true }) };
-}
-
-/** The processes that have something of `directory` in their arguments. */
-export function processesOf(directory: string): readonly number[] {
-  return readdirSync('/proc')
-    .filter(name => /^\d+$/.test(name))
-    .filter(pid => {
-      try {
-        return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(directory);
-      } catch {
-        return false; // It has ended since.
-      }
-    })
-    .map(Number);
 }
 
 async function keyPair(directory: string, name: string): Promise<KeyPair> {

@@ -1,4 +1,12 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startTimeOf } from '../../src/control/helper/proc.ts';
@@ -63,21 +71,36 @@ export async function removeStale(): Promise<void> {
   }
 }
 
-/** TERM, and KILL for what is left, to all processes that have the directory in their arguments. */
+/** TERM, and KILL for what is left, to all processes of a directory. */
 async function endProcesses(directory: string): Promise<void> {
   for (const signal of ['TERM', 'KILL']) {
-    const found = await systemProcesses.run(['pgrep', '-f', '--', directory], { deadlineMs: 10_000 });
-    const pids = found.stdout.split('\n').filter(pid => pid !== '' && pid !== String(process.pid));
+    const pids = processesOf(directory);
     if (pids.length === 0) return;
-    await systemProcesses.run(['kill', `-${signal}`, ...pids], { deadlineMs: 10_000 });
+    await systemProcesses.run(['kill', `-${signal}`, ...pids.map(String)], { deadlineMs: 10_000 });
     const deadlineMs = systemClock.monotonicMs() + endDeadlineMs;
-    while (
-      pids.some(pid => startTimeOf(Number(pid)) !== undefined) &&
-      systemClock.monotonicMs() < deadlineMs
-    ) {
+    while (pids.some(pid => startTimeOf(pid) !== undefined) && systemClock.monotonicMs() < deadlineMs) {
       await pause(systemClock, 50);
     }
   }
+}
+
+/** The processes that have something of `directory` in their arguments, or work in it: daemons have arguments of their own. */
+export function processesOf(directory: string): readonly number[] {
+  return readdirSync('/proc')
+    .filter(name => /^\d+$/.test(name) && Number(name) !== process.pid)
+    .filter(pid => {
+      try {
+        const cwd = readlinkSync(`/proc/${pid}/cwd`);
+        return (
+          cwd === directory ||
+          cwd.startsWith(`${directory}/`) ||
+          readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(directory)
+        );
+      } catch {
+        return false; // It has ended since.
+      }
+    })
+    .map(Number);
 }
 
 function readNote(directory: string): Note | undefined {

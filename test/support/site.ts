@@ -187,8 +187,16 @@ class RunningSite implements TestSite {
   async json<T>(args: readonly string[], deadlineMs?: number): Promise<T> {
     const result = await this.wsp([...args, '--json'], deadlineMs === undefined ? {} : { deadlineMs });
     if (result.code !== 0)
-      throw new Error(`wsp ${args.join(' ')}: exit ${result.code}\n${result.stdout}${result.stderr}`);
+      throw new Error(
+        `wsp ${args.join(' ')}: exit ${result.code}\n${result.stdout}${result.stderr}\n${this.#serviceLogEnd()}`,
+      );
     return JSON.parse(result.stdout) as T;
+  }
+
+  /** What the service said last: why a workspace is as it is. */
+  #serviceLogEnd(): string {
+    const log = readFileSync(join(this.directory, 'service.log'), 'utf8').trim().split('\n');
+    return `the service's log ends:\n${log.slice(-25).join('\n')}`;
   }
 
   async startService(): Promise<void> {

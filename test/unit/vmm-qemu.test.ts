@@ -7,7 +7,8 @@ import { vmmContract } from '../../src/control/vmm/vmm.contract.ts';
 import type { MachineSpec } from '../../src/control/vmm/vmm.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { silentLog } from '../../src/platform/log.ts';
-import { machineFor, makeScratch, noGuestsBecause, processesOf } from '../support/guest.ts';
+import { machineFor, makeScratch, noGuestsBecause } from '../support/guest.ts';
+import { processesOf } from '../support/places.ts';
 
 /** The driver's contract, with a QEMU that boots the real mini guest. */
 
