@@ -179,7 +179,20 @@ async function startNode(
 /** Grid Engine knows hosts by their names alone: each has a name of its own, and a hosts file with the others'. */
 function onHost(directory: string, name: string, argv: readonly string[]): [string, ...string[]] {
   const script = 'mount --bind "$0" /etc/hosts; hostname "$1"; shift; exec "$@"';
-  return ['unshare', '--mount', '--uts', 'sh', '-c', script, join(directory, 'hosts'), name, ...argv];
+  // At each start of a job its daemons close all files that there could be, one by one: some sites' machines allow a million.
+  return [
+    'prlimit',
+    '--nofile=4096',
+    'unshare',
+    '--mount',
+    '--uts',
+    'sh',
+    '-c',
+    script,
+    join(directory, 'hosts'),
+    name,
+    ...argv,
+  ];
 }
 
 async function daemon(
