@@ -1,8 +1,11 @@
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../platform/clock.ts';
 import type { SlotAssignment } from '../protocol/pilot.ts';
+import type { Transport } from './transport.ts';
 import { webSocketTransport } from './transport-websocket.ts';
 
 /** What is not a WebSocket at the other end; what is, is tested with the service. */
@@ -16,12 +19,27 @@ async function answering(status: number): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-const connect = (serviceUrl: string): Promise<unknown> =>
+const transportTo = (serviceUrl: string): Transport =>
   webSocketTransport(
     { serviceUrl, slotId: 'slot-aaaaaaaaaa', secret: 'a secret' } as SlotAssignment,
     'n01',
     systemClock,
-  ).connect({ message: () => undefined, closed: () => undefined });
+  );
+const connect = (serviceUrl: string): Promise<unknown> =>
+  transportTo(serviceUrl).connect({ message: () => undefined, closed: () => undefined });
+
+/** Sends its first frame in one packet with its answer to the handshake (RFC 6455 §4.2.2, §5.2), as a service can whose client speaks first. */
+async function speakingAtOnce(text: string, opcode: 'text' | 'binary'): Promise<string> {
+  const url = await answering(426);
+  server?.on('upgrade', (request, socket) => {
+    const key = `${request.headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`;
+    const head = `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${createHash('sha1').update(key).digest('base64')}\r\n\r\n`;
+    const frame = Buffer.from([opcode === 'text' ? 0x81 : 0x82, text.length]);
+    socket.write(Buffer.concat([Buffer.from(head), frame, Buffer.from(text)]));
+    socket.on('error', () => undefined);
+  });
+  return url;
+}
 
 describe('a service that is not there as it should be', () => {
   it('has refused the slot when it says 401', async () => {
@@ -38,5 +56,26 @@ describe('a service that is not there as it should be', () => {
     const url = await answering(200);
     await new Promise(resolve => server?.close(resolve));
     await expect(connect(url)).rejects.toThrow(/ECONNREFUSED/);
+  });
+});
+
+describe('what comes together with the answer to the handshake', () => {
+  it('is the first of a stream', async () => {
+    const stream = await transportTo(await speakingAtOnce('SSH-2.0-client', 'binary')).openStream('s1');
+    const [first] = (await once(stream, 'data', { signal: AbortSignal.timeout(5_000) })) as [Buffer];
+    expect(first.toString()).toBe('SSH-2.0-client');
+    stream.destroy();
+  });
+
+  it('is the first message of a link', async () => {
+    const url = await speakingAtOnce('{"type":"ack","seq":7}', 'text');
+    const link: { close?: () => void } = {};
+    const heard = new Promise(resolve => {
+      transportTo(url)
+        .connect({ message: resolve, closed: () => undefined })
+        .then(made => Object.assign(link, { close: () => made.close() }), resolve);
+    });
+    expect(await heard).toEqual({ type: 'ack', seq: 7 });
+    link.close?.();
   });
 });

@@ -18,7 +18,9 @@ export function webSocketTransport(assignment: SlotAssignment, node: string, clo
         message: text => handlers.message(JSON.parse(text) as ServiceMessage),
         closed: why => handlers.closed(why),
       }),
-    openStream: async streamId =>
-      createWebSocketStream(await dial(target(`/streams/${encodeURIComponent(streamId)}`), clock)),
+    openStream: streamId =>
+      dial(target(`/streams/${encodeURIComponent(streamId)}`), clock, socket =>
+        createWebSocketStream(socket),
+      ),
   };
 }

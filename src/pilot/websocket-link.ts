@@ -24,12 +24,19 @@ export interface WebSocketLink {
 }
 
 /** Opens a link whose end is noticed whatever becomes of the network. Rejects as `dial` does. */
-export async function openLink(
+export function openLink(
   target: WebSocketTarget,
   clock: Clock,
   handlers: { message(text: string): void; closed(why: string): void },
 ): Promise<WebSocketLink> {
-  const socket = await dial(target, clock);
+  return dial(target, clock, socket => linkOver(socket, clock, handlers));
+}
+
+function linkOver(
+  socket: WebSocket,
+  clock: Clock,
+  handlers: { message(text: string): void; closed(why: string): void },
+): WebSocketLink {
   let stopSilence = (): void => undefined;
   const heard = (): void => {
     stopSilence();
@@ -56,8 +63,16 @@ export async function openLink(
   };
 }
 
-/** Opens a WebSocket (RFC 6455). Rejects with `NotAcceptedError` when the service does not take the secret, and when it takes too long. */
-export function dial({ url, secret, ca }: WebSocketTarget, clock: Clock): Promise<WebSocket> {
+/**
+ * Opens a WebSocket (RFC 6455) and resolves with what `opened` makes of it. That is called at once, because what the service sends may have come with its
+ * answer to the handshake, and a promise's continuation would listen too late. Rejects with `NotAcceptedError` when the service does not take the secret,
+ * and when it takes too long.
+ */
+export function dial<Made>(
+  { url, secret, ca }: WebSocketTarget,
+  clock: Clock,
+  opened: (socket: WebSocket) => Made,
+): Promise<Made> {
   const socket = new WebSocket(url.replace(/^http/, 'ws'), {
     headers: { authorization: `Bearer ${secret}` },
     perMessageDeflate: false,
@@ -65,8 +80,8 @@ export function dial({ url, secret, ca }: WebSocketTarget, clock: Clock): Promis
     ...(ca === null ? {} : { ca, allowPartialTrustChain: true }),
     handshakeTimeout: connectDeadlineMs,
   });
-  const opened = new Promise<WebSocket>((resolve, reject) => {
-    socket.once('open', () => resolve(socket));
+  const made = new Promise<Made>((resolve, reject) => {
+    socket.once('open', () => resolve(opened(socket)));
     socket.once('error', reject);
     socket.once('unexpected-response', (_request, { statusCode = 0 }) => {
       const message = `the service answered with HTTP status ${statusCode}`;
@@ -74,7 +89,7 @@ export function dial({ url, secret, ca }: WebSocketTarget, clock: Clock): Promis
       socket.terminate();
     });
   });
-  return withDeadline(clock, connectDeadlineMs, `connecting to ${new URL(url).host}`, opened);
+  return withDeadline(clock, connectDeadlineMs, `connecting to ${new URL(url).host}`, made);
 }
 
 /** ws keeps its TCP socket to itself; the address is read once, there is no other way to learn it without a second query. */
