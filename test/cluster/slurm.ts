@@ -7,12 +7,21 @@ import { type CommandResult, systemProcesses } from '../../src/platform/process.
 import { systemRandom } from '../../src/platform/random.ts';
 import { type BatchCluster, linesOf } from './cluster.ts';
 import { makePlace, noteNodes, removePlace, removeStale } from '../support/places.ts';
-import { makeNodes, type NodeNetworks } from '../../src/lrm/local/namespaces.ts';
+import {
+  makeNodes,
+  type NamespaceNode,
+  type NodeNetworks,
+  plugNode,
+} from '../../src/lrm/local/namespaces.ts';
 
 /** A private, real Slurm on this machine: slurmctld, one slurmd per network namespace, a munged of its own. */
 export interface SlurmCluster extends BatchCluster {
   /** Value of SLURM_CONF for every Slurm command. */
   readonly conf: string;
+  /** Tears a node away: its cables first, so that nobody hears its processes end. */
+  powerOff(index: number): Promise<void>;
+  /** The node after its boot: nothing of before is in its memory, and Slurm has it again. */
+  powerOn(index: number): Promise<void>;
 }
 
 export interface SlurmOptions {
@@ -36,6 +45,9 @@ export async function startSlurm(options: SlurmOptions): Promise<SlurmCluster> {
   const conf = join(directory, 'slurm.conf');
   const run = (argv: readonly [string, ...string[]], input?: string): Promise<CommandResult> =>
     systemProcesses.run(argv, { deadlineMs: 60_000, env: { ...process.env, SLURM_CONF: conf }, input });
+  // nsenter, not `ip netns exec`: that remounts /sys, and slurmd then misses the cgroups.
+  const startDaemon = ({ netns, name }: NamespaceNode): Promise<void> =>
+    must(run, ['nsenter', `--net=/run/netns/${netns}`, 'slurmd', '-N', name, '-f', conf]);
   const cluster: SlurmCluster = {
     directory,
     conf,
@@ -48,6 +60,12 @@ export async function startSlurm(options: SlurmOptions): Promise<SlurmCluster> {
     endJob: async jobId => void (await linesOf(run, ['scancel', jobId])),
     untilIdle: () => untilIdle(run, options.nodes),
     stop: () => removePlace(directory),
+    powerOff: index => cutPower(tag, index, at(networks.nodes, index)),
+    powerOn: async index => {
+      const node = at(networks.nodes, index);
+      await plugNode(tag, node, index);
+      await startDaemon(node);
+    },
   };
   try {
     await startMunge(directory);
@@ -56,8 +74,7 @@ export async function startSlurm(options: SlurmOptions): Promise<SlurmCluster> {
     await must(run, ['slurmctld', '-c', '-f', conf]);
     for (const node of networks.nodes) {
       mkdirSync(join(directory, 'spool', node.name));
-      // nsenter, not `ip netns exec`: that remounts /sys, and slurmd then misses the cgroups.
-      await must(run, ['nsenter', `--net=/run/netns/${node.netns}`, 'slurmd', '-N', node.name, '-f', conf]);
+      await startDaemon(node);
     }
     await untilIdle(run, options.nodes);
     return cluster;
@@ -65,6 +82,21 @@ export async function startSlurm(options: SlurmOptions): Promise<SlurmCluster> {
     await cluster.stop();
     throw cause;
   }
+}
+
+async function cutPower(tag: string, index: number, node: NamespaceNode): Promise<void> {
+  const ip = (...args: string[]): Promise<CommandResult> =>
+    systemProcesses.run(['ip', ...args], { deadlineMs: 30_000 });
+  for (const bridge of ['s', 'v']) await ip('link', 'del', `ws${tag}${bridge}${index}`);
+  const pids = (await ip('netns', 'pids', node.netns)).stdout.split('\n').filter(pid => pid !== '');
+  if (pids.length > 0) await systemProcesses.run(['kill', '-KILL', ...pids], { deadlineMs: 10_000 });
+  await ip('netns', 'del', node.netns);
+}
+
+function at(nodes: readonly NamespaceNode[], index: number): NamespaceNode {
+  const node = nodes[index];
+  if (!node) throw new RangeError(`there is no node ${index}`);
+  return node;
 }
 
 async function startMunge(directory: string): Promise<void> {
@@ -121,6 +153,8 @@ function configuration(
     'SelectTypeParameters=CR_CPU_Memory',
     `KillWait=${options.killWaitSeconds ?? 10}`,
     'MinJobAge=60',
+    // A node that does not answer for so long is down, and its jobs with it.
+    'SlurmdTimeout=15',
     'JobAcctGatherType=jobacct_gather/none',
     'AccountingStorageType=accounting_storage/none',
     'PreemptMode=REQUEUE',

@@ -39,20 +39,8 @@ export async function makeNodes(tag: string, count: number): Promise<NodeNetwork
       `addr add 10.77.${third}.1/24 dev ${site}`,
       `addr add 10.78.${third}.1/24 dev ${lan}`,
       ...[site, lan].map(bridge => `link set ${bridge} up`),
-      ...nodes.flatMap((node, index) => [
-        `netns add ${node.netns}`,
-        ...[site, lan].flatMap((bridge, ethernet) => [
-          `link add ${bridge}${index} type veth peer name eth${ethernet} netns ${node.netns}`,
-          `link set ${bridge}${index} master ${bridge} up`,
-        ]),
-      ]),
     ]);
-    for (const node of nodes) {
-      await batch(
-        ['link set lo up', `addr add ${node.address}/24 dev eth0`, 'link set eth0 up', 'link set eth1 up'],
-        node.netns,
-      );
-    }
+    for (const [index, node] of nodes.entries()) await plugNode(tag, node, index);
   } catch (cause) {
     await remove();
     throw cause;
@@ -63,6 +51,21 @@ export async function makeNodes(tag: string, count: number): Promise<NodeNetwork
     nodes,
     remove,
   };
+}
+
+/** Makes one node, the `index`th of its site, and plugs it into the site's two networks. */
+export async function plugNode(tag: string, node: NamespaceNode, index: number): Promise<void> {
+  await batch([
+    `netns add ${node.netns}`,
+    ...[`ws${tag}s`, `ws${tag}v`].flatMap((bridge, ethernet) => [
+      `link add ${bridge}${index} type veth peer name eth${ethernet} netns ${node.netns}`,
+      `link set ${bridge}${index} master ${bridge} up`,
+    ]),
+  ]);
+  await batch(
+    ['link set lo up', `addr add ${node.address}/24 dev eth0`, 'link set eth0 up', 'link set eth1 up'],
+    node.netns,
+  );
 }
 
 /** How long pilots of nodes that are taken down have, to shut guests down and undo what they changed. */

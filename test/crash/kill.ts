@@ -1,0 +1,93 @@
+import { readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { systemProcesses } from '../../src/platform/process.ts';
+import type { SlurmCluster } from '../cluster/slurm.ts';
+import type { TestSite } from '../support/site.ts';
+import type { Victim } from './points.ts';
+
+/** Where on the site the victim is. */
+export interface Place {
+  readonly site: TestSite;
+  readonly cluster: SlurmCluster;
+  /** Index of the node in the cluster. */
+  readonly index: number;
+  readonly slotId: string;
+}
+
+/** Kills the victim with SIGKILL; a node has its power cut. Resolves with how many processes were killed, a node counting as one. */
+export async function killVictim(victim: Victim, place: Place): Promise<number> {
+  switch (victim) {
+    case 'service':
+      await place.site.killService();
+      return 1;
+    case 'pilot':
+      return killAll([pilotOf(place)]);
+    case 'helper':
+      return killAll(await helpersOf(place));
+    case 'pilot and helper':
+      return killAll([pilotOf(place), ...(await helpersOf(place))]);
+    case 'node':
+      await place.cluster.powerOff(place.index);
+      return 1;
+  }
+}
+
+/** What a site does about it: the service is started again (by its supervisor), a node boots, the operator runs kill-all where both have gone. */
+export async function mend(victim: Victim, place: Place): Promise<void> {
+  const { site, cluster, index } = place;
+  if (victim === 'service') await site.startService();
+  if (victim === 'node') {
+    // What is under /run does not outlive the power.
+    rmSync(join(site.helperStateDir, nodeName(place)), { recursive: true, force: true });
+    await cluster.powerOn(index);
+  }
+  if (victim === 'pilot and helper' || victim === 'node') {
+    const done = await systemProcesses.run(killAllArgv(place), { deadlineMs: 30_000 });
+    if (done.code !== 0)
+      throw new Error(`kill-all on ${nodeName(place)}: exit ${done.code}: ${done.stdout}${done.stderr}`);
+  }
+}
+
+export function nodeName({ cluster, index }: Pick<Place, 'cluster' | 'index'>): string {
+  return cluster.nodes[index]?.name ?? '';
+}
+
+function killAllArgv(place: Place): [string, ...string[]] {
+  const { site, cluster, index } = place;
+  const pilot = join(import.meta.dirname, '../../dist/pilot.cjs');
+  return [
+    'nsenter',
+    `--net=/run/netns/${cluster.nodes[index]?.netns}`,
+    ...[process.execPath, pilot, 'kill-all', '--state-dir', site.helperStateDir, '--node', nodeName(place)],
+  ];
+}
+
+/** Its own log says which process it is. */
+function pilotOf(place: Place): number {
+  const log = readFileSync(join(place.site.workDir, nodeName(place), place.slotId, 'pilot.log'), 'utf8');
+  for (const line of log.split('\n')) {
+    if (!line.includes('pilot started')) continue;
+    const { pid } = JSON.parse(line) as { readonly pid: number };
+    return pid;
+  }
+  throw new Error(`the pilot on ${nodeName(place)} has not said which process it is`);
+}
+
+async function helpersOf(place: Place): Promise<readonly number[]> {
+  const pattern = `pilot.cjs helper .*--node ${nodeName(place)} .*--slot ${place.slotId}`;
+  const { stdout } = await systemProcesses.run(['pgrep', '-f', '--', pattern], { deadlineMs: 10_000 });
+  return stdout.split('\n').filter(Boolean).map(Number);
+}
+
+function killAll(pids: readonly number[]): number {
+  let killed = 0;
+  for (const pid of pids) {
+    try {
+      process.kill(pid, 'SIGKILL');
+      killed += 1;
+    } catch {
+      // It has ended by itself meanwhile.
+    }
+  }
+  return killed;
+}
