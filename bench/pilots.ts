@@ -35,7 +35,7 @@ try {
       '--count',
       String(nodes),
       '--memory',
-      '64M',
+      '128M',
       '--wait',
     ]);
     const { events } = await site.client().events({ workspace: workspace.id, limit: 1_000 });
