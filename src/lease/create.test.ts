@@ -92,6 +92,13 @@ describe('create', () => {
     expect(refusalOf({ groups: [{ ...group, image: 'bsd' }] }).hint).toBe('it has: mini, plain');
   });
 
+  it('original defect 9, the walltime is the duration, so that its end looks like a preemption: the walltime is padded', () => {
+    const bench = new LeaseBench();
+    bench.create(1, { durationMs: 600_000 });
+    // A minute to start, and a minute in which guests shut down and nodes are restored before the LRM's own end.
+    expect(bench.slot.walltimeMs).toBeGreaterThanOrEqual(600_000 + 60_000);
+  });
+
   it('refuses what is longer than the longest job', () => {
     const site = settings.site && { ...settings.site, maxWalltimeMs: 3_600_000 };
     const bench = new LeaseBench({ site });

@@ -65,17 +65,20 @@ describe('what the LRM says of a job', () => {
     ['timeout', 'failed', "the LRM's job 7 ran out of its walltime: by uid 0"],
     ['failed', 'failed', "the LRM's job 7 failed: by uid 0"],
     ['completed', 'failed', "the LRM's job 7 ended: by uid 0"],
-  ] as const)('ends the workspace when it is %s while it waits', (state, cause, message) => {
-    const bench = queued();
-    bench.observed({ state, reason: 'by uid 0' });
-    expect(bench.slot).toMatchObject({ state: 'failed', endedAt: bench.now });
-    expect(bench.workspace).toMatchObject({
-      state: 'ended',
-      cause,
-      reason: { code: `lrm_${state}`, message },
-    });
-    expect(bench.vmStates).toEqual(['terminated', 'terminated']);
-  });
+  ] as const)(
+    'original defect 8, a job that dies in the queue leaves its VMs pending: ends the workspace when it is %s while it waits',
+    (state, cause, message) => {
+      const bench = queued();
+      bench.observed({ state, reason: 'by uid 0' });
+      expect(bench.slot).toMatchObject({ state: 'failed', endedAt: bench.now });
+      expect(bench.workspace).toMatchObject({
+        state: 'ended',
+        cause,
+        reason: { code: `lrm_${state}`, message },
+      });
+      expect(bench.vmStates).toEqual(['terminated', 'terminated']);
+    },
+  );
 
   it('fails VMs that ran in a job which is gone', () => {
     const bench = new LeaseBench().running(2);

@@ -197,7 +197,7 @@ describe('a pilot that comes back', () => {
 });
 
 describe('preemption', () => {
-  it('of one node is told to all others at once', () => {
+  it('original defect 12, on preemption nothing destroys a VM but its expiry: that of one node is told to all others at once, and the workspace ends', () => {
     const bench = new LeaseBench().running(3);
     const reason = { code: 'lrm_signal', message: 'the LRM sent SIGTERM to the pilot' };
     const decision = bench.notify('n1', { kind: 'node', state: 'preempting', reason });

@@ -71,7 +71,7 @@ describe('a quota', () => {
     bench.step(again(55 * 60_000));
   });
 
-  it('is never exceeded, and refuses nothing that fits (property)', () => {
+  it('original defect 11, a quota is checked, then charged: it is never exceeded, and refuses nothing that fits (property)', () => {
     fc.assert(
       fc.property(fc.array(order, { maxLength: 30 }), orders => {
         const books = new Books();

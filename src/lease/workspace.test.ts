@@ -137,7 +137,7 @@ describe('all or none', () => {
 });
 
 describe('destroy', () => {
-  it('ends what waits at once, and cancels its job', () => {
+  it('original defect 10, a group is deleted only once all are bound: what waits ends at once, and its job is cancelled', () => {
     const bench = new LeaseBench();
     bench.create(2);
     bench.submitted();

@@ -210,6 +210,37 @@ describe('PilotSession', () => {
     expect(w.done).toEqual(['release 60000', 'stop ws-aaaaaaaaaa.w-0 15000']);
   });
 
+  it('original defect 2, the service hangs while it is told of an early release: the node is restored without waiting for it', async () => {
+    const w = world({ acknowledge: false });
+    const code = w.session.run();
+    await settle();
+    w.session.preempt('SIGTERM');
+    await settle();
+    // Restored before anything is waited for; then the deadline, well inside the rest of the LRM's 30 s.
+    expect(w.nodeStates().at(-1)).toBe('released');
+    w.fire(5_000);
+    expect(await code).toBe(0);
+  });
+
+  it('original defect 3, the signal comes between the first change to the node and reserved: the node is restored', async () => {
+    let reserved = (): void => undefined;
+    const w = world({
+      reserve: () =>
+        new Promise(resolve => {
+          reserved = resolve;
+        }),
+    });
+    const code = w.session.run();
+    await settle();
+    w.session.preempt('SIGTERM');
+    await settle();
+    expect(w.done).toEqual([]);
+    reserved();
+    expect(await code).toBe(0);
+    expect(w.done[0]).toBe('release 15000');
+    expect(w.nodeStates().at(-1)).toBe('released');
+  });
+
   it('exits within the deadline when the last words cannot be delivered, the node restored', async () => {
     const w = world({ reachable: false });
     const code = w.session.run();
@@ -221,7 +252,7 @@ describe('PilotSession', () => {
     expect(w.done).toContain('release 15000');
   });
 
-  it('gives the node back when the service was never reached', async () => {
+  it('original defect 1, reserved cannot be delivered: the node is given back all the same', async () => {
     const w = world({ reachable: false });
     const code = w.session.run();
     await settle();

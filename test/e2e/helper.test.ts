@@ -138,7 +138,7 @@ describe('a slot', () => {
     await helper.undo();
   });
 
-  it('of another name is left alone by kill-all --slot', async () => {
+  it('original defect 4, the end of one slot destroys every guest on the node: another slot is left alone', async () => {
     const [one, two] = await Promise.all([
       nodes.helper(0, 'slot-aaaaaaaaai'),
       nodes.helper(0, 'slot-aaaaaaaaaj'),
@@ -152,7 +152,7 @@ describe('a slot', () => {
 });
 
 describe('kill-all', () => {
-  it('says what it does not know, and does not call the node restored', async () => {
+  it('original defect 5, kill-all exits 0 whatever it did: it says what it does not know, and does not call the node restored', async () => {
     await nodes.run(0, 'ip', 'tuntap', 'add', 'dev', 'wtforeign', 'mode', 'tap');
     const { code, stdout } = await nodes.killAll(0);
     await nodes.run(0, 'ip', 'link', 'del', 'wtforeign');

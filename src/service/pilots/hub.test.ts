@@ -26,7 +26,7 @@ describe('the pilot hub', () => {
     expect(pilots.authenticate('slot-aaaaaaaaaa', '')).toBe(false);
   });
 
-  it('acknowledges only what is durable', async () => {
+  it('original defect 6, answered before anything is durable: acknowledges only what is', async () => {
     pilot.hello();
     await bench.settle();
     expect(pilot.heard).toEqual([{ type: 'welcome', ackedSeq: 0 }]);
@@ -41,7 +41,7 @@ describe('the pilot hub', () => {
     expect(bench.slot(slotId).nodes).toMatchObject([{ name: 'n0', state: 'reserved', appliedSeq: 2 }]);
   });
 
-  it('applies a notification once, and acknowledges it each time', async () => {
+  it('original defect 7, handlers run unordered and nothing is replayed: a notification is applied once, and acknowledged each time', async () => {
     pilot.hello();
     await bench.settle();
     pilot.send(1, { kind: 'node', state: 'reserving' });
