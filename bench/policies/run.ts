@@ -44,6 +44,7 @@ function settings(policy: Policy, nodes: number): PoolSettings {
     shutdownGraceMs: 10_000,
     endNoticesMs: [],
     reserveTimeoutMs: 60_000,
+    pilotSilenceMs: 300_000,
     deployTimeoutMs: 300_000,
     releaseTimeoutMs: 60_000,
     site: {

@@ -3,6 +3,7 @@ import { Draft } from './draft.ts';
 import { askForWarmSlot } from './launch.ts';
 import { giveNotices, nextNoticeAt } from './lease-time.ts';
 import { idleCode, warmDueAt } from './policies/reuse.ts';
+import { silentTooLong, silentUntil } from './pilots.ts';
 import { settle } from './settle.ts';
 import { endAll, forceRelease, releaseSlot } from './slot.ts';
 import { isFinalSlot, isFinalVm, isUpVm } from './transitions.ts';
@@ -15,7 +16,7 @@ import { beginEnding, endIfOff, endPending, expire, expiryGraceMs } from './work
 /** The earliest moment at which `clock` has something to do; null when nothing waits for time. */
 export function nextDeadlineAt(state: SiteState): number | null {
   let next = Number.POSITIVE_INFINITY;
-  for (const slot of state.slots.values()) next = Math.min(next, slotDeadlineAt(slot));
+  for (const slot of state.slots.values()) next = Math.min(next, slotDeadlineAt(slot, state.settings));
   for (const workspace of state.workspaces.values())
     next = Math.min(next, workspaceDeadlineAt(state, workspace));
   for (const pool of state.settings.pools)
@@ -23,8 +24,9 @@ export function nextDeadlineAt(state: SiteState): number | null {
   return Number.isFinite(next) ? next : null;
 }
 
-function slotDeadlineAt(slot: Slot): number {
-  return isFinalSlot(slot.state) ? Number.POSITIVE_INFINITY : (slot.deadlineAt ?? Number.POSITIVE_INFINITY);
+function slotDeadlineAt(slot: Slot, settings: LeaseSettings): number {
+  if (isFinalSlot(slot.state)) return Number.POSITIVE_INFINITY;
+  return Math.min(slot.deadlineAt ?? Number.POSITIVE_INFINITY, silentUntil(slot, settings));
 }
 
 function workspaceDeadlineAt(state: SiteState, workspace: Workspace): number {
@@ -68,7 +70,7 @@ export function clockPassed(draft: Draft, slotId: SlotId): void {
   );
   if (wanting) askForWarmSlot(draft, slotId, wanting.name);
   for (const slot of draft.state.slots.values())
-    if (slotDeadlineAt(slot) <= draft.now) {
+    if (slotDeadlineAt(slot, draft.settings) <= draft.now) {
       slotOverdue(draft, slot);
       settle(draft, slot.id);
     }
@@ -81,6 +83,7 @@ export function clockPassed(draft: Draft, slotId: SlotId): void {
 
 function slotOverdue(draft: Draft, slot: Slot): void {
   const { id, state } = slot;
+  if (silentUntil(slot, draft.settings) <= draft.now) return silentTooLong(draft, id);
   if (state === 'releasing' || state === 'preempting') return forceRelease(draft, id);
   // Only one that nobody is in has a deadline.
   if (state === 'ready')

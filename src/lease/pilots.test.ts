@@ -196,6 +196,60 @@ describe('a pilot that comes back', () => {
   });
 });
 
+describe('a pilot that is silent', () => {
+  function connected(count: number): LeaseBench {
+    const bench = new LeaseBench().running(count, { durationMs: 3_600_000 });
+    connect(bench);
+    return bench;
+  }
+  const connect = (bench: LeaseBench): unknown =>
+    bench.connect(
+      'n0',
+      bench.vms
+        .filter(({ node }) => node === 'n0')
+        .map(({ id, state, context }) => ({ vmId: id, state, context })),
+    );
+  const silent = (bench: LeaseBench): unknown =>
+    bench.step({ type: 'pilot.disconnected', slotId: bench.slotId, node: 'n0' });
+
+  it('for too long is lost: its node has failed, the ensemble ends, and the other guests shut down', () => {
+    const bench = connected(2);
+    silent(bench);
+    bench.atDeadline();
+    expect(bench.now).toBe(startedAt + 300_000);
+    expect(bench.slot.nodes.map(({ state }) => state)).toEqual(['failed', 'reserved']);
+    expect(bench.workspace).toMatchObject({
+      state: 'ending',
+      cause: 'failed',
+      reason: {
+        code: 'pilot_lost',
+        message: 'node n0 failed: nothing has been heard of its pilot for 5m',
+      },
+    });
+    expect(bench.vmStates).toEqual(['failed', 'stopping']);
+  });
+
+  it('and comes back in time goes on as before', () => {
+    const bench = connected(1);
+    silent(bench);
+    bench.after(299_999);
+    connect(bench);
+    bench.after(600_000);
+    expect(bench.workspace.state).toBe('running');
+  });
+
+  it('has its time again when it was the service that was away', () => {
+    const bench = connected(1);
+    silent(bench);
+    bench.now += 600_000;
+    bench.step({ type: 'service.started' });
+    bench.after(299_999);
+    expect(bench.workspace.state).toBe('running');
+    bench.after(1);
+    expect(bench.workspace).toMatchObject({ cause: 'failed', reason: { code: 'pilot_lost' } });
+  });
+});
+
 describe('preemption', () => {
   it('original defect 12, on preemption nothing destroys a VM but its expiry: that of one node is told to all others at once, and the workspace ends', () => {
     const bench = new LeaseBench().running(3);

@@ -1,10 +1,11 @@
 import type { NotificationBody } from '../protocol/pilot.ts';
 import type { Reason, SlotNodeState } from '../protocol/states.ts';
+import { formatDuration } from '../protocol/units.ts';
 import type { Draft } from './draft.ts';
 import { firstPilot, settle } from './settle.ts';
 import { askWhetherGone, endAll, hasLeft, orderNodeRelease, orderRelease } from './slot.ts';
 import { isFinalSlot } from './transitions.ts';
-import type { LeaseInput, Slot, SlotNode, Vm, Workspace } from './types.ts';
+import type { LeaseInput, LeaseSettings, Slot, SlotNode, Vm, Workspace } from './types.ts';
 import { applyReport, vmGone } from './vm.ts';
 import { beginEnding, graceWithinLease, isLive } from './workspace.ts';
 
@@ -35,7 +36,7 @@ export function connected(draft: Draft, input: Connected): void {
   const known = ensureNode(draft, slot, node);
   if (!known.connected) recordNode(draft, slot, node, 'node.connected');
   if (!known.connected || known.address !== address)
-    patchNode(draft, slotId, node, { connected: true, address });
+    patchNode(draft, slotId, node, { connected: true, silentSince: null, address });
   firstPilot(draft, slotId);
   for (const report of input.vms) applyReport(draft, slotId, node, report);
   const reported = new Set(input.vms.map(({ vmId }) => vmId));
@@ -50,12 +51,35 @@ function missing(draft: Draft, vm: Vm): void {
   vmGone(draft, vm, false, { code: 'vm_lost', message });
 }
 
-/** A broken connection decides nothing: pilots come back, and if not, a deadline or the LRM tells. */
+/** A broken connection decides nothing: pilots come back, and if not, the LRM tells, or `silentUntil` comes. */
 export function disconnected(draft: Draft, slotId: string, node: string): void {
   const slot = draft.findSlot(slotId);
   if (!slot?.nodes.some(({ name, connected }) => name === node && connected)) return;
-  patchNode(draft, slotId, node, { connected: false });
+  patchNode(draft, slotId, node, { connected: false, silentSince: draft.now });
   recordNode(draft, slot, node, 'node.disconnected');
+}
+
+/** When the first of a ready slot's silent pilots is taken as lost. Other slots have deadlines of their own. */
+export function silentUntil({ state, nodes }: Slot, { pilotSilenceMs }: LeaseSettings): number {
+  const never = Number.POSITIVE_INFINITY;
+  if (state !== 'ready') return never;
+  const until = (node: SlotNode): number =>
+    hasLeft(node) || node.silentSince === null ? never : node.silentSince + pilotSilenceMs;
+  return Math.min(never, ...nodes.map(until));
+}
+
+/** Nobody knows what runs on the nodes of pilots that are silent for too long: a process that was killed, a network that is gone. They count as failed. */
+export function silentTooLong(draft: Draft, slotId: string): void {
+  const { pilotSilenceMs } = draft.settings;
+  for (const { name, silentSince } of draft.slot(slotId).nodes) {
+    if (silentSince === null || silentSince + pilotSilenceMs > draft.now) continue;
+    const slot = draft.slot(slotId);
+    const message = `nothing has been heard of its pilot for ${formatDuration(pilotSilenceMs)}`;
+    const reason = { code: 'pilot_lost', message };
+    patchNode(draft, slotId, name, { state: 'failed' });
+    recordNode(draft, slot, name, 'node.failed', reason);
+    nodeFailed(draft, slot, name, reason);
+  }
 }
 
 /** Applies a notification once. A gap in the numbers is no harm: the later states say it all. */
@@ -193,7 +217,7 @@ function ensureNode(draft: Draft, slot: Slot, name: string): SlotNode {
 }
 
 function newNode(name: string): SlotNode {
-  return { name, state: 'reserving', address: null, connected: false, appliedSeq: 0 };
+  return { name, state: 'reserving', address: null, connected: false, silentSince: null, appliedSeq: 0 };
 }
 
 function patchNode(draft: Draft, slotId: string, name: string, patch: Partial<SlotNode>): void {

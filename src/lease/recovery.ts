@@ -10,6 +10,7 @@ export function serviceStarted(draft: Draft): void {
   const leastAt = draft.now + draft.settings.reserveTimeoutMs;
   for (const { id } of draft.state.slots.values()) {
     for (const { name } of draft.slot(id).nodes) disconnected(draft, id, name);
+    silentFromNow(draft, id);
     const slot = draft.slot(id);
     // A ready slot's deadline is how long it is kept for nobody.
     if (isFinalSlot(slot.state) || slot.state === 'ready' || (slot.deadlineAt ?? leastAt) >= leastAt)
@@ -24,4 +25,14 @@ export function serviceStarted(draft: Draft): void {
     if (state === 'ending' && (endingDeadlineAt ?? leastAt) < leastAt)
       draft.putWorkspace({ ...workspace, endingDeadlineAt: leastAt });
   }
+}
+
+/** Pilots that were silent before could not be heard while the service was away. */
+function silentFromNow(draft: Draft, slotId: string): void {
+  const slot = draft.slot(slotId);
+  if (slot.nodes.every(({ silentSince }) => silentSince === null || silentSince === draft.now)) return;
+  const nodes = slot.nodes.map(node =>
+    node.silentSince === null ? node : { ...node, silentSince: draft.now },
+  );
+  draft.putSlot({ ...slot, nodes });
 }

@@ -61,6 +61,8 @@ export interface SlotNode {
   readonly state: SlotNodeState;
   readonly address: string | null;
   readonly connected: boolean;
+  /** Since when its pilot is not connected; null: it is, or it never was. */
+  readonly silentSince: number | null;
   /** The highest notification number applied; a number at or below it is a duplicate. */
   readonly appliedSeq: number;
 }
@@ -153,6 +155,8 @@ export interface LeaseSettings {
   readonly endNoticesMs: readonly number[];
   /** From the job's start until a pilot must have reported, and from the first report until all must have. */
   readonly reserveTimeoutMs: number;
+  /** A pilot of a ready slot that is not connected for so long is taken as lost, and its node's VMs with it. */
+  readonly pilotSilenceMs: number;
   /** From the slot being ready until every VM must run. */
   readonly deployTimeoutMs: number;
   /** From the order to release until the LRM job must be gone; then the job is cancelled. */

@@ -217,6 +217,7 @@ const Leases = Type.Object(
     endNotices: Type.Optional(Type.Array(DurationText, { maxItems: 8, uniqueItems: true })),
     /** From the first pilot's report until all must have reported. Default 60s. */
     reserveTimeout: Type.Optional(DurationText),
+    pilotSilence: Type.Optional(DurationText),
     /** From the slot being ready until every VM must run. Default 5m. */
     deployTimeout: Type.Optional(DurationText),
     /** From the order to release until the job must be gone; then it is cancelled. Default 60s. */

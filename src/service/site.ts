@@ -24,6 +24,7 @@ export interface LeaseConfig {
   readonly shutdownGraceMs: number;
   readonly endNoticesMs: readonly number[];
   readonly reserveTimeoutMs: number;
+  readonly pilotSilenceMs: number;
   readonly deployTimeoutMs: number;
   readonly releaseTimeoutMs: number;
   readonly contextTimeoutMs: number;
@@ -180,6 +181,7 @@ function leasesAndNode(
       .map((text, index) => duration(text, `leases.endNotices[${index}]`, mistake))
       .toSorted((one, other) => other - one),
     reserveTimeoutMs: ms('reserveTimeout', '60s'),
+    pilotSilenceMs: ms('pilotSilence', '5m'),
     deployTimeoutMs: ms('deployTimeout', '5m'),
     releaseTimeoutMs: ms('releaseTimeout', '60s'),
     contextTimeoutMs: ms('contextTimeout', '2m'),

@@ -25,6 +25,7 @@ export function engineOptions(
       shutdownGraceMs: 5_000,
       endNoticesMs: [30_000, 5_000],
       reserveTimeoutMs: 30_000,
+      pilotSilenceMs: 60_000,
       deployTimeoutMs: 60_000,
       releaseTimeoutMs: 15_000,
     },

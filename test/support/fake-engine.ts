@@ -38,6 +38,7 @@ export class FakeEngine implements Engine {
       shutdownGraceMs: 0,
       endNoticesMs: [],
       reserveTimeoutMs: 0,
+      pilotSilenceMs: 300_000,
       deployTimeoutMs: 0,
       releaseTimeoutMs: 0,
     };
@@ -234,7 +235,16 @@ function slotOf(workspace: Workspace): Slot {
     memoryMiBPerNode: 224,
     cpusPerNode: 1,
     walltimeMs: 3_720_000,
-    nodes: [{ name: 'n01', state: 'reserved', address: '10.77.0.11', connected: true, appliedSeq: 2 }],
+    nodes: [
+      {
+        name: 'n01',
+        state: 'reserved',
+        address: '10.77.0.11',
+        connected: true,
+        silentSince: null,
+        appliedSeq: 2,
+      },
+    ],
     createdAt: 1_000,
     submittedAt: 1_000,
     deadlineAt: null,

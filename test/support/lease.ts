@@ -38,6 +38,7 @@ export const settings: PoolSettings = onePool({
   shutdownGraceMs: 10_000,
   endNoticesMs: [],
   reserveTimeoutMs: 60_000,
+  pilotSilenceMs: 300_000,
   deployTimeoutMs: 120_000,
   releaseTimeoutMs: 30_000,
   site: {
