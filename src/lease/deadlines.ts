@@ -83,7 +83,7 @@ export function clockPassed(draft: Draft, slotId: SlotId): void {
 
 function slotOverdue(draft: Draft, slot: Slot): void {
   const { id, state } = slot;
-  if (silentUntil(slot, draft.settings) <= draft.now) return silentTooLong(draft, id);
+  if (silentUntil(slot, draft.settings) <= draft.now) return silentTooLong(draft, slot);
   if (state === 'releasing' || state === 'preempting') return forceRelease(draft, id);
   // Only one that nobody is in has a deadline.
   if (state === 'ready')

@@ -212,21 +212,22 @@ describe('a pilot that is silent', () => {
   const silent = (bench: LeaseBench): unknown =>
     bench.step({ type: 'pilot.disconnected', slotId: bench.slotId, node: 'n0' });
 
-  it('for too long is lost: its node has failed, the ensemble ends, and the other guests shut down', () => {
+  it('for too long is lost: the slot is given up, and its guests are off when their pilots say so, or the LRM', () => {
     const bench = connected(2);
     silent(bench);
     bench.atDeadline();
     expect(bench.now).toBe(startedAt + 300_000);
-    expect(bench.slot.nodes.map(({ state }) => state)).toEqual(['failed', 'reserved']);
-    expect(bench.workspace).toMatchObject({
-      state: 'ending',
-      cause: 'failed',
-      reason: {
-        code: 'pilot_lost',
-        message: 'node n0 failed: nothing has been heard of its pilot for 5m',
-      },
-    });
-    expect(bench.vmStates).toEqual(['failed', 'stopping']);
+    const reason = { code: 'pilot_lost', message: 'nothing has been heard of the pilot on n0 for 5m' };
+    expect(bench.workspace).toMatchObject({ state: 'ending', cause: 'failed', reason });
+    expect(bench.slot).toMatchObject({ state: 'releasing', reason });
+    bench.node('n1', 'released');
+    expect(bench.vmStates).toEqual(['stopping', 'terminated']);
+    bench.atDeadline();
+    expect(bench.effects.at(-1)).toMatchObject({ kind: 'lrm.cancel', jobId: '7' });
+    bench.after(1_000);
+    bench.observed({ state: 'cancelled' });
+    expect(bench.workspace).toMatchObject({ state: 'ended', cause: 'failed', reason });
+    expect(bench.slot.state).toBe('released');
   });
 
   it('and comes back in time goes on as before', () => {

@@ -3,7 +3,7 @@ import type { Reason, SlotNodeState } from '../protocol/states.ts';
 import { formatDuration } from '../protocol/units.ts';
 import type { Draft } from './draft.ts';
 import { firstPilot, settle } from './settle.ts';
-import { askWhetherGone, endAll, hasLeft, orderNodeRelease, orderRelease } from './slot.ts';
+import { askWhetherGone, endAll, hasLeft, orderNodeRelease, orderRelease, releaseSlot } from './slot.ts';
 import { isFinalSlot } from './transitions.ts';
 import type { LeaseInput, LeaseSettings, Slot, SlotNode, Vm, Workspace } from './types.ts';
 import { applyReport, vmGone } from './vm.ts';
@@ -68,18 +68,19 @@ export function silentUntil({ state, nodes }: Slot, { pilotSilenceMs }: LeaseSet
   return Math.min(never, ...nodes.map(until));
 }
 
-/** Nobody knows what runs on the nodes of pilots that are silent for too long: a process that was killed, a network that is gone. They count as failed. */
-export function silentTooLong(draft: Draft, slotId: string): void {
-  const { pilotSilenceMs } = draft.settings;
-  for (const { name, silentSince } of draft.slot(slotId).nodes) {
-    if (silentSince === null || silentSince + pilotSilenceMs > draft.now) continue;
-    const slot = draft.slot(slotId);
-    const message = `nothing has been heard of its pilot for ${formatDuration(pilotSilenceMs)}`;
-    const reason = { code: 'pilot_lost', message };
-    patchNode(draft, slotId, name, { state: 'failed' });
-    recordNode(draft, slot, name, 'node.failed', reason);
-    nodeFailed(draft, slot, name, reason);
-  }
+/**
+ * Nobody knows what runs on the nodes of pilots that are silent for too long: their processes may have been killed, or only their network is gone. The slot is
+ * given up; its guests count as off when their pilots say so, or the LRM that its job is over.
+ */
+export function silentTooLong(draft: Draft, slot: Slot): void {
+  const { pilotSilenceMs, shutdownGraceMs } = draft.settings;
+  const isSilent = ({ silentSince }: SlotNode): boolean =>
+    silentSince !== null && silentSince + pilotSilenceMs <= draft.now;
+  const names = slot.nodes.filter(node => !hasLeft(node) && isSilent(node)).map(({ name }) => name);
+  const message = `nothing has been heard of the pilot on ${names.join(', ')} for ${formatDuration(pilotSilenceMs)}`;
+  const reason = { code: 'pilot_lost', message };
+  endAll(draft, slot.id, 'failed', reason, { graceMs: shutdownGraceMs, order: false });
+  releaseSlot(draft, slot.id, shutdownGraceMs, reason);
 }
 
 /** Applies a notification once. A gap in the numbers is no harm: the later states say it all. */
