@@ -215,7 +215,7 @@ describe('a bad site file', () => {
     ],
     [
       'LRM kind',
-      d => (d['lrm'] = { kind: 'pbs' }),
+      d => (d['lrm'] = { kind: 'lsf' }),
       /^lrm\.kind: must be one of slurm, gridengine, pbs, local, static$/,
     ],
     [
