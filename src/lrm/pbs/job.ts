@@ -89,7 +89,7 @@ function howEnded(job: PbsJob, deleted: boolean): Outcome {
   const { comment, exitStatus, startedAt, endedAt, walltimeSeconds = Infinity } = job;
   const ranSeconds = startedAt === undefined ? 0 : ((endedAt ?? startedAt) - startedAt) / 1_000;
   if (/preempt/i.test(comment)) return { state: 'preempted', reason: `PBS preempted the job: ${comment}` };
-  if (overWalltime.includes(exitStatus ?? 0) || / exceeded resource walltime$/.test(comment))
+  if (overWalltime.includes(exitStatus ?? 0) || comment.endsWith(' exceeded resource walltime'))
     return { state: 'timeout', reason: 'the job reached its time limit' };
   const by = / terminated by (\S+)$/.exec(comment)?.[1];
   if (by !== undefined || job.substate === deletedSubstate)
@@ -129,12 +129,12 @@ function whyHeld(holds: string): string {
   return `the job is held${holders.length === 0 ? '' : ` by ${holders.join(' and ')}`} (qrls lets it go)`;
 }
 
-/** The scheduler's comment made a sentence; undefined when it has none. */
-function whyWaiting(comment: string): string | undefined {
+/** The scheduler's comment made a sentence. Torque's schedulers make none. */
+function whyWaiting(comment: string): string {
   const [, kind, said] = /^(Not Running|Can Never Run): (.+)$/s.exec(comment) ?? [];
   if (kind === 'Can Never Run') return `PBS can never run it: ${said}`;
   if (kind === 'Not Running') return `it waits: ${said}`;
-  return comment === '' ? undefined : `PBS says: ${comment}`;
+  return comment === '' ? 'PBS has not started it yet and does not say why' : `PBS says: ${comment}`;
 }
 
 /** `pbm1/0*2+pbm2/0*2`, `pbm2/0-1+pbm1/0-1` or `n1/0+n1/1`: the hosts, each once, as their short names. */

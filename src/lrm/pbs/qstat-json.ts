@@ -106,7 +106,7 @@ function documentOf(stdout: string): JsonNode | undefined {
  * read, our jobs are cut out of it by its indentation, without their environments.
  */
 function ourBlocks(stdout: string): JsonNode {
-  if (!/^\{\n\t"timestamp":/.test(stdout.trimStart()) || !/\n\}\s*$/.test(stdout))
+  if (!stdout.trimStart().startsWith('{\n\t"timestamp":') || !/\n\}\s*$/.test(stdout))
     throw garbage('qstat', stdout);
   const blocks = stdout.matchAll(/^\t\t"([^"\n]+)":\t\{\n((?:\t\t\t.*\n)*)\t\t\}/gm);
   return Object.fromEntries(

@@ -111,8 +111,10 @@ function serve(connection: net.Socket): void {
     const code = cause instanceof Refusal ? cause.code : 1;
     answer({ stdout: '', stderr: `${(cause as Error).message}\n`, code });
   };
+  // A program that was killed.
   connection.on('error', () => undefined);
-  createInterface({ input: connection }).on('line', line => {
+  const lines = createInterface({ input: connection }).on('error', () => undefined);
+  lines.on('line', line => {
     const said = JSON.parse(line) as ShimRequest | { readonly signal: NodeJS.Signals };
     if ('signal' in said) {
       signalled = said.signal;
