@@ -57,7 +57,9 @@ describe.each(['openpbs', 'torque'] as const)('%s', dialect => {
     });
 
     it('tells a job that reached its time limit, after its warning', async () => {
-      const onTerm = `process.on('SIGTERM', () => { require('node:fs').writeFileSync(${JSON.stringify(shared)} + '/late-' + process.env.HOSTNAME, ''); process.exit(0); }); setInterval(() => undefined, 1000);`;
+      // Long enough for a job whose shell did not wait to be killed.
+      const leave = `require('node:fs').writeFileSync(${JSON.stringify(shared)} + '/late-' + process.env.HOSTNAME, ''); process.exit(0);`;
+      const onTerm = `process.on('SIGTERM', () => setTimeout(() => { ${leave} }, 700)); setInterval(() => undefined, 1000);`;
       const jobId = await lrm.submit(gangRequest({ nodes: 2, walltimeMs: 2_000, program: onTerm }));
       expect((await jobWhen(lrm, jobId, ({ state }) => state === 'running'))?.nodes).toEqual(['n01', 'n02']);
       expect(await endOf(lrm, jobId)).toBe('timeout');
