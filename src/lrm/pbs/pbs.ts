@@ -52,17 +52,9 @@ export function pbs(settings: PbsSettings, processes: ProcessRunner, clock: Cloc
       );
       await refuseImpossible(commands, dialect, request);
       await keepProgram(programDir, request);
-      const { code, stdout, stderr } = await commands.run('qsub', qsubArguments(name, request), script);
-      const jobId = stdout.trim().split('\n').at(-1) ?? '';
-      if (code === 0 && /^\d+\.[\w.-]+$/.test(jobId)) {
-        memory.noteSubmission(jobId);
-        return jobId;
-      }
-      const words = oneLine(stderr || stdout).replace(/^qsub: /, '');
-      throw new LrmError(
-        isOutage(stderr) || code === 0 ? 'unavailable' : 'refused',
-        `PBS refused the job: ${words || `qsub exited with ${code} and no word`}`,
-      );
+      const jobId = await qsub(commands, qsubArguments(name, request), script);
+      memory.noteSubmission(jobId);
+      return jobId;
     },
 
     async list(): Promise<readonly LrmJob[]> {
@@ -105,6 +97,18 @@ function commandsOf({ binDir, server }: PbsSettings, processes: ProcessRunner): 
       env: { TZ: 'UTC', ...(server === undefined ? {} : { PBS_SERVER: server, PBS_DEFAULT: server }) },
     },
     processes,
+  );
+}
+
+/** The id of the job that qsub(1B) has submitted. */
+async function qsub({ run }: LrmCommands, args: readonly string[], script: string): Promise<string> {
+  const { code, stdout, stderr } = await run('qsub', args, script);
+  const jobId = stdout.trim().split('\n').at(-1) ?? '';
+  if (code === 0 && /^\d+\.[\w.-]+$/.test(jobId)) return jobId;
+  const words = oneLine(stderr || stdout).replace(/^qsub: /, '');
+  throw new LrmError(
+    isOutage(stderr) || code === 0 ? 'unavailable' : 'refused',
+    `PBS refused the job: ${words || `qsub exited with ${code} and no word`}`,
   );
 }
 
