@@ -55,3 +55,9 @@ export function oneLine(text: string): string {
     .replace(/\s*\n\s*/g, '; ')
     .slice(0, 500);
 }
+
+/** `1:30:00`, `90:00` or `5400` in seconds; undefined for anything else (`INFINITY`). */
+export function secondsOf(text: string): number | undefined {
+  if (!/^[0-9]+(:[0-9]+){0,2}$/.test(text)) return undefined;
+  return text.split(':').reduce((total, part) => total * 60 + Number(part), 0);
+}

@@ -8,6 +8,7 @@ import { type GridEngineSettings, gridEngine } from './gridengine/gridengine.ts'
 import { local } from './local/local.ts';
 import { endNodes, makeNodes } from './local/namespaces.ts';
 import type { Lrm } from './lrm.ts';
+import { type PbsSettings, pbs } from './pbs/pbs.ts';
 import { type StaticLrm, staticNodes } from './static/static.ts';
 import { type SlurmSettings, slurm } from './slurm/slurm.ts';
 
@@ -15,6 +16,7 @@ import { type SlurmSettings, slurm } from './slurm/slurm.ts';
 export type LrmConfig =
   | ({ readonly kind: 'slurm' } & SlurmSettings)
   | ({ readonly kind: 'gridengine' } & GridEngineSettings)
+  | ({ readonly kind: 'pbs' } & PbsSettings)
   | {
       readonly kind: 'local';
       readonly nodes: number;
@@ -62,6 +64,8 @@ export async function openLrm(config: LrmConfig, directory: string): Promise<Ope
       return { lrm: slurm(config, systemProcesses) };
     case 'gridengine':
       return { lrm: gridEngine(config, systemProcesses, systemClock) };
+    case 'pbs':
+      return { lrm: pbs(config, systemProcesses, systemClock) };
     case 'static': {
       const lrm = staticNodes({ ...config, directory }, systemClock);
       return { lrm, agents: lrm };

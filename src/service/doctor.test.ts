@@ -62,7 +62,7 @@ describe('checkSiteFile', () => {
   });
 
   it('gives no configuration of a file of another shape', () => {
-    const { checks, config } = checkSiteFile(write({ ...site(), lrm: { kind: 'pbs' }, node: {} }));
+    const { checks, config } = checkSiteFile(write({ ...site(), lrm: { kind: 'lsf' }, node: {} }));
     expect(checks.length).toBeGreaterThan(1);
     expect(checks[0]?.message).toContain('lrm.kind');
     expect(config).toBeUndefined();

@@ -5,13 +5,14 @@ import { WspError } from '../protocol/errors.ts';
 import { parseSite } from './site.ts';
 import { SiteFile } from './site-file.ts';
 
-/** docs/admin/install.md, gridengine.md and static-nodes.md: their site files are read by the service's own parser, the table of keys is the schema's. */
+/** docs/admin/install.md, gridengine.md, pbs.md and static-nodes.md: their site files are read by the service's own parser, the table of keys is the schema's. */
 
 const page = readFileSync(new URL('../../docs/admin/install.md', import.meta.url), 'utf8');
 const staticNodes = readFileSync(new URL('../../docs/admin/static-nodes.md', import.meta.url), 'utf8');
 const gridEngine = readFileSync(new URL('../../docs/admin/gridengine.md', import.meta.url), 'utf8');
+const pbs = readFileSync(new URL('../../docs/admin/pbs.md', import.meta.url), 'utf8');
 const siteFiles = [
-  ...`${page}\n${staticNodes}\n${gridEngine}`.matchAll(/^```yaml site\n([\s\S]*?)^```$/gm),
+  ...`${page}\n${staticNodes}\n${gridEngine}\n${pbs}`.matchAll(/^```yaml site\n([\s\S]*?)^```$/gm),
 ].map(([, text = '']) => text);
 
 interface Rules {

@@ -143,6 +143,27 @@ const GridEngine = Type.Object(
   },
   strict,
 );
+const Pbs = Type.Object(
+  {
+    kind: Type.Literal('pbs'),
+    /** OpenPBS (and PBS Professional), or Torque: they answer in different forms. */
+    dialect: Type.Union([Type.Literal('openpbs'), Type.Literal('torque')]),
+    queue: Type.Optional(Word),
+    /** The account to charge (qsub -A). */
+    account: Type.Optional(Word),
+    /** Extra arguments for qsub. */
+    options: Type.Optional(Type.Array(Argument, { maxItems: 64 })),
+    /** Directory of qsub, qstat, qdel, qalter, pbsnodes here and of pbsdsh on the nodes. Default: PATH. */
+    binDir: Type.Optional(Path),
+    /** The server's name. Default: the host's configuration. */
+    server: Type.Optional(Word),
+    /** Directory that this host and the nodes share, for the service's user alone. Default: .workspace-pilot/pbs in the home. */
+    programDir: Type.Optional(Path),
+    /** The Node program on the nodes. Default: node. */
+    node: Type.Optional(Program),
+  },
+  strict,
+);
 const Local = Type.Object(
   {
     kind: Type.Literal('local'),
@@ -276,7 +297,7 @@ const PolicyEntry = Type.Union([
   ),
 ]);
 
-const Lrm = Type.Union([Slurm, GridEngine, Local, StaticNodes]);
+const Lrm = Type.Union([Slurm, GridEngine, Pbs, Local, StaticNodes]);
 const PoolEntry = Type.Object(
   {
     name: Name,

@@ -75,6 +75,7 @@ function lrmOf(
     };
   }
   if (lrm.kind === 'gridengine') return gridEngineOf(lrm, at);
+  if (lrm.kind === 'pbs') return pbsOf(lrm, at);
   if (lrm.kind === 'static') {
     const { kind, joinSecretFile, lostAfter = '60s' } = lrm;
     const lostAfterMs = duration(lostAfter, `${where}.lostAfter`, mistake);
@@ -108,6 +109,22 @@ function gridEngineOf(
       root: path(root),
       programDir: path(programDir),
       memoryResource,
+      node: node === undefined ? undefined : word(node, at),
+    },
+    gang: { queue: lrm.queue, account, options },
+  };
+}
+
+function pbsOf(
+  lrm: Extract<PoolEntry['lrm'], { kind: 'pbs' }>,
+  at: (path: string) => string,
+): Pick<PoolConfig, 'lrm' | 'gang'> {
+  const { account, options = [], binDir, programDir, node, ...rest } = lrm;
+  return {
+    lrm: {
+      ...rest,
+      binDir: binDir === undefined ? undefined : at(binDir),
+      programDir: programDir === undefined ? undefined : at(programDir),
       node: node === undefined ? undefined : word(node, at),
     },
     gang: { queue: lrm.queue, account, options },

@@ -215,13 +215,13 @@ describe('a bad site file', () => {
     ],
     [
       'LRM kind',
-      d => (d['lrm'] = { kind: 'pbs' }),
-      /^lrm\.kind: must be one of slurm, gridengine, local, static$/,
+      d => (d['lrm'] = { kind: 'lsf' }),
+      /^lrm\.kind: must be one of slurm, gridengine, pbs, local, static$/,
     ],
     [
       'no LRM kind',
       d => (d['lrm'] = { nodes: 2 }),
-      /^lrm\.kind: is missing: one of slurm, gridengine, local, static$/,
+      /^lrm\.kind: is missing: one of slurm, gridengine, pbs, local, static$/,
     ],
     [
       'key of another kind',

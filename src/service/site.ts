@@ -266,7 +266,7 @@ function checkFiles({ imagesDir, stateDir, tokensFile, pools }: SiteConfig, mist
   const wrong = tokensFileMistake(tokensFile);
   if (wrong !== undefined) mistake('service.tokensFile', wrong);
   for (const { lrm, at } of pools) {
-    if (lrm.kind !== 'slurm' && lrm.kind !== 'gridengine') continue;
+    if (lrm.kind !== 'slurm' && lrm.kind !== 'gridengine' && lrm.kind !== 'pbs') continue;
     if (lrm.kind === 'gridengine' && lrm.root !== undefined)
       wanted(`${at}.root`, lrm.root, 'directory', 'must be there');
     if (lrm.binDir !== undefined) wanted(`${at}.binDir`, lrm.binDir, 'directory', 'must be there');

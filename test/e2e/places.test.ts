@@ -13,6 +13,10 @@ const listed = async (...argv: [string, ...string[]]): Promise<string> =>
 it.each([
   ['Slurm', `import { startSlurm as start } from '${root}/test/cluster/slurm.ts';`],
   ['Grid Engine', `import { startGridEngine as start } from '${root}/test/cluster/gridengine.ts';`],
+  [
+    'PBS',
+    `import { startPbs } from '${root}/test/cluster/pbs.ts'; const start = ({ nodes }) => startPbs({ nodes, dialect: 'torque' });`,
+  ],
 ])('what a run with %s that was killed has left behind is removed by the next one', async (_name, from) => {
   const program = `${from} console.log((await start({ nodes: 2 })).directory);`;
   const killed = await startChild(

@@ -27,7 +27,7 @@ interface Note {
 }
 
 /** Clusters first: nobody writes into a site's directory when its nodes are gone. */
-const kinds = ['wsp-slurm-', 'wsp-ge-', 'wsp-site-'] as const;
+const kinds = ['wsp-slurm-', 'wsp-ge-', 'wsp-pbs-', 'wsp-site-'] as const;
 const noteFile = 'owner.json';
 const endDeadlineMs = 3_000;
 

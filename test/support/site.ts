@@ -8,13 +8,14 @@ import { findLeftovers } from '../nothing-left.ts';
 import { makePlace, removePlace, removeStale } from './places.ts';
 import type { BatchCluster } from '../cluster/cluster.ts';
 import { startGridEngine } from '../cluster/gridengine.ts';
+import { startPbs } from '../cluster/pbs.ts';
 import { freePort, type SlurmOptions, startSlurm } from '../cluster/slurm.ts';
 
 /** The checkout's root, without a slash at the end. */
 export const root = new URL('../..', import.meta.url).pathname.replace(/\/$/, '');
 
 export interface SiteOptions {
-  readonly lrm: 'slurm' | 'gridengine' | 'local';
+  readonly lrm: 'slurm' | 'gridengine' | 'openpbs' | 'torque' | 'local';
   readonly nodes: number;
   /** The site file's `node.vmm`. Default: qemu. */
   readonly vmm?: Readonly<Record<string, unknown>>;
@@ -92,6 +93,9 @@ async function startCluster({ lrm, nodes, slurm }: SiteOptions): Promise<BatchCl
       return startSlurm({ nodes, ...slurm });
     case 'gridengine':
       return startGridEngine({ nodes });
+    case 'openpbs':
+    case 'torque':
+      return startPbs({ dialect: lrm, nodes });
     case 'local':
       return undefined;
   }

@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { systemClock } from '../../platform/clock.ts';
 import type { GangRequest, LrmJob } from '../lrm.ts';
+import { keepProgram, sweepPrograms } from '../programs.ts';
 import { endedJob, endedJobs } from './accounting.ts';
 import { environmentFor, jobScript, parallelEnvironment, qsubArguments } from './job-script.ts';
 import { Memory } from './memory.ts';
-import { keepProgram, sweepPrograms } from './programs.ts';
 import { parseHosts, parseJobs, parseReasons } from './qstat.ts';
 
 /** Answers as Son of Grid Engine 8.1.9 gives them; recorded, shortened. */

@@ -2,12 +2,12 @@ import { homedir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import type { Clock } from '../../platform/clock.ts';
 import type { ProcessRunner } from '../../platform/process.ts';
-import { type LrmCommands, lrmCommands, oneLine } from '../commands.ts';
+import { type LrmCommands, lrmCommands, oneLine, secondsOf } from '../commands.ts';
 import { type GangRequest, type Lrm, type LrmCapabilities, LrmError, type LrmJob } from '../lrm.ts';
+import { keepProgram, programFile, sweepPrograms } from '../programs.ts';
 import { endedJobs } from './accounting.ts';
 import { environmentFor, jobScript, parallelEnvironment, qsubArguments } from './job-script.ts';
 import { Memory } from './memory.ts';
-import { keepProgram, programFile, sweepPrograms } from './programs.ts';
 import { parseHosts, parseJobs, parseReasons } from './qstat.ts';
 
 /** Where Grid Engine's commands are, and what of it gangs use. */
@@ -197,12 +197,6 @@ function queuesOf(text: string): readonly ((key: string) => string)[] {
     );
     return key => (values.get(key) ?? '').split(',[')[0]?.trim() ?? '';
   });
-}
-
-/** `1:30:00` or `5400` in seconds; undefined for INFINITY. */
-function secondsOf(text: string): number | undefined {
-  if (!/^[0-9]+(:[0-9]+){0,2}$/.test(text)) return undefined;
-  return text.split(':').reduce((total, part) => total * 60 + Number(part), 0);
 }
 
 /** Words of Grid Engine's commands when sge_qmaster cannot be reached: another try may help. */

@@ -1,4 +1,5 @@
 import type { LrmJob } from '../lrm.ts';
+import { forgetOldest } from '../oldest.ts';
 
 /**
  * What Grid Engine does not tell: of a job that is deleted before it starts it keeps nothing, and of one that is deleted later not that it was. So what was seen is
@@ -17,7 +18,7 @@ export class Memory {
   /** We, or somebody else, have had it deleted. */
   noteDeletion(jobId: string): void {
     this.#ending.add(jobId);
-    forgetOldest(this.#ending);
+    forgetOldest(this.#ending, most);
   }
 
   /** Jobs that are, or were, being deleted. */
@@ -38,14 +39,7 @@ export class Memory {
     }
     // Grid Engine may write the accounting later.
     for (const jobId of known) this.#deleted.delete(jobId);
-    forgetOldest(this.#deleted);
+    forgetOldest(this.#deleted, most);
     return [...this.#deleted.values()];
-  }
-}
-
-function forgetOldest(of: Map<string, unknown> | Set<string>): void {
-  for (const oldest of of.keys()) {
-    if (of.size <= most) return;
-    of.delete(oldest);
   }
 }

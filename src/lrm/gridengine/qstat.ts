@@ -1,12 +1,12 @@
-import { XMLParser } from 'fast-xml-parser';
 import { LrmError, type LrmJob, type LrmJobState } from '../lrm.ts';
+import { isNode, nodesOf, parseXml, textOf as text, type XmlNode } from '../xml.ts';
 
 /**
  * `qstat -xml -r -g t` (qstat(1); Son of Grid Engine 8.1.9) as our jobs. It has a `job_list` for every node of a running job, as its MASTER or SLAVE. An answer
  * that is not that document is an error, never an empty list: an empty list would end every lease. Times are those of TZ=UTC.
  */
 export function parseJobs(stdout: string): LrmJob[] {
-  const document = parse(stdout);
+  const document = parseXml(stdout, 'Grid Engine');
   const info = document['job_info'];
   if (!isNode(info))
     throw new LrmError('unavailable', `qstat -xml printed no list of jobs: ${stdout.slice(0, 200)}`);
@@ -28,7 +28,7 @@ export function parseJobs(stdout: string): LrmJob[] {
 /** `qstat -xml -j ID,…`: what the scheduler says of each waiting job, by its id. Its general remarks are last. */
 export function parseReasons(stdout: string): ReadonlyMap<string, readonly string[]> {
   const reasons = new Map<string, string[]>();
-  const told = parse(stdout)['detailed_job_info'];
+  const told = parseXml(stdout, 'Grid Engine')['detailed_job_info'];
   const lists = isNode(told) && isNode(told['messages']) ? nodesOf(told['messages']['element']) : [];
   for (const list of lists) {
     const messages = isNode(list['SME_message_list']) ? nodesOf(list['SME_message_list']['element']) : [];
@@ -55,7 +55,7 @@ export function parseHosts(
   readonly memoryMiB: number;
   readonly used: number;
 }[] {
-  const told = parse(stdout)['qhost'];
+  const told = parseXml(stdout, 'Grid Engine')['qhost'];
   if (!isNode(told))
     throw new LrmError('unavailable', `qhost -xml printed no list of hosts: ${stdout.slice(0, 200)}`);
   return nodesOf(told['host']).flatMap(host => {
@@ -121,37 +121,6 @@ function sizeMiB(size: string): number {
     T: 2 ** 20,
   };
   return match ? Math.floor(Number(match[1]) * (factors[match[2] ?? ''] ?? 0)) : 0;
-}
-
-type XmlNode = Readonly<Record<string, unknown>>;
-
-const parser = new XMLParser({
-  ignoreAttributes: false,
-  attributeNamePrefix: '@',
-  parseTagValue: false,
-  parseAttributeValue: false,
-});
-
-function parse(stdout: string): XmlNode {
-  try {
-    return parser.parse(stdout, true) as XmlNode;
-  } catch (cause) {
-    throw new LrmError('unavailable', `Grid Engine printed no XML: ${stdout.slice(0, 200)}`, cause);
-  }
-}
-
-function isNode(value: unknown): value is XmlNode {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-/** One element, several, or none. */
-function nodesOf(value: unknown): readonly XmlNode[] {
-  return (Array.isArray(value) ? value : [value]).filter(isNode);
-}
-
-function text(value: unknown): string {
-  if (isNode(value)) return text(value['#text']);
-  return typeof value === 'string' || typeof value === 'number' ? String(value) : '';
 }
 
 /** `<x name='a'>b</x>` as a map from a to b. */

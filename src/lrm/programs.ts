@@ -1,13 +1,13 @@
 import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type GangRequest, LrmError } from '../lrm.ts';
+import { type GangRequest, LrmError } from './lrm.ts';
 
 /**
- * The programs of jobs, each in a file that its user alone can read; a job removes its own when it is over (job-script.ts). What is left of jobs that never
+ * The programs of jobs, each in a file that its user alone can read; a job removes its own when it is over (gridengine/job-script.ts, pbs/job-script.ts). What is left of jobs that never
  * started, or were killed, is swept.
  */
 const ending = '.cjs';
-/** A file is there before its job is in Grid Engine's list. */
+/** A file is there before its job is in the LRM's list. */
 const youngestMs = 120_000;
 
 /** Where the program of a job is. */

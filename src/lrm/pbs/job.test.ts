@@ -1,0 +1,204 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import type { LrmJob } from '../lrm.ts';
+import { hostsOf, type PbsJob, sizeMiB, toJob } from './job.ts';
+import { jobScript, qsubArguments, walltimeText } from './job-script.ts';
+import { parseJsonJobs } from './qstat-json.ts';
+import { parseXmlJobs } from './qstat-xml.ts';
+
+/** Jobs as real servers showed them: OpenPBS 23.06.06 and Torque. */
+
+const text = (path: string): string =>
+  readFileSync(new URL(`fixtures/${path}.txt`, import.meta.url), 'utf8')
+    .replace(/^\$ .*\n/, '')
+    .replace(/\[exit \d+\]\n$/, '');
+const openPbs = (name: string): readonly LrmJob[] =>
+  parseJsonJobs(text(`openpbs/${name}`)).map(job => toJob(job, false));
+const torque = (name: string): readonly LrmJob[] =>
+  parseXmlJobs(text(`torque/${name}`)).map(job => toJob(job, false));
+
+describe('a job of OpenPBS', () => {
+  it.each([
+    ['qstat-queued-busy', 'waiting', 'it waits: Not enough free nodes available'],
+    ['qstat-queued-node-offline', 'waiting', 'it waits: Not enough free nodes available'],
+    ['qstat-queued-never-runs', 'waiting', 'PBS can never run it: Not enough total nodes available'],
+    ['qstat-held', 'waiting', 'the job is held by its user (qrls lets it go)'],
+    ['qstat-waiting-until', 'waiting', 'it may not start before Sun Nov 22 12:53:00 2026'],
+    ['qstat-running-2nodes', 'running', undefined],
+    ['qstat-after-qrerun', 'running', undefined],
+    ['qstat-exiting', 'ending', undefined],
+    ['qstat-finished-after-qdel', 'cancelled', 'the job was deleted by pbsuser@pbss (qdel)'],
+    ['qstat-finished-walltime', 'timeout', 'the job reached its time limit'],
+    ['qstat-finished-exit1', 'failed', 'a pilot ended with exit code 1'],
+    ['qstat-finished-no-such-program', 'failed', 'a pilot ended with exit code 254'],
+  ])('%s is %s', (name, state, reason) => {
+    expect(openPbs(name)).toMatchObject([{ state, reason }]);
+  });
+
+  it('has its times in UTC, and its nodes', () => {
+    const startedAt = Date.UTC(2026, 10, 22, 11, 52, 48);
+    expect(openPbs('qstat-running-2nodes')).toEqual([
+      {
+        jobId: '11.pbss',
+        jobName: 'wsp-slot1',
+        state: 'running',
+        reason: undefined,
+        estimatedStartAt: undefined,
+        startedAt,
+        endsAt: startedAt + 600_000,
+        nodes: ['pbm1', 'pbm2'],
+      },
+    ]);
+    const [ended] = openPbs('qstat-finished-after-qdel');
+    expect(ended).toMatchObject({ startedAt, endsAt: Date.UTC(2026, 10, 22, 11, 52, 53) });
+  });
+
+  it.each([
+    ['"Sun Nov  1 09:05:00 2026"', Date.UTC(2026, 10, 1, 9, 5)],
+    ['1795348400', 1_795_348_400_000],
+    ['"UNKNOWN"', undefined],
+  ])('is expected to start at %s', (value, at) => {
+    const waiting = text('openpbs/qstat-queued-busy').replace(
+      '"substate"',
+      `"estimated":\t{\n\t\t\t\t"exec_vnode":\t"(pbm1:ncpus=2)",\n\t\t\t\t"start_time":\t${value}\n\t\t\t},\n\t\t\t"substate"`,
+    );
+    expect(parseJsonJobs(waiting).map(job => toJob(job, false))).toMatchObject([{ estimatedStartAt: at }]);
+  });
+
+  it('is found though another’s environment is no JSON', () => {
+    const bad = text('openpbs/qstat-all').replaceAll(
+      '"PBS_O_LANG":\t"C.UTF-8"',
+      String.raw`"N":	007,				"Q":	"\'"`,
+    );
+    expect(() => JSON.parse(bad) as unknown).toThrow(SyntaxError);
+    expect(parseJsonJobs(bad)).toEqual(parseJsonJobs(text('openpbs/qstat-all')));
+    expect(() => parseJsonJobs(bad.slice(0, -50))).toThrow(expect.objectContaining({ kind: 'unavailable' }));
+    expect(() => parseJsonJobs(bad.replace('"job_state":\t"R"', '"job_state":\t007'))).toThrow(
+      /not its list/,
+    );
+  });
+});
+
+describe('a job of Torque', () => {
+  it('is any of those of one answer', () => {
+    const startedAt = 1_795_348_558_000;
+    expect(torque('qstat-x-all').map(({ jobId, state, reason }) => [jobId, state, reason])).toEqual([
+      ['0.pbss', 'cancelled', 'the job was deleted in the queue'],
+      ['1.pbss', 'waiting', 'PBS has not started it yet and does not say why'],
+      ['2.pbss', 'waiting', 'the job is held by its user (qrls lets it go)'],
+      ['5.pbss', 'running', undefined],
+    ]);
+    expect(torque('qstat-x-running-2nodes')).toMatchObject([
+      { startedAt, endsAt: startedAt + 600_000, nodes: ['pbm2', 'pbm1'] },
+    ]);
+    const [ended] = torque('qstat-x-completed');
+    expect(ended).toMatchObject({ state: 'cancelled', endsAt: 1_795_348_562_000 });
+    expect(ended?.reason).toMatch(/SIGTERM/);
+  });
+
+  it('is found though another’s text is no XML', () => {
+    const bad = text('torque/qstat-x-all').replace(
+      '</Data>',
+      '<Job><Job_Id>9.pbss</Job_Id><comment>a < b & c</Job></Data>',
+    );
+    expect(parseXmlJobs(bad)).toEqual(parseXmlJobs(text('torque/qstat-x-all')));
+  });
+});
+
+describe('how a job ended', () => {
+  const ended: PbsJob = {
+    jobId: '1.pbss',
+    jobName: 'wsp-slot1',
+    owner: 'pbsuser@pbss',
+    letter: 'C',
+    comment: '',
+    holds: 'n',
+    execHost: 'pbm1/0',
+    walltimeSeconds: 60,
+    startedAt: 1_000_000,
+    endedAt: 1_030_000,
+    estimatedStartAt: undefined,
+    notBefore: '',
+    exitStatus: 0,
+  };
+  it.each<[string, Partial<PbsJob>, boolean, LrmJob['state'], RegExp | undefined]>([
+    ['well', {}, false, 'completed', undefined],
+    ['by our order, whatever its exit status', { exitStatus: 137 }, true, 'cancelled', /qdel/],
+    ['by SIGKILL', { exitStatus: 265 }, false, 'failed', /signal 9/],
+    ['by its walltime, in Torque’s number', { exitStatus: -11 }, false, 'timeout', /time limit/],
+    [
+      'by its walltime, which nobody says',
+      { exitStatus: 271, endedAt: 1_060_000 },
+      true,
+      'timeout',
+      /time limit/,
+    ],
+    ['by preemption', { exitStatus: 271, comment: 'Job preempted by 7.pbss' }, false, 'preempted', /7\.pbss/],
+    ['before it began', { exitStatus: -3 }, false, 'failed', /Exit_status -3/],
+    ['without its program', { exitStatus: 77 }, false, 'failed', /programDir/],
+    ['without all its tasks', { exitStatus: 78 }, false, 'failed', /pbsdsh/],
+    ['somehow', { exitStatus: undefined }, false, 'failed', /does not say how/],
+    ['elsewhere', { letter: 'M' }, false, 'failed', /state M/],
+  ])('%s', (_how, more, deleted, state, reason) => {
+    const job = toJob({ ...ended, ...more }, deleted);
+    expect(job.state).toBe(state);
+    if (reason) expect(job.reason).toMatch(reason);
+    else expect(job.reason).toBeUndefined();
+  });
+});
+
+it.each([
+  ['pbm1/0*2+pbm2/0*2', ['pbm1', 'pbm2']],
+  ['n1.site.example/0+n1.site.example/1', ['n1']],
+  ['10.0.0.7/0', ['10.0.0.7']],
+  ['', []],
+])('hostsOf(%s)', (execHost, hosts) => {
+  expect(hostsOf(execHost)).toEqual(hosts);
+});
+
+it.each([
+  ['24684092kb', 24_105],
+  ['512mb', 512],
+  ['2gb', 2_048],
+  ['1048576', 1],
+  ['1mw', 8],
+  ['lots', undefined],
+])('sizeMiB(%s)', (size, expected) => {
+  expect(sizeMiB(size)).toBe(expected);
+});
+
+describe('what is asked for', () => {
+  const request = {
+    jobName: 'wsp-slot-a',
+    nodes: 3,
+    memoryMiBPerNode: 301,
+    cpusPerNode: 2,
+    walltimeMs: 90_500,
+    queue: 'vms',
+    account: 'grant',
+    options: ['-p', '10'],
+    program: 'the secret',
+  };
+  it('of OpenPBS is a chunk for each node, of Torque nodes and the memory of all', () => {
+    const rest = '-l walltime=00:01:31 -r n -m n -j oe -o /dev/null -S /bin/sh -v PATH -q vms -A grant -p 10';
+    expect(qsubArguments('openpbs', request).join(' ')).toBe(
+      `-N wsp-slot-a -l select=3:ncpus=2:mpiprocs=1:mem=301mb -l place=scatter ${rest}`,
+    );
+    expect(qsubArguments('torque', request).join(' ')).toBe(
+      `-N wsp-slot-a -l nodes=3:ppn=2 -l mem=903mb ${rest}`,
+    );
+    expect(walltimeText(360_000)).toBe('100:00:00');
+  });
+
+  it('has no path in its script that the shell would take apart', () => {
+    const script = jobScript('torque', '/srv/programs/wsp-slot-a.cjs', '/usr/bin/node', '/opt/torque/bin');
+    expect(script).toContain('/usr/bin/node /srv/programs/wsp-slot-a.cjs 2>&1');
+    expect(script).toContain('pbsdsh -u -- /bin/sh');
+    for (const [program, node, binDir] of [
+      ['/srv; id/x', 'node', undefined],
+      ['/srv/x', 'no de', undefined],
+      ['/srv/x', 'node', '/opt/$(id)'],
+    ] as const)
+      expect(() => jobScript('openpbs', program, node, binDir)).toThrow(/cannot take this path/);
+  });
+});

@@ -1,0 +1,115 @@
+import { secondsOf } from '../commands.ts';
+import { LrmError } from '../lrm.ts';
+import { isNode, nodesOf, parseXml, textOf, type XmlNode } from '../xml.ts';
+import { type PbsJob, sizeMiB } from './job.ts';
+import type { PbsLimits, PbsNode } from './server.ts';
+
+/**
+ * `qstat -x` and `pbsnodes -x` of Torque (qstat(1B); recorded). Times are seconds since the epoch. An answer that is not that document is an error, never an empty
+ * list: an empty list would end every lease.
+ */
+
+/** Our jobs (`wsp-…`) among those of an answer. Throws `LrmError` (`unavailable`). */
+export function parseXmlJobs(stdout: string): readonly PbsJob[] {
+  return jobNodes(stdout)
+    .filter(job => textOf(job['Job_Name']).startsWith('wsp-'))
+    .map(pbsJob);
+}
+
+/** The hosts of `pbsnodes -x`. Throws `LrmError` (`unavailable`). */
+export function parseXmlNodes(stdout: string): readonly PbsNode[] {
+  const data = parseXml(stdout, 'pbsnodes')['Data'];
+  if (!isNode(data)) throw garbage('pbsnodes', stdout);
+  return nodesOf(data['Node']).map(node => {
+    const status = new Map(
+      textOf(node['status'])
+        .split(',')
+        .map(each => [each.replace(/=.*$/s, ''), each.replace(/^[^=]*=/, '')]),
+    );
+    return {
+      name: textOf(node['name']).split('.')[0] ?? '',
+      isIdle: textOf(node['state']) === 'free' && textOf(node['jobs']) === '',
+      cpus: Number(textOf(node['np'])) || 0,
+      memoryMiB: sizeMiB(status.get('physmem') ?? '') ?? 0,
+      queue: undefined,
+    };
+  });
+}
+
+/**
+ * Limits by name, of Torque's `qstat -Q -f` or `qstat -B -f`, which it prints as text: a line `Queue: name` or `Server: name`, then lines `    key = value`.
+ * Throws `LrmError` (`unavailable`).
+ */
+export function parseTextLimits(
+  stdout: string,
+): ReadonlyMap<
+  string,
+  PbsLimits & { readonly defaultQueue: string | undefined; readonly isActive: boolean }
+> {
+  const blocks = stdout.split(/^(?=(?:Queue|Server): )/m).filter(block => /^(?:Queue|Server): /.test(block));
+  if (blocks.length === 0) throw garbage('qstat', stdout);
+  return new Map(
+    blocks.map(block => {
+      const name = /^\w+: (\S+)/.exec(block)?.[1] ?? '';
+      const values = new Map(
+        [...block.matchAll(/^ {4}(\S+) = (.*)$/gm)].map(([, key = '', value = '']) => [key, value]),
+      );
+      const killDelay = values.get('kill_delay');
+      return [
+        name,
+        {
+          maxWalltimeSeconds: secondsOf(values.get('resources_max.walltime') ?? ''),
+          killDelaySeconds: killDelay === undefined ? undefined : Number(killDelay),
+          defaultQueue: values.get('default_queue'),
+          isActive: values.get('server_state') === 'Active',
+        },
+      ];
+    }),
+  );
+}
+
+/** The jobs of an answer: all; or ours alone when one of anybody's has text in it that is no XML. */
+function jobNodes(stdout: string): readonly XmlNode[] {
+  try {
+    const data = parseXml(stdout, 'qstat')['Data'];
+    if (isNode(data)) return nodesOf(data['Job']);
+    // `<Data></Data>`
+    if (data === '') return [];
+  } catch (cause) {
+    if (!/<Data>.*<\/Data>\s*$/s.test(stdout)) throw cause;
+    return [...stdout.matchAll(/<Job>.*?<\/Job>/gs)]
+      .map(([job]) => job)
+      .filter(job => job.includes('<Job_Name>wsp-'))
+      .flatMap(job => nodesOf(parseXml(job, 'qstat')['Job']));
+  }
+  throw garbage('qstat', stdout);
+}
+
+function pbsJob(job: XmlNode): PbsJob {
+  const asked = isNode(job['Resource_List']) ? job['Resource_List'] : {};
+  return {
+    jobId: textOf(job['Job_Id']),
+    jobName: textOf(job['Job_Name']),
+    owner: textOf(job['Job_Owner']),
+    letter: textOf(job['job_state']),
+    comment: textOf(job['comment']),
+    holds: textOf(job['Hold_Types']),
+    execHost: textOf(job['exec_host']),
+    walltimeSeconds: secondsOf(textOf(asked['walltime'])),
+    startedAt: time(job['start_time']),
+    endedAt: time(job['comp_time']),
+    // Torque's own scheduler makes none; Maui and Moab do not tell Torque.
+    estimatedStartAt: undefined,
+    notBefore: textOf(job['Execution_Time']),
+    exitStatus: /^-?\d+$/.test(textOf(job['exit_status'])) ? Number(textOf(job['exit_status'])) : undefined,
+  };
+}
+
+function time(value: unknown): number | undefined {
+  const seconds = Number(textOf(value));
+  return seconds > 0 ? seconds * 1_000 : undefined;
+}
+
+function garbage(who: string, stdout: string): LrmError {
+  return new LrmError('unavailable', `${who} printed what is not its list as XML: ${stdout.slice(0, 200)}`);
+}
