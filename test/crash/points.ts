@@ -99,7 +99,7 @@ export const crashPoints: readonly CrashPoint[] = [
       'stopping',
       'firstReleased',
     ],
-    ['submitted', 'propagating', 'stopping'],
+    ['submitted', 'stopping'],
   ),
   ...at(
     'pilot',

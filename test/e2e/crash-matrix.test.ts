@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import type { EventView, WorkspaceView } from '../../src/protocol/api.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import type { SlurmCluster } from '../cluster/slurm.ts';
@@ -35,7 +35,9 @@ const rows: Row[] = [];
 let nextNode = 0;
 
 beforeAll(async () => {
-  site = await startSite({ lrm: 'slurm', nodes });
+  // Short, so that a pilot which was killed alone is given up soon.
+  const leases = { pilotSilence: '5s', reserveTimeout: '20s' };
+  site = await startSite({ lrm: 'slurm', nodes, leases });
   cluster = site.cluster as SlurmCluster;
 });
 afterAll(async () => {
@@ -51,7 +53,7 @@ function titleOf({ victim, moment }: CrashPoint): string {
 class Lease {
   readonly name: string;
   id = '';
-  #events: EventView[] = [];
+  readonly #events: EventView[] = [];
   #after = 0;
 
   constructor(name: string) {
@@ -123,6 +125,13 @@ describe(`a crash at each of ${points.length} points, ${nodes} nodes`, () => {
       await lease.create();
       if (point.moment.phase !== 'start') expect((await lease.settled()).state).toBe('running');
       if (point.moment.phase === 'end') await site.client().destroyWorkspace(lease.id);
+      onTestFinished(async () => {
+        // A point that fails leaves the nodes to the next one.
+        await site
+          .client()
+          .destroyWorkspace(lease.id)
+          .catch(() => undefined);
+      });
       await lease.untilReached(point, nodeName({ cluster, index }));
       const place: Place = { site, cluster, index, slotId: lease.slotId ?? '' };
       expect(await killVictim(point.victim, place)).toBeGreaterThan(0);
