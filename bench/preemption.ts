@@ -5,6 +5,7 @@
  */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
+import { pause, systemClock } from '../src/platform/clock.ts';
 import type { SlotView, WorkspaceView } from '../src/protocol/api.ts';
 import type { PilotNotification } from '../src/protocol/pilot.ts';
 import { startSite, type TestSite } from '../test/support/site.ts';
@@ -62,6 +63,16 @@ async function take(site: TestSite, jobId: string): Promise<string | undefined> 
   }
 }
 
+/** What is still left when the scheduler has had its time to be done with the job. */
+async function leftAfter(site: TestSite, deadlineMs: number): Promise<readonly string[]> {
+  const until = systemClock.monotonicMs() + deadlineMs;
+  for (;;) {
+    const left = await site.leftovers();
+    if (left.length === 0 || systemClock.monotonicMs() > until) return left;
+    await pause(systemClock, 100);
+  }
+}
+
 async function trial(site: TestSite): Promise<Trial> {
   const size = ['--count', String(nodes), '--memory', vmm === 'sim' ? '128M' : '160M'];
   const created = await site.json<WorkspaceView>(
@@ -93,7 +104,7 @@ async function trial(site: TestSite): Promise<Trial> {
     ...(ended.cause === 'preempted' ? [] : [`it has ended as ${ended.cause}`]),
     ...(offMs.every(ms => ms <= graceMs / 2) ? [] : [`guests off after ${offMs.join(' ')} ms`]),
     ...(restoredMs.every(ms => ms <= graceMs) ? [] : [`nodes restored after ${restoredMs.join(' ')} ms`]),
-    ...(await site.leftovers()),
+    ...(await leftAfter(site, 5_000)),
   ];
   return { toldMs, offMs, restoredMs, troubles };
 }

@@ -108,7 +108,7 @@ export const crashPoints: readonly CrashPoint[] = [
   ),
   ...at(
     'helper',
-    ['nodeReserved', 'nicMade', 'vmmJournaled', 'running', 'stopping', 'releasing'],
+    ['nodeReserved', 'nicMade', 'vmmJournaled', 'running', 'stopping', 'firstTerminated'],
     ['nicMade'],
   ),
   ...at('pilot and helper', ['nodeReserved', 'nicMade', 'running', 'releasing'], ['running']),
