@@ -391,7 +391,7 @@ describe('no service: exit code 5', () => {
 
 describe('wsp service with a bad site file', () => {
   it('tells every mistake with its path: exit code 2', async () => {
-    const file = clusterFile('bad-site.yaml', 'service: {listen: 8080}\nlrm: {kind: pbs}\n');
+    const file = clusterFile('bad-site.yaml', 'service: {listen: 8080}\nlrm: {kind: lsf}\n');
     const error = await fails(['service', '--config', file], 2);
     expect(error.code).toBe('invalid_file');
     expect(error.details?.map(({ path }) => path)).toEqual(
