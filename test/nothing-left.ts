@@ -1,5 +1,5 @@
 /**
- * Whether anything of a lease is left on nodes: `node --import tsx test/nothing-left.ts --state-dir DIR --work-dir DIR [--slurm-conf FILE] [--netns NAME]…`
+ * Whether anything of a lease is left on nodes: `node --import tsx test/nothing-left.ts --state-dir DIR --disk-dir DIR --work-dir DIR [--slurm-conf FILE] [--netns NAME]…`
  * Looks at the given network namespaces, or at this host's own; prints one line for each thing that is left and exits with 1, or says that nothing is. It shares no code with the product.
  */
 import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
@@ -12,6 +12,8 @@ export interface Nodes {
   readonly namespaces: readonly string[];
   /** The helpers' state directory. */
   readonly stateDir: string;
+  /** Where helpers keep what outlives a power loss. */
+  readonly diskDir: string;
   /** The pilots' work directory. */
   readonly workDir: string;
   /** What is in the queue of the scheduler, which has to be empty: one line for each job. */
@@ -25,6 +27,7 @@ export async function findLeftovers(nodes: Nodes): Promise<string[]> {
   return [
     ...inNamespaces.flat(),
     ...undoEntries(nodes.stateDir),
+    ...undoEntries(nodes.diskDir),
     ...vmFiles(nodes.workDir),
     ...((await nodes.jobs?.()) ?? []).map(job => `LRM job ${job}`),
   ];
@@ -113,6 +116,7 @@ async function main(): Promise<number> {
   const { values } = parseArgs({
     options: {
       'state-dir': text,
+      'disk-dir': text,
       'work-dir': text,
       'slurm-conf': text,
       netns: { type: 'string', multiple: true },
@@ -122,6 +126,7 @@ async function main(): Promise<number> {
   const left = await findLeftovers({
     namespaces: values.netns ?? [],
     stateDir: values['state-dir'] ?? '/run/workspace-pilot',
+    diskDir: values['disk-dir'] ?? '/var/lib/workspace-pilot-helper',
     workDir: values['work-dir'] ?? '/var/tmp/workspace-pilot',
     jobs: conf === undefined ? undefined : () => slurmJobs(conf),
   });

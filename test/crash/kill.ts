@@ -2,7 +2,7 @@ import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemProcesses } from '../../src/platform/process.ts';
 import type { SlurmCluster } from '../cluster/slurm.ts';
-import type { TestSite } from '../support/site.ts';
+import { helperDirs, type TestSite } from '../support/site.ts';
 import type { Victim } from './points.ts';
 
 /** Where on the site the victim is. */
@@ -58,7 +58,7 @@ function killAllArgv(place: Place): [string, ...string[]] {
   return [
     'nsenter',
     `--net=/run/netns/${cluster.nodes[index]?.netns}`,
-    ...[process.execPath, pilot, 'kill-all', '--state-dir', site.helperStateDir, '--node', nodeName(place)],
+    ...[process.execPath, pilot, 'kill-all', ...helperDirs(site.helperStateDir), '--node', nodeName(place)],
   ];
 }
 

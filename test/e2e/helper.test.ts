@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { startTimeOf } from '../../src/control/helper/proc.ts';
@@ -25,6 +25,12 @@ const journals = (): readonly string[] =>
         path.endsWith('undo.jsonl'),
       )
     : [];
+
+/** The slots of which something is noted on disk. */
+const records = (): readonly string[] => {
+  const directory = join(`${nodes.stateDir}-disk`, 'n01');
+  return existsSync(directory) ? readdirSync(directory) : [];
+};
 
 /** The node is, to the last line, what it was before any helper came. */
 async function expectAsBefore(): Promise<void> {
@@ -175,6 +181,63 @@ describe('kill-all', () => {
     );
     expect((await nodes.killAll(0)).stdout).toBe('slot-aaaaaaaaak: undone\nn01 is a job node again\n');
     await expectAsBefore();
+  });
+});
+
+describe('a node that has lost its power', () => {
+  /** A slot with files on disk, whose journal went with the power; the record on disk did not. */
+  function lostSlot(slotId: string): string {
+    const files = join(nodes.directory, 'n01', slotId, 'vms');
+    mkdirSync(files, { recursive: true });
+    writeFileSync(join(files, 'disk.qcow2'), 'x');
+    const record = join(`${nodes.stateDir}-disk`, 'n01', slotId);
+    mkdirSync(join(record, '..'), { recursive: true });
+    writeFileSync(record, JSON.stringify({ path: files, uid: 0, gid: 0 }));
+    return files;
+  }
+
+  it('keeps on disk which files to remove as long as there are any', async () => {
+    const helper = await nodes.helper(0, 'slot-aaaaaaaaap');
+    const files = join(nodes.directory, 'n01', 'slot-aaaaaaaaap', 'vms');
+    mkdirSync(files, { recursive: true });
+    await helper.adoptDirectory(files);
+    expect(records()).toEqual(['slot-aaaaaaaaap']);
+    expect(await helper.undo()).toBeUndefined();
+    expect(existsSync(files)).toBe(false);
+    expect(records()).toEqual([]);
+  });
+
+  it('has what was on its disk removed by kill-all', async () => {
+    const files = lostSlot('slot-aaaaaaaaaq');
+    const { code, stdout } = await nodes.killAll(0);
+    expect({ code, stdout }).toEqual({
+      code: 0,
+      stdout: 'slot-aaaaaaaaaq: undone\nn01 is a job node again\n',
+    });
+    expect(existsSync(files)).toBe(false);
+    expect(records()).toEqual([]);
+  });
+
+  it("has it removed with the next slot's first files, and not that slot's own", async () => {
+    const lost = lostSlot('slot-aaaaaaaaar');
+    const own = join(nodes.directory, 'n01', 'slot-aaaaaaaaas', 'vms');
+    mkdirSync(own, { recursive: true });
+    const helper = await nodes.helper(0, 'slot-aaaaaaaaas');
+    await helper.adoptDirectory(own);
+    expect(existsSync(lost)).toBe(false);
+    expect(existsSync(own)).toBe(true);
+    expect(records()).toEqual(['slot-aaaaaaaaas']);
+    await helper.undo();
+  });
+
+  it('is not called restored when a record cannot be read', async () => {
+    lostSlot('slot-aaaaaaaaat');
+    const record = join(`${nodes.stateDir}-disk`, 'n01', 'slot-aaaaaaaaat');
+    writeFileSync(record, '{"path":"relative"}');
+    const { code, stdout } = await nodes.killAll(0);
+    expect(code).toBe(1);
+    expect(stdout).toContain('slot-aaaaaaaaat cannot be read');
+    rmSync(record);
   });
 });
 

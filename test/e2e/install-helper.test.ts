@@ -42,7 +42,18 @@ function run(...argv: readonly string[]): Promise<CommandResult> {
 }
 
 const install = (...more: string[]): Promise<CommandResult> =>
-  run(installer, '--user', user, '--prefix', prefix, '--state-dir', join(place, 'state'), ...more);
+  run(
+    installer,
+    '--user',
+    user,
+    '--prefix',
+    prefix,
+    '--state-dir',
+    join(place, 'state'),
+    '--disk-dir',
+    join(place, 'disk'),
+    ...more,
+  );
 
 /** As the job's user would: `sudo -n wsp-helper …`, with these lines on its input. */
 function asUser(input: string, ...args: readonly string[]): Promise<CommandResult> {
@@ -99,6 +110,7 @@ describe('scripts/install-helper', () => {
 
   it.each([
     ['another state directory', ['--state-dir', '/etc', '--node', 'n01', '--slot', 'slot-aaaaaaaaaa']],
+    ['another directory on disk', ['--disk-dir', '/etc', '--node', 'n01', '--slot', 'slot-aaaaaaaaaa']],
     ['no slot', ['--node', 'n01']],
   ])('gives the user no way to %s', async (_, args) => {
     expect((await asUser('', ...args)).code).toBe(2);
@@ -164,7 +176,7 @@ describe('scripts/install-helper', () => {
     const { code, stderr } = await run(installer, '--root', image, '--node', '/usr/bin/node');
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(readFileSync(join(image, 'usr/local/sbin/wsp-helper'), 'utf8')).toContain(
-      'exec /usr/bin/node /usr/local/lib/workspace-pilot/pilot.cjs helper --state-dir /run/workspace-pilot "$@"',
+      'exec /usr/bin/node /usr/local/lib/workspace-pilot/pilot.cjs helper --state-dir /run/workspace-pilot --disk-dir /var/lib/workspace-pilot-helper "$@"',
     );
     expect(existsSync(join(image, 'etc/sudoers.d/workspace-pilot'))).toBe(true);
     expect(existsSync('/usr/local/sbin/wsp-helper')).toBe(false);

@@ -20,6 +20,7 @@ beforeAll(async () => {
   nodes = {
     namespaces: cluster.nodes.map(node => node.netns),
     stateDir: join(directory, 'helper'),
+    diskDir: join(directory, 'helper-disk'),
     workDir: join(directory, 'work'),
     jobs: () => cluster.jobs(),
   };
@@ -117,6 +118,8 @@ describe('the check that nothing is left', () => {
       'helper',
       '--state-dir',
       nodes.stateDir,
+      '--disk-dir',
+      nodes.diskDir,
       '--node',
       'n1',
       '--slot',
@@ -143,7 +146,16 @@ describe('the check that nothing is left', () => {
         [
           process.execPath,
           ...['--import', 'tsx', `${root}/test/nothing-left.ts`],
-          ...['--state-dir', nodes.stateDir, '--work-dir', nodes.workDir, '--slurm-conf', cluster.conf],
+          ...[
+            '--state-dir',
+            nodes.stateDir,
+            '--disk-dir',
+            nodes.diskDir,
+            '--work-dir',
+            nodes.workDir,
+            '--slurm-conf',
+            cluster.conf,
+          ],
           ...nodes.namespaces.flatMap(name => ['--netns', name]),
         ],
         { deadlineMs: 30_000 },

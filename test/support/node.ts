@@ -7,7 +7,7 @@ import { silentLog } from '../../src/platform/log.ts';
 import { type CommandResult, systemProcesses } from '../../src/platform/process.ts';
 import type { NicPlan } from '../../src/protocol/plan.ts';
 import { makePlace, noteNodes, removePlace, removeStale } from './places.ts';
-import { root } from './site.ts';
+import { helperDirs, root } from './site.ts';
 
 /** Nodes without a scheduler or a service: what the helper does to one, looked at from outside. */
 export interface BareNodes {
@@ -52,8 +52,7 @@ export async function startBareNodes(count: number): Promise<BareNodes> {
     ...inside(index),
     ...program,
     'helper',
-    '--state-dir',
-    stateDir,
+    ...helperDirs(stateDir),
   ];
   return {
     directory,
@@ -70,7 +69,7 @@ export async function startBareNodes(count: number): Promise<BareNodes> {
       }),
     run,
     killAll: (index, ...args) =>
-      run(index, ...program, 'kill-all', '--state-dir', stateDir, '--node', node(index).name, ...args),
+      run(index, ...program, 'kill-all', ...helperDirs(stateDir), '--node', node(index).name, ...args),
     snapshot: index => snapshotOf(node(index).netns, (...argv) => run(index, ...argv)),
     async stop() {
       await networks.remove();

@@ -67,7 +67,17 @@ export interface TestSite {
 
 /** The helper as the tests run it: as root there is no sudo in between. */
 export function helperArgv(stateDir: string): string[] {
-  return ['setsid', '-f', process.execPath, `${root}/dist/pilot.cjs`, 'helper', '--state-dir', stateDir];
+  return ['setsid', '-f', process.execPath, `${root}/dist/pilot.cjs`, 'helper', ...helperDirs(stateDir)];
+}
+
+/** Both of a helper's directories, as its options. */
+export function helperDirs(stateDir: string): string[] {
+  return ['--state-dir', stateDir, '--disk-dir', diskDirOf(stateDir)];
+}
+
+/** Where the helper of that state directory keeps what outlives a power loss. */
+export function diskDirOf(stateDir: string): string {
+  return `${stateDir}-disk`;
 }
 
 export async function startSite(options: SiteOptions): Promise<TestSite> {
@@ -237,6 +247,7 @@ class RunningSite implements TestSite {
     return findLeftovers({
       namespaces: this.cluster?.nodes.map(({ netns }) => netns) ?? [],
       stateDir: this.helperStateDir,
+      diskDir: diskDirOf(this.helperStateDir),
       workDir,
       jobs: this.cluster && (() => this.cluster?.jobs() ?? Promise.resolve([])),
     });

@@ -1,16 +1,8 @@
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { ControlError } from '../control.ts';
+import { DiskRecords, type WorkDirectory } from './disk-records.ts';
+import { appendDurably, syncDirectoryOf } from './durable.ts';
 
 /**
  * What the helper will have to undo, written before it is done (DESIGN §3). Undoing an entry whose change never came about does
@@ -21,8 +13,8 @@ export type UndoEntry =
   | { readonly kind: 'process'; readonly pid: number; readonly startTime: string }
   /** A VM's interface: tap, filter, route to the guest, DHCP reservation, membership of the bridge; the last one takes the bridge with it. */
   | NicEntry
-  /** The pilot's work directory, removed as the user whom it belongs to. */
-  | { readonly kind: 'directory'; readonly path: string; readonly uid: number; readonly gid: number };
+  /** The slot's work directory, which is in `disk-records.ts` too. */
+  | ({ readonly kind: 'directory' } & WorkDirectory);
 
 /** All that is needed to take a VM's interface away, with everything that belongs to it. */
 export interface NicEntry {
@@ -42,18 +34,26 @@ type DetachedMark = { readonly kind: 'detached'; readonly tap: string };
  *                      slots/<slotId>/undo.jsonl see UndoJournal
  *                                     owner      uid of the job's user
  *                      bridges/<bridge>/…        see bridges.ts
+ *   <disk dir>/<node>/<slotId>                      see disk-records.ts
  */
 export interface HelperDirectory {
   readonly name: string;
   readonly node: string;
   readonly slots: string;
   readonly bridges: string;
+  readonly records: DiskRecords;
 }
 
-/** The paths of a node's state under the helper's state directory. */
-export function helperDirectory(stateDir: string, node: string): HelperDirectory {
+/** Where a node's state is, under the helper's two directories: the one for what ends with the kernel's life, the other for what does not. */
+export function helperDirectory(stateDir: string, diskDir: string, node: string): HelperDirectory {
   const path = join(stateDir, node);
-  return { name: node, node: path, slots: join(path, 'slots'), bridges: join(path, 'bridges') };
+  return {
+    name: node,
+    node: path,
+    slots: join(path, 'slots'),
+    bridges: join(path, 'bridges'),
+    records: new DiskRecords(diskDir, node),
+  };
 }
 
 /** The journal of a slot, made with its first entry. All calls are made under the node's lock. */
@@ -71,7 +71,7 @@ export interface UndoJournal {
  * The journal of a slot. `uid`: whose helper asks; undefined for kill-all, which may read every journal. Each call throws `ControlError` `not_yours` when
  * the slot is another user's: who may use sudo for a helper may not end everybody's.
  */
-export function undoJournal(slots: string, slotId: string, uid?: number): UndoJournal {
+export function undoJournal({ slots, records }: HelperDirectory, slotId: string, uid?: number): UndoJournal {
   const directory = join(slots, slotId);
   const path = join(directory, 'undo.jsonl');
   let hasEntries = existsSync(path);
@@ -89,7 +89,9 @@ export function undoJournal(slots: string, slotId: string, uid?: number): UndoJo
       mkdirSync(directory, { recursive: true, mode: 0o700 });
       checkOwner();
       if (uid !== undefined) writeFileSync(owner, String(uid), { mode: 0o600 });
-      appendDurably(path, `${JSON.stringify(entry)}\n`);
+      if (entry.kind === 'directory')
+        records.keep(slotId, { path: entry.path, uid: entry.uid, gid: entry.gid });
+      appendLine(path, `${JSON.stringify(entry)}\n`);
       hasEntries = true;
     },
     entries() {
@@ -98,6 +100,7 @@ export function undoJournal(slots: string, slotId: string, uid?: number): UndoJo
     },
     remove() {
       checkOwner();
+      records.forget(slotId);
       rmSync(directory, { recursive: true, force: true });
       hasEntries = false;
     },
@@ -105,23 +108,11 @@ export function undoJournal(slots: string, slotId: string, uid?: number): UndoJo
 }
 
 /** A torn last line begins on a line of its own for the next entry; the file's name is made durable with its first one. */
-function appendDurably(path: string, line: string): void {
+function appendLine(path: string, line: string): void {
   const isNew = !existsSync(path);
   const isTorn = !isNew && !/(^|\n)$/.test(readFileSync(path, 'utf8'));
-  const file = openSync(path, 'a', 0o600);
-  try {
-    writeSync(file, isTorn ? `\n${line}` : line);
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
-  if (!isNew) return;
-  const directory = openSync(dirname(path), 'r');
-  try {
-    fsyncSync(directory);
-  } finally {
-    closeSync(directory);
-  }
+  appendDurably(path, isTorn ? `\n${line}` : line);
+  if (isNew) syncDirectoryOf(path);
 }
 
 /** A line torn by a crash was not followed by its change, so it is left out. */

@@ -6,10 +6,11 @@ import { systemClock } from '../../platform/clock.ts';
 import { systemProcesses } from '../../platform/process.ts';
 import { nodeNamePattern, slotIdPattern } from '../../protocol/ids.ts';
 import { Bridges } from './bridges.ts';
+import { defaultDiskDir } from './disk-records.ts';
 import { type HelperDirectory, helperDirectory, undoJournal } from './journal.ts';
 import { ownLinks, ownTables } from './leftovers.ts';
 import { withNodeLock } from './node-lock.ts';
-import { undoSlot } from './slot-undo.ts';
+import { removeForgotten, undoSlot } from './slot-undo.ts';
 import { RootTools } from './tools.ts';
 
 /** Default place of the helper's state on a node. */
@@ -17,6 +18,7 @@ export const defaultStateDir = '/run/workspace-pilot';
 
 interface KillAllOptions {
   readonly stateDir: string;
+  readonly diskDir: string;
   /** Undefined: this host's name. */
   readonly node: string | undefined;
   /** Only this slot; then nothing is said of the rest of the node. */
@@ -34,7 +36,7 @@ export interface KillAllReport {
 }
 
 /**
- * `wsp kill-all [--state-dir D] [--node N] [--slot S] [--json]` (paper §3.2): destroys every VM and undoes every journaled change on this node, with no
+ * `wsp kill-all [--state-dir D] [--disk-dir D] [--node N] [--slot S] [--json]` (paper §3.2): destroys every VM and undoes every journaled change on this node, with no
  * service. Safe at any moment, beside a live helper (which then finds its journal gone and ends) and twice at once. Resolves with the exit code: 0 only
  * when the node is a job node again, 1 when something is left, 2 for bad arguments.
  */
@@ -54,36 +56,42 @@ function optionsFrom(args: readonly string[]): KillAllOptions | string {
   try {
     const { values } = parseArgs({
       args: [...args],
-      options: { 'state-dir': text, node: text, slot: text, json: { type: 'boolean' } },
+      options: { 'state-dir': text, 'disk-dir': text, node: text, slot: text, json: { type: 'boolean' } },
     });
     const stateDir = values['state-dir'] ?? defaultStateDir;
     if (!stateDir.startsWith('/')) return '--state-dir takes an absolute path';
+    const diskDir = values['disk-dir'] ?? defaultDiskDir;
+    if (!diskDir.startsWith('/')) return '--disk-dir takes an absolute path';
     const { node } = values;
     if (node !== undefined && !new RegExp(nodeNamePattern).test(node)) return '--node takes a node name';
     if (values.slot !== undefined && !new RegExp(slotIdPattern).test(values.slot))
       return '--slot takes a slot id';
-    return { stateDir, node, slot: values.slot, json: values.json ?? false };
+    return { stateDir, diskDir, node, slot: values.slot, json: values.json ?? false };
   } catch (cause) {
     return messageOf(cause);
   }
 }
 
 /** The host's name, short or whole, whichever the LRM has used. */
-function nodeHere(stateDir: string): string {
+function nodeHere(directories: readonly string[]): string {
   const whole = hostname();
-  return existsSync(join(stateDir, whole)) ? whole : (whole.split('.')[0] ?? whole);
+  return directories.some(directory => existsSync(join(directory, whole)))
+    ? whole
+    : (whole.split('.')[0] ?? whole);
 }
 
 async function killAll(options: KillAllOptions): Promise<KillAllReport> {
-  const { stateDir, slot } = options;
-  const node = options.node ?? nodeHere(stateDir);
+  const { stateDir, diskDir, slot } = options;
+  const node = options.node ?? nodeHere([stateDir, diskDir]);
   const undone: string[] = [];
   const left: string[] = [];
   try {
     if (process.getuid?.() !== 0) throw new Error('root is needed: nothing was looked at');
-    const at = helperDirectory(stateDir, node);
+    const at = helperDirectory(stateDir, diskDir, node);
     const tools = new RootTools(systemClock, systemProcesses);
-    if (existsSync(at.node)) await withNodeLock(at, () => undoSlots(at, tools, slot, { undone, left }));
+    // After a power loss there are only the records.
+    if (existsSync(at.node) || at.records.all().length > 0)
+      await withNodeLock(at, () => undoSlots(at, tools, slot, { undone, left }));
     else if (options.node === undefined) left.push(...otherNodes(stateDir, node));
     if (slot === undefined) left.push(...(await unjournaled(tools)));
   } catch (cause) {
@@ -102,12 +110,15 @@ async function undoSlots(
   const slots = existsSync(at.slots) ? readdirSync(at.slots) : [];
   for (const slotId of slots.filter(name => only === undefined || name === only)) {
     try {
-      await undoSlot(undoJournal(at.slots, slotId), { bridges, tools });
+      await undoSlot(undoJournal(at, slotId), { bridges, tools });
       report.undone.push(slotId);
     } catch (cause) {
       report.left.push(`${slotId}: ${messageOf(cause)}`);
     }
   }
+  const forgotten = await removeForgotten(at, tools, only);
+  report.undone.push(...forgotten.undone);
+  report.left.push(...forgotten.left);
   if (only !== undefined) return;
   // Members of slots whose journal somebody has deleted.
   for (const name of bridges.names()) {

@@ -5,6 +5,7 @@ import { nodeNamePattern, slotIdPattern } from '../../protocol/ids.ts';
 import { Lines } from '../vmm/qemu/lines.ts';
 import { Bridges } from './bridges.ts';
 import { leaveCgroups } from './cgroups.ts';
+import { defaultDiskDir } from './disk-records.ts';
 import { helperDirectory, undoJournal } from './journal.ts';
 import { BadRequest, type HelperAnswer, parseRequest } from './requests.ts';
 import { type ServerParts, serve, undoAll } from './server.ts';
@@ -16,7 +17,7 @@ const longestLine = 262_144;
 const mostRequests = 100_000;
 
 /**
- * `wsp helper --state-dir DIR --node N --slot S`: greets with answer 0, serves requests on standard input until that closes, then undoes the slot.
+ * `wsp helper --state-dir DIR [--disk-dir DIR] --node N --slot S`: greets with answer 0, serves requests on standard input until that closes, then undoes the slot.
  * Resolves with the exit code: 0 when the node is as it was before, 1 when something is left (named on standard error; the journal stays), 2 for bad arguments.
  */
 export async function runHelper(args: readonly string[]): Promise<number> {
@@ -92,7 +93,10 @@ function partsFrom(args: readonly string[]): ServerParts | string {
   const text = { type: 'string', multiple: true } as const;
   let values: { readonly [name: string]: readonly string[] | undefined };
   try {
-    values = parseArgs({ args: [...args], options: { 'state-dir': text, node: text, slot: text } }).values;
+    values = parseArgs({
+      args: [...args],
+      options: { 'state-dir': text, 'disk-dir': text, node: text, slot: text },
+    }).values;
   } catch (cause) {
     return messageOf(cause);
   }
@@ -100,16 +104,18 @@ function partsFrom(args: readonly string[]): ServerParts | string {
   const stateDir = one('state-dir');
   // Given twice, the second could come from the unprivileged caller: refused.
   if (!stateDir.startsWith('/')) return '--state-dir must be given once, as an absolute path';
+  const diskDir = values['disk-dir'] === undefined ? defaultDiskDir : one('disk-dir');
+  if (!diskDir.startsWith('/')) return '--disk-dir must be given at most once, as an absolute path';
   if (!new RegExp(nodeNamePattern).test(one('node'))) return '--node must be given once, as a node name';
   if (!new RegExp(slotIdPattern).test(one('slot'))) return '--slot must be given once, as a slot id';
   if (process.getuid?.() !== 0) return 'root is needed (docs/admin/helper.md has the sudo rule)';
-  const at = helperDirectory(stateDir, one('node'));
+  const at = helperDirectory(stateDir, diskDir, one('node'));
   const tools = new RootTools(systemClock, systemProcesses);
   // sudo sets them, whatever its caller's environment says.
   const uid = Number(process.env['SUDO_UID'] ?? 0);
   return {
     at,
-    journal: undoJournal(at.slots, one('slot'), uid),
+    journal: undoJournal(at, one('slot'), uid),
     bridges: new Bridges(at, tools),
     tools,
     uid,

@@ -7,7 +7,7 @@ import type { HelperDirectory, NicEntry, UndoJournal } from './journal.ts';
 import { withNodeLock } from './node-lock.ts';
 import { ownerOf, startTimeOf } from './proc.ts';
 import type { HelperAnswer, HelperRequest } from './requests.ts';
-import { detachNics, type UndoParts, undoSlot } from './slot-undo.ts';
+import { detachNics, removeForgotten, type UndoParts, undoSlot } from './slot-undo.ts';
 
 /**
  * What the helper does for one slot, one request at a time.
@@ -71,6 +71,8 @@ async function perform(parts: ServerParts, request: HelperRequest): Promise<void
       if (!there?.isDirectory()) throw new ControlError('not_found', `there is no directory ${path}`);
       if (there.uid !== uid) throw new ControlError('not_yours', `${path} is not the caller's`);
       journal.append({ kind: 'directory', path, uid, gid });
+      // What a power loss has left here of other slots. If that fails, kill-all says so.
+      await removeForgotten(parts.at, parts.tools);
       return;
     }
     case 'undo':

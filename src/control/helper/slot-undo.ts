@@ -1,9 +1,11 @@
 import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { ControlError } from '../control.ts';
 import { deleteTable, tapTable } from '../network/filter.ts';
 import { interfaceNames } from '../network/interfaces.ts';
 import type { Bridges } from './bridges.ts';
-import type { NicEntry, UndoEntry, UndoJournal } from './journal.ts';
+import type { WorkDirectory } from './disk-records.ts';
+import type { HelperDirectory, NicEntry, UndoEntry, UndoJournal } from './journal.ts';
 import { killProcess } from './proc.ts';
 import type { RootTools } from './tools.ts';
 
@@ -67,9 +69,35 @@ async function endProcess(entry: EntryOf<'process'>, { tools }: UndoParts): Prom
     throw new ControlError('undo_failed', `does not end within ${killDeadlineMs} ms of SIGKILL`);
 }
 
+/**
+ * Removes the files of slots that the node's power has ended (`disk-records.ts`); under the node's lock. Resolves with the slots, and with what could
+ * not be removed, a sentence each.
+ */
+export async function removeForgotten(
+  at: HelperDirectory,
+  tools: RootTools,
+  only?: string,
+): Promise<{ readonly undone: readonly string[]; readonly left: readonly string[] }> {
+  const undone: string[] = [];
+  const left: string[] = [];
+  for (const { slotId, directory } of at.records.all()) {
+    if ((only !== undefined && slotId !== only) || existsSync(join(at.slots, slotId, 'undo.jsonl'))) continue;
+    try {
+      if (!directory)
+        throw new ControlError('journal_damaged', `${at.records.pathOf(slotId)} cannot be read`);
+      await removeDirectory(directory, { tools });
+      at.records.forget(slotId);
+      undone.push(slotId);
+    } catch (cause) {
+      left.push(`${slotId}: ${cause instanceof Error ? cause.message : String(cause)}`);
+    }
+  }
+  return { undone, left };
+}
+
 async function removeDirectory(
-  { path, uid, gid }: EntryOf<'directory'>,
-  { tools }: UndoParts,
+  { path, uid, gid }: WorkDirectory,
+  { tools }: Pick<UndoParts, 'tools'>,
 ): Promise<void> {
   if (!existsSync(path)) return;
   const remove = ['rm', '-rf', '--one-file-system', '--', path] as const;

@@ -1,0 +1,33 @@
+import { closeSync, fsyncSync, openSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
+
+/** Writes a file anew, and resolves when its content and its name are on disk. Only root may read it. */
+export function writeDurably(path: string, text: string): void {
+  write(path, 'w', text);
+  syncDirectoryOf(path);
+}
+
+/** Adds to a file that exists; the content is on disk then. */
+export function appendDurably(path: string, text: string): void {
+  write(path, 'a', text);
+}
+
+/** Makes a file's name durable: fsync(2) of a file says nothing of its directory's entry. */
+export function syncDirectoryOf(path: string): void {
+  const directory = openSync(dirname(path), 'r');
+  try {
+    fsyncSync(directory);
+  } finally {
+    closeSync(directory);
+  }
+}
+
+function write(path: string, flags: 'a' | 'w', text: string): void {
+  const file = openSync(path, flags, 0o600);
+  try {
+    writeSync(file, text);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+}
