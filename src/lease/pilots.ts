@@ -3,7 +3,15 @@ import type { Reason, SlotNodeState } from '../protocol/states.ts';
 import { formatDuration } from '../protocol/units.ts';
 import type { Draft } from './draft.ts';
 import { firstPilot, settle } from './settle.ts';
-import { askWhetherGone, endAll, hasLeft, orderNodeRelease, orderRelease, releaseSlot } from './slot.ts';
+import {
+  askWhetherGone,
+  endAll,
+  hasLeft,
+  isSilentTooLong,
+  orderNodeRelease,
+  orderRelease,
+  releaseSlot,
+} from './slot.ts';
 import { isFinalSlot } from './transitions.ts';
 import type { LeaseInput, LeaseSettings, Slot, SlotNode, Vm, Workspace } from './types.ts';
 import { applyReport, vmGone } from './vm.ts';
@@ -70,13 +78,12 @@ export function silentUntil({ state, nodes }: Slot, { pilotSilenceMs }: LeaseSet
 
 /**
  * Nobody knows what runs on the nodes of pilots that are silent for too long: their processes may have been killed, or only their network is gone. The slot is
- * given up; its guests count as off when their pilots say so, or the LRM that its job is over.
+ * given up, its job cancelled as soon as the other pilots have left; its guests count as off when their pilots say so, or the LRM that its job is over.
  */
 export function silentTooLong(draft: Draft, slot: Slot): void {
   const { pilotSilenceMs, shutdownGraceMs } = draft.settings;
-  const isSilent = ({ silentSince }: SlotNode): boolean =>
-    silentSince !== null && silentSince + pilotSilenceMs <= draft.now;
-  const names = slot.nodes.filter(node => !hasLeft(node) && isSilent(node)).map(({ name }) => name);
+  const lost = slot.nodes.filter(node => !hasLeft(node) && isSilentTooLong(node, draft));
+  const names = lost.map(({ name }) => name);
   const message = `nothing has been heard of the pilot on ${names.join(', ')} for ${formatDuration(pilotSilenceMs)}`;
   const reason = { code: 'pilot_lost', message };
   endAll(draft, slot.id, 'failed', reason, { graceMs: shutdownGraceMs, order: false });

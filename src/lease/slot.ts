@@ -15,6 +15,11 @@ import { beginEnding, isLive } from './workspace.ts';
 
 export const hasLeft = ({ state }: SlotNode): boolean => state === 'released' || state === 'failed';
 
+/** Whether nothing has been heard of a node's pilot for so long that it is taken as lost. */
+export function isSilentTooLong({ silentSince }: SlotNode, { now, settings }: Draft): boolean {
+  return silentSince !== null && silentSince + settings.pilotSilenceMs <= now;
+}
+
 /** The LRM's job is cancelled at most once a minute: what does not help is tried again, but the LRM is not flooded. */
 const cancelPeriodMs = 60_000;
 
@@ -47,11 +52,13 @@ export function releaseSlot(draft: Draft, slotId: SlotId, graceMs: number, reaso
   askWhetherGone(draft, slotId);
 }
 
-/** Once no pilot that we know of is left: the job should be gone, so ask; or pilots are missing, and no order will reach them. */
+/** Once no pilot that could be told is left: the job should be gone, so ask; or pilots are missing or silent, and no order will reach them. */
 export function askWhetherGone(draft: Draft, slotId: SlotId): void {
   const { state, nodes, nodesWanted, lrmJobId } = draft.slot(slotId);
-  if (state !== 'releasing' || lrmJobId === null || !nodes.every(hasLeft)) return;
-  if (nodes.length < nodesWanted) cancelJob(draft, slotId, lrmJobId);
+  if (state !== 'releasing' || lrmJobId === null) return;
+  const staying = nodes.filter(node => !hasLeft(node));
+  if (!staying.every(node => isSilentTooLong(node, draft))) return;
+  if (staying.length > 0 || nodes.length < nodesWanted) cancelJob(draft, slotId, lrmJobId);
   else draft.owe({ kind: 'lrm.observe', key: `observe:${slotId}`, slotId });
 }
 

@@ -1,0 +1,3 @@
+import { guides } from './suites/guide.ts';
+
+guides('gridengine');

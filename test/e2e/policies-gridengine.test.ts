@@ -1,0 +1,3 @@
+import { policies } from './suites/policies.ts';
+
+policies('gridengine');

@@ -1,0 +1,3 @@
+import { sixteenNodes } from './suites/sixteen-nodes.ts';
+
+sixteenNodes('gridengine');
