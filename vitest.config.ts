@@ -15,7 +15,8 @@ export default defineConfig({
           include: ['test/e2e/**/*.test.ts'],
           testTimeout: 180_000,
           hookTimeout: 180_000,
-          fileParallelism: false,
+          // Most of the time they wait, for schedulers and for guests to boot: two at a time, as the machine has two cores.
+          maxWorkers: 2,
         },
       },
     ],

@@ -200,6 +200,17 @@ describe('PilotSession', () => {
     expect(w.done[0]).toBe('release 15000');
   });
 
+  it('goes when another node of its slot is taken back, as at the signal itself', async () => {
+    const w = world();
+    const code = w.session.run();
+    await settle();
+    w.say({ type: 'taken-back', node: 'n02' });
+    expect(await code).toBe(0);
+    expect(w.done[0]).toBe('release 15000');
+    // Only the node that the LRM has spoken to says so.
+    expect(w.nodeStates()).not.toContain('preempting');
+  });
+
   it('a signal during a long release shortens what the guests get', async () => {
     const w = world({ release: () => new Promise(() => undefined) });
     void w.session.run();

@@ -104,11 +104,16 @@ export class PilotSession {
   /** The LRM's warning signal. Tells the service first, then goes, within the time that the LRM leaves. */
   preempt(signal: string): void {
     if (this.#over) return;
-    const { assignment, log } = this.#parts;
+    const { log } = this.#parts;
     log.warn('the LRM wants the node back', { signal });
     const reason = { code: 'lrm_signal', message: `the LRM sent ${signal} to the pilot` };
     if (!this.#release) this.#notify({ kind: 'node', state: 'preempting', reason });
-    this.#releaseWith(Math.floor(assignment.killDelayMs * graceShare), `signal ${signal}`);
+    this.#releaseInWarning(`signal ${signal}`);
+  }
+
+  /** Within the share of the LRM's warning time that guests get. */
+  #releaseInWarning(why: string): void {
+    this.#releaseWith(Math.floor(this.#parts.assignment.killDelayMs * graceShare), why);
   }
 
   async #reserve(): Promise<boolean> {
@@ -194,6 +199,9 @@ export class PilotSession {
         return;
       case 'open-stream':
         void this.#openStream(message.streamId, message.target);
+        return;
+      case 'taken-back':
+        this.#releaseInWarning(`the LRM takes back ${message.node}`);
         return;
       case 'dismiss':
         this.#contacted = true;

@@ -123,6 +123,8 @@ export type ServiceMessage =
   | { readonly type: 'ack'; readonly seq: number }
   | { readonly type: 'command'; readonly key: string; readonly body: PilotCommand }
   | { readonly type: 'open-stream'; readonly streamId: string; readonly target: StreamTarget }
+  /** The LRM takes the slot's nodes back, as the pilot on `node` has just heard: go, as at its signal. Sent before anything is stored, because it is true whatever becomes of the service. */
+  | { readonly type: 'taken-back'; readonly node: string }
   /** The service knows no such slot, or has finished with it: release and exit. */
   | { readonly type: 'dismiss'; readonly message: string };
 

@@ -41,6 +41,21 @@ describe('the pilot hub', () => {
     expect(bench.slot(slotId).nodes).toMatchObject([{ name: 'n0', state: 'reserved', appliedSeq: 2 }]);
   });
 
+  it('passes a signal of the LRM on to the other pilots of the slot before it is stored', async () => {
+    const other = new FakePilot(bench.engine, slotId, 'n1');
+    pilot.hello();
+    other.hello();
+    await bench.settle();
+    bench.store.hold();
+    pilot.notify({ kind: 'node', state: 'preempting' });
+    await bench.settle();
+    expect(other.heard.at(-1)).toEqual({ type: 'taken-back', node: 'n0' });
+    expect(pilot.heard.map(({ type }) => type)).toEqual(['welcome']);
+    bench.store.release();
+    await bench.settle();
+    expect(bench.slot(slotId).state).toBe('preempting');
+  });
+
   it('original defect 7, handlers run unordered and nothing is replayed: a notification is applied once, and acknowledged each time', async () => {
     pilot.hello();
     await bench.settle();

@@ -14,6 +14,7 @@ import type { StreamWaitingRoom } from './streams.ts';
  *
  *   attached ─ hello ─► committed ─► welcome {ackedSeq}, then the commands owed ─► connected
  *                                    notification ─► committed ─► ack {seq}
+ *                                    preempting ──► taken-back to the slot's other pilots, at once
  *   slot unknown or over: dismiss
  *
  * Invariants: `ack` and `welcome` speak only of what is durable; a pilot's messages reach the writer in the order in which they came (its queue
@@ -48,7 +49,10 @@ export class Hub implements PilotHub {
   }
 
   attach(slotId: string, node: string, connection: PilotConnection): PilotSession {
-    const session = new Session(slotId, node, connection, this.#parts, () => this.#forget(session));
+    const session = new Session(slotId, node, connection, this.#parts, {
+      forget: () => this.#forget(session),
+      takenBack: () => this.#takenBack(session),
+    });
     const nodes = this.#sessions.get(slotId) ?? new Map<string, Session>();
     this.#sessions.set(slotId, nodes);
     const older = nodes.get(node);
@@ -82,11 +86,26 @@ export class Hub implements PilotHub {
     this.#sessions.clear();
   }
 
+  /**
+   * The LRM's signal on one node (paper §3.1) is passed on to all others at once, before it is stored: the LRM's own propagation is slow, and a disk may be.
+   * What the writer decides then can only shorten what guests get.
+   */
+  #takenBack({ slotId, node }: Session): void {
+    for (const other of this.#sessions.get(slotId)?.values() ?? [])
+      if (other.node !== node && other.ready) other.send({ type: 'taken-back', node });
+  }
+
   #forget(session: Session): void {
     const nodes = this.#sessions.get(session.slotId);
     if (nodes?.get(session.node) === session) nodes.delete(session.node);
     if (nodes?.size === 0) this.#sessions.delete(session.slotId);
   }
+}
+
+/** What a session tells the hub. */
+interface SessionHub {
+  readonly forget: () => void;
+  readonly takenBack: () => void;
 }
 
 class Session implements PilotSession {
@@ -95,24 +114,18 @@ class Session implements PilotSession {
   readonly #connection: PilotConnection;
   readonly #parts: HubParts;
   readonly #log: Log;
-  readonly #forget: () => void;
+  readonly #hub: SessionHub;
   #greeted = false;
   #ready = false;
   #over = false;
 
-  constructor(
-    slotId: string,
-    node: string,
-    connection: PilotConnection,
-    parts: HubParts,
-    forget: () => void,
-  ) {
+  constructor(slotId: string, node: string, connection: PilotConnection, parts: HubParts, hub: SessionHub) {
     this.slotId = slotId;
     this.node = node;
     this.#connection = connection;
     this.#parts = parts;
     this.#log = parts.log.with({ slot: slotId, node });
-    this.#forget = forget;
+    this.#hub = hub;
   }
 
   /** Has said hello, and that is durable. */
@@ -128,7 +141,9 @@ class Session implements PilotSession {
         this.#feed(this.#hello(message));
         return;
       case 'notification':
+        // First into the writer's queue, so that it is decided before what the others say to it.
         this.#feed(this.#notification(message));
+        if (message.body.kind === 'node' && message.body.state === 'preempting') this.#hub.takenBack();
         return;
       case 'command-ack':
         this.#parts.commands.acknowledged(this.slotId, this.node, message.key);
@@ -209,7 +224,7 @@ class Session implements PilotSession {
 
   #end(): void {
     this.#over = true;
-    this.#forget();
+    this.#hub.forget();
     if (this.#ready) {
       this.#parts.commands.disconnected(this.slotId, this.node);
       this.#parts.streams.pilotGone(this.slotId, this.node);
