@@ -956,6 +956,8 @@ export interface components {
             contextualized: boolean;
             durationMs: number;
             keepPartial: boolean;
+            requeue: boolean;
+            requeues: number;
             /** Format: date-time */
             createdAt: string;
             startBy: string | null;
@@ -976,6 +978,7 @@ export interface components {
             /** @description a time as in ISO 8601, with its zone: 2026-11-23T14:00:00Z */
             startBy?: string;
             keepPartial?: boolean;
+            requeue?: boolean;
             /** @description 1 to 64 letters, digits, dots, underscores or hyphens */
             clientToken?: string;
         };

@@ -82,6 +82,8 @@ function newWorkspace(
     deployDeadlineAt: null,
     startBy: request.startBy === undefined ? null : Date.parse(request.startBy),
     keepPartial: request.keepPartial ?? false,
+    requeue: request.requeue ?? false,
+    requeues: 0,
     clientToken: request.clientToken ?? null,
     requestDigest: request.clientToken === undefined ? null : requestDigest,
     noticesGivenMs: [],

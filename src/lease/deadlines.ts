@@ -3,8 +3,10 @@ import { Draft } from './draft.ts';
 import { askForWarmSlot } from './launch.ts';
 import { giveNotices, nextNoticeAt } from './lease-time.ts';
 import { idleCode, warmDueAt } from './policies/reuse.ts';
+import { isRequeueDue, isToBeRequeued } from './requeue.ts';
 import { silentTooLong, silentUntil } from './pilots.ts';
 import { settle } from './settle.ts';
+import { startAnew } from './start-anew.ts';
 import { endAll, forceRelease, releaseSlot } from './slot.ts';
 import { isFinalSlot, isFinalVm, isUpVm } from './transitions.ts';
 import type { LeaseSettings, SiteState, Slot, Workspace } from './types.ts';
@@ -39,7 +41,9 @@ function workspaceDeadlineAt(state: SiteState, workspace: Workspace): number {
     return Math.min(stopAt(workspace, state.settings), nextNoticeAt(workspace, state.settings));
   if (workspace.state !== 'ending') return never;
   // Once the slot is being released, its own deadline is what counts for VMs that are still there.
+  if (isRequeueDue(state, workspace)) return 0;
   const off = workspace.vmIds.every(id => isFinalVm(state.vms.get(id)?.state ?? 'terminated'));
+  if (off && isToBeRequeued(workspace)) return never;
   const waits = off || state.slots.get(workspace.slotId)?.state === 'ready';
   return waits ? (workspace.endingDeadlineAt ?? never) : never;
 }
@@ -63,8 +67,10 @@ function stopAt(workspace: Workspace, settings: LeaseSettings): number {
 
 /** Does all that is due at the draft's `now`. */
 export function clockPassed(draft: Draft, slotId: SlotId): void {
-  // One at a time: the next deadline is at once when another pool wants one too.
+  // One new slot at a time: the next deadline is at once when another pool or workspace wants one too.
   const { settings, slots } = draft.state;
+  const anew = [...draft.state.workspaces.values()].find(workspace => isRequeueDue(draft.state, workspace));
+  if (anew) return startAnew(draft, anew.id, slotId);
   const wanting = settings.pools.find(
     pool => (warmDueAt(pool, slots) ?? Number.POSITIVE_INFINITY) <= draft.now,
   );

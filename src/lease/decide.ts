@@ -9,6 +9,8 @@ import { operate } from './operations.ts';
 import { connected, disconnected, notified } from './pilots.ts';
 import { serviceStarted } from './recovery.ts';
 import { noSuchWorkspace } from './request.ts';
+import { isToBeRequeued } from './requeue.ts';
+import { forgoRequeue } from './start-anew.ts';
 import { settle } from './settle.ts';
 import type { Decision, LeaseInput, Outcome, Refusal, SiteState, Slot, Vm, Workspace } from './types.ts';
 import { beginEnding, endPending } from './workspace.ts';
@@ -81,6 +83,7 @@ function destroy(draft: Draft, workspaceId: WorkspaceId, by: string): Refusal | 
     endPending(draft, workspaceId, 'destroyed', reason);
     return undefined;
   }
+  if (isToBeRequeued(workspace)) forgoRequeue(draft, workspaceId);
   const how = { graceMs: draft.settings.shutdownGraceMs, order: true };
   beginEnding(draft, workspaceId, 'destroyed', reason, how);
   settle(draft, workspace.slotId);

@@ -12,6 +12,12 @@ export function deploy(draft: Draft, id: WorkspaceId, placement: ReadonlyMap<str
     const placed = { ...vm, node };
     draft.putVm(placed);
     draft.recordVm('vm.placed', placed, null);
-    draft.owe({ kind: 'pilot.start-vm', key: `start:${vm.id}`, slotId: vm.slotId, node, vmId: vm.id });
+    draft.owe({
+      kind: 'pilot.start-vm',
+      key: `start:${vm.slotId}:${vm.id}`,
+      slotId: vm.slotId,
+      node,
+      vmId: vm.id,
+    });
   }
 }

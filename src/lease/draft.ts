@@ -72,9 +72,11 @@ export class Draft {
     return this.workspace(workspaceId).vmIds.map(id => this.vm(id));
   }
 
-  /** The workspaces in a slot that have not ended. */
+  /** The workspaces in a slot that have not ended; one that was started anew is in its new slot. */
   workspacesIn(slot: Slot): readonly Workspace[] {
-    return slot.workspaceIds.map(id => this.workspace(id)).filter(({ state }) => state !== 'ended');
+    return slot.workspaceIds
+      .map(id => this.workspace(id))
+      .filter(({ state, slotId }) => state !== 'ended' && slotId === slot.id);
   }
   /** Their VMs. */
   vmsIn(slot: Slot): readonly Vm[] {

@@ -1,11 +1,12 @@
 import { type SlotId, vmIdOf, vmName } from '../protocol/ids.ts';
-import { AddressAllocator, heldAddresses, poolSize } from './addresses.ts';
+import { AddressAllocator, poolSize } from './addresses.ts';
 import type { Draft } from './draft.ts';
 import { deploy } from './deploy.ts';
 import { type HeldSlot, heldSlotFor } from './policies/reuse.ts';
 import { walltimeFor } from './policies/slot-request.ts';
 import { bestPool, inPool, type PoolRequest, possiblePools } from './pools.ts';
 import { overQuota } from './quota.ts';
+import { addressesInUse } from './requeue.ts';
 import { type Group, malformed, noSuchWorkspace, unknownParts, withDefaults } from './request.ts';
 import type {
   AssignedNic,
@@ -63,7 +64,7 @@ export function launchNew(draft: Draft, workspace: Workspace): Refusal | undefin
   const possible = possiblePools(draft, workspace);
   if ('code' in possible) return possible;
 
-  const allocator = new AddressAllocator(heldAddresses(draft.state.vms.values()));
+  const allocator = new AddressAllocator(addressesInUse(draft.state));
   const vms: Vm[] = [];
   for (const group of groups) {
     for (let index = 0; index < group.count; index++) {

@@ -16,7 +16,12 @@ describe('reserving', () => {
     const decision = bench.node('n0', 'reserved');
     expect(bench.slot).toMatchObject({ state: 'ready', deadlineAt: null });
     expect(decision.effects).toMatchObject([
-      { kind: 'pilot.start-vm', node: 'n1', vmId: `${bench.ws}.node-0`, key: `start:${bench.ws}.node-0` },
+      {
+        kind: 'pilot.start-vm',
+        node: 'n1',
+        vmId: `${bench.ws}.node-0`,
+        key: `start:${bench.slotId}:${bench.ws}.node-0`,
+      },
       { kind: 'pilot.start-vm', node: 'n0', vmId: `${bench.ws}.node-1` },
     ]);
     expect(bench.vms.map(vm => [vm.node, vm.state])).toEqual([

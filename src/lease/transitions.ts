@@ -16,6 +16,8 @@ import type { SlotState, VmState, WorkspaceState } from '../protocol/states.ts';
  *   workspace  pending ─► requested         (an ensemble that grows until it is launched)      pending ─► ended
  *              requested ─► queued ─► deploying ─► running ─► ending ─► ended
  *                  └───────────┴──────────┴────────────────────►┘
+ *                  ▲                                            │
+ *                  └──────── preempted, to be started anew ─────┘
  */
 
 export const slotTransitions: Readonly<Record<SlotState, readonly SlotState[]>> = {
@@ -59,7 +61,7 @@ export const workspaceTransitions: Readonly<Record<WorkspaceState, readonly Work
   queued: ['deploying', 'ending'],
   deploying: ['running', 'ending'],
   running: ['ending'],
-  ending: ['ended'],
+  ending: ['ended', 'requested'],
   ended: [],
 };
 

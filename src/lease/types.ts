@@ -48,6 +48,9 @@ export interface Workspace {
   readonly startBy: number | null;
   /** A VM that fails takes only itself out. */
   readonly keepPartial: boolean;
+  /** Started anew in another slot when the LRM takes its slot back (`requeue.ts`); and how often that was done. */
+  readonly requeue: boolean;
+  readonly requeues: number;
   /** What the client has sent with the request, so that sending it again is the same request; and that request's digest. */
   readonly clientToken: string | null;
   readonly requestDigest: string | null;

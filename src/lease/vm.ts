@@ -78,7 +78,7 @@ export function stopVm(draft: Draft, vm: Vm, slot: Slot, graceMs: number, order:
   if (!order || !obeys(slot.nodes.find(({ name }) => name === vm.node))) return;
   draft.owe({
     kind: 'pilot.stop-vm',
-    key: `stop:${vm.id}`,
+    key: `stop:${vm.slotId}:${vm.id}`,
     slotId: vm.slotId,
     node: vm.node,
     vmId: vm.id,

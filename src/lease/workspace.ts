@@ -2,6 +2,7 @@ import type { WorkspaceId } from '../protocol/ids.ts';
 import type { EndCause, Reason } from '../protocol/states.ts';
 import type { Draft } from './draft.ts';
 import { endMarginMs } from './policies/slot-request.ts';
+import { isToBeRequeued } from './requeue.ts';
 import { isFinalVm } from './transitions.ts';
 import type { LeaseSettings, Workspace } from './types.ts';
 import { stopVm } from './vm.ts';
@@ -121,5 +122,6 @@ export function endIfOff(draft: Draft, id: WorkspaceId): void {
   const { state, cause, endingDeadlineAt } = draft.workspace(id);
   if (state !== 'ending' || !allOff(draft, id)) return;
   if (cause === 'expired' && draft.now < (endingDeadlineAt ?? 0)) return;
+  if (isToBeRequeued(draft.workspace(id))) return;
   draft.moveWorkspace(id, 'ended', { patch: { endedAt: draft.now, endingDeadlineAt: null } });
 }

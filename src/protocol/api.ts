@@ -101,6 +101,9 @@ export const WorkspaceView = Type.Object({
   durationMs: Type.Integer(),
   /** A VM that fails takes only itself out. */
   keepPartial: Type.Boolean(),
+  /** It is started anew when the batch scheduler takes its nodes back; `requeues`: how often that was done. */
+  requeue: Type.Boolean(),
+  requeues: Type.Integer({ minimum: 0 }),
   createdAt: Time,
   /** The lease begins by then, or never. */
   startBy: MaybeTime,

@@ -54,6 +54,8 @@ export const WorkspaceRequest = Type.Object(
     ),
     /** A VM that fails takes only itself out. Absent or false: all VMs run, or none does. */
     keepPartial: Type.Optional(Type.Boolean()),
+    /** Started anew, with the same names and addresses and its whole duration, when the batch scheduler takes its nodes back. Absent or false: it ends then. */
+    requeue: Type.Optional(Type.Boolean()),
     /** Made up by the client: the same request with the same token is the same workspace, however often it is sent. */
     clientToken: Type.Optional(
       Type.String({

@@ -84,7 +84,14 @@ export function timelineOf(workspace: string, events: readonly StoredEvent[], ag
   return { workspace, hops };
 }
 
-function marksOf(events: readonly StoredEvent[], agents: number) {
+function marksOf(all: readonly StoredEvent[], agents: number) {
+  // One that was started anew after a preemption has a timeline from then on.
+  const events = all.slice(
+    Math.max(
+      0,
+      all.findLastIndex(({ type }) => type === 'workspace.requested'),
+    ),
+  );
   const times = (...types: readonly string[]): readonly number[] =>
     events.filter(event => types.includes(event.type)).map(event => event.at);
   const first = (...types: readonly string[]): Mark => times(...types).reduce(earlier, null);

@@ -1,4 +1,5 @@
-import { heldAddresses, isInPool, poolSize } from '../lease/addresses.ts';
+import { isInPool, poolSize } from '../lease/addresses.ts';
+import { addressesInUse } from '../lease/requeue.ts';
 import type { LeaseSettings, Pool, SiteState, Slot, Vm, Workspace } from '../lease/types.ts';
 import type {
   DryRunView,
@@ -59,6 +60,8 @@ export function workspaceView(state: SiteState, workspace: Workspace): Workspace
       workspace.startsAt !== null && vms.every(vm => vm.context === 'ok' || vm.context === 'none'),
     durationMs: workspace.durationMs,
     keepPartial: workspace.keepPartial,
+    requeue: workspace.requeue,
+    requeues: workspace.requeues,
     createdAt: iso(workspace.createdAt),
     startBy: iso(workspace.startBy),
     startsAt: iso(workspace.startsAt),
@@ -199,11 +202,12 @@ export function imageView(image: SiteImage): ImageView {
 
 /** What can be leased: of the site file, of the images, and of what the LRMs say now. */
 export function typesView(
-  { settings, vms }: SiteState,
+  state: SiteState,
   images: readonly SiteImage[],
   capacity: readonly PoolCapacity[],
 ): TypesView {
-  const held = heldAddresses(vms.values());
+  const { settings } = state;
+  const held = addressesInUse(state);
   return {
     images: images.map(({ manifest }) => ({ name: manifest.name, agent: manifest.agent })),
     networks: settings.networks.map(pool => ({

@@ -61,3 +61,24 @@ it('a job that is preempted before its guests are there ends its workspace with 
   await site.json([...create, '--name', 'after']);
   await site.json(['destroy', 'after', '--wait']);
 });
+
+it('a workspace with --requeue is started anew when the urgent job is over: the same names and addresses, another slot', async () => {
+  const first = await site.json<WorkspaceView>([...create, '--requeue', '--count', '2', '--name', 'again']);
+  const addressesOf = ({ vms }: WorkspaceView): readonly unknown[] => vms.map(vm => [vm.name, vm.addresses]);
+  const urgent = await urgentJob();
+  const waiting = await site
+    .client()
+    .waitForWorkspace(first.id, ({ state, requeues }) => state === 'queued' && requeues === 1, {
+      timeoutMs: 60_000,
+    });
+  expect(waiting).toMatchObject({ state: 'queued', cause: null, reason: { code: 'requeued' } });
+  await site.cluster?.endJob(urgent);
+  const second = await site.json<WorkspaceView>(['wait', 'again', '--for', 'running', '--timeout', '90s']);
+  expect(addressesOf(second)).toEqual(addressesOf(first));
+  expect(second.slot?.id).not.toBe(first.slot?.id);
+  const reached = await site.wsp(['ssh', 'again/vm-1', '--', 'hostname'], { deadlineMs: 60_000 });
+  expect(reached.stdout).toBe('vm-1\n');
+  await site.json(['destroy', 'again', '--wait']);
+  await site.cluster?.untilIdle();
+  expect(await site.leftovers()).toEqual([]);
+});

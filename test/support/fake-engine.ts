@@ -162,6 +162,8 @@ export class FakeEngine implements Engine {
       deployDeadlineAt: null,
       startBy: null,
       keepPartial: false,
+      requeue: false,
+      requeues: 0,
       clientToken: null,
       requestDigest: null,
       noticesGivenMs: [],

@@ -28,6 +28,7 @@ interface CreateOptions extends GroupOptions {
   readonly sshKey?: string[];
   readonly startBy?: string;
   readonly keepPartial?: boolean;
+  readonly requeue?: boolean;
   readonly pool?: readonly string[];
   readonly pending?: boolean;
   readonly clientToken?: string;
@@ -66,6 +67,7 @@ export function addLeaseCommands(program: Command, run: Run): void {
       'give up unless all VMs run by then: 30m from now, or a time as 2026-11-23T14:00:00Z',
     )
     .option('--keep-partial', 'run with the VMs that come up; else all run, or none does')
+    .option('--requeue', 'start it anew when the batch scheduler takes its nodes back; else it ends then')
     .option('--pending', 'wait for wsp launch; groups can be added until then')
     .option(
       '--client-token <token>',
@@ -190,6 +192,7 @@ async function requestOf(context: CommandContext, options: CreateOptions): Promi
     ...(options.duration === undefined ? {} : { durationMs: duration(options.duration, '--duration') }),
     ...(startBy === undefined ? {} : { startBy: moment(startBy, '--start-by', systemClock.now()) }),
     ...(options.keepPartial ? { keepPartial: true } : {}),
+    ...(options.requeue ? { requeue: true } : {}),
     ...(options.pool === undefined ? {} : { pools: [...options.pool] }),
     ...(options.pending ? { pending: true } : {}),
     ...(clientToken === undefined ? {} : { clientToken }),

@@ -40,6 +40,8 @@ const migrations: readonly string[] = [
   // Several pools.
   `update slots set body = json_set(body, '$.pool', 'default') where body ->> '$.pool' is null;
    update workspaces set body = json_set(body, '$.pools', json('[]')) where body ->> '$.pools' is null;`,
+  // Workspaces that are started anew after a preemption.
+  `update workspaces set body = json_set(body, '$.requeue', json('false'), '$.requeues', 0) where body ->> '$.requeue' is null;`,
 ];
 
 /** Brings the database to this program's schema, each step in a transaction of its own. Throws `WspError` (`failed`): it is newer than we are. */

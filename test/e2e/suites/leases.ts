@@ -149,7 +149,7 @@ export function leases({ lrm, noMoreTime, waits }: LeaseSuite): void {
         '2',
         '--wait',
       ]);
-      const second = await simulated.json<WorkspaceView>(['create', ...small, '--start-by', '3s']);
+      const second = await simulated.json<WorkspaceView>(['create', ...small, '--start-by', '8s']);
       const missed = await simulated
         .client()
         .waitForWorkspace(second.id, ({ state }) => state === 'ended', { timeoutMs: 60_000 });

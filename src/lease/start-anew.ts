@@ -1,0 +1,48 @@
+import type { SlotId, WorkspaceId } from '../protocol/ids.ts';
+import type { Draft } from './draft.ts';
+import { askForSlot } from './launch.ts';
+import { bestPool, possiblePools } from './pools.ts';
+import { mostRequeues } from './requeue.ts';
+import type { Slot } from './types.ts';
+import { endIfOff } from './workspace.ts';
+
+/** Nothing is started anew: the workspace ends with the cause that it has. */
+export function forgoRequeue(draft: Draft, id: WorkspaceId): void {
+  draft.putWorkspace({ ...draft.workspace(id), requeue: false });
+  endIfOff(draft, id);
+}
+
+/** Asks for a slot named `slotId` in place of the one that is gone. */
+export function startAnew(draft: Draft, id: WorkspaceId, slotId: SlotId): void {
+  const before = draft.workspace(id);
+  const possible = possiblePools(draft, before);
+  if (wasMeant(draft.slot(before.slotId)) || 'code' in possible) return forgoRequeue(draft, id);
+  for (const vm of draft.vmsOf(id)) {
+    const agent = draft.settings.images.find(({ name }) => name === vm.image)?.agent ?? false;
+    // Another life under the same name: nothing of the first one's state goes on.
+    draft.putVm({
+      ...vm,
+      slotId,
+      state: 'pending',
+      context: agent ? 'pending' : 'none',
+      reason: null,
+      node: null,
+    });
+  }
+  const requeues = before.requeues + 1;
+  const message = `${before.reason?.message ?? 'preempted'}; started anew in a new slot (${requeues} of at most ${mostRequeues} times)`;
+  const lease = { cause: null, startsAt: null, endsAt: null, endingDeadlineAt: null, deployDeadlineAt: null };
+  // A latest start that was kept once is not asked for again.
+  draft.putWorkspace({ ...before, ...lease, slotId, requeues, startBy: null, noticesGivenMs: [] });
+  draft.moveWorkspace(id, 'requested', { reason: { code: 'requeued', message } });
+  askForSlot(draft, slotId, bestPool(draft, possible), {
+    workspaceIds: [id],
+    owner: before.owner,
+    warm: false,
+  });
+}
+
+/** A job that somebody has cancelled, or that has had all of its time, was not preempted; its pilots were sent the same signal. */
+function wasMeant({ lrmState }: Slot): boolean {
+  return lrmState === 'cancelled' || lrmState === 'timeout';
+}
