@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream';
 import type { WorkspaceControl } from '../control/control.ts';
 import { type Clock, type StopTimer, withDeadline } from '../platform/clock.ts';
 import { errorFields, type Log } from '../platform/log.ts';
@@ -241,14 +242,7 @@ export class PilotSession {
     try {
       const guest = await this.#control.openStream(target);
       const service = await this.#parts.transport.openStream(streamId);
-      // Each side's end is the other's; an error on one destroys both, and nobody else has to know.
-      const part = (): void => {
-        guest.destroy();
-        service.destroy();
-      };
-      guest.on('error', part).on('close', part);
-      service.on('error', part).on('close', part);
-      guest.pipe(service).pipe(guest);
+      splice(guest, service);
     } catch (cause) {
       this.#link?.send({ type: 'stream-error', streamId, message: reasonOf(cause).message });
     }
@@ -303,6 +297,14 @@ export class PilotSession {
     const notification = this.#parts.journal.append(this.#parts.clock.now(), body);
     this.#link?.send(notification);
   }
+}
+
+/** Each side's end is the other's; nobody else has to know of an error. What the guest said last is brought to its end before the service's side is closed. */
+function splice(guest: Duplex, service: Duplex): void {
+  guest.on('error', () => service.destroy());
+  guest.on('close', () => service.end(() => service.destroy()));
+  service.on('error', () => guest.destroy()).on('close', () => guest.destroy());
+  guest.pipe(service).pipe(guest);
 }
 
 function reasonOf(cause: unknown): Reason {

@@ -93,6 +93,7 @@ async function start(
     images: () => images.read().images.map(({ manifest }) => manifest),
     pilot: {
       node: site.node,
+      transports: site.transports,
       program,
       serviceUrl: () => nodesUrlOf(listening),
       serviceCa: () => tls?.cert ?? null,
@@ -111,6 +112,7 @@ async function start(
     agentPools: pools.flatMap(({ agentPool }) => agentPool ?? []),
     version,
     clock: systemClock,
+    random: systemRandom,
     log,
     ready: started.promise,
   });
