@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream';
 import type { Clock, StopTimer } from '../platform/clock.ts';
 import { errorFields, type Log } from '../platform/log.ts';
 import { type Link, type LinkHandlers, NotAcceptedError, type Transport } from './transport.ts';
@@ -26,61 +27,75 @@ export function firstThatWorks(
   log: Log,
 ): Transport {
   const [only, ...others] = transports;
-  if (others.length === 0) return only.transport;
-  let begin = 0;
-  /** Of the newest link: streams go the same way. */
-  let current = only;
+  return others.length === 0 ? only.transport : new Choice(transports, clock, log);
+}
 
-  const prove = async (index: number, handlers: LinkHandlers): Promise<Link> => {
-    const chosen = transports[index] ?? only;
+class Choice implements Transport {
+  readonly #transports: readonly NamedTransport[];
+  readonly #clock: Clock;
+  readonly #log: Log;
+  /** Where the next connect begins. */
+  #begin = 0;
+  /** Of the newest link: streams go the same way. */
+  #current: NamedTransport;
+
+  constructor(transports: readonly [NamedTransport, ...NamedTransport[]], clock: Clock, log: Log) {
+    this.#transports = transports;
+    this.#clock = clock;
+    this.#log = log;
+    [this.#current] = transports;
+  }
+
+  async connect(handlers: LinkHandlers): Promise<Link> {
+    const failures: unknown[] = [];
+    const begin = this.#begin;
+    const order = [...this.#transports.entries()];
+    for (const [index, one] of [...order.slice(begin), ...order.slice(0, begin)]) {
+      try {
+        return await this.#try(index, one, handlers);
+      } catch (cause) {
+        failures.push(cause);
+        this.#log.warn('this transport cannot connect', { via: one.name, ...errorFields(cause) });
+      }
+    }
+    this.#begin = begin;
+    throw failures.find(cause => cause instanceof NotAcceptedError) ?? failures[0];
+  }
+
+  openStream(streamId: string): Promise<Duplex> {
+    return this.#current.transport.openStream(streamId);
+  }
+
+  async #try(index: number, one: NamedTransport, handlers: LinkHandlers): Promise<Link> {
     let state: 'unproven' | 'works' | 'over' = 'unproven';
     let stopTimer: StopTimer = () => undefined;
     // Until it has been seen to work, it is not where the next connect begins.
-    begin = (index + 1) % transports.length;
+    this.#begin = (index + 1) % this.#transports.length;
     const over = (why: string): void => {
       if (state === 'over') return;
       stopTimer();
-      if (state === 'unproven') log.warn('this transport does not carry', { via: chosen.name, why });
+      if (state === 'unproven') this.#log.warn('this transport does not carry', { via: one.name, why });
       state = 'over';
       handlers.closed(why);
     };
-    const link = await chosen.transport.connect({
-      message(message) {
+    const link = await one.transport.connect({
+      message: message => {
         if (state === 'over') return;
-        if (state === 'unproven') log.info('connected', { via: chosen.name });
+        if (state === 'unproven') this.#log.info('connected', { via: one.name });
         state = 'works';
-        begin = index;
+        this.#begin = index;
         stopTimer();
         handlers.message(message);
       },
       closed: over,
     });
-    const silent = (): void => {
+    this.#current = one;
+    stopTimer = this.#clock.after(firstWordDeadlineMs, () => {
+      if (state !== 'unproven') return;
       // What is dead takes its time to close; nobody waits for that.
       over(`nothing came for ${firstWordDeadlineMs} ms`);
       link.close();
-    };
-    stopTimer = clock.after(firstWordDeadlineMs, () => state === 'unproven' && silent());
-    current = chosen;
+    });
     return link;
-  };
-
-  return {
-    async connect(handlers) {
-      const failures: unknown[] = [];
-      const first = begin;
-      for (let step = 0; step < transports.length; step++) {
-        const index = (first + step) % transports.length;
-        try {
-          return await prove(index, handlers);
-        } catch (cause) {
-          failures.push(cause);
-          log.warn('this transport cannot connect', { via: transports[index]?.name, ...errorFields(cause) });
-        }
-      }
-      begin = first;
-      throw failures.find(cause => cause instanceof NotAcceptedError) ?? failures[0];
-    },
-    openStream: streamId => current.transport.openStream(streamId),
-  };
+  }
 }

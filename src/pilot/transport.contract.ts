@@ -150,7 +150,7 @@ export function transportContract(name: string, open: () => TransportUnderTest):
       await vi.waitUntil(() => slotNode()?.connected === false, { timeout: 20_000 });
       await expect(
         transport().connect({ message: () => undefined, closed: () => undefined }),
-      ).rejects.toThrow();
+      ).rejects.toBeInstanceOf(Error);
       proxy.behave('pass');
       const other = await greeted();
       await api.app.close();

@@ -34,74 +34,97 @@ const newline = 0x0a;
 
 /** Lines over a stream, which is the link's from now on. */
 export function lineLink(stream: Duplex, clock: Clock, handlers: LineHandlers): LineLink {
-  let why: string | undefined;
-  let over = false;
-  let stopHeartbeat: StopTimer = () => undefined;
-  let stopSilence: StopTimer = () => undefined;
-  let stopClosing: StopTimer = () => undefined;
-  const tell = (reason: string): void => {
-    if (over) return;
-    over = true;
-    stopHeartbeat();
-    stopSilence();
-    handlers.closed(why ?? reason);
-  };
-  const cut = (reason: string): void => {
-    why ??= reason;
-    stream.destroy();
-  };
-  const finish = (): void => {
-    stopClosing();
-    stopClosing = clock.after(closeDeadlineMs, () => stream.destroy());
-    stream.end();
-  };
-  const write = (text: string): void => {
-    if (over || !stream.writable) return;
-    if (stream.writableLength > maxUnsentBytes) return cut(`${stream.writableLength} bytes wait to be read`);
-    stream.write(`${text}\n`);
-  };
-  const heard = (): void => {
-    stopSilence();
-    stopSilence = clock.after(silenceDeadlineMs, () => cut(`silent for ${silenceDeadlineMs} ms`));
-  };
-  const beat = (): void => {
-    stopHeartbeat = clock.after(heartbeatMs, () => {
-      write('');
-      beat();
+  return new Lines(stream, clock, handlers);
+}
+
+class Lines implements LineLink {
+  readonly #stream: Duplex;
+  readonly #clock: Clock;
+  readonly #handlers: LineHandlers;
+  /** Ours for closing. */
+  #why: string | undefined;
+  #over = false;
+  #stopHeartbeat: StopTimer = () => undefined;
+  #stopSilence: StopTimer = () => undefined;
+  #stopClosing: StopTimer = () => undefined;
+
+  constructor(stream: Duplex, clock: Clock, handlers: LineHandlers) {
+    this.#stream = stream;
+    this.#clock = clock;
+    this.#handlers = handlers;
+    this.#heard();
+    this.#beat();
+    const read = lineReader(maxLineBytes, text => this.#read(text));
+    stream.on('data', (chunk: Buffer) => {
+      if (this.#over) return;
+      this.#heard();
+      if (!read(chunk)) this.#cut('a line is too long');
     });
-  };
-  const read = lineReader(maxLineBytes, text => {
-    if (over || why !== undefined) return;
+    stream.on('end', () => {
+      this.#tell('the other side has closed');
+      this.#end();
+    });
+    stream.on('error', cause => this.#tell(cause.message));
+    stream.on('close', () => {
+      this.#stopClosing();
+      this.#tell('the connection was lost');
+    });
+  }
+
+  send(text: string): void {
+    const unsent = this.#stream.writableLength;
+    if (this.#over || this.#why !== undefined || !this.#stream.writable) return;
+    if (unsent > maxUnsentBytes) this.#cut(`${unsent} bytes wait to be read`);
+    else this.#stream.write(`${text}\n`);
+  }
+
+  close(why: string): void {
+    if (this.#over || this.#why !== undefined) return;
+    this.send(`!${why.replaceAll('\n', ' ')}`);
+    this.#why = why;
+    this.#end();
+  }
+
+  #read(text: string): void {
+    if (this.#over || this.#why !== undefined) return;
     if (text.startsWith('!')) {
-      tell(text.slice(1));
-      finish();
-    } else if (text !== '') handlers.line(text);
-  });
-  heard();
-  beat();
-  stream.on('data', (chunk: Buffer) => {
-    if (over) return;
-    heard();
-    if (!read(chunk)) cut('a line is too long');
-  });
-  stream.on('end', () => {
-    tell('the other side has closed');
-    finish();
-  });
-  stream.on('error', cause => tell(cause.message));
-  stream.on('close', () => {
-    stopClosing();
-    tell('the connection was lost');
-  });
-  return {
-    send: write,
-    close(reason) {
-      if (over || why !== undefined) return;
-      why = reason;
-      write(`!${reason.replaceAll('\n', ' ')}`);
-      finish();
-    },
-  };
+      this.#tell(text.slice(1));
+      this.#end();
+    } else if (text !== '') this.#handlers.line(text);
+  }
+
+  #tell(why: string): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#stopHeartbeat();
+    this.#stopSilence();
+    this.#handlers.closed(this.#why ?? why);
+  }
+
+  #cut(why: string): void {
+    this.#why ??= why;
+    this.#stream.destroy();
+  }
+
+  #end(): void {
+    this.#stopClosing();
+    this.#stopClosing = this.#clock.after(closeDeadlineMs, () => this.#stream.destroy());
+    this.#stream.end();
+  }
+
+  #heard(): void {
+    this.#stopSilence();
+    this.#stopSilence = this.#clock.after(silenceDeadlineMs, () =>
+      this.#cut(`silent for ${silenceDeadlineMs} ms`),
+    );
+  }
+
+  #beat(): void {
+    this.#stopHeartbeat = this.#clock.after(heartbeatMs, () => {
+      this.send('');
+      this.#beat();
+    });
+  }
 }
 
 /** Takes bytes as they come and gives whole lines (UTF-8, without their end); false once a line is longer than it may be. */

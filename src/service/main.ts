@@ -92,9 +92,7 @@ async function start(
     store,
     images: () => images.read().images.map(({ manifest }) => manifest),
     pilot: {
-      node: site.node,
-      transports: site.transports,
-      program,
+      ...pilotsOf(site, program),
       serviceUrl: () => nodesUrlOf(listening),
       serviceCa: () => tls?.cert ?? null,
     },
@@ -127,6 +125,11 @@ async function start(
   started.resolve();
   tellUrl(site.urlFile, listening.url, closers);
   tellLog(log, listening, pools);
+}
+
+/** What the site file says of pilots. */
+function pilotsOf({ node, transports }: SiteConfig, program: string) {
+  return { node, transports, program };
 }
 
 function tellLog(log: Log, { url, nodesUrl }: Listening, pools: readonly OpenPool[]): void {

@@ -32,7 +32,7 @@ const maxPipes = 8_192;
 /** How long one that has closed is remembered: for a request whose answer was lost, and to say why. */
 const rememberMs = 10_000;
 /** What one node may ask; a pilot that waits for each answer does not come near it. */
-const rateOfNode = { perSecond: 500, burst: 5_000 };
+const rateOfNode = { perSecond: 500, burst: 2_000 };
 const octets = 'application/octet-stream';
 /** No proxy may keep what is a pilot's, or hold it back (nginx's header). */
 const notKept = { 'cache-control': 'no-store', 'x-accel-buffering': 'no' };
