@@ -46,7 +46,7 @@ export function httpAsk(
       agent: fresh ? false : agent,
       headers: {
         authorization: `Bearer ${secret}`,
-        'content-length': body.length,
+        ...(method === 'POST' ? { 'content-length': body.length } : {}),
         ...(body.length > 0 ? { 'content-type': 'application/octet-stream' } : {}),
       },
       ...trust,
@@ -73,7 +73,7 @@ export function httpAsk(
         });
       });
     });
-    request.end(body);
+    request.end(method === 'POST' ? body : undefined);
     try {
       return await withDeadline(clock, deadlineMs, `an answer of ${new URL(base).host}`, answered);
     } catch (cause) {

@@ -1,8 +1,14 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../platform/clock.ts';
+import { systemProcesses } from '../platform/process.ts';
 import type { SlotAssignment } from '../protocol/pilot.ts';
+import { loadTls } from '../service/tls.ts';
 import { NotAcceptedError } from './transport.ts';
 import { httpTransport } from './transport-http.ts';
 
@@ -29,6 +35,29 @@ const connect = async (listener: RequestListener): Promise<unknown> => {
   return transport.connect({ message: () => undefined, closed: () => undefined });
 };
 const id = '{"pipe":"AAAAAAAAAAAAAAAAAAAAAA"}';
+
+it('takes only the certificate that it was given for the service', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'wsp-pipe-'));
+  try {
+    const files = { certificateFile: join(directory, 'cert.pem'), keyFile: join(directory, 'key.pem') };
+    const tls = await loadTls(files, ['127.0.0.1'], systemClock.now(), systemProcesses);
+    server = createSecureServer(tls, (request, response) => {
+      if (request.method === 'POST') response.end(id);
+    });
+    await new Promise<void>(resolve => server?.listen(0, '127.0.0.1', resolve));
+    const serviceUrl = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const connectWith = (serviceCa: string | null) =>
+      httpTransport(
+        { serviceUrl, serviceCa, slotId: 'slot-aaaaaaaaaa', secret: 'a secret' } as SlotAssignment,
+        'n01',
+        systemClock,
+      ).connect({ message: () => undefined, closed: () => undefined });
+    await expect(connectWith(null)).rejects.toThrow('self-signed certificate');
+    (await connectWith(tls.cert)).close();
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
 
 describe('what is not the service', () => {
   it.each([

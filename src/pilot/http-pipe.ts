@@ -1,6 +1,6 @@
 import { Duplex } from 'node:stream';
 import { type Clock, pause } from '../platform/clock.ts';
-import { pipeEndHeader, pipeNextHeader } from '../protocol/pilot.ts';
+import { pipeEndHeader, pipeNextHeader } from '../protocol/pipe.ts';
 import type { Ask, HttpAnswer, HttpQuestion } from './http-ask.ts';
 import { NotAcceptedError } from './transport.ts';
 

@@ -1,4 +1,3 @@
-import type { Duplex } from 'node:stream';
 import type { WorkspaceControl } from '../control/control.ts';
 import { type Clock, type StopTimer, withDeadline } from '../platform/clock.ts';
 import { errorFields, type Log } from '../platform/log.ts';
@@ -11,6 +10,7 @@ import type {
 } from '../protocol/pilot.ts';
 import type { Reason } from '../protocol/states.ts';
 import type { NotificationJournal } from './journal.ts';
+import { splice } from './splice.ts';
 import { type Link, NotAcceptedError, type Transport } from './transport.ts';
 
 /**
@@ -297,14 +297,6 @@ export class PilotSession {
     const notification = this.#parts.journal.append(this.#parts.clock.now(), body);
     this.#link?.send(notification);
   }
-}
-
-/** Each side's end is the other's; nobody else has to know of an error. What the guest said last is brought to its end before the service's side is closed. */
-function splice(guest: Duplex, service: Duplex): void {
-  guest.on('error', () => service.destroy());
-  guest.on('close', () => service.end(() => service.destroy()));
-  service.on('error', () => guest.destroy()).on('close', () => guest.destroy());
-  guest.pipe(service).pipe(guest);
 }
 
 function reasonOf(cause: unknown): Reason {

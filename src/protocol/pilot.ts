@@ -146,11 +146,6 @@ export type PilotTransport =
       readonly command: readonly string[];
     };
 
-/** Of the answer to a pipe's POST: the number of the next byte wanted, the end counting as one (`src/service/pilots/pipe.ts`). */
-export const pipeNextHeader = 'wsp-next';
-/** Of the answer to a pipe's GET: the end follows these bytes. */
-export const pipeEndHeader = 'wsp-end';
-
 /** The first line that a pilot says to `wsp ingest`. For messages lines follow (`src/platform/line-link.ts`), for a stream pieces (`src/platform/framed-stream.ts`). */
 export interface IngestRequest {
   readonly slotId: string;

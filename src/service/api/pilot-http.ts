@@ -3,7 +3,7 @@ import type { FastifyReply } from 'fastify';
 import Type from 'typebox';
 import { lineLink } from '../../platform/line-link.ts';
 import { WspError } from '../../protocol/errors.ts';
-import { pipeEndHeader, pipeNextHeader } from '../../protocol/pilot.ts';
+import { pipeEndHeader, pipeNextHeader } from '../../protocol/pipe.ts';
 import { PilotPipe } from '../pilots/pipe.ts';
 import type { ApiParts } from './app.ts';
 import { NodeParams, readPilotMessage, requireSlotSecret, Slot, StreamParams } from './pilot-socket.ts';
