@@ -111,7 +111,7 @@ describe('a pilot that is not heard of', () => {
     await clock.advanceBy(10_000);
     expect(pipe.destroyed).toBe(false);
     pipe.abandoned();
-    await clock.advanceBy(3_000);
+    await clock.advanceBy(2_000);
     expect(pipe.destroyed).toBe(true);
     expect(await lost).toBe('');
     expect(await outcome).toMatchObject({ code: 'conflict' });

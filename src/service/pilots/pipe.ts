@@ -6,8 +6,8 @@ import { WspError } from '../../protocol/errors.ts';
 const maxWaitMs = 25_000;
 /** A pilot whose requests wait no longer than that is gone when nothing is heard of it for so long. */
 const silenceDeadlineMs = 60_000;
-/** After its connection has broken: twice as long as it tries again (`src/pilot/http-pipe.ts`). */
-const comeBackDeadlineMs = 3_000;
+/** After its connection has broken: longer than it goes on trying (`src/pilot/http-pipe.ts`). */
+const comeBackDeadlineMs = 2_000;
 const nothing = Buffer.alloc(0);
 
 /**
