@@ -82,7 +82,7 @@ describe('what is not the service', () => {
         .connect({ message: () => undefined, closed: resolve })
         .then(link => link.send({ type: 'command-ack', key: 'k' }), reject);
     });
-    expect(why).toMatch(/is it a proxy|a line is too long/);
+    expect(why).toContain('is it a proxy?');
   });
 });
 

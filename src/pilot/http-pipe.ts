@@ -35,7 +35,7 @@ export async function openPipe(
   const answer = await ask({ method: 'POST', path, deadlineMs: openDeadlineMs, fresh: true });
   if (answer.status !== 200) throw refusal(answer);
   const { pipe: id } = jsonIn(answer) as { readonly pipe?: unknown };
-  if (typeof id !== 'string') throw new Error('the service did not answer with a pipe: is it a proxy?');
+  if (typeof id !== 'string') throw notOurs();
   const pipe = new HttpPipe(ask, clock, `${slotPath}/pipes/${encodeURIComponent(id)}`);
   return { pipe, localAddress: answer.localAddress };
 }
@@ -99,8 +99,7 @@ class HttpPipe extends Duplex {
       const path = `${this.#path}?at=${this.#sent}&end=${ends}`;
       const answer = await this.#persist({ method: 'POST', path, body });
       const next = Number(answer.headers[pipeNextHeader] ?? Number.NaN);
-      if (!(next >= this.#sent && next <= this.#sent + body.length + 1))
-        throw new Error('the service did not answer as one: is it a proxy?');
+      if (!(next >= this.#sent && next <= this.#sent + body.length + 1)) throw notOurs();
       this.#sent = next;
     }
   }
@@ -113,10 +112,12 @@ class HttpPipe extends Duplex {
         method: 'GET',
         path: `${this.#path}?after=${this.#received}&max=${max}`,
       });
+      const end = answer.headers[pipeEndHeader];
+      if (end === undefined) throw notOurs();
       this.#received += answer.body.length;
       this.#paused = this.#paused || answer.body.length > 0;
       if (answer.body.length > 0 && this.push(answer.body)) this.#paused = false;
-      ends = answer.headers[pipeEndHeader] !== undefined && max > 0;
+      ends = end === '1' && max > 0;
     }
     if (this.destroyed) return;
     this.push(null);
@@ -152,6 +153,10 @@ class HttpPipe extends Duplex {
       await pause(this.#clock, retryMs);
     }
   }
+}
+
+function notOurs(): Error {
+  return new Error('what answered is not the service: is it a proxy?');
 }
 
 function refusal(answer: HttpAnswer): Error {

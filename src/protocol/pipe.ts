@@ -2,5 +2,5 @@
 
 /** Header of the answer to a POST: the number of the next byte wanted, the end counting as one. */
 export const pipeNextHeader = 'wsp-next';
-/** Header of the answer to a GET: the end follows these bytes. */
+/** Header of the answer to a GET: `1` when the end follows these bytes, else `0`. What has no such header is not ours. */
 export const pipeEndHeader = 'wsp-end';

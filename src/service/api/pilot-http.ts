@@ -73,11 +73,9 @@ export function pilotHttpRoutes(parts: ApiParts): FastifyPluginAsyncTypebox {
     });
     const poll = { config, schema: { hide: true, params: PipeParams, querystring: Poll } };
     app.get(path, poll, async ({ params, query: { after, max = ordinaryAnswerBytes } }, reply) => {
-      const pipe = pipes.find(params);
-      watch(reply, () => pipe.abandoned());
-      const { bytes: given, ends } = await pipe.give(after, max);
+      const { bytes: given, ends } = await pipes.find(params).give(after, max, broken(reply));
       return reply
-        .headers({ ...notKept, ...(ends ? { [pipeEndHeader]: '1' } : {}) })
+        .headers({ ...notKept, [pipeEndHeader]: ends ? '1' : '0' })
         .type(octets)
         .send(given);
     });
@@ -89,11 +87,13 @@ export function pilotHttpRoutes(parts: ApiParts): FastifyPluginAsyncTypebox {
   };
 }
 
-/** Calls back when the connection breaks before the answer is out. */
-function watch(reply: FastifyReply, broken: () => void): void {
-  reply.raw.once('close', () => {
-    if (!reply.raw.writableFinished) broken();
+/** Aborted when the connection breaks before the answer is out. */
+function broken({ raw }: FastifyReply): AbortSignal {
+  const connection = new AbortController();
+  raw.once('close', () => {
+    if (!raw.writableFinished) connection.abort();
   });
+  return connection.signal;
 }
 
 function serveNode({ engine, clock, log }: ApiParts, pipe: PilotPipe, slotId: string, node: string): void {

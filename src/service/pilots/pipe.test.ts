@@ -103,24 +103,20 @@ describe('a pilot that is not heard of', () => {
   });
 
   it('is gone soon when the connection of its request broke, unless it comes back', async () => {
-    const lost = give(0);
+    const [first, second] = [new AbortController(), new AbortController()];
+    const lost = pipe.give(0, 100, first.signal);
     await settle();
-    pipe.abandoned();
-    const outcome = give(0).catch((cause: unknown) => cause);
-    await settle();
+    const outcome = pipe.give(0, 100, second.signal).catch((cause: unknown) => cause);
+    // Seen late: it has come back already.
+    first.abort();
     await clock.advanceBy(10_000);
     expect(pipe.destroyed).toBe(false);
-    pipe.abandoned();
-    await clock.advanceBy(2_000);
+    expect((await lost).bytes).toHaveLength(0);
+    second.abort();
+    await clock.advanceBy(1_999);
+    expect(pipe.destroyed).toBe(false);
+    await clock.advanceBy(1);
     expect(pipe.destroyed).toBe(true);
-    expect(await lost).toBe('');
     expect(await outcome).toMatchObject({ code: 'conflict' });
-  });
-
-  it('is no matter when no request waited', async () => {
-    pipe.abandoned();
-    await clock.advanceBy(10_000);
-    expect(pipe.destroyed).toBe(false);
-    pipe.destroy();
   });
 });

@@ -31,6 +31,8 @@ export class PilotPipe extends Duplex {
   #taken = 0;
   #theirEnd = false;
   #full = false;
+  /** How often we were asked for bytes. */
+  #asked = 0;
   readonly #giving = new Turn();
   readonly #taking = new Turn();
   #stopSilence: StopTimer = () => undefined;
@@ -66,22 +68,28 @@ export class PilotPipe extends Duplex {
 
   /**
    * Forgets what comes before number `after`, then gives what follows, at most `maxBytes`; waits for it for a while. With `maxBytes` 0 it only hears that
-   * the pilot lives. Throws `WspError` (`conflict`): closed, or no such number.
+   * the pilot lives. `broken`: the request's connection is gone; then the pilot comes back at once, or never. Throws `WspError` (`conflict`): closed, or no
+   * such number.
    */
-  async give(after: number, maxBytes: number): Promise<{ readonly bytes: Buffer; readonly ends: boolean }> {
+  async give(
+    after: number,
+    maxBytes: number,
+    broken?: AbortSignal,
+  ): Promise<{ readonly bytes: Buffer; readonly ends: boolean }> {
     if (this.#ourEnd !== 'acknowledged') {
       this.#heard();
+      this.#asked += 1;
+      const mine = this.#asked;
+      broken?.addEventListener('abort', () => {
+        // A newer request is the pilot's sign of life, however late the end of this one's connection is seen.
+        if (mine === this.#asked && !this.destroyed) this.#expectWithin(comeBackDeadlineMs);
+      });
       this.#acknowledge(after);
       const idle = this.#out.length === 0 && this.#ourEnd === 'not yet';
       if (maxBytes > 0 && idle && (await this.#giving.wait(this.#clock))) this.#refuseClosed();
     }
     const bytes = this.#out.subarray(0, maxBytes);
     return { bytes, ends: this.#ourEnd !== 'not yet' && bytes.length === this.#out.length };
-  }
-
-  /** The connection of a request that waited for bytes is gone: its pilot comes back at once, or never. */
-  abandoned(): void {
-    if (this.#giving.isTaken) this.#expectWithin(comeBackDeadlineMs);
   }
 
   /** Closes for both sides at once, whatever is on the way. */
@@ -152,10 +160,6 @@ export class PilotPipe extends Duplex {
 /** The place of the one request of a kind that waits. */
 class Turn {
   #settle: ((came: boolean) => void) | undefined;
-
-  get isTaken(): boolean {
-    return this.#settle !== undefined;
-  }
 
   /** Resolves with true at `over`; false when that did not come in time, or another waits instead. */
   wait(clock: Clock): Promise<boolean> {
