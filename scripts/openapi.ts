@@ -6,6 +6,7 @@ import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import openapiTS, { astToString, type OpenAPI3 } from 'openapi-typescript';
 import { systemClock } from '../src/platform/clock.ts';
+import { systemRandom } from '../src/platform/random.ts';
 import { silentLog } from '../src/platform/log.ts';
 import type { Accounts } from '../src/service/access/accounts.ts';
 import type { AuditLog } from '../src/service/access/audit.ts';
@@ -33,6 +34,7 @@ export async function documentText(): Promise<string> {
     agentPools: [],
     version,
     clock: systemClock,
+    random: systemRandom,
     log: silentLog,
   });
   const document = app.swagger();

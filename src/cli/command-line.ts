@@ -9,8 +9,9 @@ import { addOperationCommands } from './commands/operations.ts';
 import { addSiteCommands } from './commands/site.ts';
 import { addWebhookCommands } from './commands/webhooks.ts';
 import { addWorkspaceCommands } from './commands/workspaces.ts';
-import type { Run } from './program.ts';
-import { loadService } from './programs.ts';
+import type { CommandContext, Run } from './program.ts';
+import { loadIngest, loadService } from './programs.ts';
+import { cliSettings } from './settings.ts';
 
 /** Every command with its flags. `run` carries one out. docs/cli.md says the same in more words; a test compares them. */
 export function commandLine(run: Run): Command {
@@ -37,11 +38,20 @@ export function commandLine(run: Run): Command {
     .action((options: { config: string }) =>
       run(async () => (await loadService()).runService(options.config)),
     );
+  program
+    .command('ingest')
+    .description('carry the messages of a pilot that came over ssh to the service; pilots run it')
+    .action(() => run(ingest));
   const commands = program.commands.flatMap(command => [command, ...command.commands]);
   for (const command of commands) command.option('--json', 'one JSON document on standard output');
   for (const command of [program, ...commands])
     command.exitOverride().configureOutput({ writeErr: () => undefined });
   return program;
+}
+
+async function ingest({ env }: CommandContext): Promise<void> {
+  const { url, ca = null } = cliSettings(env);
+  await (await loadIngest()).runIngest({ url, ca }, env);
 }
 
 /** `bin/wsp` hands these to the pilot's one file. */

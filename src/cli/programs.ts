@@ -6,6 +6,11 @@ export function loadService(): Promise<typeof import('../service/main.ts')> {
   return import('../service/main.ts');
 }
 
+/** What pilots run over ssh. */
+export function loadIngest(): Promise<typeof import('../pilot/ingest.ts')> {
+  return import('../pilot/ingest.ts');
+}
+
 /** What looks at a host as the service's. */
 export function loadServiceDoctor(): Promise<typeof import('../service/doctor.ts')> {
   return import('../service/doctor.ts');

@@ -25,9 +25,11 @@ export function checkAssignment(value: unknown): SlotAssignment {
           ? 'secret is missing'
           : !/^https?:\/\//.test(assignment.serviceUrl)
             ? 'serviceUrl is not an http(s) URL'
-            : !assignment.node?.workDir?.startsWith('/')
-              ? 'node.workDir is not an absolute path'
-              : undefined;
+            : !Array.isArray(assignment.transports) || assignment.transports.length === 0
+              ? 'transports is empty'
+              : !assignment.node?.workDir?.startsWith('/')
+                ? 'node.workDir is not an absolute path'
+                : undefined;
   if (wrong) throw new Error(`bad slot assignment: ${wrong}`);
   return assignment;
 }

@@ -4,13 +4,14 @@ import { startHelper } from '../control/helper/client.ts';
 import { slotDirectory } from '../control/node/slot-directory.ts';
 import { createVmm } from '../control/vmm/index.ts';
 import { createControl } from '../control/workspace-control.ts';
+import { startChild } from '../platform/children.ts';
 import { systemClock } from '../platform/clock.ts';
 import { jsonLog } from '../platform/log.ts';
 import { runErrand, takeErrand } from './agent/install.ts';
 import { checkAssignment, jobEndFrom, nodeNameFrom, takeAssignment } from './assignment.ts';
 import { fileJournal } from './journal.ts';
 import { PilotSession } from './session.ts';
-import { webSocketTransport } from './transport-websocket.ts';
+import { transportOf } from './transports.ts';
 
 /**
  * The one file that runs on nodes: the pilot when a job brought it on standard input with its assignment in front, else one of
@@ -60,7 +61,7 @@ async function runPilot(value: unknown): Promise<number> {
     clock,
     log,
     journal: fileJournal(directory.notificationJournal),
-    transport: webSocketTransport(assignment, node, clock),
+    transport: transportOf(assignment, node, { clock, log, startChild }),
     makeControl: report =>
       createControl({
         node,

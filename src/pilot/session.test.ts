@@ -15,6 +15,7 @@ const assignment: SlotAssignment = {
   secret: 'a-secret-of-enough-length',
   serviceUrl: 'http://127.0.0.1:1',
   serviceCa: null,
+  transports: [{ kind: 'websocket' }],
   nodeNameEnv: [],
   jobEndEnv: [],
   walltimeMs: 600_000,

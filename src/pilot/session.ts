@@ -10,6 +10,7 @@ import type {
 } from '../protocol/pilot.ts';
 import type { Reason } from '../protocol/states.ts';
 import type { NotificationJournal } from './journal.ts';
+import { splice } from './splice.ts';
 import { type Link, NotAcceptedError, type Transport } from './transport.ts';
 
 /**
@@ -249,14 +250,7 @@ export class PilotSession {
     try {
       const guest = await this.#control.openStream(target);
       const service = await this.#parts.transport.openStream(streamId);
-      // Each side's end is the other's; an error on one destroys both, and nobody else has to know.
-      const part = (): void => {
-        guest.destroy();
-        service.destroy();
-      };
-      guest.on('error', part).on('close', part);
-      service.on('error', part).on('close', part);
-      guest.pipe(service).pipe(guest);
+      splice(guest, service);
     } catch (cause) {
       this.#link?.send({ type: 'stream-error', streamId, message: reasonOf(cause).message });
     }

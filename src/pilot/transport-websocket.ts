@@ -1,5 +1,5 @@
-import { createWebSocketStream } from 'ws';
 import type { Clock } from '../platform/clock.ts';
+import { webSocketStream } from '../platform/websocket-stream.ts';
 import type { ServiceMessage, SlotAssignment } from '../protocol/pilot.ts';
 import type { Transport } from './transport.ts';
 import { dial, openLink, type WebSocketTarget } from './websocket-link.ts';
@@ -13,14 +13,13 @@ export function webSocketTransport(assignment: SlotAssignment, node: string, clo
     ca: assignment.serviceCa,
   });
   return {
-    connect: handlers =>
-      openLink(target(`/nodes/${encodeURIComponent(node)}`), clock, {
+    async connect(handlers) {
+      const link = await openLink(target(`/nodes/${encodeURIComponent(node)}`), clock, {
         message: text => handlers.message(JSON.parse(text) as ServiceMessage),
         closed: why => handlers.closed(why),
-      }),
-    openStream: streamId =>
-      dial(target(`/streams/${encodeURIComponent(streamId)}`), clock, socket =>
-        createWebSocketStream(socket),
-      ),
+      });
+      return { ...link, send: message => link.send(JSON.stringify(message)) };
+    },
+    openStream: streamId => dial(target(`/streams/${encodeURIComponent(streamId)}`), clock, webSocketStream),
   };
 }

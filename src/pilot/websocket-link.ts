@@ -14,12 +14,12 @@ export interface WebSocketTarget {
   readonly ca: string | null;
 }
 
-/** A WebSocket that carries JSON, while it lasts. */
+/** A WebSocket that carries text, while it lasts. */
 export interface WebSocketLink {
   /** This node's address on the way to the service. */
   readonly localAddress: string;
   /** Hands a message over; on a link that has closed, nothing happens. */
-  send(message: unknown): void;
+  send(text: string): void;
   close(): void;
 }
 
@@ -56,8 +56,8 @@ function linkOver(
   });
   return {
     localAddress: localAddressOf(socket),
-    send: message => {
-      if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
+    send: text => {
+      if (socket.readyState === WebSocket.OPEN) socket.send(text);
     },
     close: () => socket.close(),
   };

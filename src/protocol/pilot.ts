@@ -6,7 +6,7 @@ import { contextStates, slotNodeStates, vmStates } from './states.ts';
 
 /**
  * The pilot protocol (DESIGN §7): typed JSON messages over one WebSocket per node, opened by the pilot at
- * `/pilot/v1/slots/<slotId>/nodes/<node>` with `Authorization: Bearer <slot secret>`.
+ * `/pilot/v1/slots/<slotId>/nodes/<node>` with `Authorization: Bearer <slot secret>`; or, as lines, over another `PilotTransport`.
  *
  *   pilot                                   service
  *     hello {capacity, vms, ...}      →
@@ -128,6 +128,42 @@ export type ServiceMessage =
   /** The service knows no such slot, or has finished with it: release and exit. */
   | { readonly type: 'dismiss'; readonly message: string };
 
+/** A way for a pilot's messages and streams. */
+export type PilotTransport =
+  /** WebSockets to the service's URL. */
+  | { readonly kind: 'websocket' }
+  /** Plain requests to the service's URL, for proxies that break WebSockets. */
+  | { readonly kind: 'http' }
+  /** The node's own ssh client to a host where `wsp ingest` reaches the service. */
+  | {
+      readonly kind: 'ssh';
+      readonly host: string;
+      /** Null: ssh's own choice. */
+      readonly user: string | null;
+      /** A private key, by its path on the nodes. Null: ssh's own choice. */
+      readonly identityFile: string | null;
+      /** Of ssh_config(5), as `Port=2222`. */
+      readonly options: readonly string[];
+      /** What is run there, unless the key has a command of its own (`command=` in sshd(8)'s authorized_keys). */
+      readonly command: readonly string[];
+    };
+
+/** The first line that a pilot says to `wsp ingest`. For messages lines follow (`src/platform/line-link.ts`), for a stream pieces (`src/platform/framed-stream.ts`). */
+export interface IngestRequest {
+  readonly slotId: string;
+  readonly secret: string;
+  readonly node: string;
+  /** Null: messages. */
+  readonly streamId: string | null;
+}
+
+/** The line in which `wsp ingest` answers. */
+export type IngestAnswer =
+  /** `address`: the pilot's, as the host sees it. */
+  | { readonly opened: true; readonly address: string }
+  /** `notAccepted`: the service does not know the slot by this secret. */
+  | { readonly opened: false; readonly notAccepted: boolean; readonly why: string };
+
 /**
  * What a pilot is told at birth. It travels inside the job (see `lrm/`), never in arguments or in the job's environment.
  * The first line of the pilot's program text is `globalThis.wspAssignment = <this as JSON>;`.
@@ -140,6 +176,8 @@ export interface SlotAssignment {
   readonly serviceUrl: string;
   /** PEM: only a service with this certificate, or one signed by it, is taken for ours. Null: the system's authorities decide. */
   readonly serviceCa: string | null;
+  /** The ways to try, in order. */
+  readonly transports: readonly PilotTransport[];
   /** Environment variables, in order, that may hold the node's name (`SLURMD_NODENAME`); else the host name is taken. */
   readonly nodeNameEnv: readonly string[];
   /** Environment variables that may hold the job's end, in seconds since the epoch (`SLURM_JOB_END_TIME`). */

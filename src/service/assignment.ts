@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { Slot } from '../lease/types.ts';
 import type { LrmCapabilities } from '../lrm/lrm.ts';
 import { WspError } from '../protocol/errors.ts';
-import type { NodeSettings, SlotAssignment } from '../protocol/pilot.ts';
+import type { NodeSettings, PilotTransport, SlotAssignment } from '../protocol/pilot.ts';
 
 /** What the site says to every pilot. */
 export interface PilotSite {
@@ -10,6 +10,7 @@ export interface PilotSite {
   readonly serviceUrl: () => string;
   /** PEM: whom to take for the service. Null: whom the system's authorities vouch for, if it speaks TLS. */
   readonly serviceCa: () => string | null;
+  readonly transports: readonly PilotTransport[];
   readonly node: NodeSettings;
   /** The pilot's program text, from `readPilotProgram`. */
   readonly program: string;
@@ -39,6 +40,7 @@ export function slotAssignment(
     secret,
     serviceUrl: site.serviceUrl(),
     serviceCa: site.serviceCa(),
+    transports: site.transports,
     nodeNameEnv: capabilities.nodeNameEnv,
     jobEndEnv: capabilities.jobEndEnv,
     walltimeMs: slot.walltimeMs,

@@ -5,14 +5,17 @@ import { WspError } from '../protocol/errors.ts';
 import { parseSite } from './site.ts';
 import { SiteFile } from './site-file.ts';
 
-/** docs/admin/install.md, gridengine.md, pbs.md and static-nodes.md: their site files are read by the service's own parser, the table of keys is the schema's. */
+/** docs/admin/install.md, gridengine.md, pbs.md, static-nodes.md and transports.md: their site files are read by the service's own parser, the table of keys is the schema's. */
 
 const page = readFileSync(new URL('../../docs/admin/install.md', import.meta.url), 'utf8');
 const staticNodes = readFileSync(new URL('../../docs/admin/static-nodes.md', import.meta.url), 'utf8');
 const gridEngine = readFileSync(new URL('../../docs/admin/gridengine.md', import.meta.url), 'utf8');
 const pbs = readFileSync(new URL('../../docs/admin/pbs.md', import.meta.url), 'utf8');
+const transports = readFileSync(new URL('../../docs/admin/transports.md', import.meta.url), 'utf8');
 const siteFiles = [
-  ...`${page}\n${staticNodes}\n${gridEngine}\n${pbs}`.matchAll(/^```yaml site\n([\s\S]*?)^```$/gm),
+  ...`${page}\n${staticNodes}\n${gridEngine}\n${pbs}\n${transports}`.matchAll(
+    /^```yaml site\n([\s\S]*?)^```$/gm,
+  ),
 ].map(([, text = '']) => text);
 
 interface Rules {
@@ -25,7 +28,7 @@ interface Rules {
 function keysOf(schema: TSchema | Rules, path = ''): readonly string[] {
   const { properties, items, anyOf } = schema as Rules;
   if (anyOf?.some(branch => branch.properties)) return anyOf.flatMap(branch => keysOf(branch, path));
-  if (items?.properties) return keysOf(items, `${path}[]`);
+  if (items?.properties || items?.anyOf?.some(branch => branch.properties)) return keysOf(items, `${path}[]`);
   if (!properties) return [path];
   return Object.entries(properties).flatMap(([key, rules]) =>
     keysOf(rules, path === '' ? key : `${path}.${key}`),

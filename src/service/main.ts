@@ -92,8 +92,7 @@ async function start(
     store,
     images: () => images.read().images.map(({ manifest }) => manifest),
     pilot: {
-      node: site.node,
-      program,
+      ...pilotsOf(site, program),
       serviceUrl: () => nodesUrlOf(listening),
       serviceCa: () => tls?.cert ?? null,
     },
@@ -111,6 +110,7 @@ async function start(
     agentPools: pools.flatMap(({ agentPool }) => agentPool ?? []),
     version,
     clock: systemClock,
+    random: systemRandom,
     log,
     ready: started.promise,
   });
@@ -125,6 +125,11 @@ async function start(
   started.resolve();
   tellUrl(site.urlFile, listening.url, closers);
   tellLog(log, listening, pools);
+}
+
+/** What the site file says of pilots. */
+function pilotsOf({ node, transports }: SiteConfig, program: string) {
+  return { node, transports, program };
 }
 
 function tellLog(log: Log, { url, nodesUrl }: Listening, pools: readonly OpenPool[]): void {

@@ -62,6 +62,50 @@ const Network = Type.Object(
 /** One of the site's networks, as it is written. */
 export type NetworkEntry = Static<typeof Network>;
 
+/** How pilots reach the service: `site-transports.ts` checks what a schema cannot. */
+const Transport = Type.Union([
+  Type.Object({ kind: Type.Literal('websocket') }, strict),
+  Type.Object({ kind: Type.Literal('http') }, strict),
+  Type.Object(
+    {
+      kind: Type.Literal('ssh'),
+      /** The host, as the nodes' ssh knows it, on which `wsp ingest` runs. */
+      host: Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._:-]*$', description: 'the name of a host' }),
+      /** Who to be there. Default: ssh's own choice. */
+      user: Type.Optional(
+        Type.String({ pattern: '^[A-Za-z_][A-Za-z0-9_.-]*$', description: 'the name of a user' }),
+      ),
+      /** A private key, by its path on the nodes. Default: ssh's own choice. */
+      identityFile: Type.Optional(
+        Type.String({ pattern: '^/[^\\0\\r\\n]*$', description: 'an absolute path' }),
+      ),
+      /** Options of ssh_config(5). */
+      options: Type.Optional(
+        Type.Array(
+          Type.String({
+            pattern: '^[A-Za-z][A-Za-z0-9]*=[^\\0\\r\\n]+$',
+            description: 'an option of ssh, such as Port=2222',
+          }),
+          { maxItems: 64 },
+        ),
+      ),
+      /** What is run there. Default: wsp ingest. */
+      command: Type.Optional(
+        Type.Array(
+          Type.String({
+            pattern: '^[A-Za-z0-9_./+=:,@-]+$',
+            description: 'a word without special characters',
+          }),
+          { minItems: 1, maxItems: 32 },
+        ),
+      ),
+    },
+    strict,
+  ),
+]);
+/** A way for pilots' messages, as it is written. */
+export type TransportEntry = Static<typeof Transport>;
+
 const Service = Type.Object(
   {
     /** Address and port to listen on; port 0 takes a free one. */
@@ -83,6 +127,8 @@ const Service = Type.Object(
     munge: Type.Optional(Path),
     /** Certificate and key (PEM; the key with mode 0600): the service speaks TLS. Both absent: made, self-signed. */
     tls: Type.Optional(Type.Object({ certificateFile: Path, keyFile: Path }, strict)),
+    /** How pilots reach the service, in the order in which they try. Default: websocket. */
+    transports: Type.Optional(Type.Array(Transport, { minItems: 1, maxItems: 8 })),
     /** When set, the URL that the service listens on is written here once it answers (for port 0, and for scripts). */
     urlFile: Type.Optional(Path),
     /** How many requests a second each user may send in the long run (default 100), and how many at once (default 500). */

@@ -170,6 +170,36 @@ describe('a bad site file', () => {
     ['missing section', d => delete d['node'], /^node: is missing$/],
     ['listen', inside('service', { listen: '8080' }), /^service\.listen: must be an address and a port/],
     ['port', inside('service', { listen: '127.0.0.1:70000' }), /^service\.listen: port 70000 is over 65535$/],
+    [
+      'no transport',
+      inside('service', { transports: [] }),
+      /^service\.transports: must have at least 1 entries$/,
+    ],
+    [
+      'unknown transport',
+      inside('service', { transports: [{ kind: 'pigeon' }] }),
+      /^service\.transports\[0\]\.kind: must be/,
+    ],
+    [
+      'ssh without a host',
+      inside('service', { transports: [{ kind: 'ssh' }] }),
+      /^service\.transports\[0\]\.host: is missing$/,
+    ],
+    [
+      'a host that is an option',
+      inside('service', { transports: [{ kind: 'ssh', host: '-oProxyCommand=x' }] }),
+      /^service\.transports\[0\]\.host: must be the name of a host/,
+    ],
+    [
+      'a command for a shell',
+      inside('service', { transports: [{ kind: 'ssh', host: 'head', command: ['wsp', 'ingest; id'] }] }),
+      /^service\.transports\[0\]\.command\[1\]: must be a word without special characters/,
+    ],
+    [
+      'a transport twice',
+      inside('service', { transports: [{ kind: 'http' }, { kind: 'websocket' }, { kind: 'http' }] }),
+      /^service\.transports\[2\]: is the same as service\.transports\[0\]; leave one out$/,
+    ],
     ['url with a path', inside('service', { url: 'http://a/b' }), /^service\.url: must be a URL such as/],
     [
       'state dir is a file',

@@ -6,9 +6,10 @@ import { noQuota, type Quota } from '../lease/quota.ts';
 import type { LeaseSettings } from '../lease/types.ts';
 import { invalidFile, mistakesIn, parseYaml } from '../protocol/document.ts';
 import { type ErrorDetail, WspError } from '../protocol/errors.ts';
-import type { NodeSettings, VmmSettings } from '../protocol/pilot.ts';
+import type { NodeSettings, PilotTransport, VmmSettings } from '../protocol/pilot.ts';
 import { formatDuration } from '../protocol/units.ts';
 import { type PoolConfig, poolsOf } from './site-pools.ts';
+import { transportsOf } from './site-transports.ts';
 import { duration, memory, type Mistake, word } from './site-values.ts';
 import { type QuotaEntry, SiteFile } from './site-file.ts';
 import { networksOf, type SiteNetworkConfig } from './site-networks.ts';
@@ -45,6 +46,8 @@ export interface SiteConfig {
   readonly munge: string | null;
   /** Null: plain HTTP. */
   readonly tls: TlsConfig | null;
+  /** How pilots reach the service, in order. */
+  readonly transports: readonly PilotTransport[];
   /** What each user may ask of the API. */
   readonly rate: { readonly perSecond: number; readonly burst: number };
   /** In order of preference. */
@@ -129,6 +132,7 @@ function normalise(site: SiteFile, file: string, mistake: Mistake): SiteConfig {
     tls: service.tls
       ? { certificateFile: at(service.tls.certificateFile), keyFile: at(service.tls.keyFile) }
       : null,
+    transports: transportsOf(service.transports, mistake),
     rate: { perSecond: 100, burst: 500, ...service.rate },
     pools: poolsOf(site, at, mistake),
     imagesDir: at(site.images.dir),

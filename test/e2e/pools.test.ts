@@ -139,7 +139,7 @@ describe('a static node that is added over ssh', () => {
     await agent.exited;
     const node = site.cluster?.nodes.find(({ name }) => name === own);
     const address = node?.address ?? '';
-    const sshd = await startSshd(site.directory, node?.netns ?? '', address);
+    const sshd = await startSshd(site.directory, { netns: node?.netns ?? '', address });
     const directory = ['--directory', join(site.directory, 'agent'), '--node-program', process.execPath];
     const where = [address, ...directory, ...sshd.options];
     const added = [

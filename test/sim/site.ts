@@ -38,6 +38,7 @@ export function engineOptions(
     pilot: {
       serviceUrl: () => 'http://service.invalid',
       serviceCa: () => null,
+      transports: [{ kind: 'websocket' }],
       program: '// the pilot',
       node: {
         workDir: '/nowhere',

@@ -75,6 +75,7 @@ export async function testApi(
     images: { read: () => ({ images: [], problems: [] }) },
     version: '1.2.3',
     clock,
+    random: systemRandom,
     log: keepingLog(logged),
   });
   return {

@@ -267,6 +267,7 @@ export class EngineBench {
       pilot: {
         serviceUrl: () => 'http://service.test:1',
         serviceCa: () => null,
+        transports: [{ kind: 'websocket' }],
         program: '// the pilot',
         node: {
           workDir: '/work',

@@ -4,18 +4,30 @@ import { type Child, startChild } from '../../src/platform/children.ts';
 import { pause, systemClock } from '../../src/platform/clock.ts';
 import { systemProcesses } from '../../src/platform/process.ts';
 
-/** A real sshd in a node's network namespace, for root with a key of its own. */
+/** A real sshd, for root with a key of its own. */
 export interface Sshd {
+  readonly port: number;
+  readonly identityFile: string;
   /** Arguments for our command: `-o Port=…` and what else ssh must be told. */
   readonly options: readonly string[];
   stop(): Promise<void>;
 }
 
-const port = 2_222;
+/** Where it listens, and what its key is for. */
+export interface SshdOptions {
+  readonly address: string;
+  /** A node's network namespace. Default: the one we are in. */
+  readonly netns?: string;
+  /** Default: 2222. */
+  readonly port?: number;
+  /** What the key is restricted to, in the words of sshd(8)'s authorized_keys. Default: nothing. */
+  readonly restriction?: string;
+}
 
 /** Starts it and waits until it answers. Needs root and Debian's openssh-server. */
-export async function startSshd(place: string, netns: string, address: string): Promise<Sshd> {
-  const directory = join(place, `sshd-${netns}`);
+export async function startSshd(place: string, options: SshdOptions): Promise<Sshd> {
+  const { address, netns, port = 2_222, restriction } = options;
+  const directory = join(place, `sshd-${netns ?? port}`);
   mkdirSync(directory, { recursive: true });
   chmodSync(directory, 0o700);
   // Where sshd keeps its unprivileged part; Debian's unit would make it.
@@ -23,7 +35,8 @@ export async function startSshd(place: string, netns: string, address: string): 
   const at = (name: string): string => join(directory, name);
   for (const name of ['host', 'user'])
     await must(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', at(name)]);
-  writeFileSync(at('authorized_keys'), readFileSync(at('user.pub')), { mode: 0o600 });
+  const key = `${restriction === undefined ? '' : `${restriction} `}${readFileSync(at('user.pub'), 'utf8')}`;
+  writeFileSync(at('authorized_keys'), key, { mode: 0o600 });
   writeFileSync(
     at('config'),
     [
@@ -39,23 +52,27 @@ export async function startSshd(place: string, netns: string, address: string): 
     ].join('\n'),
   );
   const daemon = ['/usr/sbin/sshd', '-D', '-f', at('config')];
-  const child: Child = await startChild(['nsenter', `--net=/run/netns/${netns}`, ...daemon], {
-    stdio: ['ignore', 'ignore', 'ignore'],
-  });
-  const words = [`Port=${port}`, `IdentityFile=${at('user')}`, `UserKnownHostsFile=${at('known_hosts')}`];
-  const options = [...words, 'StrictHostKeyChecking=accept-new'].flatMap(word => ['-o', word]);
+  const inside = netns === undefined ? [] : ['nsenter', `--net=/run/netns/${netns}`];
+  const [command = '', ...words] = [...inside, ...daemon];
+  const child: Child = await startChild([command, ...words], { stdio: ['ignore', 'ignore', 'ignore'] });
+  const known = [`UserKnownHostsFile=${at('known_hosts')}`, 'StrictHostKeyChecking=accept-new'];
+  const settings = [`Port=${port}`, `IdentityFile=${at('user')}`, ...known];
+  const sshOptions = settings.flatMap(word => ['-o', word]);
   const deadlineMs = systemClock.monotonicMs() + 20_000;
   for (;;) {
-    const argv: [string, ...string[]] = ['ssh', ...options, '--', address, 'true'];
+    const argv: [string, ...string[]] = ['ssh', ...sshOptions, '--', address, 'true'];
     const { code, stderr } = await systemProcesses.run([...argv], {
       deadlineMs: 10_000,
     });
-    if (code === 0) break;
+    // 255 is ssh's own: a restricted key's command has another opinion of `true`.
+    if (code !== 255) break;
     if (systemClock.monotonicMs() > deadlineMs) throw new Error(`sshd does not answer: ${stderr}`);
     await pause(systemClock, 50);
   }
   return {
-    options,
+    port,
+    identityFile: at('user'),
+    options: sshOptions,
     async stop() {
       child.kill('SIGTERM');
       await child.exited;

@@ -100,7 +100,7 @@ function stayConnected(agent: Agent, target: WebSocketTarget, log: Log): Promise
         });
         retryMs = firstRetryMs;
         log.info('joined', { service: target.url });
-        agent.connected(message => link.send(message));
+        agent.connected(message => link.send(JSON.stringify(message)));
         // To whoever started us and waits for it (install.ts).
         tellJoined();
       } catch (cause) {

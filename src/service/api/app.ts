@@ -4,6 +4,7 @@ import websocket from '@fastify/websocket';
 import Fastify, { type FastifyInstance } from 'fastify';
 import type { Clock } from '../../platform/clock.ts';
 import type { Log } from '../../platform/log.ts';
+import type { Random } from '../../platform/random.ts';
 import type { Accounts } from '../access/accounts.ts';
 import type { AuditLog } from '../access/audit.ts';
 import type { Logins } from '../access/logins.ts';
@@ -22,6 +23,7 @@ import { historyRoutes } from './history-routes.ts';
 import { leaseRoutes } from './lease-routes.ts';
 import { loginRoutes } from './login-routes.ts';
 import { openApiDocument } from './openapi.ts';
+import { pilotHttpRoutes } from './pilot-http.ts';
 import { pilotRoutes } from './pilot-socket.ts';
 import { addComponents } from './schemas.ts';
 import { type Rate, rateLimits } from './rate-limit.ts';
@@ -47,6 +49,7 @@ export interface ApiParts {
   /** Pools of static nodes. */
   readonly agentPools: readonly AgentPool[];
   readonly clock: Clock;
+  readonly random: Random;
   readonly log: Log;
   /** Absent: plain HTTP. */
   readonly tls?: TlsFiles | undefined;
@@ -112,6 +115,7 @@ export async function buildApp(parts: ApiParts): Promise<FastifyInstance> {
       route(typed, parts);
   });
   await app.register(pilotRoutes(parts));
+  await app.register(pilotHttpRoutes(parts));
   await app.register(agentRoutes(parts));
   await app.register(clientStreamRoutes(parts));
   await app.ready();

@@ -8,7 +8,8 @@ const refusals: ReadonlySet<number> = new Set([401, 403]);
 /** Everything that changes something, and every refusal for want of rights, is in the audit log before it is answered. */
 export function keepAudit(app: FastifyInstance, { audit, clock }: { audit: AuditLog; clock: Clock }): void {
   app.addHook('onSend', async (request, reply, payload) => {
-    if (isLooking(request) && !refusals.has(reply.statusCode)) return payload;
+    const changesNothing = isLooking(request) || request.routeOptions.config.carrier === true;
+    if (changesNothing && !refusals.has(reply.statusCode)) return payload;
     await audit.write(entryOf(request, clock, reply.statusCode, codeOf(reply.statusCode, payload)));
     return payload;
   });

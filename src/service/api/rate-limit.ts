@@ -107,7 +107,8 @@ export function rateLimits(app: FastifyInstance, clock: Clock, rate: Rate) {
   };
 }
 
-function tooOften(waitMs: number, reply: { header(name: string, value: string): unknown }): WspError {
+/** The refusal of one who asks too often, with its header. */
+export function tooOften(waitMs: number, reply: { header(name: string, value: string): unknown }): WspError {
   const seconds = Math.ceil(waitMs / 1_000);
   reply.header('retry-after', String(seconds));
   return new WspError('rate_limited', 'too many requests in too short a time', {

@@ -2,11 +2,12 @@ import { once } from 'node:events';
 import { PassThrough, type Duplex } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import WebSocket, { createWebSocketStream } from 'ws';
+import WebSocket from 'ws';
 import { slotSecret } from '../../../test/support/fake-engine.ts';
 import { type TestApi, testApi } from '../../../test/support/api.ts';
 import { createClient } from '../../client/client.ts';
 import { createVirtualClock, type VirtualClock } from '../../platform/virtual-clock.ts';
+import { webSocketStream } from '../../platform/websocket-stream.ts';
 import { WspError } from '../../protocol/errors.ts';
 
 const ws = 'ws-bbbbbbbbbb';
@@ -123,7 +124,7 @@ describe('a pilot', () => {
     const accepted = api.engine.pilots.accepted[0];
     expect(accepted).toMatchObject({ slotId: slot, streamId: 's1' });
     accepted?.stream.end('from the service');
-    expect(await text(createWebSocketStream(socket))).toBe('from the service');
+    expect(await text(webSocketStream(socket))).toBe('from the service');
     expect(await closing(await connected(`/pilot/v1/slots/${slot}/streams/unwanted`))).toEqual([
       1008,
       'nobody waits for this stream',

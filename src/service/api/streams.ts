@@ -89,4 +89,6 @@ function join(socket: WebSocket, pilotSide: Duplex | undefined): void {
   const clientSide = createWebSocketStream(socket);
   // One end's error or end is the other's end; who asked sees it as the connection's close.
   pipeline(clientSide, pilotSide, clientSide, () => undefined);
+  // A client's WebSocket ends as a whole: who has said all hears nothing more.
+  pilotSide.once('finish', () => pilotSide.destroy());
 }
