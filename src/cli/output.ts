@@ -1,5 +1,6 @@
 import type { EventView, TimelineView, WorkspaceView } from '../protocol/api.ts';
 import { formatDuration } from '../protocol/units.ts';
+import { story } from './story.ts';
 
 /** Rows under headings, columns aligned, no borders. Empty: one line that says so. */
 export function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
@@ -12,33 +13,6 @@ export function table(headings: readonly string[], rows: readonly (readonly stri
       .join('  ')
       .trimEnd();
   return `${all.map(line).join('\n')}\n`;
-}
-
-/** What is happening to a workspace, why, and what comes next: sentences. */
-export function story(workspace: WorkspaceView): string {
-  const { state, reason, slot, cause } = workspace;
-  const because = reason === null ? '' : ` ${reason.message}`;
-  switch (state) {
-    case 'pending':
-      return 'Not launched: groups can be added (wsp add). wsp launch has it placed as a whole.';
-    case 'requested':
-      return 'Being handed to the batch scheduler; it will then wait in its queue.';
-    case 'queued': {
-      const says = slot?.lrmReason
-        ? `The batch scheduler says: ${slot.lrmReason}.`
-        : 'The batch scheduler gives no reason yet.';
-      const estimate = slot?.estimatedStartAt ? ` It expects the start at ${slot.estimatedStartAt}.` : '';
-      return `Waiting in the queue as job ${slot?.lrmJobId ?? '?'}. ${says}${estimate} When the job starts, its nodes are reserved and the VMs start.`;
-    }
-    case 'deploying':
-      return 'The nodes are reserved; the VMs are being started. The lease begins when all of them run.';
-    case 'running':
-      return `Running until ${workspace.endsAt ?? 'an unknown time'}${workspace.contextualized ? '' : '; some guests have not reported that they are set up'}.`;
-    case 'ending':
-      return `Ending (${cause ?? 'unknown cause'}): guests are shutting down.${because}`;
-    case 'ended':
-      return `Ended (${cause ?? 'unknown cause'}).${because}`;
-  }
 }
 
 /** The VMs of a workspace, a line each. */

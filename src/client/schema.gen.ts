@@ -770,6 +770,7 @@ export interface components {
             createdAt: string;
             estimatedStartAt: string | null;
             jobEndsAt: string | null;
+            deadlineAt: string | null;
         };
         Timeline: {
             workspace: string;

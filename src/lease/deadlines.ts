@@ -26,7 +26,8 @@ export function nextDeadlineAt(state: SiteState): number | null {
   return Number.isFinite(next) ? next : null;
 }
 
-function slotDeadlineAt(slot: Slot, settings: LeaseSettings): number {
+/** When something is due in a slot; `Infinity`: nothing is. */
+export function slotDeadlineAt(slot: Slot, settings: LeaseSettings): number {
   if (isFinalSlot(slot.state)) return Number.POSITIVE_INFINITY;
   return Math.min(slot.deadlineAt ?? Number.POSITIVE_INFINITY, silentUntil(slot, settings));
 }

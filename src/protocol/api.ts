@@ -237,6 +237,8 @@ export const SlotView = Type.Object({
   createdAt: Time,
   estimatedStartAt: MaybeTime,
   jobEndsAt: MaybeTime,
+  /** When something happens to it by itself: it is given up, cancelled, or no longer kept. */
+  deadlineAt: MaybeTime,
 });
 export type SlotView = Type.Static<typeof SlotView>;
 

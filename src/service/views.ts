@@ -1,4 +1,5 @@
 import { isInPool, poolSize } from '../lease/addresses.ts';
+import { slotDeadlineAt } from '../lease/deadlines.ts';
 import { addressesInUse } from '../lease/requeue.ts';
 import type { LeaseSettings, Pool, SiteState, Slot, Vm, Workspace } from '../lease/types.ts';
 import type {
@@ -112,7 +113,13 @@ function vmView(vm: Vm): VmView {
 }
 
 /** A slot as its LRM job and its nodes stand; `workspaces`: those in it that the caller may read. */
-export function slotView(slot: Slot, workspaces: readonly Pick<Workspace, 'id'>[], lrm: string): SlotView {
+export function slotView(
+  slot: Slot,
+  workspaces: readonly Pick<Workspace, 'id'>[],
+  lrm: string,
+  settings: LeaseSettings,
+): SlotView {
+  const deadlineAt = slotDeadlineAt(slot, settings);
   return {
     id: slot.id,
     workspaces: workspaces.map(({ id }) => id),
@@ -133,6 +140,7 @@ export function slotView(slot: Slot, workspaces: readonly Pick<Workspace, 'id'>[
     createdAt: iso(slot.createdAt),
     estimatedStartAt: iso(slot.estimatedStartAt),
     jobEndsAt: iso(slot.jobEndsAt),
+    deadlineAt: iso(Number.isFinite(deadlineAt) ? deadlineAt : null),
   };
 }
 

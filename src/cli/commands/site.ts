@@ -3,6 +3,7 @@ import type { Client } from '../../client/client.ts';
 import { formatDuration } from '../../protocol/units.ts';
 import { table } from '../output.ts';
 import type { CommandContext, Run } from '../program.ts';
+import { slotStory } from '../story.ts';
 
 /** Adds the commands on what the site has: types, slots, images. */
 export function addSiteCommands(program: Command, run: Run): void {
@@ -51,9 +52,9 @@ async function slots(context: CommandContext): Promise<void> {
     slot.pool,
     slot.lrmJobId ?? '-',
     `${slot.nodes.length}/${slot.nodesWanted}`,
-    slot.reason?.message ?? slot.lrmReason ?? '',
+    slotStory(slot),
   ]);
-  context.answer({ slots }, table(['SLOT', 'STATE', 'WORKSPACE', 'POOL', 'JOB', 'NODES', 'WHY'], rows));
+  context.answer({ slots }, table(['SLOT', 'STATE', 'WORKSPACE', 'POOL', 'JOB', 'NODES', 'WHAT NEXT'], rows));
 }
 
 async function images(context: CommandContext): Promise<void> {

@@ -1,7 +1,8 @@
 import { type Command, Option } from 'commander';
 import type { EventView, VmView, WorkspaceView } from '../../protocol/api.ts';
 import { WspError } from '../../protocol/errors.ts';
-import { eventText, story, table, timelineText, workspaceText } from '../output.ts';
+import { eventText, table, timelineText, workspaceText } from '../output.ts';
+import { story } from '../story.ts';
 import type { CommandContext, Run } from '../program.ts';
 import { duration } from '../values.ts';
 

@@ -26,7 +26,7 @@ const slots: Route = (app, parts) => {
   };
   app.get('/v1/slots', { schema }, async request => ({
     slots: liveSlots(parts, callerOf(request)).map(({ slot, workspaces }) =>
-      slotView(slot, workspaces, parts.engine.lrmOf(slot.pool)),
+      slotView(slot, workspaces, parts.engine.lrmOf(slot.pool), parts.engine.state.settings),
     ),
   }));
 };

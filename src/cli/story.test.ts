@@ -1,0 +1,75 @@
+import { describe, expect, it } from 'vitest';
+import type { SlotView } from '../protocol/api.ts';
+import { slotStory } from './story.ts';
+
+const slot = (more: Partial<SlotView>): SlotView => ({
+  id: 'slot-aaaaaaaaaa',
+  workspaces: ['ws-aaaaaaaaaa'],
+  owner: 'ann',
+  warm: false,
+  state: 'ready',
+  reason: null,
+  pool: 'default',
+  lrm: 'slurm',
+  lrmJobId: '7',
+  lrmState: 'running',
+  lrmReason: null,
+  nodesWanted: 2,
+  nodes: [
+    { name: 'n1', state: 'reserved', connected: true, address: null },
+    { name: 'n2', state: 'reserving', connected: true, address: null },
+  ],
+  memoryMiBPerNode: 128,
+  cpusPerNode: 1,
+  walltimeMs: 60_000,
+  createdAt: '2026-11-24T10:00:00.000Z',
+  estimatedStartAt: null,
+  jobEndsAt: null,
+  deadlineAt: null,
+  ...more,
+});
+const at = '2026-11-24T12:00:00.000Z';
+const why = { code: 'x', message: 'the LRM wants node n1 back' };
+
+describe('a slot is explained', () => {
+  it.each<[string, Partial<SlotView>, string]>([
+    ['requested', { state: 'requested' }, 'Being handed to the batch scheduler.'],
+    [
+      'queued',
+      { state: 'queued', lrmReason: 'it waits for nodes' },
+      'Waiting in the queue: it waits for nodes.',
+    ],
+    [
+      'queued without a reason',
+      { state: 'queued' },
+      'Waiting in the queue; the batch scheduler gives no reason yet.',
+    ],
+    [
+      'reserving',
+      { state: 'reserving', deadlineAt: at },
+      `1 of 2 nodes are reserved; all are to be by ${at}, or the slot is given up.`,
+    ],
+    ['in use', { jobEndsAt: at }, `In use. The job ends at ${at}.`],
+    ['warm', { warm: true, workspaces: [] }, 'Ready for the first workspace.'],
+    ['kept', { deadlineAt: at }, `Nobody is in it: kept for the next workspace until ${at}.`],
+    [
+      'silent',
+      { deadlineAt: at, nodes: [{ name: 'n1', state: 'reserved', connected: false, address: null }] },
+      `Nothing is heard of n1: given up at ${at}, unless its pilot comes back.`,
+    ],
+    [
+      'preempting',
+      { state: 'preempting', reason: why },
+      'The batch scheduler takes it back: guests are shutting down. Why: the LRM wants node n1 back.',
+    ],
+    [
+      'releasing',
+      { state: 'releasing', deadlineAt: at },
+      `Being given back; job 7 is cancelled if it is not gone by ${at}.`,
+    ],
+    ['released', { state: 'released' }, 'Given back.'],
+    ['failed', { state: 'failed', reason: why }, 'Lost. Why: the LRM wants node n1 back.'],
+  ])('%s', (_, more, text) => {
+    expect(slotStory(slot(more))).toBe(text);
+  });
+});
