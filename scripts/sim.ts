@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline/promises';
 import { startChild } from '../src/platform/children.ts';
 import { systemClock } from '../src/platform/clock.ts';
 import { openSqliteStore } from '../src/service/store/sqlite.ts';
+import { type CountName, Tally } from '../test/sim/coverage.ts';
 import { type LifeReport, live } from '../test/sim/life.ts';
 
 /** Seeds `first`, `first + step`, … below `end`. */
@@ -18,52 +19,59 @@ interface Share {
 const lifeOf = (seed: number): Promise<LifeReport> => live(seed, openSqliteStore({ directory: ':memory:' }));
 
 /** A report as one line from a worker to us: without the trace, which only a single life shows. */
-interface ReportLine extends Omit<LifeReport, 'history' | 'ends' | 'trace'> {
-  readonly history: readonly (readonly [string, number])[];
-  readonly ends: readonly (readonly [string, number])[];
+interface ReportLine extends Pick<LifeReport, 'seed' | 'steps' | 'failure'> {
+  readonly counts: Readonly<Record<CountName, readonly (readonly [string, number])[]>>;
 }
 
-function withoutMaps({ trace: _trace, history, ends, ...rest }: LifeReport): ReportLine {
-  return { ...rest, history: [...history], ends: [...ends] };
+function lineOf({ seed, steps, failure, counts }: LifeReport): string {
+  const { history, ends, faults, crashes, transitions } = counts;
+  const lists = {
+    history: [...history],
+    ends: [...ends],
+    faults: [...faults],
+    crashes: [...crashes],
+    transitions: [...transitions],
+  };
+  const line: ReportLine = { seed, steps, counts: lists, ...(failure === undefined ? {} : { failure }) };
+  return JSON.stringify(line);
 }
 
 async function work({ first, step, end }: Share): Promise<void> {
-  for (let seed = first; seed < end; seed += step)
-    console.log(JSON.stringify(withoutMaps(await lifeOf(seed))));
+  for (let seed = first; seed < end; seed += step) console.log(lineOf(await lifeOf(seed)));
 }
 
 class Summary {
-  readonly #history = new Map<string, number>();
-  readonly #ends = new Map<string, number>();
+  readonly tally = new Tally();
   readonly failed: number[] = [];
-  #lives = 0;
-  #steps = 0;
 
-  add({ seed, steps, history, ends, failure }: ReportLine): void {
-    this.#lives += 1;
-    this.#steps += steps;
-    for (const [type, times] of history) this.#history.set(type, (this.#history.get(type) ?? 0) + times);
-    for (const [end, times] of ends) this.#ends.set(end, (this.#ends.get(end) ?? 0) + times);
+  add(line: string): void {
+    const { seed, steps, counts, failure } = JSON.parse(line) as ReportLine;
+    const { history, ends, faults, crashes, transitions } = counts;
+    const maps = {
+      history: new Map(history),
+      ends: new Map(ends),
+      faults: new Map(faults),
+      crashes: new Map(crashes),
+      transitions: new Map(transitions),
+    };
+    this.tally.add({ steps, counts: maps });
     if (failure === undefined) return;
     this.failed.push(seed);
     if (this.failed.length <= 3) console.log(`seed ${seed} failed: ${failure}`);
   }
 
   print(tookMs: number): void {
-    console.log(`history\n${table(this.#history)}\nends\n${table(this.#ends)}`);
+    for (const line of this.tally.lines()) console.log(line);
     const { failed } = this;
-    console.log(
-      `${this.#lives} lives, ${this.#steps} steps, ${Math.round(tookMs)} ms, ${failed.length} failed`,
-    );
+    console.log(`${Math.round(tookMs)} ms, ${failed.length} failed`);
     if (failed.length > 0) console.log(`run one again: SEED=${Math.min(...failed)} scripts/sim`);
   }
-}
 
-function table(counts: ReadonlyMap<string, number>): string {
-  return [...counts]
-    .sort(([left], [right]) => left.localeCompare(right))
-    .map(([name, times]) => `  ${String(times).padStart(8)}  ${name}`)
-    .join('\n');
+  /** No life failed, none did what the tables do not have, and, if they were enough, nothing was missed. */
+  get ok(): boolean {
+    const { tally, failed } = this;
+    return failed.length + tally.illegal().length === 0 && (!tally.isEnough || tally.missing().length === 0);
+  }
 }
 
 /** Resolves when a process of its own has lived through a share. Throws when it dies. */
@@ -73,8 +81,7 @@ async function share(summary: Summary, { first, step, end }: Share): Promise<voi
     { stdio: ['ignore', 'pipe', 2] },
   );
   if (!child.stdout) throw new Error('a worker without standard output');
-  for await (const line of createInterface({ input: child.stdout }))
-    summary.add(JSON.parse(line) as ReportLine);
+  for await (const line of createInterface({ input: child.stdout })) summary.add(line);
   const { code, signal } = await child.exited;
   if (code !== 0) throw new Error(`a worker ended with ${signal ?? code}`);
 }
@@ -92,10 +99,10 @@ async function main(): Promise<void> {
   } else {
     const report = await lifeOf(Number(one));
     for (const line of report.trace) console.log(line);
-    summary.add(withoutMaps(report));
+    summary.add(lineOf(report));
   }
   summary.print(systemClock.monotonicMs() - startedMs);
-  process.exitCode = summary.failed.length > 0 ? 1 : 0;
+  process.exitCode = summary.ok ? 0 : 1;
 }
 
 const [first, step, end] = process.argv.slice(2).map(Number);

@@ -17,6 +17,8 @@ export interface GroundTruth {
     readonly live: boolean;
     /** When it was submitted (live) or was over (not live). */
     readonly since: number;
+    /** Since when its LRM says that it is over although it is not: nobody but its own pilots can tell. */
+    readonly disownedAt?: number;
   }[];
   readonly nodes: readonly {
     readonly name: string;
@@ -35,6 +37,8 @@ export interface TrueVm {
   readonly vmId: string;
   readonly slotId: string;
   readonly nics: readonly { readonly address: string; readonly mac: string; readonly tap: string }[];
+  /** Its process has been killed, and the kernel does not let go of it: it answers nothing, and nobody can end it. */
+  readonly stuck?: boolean;
 }
 
 /** What clients and pilots have been told is durable. */
@@ -54,6 +58,8 @@ export interface Tolerance {
   readonly endMs: number;
   /** From a start of the service until it has made up for what happened while it was away. */
   readonly recoverMs: number;
+  /** From the moment when the LRM disowns a job that runs until its pilots have left. Absent: no time at all. */
+  readonly disownedMs?: number;
 }
 
 export interface Evidence {
@@ -73,9 +79,26 @@ export interface Violation {
 /** Everything that is wrong; empty when all seven hold. */
 export function violations(evidence: Evidence): readonly Violation[] {
   const found: Violation[] = [];
+  const accountable = withoutDisowned(evidence);
   for (const [invariant, check] of checks)
-    for (const message of check(evidence)) found.push({ invariant, message });
+    for (const message of check(accountable)) found.push({ invariant, message });
   return found;
+}
+
+/** Without what nobody can do anything about just now: VMs of jobs that the LRM has disowned a moment ago, and processes that the kernel does not end. */
+function withoutDisowned(evidence: Evidence): Evidence {
+  const { truth, tolerance } = evidence;
+  const disowned = new Set<string>();
+  for (const { slotId, disownedAt } of truth.jobs)
+    if (disownedAt !== undefined && !lags(evidence, disownedAt, tolerance.disownedMs ?? 0)) disowned.add(slotId);
+  const stuck = truth.nodes.some(({ vms }) => vms.some(vm => vm.stuck));
+  if (disowned.size === 0 && !stuck) return evidence;
+  const nodes = truth.nodes.map(node => ({
+    ...node,
+    vms: node.vms.filter(vm => !vm.stuck && !disowned.has(vm.slotId)),
+  }));
+  const jobs = truth.jobs.filter(({ slotId }) => evidence.over || !disowned.has(slotId));
+  return { ...evidence, truth: { ...truth, nodes, jobs } };
 }
 
 type Check = (evidence: Evidence) => Iterable<string>;

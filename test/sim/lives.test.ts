@@ -1,7 +1,8 @@
 import { afterAll, describe, expect, it } from 'vitest';
 import { openSqliteStore } from '../../src/service/store/sqlite.ts';
-import { crashPoints } from './service.ts';
-import { deeds, type LifeReport, live } from './life.ts';
+import { Tally } from './coverage.ts';
+import { deeds } from './faults.ts';
+import { type LifeReport, live } from './life.ts';
 
 /** `SEED=n` runs one life alone and prints its trace; `SEEDS=n` runs so many. */
 const one = process.env['SEED'];
@@ -19,28 +20,17 @@ function story(report: LifeReport): string {
 }
 
 describe('simulated lives', () => {
-  const seen = new Map<string, number>();
-  const sums = { lives: 0, steps: 0 };
+  const tally = new Tally();
 
-  afterAll(() => {
-    const lines = [...seen].toSorted(([one], [other]) => (one < other ? -1 : 1));
-    console.log(
-      [`${sums.lives} lives, ${sums.steps} steps`, ...lines.map(([what, times]) => `${times}\t${what}`)].join(
-        '\n',
-      ),
-    );
-  });
+  afterAll(() => console.log(tally.lines().join('\n')));
 
   for (let from = first; from < first + seeds; from += atOnce) {
     const upTo = Math.min(from + atOnce, first + seeds);
     it(`hold all seven invariants at every step: seeds ${from} to ${upTo - 1}`, async () => {
       for (let seed = from; seed < upTo; seed++) {
         const report = await lifeOf(seed);
-        sums.lives += 1;
-        sums.steps += report.steps;
+        tally.add(report);
         if (one !== undefined) console.log(story(report));
-        for (const [what, times] of [...report.history, ...report.ends])
-          seen.set(what, (seen.get(what) ?? 0) + times);
         expect(report.failure === undefined ? '' : story(report)).toBe('');
       }
     });
@@ -54,7 +44,6 @@ describe('simulated lives', () => {
 
   it.skipIf(seeds < 1_000)('go through every state and every way to end', () => {
     const wanted = [
-      ...crashPoints.map(point => `crash ${point}`),
       ...deeds.map(deed => `deed ${deed}`),
       'slot used again',
       'warm slot used',
@@ -79,7 +68,14 @@ describe('simulated lives', () => {
       'refused:exceeds_site',
       'refused:conflict',
     ];
-    expect(wanted.filter(what => !seen.has(what))).toEqual([]);
+    const { history, ends, faults } = tally.counts;
+    expect(wanted.filter(what => !history.has(what) && !ends.has(what) && !faults.has(what))).toEqual([]);
+  });
+
+  it('take no step that the tables do not have', () => expect(tally.illegal()).toEqual([]));
+
+  it.skipIf(seeds < 1_000)('take every transition, and die at every crash point', () => {
+    expect(tally.missing()).toEqual([]);
   });
 
   it('are repeated exactly from their seed', async () => {

@@ -1,0 +1,175 @@
+import type { Clock } from '../../src/platform/clock.ts';
+import { pause } from '../../src/platform/clock.ts';
+import type { Commit, Store } from '../../src/service/store/store.ts';
+import { count, type Counts } from './coverage.ts';
+import { type CrashPoint, crashPoints } from './crash-points.ts';
+import type { Dice } from './dice.ts';
+import type { Troubles } from './node.ts';
+
+/** What users, administrators and misfortune do to a site; what is here twice is twice as likely. */
+export const deeds = [
+  'poweroff',
+  'poweroff',
+  'crash',
+  'scancel',
+  'preempt',
+  'shorten',
+  'hold',
+  'cut',
+  'parted',
+  'pilot killed',
+  'node lost',
+  'lrm down',
+  'lrm lies',
+  'job lost',
+  'order',
+  'order',
+  'order',
+  'extend',
+  'restart',
+  'disk',
+  'clock step',
+] as const;
+export type Deed = (typeof deeds)[number];
+
+/** An aim: somebody dies when a point is reached, having been passed so many times before. */
+interface Aim {
+  readonly point: CrashPoint;
+  left: number;
+}
+
+/**
+ * The misfortunes of one life that are not deeds: what dies where, and how often what went wrong. Lives take the crash points in turn, so that rare
+ * ones get as many lives as those that are passed all the time.
+ */
+export class Faults {
+  readonly #counts: Pick<Counts, 'faults' | 'crashes'>;
+  #aims: Aim[];
+  /** None is injected any more: what there is comes to its end. */
+  over = false;
+
+  constructor(seed: number, dice: Dice, counts: Pick<Counts, 'faults' | 'crashes'>) {
+    this.#counts = counts;
+    const inTurn = crashPoints[seed % crashPoints.length];
+    const points = inTurn && dice.chance(0.7) ? [inTurn] : [];
+    if (dice.chance(0.3)) points.push(dice.pick(crashPoints as readonly [CrashPoint, ...CrashPoint[]]));
+    this.#aims = points.map(point => ({ point, left: dice.pick([0, 0, 1, 4]) }));
+  }
+
+  /** A moment at which somebody dies has been looked for and has not come yet. */
+  get aiming(): boolean {
+    return this.#aims.length > 0;
+  }
+
+  /** Asked at every crash point: true when who stands there dies. */
+  strikes(point: CrashPoint): boolean {
+    if (this.over) return false;
+    const aim = this.#aims.find(each => each.point === point);
+    if (!aim || aim.left-- > 0) return false;
+    this.#aims = this.#aims.filter(other => other !== aim);
+    this.died(point);
+    return true;
+  }
+
+  /** Somebody has died at a point. */
+  died(point: CrashPoint): void {
+    count(this.#counts.crashes, point);
+    this.happened(`${point.slice(0, point.indexOf(' '))} dies at a crash point`);
+  }
+
+  happened(kind: string): void {
+    count(this.#counts.faults, kind);
+  }
+}
+
+/** All does what it should. */
+export const noTroubles: Troubles = {
+  startFails: 0,
+  reserveFails: 0,
+  ignoresShutdown: 0,
+  contextFails: 0,
+  stalls: 0,
+  hangs: 0,
+  noSpace: 0,
+};
+
+/** Guests, images, VMMs and node disks that do not do what they should, of four lives in ten. */
+export function troublesOf(dice: Dice): Troubles {
+  if (dice.chance(0.6)) return noTroubles;
+  return {
+    startFails: 0.05,
+    reserveFails: 0.05,
+    ignoresShutdown: 0.3,
+    contextFails: 0.1,
+    stalls: 0.03,
+    hangs: 0.1,
+    noSpace: 0.05,
+  };
+}
+
+/** The clock of one machine: it goes as fast as all, but may be set to another time. */
+export interface SetClock extends Clock {
+  /** Ahead of the true time by so much; behind it when negative. */
+  aheadMs: number;
+}
+
+/** A clock that is `aheadMs` ahead of the true one. Delays and the monotonic clock are the same on all machines. */
+export function setClock(truth: Clock, aheadMs: number): SetClock {
+  const clock: SetClock = { ...truth, aheadMs, now: () => truth.now() + clock.aheadMs };
+  return clock;
+}
+
+/** The disk under the service's state: it may be slow, or full, for a while. */
+export class Disk {
+  readonly #clock: Clock;
+  readonly #dice: Dice;
+  readonly #faults: Faults;
+  #slowUntil = 0;
+  #fullUntil = 0;
+
+  constructor(clock: Clock, dice: Dice, faults: Faults) {
+    this.#clock = clock;
+    this.#dice = dice;
+    this.#faults = faults;
+  }
+
+  /** When it last was as it should be again, or will be: milliseconds since the epoch. */
+  get troubledUntil(): number {
+    return Math.max(this.#slowUntil, this.#fullUntil);
+  }
+
+  slow(forMs: number): void {
+    this.#slowUntil = Math.max(this.#slowUntil, this.#clock.now() + forMs);
+  }
+
+  fill(forMs: number): void {
+    this.#fullUntil = Math.max(this.#fullUntil, this.#clock.now() + forMs);
+  }
+
+  /** The same store on this disk. */
+  under(store: Store): Store {
+    return {
+      load: () => store.load(),
+      commit: commit => this.#commit(store, commit),
+      events: query => store.events(query),
+      lastEvent: () => store.lastEvent(),
+      loadAccess: () => store.loadAccess(),
+      putAccess: rows => store.putAccess(rows),
+      appendAudit: entries => store.appendAudit(entries),
+      audit: query => store.audit(query),
+      close: () => store.close(),
+    };
+  }
+
+  async #commit(store: Store, commit: Commit): Promise<void> {
+    if (this.#clock.now() < this.#slowUntil) {
+      this.#faults.happened('slow write of the service');
+      await pause(this.#clock, this.#dice.int(50, 3_000));
+    }
+    if (this.#clock.now() < this.#fullUntil) {
+      this.#faults.happened('disk of the service full');
+      throw new Error('SQLITE_FULL: database or disk is full');
+    }
+    return store.commit(commit);
+  }
+}

@@ -1,0 +1,29 @@
+import type { GroupRequest, WorkspaceRequest } from '../../src/protocol/cluster.ts';
+import type { Dice } from './dice.ts';
+
+/** A request as users make them, some of them more than there is. `now`: milliseconds since the epoch. */
+export function randomRequest(dice: Dice, now: number): WorkspaceRequest {
+  const groups = Array.from({ length: dice.int(1, 2) }, (_, index) => randomGroup(dice, `g${index}`));
+  const durationMs = dice.pick([1_000, 5_000, 60_000, 300_000, 900_000]);
+  return {
+    groups,
+    durationMs,
+    ...(dice.chance(0.3) ? { name: 'shared' } : {}),
+    ...(dice.chance(0.1) ? { keepPartial: true } : {}),
+    ...(dice.chance(0.1) ? { pending: true } : {}),
+    ...(dice.chance(0.1)
+      ? { startBy: new Date(now + dice.pick([1_000, 20_000, 600_000])).toISOString() }
+      : {}),
+  };
+}
+
+function randomGroup(dice: Dice, name: string): GroupRequest {
+  return {
+    name,
+    image: dice.chance(0.03) ? 'unknown' : 'mini',
+    count: dice.chance(0.03) ? 40 : dice.int(1, 2),
+    memoryMiB: dice.pick([64, 512, 4_096]),
+    cpus: dice.int(1, 2),
+    ...(dice.chance(0.3) ? { networks: ['public', 'private'] } : {}),
+  };
+}
