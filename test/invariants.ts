@@ -119,6 +119,11 @@ function lags({ truth, tolerance }: Evidence, since: number, allowedMs: number):
 }
 const slotOver = (slot: Slot): boolean => slot.state === 'released' || slot.state === 'failed';
 const vmOver = (vm: Vm): boolean => vm.state === 'terminated' || vm.state === 'failed';
+/** Off, or on the way there or back, by its own or its user's will. */
+const mayBeOff = ({ state, orders }: Vm): boolean =>
+  state === 'stopping' ||
+  state === 'terminated' ||
+  (orders > 0 && (state === 'stopped' || state === 'starting'));
 const vmUp = (vm: Vm): boolean => vm.state === 'running' || vm.state === 'paused' || vm.state === 'rebooting';
 
 /** 1. No VM outlives its slot, and no slot its LRM job. */
@@ -203,9 +208,9 @@ function* wholeOrNotAtAll({ state, truth }: Evidence): Iterable<string> {
           if (vmUp(vm) || real.has(vm.id)) yield `${vm.id} runs, ${workspace.id} is ${workspace.state}`;
         break;
       case 'running':
-        // A guest may have shut itself down; none may be missing, or have failed.
+        // A guest may have shut itself down, or have been ordered to; none may be missing, or have failed.
         for (const vm of workspace.keepPartial ? [] : vms)
-          if (!vmUp(vm) && vm.state !== 'stopping' && vm.state !== 'terminated')
+          if (!vmUp(vm) && !mayBeOff(vm))
             yield `${workspace.id} is running, ${vm.id} is ${vm.state}`;
         break;
       case 'deploying':

@@ -257,7 +257,8 @@ export class PilotSession {
   /** Releases once; a later call only shortens what the VMs are given. */
   #releaseWith(graceMs: number, why: string): void {
     if (this.#release) {
-      for (const vm of this.#control.reports()) this.#control.stopVm(vm.vmId, graceMs);
+      for (const { vmId, state } of this.#control.reports())
+        if (state !== 'terminated' && state !== 'failed') this.#control.stopVm(vmId, graceMs);
       return;
     }
     this.#parts.log.info('releasing', { why, graceMs });

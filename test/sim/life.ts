@@ -258,7 +258,9 @@ class Life {
 
   report(failure?: string): LifeReport {
     const virtualMs = this.#clock.now() - startMs;
-    const base = { seed: this.#seed, steps: this.#steps, virtualMs, trace: this.#trace };
+    // What was done, and what the service made of it, in the order of time.
+    const trace = this.#trace.toSorted((one, other) => Number.parseInt(one, 10) - Number.parseInt(other, 10));
+    const base = { seed: this.#seed, steps: this.#steps, virtualMs, trace };
     const report = { ...base, counts: this.#counts };
     return failure === undefined ? report : { ...report, failure };
   }
@@ -306,11 +308,17 @@ class Life {
       throw new Error(`invariant ${first.invariant}: ${found.map(({ message }) => message).join('; ')}`);
   }
 
-  /** Nobody can follow an LRM that does not answer, nor a node that cannot be heard; nor remember on a disk that does not take it. */
+  /**
+   * Nobody can follow an LRM that does not answer, nor a node that cannot be heard; nor remember on a disk that does not take it; nor end what the kernel does
+   * not let go.
+   */
   #untroubledSince(): number {
-    const { troubledUntil } = this.#disk;
-    const parted = this.#partedUntil.values();
-    return Math.max(this.#servedSince, this.#lrm.downUntil, troubledUntil, this.#steppedAt, ...parted);
+    const nodes = this.#nodes.flatMap(({ name, troubledUntil }) => [
+      troubledUntil,
+      this.#partedUntil.get(name) ?? 0,
+    ]);
+    const troubles = [this.#lrm.downUntil, this.#disk.troubledUntil, this.#steppedAt];
+    return Math.max(this.#servedSince, ...troubles, ...nodes);
   }
 
   /** Users and administrators, and when they do what. */

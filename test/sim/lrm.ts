@@ -261,6 +261,7 @@ export class SimLrm implements Lrm {
     node.powerOff(this.#clock.now() + downMs);
     this.#clock.after(downMs, () => this.#planPass());
     const noticedMs = this.#dice.pick([0, 1_000, 20_000, 300_000]);
+    node.troubledUntil = Math.max(node.troubledUntil, this.#clock.now() + noticedMs);
     for (const job of this.#jobs.values()) {
       if (isOver(job) || !job.nodes.includes(node)) continue;
       for (const pilot of job.pilots) if (this.#nodeOf.get(pilot) === node) pilot.powerOff();

@@ -54,6 +54,8 @@ export class SimNode {
   readonly changes = new Set<string>();
   /** Its power is gone until then, milliseconds since the epoch. */
   downUntil = 0;
+  /** Until then something happened on it that nobody could hear of, or do anything about. */
+  troubledUntil = 0;
   #idleSince: number | null = 0;
 
   constructor(name: string) {
@@ -330,9 +332,10 @@ export class SimControl implements WorkspaceControl {
   /** Kills the VMM. One that hangs takes its time to go; if that is too long, the VM is given up, and its process is still there. */
   async #destroy(vm: SimVm): Promise<void> {
     if (vm.ending || isOff(vm)) return;
-    const { faults, nodeClock } = this.#parts;
+    const { faults, node, nodeClock } = this.#parts;
     if (vm.lingersMs === 0 || !vm.real) return this.#end(vm, 'terminated');
     faults.happened('VMM hangs');
+    node.troubledUntil = Math.max(node.troubledUntil, nodeClock.now() + vm.lingersMs);
     if (vm.lingersMs <= destroyDeadlineMs) {
       await this.#takes(vm.lingersMs);
       return this.#end(vm, 'terminated');

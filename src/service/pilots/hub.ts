@@ -98,6 +98,7 @@ class Session implements PilotSession {
   readonly #forget: () => void;
   #greeted = false;
   #ready = false;
+  #dismissed = false;
   #over = false;
 
   constructor(
@@ -161,7 +162,10 @@ class Session implements PilotSession {
     if (!this.#over) this.#connection.send(message);
   }
 
+  /** Once: what the pilot still has to say of a slot that is over must not have it sent away again. */
   dismiss(message: string): void {
+    if (this.#dismissed) return;
+    this.#dismissed = true;
     this.send({ type: 'dismiss', message });
   }
 
