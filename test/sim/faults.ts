@@ -20,6 +20,7 @@ export const deeds = [
   'pilot killed',
   'node lost',
   'lrm down',
+  'parted at orders',
   'lrm lies',
   'job lost',
   'order',
@@ -31,6 +32,16 @@ export const deeds = [
   'clock step',
 ] as const;
 export type Deed = (typeof deeds)[number];
+
+/** What must happen for some crash points to come about at all. */
+const needs: readonly (readonly [RegExp, Deed])[] = [
+  [/preempting/, 'preempt'],
+  [/job-end/, 'shorten'],
+  [/operate-vm|vm (paused|rebooting|stopped)/, 'order'],
+  [/extend/, 'extend'],
+  [/dismiss/, 'lrm lies'],
+  [/vm failed/, 'crash'],
+];
 
 /** An aim: somebody dies when a point is reached, having been passed so many times before. */
 interface Aim {
@@ -54,6 +65,15 @@ export class Faults {
     const points = inTurn && dice.chance(0.7) ? [inTurn] : [];
     if (dice.chance(0.3)) points.push(dice.pick(crashPoints as readonly [CrashPoint, ...CrashPoint[]]));
     this.#aims = points.map(point => ({ point, left: dice.pick([0, 0, 1, 4]) }));
+  }
+
+  get needsFailures(): boolean {
+    return this.#aims.some(({ point }) => point.endsWith('failed'));
+  }
+
+  /** A deed that helps one of the points that are looked for to come about. */
+  get favoured(): Deed | undefined {
+    return needs.find(([points]) => this.#aims.some(({ point }) => points.test(point)))?.[1];
   }
 
   /** A moment at which somebody dies has been looked for and has not come yet. */
@@ -91,11 +111,12 @@ export const noTroubles: Troubles = {
   stalls: 0,
   hangs: 0,
   noSpace: 0,
+  powersOff: 0,
 };
 
-/** Guests, images, VMMs and node disks that do not do what they should, of four lives in ten. */
-export function troublesOf(dice: Dice): Troubles {
-  if (dice.chance(0.6)) return noTroubles;
+/** Guests, images, VMMs and node disks that do not do what they should, of four lives in ten; and of those that look for a failure to die at. */
+export function troublesOf(dice: Dice, faults: Faults): Troubles {
+  if (dice.chance(0.6) && !faults.needsFailures) return noTroubles;
   return {
     startFails: 0.05,
     reserveFails: 0.05,
@@ -104,6 +125,7 @@ export function troublesOf(dice: Dice): Troubles {
     stalls: 0.03,
     hangs: 0.1,
     noSpace: 0.05,
+    powersOff: 0.05,
   };
 }
 

@@ -34,7 +34,7 @@ const startMs = Date.UTC(2026, 0, 1);
 const stepLimit = 40_000;
 /** A life that comes to rest sooner goes on with more users and misfortunes; and so, for a while, does one that still looks for a crash point. */
 const leastSteps = 200;
-const mostRoundsForAim = 6;
+const mostRoundsForAim = 3;
 /** `recoverMs`: an LRM that was down is asked again within 30 s, and takes its time to answer. */
 const tolerance: Evidence['tolerance'] = {
   followMs: 2_500,
@@ -125,7 +125,7 @@ class Life {
       nodeLost: node => this.#lrm.loseNode(node),
       clock: this.#clock,
       dice,
-      troubles: troublesOf(dice),
+      troubles: troublesOf(dice, faults),
       hub: () => this.#running().hub,
       acknowledged: (slotId, node, seq) => this.#acked.set(`${slotId} ${node}`, { slotId, node, seq }),
       linked: link => this.#links.push(link),
@@ -208,7 +208,11 @@ class Life {
     await this.#startService();
     for (let round = 1; ; round++) {
       this.#planDeeds();
-      await this.#until(() => this.#noWorkspaces());
+      while (!this.#noWorkspaces()) {
+        await this.#until(() => this.#nothingPlanned() || this.#noWorkspaces());
+        if (this.#service) this.#users.giveUp();
+        await this.#until(() => !this.#nothingPlanned() || this.#noWorkspaces());
+      }
       const looking = this.#faults.aiming && round < mostRoundsForAim;
       if (this.#steps >= leastSteps && !looking && this.#counts.faults.size > 0) break;
     }
@@ -265,8 +269,13 @@ class Life {
     return failure === undefined ? report : { ...report, failure };
   }
 
+  /** Nobody is about to do anything, and the service is there. */
+  #nothingPlanned(): boolean {
+    return this.#deedsLeft === 0 && this.#users.idle && this.#service !== undefined;
+  }
+
   #noWorkspaces(): boolean {
-    if (this.#deedsLeft > 0 || !this.#users.idle || !this.#service) return false;
+    if (!this.#nothingPlanned()) return false;
     return [...this.#engine.state.workspaces.values()].every(({ state }) => state === 'ended');
   }
 
@@ -336,6 +345,7 @@ class Life {
       hold: () => this.#hold(),
       cut: () => this.#cutLinks(),
       parted: () => this.#part(),
+      'parted at orders': () => this.#partAtOrders(),
       'pilot killed': () => this.#lrm.killPilot(),
       'node lost': () => this.#lrm.loseNode(),
       'lrm down': () => this.#lrm.goDown(dice.pick([2_000, 60_000, 3_600_000])),
@@ -348,7 +358,8 @@ class Life {
       'clock step': () => this.#stepClock(dice.pick([-300_000, -20_000, -500, 500, 20_000, 300_000])),
     };
     for (let left = dice.int(0, 3); left > 0; left--) {
-      const deed = dice.pick(deeds);
+      const { favoured } = this.#faults;
+      const deed = favoured && dice.chance(0.7) ? favoured : dice.pick(deeds);
       this.#later(dice.int(1_000, 120_000), () => {
         this.#note(deed);
         this.#faults.happened(`deed ${deed}`);
@@ -381,8 +392,19 @@ class Life {
 
   /** The network between some nodes and the service carries nothing for a while. */
   #part(): void {
-    const until = this.#clock.now() + this.#awayMs([1_000, 20_000, 100_000]);
-    for (const { name } of this.#nodes) if (this.#dice.chance(0.5)) this.#partedUntil.set(name, until);
+    const forMs = this.#awayMs([1_000, 20_000, 100_000]);
+    for (const { name } of this.#nodes) {
+      if (this.#dice.chance(0.5)) continue;
+      this.#partedUntil.set(name, this.#clock.now() + forMs);
+      for (const link of this.#links) if (link.node === name) link.parted(forMs);
+    }
+  }
+
+  /** Orders get through just before, and nobody hears what became of them. */
+  #partAtOrders(): void {
+    this.#users.order();
+    this.#later(this.#dice.int(20, 80), () => this.#part());
+    if (this.#dice.chance(0.5)) this.#later(this.#dice.int(100, 900), () => this.#guestEnds('poweroff'));
   }
 
   #adminEnds(verdict: 'cancelled' | 'preempted', reason: string): void {

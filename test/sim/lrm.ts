@@ -134,12 +134,14 @@ export class SimLrm implements Lrm {
   }
 
   async list(): Promise<readonly LrmJob[]> {
-    await this.#takesTime();
+    // Its time passes before it looks, or on the way back, when what it has seen may not be so any more.
+    const late = this.#dice.chance(0.5);
+    if (!late) await this.#takesTime();
     const now = this.#clock.now();
     const jobs = [...this.#jobs.values()]
       .filter(job => (job.overAt ?? now) + memoryMs > now && this.#lieOf(job)?.kind !== 'hidden')
       .map(job => describe(job, this.#lieOf(job)));
-    await this.#takesTime();
+    if (late) await this.#takesTime();
     return jobs;
   }
 

@@ -29,6 +29,10 @@ export interface Cable {
   cut(): void;
   /** The service's process has ended: what it had said still arrives. */
   serviceGone(): void;
+  /** Nothing passes any more for so long: an end that hears nothing for too long gives the link up (pings, in real ones). */
+  parted(forMs: number): void;
+  /** The node that it leads to. */
+  readonly node: string;
 }
 
 const connectDeadlineMs = 10_000;
@@ -106,7 +110,7 @@ function nameOf(message: PilotMessage): string {
 /** One connection, with two ends that may differ about whether it is there. */
 class SimLink implements Cable {
   readonly #world: NetworkWorld;
-  readonly #node: string;
+  readonly node: string;
   readonly #session: PilotSession;
   readonly #handlers: LinkHandlers;
   readonly #pilotClock: Clock;
@@ -117,7 +121,7 @@ class SimLink implements Cable {
 
   constructor(world: NetworkWorld, pilotClock: Clock, slotId: string, node: string, handlers: LinkHandlers) {
     this.#world = world;
-    this.#node = node;
+    this.node = node;
     this.#handlers = handlers;
     this.#pilotClock = pilotClock;
     this.#up = new Lane(world, node);
@@ -129,16 +133,6 @@ class SimLink implements Cable {
         this.#down.pass(() => this.#pilotEnds(why));
       },
     });
-    this.#watchSilence(
-      pilotSilenceDeadlineMs,
-      () => this.#pilotOpen,
-      () => this.#pilotEnds('silence'),
-    );
-    this.#watchSilence(
-      serviceSilenceDeadlineMs,
-      () => this.#serviceOpen,
-      () => this.#serviceEnds(),
-    );
   }
 
   toService(message: PilotMessage): void {
@@ -154,6 +148,12 @@ class SimLink implements Cable {
     if (!silently) return this.#up.pass(() => this.#serviceEnds());
     const { clock, dice } = this.#world;
     clock.after(dice.int(pingEveryMs, serviceSilenceDeadlineMs), () => this.#serviceEnds());
+  }
+
+  parted(forMs: number): void {
+    const { clock } = this.#world;
+    if (forMs > serviceSilenceDeadlineMs) clock.after(serviceSilenceDeadlineMs, () => this.#serviceEnds());
+    if (forMs > pilotSilenceDeadlineMs) clock.after(pilotSilenceDeadlineMs, () => this.#pilotEnds('silence'));
   }
 
   serviceGone(): void {
@@ -172,7 +172,7 @@ class SimLink implements Cable {
 
   #toPilot(slotId: string, message: ServiceMessage): void {
     if (!this.#serviceOpen) return;
-    if (message.type === 'ack') this.#world.acknowledged(slotId, this.#node, message.seq);
+    if (message.type === 'ack') this.#world.acknowledged(slotId, this.node, message.seq);
     this.#down.carry(() => {
       if (this.#pilotOpen) this.#handlers.message(message);
       else this.#world.faults.happened('message lost');
@@ -189,20 +189,6 @@ class SimLink implements Cable {
     if (!this.#serviceOpen) return;
     this.#serviceOpen = false;
     this.#session.closed();
-  }
-
-  /** An end that has heard nothing for so long gives the link up (pings, in real ones). */
-  #watchSilence(deadlineMs: number, open: () => boolean, end: () => void): void {
-    const { clock, partedUntil } = this.#world;
-    let heardAt = clock.now();
-    const look = (): void => {
-      if (!open()) return;
-      const heard = this.#pilotOpen && this.#serviceOpen && clock.now() >= partedUntil(this.#node);
-      if (heard) heardAt = clock.now();
-      if (clock.now() - heardAt >= deadlineMs) return end();
-      clock.after(pingEveryMs, look);
-    };
-    clock.after(pingEveryMs, look);
   }
 }
 

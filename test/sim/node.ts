@@ -22,6 +22,8 @@ export interface Troubles {
   readonly hangs: number;
   /** The node's disk has no room for the files of a VM, or of a slot. */
   readonly noSpace: number;
+  /** The guest powers itself off while it boots. */
+  readonly powersOff: number;
 }
 
 interface SimVm {
@@ -163,6 +165,7 @@ export class SimControl implements WorkspaceControl {
     if (vm.ending) return;
     if (dice.chance(troubles.startFails))
       return this.#end(vm, 'failed', { code: 'vmm_exited', message: 'the VMM ended at once' });
+    if (dice.chance(troubles.powersOff)) return this.#end(vm, 'terminated');
     await this.#helper();
     await this.#at('running: VMM recorded');
     if (vm.ending) return;

@@ -21,9 +21,16 @@ export interface UsersWorld {
   readonly ends: Map<string, number>;
 }
 
+interface Owned {
+  readonly id: string;
+  readonly owner: string;
+}
+
 /** How long a client waits for an answer before it asks again, and how often it asks. */
 const answerDeadlineMs = 10_000;
 const mostTries = 4;
+/** A lease that lasts longer is given back when nothing else happens. */
+const longestWaitMs = 300_000;
 const operations = ['pause', 'resume', 'reboot', 'shutdown', 'start', 'destroy'] as const;
 
 /** Users, over a network between them and the service that loses, delays and repeats requests and answers, and lets one overtake another. */
@@ -59,11 +66,15 @@ export class Users {
     const destroyAfterMs = dice.chance(0.5) ? dice.int(0, dice.pick([500, 10_000, 100_000])) : undefined;
     const launchAfterMs = request.pending ? dice.int(0, 20_000) : undefined;
     const launched = dice.chance(0.7);
+    const actsAfterMs = Array.from({ length: dice.chance(0.3) ? dice.int(1, 6) : 0 }, () =>
+      dice.int(3_000, 40_000),
+    );
     note(`create ${JSON.stringify(request)}`);
     this.#ask(
       engine => engine.create(owner, request).then(({ id }) => this.#accepted(token, id)),
       id => {
         if (destroyAfterMs !== undefined) later(destroyAfterMs, () => this.#destroy(id, owner));
+        for (const afterMs of actsAfterMs) later(afterMs, () => this.#act({ id, owner }));
         if (launchAfterMs === undefined) return;
         if (launched) later(launchAfterMs, () => this.#ask(engine => engine.launch(id, owner)));
         // A pending workspace that nobody launches would wait for a day.
@@ -86,12 +97,32 @@ export class Users {
     this.#ask(engine => engine.destroy(id, owner).then(() => this.destroyed.add(id)));
   }
 
-  /** A user has something done to his VMs. */
+  /** They give back what would last for long, and what was never launched: a life is for what happens, not for waiting. */
+  giveUp(): void {
+    const { engine, clock } = this.#world;
+    for (const { id, owner, state, endsAt } of engine().state.workspaces.values())
+      if (state === 'pending' || (state === 'running' && (endsAt ?? 0) > clock.now() + longestWaitMs))
+        this.#destroy(id, owner);
+  }
+
+  /** A user does something with one of the workspaces that run. */
   order(): void {
-    const { dice, note } = this.#world;
     const running = this.#anyRunning();
-    if (!running) return;
-    const { id, owner } = running;
+    if (running) this.#order(running);
+  }
+
+  extend(): void {
+    const running = this.#anyRunning();
+    if (running) this.#extend(running);
+  }
+
+  #act(workspace: Owned): void {
+    if (this.#world.dice.chance(0.2)) this.#extend(workspace);
+    else this.#order(workspace);
+  }
+
+  #order({ id, owner }: Owned): void {
+    const { dice, note } = this.#world;
     const orders = [dice.pick(operations), ...(dice.chance(0.5) ? [dice.pick(operations)] : [])];
     const target = dice.chance(0.5) ? 'g0' : undefined;
     for (const operation of orders) {
@@ -100,15 +131,13 @@ export class Users {
     }
   }
 
-  extend(): void {
-    const running = this.#anyRunning();
-    if (!running) return;
-    const durationMs = this.#world.dice.pick([1_000, 60_000, 3_600_000]);
-    this.#world.note(`extend ${running.id} by ${durationMs}`);
-    this.#ask(engine => engine.extend(running.id, running.owner, durationMs));
+  #extend({ id, owner }: Owned): void {
+    const durationMs = this.#world.dice.pick([1_000, 60_000, 600_000]);
+    this.#world.note(`extend ${id} by ${durationMs}`);
+    this.#ask(engine => engine.extend(id, owner, durationMs));
   }
 
-  #anyRunning(): { readonly id: string; readonly owner: string } | undefined {
+  #anyRunning(): Owned | undefined {
     const { dice, engine } = this.#world;
     try {
       const running = [...engine().state.workspaces.values()].filter(({ state }) => state === 'running');
