@@ -326,7 +326,7 @@ class Life {
       troubledUntil,
       this.#partedUntil.get(name) ?? 0,
     ]);
-    const troubles = [this.#lrm.downUntil, this.#disk.troubledUntil, this.#steppedAt];
+    const troubles = [this.#lrm.troubledUntil, this.#disk.troubledUntil, this.#steppedAt];
     return Math.max(this.#servedSince, ...troubles, ...nodes);
   }
 

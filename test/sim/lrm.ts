@@ -89,6 +89,7 @@ export class SimLrm implements Lrm {
   readonly #jobs = new Map<string, Job>();
   #lastId = 0;
   #downUntil = 0;
+  #blindUntil = 0;
   readonly #nodeOf = new WeakMap<PilotProcess, SimNode>();
   readonly #faults: Faults;
   readonly #troubles: LrmTroubles;
@@ -245,9 +246,9 @@ export class SimLrm implements Lrm {
     this.#downUntil = Math.max(this.#downUntil, this.#clock.now() + forMs);
   }
 
-  /** When it last came back, or will: milliseconds since the epoch. */
-  get downUntil(): number {
-    return this.#downUntil;
+  /** When it last came back, or will, and knew again how its jobs are: milliseconds since the epoch. */
+  get troubledUntil(): number {
+    return Math.max(this.#downUntil, this.#blindUntil);
   }
 
   /** A pilot is killed (-9). */
@@ -364,15 +365,13 @@ export class SimLrm implements Lrm {
 
   #lookWhetherOver(job: Job): void {
     if (job.pilots.length > 0 || (job.state === 'running' && job.unlaunched > 0)) return;
-    const ghost = job.ghost !== true && this.#dice.chance(this.#troubles.ghosts);
-    if (job.ghost || ghost) {
-      if (ghost) this.#faults.happened('lrm calls a job running that is over');
-      if (ghost)
-        this.#clock.after(this.#dice.int(1_000, 90_000), () => this.#over(job, job.verdict ?? 'completed'));
-      job.ghost = true;
-      return;
-    }
-    this.#over(job, job.verdict ?? 'completed');
+    if (job.ghost) return;
+    if (!this.#dice.chance(this.#troubles.ghosts)) return this.#over(job, job.verdict ?? 'completed');
+    job.ghost = true;
+    this.#faults.happened('lrm calls a job running that is over');
+    const forMs = this.#dice.int(1_000, 90_000);
+    this.#blindUntil = Math.max(this.#blindUntil, this.#clock.now() + forMs);
+    this.#clock.after(forMs, () => this.#over(job, job.verdict ?? 'completed'));
   }
 
   #over(job: Job, state: LrmJobState): void {
