@@ -33,6 +33,17 @@ export const deeds = [
 ] as const;
 export type Deed = (typeof deeds)[number];
 
+/** Deeds that need a workspace that runs. */
+export const deedsOnRunning: ReadonlySet<Deed> = new Set([
+  'order',
+  'extend',
+  'parted at orders',
+  'poweroff',
+  'crash',
+  'preempt',
+  'shorten',
+]);
+
 /** What must happen for some crash points to come about at all. */
 const needs: readonly (readonly [RegExp, Deed])[] = [
   [/preempting/, 'preempt'],
@@ -64,7 +75,7 @@ export class Faults {
     const inTurn = crashPoints[seed % crashPoints.length];
     const points = inTurn && dice.chance(0.7) ? [inTurn] : [];
     if (dice.chance(0.3)) points.push(dice.pick(crashPoints as readonly [CrashPoint, ...CrashPoint[]]));
-    this.#aims = points.map(point => ({ point, left: dice.pick([0, 0, 1, 4]) }));
+    this.#aims = points.map(point => ({ point, left: dice.pick([0, 0, 0, 1, 3]) }));
   }
 
   get needsFailures(): boolean {

@@ -8,7 +8,7 @@ import { type Evidence, violations } from '../invariants.ts';
 import { count, type Counts, newCounts, transitionsOf } from './coverage.ts';
 import type { CrashPoint } from './crash-points.ts';
 import { Dice } from './dice.ts';
-import { type Deed, deeds, Disk, Faults, setClock, troublesOf } from './faults.ts';
+import { type Deed, deeds, deedsOnRunning, Disk, Faults, setClock, troublesOf } from './faults.ts';
 import { SimLrm } from './lrm.ts';
 import type { Cable } from './network.ts';
 import { SimNode } from './node.ts';
@@ -35,6 +35,7 @@ const stepLimit = 40_000;
 /** A life that comes to rest sooner goes on with more users and misfortunes; and so, for a while, does one that still looks for a crash point. */
 const leastSteps = 200;
 const mostRoundsForAim = 3;
+const mostRoundsForRareAim = 10;
 /** `recoverMs`: an LRM that was down is asked again within 30 s, and takes its time to answer. */
 const tolerance: Evidence['tolerance'] = {
   followMs: 2_500,
@@ -213,7 +214,8 @@ class Life {
         if (this.#service) this.#users.giveUp();
         await this.#until(() => !this.#nothingPlanned() || this.#noWorkspaces());
       }
-      const looking = this.#faults.aiming && round < mostRoundsForAim;
+      const { aiming, favoured } = this.#faults;
+      const looking = aiming && round < (favoured ? mostRoundsForRareAim : mostRoundsForAim);
       if (this.#steps >= leastSteps && !looking && this.#counts.faults.size > 0) break;
     }
     this.#faults.over = true;
@@ -344,7 +346,11 @@ class Life {
       shorten: () => this.#lrm.shorten(dice.int(20_000, 120_000)),
       hold: () => this.#hold(),
       cut: () => this.#cutLinks(),
-      parted: () => this.#part(),
+      parted: () =>
+        this.#part(
+          this.#awayMs([1_000, 20_000, 100_000]),
+          this.#nodes.filter(() => dice.chance(0.5)),
+        ),
       'parted at orders': () => this.#partAtOrders(),
       'pilot killed': () => this.#lrm.killPilot(),
       'node lost': () => this.#lrm.loseNode(),
@@ -357,15 +363,23 @@ class Life {
       disk: () => (dice.chance(0.5) ? this.#disk.slow(20_000) : this.#disk.fill(dice.pick([500, 20_000]))),
       'clock step': () => this.#stepClock(dice.pick([-300_000, -20_000, -500, 500, 20_000, 300_000])),
     };
-    for (let left = dice.int(0, 3); left > 0; left--) {
-      const { favoured } = this.#faults;
+    const { favoured } = this.#faults;
+    for (let left = dice.int(favoured ? 2 : 0, 4); left > 0; left--) {
       const deed = favoured && dice.chance(0.7) ? favoured : dice.pick(deeds);
       this.#later(dice.int(1_000, 120_000), () => {
-        this.#note(deed);
-        this.#faults.happened(`deed ${deed}`);
-        acts[deed]();
+        this.#whenItCan(deed, () => {
+          this.#note(deed);
+          this.#faults.happened(`deed ${deed}`);
+          acts[deed]();
+        });
       });
     }
+  }
+
+  /** Waits for a workspace that runs, if the deed needs one; but not for ever. */
+  #whenItCan(kind: Deed, deed: () => void, tries = 15): void {
+    if (tries === 0 || !deedsOnRunning.has(kind) || this.#users.anyRunning()) return deed();
+    this.#later(4_000, () => this.#whenItCan(kind, deed, tries - 1));
   }
 
   #later(delayMs: number, deed: () => void): void {
@@ -390,21 +404,24 @@ class Life {
     this.#steppedAt = this.#clock.now();
   }
 
-  /** The network between some nodes and the service carries nothing for a while. */
-  #part(): void {
-    const forMs = this.#awayMs([1_000, 20_000, 100_000]);
-    for (const { name } of this.#nodes) {
-      if (this.#dice.chance(0.5)) continue;
+  /** The network between the service and nodes carries nothing for a while. */
+  #part(forMs: number, nodes: readonly SimNode[]): void {
+    for (const { name } of nodes) {
       this.#partedUntil.set(name, this.#clock.now() + forMs);
       for (const link of this.#links) if (link.node === name) link.parted(forMs);
     }
   }
 
-  /** Orders get through just before, and nobody hears what became of them. */
+  /** An order gets through in a moment between two partitions; what becomes of it is heard much later, after its pilot has come back. */
   #partAtOrders(): void {
-    this.#users.order();
-    this.#later(this.#dice.int(20, 80), () => this.#part());
-    if (this.#dice.chance(0.5)) this.#later(this.#dice.int(100, 900), () => this.#guestEnds('poweroff'));
+    const dice = this.#dice;
+    this.#users.order(dice.pick(['pause', 'reboot']));
+    this.#later(dice.int(300, 900), () => {
+      this.#part(200, this.#nodes);
+      this.#users.order(dice.pick(['shutdown', 'shutdown', 'resume', 'reboot']));
+      this.#later(200 + dice.int(3, 12), () => this.#part(55_000, this.#nodes));
+    });
+    if (dice.chance(0.5)) this.#later(10_000, () => this.#guestEnds('poweroff'));
   }
 
   #adminEnds(verdict: 'cancelled' | 'preempted', reason: string): void {

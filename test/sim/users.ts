@@ -31,7 +31,7 @@ const answerDeadlineMs = 10_000;
 const mostTries = 4;
 /** A lease that lasts longer is given back when nothing else happens. */
 const longestWaitMs = 300_000;
-const operations = ['pause', 'resume', 'reboot', 'shutdown', 'start', 'destroy'] as const;
+const operations = ['pause', 'pause', 'resume', 'reboot', 'reboot', 'shutdown', 'start', 'destroy'] as const;
 
 /** Users, over a network between them and the service that loses, delays and repeats requests and answers, and lets one overtake another. */
 export class Users {
@@ -106,13 +106,14 @@ export class Users {
   }
 
   /** A user does something with one of the workspaces that run. */
-  order(): void {
-    const running = this.#anyRunning();
-    if (running) this.#order(running);
+  order(operation?: (typeof operations)[number]): void {
+    const running = this.anyRunning();
+    if (running && operation) this.#operate(running, operation);
+    else if (running) this.#order(running);
   }
 
   extend(): void {
-    const running = this.#anyRunning();
+    const running = this.anyRunning();
     if (running) this.#extend(running);
   }
 
@@ -121,23 +122,26 @@ export class Users {
     else this.#order(workspace);
   }
 
-  #order({ id, owner }: Owned): void {
-    const { dice, note } = this.#world;
+  #order(workspace: Owned): void {
+    const { dice } = this.#world;
     const orders = [dice.pick(operations), ...(dice.chance(0.5) ? [dice.pick(operations)] : [])];
     const target = dice.chance(0.5) ? 'g0' : undefined;
-    for (const operation of orders) {
-      note(`${operation} ${id}`);
-      this.#ask(engine => engine.operate(id, owner, { operation, ...(target ? { target } : {}) }));
-    }
+    for (const operation of orders) this.#operate(workspace, operation, target);
+  }
+
+  #operate({ id, owner }: Owned, operation: (typeof operations)[number], target?: string): void {
+    this.#world.note(`${operation} ${id}`);
+    this.#ask(engine => engine.operate(id, owner, { operation, ...(target ? { target } : {}) }));
   }
 
   #extend({ id, owner }: Owned): void {
-    const durationMs = this.#world.dice.pick([1_000, 60_000, 600_000]);
+    const durationMs = this.#world.dice.pick([1_000, 600_000, 3_600_000]);
     this.#world.note(`extend ${id} by ${durationMs}`);
     this.#ask(engine => engine.extend(id, owner, durationMs));
   }
 
-  #anyRunning(): Owned | undefined {
+  /** One of the workspaces that run. */
+  anyRunning(): Owned | undefined {
     const { dice, engine } = this.#world;
     try {
       const running = [...engine().state.workspaces.values()].filter(({ state }) => state === 'running');
