@@ -90,7 +90,8 @@ function withoutDisowned(evidence: Evidence): Evidence {
   const { truth, tolerance } = evidence;
   const disowned = new Set<string>();
   for (const { slotId, disownedAt } of truth.jobs)
-    if (disownedAt !== undefined && !lags(evidence, disownedAt, tolerance.disownedMs ?? 0)) disowned.add(slotId);
+    if (disownedAt !== undefined && !lags(evidence, disownedAt, tolerance.disownedMs ?? 0))
+      disowned.add(slotId);
   const stuck = truth.nodes.some(({ vms }) => vms.some(vm => vm.stuck));
   if (disowned.size === 0 && !stuck) return evidence;
   const nodes = truth.nodes.map(node => ({
@@ -210,8 +211,7 @@ function* wholeOrNotAtAll({ state, truth }: Evidence): Iterable<string> {
       case 'running':
         // A guest may have shut itself down, or have been ordered to; none may be missing, or have failed.
         for (const vm of workspace.keepPartial ? [] : vms)
-          if (!vmUp(vm) && !mayBeOff(vm))
-            yield `${workspace.id} is running, ${vm.id} is ${vm.state}`;
+          if (!vmUp(vm) && !mayBeOff(vm)) yield `${workspace.id} is running, ${vm.id} is ${vm.state}`;
         break;
       case 'deploying':
         for (const vm of workspace.keepPartial ? [] : vms)
