@@ -6,7 +6,7 @@ import type { SlotState, VmState, WorkspaceState } from '../protocol/states.ts';
  *   slot       requested ─► queued ─► reserving ─► ready ─┬───────────────► releasing ─► released
  *                  │           │          │ │             └─► preempting ───►   ▲
  *                  │           │          │ └──────────────────────┘            │
- *                  └───────────┴──────────┴──── given up before it was ready ───┘        any but the last two ─► failed
+ *                  └───────────┴──────────┴──── given up before it was ready ───┘        any but the last four ─► failed
  *              (a pilot may report before the LRM's answer to the submission is known: requested ─► reserving)
  *
  *   vm         pending ─► propagating ─► starting ─► running ─► stopping ─► terminated      running ⇄ paused, rebooting; stopping ─► stopped ─► starting
@@ -24,8 +24,8 @@ export const slotTransitions: Readonly<Record<SlotState, readonly SlotState[]>> 
   queued: ['reserving', 'releasing', 'failed'],
   reserving: ['ready', 'preempting', 'releasing', 'failed'],
   ready: ['preempting', 'releasing', 'failed'],
-  preempting: ['releasing', 'failed'],
-  releasing: ['released', 'failed'],
+  preempting: ['releasing'],
+  releasing: ['released'],
   released: [],
   failed: [],
 };

@@ -1,10 +1,11 @@
 import type { Clock } from '../../src/platform/clock.ts';
 import { pause } from '../../src/platform/clock.ts';
+import type { VmOperation } from '../../src/protocol/cluster.ts';
 import type { Commit, Store } from '../../src/service/store/store.ts';
 import { count, type Counts } from './coverage.ts';
 import { type CrashPoint, crashPoints } from './crash-points.ts';
 import type { Dice } from './dice.ts';
-import type { Troubles } from './node.ts';
+import type { SimNode, Troubles } from './node.ts';
 
 /** What users, administrators and misfortune do to a site; what is here twice is twice as likely. */
 export const deeds = [
@@ -21,6 +22,7 @@ export const deeds = [
   'node lost',
   'lrm down',
   'parted at orders',
+  'parted at orders',
   'lrm lies',
   'job lost',
   'order',
@@ -32,6 +34,24 @@ export const deeds = [
   'clock step',
 ] as const;
 export type Deed = (typeof deeds)[number];
+
+interface TwoOrders {
+  /** Its outcome is heard. */
+  readonly heard: VmOperation;
+  readonly afterMs: number;
+  /** Gets through in a moment between two partitions. */
+  readonly unheard: VmOperation;
+}
+
+/** What is ordered of VMs around a partition. */
+export const ordersAtPartition: readonly [TwoOrders, ...TwoOrders[]] = [
+  { heard: 'pause', afterMs: 400, unheard: 'shutdown' },
+  { heard: 'pause', afterMs: 400, unheard: 'resume' },
+  { heard: 'reboot', afterMs: 400, unheard: 'shutdown' },
+  { heard: 'reboot', afterMs: 900, unheard: 'shutdown' },
+  { heard: 'shutdown', afterMs: 6_000, unheard: 'start' },
+  { heard: 'shutdown', afterMs: 6_000, unheard: 'start' },
+];
 
 /** Deeds that need a workspace that runs. */
 export const deedsOnRunning: ReadonlySet<Deed> = new Set([
@@ -152,6 +172,17 @@ export function setClock(truth: Clock, aheadMs: number): SetClock {
   return clock;
 }
 
+/** In half of all lives the nodes' clocks are not right. */
+export function clocksAhead(
+  nodes: readonly SimNode[],
+  dice: Dice,
+  faults: Faults,
+): ReadonlyMap<string, number> {
+  if (dice.chance(0.5)) return new Map();
+  faults.happened('clocks of nodes are wrong');
+  return new Map(nodes.map(({ name }) => [name, dice.int(-120_000, 120_000)]));
+}
+
 /** The disk under the service's state: it may be slow, or full, for a while. */
 export class Disk {
   readonly #clock: Clock;
@@ -179,11 +210,11 @@ export class Disk {
     this.#fullUntil = Math.max(this.#fullUntil, this.#clock.now() + forMs);
   }
 
-  /** The same store on this disk. */
-  under(store: Store): Store {
+  /** The same store on this disk, written to by a process: what it had not written when it died is not written. */
+  under(store: Store, alive: () => boolean): Store {
     return {
       load: () => store.load(),
-      commit: commit => this.#commit(store, commit),
+      commit: commit => this.#commit(store, commit, alive),
       events: query => store.events(query),
       lastEvent: () => store.lastEvent(),
       loadAccess: () => store.loadAccess(),
@@ -194,7 +225,7 @@ export class Disk {
     };
   }
 
-  async #commit(store: Store, commit: Commit): Promise<void> {
+  async #commit(store: Store, commit: Commit, alive: () => boolean): Promise<void> {
     if (this.#clock.now() < this.#slowUntil) {
       this.#faults.happened('slow write of the service');
       await pause(this.#clock, this.#dice.int(50, 3_000));
@@ -203,6 +234,6 @@ export class Disk {
       this.#faults.happened('disk of the service full');
       throw new Error('SQLITE_FULL: database or disk is full');
     }
-    return store.commit(commit);
+    return alive() ? store.commit(commit) : new Promise(() => undefined);
   }
 }

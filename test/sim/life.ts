@@ -8,13 +8,23 @@ import { type Evidence, violations } from '../invariants.ts';
 import { count, type Counts, newCounts, transitionsOf } from './coverage.ts';
 import type { CrashPoint } from './crash-points.ts';
 import { Dice } from './dice.ts';
-import { type Deed, deeds, deedsOnRunning, Disk, Faults, setClock, troublesOf } from './faults.ts';
+import {
+  type Deed,
+  deeds,
+  deedsOnRunning,
+  Disk,
+  Faults,
+  ordersAtPartition,
+  clocksAhead,
+  setClock,
+  troublesOf,
+} from './faults.ts';
 import { SimLrm } from './lrm.ts';
 import type { Cable } from './network.ts';
 import { SimNode } from './node.ts';
 import { pilotLauncher } from './pilot.ts';
 import { ServiceProcess } from './service.ts';
-import { engineOptions } from './site.ts';
+import { engineOptions, policies } from './site.ts';
 import { strangers } from './strangers.ts';
 import { Users } from './users.ts';
 
@@ -66,25 +76,6 @@ export async function live(seed: number, store: Store): Promise<LifeReport> {
   }
 }
 
-const warm = {
-  slots: 1,
-  nodes: 1,
-  memoryMiBPerNode: 2_048,
-  cpusPerNode: 4,
-  durationMs: 900_000,
-  vmsPerNode: 3,
-};
-/** Each life is under one of them. */
-const policies: readonly Policy[] = [
-  { kind: 'exact' },
-  { kind: 'pack', vmsPerNode: 3 },
-  { kind: 'extendable', factor: 1.5 },
-  { kind: 'reuse', keepMs: 60_000, factor: 2, vmsPerNode: 2, shared: false },
-  { kind: 'reuse', keepMs: 600_000, factor: 4, vmsPerNode: 4, shared: true },
-  { kind: 'warm', ...warm, shared: false },
-  { kind: 'warm', ...warm, shared: true },
-];
-
 class Life {
   readonly #seed: number;
   readonly #dice: Dice;
@@ -134,7 +125,7 @@ class Life {
       duplicates: dice.chance(0.3) ? 0.05 : 0,
     });
     this.#lrm = new SimLrm(this.#nodes, this.#clock, dice, faults, launch);
-    this.#store = this.#disk.under(store);
+    this.#store = store;
     this.#policy = policies[seed % policies.length] ?? { kind: 'exact' };
     this.#crashes = dice.chance(0.5) ? 0 : dice.pick([0.01, 0.1]);
     this.#users = new Users({
@@ -159,7 +150,8 @@ class Life {
 
   async #startService(): Promise<void> {
     const parts = { clock: this.#serviceClock, random: this.#dice, log: silentLog };
-    const options = engineOptions({ ...parts, store: this.#store, lrm: this.#lrm }, this.#policy);
+    const store = this.#disk.under(this.#store, () => this.#service === service);
+    const options = engineOptions({ ...parts, store, lrm: this.#lrm }, this.#policy);
     const onBroken = (): void => this.#service?.kill();
     const service = new ServiceProcess({ ...options, onBroken }, point => this.#diesAt(point));
     this.#service = service;
@@ -415,10 +407,13 @@ class Life {
   /** An order gets through in a moment between two partitions; what becomes of it is heard much later, after its pilot has come back. */
   #partAtOrders(): void {
     const dice = this.#dice;
-    this.#users.order(dice.pick(['pause', 'reboot']));
-    this.#later(dice.int(300, 900), () => {
+    const { heard, afterMs, unheard } = dice.pick(ordersAtPartition);
+    const running = this.#users.anyRunning();
+    if (!running) return;
+    this.#users.operate(running, heard);
+    this.#later(afterMs, () => {
       this.#part(200, this.#nodes);
-      this.#users.order(dice.pick(['shutdown', 'shutdown', 'resume', 'reboot']));
+      this.#users.operate(running, unheard);
       this.#later(200 + dice.int(3, 12), () => this.#part(55_000, this.#nodes));
     });
     if (dice.chance(0.5)) this.#later(10_000, () => this.#guestEnds('poweroff'));
@@ -467,11 +462,4 @@ class Life {
     for (const { warm, workspaceIds } of this.#engine.state.slots.values())
       if (warm && workspaceIds.length > 0) count(this.#counts.history, 'warm slot used');
   }
-}
-
-/** In half of all lives the nodes' clocks are not right. */
-function clocksAhead(nodes: readonly SimNode[], dice: Dice, faults: Faults): ReadonlyMap<string, number> {
-  if (dice.chance(0.5)) return new Map();
-  faults.happened('clocks of nodes are wrong');
-  return new Map(nodes.map(({ name }) => [name, dice.int(-120_000, 120_000)]));
 }

@@ -1,18 +1,10 @@
-import { afterAll, describe, expect, it } from 'vitest';
-import { openSqliteStore } from '../../src/service/store/sqlite.ts';
-import { Tally } from './coverage.ts';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { deeds } from './faults.ts';
-import { type LifeReport, live } from './life.ts';
+import type { LifeReport } from './life.ts';
+import { lifeOf, type Outcome, runLives } from './workers.ts';
 
-/** `SEED=n` runs one life alone and prints its trace; `SEEDS=n` runs so many. */
-const one = process.env['SEED'];
-const seeds = one === undefined ? Number(process.env['SEEDS'] ?? 1_000) : 1;
-const first = Number(one ?? 0);
-const atOnce = 100;
-
-function lifeOf(seed: number): Promise<LifeReport> {
-  return live(seed, openSqliteStore({ directory: ':memory:' }));
-}
+/** `SEEDS=n` runs so many; one alone, with its trace: `SEED=n scripts/sim`. */
+const seeds = Number(process.env['SEEDS'] ?? 1_000);
 
 /** What a reader needs of a life that went wrong: its seed, what broke, and all that led to it. */
 function story(report: LifeReport): string {
@@ -20,21 +12,17 @@ function story(report: LifeReport): string {
 }
 
 describe('simulated lives', () => {
-  const tally = new Tally();
+  let all: Outcome;
 
-  afterAll(() => console.log(tally.lines().join('\n')));
+  beforeAll(async () => {
+    all = await runLives(0, seeds);
+    console.log(all.tally.lines().join('\n'));
+  }, 600_000);
 
-  for (let from = first; from < first + seeds; from += atOnce) {
-    const upTo = Math.min(from + atOnce, first + seeds);
-    it(`hold all seven invariants at every step: seeds ${from} to ${upTo - 1}`, async () => {
-      for (let seed = from; seed < upTo; seed++) {
-        const report = await lifeOf(seed);
-        tally.add(report);
-        if (one !== undefined) console.log(story(report));
-        expect(report.failure === undefined ? '' : story(report)).toBe('');
-      }
-    });
-  }
+  it('hold all seven invariants at every step', () => {
+    const failed = [...all.failures].map(([seed, failure]) => `SEED=${seed} scripts/sim: ${failure}`);
+    expect(failed).toEqual([]);
+  });
 
   /** Seeds that have found a bug once, beyond the first thousand (docs/reliability.md). */
   it.each([4_472, 8_986])('hold them in a life that once did not: seed %d', async seed => {
@@ -68,18 +56,18 @@ describe('simulated lives', () => {
       'refused:exceeds_site',
       'refused:conflict',
     ];
-    const { history, ends, faults } = tally.counts;
+    const { history, ends, faults } = all.tally.counts;
     expect(wanted.filter(what => !history.has(what) && !ends.has(what) && !faults.has(what))).toEqual([]);
   });
 
-  it('take no step that the tables do not have', () => expect(tally.illegal()).toEqual([]));
+  it('take no step that the tables do not have', () => expect(all.tally.illegal()).toEqual([]));
 
   it.skipIf(seeds < 1_000)('take every transition, and die at every crash point', () => {
-    expect(tally.missing()).toEqual([]);
+    expect(all.tally.missing()).toEqual([]);
   });
 
   it('are repeated exactly from their seed', async () => {
-    const [once, again] = [await lifeOf(first), await lifeOf(first)];
+    const [once, again] = [await lifeOf(0), await lifeOf(0)];
     expect(once.trace.length).toBeGreaterThan(0);
     expect(again).toEqual(once);
   });

@@ -284,13 +284,13 @@ export class SimControl implements WorkspaceControl {
 
   /** The guests that are up, for what users do inside them. */
   upVms(): readonly string[] {
-    return [...this.#vms.values()].filter(vm => vm.state === 'running').map(vm => vm.plan.vmId);
+    return [...this.#vms.values()].filter(isUp).map(vm => vm.plan.vmId);
   }
 
   /** A user types `poweroff` in the guest; or the VMM crashes. */
   guestEnds(vmId: string, how: 'poweroff' | 'crash'): void {
     const vm = this.#vms.get(vmId);
-    if (!vm || isOff(vm)) return;
+    if (!vm || isOff(vm) || (how === 'poweroff' && vm.state === 'paused')) return;
     if (how === 'poweroff') void this.#end(vm, 'terminated');
     else void this.#end(vm, 'failed', { code: 'vmm_exited', message: 'the VMM was killed by SIGSEGV' });
   }

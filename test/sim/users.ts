@@ -1,5 +1,5 @@
 import { type Clock, withDeadline } from '../../src/platform/clock.ts';
-import type { WorkspaceRequest } from '../../src/protocol/cluster.ts';
+import type { VmOperation, WorkspaceRequest } from '../../src/protocol/cluster.ts';
 import { WspError } from '../../src/protocol/errors.ts';
 import type { Engine } from '../../src/service/engine-api.ts';
 import { count } from './coverage.ts';
@@ -106,10 +106,9 @@ export class Users {
   }
 
   /** A user does something with one of the workspaces that run. */
-  order(operation?: (typeof operations)[number]): void {
+  order(): void {
     const running = this.anyRunning();
-    if (running && operation) this.#operate(running, operation);
-    else if (running) this.#order(running);
+    if (running) this.#order(running);
   }
 
   extend(): void {
@@ -126,10 +125,10 @@ export class Users {
     const { dice } = this.#world;
     const orders = [dice.pick(operations), ...(dice.chance(0.5) ? [dice.pick(operations)] : [])];
     const target = dice.chance(0.5) ? 'g0' : undefined;
-    for (const operation of orders) this.#operate(workspace, operation, target);
+    for (const operation of orders) this.operate(workspace, operation, target);
   }
 
-  #operate({ id, owner }: Owned, operation: (typeof operations)[number], target?: string): void {
+  operate({ id, owner }: Owned, operation: VmOperation, target?: string): void {
     this.#world.note(`${operation} ${id}`);
     this.#ask(engine => engine.operate(id, owner, { operation, ...(target ? { target } : {}) }));
   }
