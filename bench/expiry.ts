@@ -11,7 +11,9 @@ import { systemRandom } from '../src/platform/random.ts';
 import { createEngine } from '../src/service/engine.ts';
 import type { Engine } from '../src/service/engine-api.ts';
 import { openSqliteStore } from '../src/service/store/sqlite.ts';
+import { newCounts } from '../test/sim/coverage.ts';
 import { Dice } from '../test/sim/dice.ts';
+import { Faults, noTroubles } from '../test/sim/faults.ts';
 import { SimLrm } from '../test/sim/lrm.ts';
 import { SimNode } from '../test/sim/node.ts';
 import { pilotLauncher } from '../test/sim/pilot.ts';
@@ -20,7 +22,6 @@ import { machine, median } from './figures.ts';
 
 const leases = Number(process.argv[2] ?? 1_000);
 const directory = mkdtempSync(join(tmpdir(), 'wsp-expiry-'));
-const noTroubles = { startFails: 0, reserveFails: 0, ignoresShutdown: 0, contextFails: 0, stalls: 0 };
 
 /** Nothing goes wrong by chance. */
 class CalmDice extends Dice {
@@ -32,9 +33,13 @@ class CalmDice extends Dice {
 function makeEngine(): Engine {
   const dice = new CalmDice(1);
   const nodes = Array.from({ length: leases }, (_, index) => new SimNode(`n${index}`));
+  const faults = new Faults(0, dice, newCounts());
   const launch = pilotLauncher({
     clock: systemClock,
     dice,
+    faults,
+    aheadMs: () => 0,
+    nodeLost: () => undefined,
     troubles: noTroubles,
     hub: () => engine.pilots,
     acknowledged: () => undefined,
@@ -48,7 +53,7 @@ function makeEngine(): Engine {
       random: systemRandom,
       log: silentLog,
       store: openSqliteStore({ directory }),
-      lrm: new SimLrm(nodes, systemClock, dice, launch),
+      lrm: new SimLrm(nodes, systemClock, dice, faults, launch),
     },
     { kind: 'exact' },
   );

@@ -17,6 +17,8 @@ export interface GroundTruth {
     readonly live: boolean;
     /** When it was submitted (live) or was over (not live). */
     readonly since: number;
+    /** Since when its LRM says that it is over although it is not: nobody but its own pilots can tell. */
+    readonly disownedAt?: number;
   }[];
   readonly nodes: readonly {
     readonly name: string;
@@ -35,6 +37,8 @@ export interface TrueVm {
   readonly vmId: string;
   readonly slotId: string;
   readonly nics: readonly { readonly address: string; readonly mac: string; readonly tap: string }[];
+  /** Its process has been killed, and the kernel does not let go of it: it answers nothing, and nobody can end it. */
+  readonly stuck?: boolean;
 }
 
 /** What clients and pilots have been told is durable. */
@@ -54,6 +58,8 @@ export interface Tolerance {
   readonly endMs: number;
   /** From a start of the service until it has made up for what happened while it was away. */
   readonly recoverMs: number;
+  /** From the moment when the LRM disowns a job that runs until its pilots have left. Absent: no time at all. */
+  readonly disownedMs?: number;
 }
 
 export interface Evidence {
@@ -73,9 +79,27 @@ export interface Violation {
 /** Everything that is wrong; empty when all seven hold. */
 export function violations(evidence: Evidence): readonly Violation[] {
   const found: Violation[] = [];
+  const accountable = withoutDisowned(evidence);
   for (const [invariant, check] of checks)
-    for (const message of check(evidence)) found.push({ invariant, message });
+    for (const message of check(accountable)) found.push({ invariant, message });
   return found;
+}
+
+/** Without what nobody can do anything about just now: VMs of jobs that the LRM has disowned a moment ago, and processes that the kernel does not end. */
+function withoutDisowned(evidence: Evidence): Evidence {
+  const { truth, tolerance } = evidence;
+  const disowned = new Set<string>();
+  for (const { slotId, disownedAt } of truth.jobs)
+    if (disownedAt !== undefined && !lags(evidence, disownedAt, tolerance.disownedMs ?? 0))
+      disowned.add(slotId);
+  const stuck = truth.nodes.some(({ vms }) => vms.some(vm => vm.stuck));
+  if (disowned.size === 0 && !stuck) return evidence;
+  const nodes = truth.nodes.map(node => ({
+    ...node,
+    vms: node.vms.filter(vm => !vm.stuck && !disowned.has(vm.slotId)),
+  }));
+  const jobs = truth.jobs.filter(({ slotId }) => evidence.over || !disowned.has(slotId));
+  return { ...evidence, truth: { ...truth, nodes, jobs } };
 }
 
 type Check = (evidence: Evidence) => Iterable<string>;
@@ -96,6 +120,11 @@ function lags({ truth, tolerance }: Evidence, since: number, allowedMs: number):
 }
 const slotOver = (slot: Slot): boolean => slot.state === 'released' || slot.state === 'failed';
 const vmOver = (vm: Vm): boolean => vm.state === 'terminated' || vm.state === 'failed';
+/** Off, or on the way there or back, by its own or its user's will. */
+const mayBeOff = ({ state, orders }: Vm): boolean =>
+  state === 'stopping' ||
+  state === 'terminated' ||
+  (orders > 0 && (state === 'stopped' || state === 'starting'));
 const vmUp = (vm: Vm): boolean => vm.state === 'running' || vm.state === 'paused' || vm.state === 'rebooting';
 
 /** 1. No VM outlives its slot, and no slot its LRM job. */
@@ -180,10 +209,9 @@ function* wholeOrNotAtAll({ state, truth }: Evidence): Iterable<string> {
           if (vmUp(vm) || real.has(vm.id)) yield `${vm.id} runs, ${workspace.id} is ${workspace.state}`;
         break;
       case 'running':
-        // A guest may have shut itself down; none may be missing, or have failed.
+        // A guest may have shut itself down, or have been ordered to; none may be missing, or have failed.
         for (const vm of workspace.keepPartial ? [] : vms)
-          if (!vmUp(vm) && vm.state !== 'stopping' && vm.state !== 'terminated')
-            yield `${workspace.id} is running, ${vm.id} is ${vm.state}`;
+          if (!vmUp(vm) && !mayBeOff(vm)) yield `${workspace.id} is running, ${vm.id} is ${vm.state}`;
         break;
       case 'deploying':
         for (const vm of workspace.keepPartial ? [] : vms)

@@ -97,6 +97,15 @@ describe('what the LRM says of a job', () => {
     expect(bench.slot.state).toBe('queued');
   });
 
+  it('notices that a job is gone also when the clock has been set back since it was submitted', () => {
+    const bench = new LeaseBench();
+    bench.create(1);
+    bench.submitted();
+    bench.now -= 300_000;
+    bench.observed(undefined);
+    expect(bench.slot).toMatchObject({ state: 'failed', reason: { code: 'lrm_lost' } });
+  });
+
   it('finds the job whose submission was never answered', () => {
     const bench = new LeaseBench();
     bench.create(1);

@@ -58,8 +58,14 @@ export function observed(draft: Draft, input: Extract<LeaseInput, { type: 'lrm.o
     if (slot.pool !== input.pool || isFinalSlot(slot.state) || slot.lrmJobId === null) continue;
     const job = byId.get(slot.lrmJobId);
     if (job) follow(draft, slot, job);
-    else if (slot.submittedAt !== null && slot.submittedAt < input.takenAt) jobGone(draft, slot, undefined);
+    else if (slot.submittedAt !== null && wasBefore(draft, slot.submittedAt, input.takenAt))
+      jobGone(draft, slot, undefined);
   }
+}
+
+/** Whether what was recorded at `at` had been by the time when the list was asked for. What lies ahead of us was recorded before the clock was set back. */
+function wasBefore({ now }: Draft, at: number, takenAt: number): boolean {
+  return at < takenAt || at > now;
 }
 
 /** Finds the slot that wants a live job: the submission's answer may have been lost. A job that no slot wants is cancelled. */
@@ -67,7 +73,7 @@ function claim(draft: Draft, job: ObservedJob, takenAt: number): void {
   const slot = draft.findSlot(job.slotId);
   if (slot?.lrmJobId === job.jobId && !isFinalSlot(slot.state)) return;
   // The list is older than the slot's end, or the job has been told to go: it is not known to be unwanted, or is going.
-  if (slot && slot.endedAt !== null && slot.endedAt >= takenAt) return;
+  if (slot && slot.endedAt !== null && !wasBefore(draft, slot.endedAt, takenAt)) return;
   if (job.state === 'ending') return;
   submitted(draft, job.slotId, job.jobId);
 }

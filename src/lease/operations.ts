@@ -37,13 +37,13 @@ export function operate(draft: Draft, input: Extract<LeaseInput, { type: 'operat
   if (!workspace) return noSuchWorkspace(input.workspaceId);
   const { operation, target } = input;
   const vms = targetsOf(draft.vmsOf(workspace.id), target);
-  if (vms.length === 0)
-    return { code: 'not_found', message: `workspace ${workspace.name} has no VM and no group ${target}` };
   if (workspace.state !== 'running')
     return {
       code: 'conflict',
       message: `workspace ${workspace.name} is ${workspace.state}: its VMs take orders while it is running`,
     };
+  if (vms.length === 0)
+    return { code: 'not_found', message: `workspace ${workspace.name} has no VM and no group ${target}` };
   const acting = vms.filter(({ state }) => !alreadyIn[operation].includes(state));
   const unable = acting.find(({ state }) => !possibleIn[operation].includes(state));
   if (unable)

@@ -6,11 +6,12 @@ import type { SlotState, VmState, WorkspaceState } from '../protocol/states.ts';
  *   slot       requested ─► queued ─► reserving ─► ready ─┬───────────────► releasing ─► released
  *                  │           │          │ │             └─► preempting ───►   ▲
  *                  │           │          │ └──────────────────────┘            │
- *                  └───────────┴──────────┴──── given up before it was ready ───┘        any but the last two ─► failed
+ *                  └───────────┴──────────┴──── given up before it was ready ───┘        any but the last four ─► failed
  *              (a pilot may report before the LRM's answer to the submission is known: requested ─► reserving)
  *
  *   vm         pending ─► propagating ─► starting ─► running ─► stopping ─► terminated      running ⇄ paused, rebooting; stopping ─► stopped ─► starting
- *              forward only, but any number of steps at once: reports may be lost, and the last one says it all
+ *              forward only, but several steps at once: a pilot that comes back says how its VMs are now. What takes an order to a VM that is known to
+ *              run (paused, rebooting, stopped) comes only after its being known to run.
  *                                                                                         any but the last ─► failed
  *
  *   workspace  pending ─► requested         (an ensemble that grows until it is launched)      pending ─► ended
@@ -25,22 +26,14 @@ export const slotTransitions: Readonly<Record<SlotState, readonly SlotState[]>> 
   queued: ['reserving', 'releasing', 'failed'],
   reserving: ['ready', 'preempting', 'releasing', 'failed'],
   ready: ['preempting', 'releasing', 'failed'],
-  preempting: ['releasing', 'failed'],
-  releasing: ['released', 'failed'],
+  preempting: ['releasing'],
+  releasing: ['released'],
   released: [],
   failed: [],
 };
 
 /** Where a VM may be found once it has been started. */
-const onceStarted: readonly VmState[] = [
-  'running',
-  'paused',
-  'rebooting',
-  'stopping',
-  'stopped',
-  'terminated',
-  'failed',
-];
+const onceStarted: readonly VmState[] = ['running', 'stopping', 'terminated', 'failed'];
 
 export const vmTransitions: Readonly<Record<VmState, readonly VmState[]>> = {
   pending: ['propagating', 'starting', ...onceStarted],
@@ -48,9 +41,9 @@ export const vmTransitions: Readonly<Record<VmState, readonly VmState[]>> = {
   starting: onceStarted,
   running: ['paused', 'rebooting', 'stopping', 'stopped', 'terminated', 'failed'],
   paused: ['running', 'rebooting', 'stopping', 'stopped', 'terminated', 'failed'],
-  rebooting: ['running', 'paused', 'stopping', 'stopped', 'terminated', 'failed'],
+  rebooting: ['running', 'stopping', 'stopped', 'terminated', 'failed'],
   stopping: ['stopped', 'terminated', 'failed'],
-  stopped: ['starting', 'running', 'paused', 'rebooting', 'stopping', 'terminated', 'failed'],
+  stopped: ['starting', 'running', 'stopping', 'terminated', 'failed'],
   terminated: [],
   failed: [],
 };

@@ -21,6 +21,13 @@ it('keeps what is not acknowledged, in order, and only its owner can read the fi
   expect(statSync(path).mode & 0o777).toBe(0o600);
 });
 
+it('keeps what the disk does not take', () => {
+  const journal = fileJournal(join(directory, 'missing', 'notifications.jsonl'));
+  expect(journal.append(1, { kind: 'node', state: 'reserving' }).seq).toBe(1);
+  expect(journal.append(2, { kind: 'node', state: 'reserved' }).seq).toBe(2);
+  expect(journal.unacknowledged().map(entry => entry.seq)).toEqual([1, 2]);
+});
+
 it('continues the numbering of a pilot that was killed, ignoring its torn last line', () => {
   fileJournal(path).append(1, { kind: 'node', state: 'reserving' });
   appendFileSync(path, '{"type":"notification","seq":2,"at"');

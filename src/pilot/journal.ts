@@ -6,7 +6,7 @@ import type { NotificationBody, PilotNotification } from '../protocol/pilot.ts';
  *
  *   append → [on disk, unacknowledged] → acknowledge(seq) → [durable at the service, forgotten here]
  *
- * Invariants: numbers count from 1 without a gap; `unacknowledged()` is in order. If the pilot is killed, the next one of the same slot on
+ * Invariants: numbers count from 1 without a gap; `unacknowledged()` is in order. What the disk does not take is kept in memory. If the pilot is killed, the next one of the same slot on
  * this node (an LRM may start a job again) continues the numbering; the service's `welcome` says from where to repeat.
  */
 export interface NotificationJournal {
@@ -41,7 +41,11 @@ function journal(
   return {
     append(at, body) {
       const notification: PilotNotification = { type: 'notification', seq: lastSeq + 1, at, body };
-      write(notification);
+      try {
+        write(notification);
+      } catch {
+        // A disk that is full must not end the pilot, and its guests with it: only one that is started after it would not know of this.
+      }
       lastSeq = notification.seq;
       pending.push(notification);
       return notification;

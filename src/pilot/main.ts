@@ -50,7 +50,7 @@ async function runPilot(value: unknown): Promise<number> {
   mkdirSync(dirname(directory.path), { recursive: true, mode: 0o711 });
   mkdirSync(directory.path, { recursive: true, mode: 0o700 });
   const clock = systemClock;
-  const log = jsonLog(clock, line => appendFileSync(directory.pilotLog, line, { mode: 0o600 }), {
+  const log = jsonLog(clock, line => appendIfRoom(directory.pilotLog, line), {
     slotId: assignment.slotId,
     node,
   });
@@ -82,6 +82,15 @@ async function runPilot(value: unknown): Promise<number> {
     process.on(signal, () => session.preempt(signal));
   log.info('pilot started', { pid: process.pid });
   return session.run();
+}
+
+/** A disk that is full must not end the pilot, and its guests with it. */
+function appendIfRoom(path: string, line: string): void {
+  try {
+    appendFileSync(path, line, { mode: 0o600 });
+  } catch {
+    // There is nowhere else to say it.
+  }
 }
 
 function fail(message: string): number {

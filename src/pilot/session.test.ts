@@ -62,6 +62,8 @@ interface WorldOptions {
   /** The service acknowledges by itself what it gets. */
   readonly acknowledge?: boolean;
   readonly reachable?: boolean;
+  /** Of the VM that it has; default: running. */
+  readonly vmState?: VmReport['state'];
   /** Instead of the one whose timers the test fires. */
   readonly clock?: Clock;
 }
@@ -77,7 +79,7 @@ function fakeControl(options: WorldOptions, done: string[]): WorkspaceControl {
       done.push(`release ${graceMs}`);
       return options.release?.() ?? Promise.resolve();
     },
-    reports: () => [{ vmId: 'ws-aaaaaaaaaa.w-0', state: 'running', context: 'ok' }],
+    reports: () => [{ vmId: 'ws-aaaaaaaaaa.w-0', state: options.vmState ?? 'running', context: 'ok' }],
     openStream: () => Promise.reject(new ControlError('not_found', 'no such VM')),
   };
 }
@@ -93,13 +95,15 @@ function world(options: WorldOptions = {}) {
     reachable: options.reachable ?? true,
     acknowledge: options.acknowledge ?? true,
     accepted: true,
+    /** Of this node's clock, behind the service's. */
+    behindMs: 0,
   };
   const transport: Transport = {
     connect: next => {
       if (!state.accepted) return Promise.reject(new NotAcceptedError(401));
       if (!state.reachable) return Promise.reject(new Error('no route'));
       handlers = next;
-      queueMicrotask(() => next.message({ type: 'welcome', ackedSeq: 0 }));
+      queueMicrotask(() => next.message({ type: 'welcome', ackedSeq: 0, now: 1_000 + state.behindMs }));
       return Promise.resolve({
         localAddress: '10.0.0.1',
         send: message => {
@@ -301,6 +305,30 @@ describe('PilotSession', () => {
     w.fire(600_000 - 30_000 - 5_000);
     expect(await code).toBe(0);
     expect(w.done[0]).toBe('release 5000');
+  });
+
+  it.each([120_000, -120_000])(
+    'does so in the service\u2019s time, when its own clock is wrong by %d ms',
+    async behindMs => {
+      const w = world();
+      w.state.behindMs = behindMs;
+      const code = w.session.run();
+      await settle();
+      expect(w.done).toEqual([]);
+      w.fire(600_000 - behindMs - 30_000 - 5_000);
+      expect(await code).toBe(0);
+      expect(w.done[0]).toBe('release 5000');
+    },
+  );
+
+  it('says nothing more of VMs that are over when it is sent away while it leaves', async () => {
+    const w = world({ release: () => new Promise(() => undefined), vmState: 'terminated' });
+    void w.session.run();
+    await settle();
+    w.say({ type: 'dismiss', message: 'the slot is over' });
+    w.say({ type: 'dismiss', message: 'the slot is over' });
+    await settle();
+    expect(w.done).toEqual(['release 0']);
   });
 
   it('says why a stream cannot be opened', async () => {

@@ -30,7 +30,7 @@ import { type Link, NotAcceptedError, type Transport } from './transport.ts';
 export interface SessionParts {
   readonly assignment: SlotAssignment;
   readonly node: string;
-  /** When the LRM ends the job, milliseconds since the epoch. */
+  /** When the LRM ends the job, milliseconds since the epoch on the LRM's clock. */
   readonly jobEndsAt: number;
   readonly clock: Clock;
   readonly log: Log;
@@ -59,6 +59,9 @@ export class PilotSession {
   readonly #obeyed = new Set<string>();
   #link: Link | undefined;
   #contacted = false;
+  /** By how much this node's clock is ahead of the service's. */
+  #aheadMs = 0;
+  #jobEndsAt: number;
   /** Since when the service has refused us at every try, on the monotonic clock. */
   #notAcceptedSinceMs: number | undefined;
   #retryMs = firstRetryMs;
@@ -72,12 +75,12 @@ export class PilotSession {
 
   constructor(parts: SessionParts) {
     this.#parts = parts;
+    this.#jobEndsAt = parts.jobEndsAt;
     this.#control = parts.makeControl(report => this.#notify({ kind: 'vm', report }));
   }
 
   /** Reserves, connects and serves until the slot is over. Resolves with the process's exit code. */
   run(): Promise<number> {
-    this.#armJobEnd(this.#parts.jobEndsAt);
     this.#stopFirstContact = this.#parts.clock.after(firstContactDeadlineMs, () => {
       if (!this.#contacted)
         this.#releaseWith(0, `no contact with the service for ${firstContactDeadlineMs} ms`);
@@ -91,11 +94,15 @@ export class PilotSession {
     return finished;
   }
 
-  /** Leaves in time for guests to shut down before the LRM ends the job. */
-  #armJobEnd(jobEndsAt: number): void {
+  /**
+   * Leaves in time for guests to shut down before the LRM ends the job. The LRM's time is the service's, not this node's, whose clock may be minutes off: nothing
+   * is armed before the service has told its own, and no guest runs before then.
+   */
+  #armJobEnd(): void {
     const { clock, assignment } = this.#parts;
     const { shutdownGraceMs } = assignment.node;
-    const leftMs = Math.max(0, jobEndsAt - assignment.killDelayMs - shutdownGraceMs - clock.now());
+    const now = clock.now() - this.#aheadMs;
+    const leftMs = Math.max(0, this.#jobEndsAt - assignment.killDelayMs - shutdownGraceMs - now);
     this.#stopJobEnd();
     this.#stopJobEnd = clock.after(leftMs, () =>
       this.#releaseWith(shutdownGraceMs, 'the slot is at its end'),
@@ -190,6 +197,8 @@ export class PilotSession {
     switch (message.type) {
       case 'welcome':
         this.#contacted = true;
+        this.#aheadMs = this.#parts.clock.now() - message.now;
+        this.#armJobEnd();
         this.#acknowledge(message.ackedSeq);
         return;
       case 'ack':
@@ -238,7 +247,8 @@ export class PilotSession {
         this.#control.tellGuest(command.vmId, command.message);
         return;
       case 'job-end':
-        this.#armJobEnd(command.endsAt);
+        this.#jobEndsAt = command.endsAt;
+        this.#armJobEnd();
         return;
       case 'release':
         this.#releaseWith(command.graceMs, 'ordered by the service');
@@ -259,7 +269,8 @@ export class PilotSession {
   /** Releases once; a later call only shortens what the VMs are given. */
   #releaseWith(graceMs: number, why: string): void {
     if (this.#release) {
-      for (const vm of this.#control.reports()) this.#control.stopVm(vm.vmId, graceMs);
+      for (const { vmId, state } of this.#control.reports())
+        if (state !== 'terminated' && state !== 'failed') this.#control.stopVm(vmId, graceMs);
       return;
     }
     this.#parts.log.info('releasing', { why, graceMs });

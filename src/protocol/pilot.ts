@@ -10,7 +10,7 @@ import { contextStates, slotNodeStates, vmStates } from './states.ts';
  *
  *   pilot                                   service
  *     hello {capacity, vms, ...}      →
- *                                     ←     welcome {ackedSeq}       (what is durable here: replay from the next one)
+ *                                     ←     welcome {ackedSeq, now}  (what is durable here: replay from the next one; the time here)
  *     notification {seq, at, body}    →     (stored, then)
  *                                     ←     ack {seq}                (all up to seq are durable)
  *                                     ←     command {key, body}
@@ -119,7 +119,8 @@ export type StreamTarget = Type.Static<typeof StreamTarget>;
 
 /** Everything the service may say to a pilot. */
 export type ServiceMessage =
-  | { readonly type: 'welcome'; readonly ackedSeq: number }
+  /** `now`: the service's clock, milliseconds since the epoch. Clocks of nodes may be wrong. */
+  | { readonly type: 'welcome'; readonly ackedSeq: number; readonly now: number }
   | { readonly type: 'ack'; readonly seq: number }
   | { readonly type: 'command'; readonly key: string; readonly body: PilotCommand }
   | { readonly type: 'open-stream'; readonly streamId: string; readonly target: StreamTarget }

@@ -108,6 +108,7 @@ class RunningEngine implements Engine {
     });
     this.#commands = new PilotCommands({ log, commandOf: effect => this.#commandOf(effect), done });
     this.#hub = new Hub({
+      clock,
       log,
       state,
       slotSecret,

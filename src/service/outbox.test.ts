@@ -170,7 +170,7 @@ describe('commands to pilots', () => {
     pilot.hello();
     await bench.settle();
     expect(pilot.commands).toHaveLength(2);
-    expect(pilot.heard.filter(({ type }) => type === 'welcome').at(-1)).toEqual({
+    expect(pilot.heard.filter(({ type }) => type === 'welcome').at(-1)).toMatchObject({
       type: 'welcome',
       ackedSeq: 1,
     });

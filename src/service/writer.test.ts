@@ -106,6 +106,17 @@ describe('the writer', () => {
     expect(bench.workspace(workspace.id)).toMatchObject({ state: 'ending', cause: 'expired' });
   });
 
+  it('keeps its deadlines in a time that is set forward, at the LRM’s next word', async () => {
+    const { workspace } = await bench.running();
+    await bench.advance(20_000);
+    const { now } = bench.clock;
+    const steppedMs = 3_600_000;
+    Object.assign(bench.clock, { now: () => now() + steppedMs });
+    // The bench counts in the same clock.
+    await bench.advance(16_000 - steppedMs);
+    expect(bench.workspace(workspace.id)).toMatchObject({ state: 'ending', cause: 'expired' });
+  });
+
   it('stores the effects that are done with the next transaction', async () => {
     const { pilots } = await bench.running();
     const owed = (await bench.owed()).map(({ kind }) => kind);

@@ -50,6 +50,8 @@ const batchLimit = 256;
 const failuresUntilBroken = 5;
 /** After a deadline at which nothing was to be done, and after a failed commit: not at once again. */
 const deadlinePauseMs = 1_000;
+/** Clocks that run a little apart are corrected by each commit; one that was set is not waited out. */
+const greatestDriftMs = 500;
 
 /** The one writer; see above. */
 export class Writer {
@@ -64,6 +66,7 @@ export class Writer {
   #failures = 0;
   #stopped = false;
   #stopTimer: StopTimer = () => undefined;
+  #armedAheadMs = 0;
 
   constructor(parts: WriterParts) {
     this.#parts = parts;
@@ -135,7 +138,10 @@ export class Writer {
         return;
       }
       this.#stored(commit);
-    } else this.#done = commit.done;
+    } else {
+      this.#done = commit.done;
+      if (this.#clockWasSet()) this.#armDeadline(0);
+    }
     for (const answer of answers) answer();
   }
 
@@ -212,9 +218,20 @@ export class Writer {
     broken(cause);
   }
 
+  /** The time that deadlines are told in has jumped since the timer was armed: whoever looks next notices. */
+  #clockWasSet(): boolean {
+    return Math.abs(this.#aheadOfMonotonic() - this.#armedAheadMs) > greatestDriftMs;
+  }
+
+  #aheadOfMonotonic(): number {
+    const { clock } = this.#parts;
+    return clock.now() - clock.monotonicMs();
+  }
+
   /** One timer, for the next deadline of all; what is overdue comes after `overdueMs`. */
   #armDeadline(overdueMs: number): void {
     this.#stopTimer();
+    this.#armedAheadMs = this.#aheadOfMonotonic();
     const at = this.#stopped ? null : nextDeadlineAt(this.state);
     if (at === null) return;
     const { clock, log } = this.#parts;

@@ -1,27 +1,39 @@
 import { createVirtualClock, settle, type VirtualClock } from '../../src/platform/virtual-clock.ts';
 import type { Policy } from '../../src/lease/policies/policy.ts';
 import { silentLog } from '../../src/platform/log.ts';
-import type { GroupRequest, WorkspaceRequest } from '../../src/protocol/cluster.ts';
 import { WspError } from '../../src/protocol/errors.ts';
 import type { Engine } from '../../src/service/engine-api.ts';
 import type { Store } from '../../src/service/store/store.ts';
 import { type Evidence, violations } from '../invariants.ts';
+import { count, type Counts, newCounts, transitionsOf } from './coverage.ts';
+import type { CrashPoint } from './crash-points.ts';
 import { Dice } from './dice.ts';
+import {
+  type Deed,
+  deeds,
+  deedsOnRunning,
+  Disk,
+  Faults,
+  ordersAtPartition,
+  clocksAhead,
+  setClock,
+  troublesOf,
+} from './faults.ts';
 import { SimLrm } from './lrm.ts';
-import { SimNode, type Troubles } from './node.ts';
+import type { Cable } from './network.ts';
+import { SimNode } from './node.ts';
 import { pilotLauncher } from './pilot.ts';
 import { ServiceProcess } from './service.ts';
-import { engineOptions } from './site.ts';
+import { engineOptions, policies } from './site.ts';
+import { strangers } from './strangers.ts';
+import { Users } from './users.ts';
 
 /** What became of one seed. */
 export interface LifeReport {
   readonly seed: number;
   readonly steps: number;
   readonly virtualMs: number;
-  /** How often each line of the history was written: `workspace.running`, `slot.failed`, … */
-  readonly history: ReadonlyMap<string, number>;
-  /** How workspaces ended: `expired`, `failed:reserve_timeout`, `refused:exceeds_site`, … */
-  readonly ends: ReadonlyMap<string, number>;
+  readonly counts: Counts;
   /** Absent when all went as it must. */
   readonly failure?: string;
   readonly trace: readonly string[];
@@ -29,9 +41,19 @@ export interface LifeReport {
 
 const startMs = Date.UTC(2026, 0, 1);
 /** A life that has not come to rest by then never will. */
-const stepLimit = 20_000;
+const stepLimit = 40_000;
+/** A life that comes to rest sooner goes on with more users and misfortunes; and so, for a while, does one that still looks for a crash point. */
+const leastSteps = 200;
+const mostRoundsForAim = 3;
+const mostRoundsForRareAim = 10;
 /** `recoverMs`: an LRM that was down is asked again within 30 s, and takes its time to answer. */
-const tolerance: Evidence['tolerance'] = { followMs: 2_500, cancelMs: 0, endMs: 1_000, recoverMs: 32_000 };
+const tolerance: Evidence['tolerance'] = {
+  followMs: 2_500,
+  cancelMs: 0,
+  endMs: 1_000,
+  recoverMs: 32_000,
+  disownedMs: 90_000,
+};
 
 /**
  * One seeded life of a site: users, administrators, a scheduler, nodes and the real service, until nothing is left to happen.
@@ -54,45 +76,6 @@ export async function live(seed: number, store: Store): Promise<LifeReport> {
   }
 }
 
-const warm = {
-  slots: 1,
-  nodes: 1,
-  memoryMiBPerNode: 2_048,
-  cpusPerNode: 4,
-  durationMs: 900_000,
-  vmsPerNode: 3,
-};
-/** What users, administrators and misfortune do to a site; what is here twice is twice as likely. */
-export const deeds = [
-  'poweroff',
-  'poweroff',
-  'crash',
-  'scancel',
-  'preempt',
-  'shorten',
-  'hold',
-  'cut',
-  'parted',
-  'pilot killed',
-  'node lost',
-  'lrm down',
-  'order',
-  'order',
-  'extend',
-  'restart',
-] as const;
-
-/** Each life is under one of them. */
-const policies: readonly Policy[] = [
-  { kind: 'exact' },
-  { kind: 'pack', vmsPerNode: 3 },
-  { kind: 'extendable', factor: 1.5 },
-  { kind: 'reuse', keepMs: 60_000, factor: 2, vmsPerNode: 2, shared: false },
-  { kind: 'reuse', keepMs: 600_000, factor: 4, vmsPerNode: 4, shared: true },
-  { kind: 'warm', ...warm, shared: false },
-  { kind: 'warm', ...warm, shared: true },
-];
-
 class Life {
   readonly #seed: number;
   readonly #dice: Dice;
@@ -103,16 +86,19 @@ class Life {
   #policy: Policy;
   /** How likely it is at each crash point that the service dies there. */
   readonly #crashes: number;
+  readonly #faults: Faults;
+  readonly #disk: Disk;
+  /** The service's own. */
+  readonly #serviceClock = setClock(this.#clock, 0);
+  #steppedAt = Number.NEGATIVE_INFINITY;
+  readonly #users: Users;
   #service: ServiceProcess | undefined;
   #servedSince = Number.NEGATIVE_INFINITY;
-  readonly #created = new Set<string>();
-  readonly #destroyed = new Set<string>();
   readonly #acked = new Map<string, { slotId: string; node: string; seq: number }>();
-  #links: (() => void)[] = [];
+  #links: Cable[] = [];
   readonly #partedUntil = new Map<string, number>();
   readonly #trace: string[] = [];
-  readonly #history = new Map<string, number>();
-  readonly #ends = new Map<string, number>();
+  readonly #counts = newCounts();
   #deedsLeft = 0;
   #steps = 0;
 
@@ -120,21 +106,37 @@ class Life {
     this.#seed = seed;
     const dice = new Dice(seed);
     this.#dice = dice;
+    const faults = new Faults(seed, dice, this.#counts);
+    this.#faults = faults;
+    this.#disk = new Disk(this.#clock, dice, faults);
     this.#nodes = Array.from({ length: dice.int(1, 6) }, (_, index) => new SimNode(`n${index}`));
+    const ahead = clocksAhead(this.#nodes, dice, faults);
     const launch = pilotLauncher({
+      faults,
+      aheadMs: node => ahead.get(node) ?? 0,
+      nodeLost: node => this.#lrm.loseNode(node),
       clock: this.#clock,
       dice,
-      troubles: troublesOf(dice),
+      troubles: troublesOf(dice, faults),
       hub: () => this.#running().hub,
       acknowledged: (slotId, node, seq) => this.#acked.set(`${slotId} ${node}`, { slotId, node, seq }),
-      linked: cut => this.#links.push(cut),
+      linked: link => this.#links.push(link),
       partedUntil: node => this.#partedUntil.get(node) ?? 0,
       duplicates: dice.chance(0.3) ? 0.05 : 0,
     });
-    this.#lrm = new SimLrm(this.#nodes, this.#clock, dice, launch);
+    this.#lrm = new SimLrm(this.#nodes, this.#clock, dice, faults, launch);
     this.#store = store;
     this.#policy = policies[seed % policies.length] ?? { kind: 'exact' };
     this.#crashes = dice.chance(0.5) ? 0 : dice.pick([0.01, 0.1]);
+    this.#users = new Users({
+      clock: this.#clock,
+      dice,
+      faults,
+      engine: () => this.#engine,
+      note: what => this.#note(what),
+      later: (delayMs, deed) => this.#later(delayMs, deed),
+      ends: this.#counts.ends,
+    });
   }
 
   #running(): ServiceProcess {
@@ -147,23 +149,36 @@ class Life {
   }
 
   async #startService(): Promise<void> {
-    const parts = { clock: this.#clock, random: this.#dice, log: silentLog };
-    const options = engineOptions({ ...parts, store: this.#store, lrm: this.#lrm }, this.#policy);
-    const service = new ServiceProcess(options, point => this.#diesAt(point));
+    const parts = { clock: this.#serviceClock, random: this.#dice, log: silentLog };
+    const store = this.#disk.under(this.#store, () => this.#service === service);
+    const options = engineOptions({ ...parts, store, lrm: this.#lrm }, this.#policy);
+    const onBroken = (): void => this.#service?.kill();
+    const service = new ServiceProcess({ ...options, onBroken }, point => this.#diesAt(point));
     this.#service = service;
     const first = this.#clock.now() === startMs;
     this.#servedSince = Number.POSITIVE_INFINITY;
     void service.died.then(() => this.#serviceDied(service));
-    await this.#during(Promise.race([service.engine.start(), service.died]));
+    // One that cannot begin ends, and is started again.
+    const started = service.engine.start().catch((cause: unknown) => {
+      if (!(cause instanceof WspError) || cause.code !== 'busy') throw cause;
+      service.kill();
+    });
+    await this.#during(Promise.race([started, service.died]));
     this.#servedSince = first ? Number.NEGATIVE_INFINITY : this.#clock.now();
   }
 
-  #diesAt(point: string): boolean {
+  #diesAt(point: CrashPoint): boolean {
+    const dies = this.#strikesAt(point);
+    if (dies) this.#note(`${point}: it dies`);
+    return dies;
+  }
+
+  #strikesAt(point: CrashPoint): boolean {
+    if (this.#faults.strikes(point)) return true;
     // The service commits most of the time; it should not die there only.
     const likely = point.endsWith('commit') ? this.#crashes : this.#crashes * 3;
     if (this.#deedsLeft === 0 || !this.#dice.chance(likely)) return false;
-    this.#note(`the service dies ${point}`);
-    count(this.#history, `crash ${point}`);
+    this.#faults.died(point);
     return true;
   }
 
@@ -171,14 +186,31 @@ class Life {
   #serviceDied(service: ServiceProcess): void {
     if (this.#service !== service) return;
     this.#service = undefined;
-    this.#cutLinks();
-    this.#later(this.#dice.pick([0, 1_000, 20_000, 200_000]), () => void this.#startService());
+    const links = this.#links;
+    this.#links = [];
+    for (const link of links) link.serviceGone();
+    this.#later(this.#awayMs([0, 1_000, 20_000, 200_000]), () => void this.#startService());
+  }
+
+  /** How long something is not there: sometimes for an hour. */
+  #awayMs(usual: readonly [number, ...number[]]): number {
+    return this.#dice.chance(0.03) ? 3_600_000 : this.#dice.pick(usual);
   }
 
   async run(): Promise<void> {
     await this.#startService();
-    this.#planDeeds();
-    await this.#until(() => this.#noWorkspaces());
+    for (let round = 1; ; round++) {
+      this.#planDeeds();
+      while (!this.#noWorkspaces()) {
+        await this.#until(() => this.#nothingPlanned() || this.#noWorkspaces());
+        if (this.#service) this.#users.giveUp();
+        await this.#until(() => !this.#nothingPlanned() || this.#noWorkspaces());
+      }
+      const { aiming, favoured } = this.#faults;
+      const looking = aiming && round < (favoured ? mostRoundsForRareAim : mostRoundsForAim);
+      if (this.#steps >= leastSteps && !looking && this.#counts.faults.size > 0) break;
+    }
+    this.#faults.over = true;
     // Slots that are held for whoever comes would be held for ever: the site changes its policy.
     if (this.#policy.kind === 'warm') await this.#restart({ kind: 'exact' });
     await this.#until(() => this.#atRest());
@@ -224,13 +256,20 @@ class Life {
 
   report(failure?: string): LifeReport {
     const virtualMs = this.#clock.now() - startMs;
-    const base = { seed: this.#seed, steps: this.#steps, virtualMs, trace: this.#trace };
-    const report = { ...base, history: this.#history, ends: this.#ends };
+    // What was done, and what the service made of it, in the order of time.
+    const trace = this.#trace.toSorted((one, other) => Number.parseInt(one, 10) - Number.parseInt(other, 10));
+    const base = { seed: this.#seed, steps: this.#steps, virtualMs, trace };
+    const report = { ...base, counts: this.#counts };
     return failure === undefined ? report : { ...report, failure };
   }
 
+  /** Nobody is about to do anything, and the service is there. */
+  #nothingPlanned(): boolean {
+    return this.#deedsLeft === 0 && this.#users.idle && this.#service !== undefined;
+  }
+
   #noWorkspaces(): boolean {
-    if (this.#deedsLeft > 0 || !this.#service) return false;
+    if (!this.#nothingPlanned()) return false;
     return [...this.#engine.state.workspaces.values()].every(({ state }) => state === 'ended');
   }
 
@@ -244,51 +283,45 @@ class Life {
   }
 
   #check(over: boolean): void {
-    const now = this.#clock.now();
+    // In the service's time: it says in it when leases end.
+    const { aheadMs } = this.#serviceClock;
+    const now = this.#serviceClock.now();
     const service = this.#service;
     const none = { workspaces: new Map(), slots: new Map(), vms: new Map() };
     const found = violations({
       state: service?.engine.state ?? none,
       truth: {
         now,
-        // Nobody can follow an LRM that does not answer, nor a node that cannot be heard.
-        servedSince: Math.max(this.#servedSince, this.#lrm.downUntil, ...this.#partedUntil.values()),
-        jobs: this.#lrm.truth(),
+        servedSince: this.#untroubledSince() + aheadMs,
+        jobs: this.#lrm.truth(aheadMs),
         nodes: this.#nodes.map(node => node.truth(now)),
       },
       acknowledged: {
-        created: this.#created,
-        destroyed: this.#destroyed,
+        created: this.#users.created,
+        destroyed: this.#users.destroyed,
         notifications: [...this.#acked.values()],
       },
       tolerance,
       over,
     });
-    for (const message of service ? this.#strangers() : []) throw new Error(message);
+    for (const message of service ? strangers(service.engine.state) : []) throw new Error(message);
     // Without a service there is still what must hold on nodes.
     const [first] = found.filter(({ invariant }) => service || invariant <= 2);
     if (first)
       throw new Error(`invariant ${first.invariant}: ${found.map(({ message }) => message).join('; ')}`);
   }
 
-  /** VMs of different owners in one slot, where the site does not say that they may; more on a node than the slot has of it. */
-  *#strangers(): Iterable<string> {
-    const { settings, workspaces, slots, vms } = this.#engine.state;
-    const policy = settings.pools[0]?.policy ?? { kind: 'exact' };
-    const owners = new Map<string, string>();
-    const memory = new Map<string, number>();
-    for (const { id, slotId, node, workspaceId, state, memoryMiB } of vms.values()) {
-      if (state === 'terminated' || state === 'failed') continue;
-      const owner = workspaces.get(workspaceId)?.owner ?? '';
-      const first = owners.get(slotId) ?? owner;
-      owners.set(slotId, first);
-      if (!('shared' in policy && policy.shared) && first !== owner)
-        yield `${id} of ${owner} is in ${slotId} with VMs of ${first}`;
-      const there = (memory.get(`${slotId} ${node}`) ?? 0) + memoryMiB + settings.vmmOverheadMiB;
-      memory.set(`${slotId} ${node}`, there);
-      if (node !== null && there > (slots.get(slotId)?.memoryMiBPerNode ?? 0))
-        yield `the VMs on ${node} need ${there} MiB, more than ${slotId} has of it`;
-    }
+  /**
+   * Nobody can follow an LRM that does not answer, nor a node that cannot be heard; nor remember on a disk that does not take it; nor end what the kernel does
+   * not let go.
+   */
+  #untroubledSince(): number {
+    const nodes = this.#nodes.flatMap(({ name, troubledUntil }) => [
+      troubledUntil,
+      this.#partedUntil.get(name) ?? 0,
+    ]);
+    const troubles = [this.#lrm.troubledUntil, this.#disk.troubledUntil, this.#steppedAt];
+    return Math.max(this.#servedSince, ...troubles, ...nodes);
   }
 
   /** Users and administrators, and when they do what. */
@@ -296,8 +329,8 @@ class Life {
     const dice = this.#dice;
     const most = 'shared' in this.#policy ? 8 : 3;
     for (let left = dice.int(1, most); left > 0; left--)
-      this.#later(dice.int(0, dice.pick([60_000, 400_000])), () => this.#create());
-    const acts: Readonly<Record<(typeof deeds)[number], () => void>> = {
+      this.#later(dice.int(0, dice.pick([60_000, 400_000])), () => this.#users.create());
+    const acts: Readonly<Record<Deed, () => void>> = {
       poweroff: () => this.#guestEnds('poweroff'),
       crash: () => this.#guestEnds('crash'),
       scancel: () => this.#adminEnds('cancelled', 'CANCELLED by 0'),
@@ -305,22 +338,40 @@ class Life {
       shorten: () => this.#lrm.shorten(dice.int(20_000, 120_000)),
       hold: () => this.#hold(),
       cut: () => this.#cutLinks(),
-      parted: () => this.#part(),
+      parted: () =>
+        this.#part(
+          this.#awayMs([1_000, 20_000, 100_000]),
+          this.#nodes.filter(() => dice.chance(0.5)),
+        ),
+      'parted at orders': () => this.#partAtOrders(),
       'pilot killed': () => this.#lrm.killPilot(),
       'node lost': () => this.#lrm.loseNode(),
       'lrm down': () => this.#lrm.goDown(dice.pick([2_000, 60_000, 3_600_000])),
-      order: () => this.#order(),
-      extend: () => this.#extend(),
+      'lrm lies': () => this.#lrm.disown(dice.pick(['hidden', 'failed']), dice.pick([1_000, 60_000, 9e6])),
+      'job lost': () => this.#lrm.lose(),
+      order: () => this.#users.order(),
+      extend: () => this.#users.extend(),
       restart: () => this.#service?.kill(),
+      disk: () => (dice.chance(0.5) ? this.#disk.slow(20_000) : this.#disk.fill(dice.pick([500, 20_000]))),
+      'clock step': () => this.#stepClock(dice.pick([-300_000, -20_000, -500, 500, 20_000, 300_000])),
     };
-    for (let left = dice.int(0, 3); left > 0; left--) {
-      const deed = dice.pick(deeds);
+    const { favoured } = this.#faults;
+    for (let left = dice.int(favoured ? 2 : 0, 4); left > 0; left--) {
+      const deed = favoured && dice.chance(0.7) ? favoured : dice.pick(deeds);
       this.#later(dice.int(1_000, 120_000), () => {
-        this.#note(deed);
-        count(this.#history, `deed ${deed}`);
-        acts[deed]();
+        this.#whenItCan(deed, () => {
+          this.#note(deed);
+          this.#faults.happened(`deed ${deed}`);
+          acts[deed]();
+        });
       });
     }
+  }
+
+  /** Waits for a workspace that runs, if the deed needs one; but not for ever. */
+  #whenItCan(kind: Deed, deed: () => void, tries = 15): void {
+    if (tries === 0 || !deedsOnRunning.has(kind) || this.#users.anyRunning()) return deed();
+    this.#later(4_000, () => this.#whenItCan(kind, deed, tries - 1));
   }
 
   #later(delayMs: number, deed: () => void): void {
@@ -331,45 +382,6 @@ class Life {
     });
   }
 
-  #create(): void {
-    const dice = this.#dice;
-    const request = randomRequest(dice);
-    const owner = dice.pick(['ann', 'bob']);
-    // Decided now, so that what happens does not depend on what has happened.
-    const destroyAfterMs = dice.chance(0.5) ? dice.int(0, dice.pick([500, 10_000, 100_000])) : undefined;
-    this.#note(`create ${JSON.stringify(request)}`);
-    if (!this.#service) {
-      this.#note('nobody answers');
-      return;
-    }
-    this.#engine.create(owner, request).then(
-      ({ id }) => {
-        this.#created.add(id);
-        this.#note(`accepted ${id}`);
-        if (destroyAfterMs !== undefined) this.#later(destroyAfterMs, () => this.#destroy(id, owner));
-      },
-      (cause: unknown) => this.#refused(cause),
-    );
-  }
-
-  #refused(cause: unknown): void {
-    if (!(cause instanceof WspError) || cause.code === 'internal') throw cause;
-    this.#note(`refused: ${cause.message}`);
-    count(this.#ends, `refused:${cause.code}`);
-  }
-
-  #destroy(id: string, owner: string): void {
-    this.#note(`destroy ${id}`);
-    if (!this.#service) {
-      this.#note('nobody answers');
-      return;
-    }
-    this.#engine.destroy(id, owner).then(
-      () => this.#destroyed.add(id),
-      (cause: unknown) => this.#refused(cause),
-    );
-  }
-
   #guestEnds(how: 'poweroff' | 'crash'): void {
     const guests = this.#nodes.flatMap(({ controls }) =>
       [...controls.values()].flatMap(control => control.upVms().map(vmId => ({ control, vmId }))),
@@ -378,37 +390,33 @@ class Life {
     guest?.control.guestEnds(guest.vmId, how);
   }
 
-  /** The network between some nodes and the service carries nothing for a while. */
-  #part(): void {
-    const until = this.#clock.now() + this.#dice.pick([1_000, 20_000, 100_000]);
-    for (const { name } of this.#nodes) if (this.#dice.chance(0.5)) this.#partedUntil.set(name, until);
+  /** Somebody sets the clock of the service's machine. */
+  #stepClock(byMs: number): void {
+    this.#serviceClock.aheadMs += byMs;
+    this.#steppedAt = this.#clock.now();
   }
 
-  /** A user has something done to his VMs. */
-  #order(): void {
-    const running = this.#anyRunning();
+  /** The network between the service and nodes carries nothing for a while. */
+  #part(forMs: number, nodes: readonly SimNode[]): void {
+    for (const { name } of nodes) {
+      this.#partedUntil.set(name, this.#clock.now() + forMs);
+      for (const link of this.#links) if (link.node === name) link.parted(forMs);
+    }
+  }
+
+  /** An order gets through in a moment between two partitions; what becomes of it is heard much later, after its pilot has come back. */
+  #partAtOrders(): void {
+    const dice = this.#dice;
+    const { heard, afterMs, unheard } = dice.pick(ordersAtPartition);
+    const running = this.#users.anyRunning();
     if (!running) return;
-    const operation = this.#dice.pick(['pause', 'resume', 'reboot'] as const);
-    this.#note(`${operation} ${running.id}`);
-    this.#engine
-      .operate(running.id, running.owner, { operation })
-      .catch((cause: unknown) => this.#refused(cause));
-  }
-
-  #extend(): void {
-    const running = this.#anyRunning();
-    if (!running) return;
-    const durationMs = this.#dice.pick([1_000, 60_000, 3_600_000]);
-    this.#note(`extend ${running.id} by ${durationMs}`);
-    this.#engine
-      .extend(running.id, running.owner, durationMs)
-      .catch((cause: unknown) => this.#refused(cause));
-  }
-
-  #anyRunning(): { readonly id: string; readonly owner: string } | undefined {
-    if (!this.#service) return undefined;
-    const running = [...this.#engine.state.workspaces.values()].filter(({ state }) => state === 'running');
-    return running[this.#dice.int(0, Math.max(0, running.length - 1))];
+    this.#users.operate(running, heard);
+    this.#later(afterMs, () => {
+      this.#part(200, this.#nodes);
+      this.#users.operate(running, unheard);
+      this.#later(200 + dice.int(3, 12), () => this.#part(55_000, this.#nodes));
+    });
+    if (dice.chance(0.5)) this.#later(10_000, () => this.#guestEnds('poweroff'));
   }
 
   #adminEnds(verdict: 'cancelled' | 'preempted', reason: string): void {
@@ -427,7 +435,7 @@ class Life {
   #cutLinks(): void {
     const cuts = this.#links;
     this.#links = [];
-    for (const cut of cuts) cut();
+    for (const link of cuts) link.cut();
   }
 
   #note(what: string): void {
@@ -436,8 +444,10 @@ class Life {
 
   /** The history is the trace's other half: what the service made of the deeds. */
   async #readHistory(): Promise<void> {
-    for (const event of await this.#engine.events({ after: 0, limit: 100_000 })) {
-      count(this.#history, event.type);
+    const events = await this.#engine.events({ after: 0, limit: 100_000 });
+    for (const step of transitionsOf(events)) count(this.#counts.transitions, step);
+    for (const event of events) {
+      count(this.#counts.history, event.type);
       const about = [event.workspaceId, event.vmId, event.node, event.reason?.message]
         .filter(Boolean)
         .join(' ');
@@ -445,37 +455,11 @@ class Life {
     }
     const used = new Set<string>();
     for (const { cause, reason, slotId, vmIds } of this.#engine.state.workspaces.values()) {
-      count(this.#ends, `${cause}:${reason?.code}`);
-      if (vmIds.length > 0 && used.has(slotId)) count(this.#history, 'slot used again');
+      count(this.#counts.ends, `${cause}:${reason?.code}`);
+      if (vmIds.length > 0 && used.has(slotId)) count(this.#counts.history, 'slot used again');
       used.add(slotId);
     }
     for (const { warm, workspaceIds } of this.#engine.state.slots.values())
-      if (warm && workspaceIds.length > 0) count(this.#history, 'warm slot used');
+      if (warm && workspaceIds.length > 0) count(this.#counts.history, 'warm slot used');
   }
-}
-
-function troublesOf(dice: Dice): Troubles {
-  const never = { startFails: 0, reserveFails: 0, ignoresShutdown: 0, contextFails: 0, stalls: 0 };
-  if (dice.chance(0.6)) return never;
-  return { startFails: 0.05, reserveFails: 0.05, ignoresShutdown: 0.3, contextFails: 0.1, stalls: 0.03 };
-}
-
-function randomRequest(dice: Dice): WorkspaceRequest {
-  const groups = Array.from(
-    { length: dice.int(1, 2) },
-    (_, index): GroupRequest => ({
-      name: `g${index}`,
-      image: dice.chance(0.03) ? 'unknown' : 'mini',
-      count: dice.chance(0.03) ? 40 : dice.int(1, 2),
-      memoryMiB: dice.pick([64, 512, 4_096]),
-      cpus: dice.int(1, 2),
-      ...(dice.chance(0.3) ? { networks: ['public', 'private'] } : {}),
-    }),
-  );
-  const durationMs = dice.pick([1_000, 5_000, 60_000, 300_000, 900_000]);
-  return { groups, durationMs, ...(dice.chance(0.3) ? { name: 'shared' } : {}) };
-}
-
-function count(counts: Map<string, number>, key: string): void {
-  counts.set(key, (counts.get(key) ?? 0) + 1);
 }

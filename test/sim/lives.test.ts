@@ -1,17 +1,10 @@
-import { afterAll, describe, expect, it } from 'vitest';
-import { openSqliteStore } from '../../src/service/store/sqlite.ts';
-import { crashPoints } from './service.ts';
-import { deeds, type LifeReport, live } from './life.ts';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { deeds } from './faults.ts';
+import type { LifeReport } from './life.ts';
+import { lifeOf, type Outcome, runLives } from './workers.ts';
 
-/** `SEED=n` runs one life alone and prints its trace; `SEEDS=n` runs so many. */
-const one = process.env['SEED'];
-const seeds = one === undefined ? Number(process.env['SEEDS'] ?? 1_000) : 1;
-const first = Number(one ?? 0);
-const atOnce = 100;
-
-function lifeOf(seed: number): Promise<LifeReport> {
-  return live(seed, openSqliteStore({ directory: ':memory:' }));
-}
+/** `SEEDS=n` runs so many; one alone, with its trace: `SEED=n scripts/sim`. */
+const seeds = Number(process.env['SEEDS'] ?? 1_000);
 
 /** What a reader needs of a life that went wrong: its seed, what broke, and all that led to it. */
 function story(report: LifeReport): string {
@@ -19,32 +12,17 @@ function story(report: LifeReport): string {
 }
 
 describe('simulated lives', () => {
-  const seen = new Map<string, number>();
-  const sums = { lives: 0, steps: 0 };
+  let all: Outcome;
 
-  afterAll(() => {
-    const lines = [...seen].toSorted(([one], [other]) => (one < other ? -1 : 1));
-    console.log(
-      [`${sums.lives} lives, ${sums.steps} steps`, ...lines.map(([what, times]) => `${times}\t${what}`)].join(
-        '\n',
-      ),
-    );
+  beforeAll(async () => {
+    all = await runLives(0, seeds);
+    console.log(all.tally.lines().join('\n'));
+  }, 600_000);
+
+  it('hold all seven invariants at every step', () => {
+    const failed = [...all.failures].map(([seed, failure]) => `SEED=${seed} scripts/sim: ${failure}`);
+    expect(failed).toEqual([]);
   });
-
-  for (let from = first; from < first + seeds; from += atOnce) {
-    const upTo = Math.min(from + atOnce, first + seeds);
-    it(`hold all seven invariants at every step: seeds ${from} to ${upTo - 1}`, async () => {
-      for (let seed = from; seed < upTo; seed++) {
-        const report = await lifeOf(seed);
-        sums.lives += 1;
-        sums.steps += report.steps;
-        if (one !== undefined) console.log(story(report));
-        for (const [what, times] of [...report.history, ...report.ends])
-          seen.set(what, (seen.get(what) ?? 0) + times);
-        expect(report.failure === undefined ? '' : story(report)).toBe('');
-      }
-    });
-  }
 
   /** Seeds that have found a bug once, beyond the first thousand (docs/reliability.md). */
   it.each([4_472, 8_986])('hold them in a life that once did not: seed %d', async seed => {
@@ -54,7 +32,6 @@ describe('simulated lives', () => {
 
   it.skipIf(seeds < 1_000)('go through every state and every way to end', () => {
     const wanted = [
-      ...crashPoints.map(point => `crash ${point}`),
       ...deeds.map(deed => `deed ${deed}`),
       'slot used again',
       'warm slot used',
@@ -79,11 +56,18 @@ describe('simulated lives', () => {
       'refused:exceeds_site',
       'refused:conflict',
     ];
-    expect(wanted.filter(what => !seen.has(what))).toEqual([]);
+    const { history, ends, faults } = all.tally.counts;
+    expect(wanted.filter(what => !history.has(what) && !ends.has(what) && !faults.has(what))).toEqual([]);
+  });
+
+  it('take no step that the tables do not have', () => expect(all.tally.illegal()).toEqual([]));
+
+  it.skipIf(seeds < 1_000)('take every transition, and die at every crash point', () => {
+    expect(all.tally.missing()).toEqual([]);
   });
 
   it('are repeated exactly from their seed', async () => {
-    const [once, again] = [await lifeOf(first), await lifeOf(first)];
+    const [once, again] = [await lifeOf(0), await lifeOf(0)];
     expect(once.trace.length).toBeGreaterThan(0);
     expect(again).toEqual(once);
   });

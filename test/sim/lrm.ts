@@ -12,6 +12,7 @@ import {
 import { slotIdOfJobName } from '../../src/protocol/ids.ts';
 import type { GroundTruth } from '../invariants.ts';
 import type { Dice } from './dice.ts';
+import type { Faults } from './faults.ts';
 import type { SimNode } from './node.ts';
 
 /** A pilot as its LRM sees it: a process. */
@@ -19,6 +20,8 @@ export interface PilotProcess {
   readonly exited: Promise<number>;
   terminate(): void;
   kill(): void;
+  /** Its node is without power: nobody hears it die. */
+  powerOff(): void;
 }
 
 export type Launch = (node: SimNode, program: string, jobEndsAt: number) => PilotProcess;
@@ -40,6 +43,33 @@ interface Job {
   pilots: PilotProcess[];
   /** How it will be called when its pilots are gone. */
   verdict?: LrmJobState;
+  /** What the LRM says of it is not so. */
+  lie?: Lie;
+  /** It has no pilots any more, and the LRM has not noticed. */
+  ghost?: boolean;
+}
+
+/** `hidden`: it is not in the list; `failed`: it is called over. Both although it runs; until the LRM knows it again. */
+interface Lie {
+  readonly kind: 'hidden' | 'failed';
+  readonly since: number;
+  readonly until: number;
+}
+
+/** How an LRM does not do what it should, in one life. */
+export interface LrmTroubles {
+  /** Warning signals that come late, or never. */
+  readonly badSignals: number;
+  /** Kills that come late. */
+  readonly lateKills: number;
+  /** Jobs that it calls running for a while although they are over. */
+  readonly ghosts: number;
+}
+
+/** Of three lives in ten. */
+export function lrmTroublesOf(dice: Dice): LrmTroubles {
+  if (dice.chance(0.7)) return { badSignals: 0, lateKills: 0, ghosts: 0 };
+  return { badSignals: 0.5, lateKills: 0.3, ghosts: 0.3 };
 }
 
 const killDelayMs = 10_000;
@@ -59,14 +89,19 @@ export class SimLrm implements Lrm {
   readonly #jobs = new Map<string, Job>();
   #lastId = 0;
   #downUntil = 0;
+  #blindUntil = 0;
   readonly #nodeOf = new WeakMap<PilotProcess, SimNode>();
+  readonly #faults: Faults;
+  readonly #troubles: LrmTroubles;
   #passPlanned = false;
 
-  constructor(nodes: readonly SimNode[], clock: Clock, dice: Dice, launch: Launch) {
+  constructor(nodes: readonly SimNode[], clock: Clock, dice: Dice, faults: Faults, launch: Launch) {
     this.#nodes = nodes;
     this.#clock = clock;
     this.#dice = dice;
+    this.#faults = faults;
     this.#launch = launch;
+    this.#troubles = lrmTroublesOf(dice);
   }
 
   async capabilities(): Promise<LrmCapabilities> {
@@ -100,16 +135,22 @@ export class SimLrm implements Lrm {
   }
 
   async list(): Promise<readonly LrmJob[]> {
-    await this.#takesTime();
+    // Its time passes before it looks, or on the way back, when what it has seen may not be so any more.
+    const late = this.#dice.chance(0.5);
+    if (!late) await this.#takesTime();
     const now = this.#clock.now();
-    const jobs = [...this.#jobs.values()].filter(job => (job.overAt ?? now) + memoryMs > now).map(describe);
-    await this.#takesTime();
+    const jobs = [...this.#jobs.values()]
+      .filter(job => (job.overAt ?? now) + memoryMs > now && this.#lieOf(job)?.kind !== 'hidden')
+      .map(job => describe(job, this.#lieOf(job)));
+    if (late) await this.#takesTime();
     return jobs;
   }
 
   async cancel(jobId: string): Promise<void> {
     await this.#takesTime();
-    this.end(jobId, 'cancelled', 'cancelled by its owner');
+    const job = this.#jobs.get(jobId);
+    // What it takes for gone it does not end.
+    if (job && !this.#lieOf(job)) this.end(jobId, 'cancelled', 'cancelled by its owner');
   }
 
   async extend(jobId: string, endsAt: number): Promise<number> {
@@ -131,13 +172,49 @@ export class SimLrm implements Lrm {
     return Promise.resolve();
   }
 
-  truth(): GroundTruth['jobs'] {
+  /** `aheadMs`: of the clock that times are told in. */
+  truth(aheadMs = 0): GroundTruth['jobs'] {
     return [...this.#jobs.values()].map(job => ({
       jobId: job.jobId,
       slotId: job.slotId,
       live: !isOver(job),
-      since: job.overAt ?? job.submittedAt,
+      // What it said in between was not so: nobody could do anything about the job.
+      since:
+        aheadMs + (job.overAt ?? Math.max(job.submittedAt, Math.min(job.lie?.until ?? 0, this.#clock.now()))),
+      ...(job.lie && !isOver(job) ? { disownedAt: aheadMs + job.lie.since } : {}),
     }));
+  }
+
+  /** It takes a running job for gone, for a while, or for good. */
+  disown(kind: Lie['kind'], forMs: number): void {
+    const job = this.#any('running');
+    if (!job || job.lie) return;
+    this.#faults.happened(`lrm calls a running job ${kind === 'hidden' ? 'unknown' : 'failed'}`);
+    const now = this.#clock.now();
+    job.lie = { kind, since: now, until: now + forMs };
+  }
+
+  /** It forgets a job, which is gone with all its processes. */
+  lose(): void {
+    const job = this.#any('running') ?? this.#any('waiting');
+    if (!job) return;
+    this.#faults.happened('job lost');
+    job.verdict = 'failed';
+    const now = this.#clock.now();
+    job.lie = { kind: 'hidden', since: now, until: Number.POSITIVE_INFINITY };
+    if (job.state === 'waiting') return this.#over(job, 'failed');
+    job.state = 'ending';
+    for (const pilot of job.pilots) pilot.kill();
+    this.#lookWhetherOver(job);
+  }
+
+  #any(state: LrmJobState): Job | undefined {
+    const ids = this.idsOf(state);
+    return this.#jobs.get(ids[this.#dice.int(0, Math.max(0, ids.length - 1))] ?? '');
+  }
+
+  #lieOf({ lie }: Job): Lie | undefined {
+    return lie && this.#clock.now() < lie.until ? lie : undefined;
   }
 
   /** Ids of jobs in that state, for what administrators do. */
@@ -169,9 +246,9 @@ export class SimLrm implements Lrm {
     this.#downUntil = Math.max(this.#downUntil, this.#clock.now() + forMs);
   }
 
-  /** When it last came back, or will: milliseconds since the epoch. */
-  get downUntil(): number {
-    return this.#downUntil;
+  /** When it last came back, or will, and knew again how its jobs are: milliseconds since the epoch. */
+  get troubledUntil(): number {
+    return Math.max(this.#downUntil, this.#blindUntil);
   }
 
   /** A pilot is killed (-9). */
@@ -180,13 +257,18 @@ export class SimLrm implements Lrm {
     pilots[this.#dice.int(0, Math.max(0, pilots.length - 1))]?.kill();
   }
 
-  /** A node loses its power: what ran on it is gone, and the jobs that it was part of end. */
-  loseNode(): void {
-    const node = this.#nodes[this.#dice.int(0, this.#nodes.length - 1)];
+  /** A node loses its power: what ran on it is gone, and the jobs that it was part of end when the LRM notices. It is back after a while. */
+  loseNode(node: SimNode = this.#dice.pick(this.#nodes as readonly [SimNode, ...SimNode[]])): void {
+    this.#faults.happened('node lost');
+    const downMs = this.#dice.pick([20_000, 200_000]);
+    node.powerOff(this.#clock.now() + downMs);
+    this.#clock.after(downMs, () => this.#planPass());
+    const noticedMs = this.#dice.pick([0, 1_000, 20_000, 300_000]);
+    node.troubledUntil = Math.max(node.troubledUntil, this.#clock.now() + noticedMs);
     for (const job of this.#jobs.values()) {
-      if (isOver(job) || node === undefined || !job.nodes.includes(node)) continue;
-      for (const pilot of job.pilots) if (this.#nodeOf.get(pilot) === node) pilot.kill();
-      this.end(job.jobId, 'failed', 'NodeFail');
+      if (isOver(job) || !job.nodes.includes(node)) continue;
+      for (const pilot of job.pilots) if (this.#nodeOf.get(pilot) === node) pilot.powerOff();
+      this.#clock.after(noticedMs, () => this.end(job.jobId, 'failed', 'NodeFail'));
     }
   }
 
@@ -198,11 +280,21 @@ export class SimLrm implements Lrm {
     if (job.state === 'waiting') return this.#over(job, verdict);
     job.verdict = verdict;
     job.state = 'ending';
-    for (const pilot of job.pilots) this.#clock.after(this.#dice.int(0, 1_500), () => pilot.terminate());
-    this.#clock.after(killDelayMs, () => {
+    for (const pilot of job.pilots) this.#warn(pilot);
+    const late = this.#dice.chance(this.#troubles.lateKills);
+    if (late) this.#faults.happened('kill late');
+    this.#clock.after(killDelayMs + (late ? this.#dice.int(1_000, 60_000) : 0), () => {
       for (const pilot of job.pilots) pilot.kill();
     });
     this.#lookWhetherOver(job);
+  }
+
+  #warn(pilot: PilotProcess): void {
+    const bad = this.#dice.chance(this.#troubles.badSignals);
+    if (!bad) return void this.#clock.after(this.#dice.int(0, 1_500), () => pilot.terminate());
+    const late = this.#dice.chance(0.5);
+    this.#faults.happened(late ? 'signal late' : 'no signal');
+    if (late) this.#clock.after(this.#dice.int(3_000, killDelayMs), () => pilot.terminate());
   }
 
   #planPass(): void {
@@ -216,7 +308,7 @@ export class SimLrm implements Lrm {
         const nodes: SimNode[] = [];
         for (const node of this.#nodes) {
           if (nodes.length === job.request.nodes) break;
-          if (fits(job, node, used)) nodes.push(node);
+          if (node.downUntil <= this.#clock.now() && fits(job, node, used)) nodes.push(node);
         }
         if (nodes.length < job.request.nodes) {
           job.reason = 'Resources';
@@ -257,10 +349,11 @@ export class SimLrm implements Lrm {
   }
 
   #launchOn(job: Job, node: SimNode, endsAt: number): void {
-    // A job that has been told to go launches nothing more.
+    // A job that has been told to go launches nothing more; nor does a node without power.
     if (job.state !== 'running') return;
-    const pilot = this.#launch(node, job.request.program, endsAt);
     job.unlaunched -= 1;
+    if (this.#clock.now() < node.downUntil) return this.#lookWhetherOver(job);
+    const pilot = this.#launch(node, job.request.program, endsAt);
     job.pilots.push(pilot);
     this.#nodeOf.set(pilot, node);
     void pilot.exited.then(code => {
@@ -272,7 +365,13 @@ export class SimLrm implements Lrm {
 
   #lookWhetherOver(job: Job): void {
     if (job.pilots.length > 0 || (job.state === 'running' && job.unlaunched > 0)) return;
-    this.#over(job, job.verdict ?? 'completed');
+    if (job.ghost) return;
+    if (!this.#dice.chance(this.#troubles.ghosts)) return this.#over(job, job.verdict ?? 'completed');
+    job.ghost = true;
+    this.#faults.happened('lrm calls a job running that is over');
+    const forMs = this.#dice.int(1_000, 90_000);
+    this.#blindUntil = Math.max(this.#blindUntil, this.#clock.now() + forMs);
+    this.#clock.after(forMs, () => this.#over(job, job.verdict ?? 'completed'));
   }
 
   #over(job: Job, state: LrmJobState): void {
@@ -304,8 +403,10 @@ function isOver(job: Job): boolean {
   return finalJobStates.has(job.state);
 }
 
-function describe(job: Job): LrmJob {
-  const { jobId, request, state, reason, startedAt, endsAt, nodes } = job;
+/** In the LRM's words, true or not. */
+function describe(job: Job, lie: Lie | undefined): LrmJob {
+  const { jobId, request, startedAt, endsAt, nodes } = job;
+  const { state, reason } = lie ? { state: 'failed' as const, reason: 'NodeFail' } : job;
   const names = nodes.map(({ name }) => name);
   return { jobId, jobName: request.jobName, state, reason, startedAt, endsAt, nodes: names };
 }

@@ -2,12 +2,8 @@ import type { Lrm } from '../../src/lrm/lrm.ts';
 import type { Clock } from '../../src/platform/clock.ts';
 import type { Engine, PilotHub } from '../../src/service/engine-api.ts';
 import { createEngine, type EngineOptions } from '../../src/service/engine.ts';
-
-/** Where a service can die: before and after each thing that it makes durable or asks of the LRM. */
-export const crashPoints: readonly string[] = ['commit', 'submit', 'cancel', 'list'].flatMap(call => [
-  `before ${call}`,
-  `after ${call}`,
-]);
+import { type CrashPoint, isCrashPoint } from './crash-points.ts';
+import { mortalHub } from './network.ts';
 
 /**
  * The service as a process that can be killed (-9) at any moment: from then on nothing that it does reaches anything. What was under way in the
@@ -20,7 +16,7 @@ export class ServiceProcess {
   readonly #life: Life;
 
   /** `diesAt` is asked at every crash point. */
-  constructor(options: EngineOptions, diesAt: (point: string) => boolean) {
+  constructor(options: EngineOptions, diesAt: (point: CrashPoint) => boolean) {
     const { clock, store, pools } = options;
     let dead: () => void = () => undefined;
     this.died = new Promise(resolve => {
@@ -44,7 +40,7 @@ export class ServiceProcess {
   /** Where pilots connect to; a port on which nobody listens when it is dead. */
   get hub(): PilotHub {
     if (!this.#life.alive) throw new Error('ECONNREFUSED');
-    return this.engine.pilots;
+    return mortalHub(this.engine.pilots, point => survives(this.#life, point));
   }
 
   kill(): void {
@@ -54,13 +50,19 @@ export class ServiceProcess {
 
 interface Life {
   alive: boolean;
-  readonly diesAt: (point: string) => boolean;
+  readonly diesAt: (point: CrashPoint) => boolean;
   readonly dead: () => void;
 }
 
 function die(life: Life): void {
   life.alive = false;
   life.dead();
+}
+
+/** Asked at every point of the service; false when it is dead, now or since long. */
+function survives(life: Life, point: string): boolean {
+  if (life.alive && isCrashPoint(point) && life.diesAt(point)) die(life);
+  return life.alive;
 }
 
 /** Timers of a process that is dead do not fire. */
@@ -77,15 +79,11 @@ function mortal<T extends object>(whole: T, life: Life, own: Partial<T>): T {
       if (name in own) return Reflect.get(own, name);
       const member: unknown = Reflect.get(target, name);
       if (typeof member !== 'function') return member;
-      const survives = (when: 'before' | 'after'): boolean => {
-        const point = `${when} ${String(name)}`;
-        if (life.alive && crashPoints.includes(point) && life.diesAt(point)) die(life);
-        return life.alive;
-      };
+      const call = String(name);
       return async (...args: never[]) => {
-        if (!survives('before')) return never();
+        if (!survives(life, `service before ${call}`)) return never();
         const [outcome] = await Promise.allSettled([(member as Call).apply(target, args)]);
-        if (!survives('after')) return never();
+        if (!survives(life, `service after ${call}`)) return never();
         if (outcome.status === 'rejected') throw outcome.reason;
         return outcome.value;
       };

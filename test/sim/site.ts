@@ -65,3 +65,22 @@ function network(name: string, firstAddress: string): EngineOptions['plan']['net
     mtu: null,
   };
 }
+
+const warm = {
+  slots: 1,
+  nodes: 1,
+  memoryMiBPerNode: 2_048,
+  cpusPerNode: 4,
+  durationMs: 900_000,
+  vmsPerNode: 3,
+};
+/** Each life is under one of them. */
+export const policies: readonly Policy[] = [
+  { kind: 'exact' },
+  { kind: 'pack', vmsPerNode: 3 },
+  { kind: 'extendable', factor: 1.5 },
+  { kind: 'reuse', keepMs: 60_000, factor: 2, vmsPerNode: 2, shared: false },
+  { kind: 'reuse', keepMs: 600_000, factor: 4, vmsPerNode: 4, shared: true },
+  { kind: 'warm', ...warm, shared: false },
+  { kind: 'warm', ...warm, shared: true },
+];

@@ -60,8 +60,8 @@ describe('a pilot', () => {
     const [session] = api.engine.pilots.attached;
     expect(session).toMatchObject({ slotId: slot, node: 'n01', received: [hello] });
     const heard = once(socket, 'message');
-    session?.connection.send({ type: 'welcome', ackedSeq: 7 });
-    expect(JSON.parse(String((await heard)[0]))).toEqual({ type: 'welcome', ackedSeq: 7 });
+    session?.connection.send({ type: 'welcome', ackedSeq: 7, now: 1 });
+    expect(JSON.parse(String((await heard)[0]))).toEqual({ type: 'welcome', ackedSeq: 7, now: 1 });
     session?.connection.close('replaced');
     expect(await closing(socket)).toEqual([1001, 'replaced']);
     await vi.waitUntil(() => session?.closed === true);

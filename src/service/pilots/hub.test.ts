@@ -29,7 +29,7 @@ describe('the pilot hub', () => {
   it('original defect 6, answered before anything is durable: acknowledges only what is', async () => {
     pilot.hello();
     await bench.settle();
-    expect(pilot.heard).toEqual([{ type: 'welcome', ackedSeq: 0 }]);
+    expect(pilot.heard).toEqual([{ type: 'welcome', ackedSeq: 0, now: bench.clock.now() }]);
     bench.store.hold();
     pilot.notify({ kind: 'node', state: 'reserving' });
     pilot.notify({ kind: 'node', state: 'reserved' });
@@ -107,6 +107,17 @@ describe('the pilot hub', () => {
     expect(other.closedBecause).toContain('another slot or node');
   });
 
+  it('sends a pilot away once, whatever it still has to say', async () => {
+    pilot.hello();
+    await bench.settle();
+    bench.lrm.change('1', { state: 'failed' });
+    await bench.advance(1_000);
+    pilot.notify({ kind: 'node', state: 'releasing' });
+    await bench.settle();
+    expect(pilot.acks).toEqual([1]);
+    expect(pilot.heard.filter(({ type }) => type === 'dismiss')).toHaveLength(1);
+  });
+
   it('records a lost connection, but not one that a newer one has replaced', async () => {
     pilot.hello();
     await bench.settle();
@@ -132,7 +143,7 @@ describe('the pilot hub', () => {
     const late = new FakePilot(bench.engine, slotId, 'n1');
     late.hello();
     await bench.settle();
-    expect(late.heard).toEqual([
+    expect(late.heard).toMatchObject([
       { type: 'welcome', ackedSeq: 0 },
       { type: 'dismiss', message: 'the slot is over' },
     ]);

@@ -2,6 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import { isFinalSlot } from '../../lease/transitions.ts';
 import type { LeaseInput, SiteState } from '../../lease/types.ts';
+import type { Clock } from '../../platform/clock.ts';
 import { errorFields, type Log } from '../../platform/log.ts';
 import { WspError } from '../../protocol/errors.ts';
 import type { PilotHello, PilotMessage, PilotNotification, StreamTarget } from '../../protocol/pilot.ts';
@@ -21,6 +22,7 @@ import type { StreamWaitingRoom } from './streams.ts';
  * keeps it). If we crash here: connections break, pilots come back and replay what was not acknowledged.
  */
 export interface HubParts {
+  readonly clock: Clock;
   readonly log: Log;
   readonly state: () => SiteState;
   readonly slotSecret: (slotId: string) => string | undefined;
@@ -117,6 +119,7 @@ class Session implements PilotSession {
   readonly #hub: SessionHub;
   #greeted = false;
   #ready = false;
+  #dismissed = false;
   #over = false;
 
   constructor(slotId: string, node: string, connection: PilotConnection, parts: HubParts, hub: SessionHub) {
@@ -176,7 +179,10 @@ class Session implements PilotSession {
     if (!this.#over) this.#connection.send(message);
   }
 
+  /** Once: what the pilot still has to say of a slot that is over must not have it sent away again. */
   dismiss(message: string): void {
+    if (this.#dismissed) return;
+    this.#dismissed = true;
     this.send({ type: 'dismiss', message });
   }
 
@@ -195,7 +201,7 @@ class Session implements PilotSession {
     if (this.#over) return;
     const slot = this.#parts.state().slots.get(slotId);
     const ackedSeq = slot?.nodes.find(({ name }) => name === node)?.appliedSeq ?? 0;
-    this.send({ type: 'welcome', ackedSeq });
+    this.send({ type: 'welcome', ackedSeq, now: this.#parts.clock.now() });
     if (!slot || isFinalSlot(slot.state)) return this.dismiss('the slot is over');
     this.#ready = true;
     this.#log.info('pilot connected', { pilotVersion: hello.pilotVersion });

@@ -34,6 +34,14 @@ describe('the LRM reconciler', () => {
     expect(await listsDuring(150_000)).toBe(10);
   });
 
+  it('asks every second while a pilot is not heard: its job may end a while after it', async () => {
+    const { pilots } = await bench.running();
+    await bench.advance(60_000);
+    must(pilots[0]).session.closed();
+    await bench.advance(5_000);
+    expect(await listsDuring(10_000)).toBe(10);
+  });
+
   it('asks soon, then less soon, when nodes are given back', async () => {
     const { workspace, pilots } = await bench.running();
     await bench.advance(120_000);

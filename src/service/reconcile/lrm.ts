@@ -24,7 +24,7 @@ export interface LrmReconcilerParts {
   readonly submit: (input: LeaseInput) => Promise<unknown>;
 }
 
-/** `leaving`: somebody may wait for nodes to be given back. `waiting`: in the queue or starting. `quiet`: held. `none`: no slot has a job. */
+/** `leaving`: somebody may wait for nodes to be given back. `waiting`: in the queue or starting, or a pilot is not heard. `quiet`: held. `none`: no slot has a job. */
 type Urgency = 'leaving' | 'waiting' | 'quiet' | 'none';
 
 const shortestPauseMs = 100;
@@ -160,7 +160,9 @@ function urgencyOf({ pool, state }: Pick<LrmReconcilerParts, 'pool' | 'state'>):
   for (const slot of state().slots.values()) {
     if (slot.pool !== pool || isFinalSlot(slot.state) || slot.lrmJobId === null) continue;
     if (slot.state === 'releasing' || slot.state === 'preempting') return 'leaving';
-    if (slot.state !== 'ready') urgency = 'waiting';
+    // A pilot that cannot be heard may be gone, and its job with it, as soon as the LRM has noticed.
+    if (slot.state !== 'ready' || slot.nodes.some(({ silentSince }) => silentSince !== null))
+      urgency = 'waiting';
     else if (urgency === 'none') urgency = 'quiet';
   }
   return urgency;

@@ -1,0 +1,20 @@
+import type { SiteState } from '../../src/lease/types.ts';
+
+/** VMs of different owners in one slot, where the site does not say that they may; more on a node than the slot has of it. */
+export function* strangers({ settings, workspaces, slots, vms }: SiteState): Iterable<string> {
+  const policy = settings.pools[0]?.policy ?? { kind: 'exact' };
+  const owners = new Map<string, string>();
+  const memory = new Map<string, number>();
+  for (const { id, slotId, node, workspaceId, state, memoryMiB } of vms.values()) {
+    if (state === 'terminated' || state === 'failed') continue;
+    const owner = workspaces.get(workspaceId)?.owner ?? '';
+    const first = owners.get(slotId) ?? owner;
+    owners.set(slotId, first);
+    if (!('shared' in policy && policy.shared) && first !== owner)
+      yield `${id} of ${owner} is in ${slotId} with VMs of ${first}`;
+    const there = (memory.get(`${slotId} ${node}`) ?? 0) + memoryMiB + settings.vmmOverheadMiB;
+    memory.set(`${slotId} ${node}`, there);
+    if (node !== null && there > (slots.get(slotId)?.memoryMiBPerNode ?? 0))
+      yield `the VMs on ${node} need ${there} MiB, more than ${slotId} has of it`;
+  }
+}
