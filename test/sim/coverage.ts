@@ -31,7 +31,8 @@ export function* transitionsOf(history: readonly StoredEvent[]): Iterable<string
   for (const { type, slotId, vmId, workspaceId } of history) {
     const [entity, to, more] = type.split('.');
     if (!isEntity(entity) || to === undefined || more !== undefined || !(to in tables[entity])) continue;
-    const id = { slot: slotId, vm: vmId, workspace: workspaceId }[entity] ?? '';
+    // A VM that is started anew after a preemption has another life, in another slot.
+    const id = { slot: slotId, vm: `${slotId} ${vmId}`, workspace: workspaceId }[entity] ?? '';
     const from = states.get(`${entity} ${id}`) ?? beginsAs[entity];
     states.set(`${entity} ${id}`, to);
     if (from !== undefined && from !== to) yield `${entity} ${from} → ${to}`;

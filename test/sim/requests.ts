@@ -11,6 +11,7 @@ export function randomRequest(dice: Dice, now: number): WorkspaceRequest {
     durationMs,
     ...(dice.chance(0.3) ? { name: 'shared' } : {}),
     ...(dice.chance(0.1) ? { keepPartial: true } : {}),
+    ...(dice.chance(0.3) ? { requeue: true } : {}),
     ...(dice.chance(0.1) ? { pending: true } : {}),
     ...(dice.chance(0.1)
       ? { startBy: new Date(now + dice.pick([1_000, 20_000, 600_000])).toISOString() }

@@ -47,13 +47,13 @@ describe('a pilot that can make requests only', () => {
     const [session] = api.engine.pilots.attached;
     await vi.waitUntil(() => session?.received.length === 1);
     expect(session).toMatchObject({ slotId: slot, node: 'n01', received: [hello] });
-    session?.connection.send({ type: 'welcome', ackedSeq: 7 });
+    session?.connection.send({ type: 'welcome', ackedSeq: 7, now: 0 });
     const { answer } = await ask('GET', `${pipe}?after=0`);
-    expect(answer.body).toBe('{"type":"welcome","ackedSeq":7}\n');
+    expect(answer.body).toBe('{"type":"welcome","ackedSeq":7,"now":0}\n');
     expect(answer.headers).toMatchObject({ 'cache-control': 'no-store', 'x-accel-buffering': 'no' });
     session?.connection.close('replaced');
-    expect((await ask('GET', `${pipe}?after=32`)).answer.body).toBe('!replaced\n');
-    expect((await ask('GET', `${pipe}?after=42`)).answer.headers['wsp-end']).toBe('1');
+    expect((await ask('GET', `${pipe}?after=40`)).answer.body).toBe('!replaced\n');
+    expect((await ask('GET', `${pipe}?after=50`)).answer.headers['wsp-end']).toBe('1');
     await ask('POST', `${pipe}?at=${line.length}&end=true`, { body: '' });
     await vi.waitUntil(() => session?.closed === true);
   });
