@@ -41,12 +41,18 @@ interface TwoOrders {
   readonly afterMs: number;
   /** Gets through in a moment between two partitions. */
   readonly unheard: VmOperation;
+  /** A guest powers itself off while nobody hears of it. */
+  readonly thenOff?: true;
 }
 
 /** What is ordered of VMs around a partition. */
 export const ordersAtPartition: readonly [TwoOrders, ...TwoOrders[]] = [
   { heard: 'pause', afterMs: 400, unheard: 'shutdown' },
-  { heard: 'pause', afterMs: 400, unheard: 'resume' },
+  { heard: 'pause', afterMs: 900, unheard: 'shutdown' },
+  { heard: 'pause', afterMs: 400, unheard: 'shutdown' },
+  { heard: 'pause', afterMs: 400, unheard: 'resume', thenOff: true },
+  { heard: 'pause', afterMs: 900, unheard: 'resume', thenOff: true },
+  { heard: 'resume', afterMs: 400, unheard: 'shutdown' },
   { heard: 'reboot', afterMs: 400, unheard: 'shutdown' },
   { heard: 'reboot', afterMs: 900, unheard: 'shutdown' },
   { heard: 'shutdown', afterMs: 6_000, unheard: 'start' },
@@ -60,7 +66,6 @@ export const deedsOnRunning: ReadonlySet<Deed> = new Set([
   'parted at orders',
   'poweroff',
   'crash',
-  'preempt',
   'shorten',
 ]);
 
@@ -73,6 +78,10 @@ const needs: readonly (readonly [RegExp, Deed])[] = [
   [/dismiss/, 'lrm lies'],
   [/vm failed/, 'crash'],
 ];
+
+function needFor(point: CrashPoint): Deed | undefined {
+  return needs.find(([points]) => points.test(point))?.[1];
+}
 
 /** An aim: somebody dies when a point is reached, having been passed so many times before. */
 interface Aim {
@@ -87,15 +96,18 @@ interface Aim {
 export class Faults {
   readonly #counts: Pick<Counts, 'faults' | 'crashes'>;
   #aims: Aim[];
+  readonly #inclined: Deed | undefined;
   /** None is injected any more: what there is comes to its end. */
   over = false;
 
   constructor(seed: number, dice: Dice, counts: Pick<Counts, 'faults' | 'crashes'>) {
     this.#counts = counts;
     const inTurn = crashPoints[seed % crashPoints.length];
-    const points = inTurn && dice.chance(0.7) ? [inTurn] : [];
+    const points = inTurn && dice.chance(0.85) ? [inTurn] : [];
     if (dice.chance(0.3)) points.push(dice.pick(crashPoints as readonly [CrashPoint, ...CrashPoint[]]));
-    this.#aims = points.map(point => ({ point, left: dice.pick([0, 0, 0, 1, 3]) }));
+    // What is rare enough is not let pass.
+    this.#aims = points.map(point => ({ point, left: needFor(point) ? 0 : dice.pick([0, 0, 0, 1, 3]) }));
+    this.#inclined = dice.chance(0.15) ? 'parted at orders' : undefined;
   }
 
   get needsFailures(): boolean {
@@ -104,7 +116,11 @@ export class Faults {
 
   /** A deed that helps one of the points that are looked for to come about. */
   get favoured(): Deed | undefined {
-    return needs.find(([points]) => this.#aims.some(({ point }) => points.test(point)))?.[1];
+    for (const { point } of this.#aims) {
+      const deed = needFor(point);
+      if (deed) return deed;
+    }
+    return this.#inclined;
   }
 
   /** A moment at which somebody dies has been looked for and has not come yet. */
@@ -156,7 +172,7 @@ export function troublesOf(dice: Dice, faults: Faults): Troubles {
     stalls: 0.03,
     hangs: 0.1,
     noSpace: 0.05,
-    powersOff: 0.05,
+    powersOff: 0.15,
   };
 }
 

@@ -384,7 +384,7 @@ class Life {
 
   #guestEnds(how: 'poweroff' | 'crash'): void {
     const guests = this.#nodes.flatMap(({ controls }) =>
-      [...controls.values()].flatMap(control => control.upVms().map(vmId => ({ control, vmId }))),
+      [...controls].flatMap(control => control.upVms().map(vmId => ({ control, vmId }))),
     );
     const guest = guests[this.#dice.int(0, Math.max(0, guests.length - 1))];
     guest?.control.guestEnds(guest.vmId, how);
@@ -407,7 +407,7 @@ class Life {
   /** An order gets through in a moment between two partitions; what becomes of it is heard much later, after its pilot has come back. */
   #partAtOrders(): void {
     const dice = this.#dice;
-    const { heard, afterMs, unheard } = dice.pick(ordersAtPartition);
+    const { heard, afterMs, unheard, thenOff } = dice.pick(ordersAtPartition);
     const running = this.#users.anyRunning();
     if (!running) return;
     this.#users.operate(running, heard);
@@ -416,7 +416,7 @@ class Life {
       this.#users.operate(running, unheard);
       this.#later(200 + dice.int(3, 12), () => this.#part(55_000, this.#nodes));
     });
-    if (dice.chance(0.5)) this.#later(10_000, () => this.#guestEnds('poweroff'));
+    if (thenOff || dice.chance(0.5)) this.#later(10_000, () => this.#guestEnds('poweroff'));
   }
 
   #adminEnds(verdict: 'cancelled' | 'preempted', reason: string): void {

@@ -339,6 +339,9 @@ export class SimLrm implements Lrm {
     for (const node of nodes)
       this.#clock.after(this.#dice.int(20, 1_500), () => this.#launchOn(job, node, endsAt));
     this.#armEnd(job);
+    if (this.#faults.over || !this.#dice.chance(0.02)) return;
+    this.#faults.happened('job preempted at its start');
+    this.#clock.after(this.#dice.int(100, 2_500), () => this.end(job.jobId, 'preempted', 'PREEMPTED'));
   }
 
   #armEnd(job: Job): void {

@@ -51,7 +51,10 @@ export class SimNode {
   readonly name: string;
   readonly memoryMiB = 8_192;
   readonly cpus = 4;
-  readonly controls = new Map<string, SimControl>();
+  /** Of the pilots that run here: two of one slot when it was submitted twice, because the first answer was lost. */
+  readonly controls = new Set<SimControl>();
+  /** How many there have been. */
+  controlled = 0;
   /** `<slot>: <thing>` for everything that is changed on it. */
   readonly changes = new Set<string>();
   /** Its power is gone until then, milliseconds since the epoch. */
@@ -75,9 +78,9 @@ export class SimNode {
     this.#idleSince = idle ? (this.#idleSince ?? now) : null;
     return {
       name: this.name,
-      pilots: [...this.controls.keys()],
+      pilots: [...this.controls].map(({ slotId }) => slotId),
       idleSince: this.#idleSince,
-      vms: [...this.controls.values()].flatMap(control => control.trueVms()),
+      vms: [...this.controls].flatMap(control => control.trueVms()),
       before: '',
       after: this.changes.size === 0 ? '' : [...this.changes].sort().join(', '),
     };
@@ -103,6 +106,7 @@ export interface SimControlParts {
 /** Workspace control with neither VMM nor helper: takes the time that they take, and leaves the traces that they leave. */
 export class SimControl implements WorkspaceControl {
   readonly #parts: SimControlParts;
+  readonly #number: number;
   readonly #vms = new Map<string, SimVm>();
   readonly #neverStarted = new Set<string>();
   #whenOff: () => void = () => undefined;
@@ -112,7 +116,12 @@ export class SimControl implements WorkspaceControl {
 
   constructor(parts: SimControlParts) {
     this.#parts = parts;
-    parts.node.controls.set(parts.slotId, this);
+    parts.node.controls.add(this);
+    this.#number = ++parts.node.controlled;
+  }
+
+  get slotId(): string {
+    return this.#parts.slotId;
   }
 
   async reserve(): Promise<void> {
@@ -305,7 +314,7 @@ export class SimControl implements WorkspaceControl {
    * (kill-all). A node without power has nothing left.
    */
   gone(how: 'process' | 'power'): void {
-    const { dice, nodeClock, node, slotId } = this.#parts;
+    const { dice, nodeClock, node } = this.#parts;
     const byHelper = this.#helperUp;
     this.#dead = true;
     for (const vm of this.#vms.values()) if (vm.stuckUntil === 0 || how === 'power') vm.real = false;
@@ -314,7 +323,7 @@ export class SimControl implements WorkspaceControl {
     if (how === 'process' && stuckMs > 0) return this.#goneLater(Math.max(stuckMs, afterMs));
     nodeClock.after(how === 'power' ? 0 : afterMs, () => {
       this.#undo(1);
-      if (node.controls.get(slotId) === this) node.controls.delete(slotId);
+      node.controls.delete(this);
     });
   }
 
@@ -421,7 +430,7 @@ export class SimControl implements WorkspaceControl {
   }
 
   #changeOf(what: string): string {
-    return `${this.#parts.slotId}: ${what}`;
+    return `${this.slotId} (${this.#number}): ${what}`;
   }
 
   #change(what: string): void {
