@@ -36,6 +36,17 @@ describe('an order', () => {
     expect(first?.key).not.toBe(second?.key);
   });
 
+  it('that a pilot carries out late does not bring up a VM of a workspace that is ending', () => {
+    const bench = new LeaseBench().running(1);
+    bench.step(order(bench, 'shutdown'));
+    bench.destroy();
+    bench.vm(0, 'stopped');
+    bench.vm(0, 'running');
+    expect(bench.vmStates).toEqual(['stopped']);
+    bench.vm(0, 'terminated');
+    expect(bench.vmStates).toEqual(['terminated']);
+  });
+
   it('that is fulfilled already is no mistake', () => {
     const bench = new LeaseBench().running(2);
     bench.step(order(bench, 'pause'));

@@ -31,6 +31,8 @@ export function applyReport(draft: Draft, slotId: SlotId, node: string, report: 
       draft.recordVm('vm.operation-failed', vm, report.reason, at);
     return;
   }
+  // An older order, carried out late by a pilot that was away: the order to stop is on its way after it.
+  if (isUpVm(report.state) && draft.workspace(vm.workspaceId).state === 'ending') return;
   const move = at === undefined ? {} : { at };
   const reason = report.state === 'failed' ? (report.reason ?? unexplained) : report.reason;
   draft.moveVm(vm.id, report.state, { ...move, reason });

@@ -91,6 +91,8 @@ class Life {
   /** The service's own. */
   readonly #serviceClock = setClock(this.#clock, 0);
   #steppedAt = Number.NEGATIVE_INFINITY;
+  /** A pilot whose link is gone without its knowing cannot be told anything. */
+  #halfOpenUntil = Number.NEGATIVE_INFINITY;
   readonly #users: Users;
   #service: ServiceProcess | undefined;
   #servedSince = Number.NEGATIVE_INFINITY;
@@ -320,7 +322,12 @@ class Life {
       troubledUntil,
       this.#partedUntil.get(name) ?? 0,
     ]);
-    const troubles = [this.#lrm.troubledUntil, this.#disk.troubledUntil, this.#steppedAt];
+    const troubles = [
+      this.#lrm.troubledUntil,
+      this.#disk.troubledUntil,
+      this.#steppedAt,
+      this.#halfOpenUntil,
+    ];
     return Math.max(this.#servedSince, ...troubles, ...nodes);
   }
 
@@ -435,7 +442,8 @@ class Life {
   #cutLinks(): void {
     const cuts = this.#links;
     this.#links = [];
-    for (const link of cuts) link.cut();
+    for (const link of cuts)
+      this.#halfOpenUntil = Math.max(this.#halfOpenUntil, this.#clock.now() + link.cut());
   }
 
   #note(what: string): void {

@@ -25,8 +25,8 @@ export interface NetworkWorld {
 
 /** What can befall a link. */
 export interface Cable {
-  /** It breaks: what was under way may be lost, and its two ends need not learn of it at the same time. */
-  cut(): void;
+  /** It breaks: what was under way may be lost. Returns for how long one of its ends does not know, in milliseconds. */
+  cut(): number;
   /** The service's process has ended: what it had said still arrives. */
   serviceGone(): void;
   /** Nothing passes any more for so long: an end that hears nothing for too long gives the link up (pings, in real ones). */
@@ -161,13 +161,14 @@ class SimLink implements Cable {
     this.#down.pass(() => this.#pilotEnds('the service is gone'));
   }
 
-  cut(): void {
+  cut(): number {
     const { clock, dice, faults } = this.#world;
     const halfOpen = dice.chance(0.3) ? dice.int(100, serviceSilenceDeadlineMs) : 0;
     if (halfOpen > 0) faults.happened('link half open');
     const pilotFirst = dice.chance(0.5);
     clock.after(pilotFirst ? 0 : halfOpen, () => this.#pilotEnds('the link was cut'));
     clock.after(pilotFirst ? halfOpen : 0, () => this.#serviceEnds());
+    return halfOpen;
   }
 
   #toPilot(slotId: string, message: ServiceMessage): void {
