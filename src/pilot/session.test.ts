@@ -91,13 +91,9 @@ function world(options: WorldOptions = {}) {
   const done: string[] = [];
   let handlers: LinkHandlers | undefined;
   let report: (report: VmReport) => void = () => undefined;
-  const state = {
-    reachable: options.reachable ?? true,
-    acknowledge: options.acknowledge ?? true,
-    accepted: true,
-    /** Of this node's clock, behind the service's. */
-    behindMs: 0,
-  };
+  // `behindMs`: of this node's clock, behind the service's.
+  const { reachable = true, acknowledge = true } = options;
+  const state = { reachable, acknowledge, accepted: true, behindMs: 0 };
   const transport: Transport = {
     connect: next => {
       if (!state.accepted) return Promise.reject(new NotAcceptedError(401));

@@ -328,6 +328,32 @@ describe('the checker of the seven invariants', () => {
     expect(one.broken()).toContainEqual(expect.stringMatching(message));
   });
 
+  it('lets VMs of a job that its LRM calls over run until their pilots can have left', () => {
+    const scene = ended();
+    scene.over = false;
+    scene.jobs = scene.jobs.map(job => ({ ...job, live: true, disownedAt: scene.now }));
+    scene.node(0, { vms: [{ vmId: must(scene.bench.vms[0]).id, slotId: scene.bench.slotId, nics: [] }] });
+    scene.node(0, { idleSince: null });
+    const disowned = (): string[] =>
+      violations({
+        ...scene.evidence(),
+        tolerance: { ...scene.evidence().tolerance, disownedMs: 5_000 },
+      }).map(({ message }) => message);
+    expect(disowned()).toEqual([]);
+    scene.now += 5_001;
+    expect(disowned()).toContainEqual(expect.stringMatching(/runs, ws-a* is ended/));
+  });
+
+  it('asks nobody to end what the kernel does not let go of', () => {
+    const scene = ended();
+    const { id } = must(scene.bench.vms[0]);
+    const vm = { vmId: id, slotId: scene.bench.slotId, nics: [] };
+    scene.node(0, { idleSince: null, vms: [{ ...vm, stuck: true }] });
+    expect(scene.broken()).toEqual([]);
+    scene.node(0, { vms: [vm] });
+    expect(scene.broken()).not.toEqual([]);
+  });
+
   it('lets belief lag behind truth for as long as it may', () => {
     const scene = running();
     scene.jobs = scene.jobs.map(job => ({ ...job, live: false }));

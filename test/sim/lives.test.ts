@@ -24,7 +24,7 @@ describe('simulated lives', () => {
     expect(failed).toEqual([]);
   });
 
-  /** Seeds that have found a bug once, beyond the first thousand (docs/reliability.md). */
+  /** Seeds that have found a bug once, beyond the first thousand (docs/reliability.md). Their bugs have unit tests: a seed is another life when the dice are thrown for more. */
   it.each([4_472, 8_986])('hold them in a life that once did not: seed %d', async seed => {
     const report = await lifeOf(seed);
     expect(report.failure === undefined ? '' : story(report)).toBe('');
