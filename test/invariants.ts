@@ -89,9 +89,12 @@ export function violations(evidence: Evidence): readonly Violation[] {
 function withoutDisowned(evidence: Evidence): Evidence {
   const { truth, tolerance } = evidence;
   const disowned = new Set<string>();
-  for (const { slotId, disownedAt } of truth.jobs)
-    if (disownedAt !== undefined && !lags(evidence, disownedAt, tolerance.disownedMs ?? 0))
-      disowned.add(slotId);
+  for (const { slotId, disownedAt } of truth.jobs) {
+    if (disownedAt === undefined) continue;
+    // Its pilots are sent away by a service that is there.
+    const since = Math.max(disownedAt, truth.servedSince ?? disownedAt);
+    if (!lags(evidence, since, tolerance.disownedMs ?? 0)) disowned.add(slotId);
+  }
   const stuck = truth.nodes.some(({ vms }) => vms.some(vm => vm.stuck));
   if (disowned.size === 0 && !stuck) return evidence;
   const nodes = truth.nodes.map(node => ({

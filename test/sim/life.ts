@@ -400,7 +400,8 @@ class Life {
   /** Somebody sets the clock of the service's machine. */
   #stepClock(byMs: number): void {
     this.#serviceClock.aheadMs += byMs;
-    this.#steppedAt = this.#clock.now();
+    // What is to be done at a time is done when the clock that was set back is there again.
+    this.#steppedAt = this.#clock.now() + Math.max(0, -byMs);
   }
 
   /** The network between the service and nodes carries nothing for a while. */
