@@ -199,6 +199,15 @@ describe('destroy', () => {
     bench.now = startedAt + 600_000 - 10_001;
     const decision = bench.destroy();
     expect(bench.effectsOf(decision, 'pilot.stop-vm')).toMatchObject([{ graceMs: 9_001 }]);
+    // A pilot that is silent then is not waited for beyond it.
+    expect(bench.workspace.endingDeadlineAt).toBe(startedAt + 600_000);
+  });
+
+  it('in the last moment of the lease still leaves a moment to report it', () => {
+    const bench = new LeaseBench().running(1, { durationMs: 600_000 });
+    bench.now = startedAt + 600_000 - 1;
+    bench.destroy();
+    expect(bench.workspace.endingDeadlineAt).toBeGreaterThanOrEqual(bench.now + 1_000);
   });
 
   it('is done once, and what has ended stays as it ended', () => {

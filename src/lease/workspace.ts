@@ -21,6 +21,8 @@ const leastGraceMs = 1_000;
 const longestDestroyMarginMs = 1_000;
 /** How long after its grace a VM's end may take to be reported before its whole node is told to release. */
 const reportSlackMs = 2_000;
+/** The least of it, for an end that begins in the lease's last moment. */
+const leastReportMs = 1_000;
 
 export const isLive = (workspace: Workspace): boolean =>
   workspace.state !== 'ending' && workspace.state !== 'ended';
@@ -44,13 +46,19 @@ export function beginEnding(
   const workspace = draft.workspace(id);
   if (!isLive(workspace)) return;
   const graceMs = how.deadlineAt === undefined ? graceWithinLease(draft, id, how.graceMs) : how.graceMs;
-  const endingDeadlineAt = how.deadlineAt ?? draft.now + graceMs + reportSlackMs;
+  const endingDeadlineAt = how.deadlineAt ?? heardUntil(workspace, draft.now + graceMs);
   draft.moveWorkspace(id, 'ending', {
     reason,
     patch: { cause, endingDeadlineAt, deployDeadlineAt: null },
   });
   const slot = draft.slot(workspace.slotId);
   for (const vm of draft.vmsOf(id)) stopVm(draft, vm, slot, graceMs, how.order);
+}
+
+/** How long pilots have to report VMs that are off by `offBy`: not past the lease's end, if that leaves them a moment. */
+function heardUntil({ endsAt }: Workspace, offBy: number): number {
+  const latest = Math.max(endsAt ?? Number.POSITIVE_INFINITY, offBy + leastReportMs);
+  return Math.min(offBy + reportSlackMs, latest);
 }
 
 /** A grace that is over before the lease is, whatever began the end. */
