@@ -128,6 +128,10 @@ const mayBeOff = ({ state, orders }: Vm): boolean =>
   state === 'stopping' ||
   state === 'terminated' ||
   (orders > 0 && (state === 'stopped' || state === 'starting'));
+const isReplacement = ({ heal }: Workspace, { state, replaces }: Vm): boolean =>
+  heal === 'replace' &&
+  replaces > 0 &&
+  (state === 'pending' || state === 'propagating' || state === 'starting');
 const vmUp = (vm: Vm): boolean => vm.state === 'running' || vm.state === 'paused' || vm.state === 'rebooting';
 
 /** 1. No VM outlives its slot, and no slot its LRM job. */
@@ -212,9 +216,10 @@ function* wholeOrNotAtAll({ state, truth }: Evidence): Iterable<string> {
           if (vmUp(vm) || real.has(vm.id)) yield `${vm.id} runs, ${workspace.id} is ${workspace.state}`;
         break;
       case 'running':
-        // A guest may have shut itself down, or have been ordered to; none may be missing, or have failed.
+        // A guest may have shut itself down, or have been ordered to; none may be missing, or have failed, unless another is on its way in its place.
         for (const vm of workspace.keepPartial ? [] : vms)
-          if (!vmUp(vm) && !mayBeOff(vm)) yield `${workspace.id} is running, ${vm.id} is ${vm.state}`;
+          if (!vmUp(vm) && !mayBeOff(vm) && !isReplacement(workspace, vm))
+            yield `${workspace.id} is running, ${vm.id} is ${vm.state}`;
         break;
       case 'deploying':
         for (const vm of workspace.keepPartial ? [] : vms)

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { SlotView } from '../protocol/api.ts';
-import { slotStory } from './story.ts';
+import type { SlotView, VmView, WorkspaceView } from '../protocol/api.ts';
+import { slotStory, story } from './story.ts';
 
 const slot = (more: Partial<SlotView>): SlotView => ({
   id: 'slot-aaaaaaaaaa',
@@ -71,5 +71,38 @@ describe('a slot is explained', () => {
     ['failed', { state: 'failed', reason: why }, 'Lost. Why: the LRM wants node n1 back.'],
   ])('%s', (_, more, text) => {
     expect(slotStory(slot(more))).toBe(text);
+  });
+});
+
+describe('a workspace that heals is explained', () => {
+  const workspace = (more: Partial<WorkspaceView>): WorkspaceView => ({
+    ...({
+      state: 'running',
+      cause: null,
+      reason: null,
+      slot: null,
+      contextualized: true,
+      endsAt: at,
+    } as WorkspaceView),
+    ...({ requeue: false, requeues: 0, heal: 'replace', startsAt: at, vms: [] } as Partial<WorkspaceView>),
+    ...more,
+  });
+  const vm = (state: VmView['state']): VmView =>
+    ({
+      state,
+      reason: { code: 'replaced', message: 'g-0 failed on node n1: gone; replaced on node n2' },
+    }) as VmView;
+
+  it('while a VM is replaced', () => {
+    expect(story(workspace({ vms: [vm('starting')] }))).toBe(
+      `Running until ${at}. g-0 failed on node n1: gone; replaced on node n2.`,
+    );
+    expect(story(workspace({ vms: [vm('running')] }))).toBe(`Running until ${at}.`);
+  });
+
+  it('when its slot was lost', () => {
+    const lost = { state: 'ending', cause: 'failed', reason: why } as const;
+    expect(story(workspace(lost))).toMatch(/may still be started anew/);
+    expect(story(workspace({ ...lost, heal: 'fail' }))).not.toMatch(/anew/);
   });
 });

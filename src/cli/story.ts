@@ -19,12 +19,25 @@ export function story(workspace: WorkspaceView): string {
     case 'deploying':
       return 'The nodes are reserved; the VMs are being started. The lease begins when all of them run.';
     case 'running':
-      return `Running until ${workspace.endsAt ?? 'an unknown time'}${workspace.contextualized ? '' : '; some guests have not reported that they are set up'}.`;
+      return `Running until ${workspace.endsAt ?? 'an unknown time'}${workspace.contextualized ? '' : '; some guests have not reported that they are set up'}.${replaced(workspace)}`;
     case 'ending':
-      return `Ending (${cause ?? 'unknown cause'}): guests are shutting down.${because}${cause === 'preempted' && workspace.requeue ? ' If it may still be started anew, that is done when its job is gone.' : ''}`;
+      return `Ending (${cause ?? 'unknown cause'}): guests are shutting down.${because}${mayComeBack(workspace) ? ' If it may still be started anew, that is done when its job is gone.' : ''}`;
     case 'ended':
       return `Ended (${cause ?? 'unknown cause'}).${because}`;
   }
+}
+
+function mayComeBack({ cause, requeue, heal, startsAt }: WorkspaceView): boolean {
+  return cause === 'preempted' ? requeue : cause === 'failed' && heal === 'replace' && startsAt !== null;
+}
+
+/** Which VMs are on their way in place of lost ones, and why. */
+function replaced({ vms }: WorkspaceView): string {
+  const onTheWay = vms.filter(
+    ({ state, reason }) =>
+      reason?.code === 'replaced' && (state === 'pending' || state === 'propagating' || state === 'starting'),
+  );
+  return onTheWay.map(({ reason }) => ` ${sentence(reason?.message ?? '')}`).join('');
 }
 
 /** Why it waits again. */

@@ -959,6 +959,7 @@ export interface components {
             keepPartial: boolean;
             requeue: boolean;
             requeues: number;
+            heal: "fail" | "replace";
             /** Format: date-time */
             createdAt: string;
             startBy: string | null;
@@ -980,6 +981,7 @@ export interface components {
             startBy?: string;
             keepPartial?: boolean;
             requeue?: boolean;
+            heal?: "fail" | "replace";
             /** @description 1 to 64 letters, digits, dots, underscores or hyphens */
             clientToken?: string;
         };

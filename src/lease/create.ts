@@ -84,6 +84,7 @@ function newWorkspace(
     keepPartial: request.keepPartial ?? false,
     requeue: request.requeue ?? false,
     requeues: 0,
+    heal: request.heal ?? 'fail',
     clientToken: request.clientToken ?? null,
     requestDigest: request.clientToken === undefined ? null : requestDigest,
     noticesGivenMs: [],

@@ -1,5 +1,6 @@
 import type { SlotId, WorkspaceId } from '../protocol/ids.ts';
 import { Draft } from './draft.ts';
+import { isBeingReplaced } from './heal.ts';
 import { askForWarmSlot } from './launch.ts';
 import { giveNotices, nextNoticeAt } from './lease-time.ts';
 import { idleCode, warmDueAt } from './policies/reuse.ts';
@@ -39,7 +40,11 @@ function workspaceDeadlineAt(state: SiteState, workspace: Workspace): number {
   if (workspace.state === 'deploying')
     return Math.min(workspace.deployDeadlineAt ?? never, workspace.startBy ?? never);
   if (workspace.state === 'running')
-    return Math.min(stopAt(workspace, state.settings), nextNoticeAt(workspace, state.settings));
+    return Math.min(
+      stopAt(workspace, state.settings),
+      nextNoticeAt(workspace, state.settings),
+      workspace.deployDeadlineAt ?? never,
+    );
   if (workspace.state !== 'ending') return never;
   // Once the slot is being released, its own deadline is what counts for VMs that are still there.
   if (isRequeueDue(state, workspace)) return 0;
@@ -123,9 +128,10 @@ function workspaceOverdue(draft: Draft, id: WorkspaceId): void {
         ? startByMissed(draft, workspace)
         : deployOverdue(draft, id);
     case 'running':
-      return stopAt(workspace, draft.settings) <= draft.now
-        ? expire(draft, workspace)
-        : giveNotices(draft, id);
+      if (stopAt(workspace, draft.settings) <= draft.now) return expire(draft, workspace);
+      if ((workspace.deployDeadlineAt ?? Number.POSITIVE_INFINITY) <= draft.now)
+        return replaceOverdue(draft, id);
+      return giveNotices(draft, id);
     case 'ending':
       // Guests were destroyed by now, or their pilots do not answer: the nodes are told to release, and the slot's deadline takes over.
       if (draft.vmsOf(id).some(vm => !isFinalVm(vm.state))) dropSlot(draft, workspace);
@@ -166,6 +172,17 @@ function deployOverdue(draft: Draft, id: WorkspaceId): void {
     { code: 'deploy_timeout', message },
     { graceMs: draft.settings.shutdownGraceMs, order: true },
   );
+}
+
+/** What was to replace a VM is not there: it has failed too. */
+function replaceOverdue(draft: Draft, id: WorkspaceId): void {
+  const late = draft.vmsOf(id).filter(isBeingReplaced);
+  draft.putWorkspace({ ...draft.workspace(id), deployDeadlineAt: null });
+  if (late.length === 0) return;
+  const names = late.map(vm => `${vm.name} (${vm.state} on ${vm.node})`).join(', ');
+  const message = `in place of lost VMs, not running within ${draft.settings.deployTimeoutMs} ms: ${names}`;
+  const how = { graceMs: draft.settings.shutdownGraceMs, order: true };
+  beginEnding(draft, id, 'failed', { code: 'deploy_timeout', message }, how);
 }
 
 /** With `keepPartial`: what does not run by now is given up, and the lease begins with the rest when that has gone. */

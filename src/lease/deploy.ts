@@ -1,5 +1,6 @@
 import type { WorkspaceId } from '../protocol/ids.ts';
 import type { Draft } from './draft.ts';
+import type { Vm } from './types.ts';
 
 /** Orders all VMs of a workspace to be started at once, each where the placement has it. */
 export function deploy(draft: Draft, id: WorkspaceId, placement: ReadonlyMap<string, string>): void {
@@ -8,16 +9,20 @@ export function deploy(draft: Draft, id: WorkspaceId, placement: ReadonlyMap<str
   });
   for (const vm of draft.vmsOf(id)) {
     const node = placement.get(vm.id) ?? null;
-    if (node === null) continue;
-    const placed = { ...vm, node };
-    draft.putVm(placed);
-    draft.recordVm('vm.placed', placed, null);
-    draft.owe({
-      kind: 'pilot.start-vm',
-      key: `start:${vm.slotId}:${vm.id}`,
-      slotId: vm.slotId,
-      node,
-      vmId: vm.id,
-    });
+    if (node !== null) startOn(draft, vm, node);
   }
+}
+
+/** Orders a VM to be started on a node. */
+export function startOn(draft: Draft, vm: Vm, node: string): void {
+  const placed = { ...vm, node };
+  draft.putVm(placed);
+  draft.recordVm('vm.placed', placed, null);
+  draft.owe({
+    kind: 'pilot.start-vm',
+    key: `start:${vm.slotId}:${vm.id}`,
+    slotId: vm.slotId,
+    node,
+    vmId: vm.id,
+  });
 }

@@ -143,6 +143,7 @@ function newVm(
     cpus: group.cpus,
     nics,
     orders: 0,
+    replaces: 0,
   };
 }
 

@@ -99,3 +99,13 @@ it('a preempted workspace that does not ask for it ends', () => {
   const bench = preempted(new LeaseBench().running(2));
   expect(bench.workspace).toMatchObject({ state: 'ended', cause: 'preempted' });
 });
+
+it('a workspace that may be started anew keeps the addresses of a guest that has shut itself down', () => {
+  for (const asks of [{ requeue: true }, { heal: 'replace' }] as const) {
+    const bench = new LeaseBench().running(2, asks);
+    bench.vm(0, 'terminated');
+    const addresses = bench.vms.flatMap(({ nics }) => nics.map(({ address }) => address));
+    expect(bench.workspace.state).toBe('running');
+    expect([...addressesInUse(bench.state)]).toEqual(expect.arrayContaining(addresses));
+  }
+});

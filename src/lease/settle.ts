@@ -2,6 +2,7 @@ import type { SlotId, WorkspaceId } from '../protocol/ids.ts';
 import type { Reason } from '../protocol/states.ts';
 import type { Draft } from './draft.ts';
 import { deploy } from './deploy.ts';
+import { givenUp, replaceLost } from './heal.ts';
 import { place } from './placement.ts';
 import { keptUntil, needOf, roomIn } from './policies/reuse.ts';
 import { releaseSlot } from './slot.ts';
@@ -61,14 +62,14 @@ function placeAndDeploy(draft: Draft, slotId: SlotId, id: WorkspaceId): void {
 function allOrNone(draft: Draft, workspaceId: WorkspaceId): void {
   const { state, keepPartial } = draft.workspace(workspaceId);
   if (state !== 'deploying' && state !== 'running') return;
+  replaceLost(draft, workspaceId);
   const vms = draft.vmsOf(workspaceId);
   if (keepPartial) return someOrNone(draft, workspaceId, vms);
   const how = { graceMs: draft.settings.shutdownGraceMs, order: true };
   const failed = vms.find(vm => vm.state === 'failed');
   const early = state === 'deploying' ? vms.find(vm => vm.state === 'terminated') : undefined;
   if (failed) {
-    const message = `VM ${failed.name} on node ${failed.node} failed: ${failed.reason?.message ?? 'no reason given'}`;
-    beginEnding(draft, workspaceId, 'failed', { code: failed.reason?.code ?? 'vm_failed', message }, how);
+    beginEnding(draft, workspaceId, 'failed', givenUp(failed), how);
   } else if (early) {
     const message = `VM ${early.name} on node ${early.node} ended before all VMs of the ensemble ran`;
     beginEnding(draft, workspaceId, 'failed', { code: 'vm_ended_early', message }, how);

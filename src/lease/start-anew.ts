@@ -3,12 +3,12 @@ import type { Draft } from './draft.ts';
 import { askForSlot } from './launch.ts';
 import { bestPool, possiblePools } from './pools.ts';
 import { mostRequeues } from './requeue.ts';
-import type { Slot } from './types.ts';
+import type { Slot, Workspace } from './types.ts';
 import { endIfOff } from './workspace.ts';
 
 /** Nothing is started anew: the workspace ends with the cause that it has. */
 export function forgoRequeue(draft: Draft, id: WorkspaceId): void {
-  draft.putWorkspace({ ...draft.workspace(id), requeue: false });
+  draft.putWorkspace({ ...draft.workspace(id), requeue: false, heal: 'fail' });
   endIfOff(draft, id);
 }
 
@@ -16,7 +16,7 @@ export function forgoRequeue(draft: Draft, id: WorkspaceId): void {
 export function startAnew(draft: Draft, id: WorkspaceId, slotId: SlotId): void {
   const before = draft.workspace(id);
   const possible = possiblePools(draft, before);
-  if (wasMeant(draft.slot(before.slotId)) || 'code' in possible) return forgoRequeue(draft, id);
+  if (wasMeant(before, draft.slot(before.slotId)) || 'code' in possible) return forgoRequeue(draft, id);
   for (const vm of draft.vmsOf(id)) {
     const agent = draft.settings.images.find(({ name }) => name === vm.image)?.agent ?? false;
     // Another life under the same name: nothing of the first one's state goes on.
@@ -30,7 +30,7 @@ export function startAnew(draft: Draft, id: WorkspaceId, slotId: SlotId): void {
     });
   }
   const requeues = before.requeues + 1;
-  const message = `${before.reason?.message ?? 'preempted'}; started anew in a new slot (${requeues} of at most ${mostRequeues} times)`;
+  const message = `${before.reason?.message ?? before.cause}; started anew in a new slot (${requeues} of at most ${mostRequeues} times)`;
   const lease = { cause: null, startsAt: null, endsAt: null, endingDeadlineAt: null, deployDeadlineAt: null };
   // A latest start that was kept once is not asked for again.
   draft.putWorkspace({ ...before, ...lease, slotId, requeues, startBy: null, noticesGivenMs: [] });
@@ -42,7 +42,7 @@ export function startAnew(draft: Draft, id: WorkspaceId, slotId: SlotId): void {
   });
 }
 
-/** A job that somebody has cancelled, or that has had all of its time, was not preempted; its pilots were sent the same signal. */
-function wasMeant({ lrmState }: Slot): boolean {
-  return lrmState === 'cancelled' || lrmState === 'timeout';
+/** A job that somebody has cancelled, or that has had all of its time, was not preempted; its pilots were sent the same signal. One that was given up we have cancelled. */
+function wasMeant({ cause }: Workspace, { lrmState }: Slot): boolean {
+  return cause === 'preempted' && (lrmState === 'cancelled' || lrmState === 'timeout');
 }

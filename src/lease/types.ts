@@ -1,4 +1,4 @@
-import type { GroupRequest, VmOperation, WorkspaceRequest } from '../protocol/cluster.ts';
+import type { GroupRequest, HealPolicy, VmOperation, WorkspaceRequest } from '../protocol/cluster.ts';
 import type { Policy } from './policies/policy.ts';
 import type { Quotas } from './quota.ts';
 import type { ImageManifest } from '../protocol/image.ts';
@@ -42,7 +42,7 @@ export interface Workspace {
   /** While ending: what remains is destroyed at this time, and the workspace is not `ended` before it when the lease expires. */
   readonly endingDeadlineAt: number | null;
   readonly endedAt: number | null;
-  /** While deploying: when to give up. */
+  /** While deploying, or while a VM is replaced: when to give up. */
   readonly deployDeadlineAt: number | null;
   /** The lease begins by then, or never. */
   readonly startBy: number | null;
@@ -51,6 +51,8 @@ export interface Workspace {
   /** Started anew in another slot when the LRM takes its slot back (`requeue.ts`); and how often that was done. */
   readonly requeue: boolean;
   readonly requeues: number;
+  /** What becomes of it when a VM is lost while it runs (`heal.ts`). */
+  readonly heal: HealPolicy;
   /** What the client has sent with the request, so that sending it again is the same request; and that request's digest. */
   readonly clientToken: string | null;
   readonly requestDigest: string | null;
@@ -128,6 +130,8 @@ export interface Vm {
   readonly nics: readonly AssignedNic[];
   /** How many orders (`operations.ts`) it has been given: makes each a key of its own. */
   readonly orders: number;
+  /** How many VMs were lost in its place (`heal.ts`); 0: it is the first. */
+  readonly replaces: number;
 }
 
 /** A network of the site as the core sees it: a pool of addresses to give out. */

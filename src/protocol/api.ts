@@ -1,4 +1,5 @@
 import Type from 'typebox';
+import { HealPolicy } from './cluster.ts';
 import { literals } from './schema.ts';
 import {
   contextStates,
@@ -104,6 +105,8 @@ export const WorkspaceView = Type.Object({
   /** It is started anew when the batch scheduler takes its nodes back; `requeues`: how often that was done. */
   requeue: Type.Boolean(),
   requeues: Type.Integer({ minimum: 0 }),
+  /** What becomes of it when a VM is lost while it runs. */
+  heal: HealPolicy,
   createdAt: Time,
   /** The lease begins by then, or never. */
   startBy: MaybeTime,

@@ -29,6 +29,11 @@ export const GroupRequest = Type.Object(
 );
 export type GroupRequest = Type.Static<typeof GroupRequest>;
 
+/** What becomes of a running workspace that loses a VM. */
+export const healPolicies = ['fail', 'replace'] as const;
+export const HealPolicy = literals(healPolicies);
+export type HealPolicy = Type.Static<typeof HealPolicy>;
+
 export const WorkspaceRequest = Type.Object(
   {
     /** Unique among the owner's live workspaces. Absent: the workspace's id. */
@@ -56,6 +61,8 @@ export const WorkspaceRequest = Type.Object(
     keepPartial: Type.Optional(Type.Boolean()),
     /** Started anew, with the same names and addresses and its whole duration, when the batch scheduler takes its nodes back. Absent or false: it ends then. */
     requeue: Type.Optional(Type.Boolean()),
+    /** What becomes of it when a VM is lost while it runs: `fail` (absent): it ends. `replace`: another VM is started in its place, with the same name and addresses; when its nodes are lost too, the whole workspace in a new slot. */
+    heal: Type.Optional(HealPolicy),
     /** Made up by the client: the same request with the same token is the same workspace, however often it is sent. */
     clientToken: Type.Optional(
       Type.String({

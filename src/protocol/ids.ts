@@ -7,14 +7,14 @@
 export type WorkspaceId = string;
 /** `slot-` and ten characters of base32. Unique for ever; the LRM job is named `wsp-<slotId>`. */
 export type SlotId = string;
-/** `<workspaceId>.<group>-<index>`, for example `ws-k3v9q2m7xa.worker-0`. */
+/** `<workspaceId>.<group>-<index>`, for example `ws-k3v9q2m7xa.worker-0`; `.1` and so on after it: the VMs that have replaced one that was lost. */
 export type VmId = string;
 /** The node's name as the LRM knows it. */
 export type NodeName = string;
 
 export const workspaceIdPattern = '^ws-[a-z2-7]{10}$';
 export const slotIdPattern = '^slot-[a-z2-7]{10}$';
-export const vmIdPattern = '^ws-[a-z2-7]{10}\\.[a-z][a-z0-9-]{0,30}-[0-9]{1,4}$';
+export const vmIdPattern = '^ws-[a-z2-7]{10}\\.[a-z][a-z0-9-]{0,30}-[0-9]{1,4}(\\.[0-9]{1,2})?$';
 /** A workspace's or group's or network's or image's name: also a DNS label. */
 export const namePattern = '^[a-z][a-z0-9-]{0,30}$';
 export const nodeNamePattern = '^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$';
@@ -34,9 +34,10 @@ export function vmName(group: string, index: number): string {
   return `${group}-${index}`;
 }
 
-/** A VM's id, unique for ever: `ws-k3v9q2m7xa.worker-0`. */
-export function vmIdOf(workspaceId: WorkspaceId, group: string, index: number): VmId {
-  return `${workspaceId}.${vmName(group, index)}`;
+/** A VM's id, unique for ever: `ws-k3v9q2m7xa.worker-0`. `replaces`: how many VMs were lost in its place. */
+export function vmIdOf(workspaceId: WorkspaceId, group: string, index: number, replaces = 0): VmId {
+  const name = `${workspaceId}.${vmName(group, index)}`;
+  return replaces === 0 ? name : `${name}.${replaces}`;
 }
 
 /** The LRM job's name for a slot: how the LRM's own list is matched with our slots after a crash. */

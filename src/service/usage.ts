@@ -68,14 +68,15 @@ function lineOf(
     of(workspace) && (kind === 'user' ? workspace.owner : workspace.project) === name;
   const { vmMs, ...held } = charged(state, isTheirs);
   let [vmTime, cpuTime, memoryTime] = [0, 0, 0];
-  for (const workspace of state.workspaces.values())
-    for (const vmId of isTheirs(workspace) ? workspace.vmIds : []) {
-      const vm = state.vms.get(vmId);
-      const ms = spans.get(vmId) ?? 0;
-      vmTime += ms;
-      cpuTime += ms * (vm?.cpus ?? 0);
-      memoryTime += ms * (vm?.memoryMiB ?? 0);
-    }
+  // Those too that were lost and replaced.
+  for (const { id, workspaceId, cpus, memoryMiB } of state.vms.values()) {
+    const workspace = state.workspaces.get(workspaceId);
+    if (!workspace || !isTheirs(workspace)) continue;
+    const ms = spans.get(id) ?? 0;
+    vmTime += ms;
+    cpuTime += ms * cpus;
+    memoryTime += ms * memoryMiB;
+  }
   return {
     kind,
     name,

@@ -63,6 +63,7 @@ export function workspaceView(state: SiteState, workspace: Workspace): Workspace
     keepPartial: workspace.keepPartial,
     requeue: workspace.requeue,
     requeues: workspace.requeues,
+    heal: workspace.heal,
     createdAt: iso(workspace.createdAt),
     startBy: iso(workspace.startBy),
     startsAt: iso(workspace.startsAt),

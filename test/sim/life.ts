@@ -46,13 +46,16 @@ const stepLimit = 40_000;
 const leastSteps = 200;
 const mostRoundsForAim = 3;
 const mostRoundsForRareAim = 10;
-/** `recoverMs`: an LRM that was down is asked again within 30 s, and takes its time to answer. */
+/**
+ * `recoverMs`: an LRM that was down is asked again within 30 s, and takes its time to answer. `disownedMs`: a pilot whose node's work stalls (200 s) leaves after that, and
+ * an LRM that takes its job for gone does not end it sooner.
+ */
 const tolerance: Evidence['tolerance'] = {
   followMs: 2_500,
   cancelMs: 0,
   endMs: 1_000,
   recoverMs: 32_000,
-  disownedMs: 90_000,
+  disownedMs: 240_000,
 };
 
 /**

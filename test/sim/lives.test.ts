@@ -25,10 +25,13 @@ describe('simulated lives', () => {
   });
 
   /** Seeds that have found a bug once, beyond the first thousand (docs/reliability.md). Their bugs have unit tests: a seed is another life when the dice are thrown for more. */
-  it.each([1_732, 4_472, 6_039, 8_079, 8_986])('hold them in a life that once did not: seed %d', async seed => {
-    const report = await lifeOf(seed);
-    expect(report.failure === undefined ? '' : story(report)).toBe('');
-  });
+  it.each([1_732, 4_472, 6_039, 8_079, 8_986])(
+    'hold them in a life that once did not: seed %d',
+    async seed => {
+      const report = await lifeOf(seed);
+      expect(report.failure === undefined ? '' : story(report)).toBe('');
+    },
+  );
 
   it.skipIf(seeds < 1_000)('go through every state and every way to end', () => {
     const wanted = [

@@ -12,6 +12,7 @@ export function randomRequest(dice: Dice, now: number): WorkspaceRequest {
     ...(dice.chance(0.3) ? { name: 'shared' } : {}),
     ...(dice.chance(0.1) ? { keepPartial: true } : {}),
     ...(dice.chance(0.3) ? { requeue: true } : {}),
+    ...heal(dice),
     ...(dice.chance(0.1) ? { pending: true } : {}),
     ...(dice.chance(0.1)
       ? { startBy: new Date(now + dice.pick([1_000, 20_000, 600_000])).toISOString() }
@@ -22,7 +23,11 @@ export function randomRequest(dice: Dice, now: number): WorkspaceRequest {
 /** One that most sites can do, and that lasts for long enough to have something done to it. */
 function modestRequest(dice: Dice): WorkspaceRequest {
   const group = { name: 'g0', image: 'mini', count: 1, memoryMiB: dice.pick([64, 512]), cpus: 1 };
-  return { groups: [group], durationMs: dice.pick([60_000, 120_000]) };
+  return { groups: [group], durationMs: dice.pick([60_000, 120_000]), ...heal(dice) };
+}
+
+function heal(dice: Dice): Pick<WorkspaceRequest, 'heal'> {
+  return dice.chance(0.3) ? { heal: 'replace' } : {};
 }
 
 function randomGroup(dice: Dice, name: string): GroupRequest {

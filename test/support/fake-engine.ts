@@ -164,6 +164,7 @@ export class FakeEngine implements Engine {
       keepPartial: false,
       requeue: false,
       requeues: 0,
+      heal: 'fail',
       clientToken: null,
       requestDigest: null,
       noticesGivenMs: [],
@@ -270,6 +271,7 @@ function vmOf(workspace: Workspace, id: string): Vm {
     memoryMiB: 128,
     cpus: 1,
     orders: 0,
+    replaces: 0,
     nics: [{ network: 'private', mac: '52:54:0a:5a:00:01', address: '10.90.0.1', tap: 'wt0a5a0001' }],
   };
 }

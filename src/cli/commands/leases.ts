@@ -1,7 +1,12 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { systemClock } from '../../platform/clock.ts';
 import type { DryRunView, WorkspaceView } from '../../protocol/api.ts';
-import type { GroupRequest, WorkspaceRequest } from '../../protocol/cluster.ts';
+import {
+  type GroupRequest,
+  type HealPolicy,
+  healPolicies,
+  type WorkspaceRequest,
+} from '../../protocol/cluster.ts';
 import { type ErrorCode, WspError } from '../../protocol/errors.ts';
 import { formatDuration } from '../../protocol/units.ts';
 import { progressLines, workspaceText } from '../output.ts';
@@ -30,6 +35,7 @@ interface CreateOptions extends GroupOptions {
   readonly startBy?: string;
   readonly keepPartial?: boolean;
   readonly requeue?: boolean;
+  readonly heal?: HealPolicy;
   readonly pool?: readonly string[];
   readonly pending?: boolean;
   readonly clientToken?: string;
@@ -69,6 +75,11 @@ export function addLeaseCommands(program: Command, run: Run): void {
     )
     .option('--keep-partial', 'run with the VMs that come up; else all run, or none does')
     .option('--requeue', 'start it anew when the batch scheduler takes its nodes back; else it ends then')
+    .addOption(
+      new Option('--heal <policy>', 'when a VM is lost: end (fail), or start another in its place').choices(
+        healPolicies,
+      ),
+    )
     .option('--pending', 'wait for wsp launch; groups can be added until then')
     .option(
       '--client-token <token>',
@@ -194,6 +205,7 @@ async function requestOf(context: CommandContext, options: CreateOptions): Promi
     ...(startBy === undefined ? {} : { startBy: moment(startBy, '--start-by', systemClock.now()) }),
     ...(options.keepPartial ? { keepPartial: true } : {}),
     ...(options.requeue ? { requeue: true } : {}),
+    ...(options.heal === undefined ? {} : { heal: options.heal }),
     ...(options.pool === undefined ? {} : { pools: [...options.pool] }),
     ...(options.pending ? { pending: true } : {}),
     ...(clientToken === undefined ? {} : { clientToken }),

@@ -42,6 +42,9 @@ const migrations: readonly string[] = [
    update workspaces set body = json_set(body, '$.pools', json('[]')) where body ->> '$.pools' is null;`,
   // Workspaces that are started anew after a preemption.
   `update workspaces set body = json_set(body, '$.requeue', json('false'), '$.requeues', 0) where body ->> '$.requeue' is null;`,
+  // VMs that replace ones that were lost.
+  `update workspaces set body = json_set(body, '$.heal', 'fail') where body ->> '$.heal' is null;
+   update vms set body = json_set(body, '$.replaces', 0) where body ->> '$.replaces' is null;`,
 ];
 
 /** Brings the database to this program's schema, each step in a transaction of its own. Throws `WspError` (`failed`): it is newer than we are. */

@@ -1,0 +1,142 @@
+import { describe, expect, it } from 'vitest';
+import { LeaseBench, must } from '../../test/support/lease.ts';
+import { mostReplacements } from './heal.ts';
+import type { Vm } from './types.ts';
+
+const crashed = { code: 'vmm_exited', message: 'the VMM was killed by SIGSEGV' };
+
+/** The newest VM under a name. */
+const called = (bench: LeaseBench, name: string): Vm => must(bench.vms.find(vm => vm.name === name));
+
+function lose(bench: LeaseBench, name: string, reason = crashed): ReturnType<LeaseBench['notify']> {
+  const { id, node, context } = called(bench, name);
+  return bench.notify(must(node), { kind: 'vm', report: { vmId: id, state: 'failed', context, reason } });
+}
+
+function comesUp(bench: LeaseBench, name: string): void {
+  const { id, node } = called(bench, name);
+  for (const state of ['propagating', 'starting', 'running'] as const)
+    bench.notify(must(node), { kind: 'vm', report: { vmId: id, state, context: 'pending' } });
+}
+
+const healed = (count = 2): LeaseBench => new LeaseBench().running(count, { heal: 'replace' });
+
+describe('a workspace that heals, when a VM is lost', () => {
+  it('has another one started in its place: the same name and addresses, in the same slot', () => {
+    const bench = healed();
+    const [lost, other] = bench.vms;
+    const { endsAt } = bench.workspace;
+    const { effects, events } = lose(bench, 'node-0');
+    const successor = called(bench, 'node-0');
+    expect(successor).toMatchObject({
+      id: `${lost?.id}.1`,
+      nics: lost?.nics,
+      slotId: lost?.slotId,
+      state: 'pending',
+      context: 'pending',
+      replaces: 1,
+      reason: { code: 'replaced' },
+    });
+    expect(successor.reason?.message).toContain('the VMM was killed by SIGSEGV');
+    expect(effects).toMatchObject([{ kind: 'pilot.start-vm', vmId: successor.id, node: successor.node }]);
+    expect(events.map(({ type }) => type)).toEqual(['vm.failed', 'vm.replaced', 'vm.placed']);
+    expect(bench.workspace).toMatchObject({ state: 'running', endsAt });
+    expect(called(bench, 'node-1')).toEqual(other);
+    comesUp(bench, 'node-0');
+    expect(called(bench, 'node-0').state).toBe('running');
+    expect(bench.workspace).toMatchObject({ state: 'running', deployDeadlineAt: null });
+  });
+
+  it('takes no late report of the first one for one of the other', () => {
+    const bench = healed();
+    const { id, node } = called(bench, 'node-0');
+    lose(bench, 'node-0');
+    const { effects } = bench.notify(must(node), {
+      kind: 'vm',
+      report: { vmId: id, state: 'running', context: 'ok' },
+    });
+    expect(effects).toEqual([]);
+    expect(called(bench, 'node-0').state).toBe('pending');
+    expect(bench.maps.vms.get(id)?.state).toBe('failed');
+  });
+
+  it('does so a few times, and ends then, and says why', () => {
+    const bench = healed();
+    for (let times = 1; times <= mostReplacements; times++) {
+      lose(bench, 'node-0');
+      expect(called(bench, 'node-0').replaces).toBe(times);
+    }
+    lose(bench, 'node-0');
+    expect(bench.workspace).toMatchObject({
+      state: 'ending',
+      cause: 'failed',
+      reason: { code: 'lost_too_often' },
+    });
+    expect(bench.workspace.reason?.message).toContain('it had been replaced 3 times');
+  });
+
+  it('does not wait for a VM that does not come', () => {
+    const bench = healed();
+    lose(bench, 'node-0');
+    bench.atDeadline();
+    expect(bench.workspace).toMatchObject({
+      state: 'ending',
+      cause: 'failed',
+      reason: { code: 'deploy_timeout' },
+    });
+    expect(bench.workspace.reason?.message).toContain('node-0 (pending on n0)');
+  });
+
+  it('gives the addresses of a VMM that does not end to no other', () => {
+    const bench = healed();
+    lose(bench, 'node-0', { code: 'vmm_stuck', message: 'not gone' });
+    expect(bench.workspace).toMatchObject({ state: 'ending', reason: { code: 'vmm_stuck' } });
+  });
+
+  it('replaces nothing before the lease, nor for a guest that has shut itself down', () => {
+    const deploying = new LeaseBench().reserved(2, { heal: 'replace' });
+    lose(deploying, 'node-0');
+    expect(deploying.workspace).toMatchObject({ state: 'ending', reason: { code: 'vmm_exited' } });
+    const bench = healed();
+    bench.vm(0, 'terminated');
+    expect(called(bench, 'node-0')).toMatchObject({ state: 'terminated', replaces: 0 });
+    expect(bench.workspace.state).toBe('running');
+  });
+
+  it('ends without asking for it', () => {
+    const bench = new LeaseBench().running(2);
+    lose(bench, 'node-0');
+    expect(bench.workspace).toMatchObject({ state: 'ending', cause: 'failed' });
+  });
+});
+
+describe('a workspace that heals, when its slot is lost', () => {
+  it('is started anew in another slot, when job and pilots are gone', () => {
+    const bench = healed();
+    bench.observed({ state: 'failed', reason: 'NodeFail' });
+    expect(bench.workspace).toMatchObject({ state: 'ending', cause: 'failed' });
+    const before = bench.workspace.slotId;
+    for (const node of ['n0', 'n1']) bench.step({ type: 'pilot.disconnected', slotId: before, node });
+    bench.atDeadline();
+    expect(bench.workspace).toMatchObject({ state: 'requested', requeues: 1, startsAt: null, cause: null });
+    expect(bench.workspace.slotId).not.toBe(before);
+  });
+
+  it('waits for pilots that are there though the LRM calls their job over', () => {
+    const bench = healed(1);
+    bench.connect('n0');
+    bench.observed({ state: 'failed', reason: 'NodeFail' });
+    expect(bench.workspace.state).toBe('ending');
+    expect(bench.after(1_000).effects).toEqual([]);
+    expect(bench.workspace.state).toBe('ending');
+    bench.step({ type: 'pilot.disconnected', slotId: bench.slot.id, node: 'n0' });
+    bench.after(1_000);
+    expect(bench.workspace.state).toBe('requested');
+  });
+
+  it('ends with a job that the LRM has ended for its time', () => {
+    const bench = healed(1);
+    bench.observed({ state: 'timeout' });
+    expect(bench.workspace.state).toBe('ended');
+  });
+});
