@@ -45,6 +45,7 @@ describe('simulated lives', () => {
       'slot.released',
       'slot.failed',
       'vm.failed',
+      'vm.replaced',
       'node.failed',
       'node.disconnected',
       'expired:expired',
