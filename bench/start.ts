@@ -43,7 +43,7 @@ async function inOwnNamespace(): Promise<number> {
 async function bench(rounds: number): Promise<void> {
   const scratch = mkdtempSync(join(tmpdir(), 'wsp-bench-'));
   try {
-    const vmm = createQemuVmm({ ...qemu, cacheDirectory: scratch }, { clock: systemClock, log: silentLog });
+    const vmm = createQemuVmm({ ...qemu, scratchDirectory: scratch }, { clock: systemClock, log: silentLog });
     const parts: BenchParts = { scratch, vmm, keys: await keyPair(scratch) };
     // The first start probes the accelerator, and reads the image into memory.
     const { argv: first } = await startOurs(parts, 0);

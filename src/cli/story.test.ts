@@ -16,8 +16,8 @@ const slot = (more: Partial<SlotView>): SlotView => ({
   lrmReason: null,
   nodesWanted: 2,
   nodes: [
-    { name: 'n1', state: 'reserved', connected: true, address: null },
-    { name: 'n2', state: 'reserving', connected: true, address: null },
+    { name: 'n1', state: 'reserved', connected: true, address: null, reason: null },
+    { name: 'n2', state: 'reserving', connected: true, address: null, reason: null },
   ],
   memoryMiBPerNode: 128,
   cpusPerNode: 1,
@@ -54,7 +54,10 @@ describe('a slot is explained', () => {
     ['kept', { deadlineAt: at }, `Nobody is in it: kept for the next workspace until ${at}.`],
     [
       'silent',
-      { deadlineAt: at, nodes: [{ name: 'n1', state: 'reserved', connected: false, address: null }] },
+      {
+        deadlineAt: at,
+        nodes: [{ name: 'n1', state: 'reserved', connected: false, address: null, reason: null }],
+      },
       `Nothing is heard of n1: given up at ${at}, unless its pilot comes back.`,
     ],
     [
@@ -68,6 +71,22 @@ describe('a slot is explained', () => {
       `Being given back; job 7 is cancelled if it is not gone by ${at}.`,
     ],
     ['released', { state: 'released' }, 'Given back.'],
+    [
+      'not undone',
+      {
+        state: 'releasing',
+        nodes: [
+          {
+            name: 'n1',
+            state: 'releasing',
+            connected: true,
+            address: null,
+            reason: { code: 'undo_failed', message: 'process 7 does not end; tried again in 2 s' },
+          },
+        ],
+      },
+      'Being given back; job 7 is cancelled if it is not gone. Node n1: process 7 does not end; tried again in 2 s.',
+    ],
     ['failed', { state: 'failed', reason: why }, 'Lost. Why: the LRM wants node n1 back.'],
   ])('%s', (_, more, text) => {
     expect(slotStory(slot(more))).toBe(text);

@@ -65,12 +65,20 @@ export function slotStory(slot: SlotView): string {
     case 'preempting':
       return `The batch scheduler takes it back: guests are shutting down.${because}`;
     case 'releasing':
-      return `Being given back; job ${lrmJobId ?? '?'} is cancelled if it is not gone${by}.${because}`;
+      return `Being given back; job ${lrmJobId ?? '?'} is cancelled if it is not gone${by}.${because}${notAsTheyWere(slot)}`;
     case 'released':
-      return `Given back.${because}`;
+      return `Given back.${because}${notAsTheyWere(slot)}`;
     case 'failed':
-      return `Lost.${because}`;
+      return `Lost.${because}${notAsTheyWere(slot)}`;
   }
+}
+
+/** Nodes on which something could not be undone, yet or at all. */
+function notAsTheyWere({ nodes }: SlotView): string {
+  return nodes
+    .filter(({ state, reason }) => reason !== null && (state === 'releasing' || state === 'failed'))
+    .map(({ name, reason }) => ` Node ${name}: ${sentence(reason?.message ?? '')}`)
+    .join('');
 }
 
 function readyStory({ nodes, deadlineAt, workspaces, warm }: SlotView): string {

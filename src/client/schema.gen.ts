@@ -760,6 +760,10 @@ export interface components {
             nodes: {
                 name: string;
                 state: "reserving" | "reserved" | "preempting" | "releasing" | "released" | "failed";
+                reason: {
+                    code: string;
+                    message: string;
+                } | null;
                 connected: boolean;
                 address: string | null;
             }[];

@@ -21,7 +21,7 @@ export interface WorkspaceControl {
   ): void;
   /** A line for a guest's users. Best effort: one that has no agent, or is not up, does not hear it. */
   tellGuest(vmId: string, message: string): void;
-  /** Stops all VMs as above and undoes everything. Resolves when the node is as before `reserve`; throws `ControlError` when something could not be undone. */
+  /** Stops all VMs as above and undoes everything. Resolves when the node is as before `reserve`; throws `ControlError` when something could not be undone, and may be called again. */
   release(graceMs: number): Promise<void>;
   /** What runs here, now. */
   reports(): readonly VmReport[];

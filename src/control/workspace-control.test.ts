@@ -39,7 +39,13 @@ const plan = (vmId: string): VmPlan =>
     contextTimeoutMs: 5_000,
   }) as unknown as VmPlan;
 
-function control(options: { readonly kind?: string; readonly startHelper?: () => Promise<Helper> } = {}) {
+function control(
+  options: {
+    readonly kind?: string;
+    readonly startHelper?: () => Promise<Helper>;
+    readonly undo?: () => Promise<void>;
+  } = {},
+) {
   const sim = createSimVmm({ kind: 'sim', startMs: 100, bootMs: 1_000, stopMs: 200 }, clock);
   const vmm: Vmm = { ...sim, kind: options.kind ?? 'sim' };
   const helper: Helper = {
@@ -47,7 +53,10 @@ function control(options: { readonly kind?: string; readonly startHelper?: () =>
     detachNic: () => Promise.resolve(),
     adoptProcess: pid => Promise.resolve(void asked.push(`adopt ${pid}`)),
     adoptDirectory: path => Promise.resolve(void asked.push(`adopt ${path.slice(root.length)}`)),
-    undo: () => Promise.resolve(void asked.push('undo')),
+    undo: () => {
+      asked.push('undo');
+      return options.undo?.() ?? Promise.resolve();
+    },
   };
   return createControl({
     node: 'n01',
@@ -160,6 +169,26 @@ describe('on a real host', () => {
     await during(slot.release(0));
     expect(asked).toEqual([`adopt ${vms}`, 'undo']);
     expect(existsSync(join(root, vms))).toBe(false);
+  });
+
+  it('can be released again when something could not be undone, and starts nothing meanwhile', async () => {
+    let tries = 0;
+    const slot = control({
+      kind: 'qemu',
+      undo: () => {
+        tries += 1;
+        return tries > 1 ? Promise.resolve() : Promise.reject(new ControlError('undo_failed', 'process 7'));
+      },
+    });
+    await slot.reserve();
+    await clock.advanceBy(0);
+    await expect(during(slot.release(0))).rejects.toThrow('process 7');
+    slot.startVm(plan('ws-aaaaaaaaaa.w-0'));
+    expect(reports.at(-1)).toMatchObject({ state: 'failed', reason: { code: 'slot_releasing' } });
+    await during(slot.release(0));
+    await during(slot.release(0));
+    expect(asked.filter(what => what === 'undo')).toHaveLength(2);
+    expect(existsSync(join(root, '/n01/slot-aaaaaaaaaa/vms'))).toBe(false);
   });
 
   it('fails a VM with the reason when its image is not there', async () => {

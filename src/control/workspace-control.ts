@@ -51,6 +51,10 @@ class SlotControl implements WorkspaceControl {
   readonly #neverStarted = new Set<string>();
   readonly #vmsDirectory: string;
   #helper: Promise<Helper> | undefined;
+  #releasing = false;
+  #helperUndone = false;
+  #undone = false;
+  /** The release in hand. */
   #released: Promise<void> | undefined;
 
   constructor(parts: ControlParts) {
@@ -75,7 +79,7 @@ class SlotControl implements WorkspaceControl {
     const known = this.#vms.get(plan.vmId);
     if (known) known.repeat();
     else if (this.#neverStarted.has(plan.vmId)) this.#refuse(plan.vmId, 'terminated');
-    else if (this.#released)
+    else if (this.#releasing)
       this.#refuse(plan.vmId, 'failed', { code: 'slot_releasing', message: 'the slot is being released' });
     else this.#vms.set(plan.vmId, this.#newVm(plan));
   }
@@ -90,7 +94,7 @@ class SlotControl implements WorkspaceControl {
   }
 
   operateVm(...[vmId, operation, graceMs]: Parameters<WorkspaceControl['operateVm']>): void {
-    if (this.#released === undefined) this.#vms.get(vmId)?.operate(operation, graceMs);
+    if (!this.#releasing) this.#vms.get(vmId)?.operate(operation, graceMs);
   }
 
   tellGuest(vmId: string, message: string): void {
@@ -99,7 +103,10 @@ class SlotControl implements WorkspaceControl {
 
   release(graceMs: number): Promise<void> {
     for (const vm of this.#vms.values()) vm.stop(graceMs);
-    this.#released ??= this.#release();
+    this.#releasing = true;
+    this.#released ??= this.#release().finally(() => {
+      if (!this.#undone) this.#released = undefined;
+    });
     return this.#released;
   }
 
@@ -120,11 +127,13 @@ class SlotControl implements WorkspaceControl {
     await Promise.all([...this.#vms.values()].map(vm => vm.over));
     // A helper that never came up has changed nothing.
     const helper = await this.#helper?.catch(() => undefined);
-    await helper?.undo();
+    if (!this.#helperUndone) await helper?.undo();
+    this.#helperUndone = true;
     // The log and the journal of notifications stay, for whoever asks what happened.
     await rm(this.#vmsDirectory, { recursive: true, force: true }).catch((cause: unknown) => {
       throw fileError(cause, this.#vmsDirectory, 'the files of VMs cannot be removed', 'not_undone');
     });
+    this.#undone = true;
   }
 
   #newVm(plan: VmPlan): Vm {

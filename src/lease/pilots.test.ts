@@ -330,3 +330,28 @@ describe('a pilot that leaves by itself', () => {
     expect(order && 'graceMs' in order ? order.graceMs : undefined).toBeLessThan(600);
   });
 });
+
+describe('a node that cannot be undone', () => {
+  it('says so each time that it was tried, until it is as it was', () => {
+    const bench = new LeaseBench().running(1);
+    bench.destroy();
+    bench.vm(0, 'terminated');
+    bench.node('n0', 'releasing');
+    const reason = { code: 'undo_failed', message: 'process 7 does not end; tried again in 1 s' };
+    const { events } = bench.notify('n0', { kind: 'node', state: 'releasing', reason });
+    expect(events).toMatchObject([{ type: 'node.not-undone', node: 'n0', reason }]);
+    expect(bench.slot.nodes).toMatchObject([{ state: 'releasing', reason }]);
+    bench.node('n0', 'released');
+    expect(bench.slot.nodes).toMatchObject([{ state: 'released', reason: null }]);
+  });
+
+  it('is told of, with the reason, when it is given up', () => {
+    const bench = new LeaseBench().running(1);
+    bench.destroy();
+    bench.vm(0, 'terminated');
+    bench.node('n0', 'releasing');
+    const reason = { code: 'undo_failed', message: 'process 7 does not end' };
+    bench.notify('n0', { kind: 'node', state: 'failed', reason });
+    expect(bench.slot.nodes).toMatchObject([{ state: 'failed', reason }]);
+  });
+});

@@ -119,8 +119,8 @@ function nodeReported(
   const address = body.address ?? known?.address ?? null;
   // An entry begins as `reserving`: the pilot's first word may say just that.
   const forward = first || !known || nodeRank[body.state] > nodeRank[known.state];
-  if (!forward) return;
-  patchNode(draft, slot.id, node, { state: body.state, address });
+  if (!forward) return notUndone(draft, slot, node, body, at);
+  patchNode(draft, slot.id, node, { state: body.state, address, reason: body.reason ?? null });
   recordNode(draft, slot, node, `node.${body.state}`, body.reason ?? null, at);
   if (isFinalSlot(slot.state)) return;
   const { jobEndsAt } = draft.slot(slot.id);
@@ -146,6 +146,14 @@ function nodeReported(
       nodeFailed(draft, slot, node, body.reason);
       return;
   }
+}
+
+/** A pilot that is leaving cannot undo something, and tries again. */
+function notUndone(draft: Draft, slot: Slot, node: string, { state, reason }: NodeBody, at: number): void {
+  const known = slot.nodes.find(({ name }) => name === node);
+  if (state !== 'releasing' || known?.state !== 'releasing' || reason === undefined) return;
+  patchNode(draft, slot.id, node, { reason });
+  recordNode(draft, slot, node, 'node.not-undone', reason, at);
 }
 
 /** The LRM wants the node back: all pilots of the slot are told directly, not waiting for the LRM's own propagation (DESIGN §7). */
@@ -225,7 +233,15 @@ function ensureNode(draft: Draft, slot: Slot, name: string): SlotNode {
 }
 
 function newNode(name: string): SlotNode {
-  return { name, state: 'reserving', address: null, connected: false, silentSince: null, appliedSeq: 0 };
+  return {
+    name,
+    state: 'reserving',
+    reason: null,
+    address: null,
+    connected: false,
+    silentSince: null,
+    appliedSeq: 0,
+  };
 }
 
 function patchNode(draft: Draft, slotId: string, name: string, patch: Partial<SlotNode>): void {

@@ -64,6 +64,8 @@ export interface Workspace {
 export interface SlotNode {
   readonly name: string;
   readonly state: SlotNodeState;
+  /** Why it is in it: what the LRM wanted, what failed, what cannot be undone yet. */
+  readonly reason: Reason | null;
   readonly address: string | null;
   readonly connected: boolean;
   /** Since when its pilot is not connected; null: it is, or it never was. */

@@ -343,7 +343,54 @@ describe('PilotSession', () => {
     const code = w.session.run();
     await settle();
     w.say({ type: 'dismiss', message: 'unknown slot' });
+    await settle();
+    for (const waitMs of [1_000, 2_000, 4_000, 8_000]) {
+      expect(w.bodies().at(-1)).toMatchObject({
+        state: 'releasing',
+        reason: { message: `tap wt1 is still there; tried again in ${waitMs / 1_000} s` },
+      });
+      w.fire(waitMs);
+      await settle();
+    }
     expect(await code).toBe(1);
-    expect(w.nodeStates().at(-1)).toBe('failed');
+    expect(w.bodies().at(-1)).toMatchObject({ state: 'failed', reason: { code: 'undo_failed' } });
+    expect(w.done.filter(what => what === 'release 0')).toHaveLength(5);
+  });
+
+  it('is done when what could not be undone at first can be later', async () => {
+    let tries = 0;
+    const w = world({
+      release: () => {
+        tries += 1;
+        return tries > 1 ? Promise.resolve() : Promise.reject(new ControlError('undo_failed', 'process 7'));
+      },
+    });
+    const code = w.session.run();
+    await settle();
+    w.say({ type: 'dismiss', message: 'unknown slot' });
+    await settle();
+    w.fire(1_000);
+    expect(await code).toBe(0);
+    expect(w.nodeStates()).toEqual(['reserving', 'reserved', 'releasing', 'releasing', 'released']);
+  });
+
+  it('leaves a node that hangs while it is reserved, and says nothing of it afterwards', async () => {
+    let reserved: () => void = () => undefined;
+    const w = world({
+      reserve: () =>
+        new Promise(resolve => {
+          reserved = resolve;
+        }),
+    });
+    const code = w.session.run();
+    await settle();
+    w.say({ type: 'dismiss', message: 'the slot is over' });
+    await settle();
+    w.fire(60_000);
+    expect(await code).toBe(1);
+    expect(w.bodies().at(-1)).toMatchObject({ state: 'failed', reason: { code: 'node_hangs' } });
+    reserved();
+    await settle();
+    expect(w.nodeStates()).toEqual(['reserving', 'failed']);
   });
 });

@@ -1,5 +1,5 @@
 import type { WorkspaceControl } from '../control/control.ts';
-import { type Clock, type StopTimer, withDeadline } from '../platform/clock.ts';
+import { type Clock, pause, type StopTimer, withDeadline } from '../platform/clock.ts';
 import { errorFields, type Log } from '../platform/log.ts';
 import type {
   NotificationBody,
@@ -49,6 +49,10 @@ const farewellDeadlineMs = 5_000;
 const firstContactDeadlineMs = 120_000;
 /** A service that does not know the slot any more (its database is an older one) may be a proxy's moment; after this long it is believed. */
 const notAcceptedDeadlineMs = 60_000;
+/** A node on which something cannot be undone (a VMM that the kernel does not let go) is tried again so often. After that the helper tries once more, when the pilot has left. */
+const undoAgainAfterMs = [1_000, 2_000, 4_000, 8_000] as const;
+/** A node that hangs while it is reserved is left by then; the helper undoes what was done. */
+const reserveEndDeadlineMs = 60_000;
 const firstRetryMs = 100;
 const longestRetryMs = 5_000;
 
@@ -68,6 +72,7 @@ export class PilotSession {
   #release: Promise<number> | undefined;
   #over = false;
   #reserving: Promise<boolean> = Promise.resolve(false);
+  #gaveUpReserving = false;
   #acknowledged: () => void = () => undefined;
   #stopJobEnd: StopTimer = () => undefined;
   #stopFirstContact: StopTimer = () => undefined;
@@ -128,10 +133,12 @@ export class PilotSession {
     const { log } = this.#parts;
     try {
       await this.#control.reserve();
+      if (this.#gaveUpReserving) return false;
       log.info('node reserved');
       this.#notify({ kind: 'node', state: 'reserved', jobEndsAt: this.#parts.jobEndsAt });
       return true;
     } catch (cause) {
+      if (this.#gaveUpReserving) return false;
       log.error('the node could not be reserved', errorFields(cause));
       this.#notify({ kind: 'node', state: 'failed', reason: reasonOf(cause) });
       this.#release ??= this.#sayFarewell(1);
@@ -278,18 +285,45 @@ export class PilotSession {
   }
 
   async #releaseNode(graceMs: number): Promise<number> {
-    if (!(await this.#reserving)) return 1;
+    const { clock } = this.#parts;
+    const reserved = await withDeadline(clock, reserveEndDeadlineMs, 'reserving', this.#reserving).catch(
+      () => undefined,
+    );
+    if (reserved === undefined) return this.#leaveHanging();
+    if (!reserved) return 1;
     this.#notify({ kind: 'node', state: 'releasing' });
-    let exitCode = 0;
-    try {
-      await this.#control.release(graceMs);
-      this.#notify({ kind: 'node', state: 'released' });
-    } catch (cause) {
-      exitCode = 1;
-      this.#parts.log.error('the node is not as it was', errorFields(cause));
-      this.#notify({ kind: 'node', state: 'failed', reason: reasonOf(cause) });
+    return this.#sayFarewell((await this.#undo(graceMs)) ? 0 : 1);
+  }
+
+  #leaveHanging(): Promise<number> {
+    this.#gaveUpReserving = true;
+    const message = `the node hangs: it was not reserved within ${reserveEndDeadlineMs} ms of the order to release it`;
+    this.#parts.log.error(message);
+    this.#notify({ kind: 'node', state: 'failed', reason: { code: 'node_hangs', message } });
+    return this.#sayFarewell(1);
+  }
+
+  /** Undoes everything; what fails is told, and tried again. Resolves with whether the node is as it was. */
+  async #undo(graceMs: number): Promise<boolean> {
+    const { clock, log } = this.#parts;
+    for (let tries = 0; ; tries += 1) {
+      try {
+        await this.#control.release(graceMs);
+        this.#notify({ kind: 'node', state: 'released' });
+        return true;
+      } catch (cause) {
+        const { code, message } = reasonOf(cause);
+        const againAfterMs = undoAgainAfterMs[tries];
+        log.error('the node is not as it was', { ...errorFields(cause), againAfterMs });
+        if (againAfterMs === undefined) {
+          this.#notify({ kind: 'node', state: 'failed', reason: { code, message } });
+          return false;
+        }
+        const again = `${message}; tried again in ${againAfterMs / 1_000} s`;
+        this.#notify({ kind: 'node', state: 'releasing', reason: { code, message: again } });
+        await pause(clock, againAfterMs);
+      }
     }
-    return this.#sayFarewell(exitCode);
   }
 
   /** Waits, within the deadline, until the service has everything; then the pilot is over. */

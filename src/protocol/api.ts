@@ -230,6 +230,8 @@ export const SlotView = Type.Object({
     Type.Object({
       name: Text,
       state: literals(slotNodeStates),
+      /** Why it is in that state: what failed, what cannot be undone yet. */
+      reason: MaybeReason,
       connected: Type.Boolean(),
       address: MaybeText,
     }),

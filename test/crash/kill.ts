@@ -52,7 +52,8 @@ export function nodeName({ cluster, index }: Pick<Place, 'cluster' | 'index'>): 
   return cluster.nodes[index]?.name ?? '';
 }
 
-function killAllArgv(place: Place): [string, ...string[]] {
+/** kill-all as an administrator runs it on the node. */
+export function killAllArgv(place: Omit<Place, 'slotId'>): [string, ...string[]] {
   const { site, cluster, index } = place;
   const pilot = join(import.meta.dirname, '../../dist/pilot.cjs');
   return [

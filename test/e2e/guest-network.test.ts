@@ -23,7 +23,7 @@ beforeAll(async () => {
   helper = await nodes.helper(0, 'slot-aaaaaaaaaz');
   const netns = nodes.networks.nodes[0]?.netns ?? '';
   vmm = createQemuVmm(
-    { binary: 'qemu-system-x86_64', accelerator: 'auto', cacheDirectory: nodes.directory },
+    { binary: 'qemu-system-x86_64', accelerator: 'auto', scratchDirectory: nodes.directory },
     {
       clock: systemClock,
       log: silentLog,

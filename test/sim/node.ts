@@ -217,7 +217,10 @@ export class SimControl implements WorkspaceControl {
 
   async release(graceMs: number): Promise<void> {
     for (const { plan } of this.#vms.values()) this.stopVm(plan.vmId, graceMs);
-    this.#released ??= this.#release();
+    this.#released ??= this.#release().catch((cause: unknown) => {
+      this.#released = undefined;
+      throw cause;
+    });
     await this.#released;
   }
 

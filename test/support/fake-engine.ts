@@ -244,6 +244,7 @@ function slotOf(workspace: Workspace): Slot {
         state: 'reserved',
         address: '10.77.0.11',
         connected: true,
+        reason: null,
         silentSince: null,
         appliedSeq: 2,
       },

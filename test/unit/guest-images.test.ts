@@ -24,7 +24,7 @@ if (noGuests !== undefined) console.warn(`guest images: skipped, because ${noGue
 const driverCache = makeScratch();
 afterAll(driverCache.remove);
 const driver = createQemuVmm(
-  { binary: 'qemu-system-x86_64', accelerator: 'auto', cacheDirectory: driverCache.directory },
+  { binary: 'qemu-system-x86_64', accelerator: 'auto', scratchDirectory: driverCache.directory },
   { clock: systemClock, log: silentLog },
 );
 

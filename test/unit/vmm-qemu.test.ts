@@ -31,7 +31,7 @@ async function unstartable(): Promise<MachineSpec> {
 describe.skipIf(noGuests !== undefined)('a real QEMU', () => {
   vmmContract('qemu', {
     vmm: createQemuVmm(
-      { binary: 'qemu-system-x86_64', accelerator: 'auto', cacheDirectory: cache.directory },
+      { binary: 'qemu-system-x86_64', accelerator: 'auto', scratchDirectory: cache.directory },
       { clock: systemClock, log: silentLog },
     ),
     machine,

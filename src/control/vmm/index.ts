@@ -5,15 +5,15 @@ import { createQemuVmm } from './qemu/driver.ts';
 import { createSimVmm } from './sim/driver.ts';
 import type { Vmm } from './vmm.ts';
 
-/** The driver that the site chose. `cacheDirectory` is where a driver may remember what it found out about the node. */
+/** The driver that the site chose. `scratchDirectory`, which exists, is for what a driver writes while it finds out about the node. */
 export function createVmm(
   settings: VmmSettings,
-  cacheDirectory: string,
+  scratchDirectory: string,
   parts: { readonly clock: Clock; readonly log: Log },
 ): Vmm {
   switch (settings.kind) {
     case 'qemu':
-      return createQemuVmm({ ...settings, cacheDirectory }, parts);
+      return createQemuVmm({ ...settings, scratchDirectory }, parts);
     case 'sim':
       return createSimVmm(settings, parts.clock);
   }

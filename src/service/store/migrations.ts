@@ -45,6 +45,10 @@ const migrations: readonly string[] = [
   // VMs that replace ones that were lost.
   `update workspaces set body = json_set(body, '$.heal', 'fail') where body ->> '$.heal' is null;
    update vms set body = json_set(body, '$.replaces', 0) where body ->> '$.replaces' is null;`,
+  // Why a slot's node is as it is.
+  `update slots set body = json_set(body, '$.nodes',
+     json((select json_group_array(json_set(value, '$.reason', null)) from json_each(body, '$.nodes'))))
+     where exists (select 1 from json_each(body, '$.nodes') where value ->> '$.reason' is null);`,
 ];
 
 /** Brings the database to this program's schema, each step in a transaction of its own. Throws `WspError` (`failed`): it is newer than we are. */

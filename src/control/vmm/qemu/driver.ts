@@ -22,8 +22,8 @@ const overheadMiB = 192;
 export interface QemuSettings {
   readonly binary: string;
   readonly accelerator: 'auto' | Accelerator;
-  /** Where the probe's answer is remembered; exists. */
-  readonly cacheDirectory: string;
+  /** For the probe of KVM; exists. */
+  readonly scratchDirectory: string;
 }
 
 /** What the driver works with. `run` and `start`: the system's, unless a test stands in for it. */
@@ -140,10 +140,10 @@ class QemuVmm implements Vmm {
   }
 
   async #explore(): Promise<Host> {
-    const { binary, accelerator, cacheDirectory } = this.#settings;
+    const { binary, accelerator, scratchDirectory } = this.#settings;
     const { log, run = systemProcesses.run } = this.#parts;
     const [chosen, tscKhz, prefix] = await Promise.all([
-      accelerator === 'auto' ? probeAccelerator(binary, cacheDirectory, run, log) : accelerator,
+      accelerator === 'auto' ? probeAccelerator(binary, scratchDirectory, run, log) : accelerator,
       hostTscKhz(),
       launchPrefix(run),
     ]);

@@ -7,7 +7,7 @@ import { CommandFailure, type ProcessRunner } from '../../../platform/process.ts
  * `env --block-signal` (coreutils ≥ 8.31): schedulers warn a job by signalling all of its processes. The warning is meant for
  * the pilot, which shuts guests down; QEMU itself would drop its guest at once. SIGKILL still ends it.
  */
-const deathSignal = ['setpriv', '--pdeathsig', 'KILL', '--'] as const;
+export const deathSignal = ['setpriv', '--pdeathsig', 'KILL', '--'] as const;
 const blockSignals = ['env', '--block-signal=TERM,INT,HUP,USR1,USR2,XCPU'] as const;
 
 const checkDeadlineMs = 5_000;

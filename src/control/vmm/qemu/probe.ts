@@ -1,9 +1,10 @@
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Log } from '../../../platform/log.ts';
 import { CommandFailure, type ProcessRunner } from '../../../platform/process.ts';
 import type { Accelerator } from './arguments.ts';
+import { deathSignal } from './launch.ts';
 
 /** A working KVM runs the probe's guest in about 0.1 s, TCG in half a second; a node may be loaded. */
 const probeDeadlineMs = { kvm: 2_000, tcg: 15_000 } as const;
@@ -22,25 +23,20 @@ export function bootSector(): Buffer {
   return sector;
 }
 
-/** Whether a guest really runs under KVM here: one is run. Never rejects; the reason of a "no" goes to the log. */
-export async function kvmWorks(binary: string, run: ProcessRunner['run'], log: Log): Promise<boolean> {
-  const trouble = await guestTrouble('kvm', binary, run);
-  if (trouble !== undefined) log.info('KVM does not run guests here', { qemu: trouble });
-  return trouble === undefined;
-}
-
-/** Runs a guest. Undefined when it ran; else what QEMU, or its silence, says about why not. */
+/** Runs a guest. Undefined when it ran; else what QEMU, or its silence, says about why not. `scratchDirectory`: for its floppy. */
 export async function guestTrouble(
   accelerator: Accelerator,
   binary: string,
   run: ProcessRunner['run'],
+  scratchDirectory = tmpdir(),
 ): Promise<string | undefined> {
-  const directory = await mkdtemp(join(tmpdir(), 'wsp-probe-'));
+  const directory = await mkdtemp(join(scratchDirectory, 'wsp-probe-'));
   try {
     const floppy = join(directory, 'floppy');
     await writeFile(floppy, bootSector());
     const result = await run(
       [
+        ...deathSignal,
         binary,
         ...['-nodefaults', '-no-user-config', '-display', 'none', '-machine', 'pc', '-m', '32'],
         ...['-accel', accelerator, '-cpu', accelerator === 'kvm' ? 'host' : 'max'],
@@ -60,35 +56,16 @@ export async function guestTrouble(
 }
 
 /**
- * The accelerator to use: `kvm` when a guest runs under it, else `tcg`. The answer is kept in `cacheDirectory`, in a file named
- * after the machine's boot and the user, so that it is found once per boot and not once per slot; nodes may share the directory.
+ * The accelerator to use: `kvm` when a guest runs under it, else `tcg`. Asked anew for each slot: a node that was too busy once must not be without KVM for good.
+ * `scratchDirectory` exists.
  */
 export async function probeAccelerator(
   binary: string,
-  cacheDirectory: string,
+  scratchDirectory: string,
   run: ProcessRunner['run'],
   log: Log,
 ): Promise<Accelerator> {
-  const bootId = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
-  const uid = process.getuid?.() ?? 0;
-  const cache = join(cacheDirectory, `accelerator-${uid}-${bootId}`);
-  const known = await readCache(cache, uid, binary);
-  if (known) return known;
-  const accelerator = (await kvmWorks(binary, run, log)) ? 'kvm' : 'tcg';
-  await writeFile(cache, `${accelerator} ${binary}\n`, { mode: 0o600 }).catch((cause: unknown) =>
-    log.warn('the accelerator is not remembered', { cause: String(cause) }),
-  );
-  return accelerator;
-}
-
-/** The remembered answer, if it is this user's own and about this QEMU. */
-async function readCache(path: string, uid: number, binary: string): Promise<Accelerator | undefined> {
-  try {
-    if ((await stat(path)).uid !== uid) return undefined;
-    const [accelerator, ...about] = (await readFile(path, 'utf8')).trim().split(' ');
-    if (about.join(' ') !== binary) return undefined;
-    return accelerator === 'kvm' || accelerator === 'tcg' ? accelerator : undefined;
-  } catch {
-    return undefined;
-  }
+  const trouble = await guestTrouble('kvm', binary, run, scratchDirectory);
+  if (trouble !== undefined) log.info('KVM does not run guests here', { qemu: trouble });
+  return trouble === undefined ? 'kvm' : 'tcg';
 }
