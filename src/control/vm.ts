@@ -222,8 +222,9 @@ export class Vm {
   #askToEnd(running: RunningVm, state: 'stopping' | 'rebooting', graceMs: number): void {
     const before = this.#report.state;
     const asked = before === 'stopping' || before === 'rebooting';
-    if (before !== state) this.#tell({ state });
+    // First: what is said of it goes to a disk and over a network.
     if (!asked && graceMs > 0) this.#askGuest(running, before === 'paused');
+    if (before !== state) this.#tell({ state });
     const destroy = (): void => {
       this.#destroy(running).catch((cause: unknown) =>
         this.#exit({ state: 'failed', reason: reasonOf(cause) }),

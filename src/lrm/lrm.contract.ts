@@ -151,6 +151,19 @@ ${rest}`;
       expect(marks('term')).toEqual(marks('ready'));
     });
 
+    it('ends a gang that is only just starting, and leaves no program of it behind', async () => {
+      const { lrm, scratch } = open();
+      const program = marking('starting', `mark('started', String(process.pid)); ${forEver}`);
+      const jobId = await lrm.submit(gangRequest({ nodes: 2, program }));
+      await jobWhen(lrm, jobId, ({ state }) => state === 'running');
+      await lrm.cancel(jobId);
+      expect((await endOf(lrm, jobId)) ?? 'cancelled').toBe('cancelled');
+      for (const node of marks('started')) {
+        const pid = readFileSync(join(scratch, `started-${node}`), 'utf8');
+        await expect.poll(() => isAlive(pid), { timeout: deadlineMs }).toBe(false);
+      }
+    });
+
     it('kills what ignores the warning, after the kill delay', async () => {
       const { lrm, scratch } = open();
       const deaf = `for (const signal of ${warnings}) process.on(signal, () => undefined); mark('deaf', String(process.pid)); ${forEver}`;

@@ -117,11 +117,10 @@ export class PilotSession {
   /** The LRM's warning signal. Tells the service first, then goes, within the time that the LRM leaves. */
   preempt(signal: string): void {
     if (this.#over) return;
-    const { log } = this.#parts;
-    log.warn('the LRM wants the node back', { signal });
     const reason = { code: 'lrm_signal', message: `the LRM sent ${signal} to the pilot` };
     if (!this.#release) this.#notify({ kind: 'node', state: 'preempting', reason });
     this.#releaseInWarning(`signal ${signal}`);
+    this.#parts.log.warn('the LRM wants the node back', { signal });
   }
 
   /** Within the share of the LRM's warning time that guests get. */

@@ -20,6 +20,8 @@ const startDeadlineMs = 20_000;
 /** Longer than the helper's own deadlines together. */
 const requestDeadlineMs = 60_000;
 const endDeadlineMs = 5_000;
+/** What it leaves behind may hold its standard error open. */
+const lastWordsDeadlineMs = 500;
 const mostRestarts = 3;
 
 /** `Omit` for each member of a union. */
@@ -76,7 +78,7 @@ class HelperClient implements Helper {
       const lines = createInterface({ input: child.stdout });
       lines.on('line', line => this.#heard(line));
       // The program that we started may only be the one that left the real helper behind: its output tells which of them lives.
-      lines.on('close', () => this.#died(child));
+      lines.on('close', () => void this.#lastWordsRead(child).then(() => this.#died(child)));
     }
     try {
       await withDeadline(this.#options.clock, startDeadlineMs, "the privileged helper's greeting", greeted);
@@ -179,6 +181,17 @@ class HelperClient implements Helper {
     if (!answer.ok && answer.id === -1)
       this.#options.log.error('the helper could not read a request', { message: answer.message });
     this.#pending.get(answer.id)?.answered(answer);
+  }
+
+  /** Why it has ended stands on its standard error, which may be read after its output's end. */
+  async #lastWordsRead({ stderr }: Child): Promise<void> {
+    if (!stderr || stderr.readableEnded) return;
+    const read = new Promise<void>(resolve => {
+      stderr.once('close', () => resolve());
+    });
+    await withDeadline(this.#options.clock, lastWordsDeadlineMs, "the helper's last words", read).catch(
+      () => undefined,
+    );
   }
 
   #died(child: Child): void {

@@ -60,6 +60,17 @@ describe('parseJobs', () => {
     expect(parseJobs(answer('', waiting('qw', 3).replaceAll('wsp-slot-z', 'simulation')))).toEqual([]);
   });
 
+  it('reads 500 jobs of one answer, on 16 nodes each', () => {
+    const rows = Array.from({ length: 500 }, (_, n) =>
+      Array.from({ length: 16 }, (_, host) => row(`<queue_name>all.q@n${host}</queue_name>`))
+        .join('')
+        .replaceAll('<JB_job_number>2<', `<JB_job_number>${n + 1}<`),
+    );
+    const jobs = parseJobs(answer(rows.join(''), ''));
+    expect(new Set(jobs.map(({ jobId }) => jobId)).size).toBe(500);
+    expect(jobs.every(({ nodes }) => nodes.length === 16)).toBe(true);
+  });
+
   it.each(['', 'error: commlib error', '<job_info', '<x/>'])('does not take %j for an empty list', text => {
     expect(() => parseJobs(text)).toThrow(expect.objectContaining({ kind: 'unavailable' }));
   });

@@ -45,6 +45,18 @@ describe('what squeue --json says', () => {
     );
   });
 
+  it('has 500 jobs in one answer, on 16 nodes each', () => {
+    const all = Array.from({ length: 500 }, (_, n) => ({
+      ...job,
+      job_id: n,
+      job_state: 'RUNNING',
+      nodes: 'n[01-16]',
+    }));
+    const jobs = parseJobs(answer(...all));
+    expect(new Set(jobs.map(({ jobId }) => jobId)).size).toBe(500);
+    expect(jobs.every(({ nodes }) => nodes.length === 16)).toBe(true);
+  });
+
   it("has others' jobs too, which are none of our business", () => {
     expect(parseJobs(answer({ ...job, name: 'lattice-qcd' }, job, {})).map(({ jobName }) => jobName)).toEqual(
       ['wsp-slot-aaaaaaaaaa'],

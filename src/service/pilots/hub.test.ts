@@ -54,6 +54,12 @@ describe('the pilot hub', () => {
     bench.store.release();
     await bench.settle();
     expect(bench.slot(slotId).state).toBe('preempting');
+    // The scheduler's own signal comes there too: nobody is told twice, or of what he said himself.
+    other.notify({ kind: 'node', state: 'preempting' });
+    pilot.notify({ kind: 'node', state: 'releasing' });
+    await bench.settle();
+    for (const { heard } of [pilot, other])
+      expect(heard.filter(({ type }) => type === 'taken-back')).toHaveLength(heard === other.heard ? 1 : 0);
   });
 
   it('original defect 7, handlers run unordered and nothing is replayed: a notification is applied once, and acknowledged each time', async () => {

@@ -94,7 +94,7 @@ export class Hub implements PilotHub {
    */
   #takenBack({ slotId, node }: Session): void {
     for (const other of this.#sessions.get(slotId)?.values() ?? [])
-      if (other.node !== node && other.ready) other.send({ type: 'taken-back', node });
+      if (other.node !== node) other.takeBack(node);
   }
 
   #forget(session: Session): void {
@@ -120,6 +120,8 @@ class Session implements PilotSession {
   #greeted = false;
   #ready = false;
   #dismissed = false;
+  /** It knows that the LRM takes its slot back. */
+  #takenBack = false;
   #over = false;
 
   constructor(slotId: string, node: string, connection: PilotConnection, parts: HubParts, hub: SessionHub) {
@@ -146,7 +148,10 @@ class Session implements PilotSession {
       case 'notification':
         // First into the writer's queue, so that it is decided before what the others say to it.
         this.#feed(this.#notification(message));
-        if (message.body.kind === 'node' && message.body.state === 'preempting') this.#hub.takenBack();
+        if (message.body.kind === 'node' && message.body.state === 'preempting') {
+          this.#takenBack = true;
+          this.#hub.takenBack();
+        }
         return;
       case 'command-ack':
         this.#parts.commands.acknowledged(this.slotId, this.node, message.key);
@@ -177,6 +182,13 @@ class Session implements PilotSession {
 
   send(message: Parameters<PilotConnection['send']>[0]): void {
     if (!this.#over) this.#connection.send(message);
+  }
+
+  /** Once, and not when its own LRM's signal was there first. */
+  takeBack(node: string): void {
+    if (this.#takenBack || !this.#ready) return;
+    this.#takenBack = true;
+    this.send({ type: 'taken-back', node });
   }
 
   /** Once: what the pilot still has to say of a slot that is over must not have it sent away again. */
