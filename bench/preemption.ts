@@ -82,8 +82,12 @@ async function trial(site: TestSite): Promise<Trial> {
   const { slots } = await site.json<{ slots: SlotView[] }>(['slots']);
   const slot = slots.find(({ workspaces }) => workspaces.includes(created.id));
   const journals = openJournals(site, slot?.id ?? '');
+  // In this process: a command's start would take processors from the pilots just then.
+  const end = site
+    .client()
+    .waitForWorkspace(created.id, ({ state }) => state === 'ended', { timeoutMs: 110_000 });
   const urgent = await take(site, slot?.lrmJobId ?? '');
-  const ended = await site.json<WorkspaceView>(['wait', created.id, '--for', 'ended', '--timeout', '110s']);
+  const ended = await end;
   if (urgent !== undefined) await site.cluster?.endJob(urgent);
   await site.cluster?.untilIdle();
   const reports = journals.map(readJournal);

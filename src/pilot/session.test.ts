@@ -62,6 +62,8 @@ interface WorldOptions {
   /** The service acknowledges by itself what it gets. */
   readonly acknowledge?: boolean;
   readonly reachable?: boolean;
+  /** VMs report that they are told to stop. */
+  readonly reportsStops?: boolean;
   /** Of the VM that it has; default: running. */
   readonly vmState?: VmReport['state'];
   /** Instead of the one whose timers the test fires. */
@@ -113,7 +115,12 @@ function world(options: WorldOptions = {}) {
     },
     openStream: () => Promise.resolve(new PassThrough()),
   };
-  const control = fakeControl(options, done);
+  const control: WorkspaceControl = {
+    ...fakeControl(options, done),
+    ...(options.reportsStops
+      ? { stopVm: vmId => report({ vmId, state: 'stopping', context: 'ok' }) }
+      : undefined),
+  };
   const session = new PilotSession({
     assignment,
     node: 'n01',
@@ -151,7 +158,7 @@ describe('PilotSession', () => {
     w.say({ type: 'command', key: 'release:1', body: { kind: 'release', graceMs: 1_234 } });
     expect(await code).toBe(0);
     expect(w.nodeStates()).toEqual(['reserving', 'reserved', 'releasing', 'released']);
-    expect(w.done).toEqual(['release 1234', 'link closed']);
+    expect(w.done).toEqual(['stop ws-aaaaaaaaaa.w-0 1234', 'release 1234', 'link closed']);
   });
 
   it('obeys a command once, and acknowledges it each time', async () => {
@@ -191,14 +198,25 @@ describe('PilotSession', () => {
     });
   });
 
-  it('on the warning signal tells first, then goes within half of the kill delay', async () => {
+  it('on the warning signal tells guests and service first, then goes within half of the kill delay', async () => {
     const w = world();
     const code = w.session.run();
     await settle();
     w.session.preempt('SIGTERM');
     expect(w.nodeStates().at(-1)).toBe('preempting');
     expect(await code).toBe(0);
-    expect(w.done[0]).toBe('release 15000');
+    expect(w.done.slice(0, 2)).toEqual(['stop ws-aaaaaaaaaa.w-0 15000', 'release 15000']);
+  });
+
+  it('reports what its guests do at the signal after the signal, though they are told before', async () => {
+    const w = world({ reportsStops: true, release: () => new Promise(() => undefined) });
+    void w.session.run();
+    await settle();
+    w.session.preempt('SIGTERM');
+    expect(w.bodies().slice(2, 4)).toMatchObject([
+      { kind: 'node', state: 'preempting' },
+      { kind: 'vm', report: { state: 'stopping' } },
+    ]);
   });
 
   it('goes when another node of its slot is taken back, as at the signal itself', async () => {
@@ -207,7 +225,7 @@ describe('PilotSession', () => {
     await settle();
     w.say({ type: 'taken-back', node: 'n02' });
     expect(await code).toBe(0);
-    expect(w.done[0]).toBe('release 15000');
+    expect(w.done.slice(0, 2)).toEqual(['stop ws-aaaaaaaaaa.w-0 15000', 'release 15000']);
     // Only the node that the LRM has spoken to says so.
     expect(w.nodeStates()).not.toContain('preempting');
   });
@@ -219,7 +237,7 @@ describe('PilotSession', () => {
     w.say({ type: 'command', key: 'r', body: { kind: 'release', graceMs: 60_000 } });
     await settle();
     w.session.preempt('SIGTERM');
-    expect(w.done).toEqual(['release 60000', 'stop ws-aaaaaaaaaa.w-0 15000']);
+    expect(w.done).toEqual(['stop ws-aaaaaaaaaa.w-0 60000', 'release 60000', 'stop ws-aaaaaaaaaa.w-0 15000']);
   });
 
   it('original defect 2, the service hangs while it is told of an early release: the node is restored without waiting for it', async () => {
@@ -246,10 +264,10 @@ describe('PilotSession', () => {
     await settle();
     w.session.preempt('SIGTERM');
     await settle();
-    expect(w.done).toEqual([]);
+    expect(w.done).not.toContain('release 15000');
     reserved();
     expect(await code).toBe(0);
-    expect(w.done[0]).toBe('release 15000');
+    expect(w.done).toContain('release 15000');
     expect(w.nodeStates().at(-1)).toBe('released');
   });
 
@@ -300,7 +318,7 @@ describe('PilotSession', () => {
     await settle();
     w.fire(600_000 - 30_000 - 5_000);
     expect(await code).toBe(0);
-    expect(w.done[0]).toBe('release 5000');
+    expect(w.done.slice(0, 2)).toEqual(['stop ws-aaaaaaaaaa.w-0 5000', 'release 5000']);
   });
 
   it.each([120_000, -120_000])(
@@ -313,7 +331,7 @@ describe('PilotSession', () => {
       expect(w.done).toEqual([]);
       w.fire(600_000 - behindMs - 30_000 - 5_000);
       expect(await code).toBe(0);
-      expect(w.done[0]).toBe('release 5000');
+      expect(w.done.slice(0, 2)).toEqual(['stop ws-aaaaaaaaaa.w-0 5000', 'release 5000']);
     },
   );
 

@@ -3,6 +3,7 @@ import { type Clock, pause, type StopTimer, withDeadline } from '../platform/clo
 import { errorFields, type Log } from '../platform/log.ts';
 import type {
   NotificationBody,
+  PilotNotification,
   PilotCommand,
   ServiceMessage,
   SlotAssignment,
@@ -73,6 +74,8 @@ export class PilotSession {
   #over = false;
   #reserving: Promise<boolean> = Promise.resolve(false);
   #gaveUpReserving = false;
+  /** Notifications that wait for one that comes before them. */
+  #held: Pick<PilotNotification, 'body' | 'at'>[] | undefined;
   #acknowledged: () => void = () => undefined;
   #stopJobEnd: StopTimer = () => undefined;
   #stopFirstContact: StopTimer = () => undefined;
@@ -114,18 +117,22 @@ export class PilotSession {
     );
   }
 
-  /** The LRM's warning signal. Tells the service first, then goes, within the time that the LRM leaves. */
+  /** The LRM's warning signal. Tells the guests, then the service, then goes, within the time that the LRM leaves. */
   preempt(signal: string): void {
     if (this.#over) return;
+    const at = this.#parts.clock.now();
     const reason = { code: 'lrm_signal', message: `the LRM sent ${signal} to the pilot` };
-    if (!this.#release) this.#notify({ kind: 'node', state: 'preempting', reason });
-    this.#releaseInWarning(`signal ${signal}`);
+    // What the VMs report of it comes after the signal.
+    const held = this.#heldDuring(() => this.#stopVms(this.#warningShareMs));
+    if (!this.#release) this.#notify({ kind: 'node', state: 'preempting', reason }, at);
+    for (const report of held) this.#notify(report.body, report.at);
     this.#parts.log.warn('the LRM wants the node back', { signal });
+    this.#leave(this.#warningShareMs, `signal ${signal}`);
   }
 
-  /** Within the share of the LRM's warning time that guests get. */
-  #releaseInWarning(why: string): void {
-    this.#releaseWith(Math.floor(this.#parts.assignment.killDelayMs * graceShare), why);
+  /** The share of the LRM's warning time that guests get. */
+  get #warningShareMs(): number {
+    return Math.floor(this.#parts.assignment.killDelayMs * graceShare);
   }
 
   async #reserve(): Promise<boolean> {
@@ -217,7 +224,7 @@ export class PilotSession {
         void this.#openStream(message.streamId, message.target);
         return;
       case 'taken-back':
-        this.#releaseInWarning(`the LRM takes back ${message.node}`);
+        this.#releaseWith(this.#warningShareMs, `the LRM takes back ${message.node}`);
         return;
       case 'dismiss':
         this.#contacted = true;
@@ -272,13 +279,20 @@ export class PilotSession {
     }
   }
 
+  /** Guests' time runs: they are told before anything is written down or sent, at which the kernel may let another process go first. Again: less time for them. */
+  #stopVms(graceMs: number): void {
+    for (const { vmId, state } of this.#control.reports())
+      if (state !== 'terminated' && state !== 'failed') this.#control.stopVm(vmId, graceMs);
+  }
+
   /** Releases once; a later call only shortens what the VMs are given. */
   #releaseWith(graceMs: number, why: string): void {
-    if (this.#release) {
-      for (const { vmId, state } of this.#control.reports())
-        if (state !== 'terminated' && state !== 'failed') this.#control.stopVm(vmId, graceMs);
-      return;
-    }
+    this.#stopVms(graceMs);
+    this.#leave(graceMs, why);
+  }
+
+  #leave(graceMs: number, why: string): void {
+    if (this.#release) return;
     this.#parts.log.info('releasing', { why, graceMs });
     this.#release = this.#releaseNode(graceMs);
   }
@@ -345,8 +359,20 @@ export class PilotSession {
     return exitCode;
   }
 
-  #notify(body: NotificationBody): void {
-    const notification = this.#parts.journal.append(this.#parts.clock.now(), body);
+  #heldDuring(work: () => void): readonly Pick<PilotNotification, 'body' | 'at'>[] {
+    const held: Pick<PilotNotification, 'body' | 'at'>[] = [];
+    this.#held = held;
+    try {
+      work();
+    } finally {
+      this.#held = undefined;
+    }
+    return held;
+  }
+
+  #notify(body: NotificationBody, at = this.#parts.clock.now()): void {
+    if (this.#held) return void this.#held.push({ body, at });
+    const notification = this.#parts.journal.append(at, body);
     this.#link?.send(notification);
   }
 }
