@@ -112,7 +112,13 @@ function tellJobEnd(draft: Draft, { id, nodes, jobEndsAt: before }: Slot, endsAt
   if (before === null || endsAt === null || endsAt === before) return;
   for (const { name: node, state } of nodes) {
     if (state !== 'reserving' && state !== 'reserved') continue;
-    draft.owe({ kind: 'pilot.job-end', key: `job-end:${id}:${node}:${draft.now}`, slotId: id, node, endsAt });
+    draft.owe({
+      kind: 'pilot.job-end',
+      key: `job-end:${id}:${node}:${draft.now}:${endsAt}`,
+      slotId: id,
+      node,
+      endsAt,
+    });
   }
 }
 
