@@ -56,6 +56,7 @@ function makeEngine(): Engine {
       lrm: new SimLrm(nodes, systemClock, dice, faults, launch),
     },
     { kind: 'exact' },
+    'wait',
   );
   const network = { name: 'private', firstAddress: '10.90.0.1', lastAddress: '10.90.255.254' };
   const lease = { ...options.lease, networks: [network], endNoticesMs: [] };

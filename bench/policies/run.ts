@@ -45,6 +45,7 @@ function settings(policy: Policy, nodes: number): PoolSettings {
     endNoticesMs: [],
     reserveTimeoutMs: 60_000,
     pilotSilenceMs: 300_000,
+    drain: 'wait',
     deployTimeoutMs: 300_000,
     releaseTimeoutMs: 60_000,
     site: {

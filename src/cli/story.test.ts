@@ -61,6 +61,21 @@ describe('a slot is explained', () => {
       `Nothing is heard of n1: given up at ${at}, unless its pilot comes back.`,
     ],
     [
+      'drained',
+      {
+        nodes: [
+          {
+            name: 'n03',
+            state: 'reserved',
+            connected: true,
+            address: null,
+            reason: { code: 'draining', message: 'an administrator drains it: kernel update' },
+          },
+        ],
+      },
+      'In use. Node n03: an administrator drains it: kernel update. What is there goes on to its end; nothing new begins there.',
+    ],
+    [
       'preempting',
       { state: 'preempting', reason: why },
       'The batch scheduler takes it back: guests are shutting down. Why: the LRM wants node n1 back.',
@@ -93,7 +108,7 @@ describe('a slot is explained', () => {
   });
 });
 
-describe('a workspace that heals is explained', () => {
+describe('a workspace that heals, or is on a drained node, is explained', () => {
   const workspace = (more: Partial<WorkspaceView>): WorkspaceView => ({
     ...({
       state: 'running',
@@ -117,6 +132,13 @@ describe('a workspace that heals is explained', () => {
       `Running until ${at}. g-0 failed on node n1: gone; replaced on node n2.`,
     );
     expect(story(workspace({ vms: [vm('running')] }))).toBe(`Running until ${at}.`);
+  });
+
+  it('when a node of its slot is drained', () => {
+    const message = 'node n03: an administrator drains it: kernel update';
+    expect(story(workspace({ reason: { code: 'node_drained', message } }))).toBe(
+      `Running until ${at}. Node n03: an administrator drains it: kernel update. What is there goes on to its end; nothing new begins there.`,
+    );
   });
 
   it('when its slot was lost', () => {

@@ -17,9 +17,9 @@ export function story(workspace: WorkspaceView): string {
       return `Waiting in the queue as job ${slot?.lrmJobId ?? '?'}. ${says}${estimate} When the job starts, its nodes are reserved and the VMs start.${anew(workspace)}`;
     }
     case 'deploying':
-      return 'The nodes are reserved; the VMs are being started. The lease begins when all of them run.';
+      return `The nodes are reserved; the VMs are being started. The lease begins when all of them run.${drained(workspace)}`;
     case 'running':
-      return `Running until ${workspace.endsAt ?? 'an unknown time'}${workspace.contextualized ? '' : '; some guests have not reported that they are set up'}.${replaced(workspace)}`;
+      return `Running until ${workspace.endsAt ?? 'an unknown time'}${workspace.contextualized ? '' : '; some guests have not reported that they are set up'}.${replaced(workspace)}${drained(workspace)}`;
     case 'ending':
       return `Ending (${cause ?? 'unknown cause'}): guests are shutting down.${because}${mayComeBack(workspace) ? ' If it may still be started anew, that is done when its job is gone.' : ''}`;
     case 'ended':
@@ -40,6 +40,13 @@ function replaced({ vms }: WorkspaceView): string {
   return onTheWay.map(({ reason }) => ` ${sentence(reason?.message ?? '')}`).join('');
 }
 
+/** That a node of its slot is taken out of service. */
+function drained({ reason }: WorkspaceView): string {
+  return reason?.code === 'node_drained' ? ` ${capital(sentence(reason.message))} ${whatOfDrained}` : '';
+}
+
+const whatOfDrained = 'What is there goes on to its end; nothing new begins there.';
+
 /** Why it waits again. */
 function anew({ requeues, reason }: WorkspaceView): string {
   return requeues > 0 && reason !== null ? ` ${sentence(reason.message)}` : '';
@@ -59,9 +66,9 @@ export function slotStory(slot: SlotView): string {
         ? 'Waiting in the queue; the batch scheduler gives no reason yet.'
         : `Waiting in the queue: ${sentence(lrmReason)}`;
     case 'reserving':
-      return `${there} of ${nodesWanted} nodes are reserved; all are to be${by}, or the slot is given up.`;
+      return `${there} of ${nodesWanted} nodes are reserved; all are to be${by}, or the slot is given up.${drainedNodes(slot)}`;
     case 'ready':
-      return `${readyStory(slot)}${jobEndsAt === null ? '' : ` The job ends at ${jobEndsAt}.`}`;
+      return `${readyStory(slot)}${jobEndsAt === null ? '' : ` The job ends at ${jobEndsAt}.`}${drainedNodes(slot)}`;
     case 'preempting':
       return `The batch scheduler takes it back: guests are shutting down.${because}`;
     case 'releasing':
@@ -71,6 +78,14 @@ export function slotStory(slot: SlotView): string {
     case 'failed':
       return `Lost.${because}${notAsTheyWere(slot)}`;
   }
+}
+
+/** Nodes that an administrator takes out of service. */
+function drainedNodes({ nodes }: SlotView): string {
+  const told = nodes
+    .filter(({ reason }) => reason?.code === 'draining')
+    .map(({ name, reason }) => ` Node ${name}: ${sentence(reason?.message ?? '')}`);
+  return told.length === 0 ? '' : `${told.join('')} ${whatOfDrained}`;
 }
 
 /** Nodes on which something could not be undone, yet or at all. */
@@ -88,6 +103,10 @@ function readyStory({ nodes, deadlineAt, workspaces, warm }: SlotView): string {
     return `Nothing is heard of ${silent.map(({ name }) => name).join(', ')}: given up at ${until}, unless its pilot comes back.`;
   if (deadlineAt !== null) return `Nobody is in it: kept for the next workspace until ${until}.`;
   return workspaces.length === 0 && warm ? 'Ready for the first workspace.' : 'In use.';
+}
+
+function capital(text: string): string {
+  return text.slice(0, 1).toUpperCase() + text.slice(1);
 }
 
 function sentence(text: string): string {

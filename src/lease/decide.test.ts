@@ -34,6 +34,7 @@ const job = fc.record({
   reason: fc.option(fc.constant('words')),
   estimatedStartAt: maybeTime,
   endsAt: maybeTime,
+  draining: fc.option(fc.array(fc.record({ node, reason: fc.constantFrom('', 'kernel') }), { maxLength: 2 })),
 });
 
 /** An input, and how much later than the one before it comes. `rel`: when the list was taken, before now. */

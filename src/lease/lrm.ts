@@ -1,5 +1,6 @@
 import type { SlotId } from '../protocol/ids.ts';
 import type { EndCause, Reason } from '../protocol/states.ts';
+import { followDrains } from './drain.ts';
 import type { Draft } from './draft.ts';
 import { settle } from './settle.ts';
 import { askWhetherGone, cancelJob, slotGone } from './slot.ts';
@@ -92,6 +93,7 @@ function follow(draft: Draft, slot: Slot, job: ObservedJob): void {
   }
   if (isFinalJob(job)) return jobGone(draft, slot, job);
   expectPilots(draft, slot.id, job);
+  followDrains(draft, slot.id, job.draining);
   if (slot.jobEndsAt === jobEndsAt) return;
   for (const { id } of draft.workspacesIn(slot)) shortenLease(draft, id);
   settle(draft, slot.id);
@@ -110,7 +112,13 @@ function tellJobEnd(draft: Draft, { id, nodes, jobEndsAt: before }: Slot, endsAt
   if (before === null || endsAt === null || endsAt === before) return;
   for (const { name: node, state } of nodes) {
     if (state !== 'reserving' && state !== 'reserved') continue;
-    draft.owe({ kind: 'pilot.job-end', key: `job-end:${id}:${node}:${draft.now}`, slotId: id, node, endsAt });
+    draft.owe({
+      kind: 'pilot.job-end',
+      key: `job-end:${id}:${node}:${draft.now}:${endsAt}`,
+      slotId: id,
+      node,
+      endsAt,
+    });
   }
 }
 

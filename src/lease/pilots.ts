@@ -2,6 +2,7 @@ import type { NotificationBody } from '../protocol/pilot.ts';
 import type { Reason, SlotNodeState } from '../protocol/states.ts';
 import { formatDuration } from '../protocol/units.ts';
 import type { Draft } from './draft.ts';
+import { isDraining } from './drained-nodes.ts';
 import { firstPilot, settle } from './settle.ts';
 import {
   askWhetherGone,
@@ -9,9 +10,10 @@ import {
   hasLeft,
   isSilentTooLong,
   orderNodeRelease,
-  orderRelease,
+  patchNode,
   releaseSlot,
 } from './slot.ts';
+import { takeBack } from './take-back.ts';
 import { isFinalSlot } from './transitions.ts';
 import type { LeaseInput, LeaseSettings, Slot, SlotNode, Vm, Workspace } from './types.ts';
 import { applyReport, vmGone } from './vm.ts';
@@ -120,7 +122,9 @@ function nodeReported(
   // An entry begins as `reserving`: the pilot's first word may say just that.
   const forward = first || !known || nodeRank[body.state] > nodeRank[known.state];
   if (!forward) return notUndone(draft, slot, node, body, at);
-  patchNode(draft, slot.id, node, { state: body.state, address, reason: body.reason ?? null });
+  // Being reserved does not put a node back into service: the LRM has said that it is drained, and only it can take that back.
+  const drained = known && isDraining({ ...known, state: body.state }) ? known.reason : null;
+  patchNode(draft, slot.id, node, { state: body.state, address, reason: body.reason ?? drained });
   recordNode(draft, slot, node, `node.${body.state}`, body.reason ?? null, at);
   if (isFinalSlot(slot.state)) return;
   const { jobEndsAt } = draft.slot(slot.id);
@@ -156,25 +160,10 @@ function notUndone(draft: Draft, slot: Slot, node: string, { state, reason }: No
   recordNode(draft, slot, node, 'node.not-undone', reason, at);
 }
 
-/** The LRM wants the node back: all pilots of the slot are told directly, not waiting for the LRM's own propagation (DESIGN §7). */
+/** The LRM wants the node back. */
 function preempted(draft: Draft, slotId: string, node: string, words: Reason | undefined): void {
-  const { state } = draft.slot(slotId);
-  if (state !== 'reserving' && state !== 'ready') return;
-  const { shutdownGraceMs, releaseTimeoutMs, site } = draft.settingsOf(draft.slot(slotId));
-  // As the pilot itself does it: half of the LRM's warning time.
-  const shareMs = Math.floor((site?.killDelayMs ?? shutdownGraceMs) / 2);
-  const workspaces = draft.workspacesIn(draft.slot(slotId));
-  const leftMs = Math.min(shareMs, ...workspaces.map(({ id }) => graceWithinLease(draft, id, shareMs)));
-  const graceMs = Math.min(shutdownGraceMs, leftMs);
   const message = `the LRM wants node ${node} back${words ? `: ${words.message}` : ''}`;
-  const reason = { code: words?.code ?? 'preempted', message };
-  draft.moveSlot(slotId, 'preempting', {
-    reason,
-    patch: { deadlineAt: draft.now + graceMs + releaseTimeoutMs },
-  });
-  // The pilot that told us is leaving by itself; it is told only of a lease that ends sooner than it thinks.
-  orderRelease(draft, draft.slot(slotId), graceMs, leftMs < shareMs ? undefined : node);
-  endAll(draft, slotId, 'preempted', reason, { graceMs, order: false });
+  takeBack(draft, slotId, { code: words?.code ?? 'preempted', message }, node);
 }
 
 /** A pilot has begun to leave without our order: its job is at its end, or it had lost us for too long. */
@@ -242,12 +231,6 @@ function newNode(name: string): SlotNode {
     silentSince: null,
     appliedSeq: 0,
   };
-}
-
-function patchNode(draft: Draft, slotId: string, name: string, patch: Partial<SlotNode>): void {
-  const slot = draft.slot(slotId);
-  const nodes = slot.nodes.map(node => (node.name === name ? { ...node, ...patch } : node));
-  draft.putSlot({ ...slot, nodes });
 }
 
 function recordNode(

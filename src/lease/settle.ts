@@ -1,6 +1,7 @@
 import type { SlotId, WorkspaceId } from '../protocol/ids.ts';
 import type { Reason } from '../protocol/states.ts';
 import type { Draft } from './draft.ts';
+import { drainedReason } from './drained-nodes.ts';
 import { deploy } from './deploy.ts';
 import { givenUp, replaceLost } from './heal.ts';
 import { place } from './placement.ts';
@@ -106,12 +107,18 @@ function slotUnneeded(draft: Draft, slotId: SlotId): void {
   const awaited = slot.warm && workspaceIds.length === 0;
   if (state === 'ready') {
     const until = keptUntil(slot, draft.settingsOf(slot), draft.now);
-    if (until === undefined) return releaseSlot(draft, slotId, 0, lastReason(draft, slot));
+    if (until === undefined) return releaseSlot(draft, slotId, 0, whyNotKept(draft, slot));
     if (deadlineAt !== until) draft.putSlot({ ...slot, deadlineAt: until });
     if (deadlineAt === null) draft.recordSlot('slot.idle', slot);
   } else if (!awaited && (state === 'requested' || state === 'queued' || state === 'reserving')) {
     releaseSlot(draft, slotId, 0, lastReason(draft, slot));
   }
+}
+
+/** A slot that was kept is given up for a drained node; one that somebody has just left goes with him. */
+function whyNotKept(draft: Draft, slot: Slot): Reason | undefined {
+  const wasKept = slot.deadlineAt !== null || slot.workspaceIds.length === 0;
+  return (wasKept ? drainedReason(slot) : null) ?? lastReason(draft, slot);
 }
 
 function lastReason(draft: Draft, { workspaceIds }: Slot): Reason | undefined {

@@ -20,6 +20,13 @@ export function isSilentTooLong({ silentSince }: SlotNode, { now, settings }: Dr
   return silentSince !== null && silentSince + settings.pilotSilenceMs <= now;
 }
 
+/** Changes what is known of one of the slot's nodes. */
+export function patchNode(draft: Draft, slotId: SlotId, name: string, patch: Partial<SlotNode>): void {
+  const slot = draft.slot(slotId);
+  const nodes = slot.nodes.map(node => (node.name === name ? { ...node, ...patch } : node));
+  draft.putSlot({ ...slot, nodes });
+}
+
 /** The LRM's job is cancelled at most once a minute: what does not help is tried again, but the LRM is not flooded. */
 const cancelPeriodMs = 60_000;
 

@@ -1,5 +1,6 @@
 import type { SlotId, WorkspaceId } from '../protocol/ids.ts';
 import type { Draft } from './draft.ts';
+import { nodeDrainedCode } from './drained-nodes.ts';
 import { askForSlot } from './launch.ts';
 import { bestPool, possiblePools } from './pools.ts';
 import { mostRequeues } from './requeue.ts';
@@ -43,6 +44,8 @@ export function startAnew(draft: Draft, id: WorkspaceId, slotId: SlotId): void {
 }
 
 /** A job that somebody has cancelled, or that has had all of its time, was not preempted; its pilots were sent the same signal. One that was given up we have cancelled. */
-function wasMeant({ cause }: Workspace, { lrmState }: Slot): boolean {
+function wasMeant({ cause, reason }: Workspace, { lrmState }: Slot): boolean {
+  // Pilots that did not leave a drained node in time were not asked to go by a cancelling: that followed, and is ours.
+  if (reason?.code === nodeDrainedCode && lrmState === 'cancelled') return false;
   return cause === 'preempted' && (lrmState === 'cancelled' || lrmState === 'timeout');
 }

@@ -64,7 +64,7 @@ export interface Workspace {
 export interface SlotNode {
   readonly name: string;
   readonly state: SlotNodeState;
-  /** Why it is in it: what the LRM wanted, what failed, what cannot be undone yet. */
+  /** Why it is in it: what the LRM wanted, what failed, what cannot be undone yet; or that an administrator drains it. */
   readonly reason: Reason | null;
   readonly address: string | null;
   readonly connected: boolean;
@@ -166,6 +166,8 @@ export interface LeaseSettings {
   readonly reserveTimeoutMs: number;
   /** A pilot of a ready slot that is not connected for so long is taken as lost, and its node's VMs with it. */
   readonly pilotSilenceMs: number;
+  /** What becomes of leases on a node that an administrator drains. */
+  readonly drain: DrainPolicy;
   /** From the slot being ready until every VM must run. */
   readonly deployTimeoutMs: number;
   /** From the order to release until the LRM job must be gone; then the job is cancelled. */
@@ -228,7 +230,12 @@ export interface ObservedJob {
   readonly reason: string | null;
   readonly estimatedStartAt: number | null;
   readonly endsAt: number | null;
+  /** Its nodes that an administrator drains, and his words; null: the LRM does not tell. */
+  readonly draining: readonly { readonly node: string; readonly reason: string }[] | null;
 }
+
+/** What becomes of leases on a node that an administrator drains (`drain.ts`). */
+export type DrainPolicy = 'wait' | 'leave';
 
 /** Everything that can happen to the core: what a client asks, what the LRM, the pilots and the clock say. */
 export type LeaseInput =

@@ -92,6 +92,14 @@ export interface LrmJob {
   /** When the LRM will end it, milliseconds since the epoch. */
   readonly endsAt?: number | undefined;
   readonly nodes: readonly string[];
+  /** Those of its nodes that an administrator is taking out of service, of a running job; absent: the LRM does not tell. */
+  readonly draining?: readonly DrainedNode[] | undefined;
+}
+
+/** A node on which nothing new begins; what runs there goes on. `reason`: the administrator's words, as the LRM has them; empty: none. */
+export interface DrainedNode {
+  readonly node: string;
+  readonly reason: string;
 }
 
 /**

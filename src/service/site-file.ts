@@ -285,6 +285,8 @@ const Leases = Type.Object(
     /** From the first pilot's report until all must have reported. Default 60s. */
     reserveTimeout: Type.Optional(DurationText),
     pilotSilence: Type.Optional(DurationText),
+    /** What becomes of leases on a node that an administrator drains: they go on to their end (default), or are ended as preempted. */
+    drain: Type.Optional(Type.Union([Type.Literal('wait'), Type.Literal('leave')])),
     /** From the slot being ready until every VM must run. Default 5m. */
     deployTimeout: Type.Optional(DurationText),
     /** From the order to release until the job must be gone; then it is cancelled. Default 60s. */

@@ -68,6 +68,7 @@ describe('a good site file', () => {
         maxDurationMs: 14 * 24 * 3_600_000,
         vmmOverheadMiB: 96,
         walltimePadMs: 120_000,
+        drain: 'wait',
         contextTimeoutMs: 120_000,
       },
     });
@@ -381,6 +382,7 @@ describe('a bad site file', () => {
       d => (d['leases'] = { reserveTimeout: '0s' }),
       /^leases\.reserveTimeout: must be longer than nothing/,
     ],
+    ['no way to drain', d => (d['leases'] = { drain: 'kill' }), /^leases\.drain: /],
     ['too long', d => (d['leases'] = { maxDuration: '15d' }), /^leases\.maxDuration: must be at most 14d$/],
     [
       'default over max',

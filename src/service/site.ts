@@ -3,7 +3,7 @@ import { dirname, resolve } from 'node:path';
 import ipaddr from 'ipaddr.js';
 import type { Static } from 'typebox';
 import { noQuota, type Quota } from '../lease/quota.ts';
-import type { LeaseSettings } from '../lease/types.ts';
+import type { DrainPolicy, LeaseSettings } from '../lease/types.ts';
 import { invalidFile, mistakesIn, parseYaml } from '../protocol/document.ts';
 import { type ErrorDetail, WspError } from '../protocol/errors.ts';
 import type { NodeSettings, PilotTransport, VmmSettings } from '../protocol/pilot.ts';
@@ -26,6 +26,7 @@ export interface LeaseConfig {
   readonly endNoticesMs: readonly number[];
   readonly reserveTimeoutMs: number;
   readonly pilotSilenceMs: number;
+  readonly drain: DrainPolicy;
   readonly deployTimeoutMs: number;
   readonly releaseTimeoutMs: number;
   readonly contextTimeoutMs: number;
@@ -173,8 +174,10 @@ function leasesAndNode(
   mistake: Mistake,
 ): Pick<SiteConfig, 'leases' | 'node'> {
   const given = site.leases ?? {};
-  const ms = (key: Exclude<keyof typeof given, 'vmmOverhead' | 'endNotices'>, ordinary: string): number =>
-    duration(given[key] ?? ordinary, `leases.${key}`, mistake);
+  const ms = (
+    key: Exclude<keyof typeof given, 'vmmOverhead' | 'endNotices' | 'drain'>,
+    ordinary: string,
+  ): number => duration(given[key] ?? ordinary, `leases.${key}`, mistake);
   const leases: LeaseConfig = {
     defaultDurationMs: ms('defaultDuration', '1h'),
     maxDurationMs: ms('maxDuration', '14d'),
@@ -186,6 +189,7 @@ function leasesAndNode(
       .toSorted((one, other) => other - one),
     reserveTimeoutMs: ms('reserveTimeout', '60s'),
     pilotSilenceMs: ms('pilotSilence', '5m'),
+    drain: given.drain ?? 'wait',
     deployTimeoutMs: ms('deployTimeout', '5m'),
     releaseTimeoutMs: ms('releaseTimeout', '60s'),
     contextTimeoutMs: ms('contextTimeout', '2m'),

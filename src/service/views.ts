@@ -1,5 +1,6 @@
 import { isInPool, poolSize } from '../lease/addresses.ts';
 import { slotDeadlineAt } from '../lease/deadlines.ts';
+import { drainedReason } from '../lease/drained-nodes.ts';
 import { addressesInUse } from '../lease/requeue.ts';
 import type { LeaseSettings, Pool, SiteState, Slot, Vm, Workspace } from '../lease/types.ts';
 import type {
@@ -36,7 +37,7 @@ export function workspaceView(state: SiteState, workspace: Workspace): Workspace
     project: workspace.project,
     state: workspace.state,
     cause: workspace.cause,
-    reason: workspace.reason ?? waitingReason(workspace, slot),
+    reason: drainReason(workspace, slot) ?? workspace.reason ?? waitingReason(workspace, slot),
     groups: workspace.groups.map(({ name, image, count, memoryMiB, cpus, networks, roles }) => ({
       name,
       image,
@@ -94,6 +95,11 @@ function waitingReason(workspace: Workspace, slot: Slot | undefined): Reason | n
   const waits = workspace.state === 'requested' || workspace.state === 'queued';
   if (!waits || !slot || slot.lrmReason === null) return null;
   return { code: 'lrm_waiting', message: slot.lrmReason };
+}
+
+/** That it may be the last one on a node of its slot is said while it is there. */
+function drainReason({ state }: Workspace, slot: Slot | undefined): Reason | null {
+  return slot && (state === 'deploying' || state === 'running') ? drainedReason(slot) : null;
 }
 
 function vmView(vm: Vm): VmView {

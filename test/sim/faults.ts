@@ -20,6 +20,8 @@ export const deeds = [
   'parted',
   'pilot killed',
   'node lost',
+  'drain',
+  'drain',
   'lrm down',
   'parted at orders',
   'parted at orders',
@@ -61,6 +63,7 @@ export const ordersAtPartition: readonly [TwoOrders, ...TwoOrders[]] = [
 
 /** Deeds that need a workspace that runs. */
 export const deedsOnRunning: ReadonlySet<Deed> = new Set([
+  'drain',
   'order',
   'extend',
   'parted at orders',

@@ -1,5 +1,6 @@
 import { createVirtualClock, settle, type VirtualClock } from '../../src/platform/virtual-clock.ts';
 import type { Policy } from '../../src/lease/policies/policy.ts';
+import type { DrainPolicy } from '../../src/lease/types.ts';
 import { silentLog } from '../../src/platform/log.ts';
 import { WspError } from '../../src/protocol/errors.ts';
 import type { Engine } from '../../src/service/engine-api.ts';
@@ -87,6 +88,7 @@ class Life {
   readonly #lrm: SimLrm;
   readonly #store: Store;
   #policy: Policy;
+  readonly #drain: DrainPolicy;
   /** How likely it is at each crash point that the service dies there. */
   readonly #crashes: number;
   readonly #faults: Faults;
@@ -132,6 +134,7 @@ class Life {
     this.#lrm = new SimLrm(this.#nodes, this.#clock, dice, faults, launch);
     this.#store = store;
     this.#policy = policies[seed % policies.length] ?? { kind: 'exact' };
+    this.#drain = Math.floor(seed / policies.length) % 2 === 0 ? 'leave' : 'wait';
     this.#crashes = dice.chance(0.5) ? 0 : dice.pick([0.01, 0.1]);
     this.#users = new Users({
       clock: this.#clock,
@@ -156,7 +159,7 @@ class Life {
   async #startService(): Promise<void> {
     const parts = { clock: this.#serviceClock, random: this.#dice, log: silentLog };
     const store = this.#disk.under(this.#store, () => this.#service === service);
-    const options = engineOptions({ ...parts, store, lrm: this.#lrm }, this.#policy);
+    const options = engineOptions({ ...parts, store, lrm: this.#lrm }, this.#policy, this.#drain);
     const onBroken = (): void => this.#service?.kill();
     const service = new ServiceProcess({ ...options, onBroken }, point => this.#diesAt(point));
     this.#service = service;
@@ -356,6 +359,7 @@ class Life {
       'parted at orders': () => this.#partAtOrders(),
       'pilot killed': () => this.#lrm.killPilot(),
       'node lost': () => this.#lrm.loseNode(),
+      drain: () => this.#lrm.drain(this.#awayMs([15_000, 15_000, 300_000])),
       'lrm down': () => this.#lrm.goDown(dice.pick([2_000, 60_000, 3_600_000])),
       'lrm lies': () => this.#lrm.disown(dice.pick(['hidden', 'failed']), dice.pick([1_000, 60_000, 9e6])),
       'job lost': () => this.#lrm.lose(),

@@ -93,6 +93,8 @@ export class SimLrm implements Lrm {
   readonly #nodeOf = new WeakMap<PilotProcess, SimNode>();
   readonly #faults: Faults;
   readonly #troubles: LrmTroubles;
+  /** Until when an administrator has nodes out of service. */
+  readonly #drainedUntil = new Map<SimNode, number>();
   #passPlanned = false;
 
   constructor(nodes: readonly SimNode[], clock: Clock, dice: Dice, faults: Faults, launch: Launch) {
@@ -141,7 +143,7 @@ export class SimLrm implements Lrm {
     const now = this.#clock.now();
     const jobs = [...this.#jobs.values()]
       .filter(job => (job.overAt ?? now) + memoryMs > now && this.#lieOf(job)?.kind !== 'hidden')
-      .map(job => describe(job, this.#lieOf(job)));
+      .map(job => describe(job, this.#lieOf(job), node => this.#isDrained(node)));
     if (late) await this.#takesTime();
     return jobs;
   }
@@ -272,6 +274,19 @@ export class SimLrm implements Lrm {
     }
   }
 
+  /** An administrator takes a node out of service for a while, one that has a job if any has: the job goes on, nothing new begins there. */
+  drain(forMs: number): void {
+    const busy = this.#any('running')?.nodes ?? [];
+    const [node = this.#dice.pick(this.#nodes as readonly [SimNode, ...SimNode[]])] = busy;
+    this.#faults.happened(`node ${busy.length > 0 ? 'of a running job' : 'that is idle'} drained`);
+    this.#drainedUntil.set(node, Math.max(this.#drainedUntil.get(node) ?? 0, this.#clock.now() + forMs));
+    this.#clock.after(forMs, () => this.#planPass());
+  }
+
+  #isDrained(node: SimNode): boolean {
+    return (this.#drainedUntil.get(node) ?? 0) > this.#clock.now();
+  }
+
   /** Ends a job, as `cancel` does, but for a reason of the LRM's own: the first pilot is told at once, the others when the word gets there. */
   end(jobId: string, verdict: LrmJobState, reason: string): void {
     const job = this.#jobs.get(jobId);
@@ -308,7 +323,8 @@ export class SimLrm implements Lrm {
         const nodes: SimNode[] = [];
         for (const node of this.#nodes) {
           if (nodes.length === job.request.nodes) break;
-          if (node.downUntil <= this.#clock.now() && fits(job, node, used)) nodes.push(node);
+          if (node.downUntil <= this.#clock.now() && !this.#isDrained(node) && fits(job, node, used))
+            nodes.push(node);
         }
         if (nodes.length < job.request.nodes) {
           job.reason = 'Resources';
@@ -407,9 +423,12 @@ function isOver(job: Job): boolean {
 }
 
 /** In the LRM's words, true or not. */
-function describe(job: Job, lie: Lie | undefined): LrmJob {
+function describe(job: Job, lie: Lie | undefined, isDrained: (node: SimNode) => boolean): LrmJob {
   const { jobId, request, startedAt, endsAt, nodes } = job;
   const { state, reason } = lie ? { state: 'failed' as const, reason: 'NodeFail' } : job;
   const names = nodes.map(({ name }) => name);
-  return { jobId, jobName: request.jobName, state, reason, startedAt, endsAt, nodes: names };
+  const told = { jobId, jobName: request.jobName, state, reason, startedAt, endsAt, nodes: names };
+  if (state !== 'running') return told;
+  const draining = nodes.filter(isDrained).map(({ name }) => ({ node: name, reason: 'maintenance' }));
+  return { ...told, draining };
 }

@@ -1,4 +1,5 @@
 import type { Policy } from '../../src/lease/policies/policy.ts';
+import type { DrainPolicy } from '../../src/lease/types.ts';
 import type { Lrm } from '../../src/lrm/lrm.ts';
 import { defaultPoolName } from '../../src/protocol/ids.ts';
 import type { EngineOptions } from '../../src/service/engine.ts';
@@ -7,6 +8,7 @@ import type { EngineOptions } from '../../src/service/engine.ts';
 export function engineOptions(
   parts: Pick<EngineOptions, 'clock' | 'random' | 'log' | 'store'> & { readonly lrm: Lrm },
   policy: Policy,
+  drain: DrainPolicy,
 ): EngineOptions {
   const { lrm, ...others } = parts;
   return {
@@ -26,6 +28,7 @@ export function engineOptions(
       endNoticesMs: [30_000, 5_000],
       reserveTimeoutMs: 30_000,
       pilotSilenceMs: 60_000,
+      drain,
       deployTimeoutMs: 60_000,
       releaseTimeoutMs: 15_000,
     },

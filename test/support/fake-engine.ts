@@ -39,6 +39,7 @@ export class FakeEngine implements Engine {
       endNoticesMs: [],
       reserveTimeoutMs: 0,
       pilotSilenceMs: 300_000,
+      drain: 'wait' as const,
       deployTimeoutMs: 0,
       releaseTimeoutMs: 0,
     };

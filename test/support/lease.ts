@@ -39,6 +39,7 @@ export const settings: PoolSettings = onePool({
   endNoticesMs: [],
   reserveTimeoutMs: 60_000,
   pilotSilenceMs: 300_000,
+  drain: 'wait',
   deployTimeoutMs: 120_000,
   releaseTimeoutMs: 30_000,
   site: {
@@ -136,7 +137,8 @@ export class LeaseBench {
 
   /** The LRM's answer, taken now: this one job of ours, or nothing at all. */
   observed(job: Partial<ObservedJob> | undefined): Decision {
-    const known = { jobId: '7', slotId: this.slotId, reason: null, estimatedStartAt: null, endsAt: null };
+    const untold = { reason: null, estimatedStartAt: null, endsAt: null, draining: null };
+    const known = { jobId: '7', slotId: this.slotId, ...untold };
     const jobs = job ? [{ ...known, state: 'running' as const, ...job }] : [];
     return this.step({ type: 'lrm.observed', pool: defaultPoolName, takenAt: this.now, jobs });
   }

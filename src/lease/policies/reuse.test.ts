@@ -65,6 +65,27 @@ describe('reuse', () => {
     expect(effects.map(({ kind }) => kind)).toContain('pilot.release');
   });
 
+  it('puts nobody into a slot of which a node is drained, and gives it back when nobody is in it', () => {
+    const bench = held(reuse, 256);
+    bench.maps.slots.set(bench.slotId, { ...bench.slot, memoryMiBPerNode: 1_024, cpusPerNode: 2 });
+    const endsAt = startedAt + 3_600_000;
+    bench.observed({ endsAt, draining: [{ node: 'n0', reason: 'kernel update' }] });
+    expect(bench.workspace.state).toBe('running');
+    bench.step(bench.createInput(small(1), 'b'));
+    expect(slotOf(bench, 'b')).toBe('slot-bbbbbbbbbb');
+    bench.observed({ endsAt, draining: [] });
+    bench.step(bench.createInput(small(1), 'c'));
+    expect(slotOf(bench, 'c')).toBe(bench.slotId);
+  });
+
+  it('gives a kept slot back at once when a node of it is drained', () => {
+    const bench = emptied(held());
+    expect(bench.slot.state).toBe('ready');
+    bench.observed({ draining: [{ node: 'n0', reason: 'kernel update' }] });
+    const message = 'node n0: an administrator drains it: kernel update';
+    expect(bench.slot).toMatchObject({ state: 'releasing', reason: { code: 'node_drained', message } });
+  });
+
   it('does not keep a slot longer than its job leaves time to release it', () => {
     const bench = held({ ...reuse, keepMs: 24 * 3_600_000 });
     emptied(bench);

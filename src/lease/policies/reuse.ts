@@ -1,4 +1,5 @@
 import type { Draft } from '../draft.ts';
+import { drainedReason, nodeDrainedCode } from '../drained-nodes.ts';
 import { type NodeRoom, place } from '../placement.ts';
 import { isFinalSlot, isFinalVm } from '../transitions.ts';
 import type { LeaseSettings, Pool, PoolSettings, SiteState, Slot, Vm, Workspace } from '../types.ts';
@@ -13,7 +14,7 @@ import { endMarginMs } from './slot-request.ts';
  *                   ▲                    │                                                            ▲                  │
  *                   └── a new workspace ─┘                                                            └─ renewed ────────┘
  *
- * Invariant: unless the policy is `shared`, all workspaces that a slot has ever had are of one owner.
+ * Invariants: unless the policy is `shared`, all workspaces that a slot has ever had are of one owner; nothing is put into a slot of which a node is drained, and it is not kept.
  */
 
 /** A slot with room, and where each VM goes. */
@@ -38,6 +39,7 @@ export function heldSlotFor(
   for (const { id } of state.slots.values()) {
     const slot = draft.slot(id);
     if (slot.pool !== pool || slot.state !== 'ready' || endOf(slot) < until) continue;
+    if (drainedReason(slot)) continue;
     if (!policy.shared && slot.owner !== null && slot.owner !== workspace.owner) continue;
     if (best && endOf(best.slot) <= endOf(slot)) continue;
     const placement = place(
@@ -80,7 +82,7 @@ export function roomIn(slot: Slot, vms: readonly Vm[], settings: PoolSettings): 
 /** Until when a ready slot that nobody is in is kept; undefined when it is not kept at all. */
 export function keptUntil(slot: Slot, settings: PoolSettings, now: number): number | undefined {
   const whole = slot.nodes.filter(({ state }) => state === 'reserved').length >= slot.nodesWanted;
-  if (slot.state !== 'ready' || !whole) return undefined;
+  if (slot.state !== 'ready' || !whole || drainedReason(slot)) return undefined;
   const until = Math.min(wantedUntil(slot, settings, now), endOf(slot) - endMarginMs(settings));
   return until > now ? until : undefined;
 }
@@ -110,6 +112,7 @@ export function warmDueAt(
   const renewAt = warm
     .filter(slot => !isFinalSlot(slot.state) && slot.state !== 'releasing' && slot.state !== 'preempting')
     .filter(slot => policy.shared || slot.workspaceIds.length === 0)
+    .filter(slot => !drainedReason(slot))
     .map(slot => endOf(slot) - slot.walltimeMs * warmRenewedShare)
     .sort((one, other) => other - one);
   // As long as the best `slots` of them last.
@@ -122,7 +125,9 @@ export const idleCode = 'idle';
 
 function cameToNothing({ state, workspaceIds, reason }: Slot): boolean {
   const over = isFinalSlot(state) || state === 'releasing';
-  return over && workspaceIds.length === 0 && reason?.code !== idleCode;
+  // A node that is drained says nothing of what the next slot will come to.
+  const wellMeant = reason?.code === idleCode || reason?.code === nodeDrainedCode;
+  return over && workspaceIds.length === 0 && !wellMeant;
 }
 
 function warmRetryAt(warm: readonly Slot[]): number {

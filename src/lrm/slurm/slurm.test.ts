@@ -40,6 +40,50 @@ describe('capabilities of a queue', () => {
   });
 });
 
+describe('nodes that an administrator drains', () => {
+  const running = { job_id: 7, name: 'wsp-slot-aaaaaaaaaa', job_state: 'RUNNING', nodes: 'n[01-03]' };
+  const waiting = { job_id: 8, name: 'wsp-slot-bbbbbbbbbb', job_state: 'PENDING', nodes: '' };
+  const over = { job_id: 9, name: 'wsp-slot-cccccccccc', job_state: 'COMPLETED', nodes: 'n03' };
+  /** A Slurm with these jobs, and this answer of sinfo; `asked`: the commands that were run. */
+  const with_ = (jobs: readonly object[], sinfo: Partial<CommandResult>) => {
+    const asked: string[] = [];
+    const run: ProcessRunner['run'] = ([command = '', ...args]) => {
+      asked.push([command, ...args].join(' '));
+      const printed = args.includes('--json') ? JSON.stringify({ jobs }) : '';
+      const answer = command === 'sinfo' ? sinfo : { stdout: printed };
+      return Promise.resolve({ code: 0, signal: null, stdout: '', stderr: '', ...answer });
+    };
+    return { asked, list: () => slurm({}, { run }).list() };
+  };
+
+  it('are told of the running job that has them, once, with the words as they are', async () => {
+    // n03 is in two partitions; n09 is none of ours.
+    const stdout = 'n03|kernel | update: 5|6\nn03|kernel | update: 5|6\nn09|disk\n';
+    const { asked, list } = with_([running, waiting, over], { stdout });
+    const [first, second, third] = await list();
+    expect(first?.draining).toEqual([{ node: 'n03', reason: 'kernel | update: 5|6' }]);
+    expect([second?.draining, third?.draining]).toEqual([undefined, undefined]);
+    expect(asked).toContain('sinfo -h -a -N -t drain -o %N|%E');
+  });
+
+  it('are none when sinfo names none, and may have no words', async () => {
+    expect((await with_([running], { stdout: '' }).list())[0]?.draining).toEqual([]);
+    const [job] = await with_([running], { stdout: 'n01|none\n' }).list();
+    expect(job?.draining).toEqual([{ node: 'n01', reason: '' }]);
+  });
+
+  it('are not asked for while no job of ours runs', async () => {
+    const { asked, list } = with_([waiting, over], { stdout: 'n03|kernel\n' });
+    await list();
+    expect(asked.filter(command => command.startsWith('sinfo'))).toEqual([]);
+  });
+
+  it('are not taken as back in service because sinfo fails: there is no list then', async () => {
+    const failed = with_([running], { code: 1, stderr: 'slurm_load_partitions: Connection refused' });
+    await expect(failed.list()).rejects.toMatchObject({ name: 'LrmError', kind: 'unavailable' });
+  });
+});
+
 describe('a command of Slurm that', () => {
   const request: GangRequest = {
     jobName: 'wsp-slot-aaaaaaaaaa',

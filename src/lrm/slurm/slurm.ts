@@ -1,7 +1,15 @@
 import type { ProcessRunner } from '../../platform/process.ts';
 import { type LrmCommands, lrmCommands, oneLine } from '../commands.ts';
-import { finalJobStates, type GangRequest, type Lrm, type LrmCapabilities, LrmError } from '../lrm.ts';
+import {
+  finalJobStates,
+  type GangRequest,
+  type Lrm,
+  type LrmCapabilities,
+  LrmError,
+  type LrmJob,
+} from '../lrm.ts';
 import { batchScript, sbatchArguments } from './batch-script.ts';
+import { parseDrains, sinfoDrainArguments, withDrains } from './drain.ts';
 import { parseJobs } from './job.ts';
 
 /** Where Slurm's commands are and which Slurm they speak to. */
@@ -16,7 +24,7 @@ export interface SlurmSettings {
   readonly node?: string | undefined;
 }
 
-/** The adapter for Slurm: sbatch, one squeue for all jobs, scancel. It changes nothing of Slurm and needs no privilege in it. */
+/** The adapter for Slurm: sbatch, one squeue for all jobs, one sinfo for drained nodes, scancel. It changes nothing of Slurm and needs no privilege in it. */
 export function slurm(settings: SlurmSettings, processes: ProcessRunner): Lrm {
   const commands = commandsOf(settings, processes);
   const { run, ask } = commands;
@@ -52,13 +60,7 @@ export function slurm(settings: SlurmSettings, processes: ProcessRunner): Lrm {
       );
     },
 
-    async list() {
-      const jobs = parseJobs(await ask('squeue', ['--json', '-t', 'all']));
-      if (!jobs.some(job => finalJobStates.has(job.state))) return jobs;
-      // The JSON of Slurm 22.05 calls a job final while its nodes are still completing; only the state filter knows.
-      const completing = new Set((await ask('squeue', ['-h', '-t', 'COMPLETING', '-o', '%i'])).split('\n'));
-      return jobs.map(job => (completing.has(job.jobId) ? { ...job, state: 'ending' as const } : job));
-    },
+    list: () => listJobs(commands),
 
     async cancel(jobId: string): Promise<void> {
       const result = await run('scancel', [jobId]);
@@ -83,6 +85,24 @@ function commandsOf(settings: SlurmSettings, processes: ProcessRunner): LrmComma
       env: settings.conf === undefined ? {} : { SLURM_CONF: settings.conf },
     },
     processes,
+  );
+}
+
+/** One squeue for all jobs, and what it does not tell of those that run and those that are over. */
+async function listJobs({ ask }: LrmCommands): Promise<readonly LrmJob[]> {
+  const jobs = parseJobs(await ask('squeue', ['--json', '-t', 'all']));
+  const anyFinal = jobs.some(job => finalJobStates.has(job.state));
+  const anyRuns = jobs.some(job => job.state === 'running');
+  // A list without either is no list: "drained no more" would be made up of a command that failed.
+  const [completing, drains] = await Promise.all([
+    // The JSON of Slurm 22.05 calls a job final while its nodes are still completing; only the state filter knows.
+    anyFinal ? ask('squeue', ['-h', '-t', 'COMPLETING', '-o', '%i']) : '',
+    anyRuns ? ask('sinfo', sinfoDrainArguments) : '',
+  ]);
+  const completingIds = new Set(completing.split('\n'));
+  const drained = parseDrains(drains);
+  return jobs.map(job =>
+    completingIds.has(job.jobId) ? { ...job, state: 'ending' as const } : withDrains(job, drained),
   );
 }
 

@@ -141,7 +141,7 @@ export class LrmReconciler {
  * another service of the same user. One of another pool's slot is that pool's business: two pools may be two queues of one LRM.
  */
 function observed(jobs: readonly LrmJob[], pool: string, state: SiteState): readonly ObservedJob[] {
-  return jobs.flatMap(({ jobId, jobName, state: jobState, reason, estimatedStartAt, endsAt }) => {
+  return jobs.flatMap(({ jobId, jobName, state: jobState, reason, estimatedStartAt, endsAt, draining }) => {
     const slotId = slotIdOfJobName(jobName);
     if (slotId === undefined || state.slots.get(slotId)?.pool !== pool) return [];
     return {
@@ -151,6 +151,7 @@ function observed(jobs: readonly LrmJob[], pool: string, state: SiteState): read
       reason: reason ?? null,
       estimatedStartAt: estimatedStartAt ?? null,
       endsAt: endsAt ?? null,
+      draining: draining ?? null,
     };
   });
 }
