@@ -331,6 +331,31 @@ describe('a pilot that leaves by itself', () => {
   });
 });
 
+describe('the end of the job’s walltime', () => {
+  const atWalltime = (): LeaseBench => {
+    const bench = new LeaseBench().running(2);
+    // An administrator has cut the job short.
+    bench.observed({ endsAt: bench.now + 1_000 });
+    return bench;
+  };
+  const expired = { state: 'ending', cause: 'expired', reason: { code: 'walltime' } };
+
+  it('is told from a preemption when a pilot leaves because of it', () => {
+    const bench = atWalltime();
+    bench.node('n0', 'releasing');
+    expect(bench.workspace).toMatchObject(expired);
+  });
+
+  it('is told from a preemption when the LRM signals it', () => {
+    const bench = atWalltime();
+    const reason = { code: 'lrm_signal', message: 'the LRM sent SIGTERM to the pilot' };
+    const { effects } = bench.notify('n0', { kind: 'node', state: 'preempting', reason });
+    expect(bench.workspace).toMatchObject(expired);
+    expect(bench.slot).toMatchObject({ state: 'preempting', reason: { code: 'walltime' } });
+    expect(effects).toContainEqual(expect.objectContaining({ kind: 'pilot.release', node: 'n1' }));
+  });
+});
+
 describe('a node that cannot be undone', () => {
   it('says so each time that it was tried, until it is as it was', () => {
     const bench = new LeaseBench().running(1);

@@ -3,6 +3,7 @@ import type { Reason, SlotNodeState } from '../protocol/states.ts';
 import { formatDuration } from '../protocol/units.ts';
 import type { Draft } from './draft.ts';
 import { isDraining } from './drained-nodes.ts';
+import { endMarginMs } from './policies/slot-request.ts';
 import { firstPilot, settle } from './settle.ts';
 import {
   askWhetherGone,
@@ -163,14 +164,20 @@ function notUndone(draft: Draft, slot: Slot, node: string, { state, reason }: No
 /** The LRM wants the node back. */
 function preempted(draft: Draft, slotId: string, node: string, words: Reason | undefined): void {
   const message = `the LRM wants node ${node} back${words ? `: ${words.message}` : ''}`;
-  takeBack(draft, slotId, { code: words?.code ?? 'preempted', message }, node);
+  const over = walltimeOver(draft, draft.slot(slotId));
+  const reason = over ?? { code: words?.code ?? 'preempted', message };
+  takeBack(draft, slotId, over ? 'expired' : 'preempted', reason, node);
 }
 
 /** A pilot has begun to leave without our order: its job is at its end, or it had lost us for too long. */
 function nodeLeft(draft: Draft, slotId: string, node: string): void {
   const slot = draft.slot(slotId);
   if (slot.state !== 'reserving' && slot.state !== 'ready') return;
-  const reason = { code: 'node_left', message: `the pilot on node ${node} left before the lease was over` };
+  const over = walltimeOver(draft, slot);
+  const reason = over ?? {
+    code: 'node_left',
+    message: `the pilot on node ${node} left before the lease was over`,
+  };
   const { shutdownGraceMs } = draft.settings;
   const dependent = dependentOn(draft, slot, node);
   // It gives guests a grace of its own; it is told of a lease that ends before that is over.
@@ -180,7 +187,14 @@ function nodeLeft(draft: Draft, slotId: string, node: string): void {
   );
   if (leftMs < shutdownGraceMs) orderNodeRelease(draft, slotId, node, leftMs);
   for (const { id } of dependent)
-    beginEnding(draft, id, 'preempted', reason, { graceMs: shutdownGraceMs, order: true });
+    beginEnding(draft, id, over ? 'expired' : 'preempted', reason, { graceMs: shutdownGraceMs, order: true });
+}
+
+/** Why a slot ends that nobody takes back: its job has run for as long as it may. Undefined: it has not, or its end is not known. */
+function walltimeOver(draft: Draft, slot: Slot): Reason | undefined {
+  const { jobEndsAt } = slot;
+  if (jobEndsAt === null || draft.now < jobEndsAt - endMarginMs(draft.settingsOf(slot))) return undefined;
+  return { code: 'walltime', message: `the LRM's job ${slot.lrmJobId ?? '?'} is at the end of its walltime` };
 }
 
 function nodeFailed(draft: Draft, slot: Slot, node: string, words: Reason | undefined): void {
