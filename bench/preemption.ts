@@ -108,12 +108,12 @@ async function trial(site: TestSite): Promise<Trial> {
   const { slots } = await site.json<{ slots: SlotView[] }>(['slots']);
   const slot = slots.find(({ workspaces }) => workspaces.includes(created.id));
   const journals = openJournals(site, slot?.id ?? '');
-  // In this process: a command's start would take processors from the pilots just then.
-  const end = site
+  const urgent = await take(site, slot?.lrmJobId ?? '');
+  // Whoever looks on takes processors from the pilots, which share them with us: nobody does before it is over.
+  await pause(systemClock, 1_000);
+  const ended = await site
     .client()
     .waitForWorkspace(created.id, ({ state }) => state === 'ended', { timeoutMs: 110_000 });
-  const urgent = await take(site, slot?.lrmJobId ?? '');
-  const ended = await end;
   if (urgent !== undefined) await site.cluster?.endJob(urgent);
   // A node that is declared down comes back by itself (ReturnToService=2).
   if (how === 'drain') await must(site, ['scontrol', 'update', `nodename=${someNode(site)}`, 'state=resume']);
