@@ -62,7 +62,7 @@ async function take(site: TestSite, jobId: string): Promise<string | undefined> 
       return job?.stdout.trim();
     }
     case 'walltime':
-      await must(site, ['scontrol', 'update', `jobid=${jobId}`, 'endtime=now+18']);
+      await must(site, ['scontrol', 'update', `jobid=${jobId}`, 'endtime=now+16']);
       return undefined;
     case 'drain':
     case 'down':

@@ -232,6 +232,16 @@ function* wholeOrNotAtAll({ state, truth }: Evidence): Iterable<string> {
   }
 }
 
+/** Pilots leave so long before their job's end at most (kill delay, guests' grace), and a clock may have been set by five minutes meanwhile. */
+const longestEndMarginMs = 360_000;
+
+/** It ended because its job was at the end of its walltime, which the LRM may have cut: what the service knew of that end bears it out. */
+function jobWasOver(state: Evidence['state'], { slotId, endedAt, reason }: Workspace): boolean {
+  if (reason?.code !== 'walltime') return false;
+  const { jobEndsAt = null } = state.slots.get(slotId) ?? {};
+  return jobEndsAt === null || (endedAt ?? 0) >= jobEndsAt - longestEndMarginMs;
+}
+
 /** 5. Every workspace reaches a final state, with a reason. */
 function* everythingEnds(evidence: Evidence): Iterable<string> {
   const { state, truth, tolerance, over } = evidence;
@@ -241,7 +251,10 @@ function* everythingEnds(evidence: Evidence): Iterable<string> {
     if (ending && (cause === null || !reason?.code || !reason.message)) yield `${id} ends without a reason`;
     if (workspace.state === 'ended') {
       if (endedAt === null) yield `${id} ended at no time`;
-      else if (cause === 'expired' && (endsAt === null || endedAt < endsAt))
+      else if (
+        cause === 'expired' &&
+        (endsAt === null || (endedAt < endsAt && !jobWasOver(state, workspace)))
+      )
         yield `${id} expired before its end`;
       for (const vm of vmsOf(state, workspace)) if (!vmOver(vm)) yield `${id} ended, ${vm.id} is ${vm.state}`;
     } else {

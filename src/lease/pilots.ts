@@ -3,7 +3,6 @@ import type { Reason, SlotNodeState } from '../protocol/states.ts';
 import { formatDuration } from '../protocol/units.ts';
 import type { Draft } from './draft.ts';
 import { isDraining } from './drained-nodes.ts';
-import { endMarginMs } from './policies/slot-request.ts';
 import { firstPilot, settle } from './settle.ts';
 import {
   askWhetherGone,
@@ -18,6 +17,7 @@ import { takeBack } from './take-back.ts';
 import { isFinalSlot } from './transitions.ts';
 import type { LeaseInput, LeaseSettings, Slot, SlotNode, Vm, Workspace } from './types.ts';
 import { applyReport, vmGone } from './vm.ts';
+import { causeOfTaking, walltimeOver } from './walltime.ts';
 import { beginEnding, graceWithinLease, isLive } from './workspace.ts';
 
 /**
@@ -164,17 +164,15 @@ function notUndone(draft: Draft, slot: Slot, node: string, { state, reason }: No
 /** The LRM wants the node back. */
 function preempted(draft: Draft, slotId: string, node: string, words: Reason | undefined): void {
   const message = `the LRM wants node ${node} back${words ? `: ${words.message}` : ''}`;
-  const over = walltimeOver(draft, draft.slot(slotId));
-  const reason = over ?? { code: words?.code ?? 'preempted', message };
-  takeBack(draft, slotId, over ? 'expired' : 'preempted', reason, node);
+  const reason = walltimeOver(draft, draft.slot(slotId)) ?? { code: words?.code ?? 'preempted', message };
+  takeBack(draft, slotId, reason, node);
 }
 
 /** A pilot has begun to leave without our order: its job is at its end, or it had lost us for too long. */
 function nodeLeft(draft: Draft, slotId: string, node: string): void {
   const slot = draft.slot(slotId);
   if (slot.state !== 'reserving' && slot.state !== 'ready') return;
-  const over = walltimeOver(draft, slot);
-  const reason = over ?? {
+  const reason = walltimeOver(draft, slot) ?? {
     code: 'node_left',
     message: `the pilot on node ${node} left before the lease was over`,
   };
@@ -186,15 +184,11 @@ function nodeLeft(draft: Draft, slotId: string, node: string): void {
     ...dependent.map(({ id }) => graceWithinLease(draft, id, shutdownGraceMs)),
   );
   if (leftMs < shutdownGraceMs) orderNodeRelease(draft, slotId, node, leftMs);
-  for (const { id } of dependent)
-    beginEnding(draft, id, over ? 'expired' : 'preempted', reason, { graceMs: shutdownGraceMs, order: true });
-}
-
-/** Why a slot ends that nobody takes back: its job has run for as long as it may. Undefined: it has not, or its end is not known. */
-function walltimeOver(draft: Draft, slot: Slot): Reason | undefined {
-  const { jobEndsAt } = slot;
-  if (jobEndsAt === null || draft.now < jobEndsAt - endMarginMs(draft.settingsOf(slot))) return undefined;
-  return { code: 'walltime', message: `the LRM's job ${slot.lrmJobId ?? '?'} is at the end of its walltime` };
+  for (const workspace of dependent)
+    beginEnding(draft, workspace.id, causeOfTaking(workspace, reason), reason, {
+      graceMs: shutdownGraceMs,
+      order: true,
+    });
 }
 
 function nodeFailed(draft: Draft, slot: Slot, node: string, words: Reason | undefined): void {

@@ -1,20 +1,15 @@
 import type { SlotId } from '../protocol/ids.ts';
-import type { EndCause, Reason } from '../protocol/states.ts';
+import type { Reason } from '../protocol/states.ts';
 import type { Draft } from './draft.ts';
-import { endAll, orderRelease } from './slot.ts';
-import { graceWithinLease } from './workspace.ts';
+import { orderRelease } from './slot.ts';
+import { causeOfTaking } from './walltime.ts';
+import { beginEnding, graceWithinLease } from './workspace.ts';
 
 /**
- * A slot is taken back before its leases are over: all of its pilots are told directly, not waiting for the LRM's own propagation (DESIGN §7), and its workspaces end for
- * `cause`. `leaving`: the node whose pilot leaves by itself, because the LRM has told it.
+ * A slot is taken back before its leases are over: all of its pilots are told directly, not waiting for the LRM's own propagation (DESIGN §7), and its workspaces end as
+ * preempted, or at their job's walltime. `leaving`: the node whose pilot leaves by itself, because the LRM has told it.
  */
-export function takeBack(
-  draft: Draft,
-  slotId: SlotId,
-  cause: EndCause,
-  reason: Reason,
-  leaving?: string,
-): void {
+export function takeBack(draft: Draft, slotId: SlotId, reason: Reason, leaving?: string): void {
   const { state } = draft.slot(slotId);
   if (state !== 'reserving' && state !== 'ready') return;
   const { shutdownGraceMs, releaseTimeoutMs, site } = draft.settingsOf(draft.slot(slotId));
@@ -29,5 +24,6 @@ export function takeBack(
   });
   // A pilot that is leaving by itself is told only of a lease that ends sooner than it thinks.
   orderRelease(draft, draft.slot(slotId), graceMs, leftMs < shareMs ? undefined : leaving);
-  endAll(draft, slotId, cause, reason, { graceMs, order: false });
+  for (const workspace of workspaces)
+    beginEnding(draft, workspace.id, causeOfTaking(workspace, reason), reason, { graceMs, order: false });
 }

@@ -232,6 +232,15 @@ const broken: readonly (readonly [string, () => Scene, (scene: Scene) => void, R
     /^5: ws-a* expired before its end/,
   ],
   [
+    'an expiry for the end of a job that is far',
+    ended,
+    scene => {
+      scene.slot({ jobEndsAt: scene.now + 3_600_000 });
+      scene.workspace({ cause: 'expired', reason: { code: 'walltime', message: 'x' } });
+    },
+    /^5: ws-a* expired before its end/,
+  ],
+  [
     'a lease that goes on',
     running,
     scene => {
