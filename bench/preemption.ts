@@ -68,9 +68,12 @@ async function take(site: TestSite, jobId: string): Promise<string | undefined> 
     case 'down':
       await must(site, ['scontrol', 'update', `nodename=${someNode(site)}`, `state=${how}`, 'reason=bench']);
       return undefined;
-    default:
+    case 'scancel':
+    case 'qdel':
       await cluster?.endJob(jobId);
       return undefined;
+    default:
+      throw new Error(`HOW is ${how}: one of preempt, scancel, walltime, drain, down, qdel is needed`);
   }
 }
 

@@ -76,7 +76,7 @@ export function slotStory(slot: SlotView): string {
     case 'released':
       return `Given back.${because}${notAsTheyWere(slot)}`;
     case 'failed':
-      return `Lost.${because}${notAsTheyWere(slot)}`;
+      return `Lost.${because}`;
   }
 }
 
@@ -88,7 +88,7 @@ function drainedNodes({ nodes }: SlotView): string {
   return told.length === 0 ? '' : `${told.join('')} ${whatOfDrained}`;
 }
 
-/** Nodes on which something could not be undone, yet or at all. */
+/** Nodes that are not as they were, yet or at all, and why. */
 function notAsTheyWere({ nodes }: SlotView): string {
   return nodes
     .filter(({ state, reason }) => reason !== null && (state === 'releasing' || state === 'failed'))

@@ -19,8 +19,9 @@ export function followDrains(draft: Draft, slotId: SlotId, draining: ObservedJob
   const words = new Map(draining.map(({ node, reason }) => [node, reason]));
   for (const node of nodes) followDrain(draft, slotId, node, words.get(node.name));
   const reason = drainedReason(draft.slot(slotId));
-  if (reason && draft.settings.drain === 'leave') takeBack(draft, slotId, reason);
-  if (draft.slot(slotId).nodes !== nodes) settle(draft, slotId);
+  const leaves = reason !== null && draft.settings.drain === 'leave';
+  if (leaves) takeBack(draft, slotId, reason);
+  if (leaves || draft.slot(slotId).nodes !== nodes) settle(draft, slotId);
 }
 
 /** `words`: the administrator's; undefined: the node is not drained. */

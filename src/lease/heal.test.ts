@@ -47,6 +47,19 @@ describe('a workspace that heals, when a VM is lost', () => {
     expect(bench.workspace).toMatchObject({ state: 'running', deployDeadlineAt: null });
   });
 
+  it('is not healed on a node that an administrator drains', () => {
+    const bench = healed();
+    bench.observed({
+      draining: [
+        { node: 'n0', reason: 'kernel' },
+        { node: 'n1', reason: 'kernel' },
+      ],
+    });
+    lose(bench, 'node-0');
+    expect(bench.vms.some(({ replaces }) => replaces > 0)).toBe(false);
+    expect(bench.workspace).toMatchObject({ state: 'ending', cause: 'failed' });
+  });
+
   it('takes no late report of the first one for one of the other', () => {
     const bench = healed();
     const { id, node } = called(bench, 'node-0');

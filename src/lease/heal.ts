@@ -1,5 +1,6 @@
 import type { Reason } from '../protocol/states.ts';
 import { vmIdOf, type WorkspaceId } from '../protocol/ids.ts';
+import { isDraining } from './drained-nodes.ts';
 import type { Draft } from './draft.ts';
 import { startOn } from './deploy.ts';
 import { place } from './placement.ts';
@@ -67,10 +68,11 @@ function withSuccessor(workspace: Workspace, lost: string, id: string, deployDea
   return { ...workspace, vmIds, deployDeadlineAt };
 }
 
-/** Another node, if one has room: what it was lost for may lie with its node. */
+/** Another node, if one has room: what it was lost for may lie with its node. None that an administrator drains. */
 function nodeFor(draft: Draft, slot: Slot, lost: Vm): string | undefined {
   const settings = draft.settingsOf(slot);
-  const rooms = roomIn(slot, draft.vmsIn(slot), settings);
+  const drained = new Set(slot.nodes.filter(isDraining).map(({ name }) => name));
+  const rooms = roomIn(slot, draft.vmsIn(slot), settings).filter(({ name }) => !drained.has(name));
   const [others, same] = [
     rooms.filter(({ name }) => name !== lost.node),
     rooms.filter(({ name }) => name === lost.node),

@@ -22,7 +22,7 @@ const longestDestroyMarginMs = 1_000;
 /** How long after its grace a VM's end may take to be reported before its whole node is told to release. */
 const reportSlackMs = 2_000;
 /** The least of it, for an end that begins in the lease's last moment. */
-const leastReportMs = 1_000;
+const leastReportMs = 500;
 
 export const isLive = (workspace: Workspace): boolean =>
   workspace.state !== 'ending' && workspace.state !== 'ended';

@@ -392,6 +392,23 @@ describe('PilotSession', () => {
     expect(w.nodeStates()).toEqual(['reserving', 'reserved', 'releasing', 'releasing', 'released']);
   });
 
+  it('leaves a node that could not be reserved, though it was ordered to release meanwhile', async () => {
+    let failed: (cause: unknown) => void = () => undefined;
+    const w = world({
+      reserve: () =>
+        new Promise((_, reject) => {
+          failed = reject;
+        }),
+    });
+    const code = w.session.run();
+    await settle();
+    w.say({ type: 'dismiss', message: 'the slot is over' });
+    await settle();
+    failed(new ControlError('work_directory', 'no such directory'));
+    expect(await code).toBe(1);
+    expect(w.nodeStates()).toEqual(['reserving', 'failed']);
+  });
+
   it('leaves a node that hangs while it is reserved, and says nothing of it afterwards', async () => {
     let reserved: () => void = () => undefined;
     const w = world({

@@ -303,7 +303,8 @@ export class PilotSession {
       () => undefined,
     );
     if (reserved === undefined) return this.#leaveHanging();
-    if (!reserved) return 1;
+    // `#reserve` has said why; it could not leave by itself, because we are at it.
+    if (!reserved) return this.#sayFarewell(1);
     this.#notify({ kind: 'node', state: 'releasing' });
     return this.#sayFarewell((await this.#undo(graceMs)) ? 0 : 1);
   }

@@ -300,6 +300,7 @@ class RunningEngine implements Engine {
       store,
       settings: { ...lease, pools, images: [], quotas: noQuotas },
       companions: (input, decision) => this.#secrets.companions(input, decision),
+      takenBack: () => this.#secrets.takenBack(),
       committed: commit => this.#committed(commit),
       broken: onBroken ?? (() => undefined),
       gather: gather ?? nextTurn,

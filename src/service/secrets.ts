@@ -66,6 +66,11 @@ export class Secrets {
     for (const key of forgotten) this.#values.delete(key);
   }
 
+  /** The commit that they were given to has failed: nothing of it has happened, and who asks again is given new ones. */
+  takenBack(): void {
+    this.#staged.clear();
+  }
+
   #changed(input: LeaseInput, decision: Decision): readonly Secret[] {
     switch (input.type) {
       case 'create':

@@ -27,6 +27,8 @@ export interface WriterParts {
   readonly companions: (input: LeaseInput, decision: Decision) => Pick<Commit, 'secrets' | 'forgotten'>;
   /** Called after each commit, before its waiters go on. */
   readonly committed: (commit: Commit) => void;
+  /** A commit has failed: what `companions` gave for it is not there. */
+  readonly takenBack: () => void;
   /** The store fails again and again: the process must end. Called once. */
   readonly broken: (cause: unknown) => void;
   /** An id that no slot has had. */
@@ -134,6 +136,7 @@ export class Writer {
         await this.#parts.store.commit(commit);
       } catch (cause) {
         this.#takeBack(commit);
+        this.#parts.takenBack();
         this.#failed(cause, batch);
         return;
       }

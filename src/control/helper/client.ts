@@ -108,8 +108,8 @@ class HelperClient implements Helper {
   }
 
   async undo(): Promise<void> {
-    // kill-all has done it.
-    if (this.#over?.code === 'slot_undone') return;
+    // kill-all has done it, or an earlier call, which did not live to see the helper's end.
+    if (this.#over?.code === 'slot_undone' || this.#over?.code === 'helper_ended') return;
     await this.#request({ op: 'undo' });
     const child = this.#child;
     this.#over = new ControlError('helper_ended', 'the slot is undone; its helper has ended');

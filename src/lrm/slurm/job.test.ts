@@ -45,6 +45,12 @@ describe('what squeue --json says', () => {
     );
   });
 
+  it('has no end of walltime for a job that is being preempted', () => {
+    const being = { ...job, job_state: 'RUNNING', start_time: 1_000, end_time: 1_010 };
+    expect(parseJobs(answer({ ...being, preempt_time: 0 }))[0]?.endsAt).toBe(1_010_000);
+    expect(parseJobs(answer({ ...being, preempt_time: 1_000 }))[0]?.endsAt).toBeUndefined();
+  });
+
   it('has 500 jobs in one answer, on 16 nodes each', () => {
     const all = Array.from({ length: 500 }, (_, n) => ({
       ...job,

@@ -24,6 +24,7 @@ interface SqueueJob {
   readonly state_reason?: string;
   readonly start_time?: SqueueNumber;
   readonly end_time?: SqueueNumber;
+  readonly preempt_time?: SqueueNumber;
   readonly nodes?: string;
 }
 /** Seconds since the epoch; 0 when Slurm does not know. */
@@ -33,6 +34,7 @@ function toJob(job: SqueueJob): LrmJob {
   const slurmState = (typeof job.job_state === 'string' ? [job.job_state] : (job.job_state ?? []))[0] ?? '';
   const state = stateOf(slurmState);
   const startMs = milliseconds(job.start_time);
+  const isPreempted = milliseconds(job.preempt_time) !== undefined;
   const reason = state === 'running' ? undefined : reasonOf(slurmState, job.state_reason ?? '');
   return {
     jobId: String(job.job_id),
@@ -41,7 +43,8 @@ function toJob(job: SqueueJob): LrmJob {
     reason,
     estimatedStartAt: state === 'waiting' ? startMs : undefined,
     startedAt: state === 'waiting' ? undefined : startMs,
-    endsAt: state === 'waiting' ? undefined : milliseconds(job.end_time),
+    // The end of one that is being preempted is that of its grace, not of its walltime: its pilots are told by their signal.
+    endsAt: state === 'waiting' || isPreempted ? undefined : milliseconds(job.end_time),
     nodes: expandHostlist(job.nodes ?? ''),
   };
 }

@@ -66,6 +66,6 @@ export async function probeAccelerator(
   log: Log,
 ): Promise<Accelerator> {
   const trouble = await guestTrouble('kvm', binary, run, scratchDirectory);
-  if (trouble !== undefined) log.info('KVM does not run guests here', { qemu: trouble });
+  if (trouble !== undefined) log.warn('KVM does not run guests here', { qemu: trouble });
   return trouble === undefined ? 'kvm' : 'tcg';
 }
