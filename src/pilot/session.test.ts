@@ -70,11 +70,18 @@ interface WorldOptions {
   readonly clock?: Clock;
 }
 
-function fakeControl(options: WorldOptions, done: string[]): WorkspaceControl {
+function fakeControl(
+  options: WorldOptions,
+  done: string[],
+  report: (vm: VmReport) => void,
+): WorkspaceControl {
   return {
     reserve: options.reserve ?? (() => Promise.resolve()),
     startVm: plan => done.push(`start ${plan.vmId}`),
-    stopVm: (vmId, graceMs) => done.push(`stop ${vmId} ${graceMs}`),
+    stopVm: (vmId, graceMs) => {
+      done.push(`stop ${vmId} ${graceMs}`);
+      if (options.reportsStops) report({ vmId, state: 'stopping', context: 'ok' });
+    },
     operateVm: (vmId, operation, graceMs) => done.push(`${operation} ${vmId} ${graceMs}`),
     tellGuest: (vmId, message) => done.push(`tell ${vmId} ${message}`),
     release: graceMs => {
@@ -115,12 +122,7 @@ function world(options: WorldOptions = {}) {
     },
     openStream: () => Promise.resolve(new PassThrough()),
   };
-  const control: WorkspaceControl = {
-    ...fakeControl(options, done),
-    ...(options.reportsStops
-      ? { stopVm: vmId => report({ vmId, state: 'stopping', context: 'ok' }) }
-      : undefined),
-  };
+  const control = fakeControl(options, done, vm => report(vm));
   const session = new PilotSession({
     assignment,
     node: 'n01',
