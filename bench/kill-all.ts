@@ -13,7 +13,12 @@ import { machine, row } from './figures.ts';
 const vms = Number(process.argv[2] ?? 8);
 const rounds = Number(process.argv[3] ?? 10);
 
-const site = await startSite({ lrm: 'slurm', nodes: 1, more: { policy: { kind: 'pack', vmsPerNode: vms } } });
+const site = await startSite({
+  lrm: 'slurm',
+  nodes: 1,
+  slurm: { cpusPerNode: vms, memoryMiBPerNode: vms * 400 },
+  more: { policy: { kind: 'pack', vmsPerNode: vms } },
+});
 const tookMs: number[] = [];
 try {
   const place = { site, cluster: site.cluster as SlurmCluster, index: 0 };

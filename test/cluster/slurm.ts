@@ -28,6 +28,8 @@ export interface SlurmOptions {
   readonly nodes: number;
   readonly killWaitSeconds?: number;
   readonly memoryMiBPerNode?: number;
+  /** Default 2. Slurm believes it, whatever this machine has. */
+  readonly cpusPerNode?: number;
 }
 
 const startDeadlineMs = 60_000;
@@ -125,7 +127,7 @@ function configuration(
 ): string {
   const nodes = networks.nodes.map(
     node =>
-      `NodeName=${node.name} NodeHostname=${node.name} NodeAddr=${node.address} Port=6818 CPUs=2 RealMemory=${options.memoryMiBPerNode ?? 1_400} State=UNKNOWN`,
+      `NodeName=${node.name} NodeHostname=${node.name} NodeAddr=${node.address} Port=6818 CPUs=${options.cpusPerNode ?? 2} RealMemory=${options.memoryMiBPerNode ?? 1_400} State=UNKNOWN`,
   );
   return `${[
     'ClusterName=site',
@@ -159,6 +161,7 @@ function configuration(
     'AccountingStorageType=accounting_storage/none',
     'PreemptMode=REQUEUE',
     'PreemptType=preempt/partition_prio',
+    ...(options.cpusPerNode === undefined ? [] : ['SlurmdParameters=config_overrides']),
     ...nodes,
     'PartitionName=batch Nodes=ALL Default=YES MaxTime=1-0 State=UP OverSubscribe=NO PriorityTier=1 PreemptMode=REQUEUE GraceTime=10',
     'PartitionName=urgent Nodes=ALL MaxTime=1-0 State=UP PriorityTier=10 PreemptMode=OFF',
