@@ -33,6 +33,9 @@ export interface WorkspaceControl {
   ): Promise<Duplex>;
 }
 
+/** How a VM's state is told; `at`, where it was not just now: milliseconds since the epoch. */
+export type ReportVm = (report: VmReport, at?: number) => void;
+
 /** An expected failure on a node: `code` for programs and for a VM's reason, a message for people. It becomes a report to the service. */
 export class ControlError extends Error {
   readonly code: string;

@@ -4,7 +4,7 @@ import { errorFields, type Log } from '../platform/log.ts';
 import type { VmReport } from '../protocol/pilot.ts';
 import type { VmPlan } from '../protocol/plan.ts';
 import type { Reason } from '../protocol/states.ts';
-import { ControlError } from './control.ts';
+import { ControlError, type ReportVm } from './control.ts';
 import type { VmHosting } from './hosting.ts';
 import type { MachineSpec, RunningVm, VmEvents, Vmm } from './vmm/vmm.ts';
 
@@ -28,7 +28,7 @@ export interface VmParts {
   readonly hosting: VmHosting;
   readonly clock: Clock;
   readonly log: Log;
-  readonly report: (report: VmReport) => void;
+  readonly report: ReportVm;
 }
 
 type Outcome = Readonly<{ state: 'terminated' | 'failed'; reason?: Reason }>;
@@ -82,8 +82,9 @@ export class Vm {
     const destroyAtMs = this.#parts.clock.monotonicMs() + graceMs;
     if (this.#destroyAtMs !== undefined && this.#destroyAtMs <= destroyAtMs) return;
     this.#destroyAtMs = destroyAtMs;
-    this.#abort.abort();
+    // The guest first: its time runs.
     this.#obeyStop();
+    this.#abort.abort();
     this.#wake();
   }
 
@@ -222,9 +223,10 @@ export class Vm {
   #askToEnd(running: RunningVm, state: 'stopping' | 'rebooting', graceMs: number): void {
     const before = this.#report.state;
     const asked = before === 'stopping' || before === 'rebooting';
-    // First: what is said of it goes to a disk and over a network.
+    // The guest first: what is said of it goes to a disk and over a network. The time is taken before, because the VMM that wakes may get our processor.
+    const at = this.#parts.clock.now();
     if (!asked && graceMs > 0) this.#askGuest(running, before === 'paused');
-    if (before !== state) this.#tell({ state });
+    if (before !== state) this.#tell({ state }, at);
     const destroy = (): void => {
       this.#destroy(running).catch((cause: unknown) =>
         this.#exit({ state: 'failed', reason: reasonOf(cause) }),
@@ -309,12 +311,12 @@ export class Vm {
     return this.#report.state === 'terminated' || this.#report.state === 'failed';
   }
 
-  /** Reports a change; a reason belongs to one report alone. */
-  #tell(change: Partial<VmReport>): void {
+  /** Reports a change, of now unless it was `at`; a reason belongs to one report alone. */
+  #tell(change: Partial<VmReport>, at?: number): void {
     const { reason: _old, ...kept } = this.#report;
     this.#report = { ...kept, ...change };
     this.#log.info('vm', { ...this.#report });
-    this.#parts.report(this.#report);
+    this.#parts.report(this.#report, at);
   }
 }
 

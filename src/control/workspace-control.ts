@@ -7,7 +7,7 @@ import { type ProcessRunner, systemProcesses } from '../platform/process.ts';
 import type { NodeSettings, VmReport } from '../protocol/pilot.ts';
 import type { VmPlan } from '../protocol/plan.ts';
 import type { Reason } from '../protocol/states.ts';
-import { ControlError, type WorkspaceControl } from './control.ts';
+import { ControlError, type ReportVm, type WorkspaceControl } from './control.ts';
 import type { Helper } from './helper/helper.ts';
 import { hostVm, simulateHosting } from './hosting.ts';
 import { fileError } from './images/disk-space.ts';
@@ -25,7 +25,7 @@ export interface ControlParts {
   readonly startHelper: () => Promise<Helper>;
   readonly clock: Clock;
   readonly log: Log;
-  readonly report: (report: VmReport) => void;
+  readonly report: ReportVm;
   /** Runs the programs that make disks and seeds. */
   readonly run?: ProcessRunner['run'];
 }

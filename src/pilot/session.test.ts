@@ -152,6 +152,8 @@ function world(options: WorldOptions = {}) {
   };
 }
 
+type World = ReturnType<typeof world>;
+
 describe('PilotSession', () => {
   it('reserves, reports in order, and exits 0 after an ordered release', async () => {
     const w = world();
@@ -226,10 +228,45 @@ describe('PilotSession', () => {
     const code = w.session.run();
     await settle();
     w.say({ type: 'taken-back', node: 'n02' });
+    w.fire(20);
     expect(await code).toBe(0);
     expect(w.done.slice(0, 2)).toEqual(['stop ws-aaaaaaaaaa.w-0 15000', 'release 15000']);
     // Only the node that the LRM has spoken to says so.
     expect(w.nodeStates()).not.toContain('preempting');
+  });
+
+  it('tells its guests at once that the slot is taken back, and keeps what they say until the other pilots know, in order', async () => {
+    const w = world({ reportsStops: true });
+    const code = w.session.run();
+    await settle();
+    w.say({ type: 'taken-back', node: 'n02' });
+    w.say({ type: 'taken-back', node: 'n02' });
+    w.report({ vmId: 'ws-aaaaaaaaaa.w-0', state: 'terminated', context: 'ok' });
+    await settle();
+    expect(w.done).toEqual(['stop ws-aaaaaaaaaa.w-0 15000']);
+    expect(w.bodies().slice(2)).toEqual([]);
+    w.fire(20);
+    expect(await code).toBe(0);
+    expect(w.bodies().slice(2, 6)).toMatchObject([
+      { kind: 'vm', report: { state: 'stopping' } },
+      { kind: 'vm', report: { state: 'terminated' } },
+      { kind: 'node', state: 'releasing' },
+      { kind: 'node', state: 'released' },
+    ]);
+  });
+
+  it.each([
+    ['its own signal', (w: World) => w.session.preempt('SIGTERM')],
+    ['a dismissal', (w: World) => w.say({ type: 'dismiss', message: 'the slot is over' })],
+  ])('keeps nothing back any longer when %s comes meanwhile', async (_, comes) => {
+    const w = world({ reportsStops: true });
+    const code = w.session.run();
+    await settle();
+    w.say({ type: 'taken-back', node: 'n02' });
+    comes(w);
+    expect(await code).toBe(0);
+    expect(w.bodies().at(2)).toMatchObject({ kind: 'vm', report: { state: 'stopping' } });
+    expect(w.nodeStates().at(-1)).toBe('released');
   });
 
   it('a signal during a long release shortens what the guests get', async () => {

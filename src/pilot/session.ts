@@ -1,4 +1,4 @@
-import type { WorkspaceControl } from '../control/control.ts';
+import type { ReportVm, WorkspaceControl } from '../control/control.ts';
 import { type Clock, pause, type StopTimer, withDeadline } from '../platform/clock.ts';
 import { errorFields, type Log } from '../platform/log.ts';
 import type {
@@ -7,7 +7,6 @@ import type {
   PilotCommand,
   ServiceMessage,
   SlotAssignment,
-  VmReport,
 } from '../protocol/pilot.ts';
 import type { Reason } from '../protocol/states.ts';
 import type { NotificationJournal } from './journal.ts';
@@ -38,7 +37,7 @@ export interface SessionParts {
   readonly journal: NotificationJournal;
   readonly transport: Transport;
   /** Made by the caller; reports what its VMs do to `report`. */
-  readonly makeControl: (report: (report: VmReport) => void) => WorkspaceControl;
+  readonly makeControl: (report: ReportVm) => WorkspaceControl;
   readonly version: string;
 }
 
@@ -54,6 +53,8 @@ const notAcceptedDeadlineMs = 60_000;
 const undoAgainAfterMs = [1_000, 2_000, 4_000, 8_000] as const;
 /** A node that hangs while it is reserved is left by then; the helper undoes what was done. */
 const reserveEndDeadlineMs = 60_000;
+/** What all pilots of a slot have to say when the LRM takes it back would hold up the service, which is telling the rest of them. */
+const othersFirstMs = 20;
 const firstRetryMs = 100;
 const longestRetryMs = 5_000;
 
@@ -74,7 +75,7 @@ export class PilotSession {
   #over = false;
   #reserving: Promise<boolean> = Promise.resolve(false);
   #gaveUpReserving = false;
-  /** Notifications that wait for one that comes before them. */
+  /** Notifications that wait: until guests are told, or for one that comes before them. */
   #held: Pick<PilotNotification, 'body' | 'at'>[] | undefined;
   #acknowledged: () => void = () => undefined;
   #stopJobEnd: StopTimer = () => undefined;
@@ -84,7 +85,7 @@ export class PilotSession {
   constructor(parts: SessionParts) {
     this.#parts = parts;
     this.#jobEndsAt = parts.jobEndsAt;
-    this.#control = parts.makeControl(report => this.#notify({ kind: 'vm', report }));
+    this.#control = parts.makeControl((report, at) => this.#notify({ kind: 'vm', report }, at));
   }
 
   /** Reserves, connects and serves until the slot is over. Resolves with the process's exit code. */
@@ -122,12 +123,25 @@ export class PilotSession {
     if (this.#over) return;
     const at = this.#parts.clock.now();
     const reason = { code: 'lrm_signal', message: `the LRM sent ${signal} to the pilot` };
+    this.#sayHeld();
     // What the VMs report of it comes after the signal.
-    const held = this.#heldDuring(() => this.#stopVms(this.#warningShareMs));
+    this.#held = [];
+    this.#stopVms(this.#warningShareMs);
+    const reports = this.#takeHeld();
     if (!this.#release) this.#notify({ kind: 'node', state: 'preempting', reason }, at);
-    for (const report of held) this.#notify(report.body, report.at);
+    for (const { body, at: heldAt } of reports) this.#notify(body, heldAt);
     this.#parts.log.warn('the LRM wants the node back', { signal });
     this.#leave(this.#warningShareMs, `signal ${signal}`);
+  }
+
+  /** The LRM's signal on another node. The service knows of it: what there is to say, and the rest, comes when the others have been told, too. */
+  #takenBack(node: string): void {
+    if (this.#held) return;
+    if (!this.#release) this.#held = [];
+    this.#stopVms(this.#warningShareMs);
+    this.#parts.clock.after(othersFirstMs, () =>
+      this.#leave(this.#warningShareMs, `the LRM takes back ${node}`),
+    );
   }
 
   /** The share of the LRM's warning time that guests get. */
@@ -224,7 +238,7 @@ export class PilotSession {
         void this.#openStream(message.streamId, message.target);
         return;
       case 'taken-back':
-        this.#releaseWith(this.#warningShareMs, `the LRM takes back ${message.node}`);
+        this.#takenBack(message.node);
         return;
       case 'dismiss':
         this.#contacted = true;
@@ -292,6 +306,7 @@ export class PilotSession {
   }
 
   #leave(graceMs: number, why: string): void {
+    this.#sayHeld();
     if (this.#release) return;
     this.#parts.log.info('releasing', { why, graceMs });
     this.#release = this.#releaseNode(graceMs);
@@ -343,6 +358,7 @@ export class PilotSession {
   /** Waits, within the deadline, until the service has everything; then the pilot is over. */
   async #sayFarewell(exitCode: number): Promise<number> {
     const { clock, journal, log } = this.#parts;
+    this.#sayHeld();
     const delivered = new Promise<void>(resolve => {
       this.#acknowledged = () => {
         if (journal.unacknowledged().length === 0) resolve();
@@ -360,15 +376,14 @@ export class PilotSession {
     return exitCode;
   }
 
-  #heldDuring(work: () => void): readonly Pick<PilotNotification, 'body' | 'at'>[] {
-    const held: Pick<PilotNotification, 'body' | 'at'>[] = [];
-    this.#held = held;
-    try {
-      work();
-    } finally {
-      this.#held = undefined;
-    }
+  #takeHeld(): readonly Pick<PilotNotification, 'body' | 'at'>[] {
+    const held = this.#held ?? [];
+    this.#held = undefined;
     return held;
+  }
+
+  #sayHeld(): void {
+    for (const { body, at } of this.#takeHeld()) this.#notify(body, at);
   }
 
   #notify(body: NotificationBody, at = this.#parts.clock.now()): void {

@@ -6,6 +6,7 @@ import { pause, systemClock } from '../../src/platform/clock.ts';
 import { type CommandResult, systemProcesses } from '../../src/platform/process.ts';
 import { systemRandom } from '../../src/platform/random.ts';
 import { type BatchCluster, linesOf } from './cluster.ts';
+import { cgroupConfiguration, trackingLines } from './tracking.ts';
 import { makePlace, noteNodes, removePlace, removeStale } from '../support/places.ts';
 import {
   makeNodes,
@@ -30,6 +31,15 @@ export interface SlurmOptions {
   readonly memoryMiBPerNode?: number;
   /** Default 2. Slurm believes it, whatever this machine has. */
   readonly cpusPerNode?: number;
+}
+
+/** What its configuration is made of. */
+interface Cluster {
+  readonly directory: string;
+  readonly tag: string;
+  readonly networks: NodeNetworks;
+  readonly options: SlurmOptions;
+  readonly port: number;
 }
 
 const startDeadlineMs = 60_000;
@@ -72,7 +82,8 @@ export async function startSlurm(options: SlurmOptions): Promise<SlurmCluster> {
   try {
     await startMunge(directory);
     const port = await freePort(networks.headAddress);
-    writeFileSync(conf, configuration(directory, networks, options, port));
+    writeFileSync(conf, configuration({ directory, tag, networks, options, port }));
+    writeFileSync(join(directory, 'cgroup.conf'), cgroupConfiguration);
     await must(run, ['slurmctld', '-c', '-f', conf]);
     for (const node of networks.nodes) {
       mkdirSync(join(directory, 'spool', node.name));
@@ -119,12 +130,7 @@ async function startMunge(directory: string): Promise<void> {
   );
 }
 
-function configuration(
-  directory: string,
-  networks: NodeNetworks,
-  options: SlurmOptions,
-  port: number,
-): string {
+function configuration({ directory, tag, networks, options, port }: Cluster): string {
   const nodes = networks.nodes.map(
     node =>
       `NodeName=${node.name} NodeHostname=${node.name} NodeAddr=${node.address} Port=6818 CPUs=${options.cpusPerNode ?? 2} RealMemory=${options.memoryMiBPerNode ?? 1_400} State=UNKNOWN`,
@@ -143,7 +149,7 @@ function configuration(
     `SlurmdPidFile=${join(directory, 'run', '%n.pid')}`,
     `SlurmctldLogFile=${join(directory, 'log', 'slurmctld.log')}`,
     `SlurmdLogFile=${join(directory, 'log', '%n.log')}`,
-    'ProctrackType=proctrack/linuxproc',
+    ...trackingLines(tag),
     'TaskPlugin=task/none',
     'SwitchType=switch/none',
     'MpiDefault=none',

@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { startTimeOf } from '../../src/control/helper/proc.ts';
 import { pause, systemClock } from '../../src/platform/clock.ts';
 import { systemProcesses } from '../../src/platform/process.ts';
+import { removeTracked } from '../cluster/tracking.ts';
 
 /**
  * Temporary places of test sites and test clusters, each with a note of whose it is. What a run that was killed has left behind is removed by the next one.
@@ -57,6 +58,7 @@ export async function removePlace(directory: string): Promise<void> {
   const note = readNote(directory);
   await endProcesses(directory);
   for (const tag of [note?.tag, ...tagsOfServices(directory)]) if (tag !== undefined) await removeNodes(tag);
+  if (note?.tag !== undefined && directory.includes('wsp-slurm-')) await removeTracked(note.tag);
   rmSync(directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
 }
 

@@ -6,9 +6,12 @@ import { CommandFailure, type ProcessRunner } from '../../../platform/process.ts
  * `setpriv --pdeathsig KILL` (util-linux): the kernel kills QEMU when the pilot's process is gone, however it went.
  * `env --block-signal` (coreutils ≥ 8.31): schedulers warn a job by signalling all of its processes. The warning is meant for
  * the pilot, which shuts guests down; QEMU itself would drop its guest at once. SIGKILL still ends it.
+ * `nice` (coreutils): guests can take every processor of the node; the pilot, which must tell them in time to shut down, gets one at once all the same.
  */
 export const deathSignal = ['setpriv', '--pdeathsig', 'KILL', '--'] as const;
 const blockSignals = ['env', '--block-signal=TERM,INT,HUP,USR1,USR2,XCPU'] as const;
+
+const lowerPriority = ['nice', '-n', '5'] as const;
 
 const checkDeadlineMs = 5_000;
 
@@ -23,7 +26,10 @@ export async function launchPrefix(
     },
   );
   const blocksSignals = check.code === 0;
-  return { argv: blocksSignals ? [...blockSignals, ...deathSignal] : deathSignal, blocksSignals };
+  return {
+    argv: [...lowerPriority, ...(blocksSignals ? blockSignals : []), ...deathSignal],
+    blocksSignals,
+  };
 }
 
 /** QEMU's environment: nothing of the job's, so nothing that a guest could find in a dump of its VMM. */
