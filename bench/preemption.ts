@@ -63,10 +63,12 @@ async function take(site: TestSite, jobId: string): Promise<string | undefined> 
     }
     case 'walltime':
       await must(site, ['scontrol', 'update', `jobid=${jobId}`, 'endtime=now+16']);
+      await startWaiting(site);
       return undefined;
     case 'drain':
     case 'down':
       await must(site, ['scontrol', 'update', `nodename=${someNode(site)}`, `state=${how}`, 'reason=bench']);
+      await startWaiting(site);
       return undefined;
     case 'scancel':
     case 'qdel':
@@ -79,6 +81,17 @@ async function take(site: TestSite, jobId: string): Promise<string | undefined> 
 
 function someNode({ cluster }: TestSite): string {
   return cluster?.nodes.at(-1)?.name ?? '';
+}
+
+/** A lease that waits for the nodes: a service that somebody waits for looks at a scheduler every second, else every 15 s. */
+async function startWaiting(site: TestSite): Promise<void> {
+  const size = ['--count', String(nodes), '--memory', '128M', '--duration', '5m'];
+  await site.json<WorkspaceView>(['create', '--name', 'waiting', '--image', 'mini', ...size]);
+}
+
+async function stopWaiting(site: TestSite): Promise<void> {
+  const client = site.client();
+  for (const { id } of await client.listWorkspaces()) await client.destroyWorkspace(id);
 }
 
 async function must({ cluster }: TestSite, argv: readonly [string, ...string[]]): Promise<void> {
@@ -117,6 +130,7 @@ async function trial(site: TestSite): Promise<Trial> {
   const ended = await site
     .client()
     .waitForWorkspace(created.id, ({ state }) => state === 'ended', { timeoutMs: 110_000 });
+  await stopWaiting(site);
   if (urgent !== undefined) await site.cluster?.endJob(urgent);
   // A node that is declared down comes back by itself (ReturnToService=2).
   if (how === 'drain') await must(site, ['scontrol', 'update', `nodename=${someNode(site)}`, 'state=resume']);
