@@ -50,7 +50,7 @@ async function runPilot(value: unknown): Promise<number> {
   mkdirSync(dirname(directory.path), { recursive: true, mode: 0o711 });
   mkdirSync(directory.path, { recursive: true, mode: 0o700 });
   const clock = systemClock;
-  const log = jsonLog(clock, line => appendIfRoom(directory.pilotLog, line), {
+  const log = jsonLog(clock, appendSoon(directory.pilotLog), {
     slotId: assignment.slotId,
     node,
   });
@@ -82,6 +82,20 @@ async function runPilot(value: unknown): Promise<number> {
     process.on(signal, () => session.preempt(signal));
   log.info('pilot started', { pid: process.pid });
   return session.run();
+}
+
+/** Lines are written when what is in hand is done: guests and the service hear of a signal first. */
+function appendSoon(path: string): (line: string) => void {
+  let lines = '';
+  const flush = (): void => {
+    if (lines !== '') appendIfRoom(path, lines);
+    lines = '';
+  };
+  process.on('exit', flush);
+  return line => {
+    if (lines === '') setImmediate(flush);
+    lines += line;
+  };
 }
 
 /** A disk that is full must not end the pilot, and its guests with it. */

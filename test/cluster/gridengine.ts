@@ -122,7 +122,8 @@ async function initialise(
 /** bootstrap(5). */
 function bootstrapOf(common: string, spool: string) {
   return {
-    admin_user: 'sgeadmin',
+    // Root: else each daemon changes its user, and signals its own threads of it, at every line that it traces, for all nodes on the same few processors.
+    admin_user: 'none',
     default_domain: 'none',
     ignore_fqdn: 'true',
     spooling_method: 'classic',
@@ -173,7 +174,9 @@ async function startNode(
   { env }: GridEngineCluster,
 ): Promise<void> {
   const argv = onHost(directory, node.name, ['/usr/sbin/sge_execd']);
-  await daemon(directory, env, ['nsenter', `--net=/run/netns/${node.netns}`, ...argv]);
+  // A process table of its own, as nodes have: at each signal Grid Engine looks through all of it for the job's processes.
+  const alone = ['unshare', '--pid', '--fork', '--kill-child', '--mount-proc'];
+  await daemon(directory, env, ['nsenter', `--net=/run/netns/${node.netns}`, ...alone, ...argv]);
 }
 
 /** Grid Engine knows hosts by their names alone: each has a name of its own, and a hosts file with the others'. */
