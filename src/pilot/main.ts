@@ -1,4 +1,4 @@
-import { appendFileSync, mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { startHelper } from '../control/helper/client.ts';
 import { slotDirectory } from '../control/node/slot-directory.ts';
@@ -7,6 +7,7 @@ import { createControl } from '../control/workspace-control.ts';
 import { startChild } from '../platform/children.ts';
 import { systemClock } from '../platform/clock.ts';
 import { jsonLog } from '../platform/log.ts';
+import { linesTo } from '../platform/log-file.ts';
 import { runErrand, takeErrand } from './agent/install.ts';
 import { checkAssignment, jobEndFrom, nodeNameFrom, takeAssignment } from './assignment.ts';
 import { fileJournal } from './journal.ts';
@@ -50,7 +51,7 @@ async function runPilot(value: unknown): Promise<number> {
   mkdirSync(dirname(directory.path), { recursive: true, mode: 0o711 });
   mkdirSync(directory.path, { recursive: true, mode: 0o700 });
   const clock = systemClock;
-  const log = jsonLog(clock, appendSoon(directory.pilotLog), {
+  const log = jsonLog(clock, linesTo(directory.pilotLog), {
     slotId: assignment.slotId,
     node,
   });
@@ -82,29 +83,6 @@ async function runPilot(value: unknown): Promise<number> {
     process.on(signal, () => session.preempt(signal));
   log.info('pilot started', { pid: process.pid });
   return session.run();
-}
-
-/** Lines are written when what is in hand is done: guests and the service hear of a signal first. */
-function appendSoon(path: string): (line: string) => void {
-  let lines = '';
-  const flush = (): void => {
-    if (lines !== '') appendIfRoom(path, lines);
-    lines = '';
-  };
-  process.on('exit', flush);
-  return line => {
-    if (lines === '') setImmediate(flush);
-    lines += line;
-  };
-}
-
-/** A disk that is full must not end the pilot, and its guests with it. */
-function appendIfRoom(path: string, line: string): void {
-  try {
-    appendFileSync(path, line, { mode: 0o600 });
-  } catch {
-    // There is nowhere else to say it.
-  }
 }
 
 function fail(message: string): number {
