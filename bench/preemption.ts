@@ -135,6 +135,8 @@ async function trial(site: TestSite): Promise<Trial> {
   // A node that is declared down comes back by itself (ReturnToService=2).
   if (how === 'drain') await must(site, ['scontrol', 'update', `nodename=${someNode(site)}`, 'state=resume']);
   await site.cluster?.untilIdle();
+  // The urgent job is not the product's: Slurm may take its time over that one.
+  const left = (await leftAfter(site, 5_000)).filter(each => !each.startsWith(`LRM job ${urgent} `));
   const reports = journals.map(readJournal);
   const first = (isIt: (notification: PilotNotification) => boolean): number[] =>
     reports.map(journal => journal.find(isIt)?.at ?? Number.NaN);
@@ -158,8 +160,7 @@ async function trial(site: TestSite): Promise<Trial> {
     ...(ended.cause === expectedCause ? [] : [`it has ended as ${ended.cause}`]),
     ...(offMs.every(ms => ms <= graceMs / 2) ? [] : [`guests off after ${offMs.join(' ')} ms`]),
     ...(restoredMs.every(ms => ms <= graceMs) ? [] : [`nodes restored after ${restoredMs.join(' ')} ms`]),
-    // The urgent job is not the product's: Slurm may take its time over that one.
-    ...(await leftAfter(site, 5_000)).filter(left => !left.startsWith(`LRM job ${urgent} `)),
+    ...left,
   ];
   return { toldMs, offMs, restoredMs, troubles };
 }

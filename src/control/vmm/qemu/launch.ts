@@ -6,13 +6,9 @@ import { CommandFailure, type ProcessRunner } from '../../../platform/process.ts
  * `setpriv --pdeathsig KILL` (util-linux): the kernel kills QEMU when the pilot's process is gone, however it went.
  * `env --block-signal` (coreutils ≥ 8.31): schedulers warn a job by signalling all of its processes. The warning is meant for
  * the pilot, which shuts guests down; QEMU itself would drop its guest at once. SIGKILL still ends it.
- * `nice` (coreutils), `chrt --batch` (util-linux): guests may take every processor of the node, but none from a pilot that has it or wants it: it must tell them in
- * time to shut down. See sched(7), SCHED_BATCH.
  */
 export const deathSignal = ['setpriv', '--pdeathsig', 'KILL', '--'] as const;
 const blockSignals = ['env', '--block-signal=TERM,INT,HUP,USR1,USR2,XCPU'] as const;
-
-const yields = ['nice', '-n', '5', 'chrt', '--batch', '0'] as const;
 
 const checkDeadlineMs = 5_000;
 
@@ -28,7 +24,7 @@ export async function launchPrefix(
   );
   const blocksSignals = check.code === 0;
   return {
-    argv: [...yields, ...(blocksSignals ? blockSignals : []), ...deathSignal],
+    argv: [...(blocksSignals ? blockSignals : []), ...deathSignal],
     blocksSignals,
   };
 }
