@@ -23,10 +23,7 @@ export async function launchPrefix(
     },
   );
   const blocksSignals = check.code === 0;
-  return {
-    argv: [...(blocksSignals ? blockSignals : []), ...deathSignal],
-    blocksSignals,
-  };
+  return { argv: blocksSignals ? [...blockSignals, ...deathSignal] : deathSignal, blocksSignals };
 }
 
 /** QEMU's environment: nothing of the job's, so nothing that a guest could find in a dump of its VMM. */
