@@ -125,11 +125,9 @@ export class PilotSession {
     const reason = { code: 'lrm_signal', message: `the LRM sent ${signal} to the pilot` };
     this.#sayHeld();
     // What the VMs report of it comes after the signal.
-    this.#held = [];
+    this.#held = this.#release ? [] : [{ body: { kind: 'node', state: 'preempting', reason }, at }];
     this.#stopVms(this.#warningShareMs);
-    const reports = this.#takeHeld();
-    if (!this.#release) this.#notify({ kind: 'node', state: 'preempting', reason }, at);
-    for (const { body, at: heldAt } of reports) this.#notify(body, heldAt);
+    this.#sayHeld();
     this.#parts.log.warn('the LRM wants the node back', { signal });
     this.#leave(this.#warningShareMs, `signal ${signal}`);
   }
@@ -376,14 +374,10 @@ export class PilotSession {
     return exitCode;
   }
 
-  #takeHeld(): readonly Pick<PilotNotification, 'body' | 'at'>[] {
+  #sayHeld(): void {
     const held = this.#held ?? [];
     this.#held = undefined;
-    return held;
-  }
-
-  #sayHeld(): void {
-    for (const { body, at } of this.#takeHeld()) this.#notify(body, at);
+    for (const { body, at } of held) this.#notify(body, at);
   }
 
   #notify(body: NotificationBody, at = this.#parts.clock.now()): void {
