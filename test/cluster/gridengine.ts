@@ -32,7 +32,7 @@ const tools = '/usr/lib/gridengine';
 export async function startGridEngine(options: GridEngineOptions): Promise<GridEngineCluster> {
   await removeStale();
   const directory = makePlace('wsp-ge-');
-  // The daemons give up root and must get through.
+  // Users' commands read it.
   chmodSync(directory, 0o755);
   const tag = Buffer.from(systemRandom.bytes(2)).toString('hex');
   noteNodes(directory, tag);
@@ -106,9 +106,7 @@ async function initialise(
       .join(''),
   );
   writeConfiguration(directory, spool);
-  await must(run, ['chown', '-R', 'sgeadmin:sgeadmin', root, spool]);
-  const asAdmin = ['setpriv', '--reuid=sgeadmin', '--regid=sgeadmin', '--init-groups'] as const;
-  const init = (...args: string[]) => must(run, onHost(directory, hostname(), [...asAdmin, ...args]));
+  const init = (...args: string[]) => must(run, onHost(directory, hostname(), args));
   await init(join(tools, 'spoolinit'), 'classic', 'libspoolc', bootstrap.spooling_params, 'init');
   await init(join(tools, 'spooldefaults'), 'configuration', join(directory, 'configuration'));
   for (const [what, from] of [
@@ -116,7 +114,7 @@ async function initialise(
     ['usersets', '/usr/share/gridengine/util/resources/usersets'],
   ] as const)
     await init(join(tools, 'spooldefaults'), what, from);
-  await init(join(tools, 'spooldefaults'), 'managers', 'root', 'sgeadmin');
+  await init(join(tools, 'spooldefaults'), 'managers', 'root');
 }
 
 /** bootstrap(5). */

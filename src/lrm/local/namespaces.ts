@@ -22,20 +22,19 @@ export interface NamespaceNode {
 
 /** Makes `count` nodes. `tag`: up to five letters or digits, unique on the machine. Needs root. */
 export async function makeNodes(tag: string, count: number): Promise<NodeNetworks> {
-  const third = freeThirdOctet();
   const site = `ws${tag}s`;
   const lan = `ws${tag}v`;
-  const nodes = Array.from({ length: count }, (_, index): NamespaceNode => {
-    const name = `n${String(index + 1).padStart(2, '0')}`;
-    return { name, netns: `ws${tag}-${name}`, address: `10.77.${third}.${index + 11}` };
-  });
+  const nodes: NamespaceNode[] = [];
   const remove = async (): Promise<void> => {
     for (const node of nodes) await ip(['netns', 'del', node.netns]).catch(() => undefined);
     for (const bridge of [site, lan]) await ip(['link', 'del', bridge]).catch(() => undefined);
   };
+  let third: number;
   try {
+    await batch([site, lan].map(bridge => `link add ${bridge} type bridge`));
+    third = await claimThirdOctet(site);
+    for (let index = 0; index < count; index += 1) nodes.push(nodeOf(tag, third, index));
     await batch([
-      ...[site, lan].map(bridge => `link add ${bridge} type bridge`),
       `addr add 10.77.${third}.1/24 dev ${site}`,
       `addr add 10.78.${third}.1/24 dev ${lan}`,
       ...[site, lan].map(bridge => `link set ${bridge} up`),
@@ -51,6 +50,11 @@ export async function makeNodes(tag: string, count: number): Promise<NodeNetwork
     nodes,
     remove,
   };
+}
+
+function nodeOf(tag: string, third: number, index: number): NamespaceNode {
+  const name = `n${String(index + 1).padStart(2, '0')}`;
+  return { name, netns: `ws${tag}-${name}`, address: `10.77.${third}.${index + 11}` };
 }
 
 /** Makes one node, the `index`th of its site, and plugs it into the site's two networks. */
@@ -107,13 +111,20 @@ async function answer(args: readonly string[]): Promise<string> {
   return (await systemProcesses.run(['ip', ...args], { deadlineMs: 30_000 })).stdout;
 }
 
-/** The first third octet of 10.77.x and 10.78.x that no interface of this machine has. */
-function freeThirdOctet(): number {
+/**
+ * The first third octet of 10.77.x and 10.78.x that no interface of this machine has, claimed for `bridge`: by a second name, which the kernel gives to one
+ * interface only, so that two sites that start in the same moment do not take the same. The claim ends with the bridge.
+ */
+async function claimThirdOctet(bridge: string): Promise<number> {
   const taken = new Set(
     Object.values(networkInterfaces()).flatMap(addresses => (addresses ?? []).map(({ address }) => address)),
   );
   for (let third = 1; third < 250; third += 1) {
-    if (!taken.has(`10.77.${third}.1`) && !taken.has(`10.78.${third}.1`)) return third;
+    if (taken.has(`10.77.${third}.1`) || taken.has(`10.78.${third}.1`)) continue;
+    const claim = ['link', 'property', 'add', 'dev', bridge, 'altname', `wsp-site-network-${third}`];
+    const { code, stderr } = await systemProcesses.run(['ip', ...claim], { deadlineMs: 30_000 });
+    if (code === 0) return third;
+    if (!stderr.includes('File exists')) throw new Error(`ip ${claim.join(' ')}: ${stderr.trim()}`);
   }
   throw new Error('no free test network among 10.77.1.0/24 to 10.77.249.0/24');
 }
