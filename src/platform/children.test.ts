@@ -1,3 +1,5 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { getPriority } from 'node:os';
 import { text } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
 import { startChild } from './children.ts';
@@ -32,6 +34,18 @@ describe('startChild', () => {
 
   it('rejects when the arguments cannot be passed on', async () => {
     await expect(startChild(['true', 'a\0b'])).rejects.toMatchObject({ kind: 'not-started' });
+  });
+
+  it('lets one give way to the others, and its session where that counts', async () => {
+    const child = await startChild(['sleep', '60'], { detached: true });
+    const session = `/proc/${child.pid}/autogroup`;
+    child.giveWay();
+    expect(getPriority(child.pid)).toBe(5);
+    if (existsSync(session) && process.getuid?.() === 0)
+      expect(readFileSync(session, 'utf8')).toContain('nice 5');
+    child.kill('SIGKILL');
+    await child.exited;
+    child.giveWay();
   });
 
   it('survives a write to a child that has gone', async () => {

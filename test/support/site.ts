@@ -221,6 +221,8 @@ class RunningSite implements TestSite {
       ['sh', '-c', `exec "$0" service --config "$1" 2>>"$2"`, `${root}/bin/wsp`, this.siteFile, log],
       {
         stdio: ['ignore', 'ignore', 'ignore'],
+        // A session of its own, as a daemon has: what the tests do counts against its share of the processors otherwise.
+        detached: true,
       },
     );
     this.#service = child;

@@ -92,6 +92,8 @@ class QemuVmm implements Vmm {
         stdio: ['ignore', 'ignore', 'pipe'],
         cwd: spec.directory,
         env: qemuEnvironment(process.env),
+        // What a guest does counts against no other's share of the processors, and not against the pilot's.
+        detached: true,
       });
       return new QemuMachine(child, clock, log.with({ vm: spec.vmId, pid: child.pid }));
     } catch (cause) {
