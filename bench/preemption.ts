@@ -83,9 +83,9 @@ function someNode({ cluster }: TestSite): string {
   return cluster?.nodes.at(-1)?.name ?? '';
 }
 
-/** A lease that waits for the nodes: a service that somebody waits for looks at a scheduler every second, else every 15 s. */
+/** A lease that waits for the nodes, of which it wants all processors: a service that somebody waits for looks at a scheduler every second, else every 15 s. */
 async function startWaiting(site: TestSite): Promise<void> {
-  const size = ['--count', String(nodes), '--memory', '128M', '--duration', '5m'];
+  const size = ['--count', String(nodes), '--cpus', '2', '--memory', '128M', '--duration', '5m'];
   await site.json<WorkspaceView>(['create', '--name', 'waiting', '--image', 'mini', ...size]);
 }
 

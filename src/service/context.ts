@@ -9,10 +9,14 @@ export type MakeKeyPair = (comment: string) => KeyPair;
  * Source: OpenSSH's PROTOCOL.key (openssh-key-v1) and RFC 8709 (the public key's blob).
  */
 export const makeSshKeyPair: MakeKeyPair = comment => {
-  const { x, d } = generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' });
-  if (x === undefined || d === undefined) throw new Error('node:crypto gave an ed25519 key without x or d');
-  const publicKey = Buffer.from(x, 'base64url');
-  const seed = Buffer.from(d, 'base64url');
+  // Not as a KeyObject that is exported as a JWK: when garbage is collected in the middle of that, Node.js 20 waits for ever for a lock that it holds itself.
+  const made = generateKeyPairSync('ed25519', {
+    publicKeyEncoding: { type: 'spki', format: 'der' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'der' },
+  });
+  // RFC 8410: both end with the key's own bytes.
+  const publicKey = made.publicKey.subarray(-keyBytes);
+  const seed = made.privateKey.subarray(-keyBytes);
   const blob = Buffer.concat([sshString(keyType), sshString(publicKey)]);
   return {
     privateKey: pem(privateKeyFile(publicKey, seed, blob, comment)),
@@ -21,6 +25,8 @@ export const makeSshKeyPair: MakeKeyPair = comment => {
 };
 
 const keyType = 'ssh-ed25519';
+/** Of the public key, and of the seed of the private one. */
+const keyBytes = 32;
 /** The cipher `none` has blocks of 8 bytes. */
 const blockBytes = 8;
 
