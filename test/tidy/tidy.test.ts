@@ -3,6 +3,7 @@ import { ambient } from './ambient.ts';
 import { contracts } from './contracts.ts';
 import { docstrings } from './docstrings.ts';
 import { decisions, links, namedPaths } from './documents.ts';
+import { noJwk } from './jwk.ts';
 import { noPathsOfOneMachine, noRegistries } from './places.ts';
 import { fileSize, functionSize } from './size.ts';
 import { readTree, type Rule, type TreeFile } from './tree.ts';
@@ -75,6 +76,12 @@ const rules: readonly {
     // Put together here, so that this file keeps the rule.
     bad: ['work/main', 'root/wsp', 'home/ann/x'].map(path => ({ 'docs/a.md': `see ${'/'}${path}` })),
     good: { 'guest/a': 'cp $root/root/x /root/.ssh/authorized_keys; ls src/work/a' },
+  },
+  {
+    rule: noJwk,
+    // Put together here, so that this file keeps the rule.
+    bad: [{ 'src/a.ts': `key.export({ format: '${'jwk'}' })` }],
+    good: { 'src/a.ts': `key.export({ type: 'spki', format: 'der' })` },
   },
   {
     rule: noRegistries,
