@@ -36,13 +36,13 @@ describe('startChild', () => {
     await expect(startChild(['true', 'a\0b'])).rejects.toMatchObject({ kind: 'not-started' });
   });
 
-  it('lets one give way to the others, and its session where that counts', async () => {
-    const child = await startChild(['sleep', '60'], { detached: true });
+  it.each([true, false])('lets one give way, and its session if it has one (%s)', async detached => {
+    const child = await startChild(['sleep', '60'], { detached });
     const session = `/proc/${child.pid}/autogroup`;
     child.giveWay();
     expect(getPriority(child.pid)).toBe(5);
     if (existsSync(session) && process.getuid?.() === 0)
-      expect(readFileSync(session, 'utf8')).toContain('nice 5');
+      expect(readFileSync(session, 'utf8').includes('nice 5')).toBe(detached);
     child.kill('SIGKILL');
     await child.exited;
     child.giveWay();

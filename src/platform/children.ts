@@ -37,7 +37,7 @@ export interface Child {
   readonly exited: Promise<ChildExit>;
   /** Sends a signal; false when the process is gone already. Default SIGTERM. */
   kill(signal?: NodeJS.Signals): boolean;
-  /** Lets others have the processors first, from now on (`priority.ts`). */
+  /** Lets others have the processors first, from now on (`priority.ts`); those of other sessions only if it was started `detached`. */
   giveWay(): void;
   /** Lets this process end while the child lives. */
   unref(): void;
@@ -86,7 +86,7 @@ export const startChild: StartChild = (argv, options = {}) => {
         kill: signal => child.kill(signal),
         giveWay: () => {
           // Until its end has been heard, nobody else can have its number.
-          if (child.exitCode === null && child.signalCode === null) giveWay(child.pid ?? 0);
+          if (child.exitCode === null && child.signalCode === null) giveWay(child.pid ?? 0, options.detached ?? false);
         },
         unref: () => child.unref(),
       });

@@ -5,7 +5,7 @@ import type { Log } from '../../../platform/log.ts';
 import { type ProcessRunner, systemProcesses } from '../../../platform/process.ts';
 import { type MachineSpec, type RunningVm, type VmEvents, type Vmm, VmmError } from '../vmm.ts';
 import { type Accelerator, qemuArguments, vmFiles } from './arguments.ts';
-import { launchPrefix, qemuEnvironment } from './launch.ts';
+import { launchPrefix, mayOwnSession, qemuEnvironment } from './launch.ts';
 import { QemuMachine } from './machine.ts';
 import { probeAccelerator } from './probe.ts';
 import { QmpError } from './qmp.ts';
@@ -92,8 +92,7 @@ class QemuVmm implements Vmm {
         stdio: ['ignore', 'ignore', 'pipe'],
         cwd: spec.directory,
         env: qemuEnvironment(process.env),
-        // What a guest does counts against no other's share of the processors, and not against the pilot's.
-        detached: true,
+        detached: mayOwnSession(process.env),
       });
       return new QemuMachine(child, clock, log.with({ vm: spec.vmId, pid: child.pid }));
     } catch (cause) {
