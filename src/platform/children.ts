@@ -86,7 +86,8 @@ export const startChild: StartChild = (argv, options = {}) => {
         kill: signal => child.kill(signal),
         giveWay: () => {
           // Until its end has been heard, nobody else can have its number.
-          if (child.exitCode === null && child.signalCode === null) giveWay(child.pid ?? 0, options.detached ?? false);
+          if (child.exitCode === null && child.signalCode === null)
+            giveWay(child.pid ?? 0, options.detached ?? false);
         },
         unref: () => child.unref(),
       });
