@@ -110,6 +110,8 @@ export async function carry(
       reject(new WspError('unreachable', `the stream to ${target} broke: ${cause.message}`)),
     );
     stream.on('close', () => resolve(0));
+    // Nobody is there to hear what may still come on standard input, which ssh keeps open until we end.
+    stream.on('end', () => resolve(0));
     process.stdin.on('end', () => stream.end());
     process.stdin.on('data', chunk => {
       // Ctrl-] leaves a console, as in telnet(1).

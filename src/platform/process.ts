@@ -51,6 +51,9 @@ export const systemProcesses: ProcessRunner = {
       const stop = (kind: CommandFailure['kind'], message: string): void => {
         failure ??= new CommandFailure(kind, argv, message);
         child.kill('SIGKILL');
+        // What it has started may outlive it and hold these open.
+        child.stdout.destroy();
+        child.stderr.destroy();
       };
       const timer = setTimeout(
         () => stop('timeout', `${command} did not end within ${options.deadlineMs} ms`),

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -174,6 +175,23 @@ describe('what works: exit code 0', () => {
     const numbers = seen.map(({ seq }) => seq);
     expect(numbers).toEqual([...new Set(numbers)].sort((one, other) => one - other));
     await site.json(['destroy', id, '--wait']);
+  });
+
+  it('a console that ends with its VM, though its standard input stays open', async () => {
+    await site.json(['create', '--image', 'mini', '--name', 'seen', '--wait']);
+    const child = await startChild([`${root}/bin/wsp`, 'console', 'seen'], {
+      stdio: ['pipe', 'pipe', 'ignore'],
+      env: site.clientEnv,
+    });
+    try {
+      if (!child.stdout) throw new Error('no output');
+      expect(String(await once(child.stdout, 'data'))).toContain('simulated VM');
+      child.stdout.resume();
+      await site.json(['destroy', 'seen', '--wait']);
+      expect(await child.exited).toEqual({ code: 0, signal: null });
+    } finally {
+      child.kill('SIGKILL');
+    }
   });
 
   it.each([['--help'], ['--version'], ['create', '--help'], ['doctor', '--help']])(
