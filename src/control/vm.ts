@@ -82,9 +82,9 @@ export class Vm {
     const destroyAtMs = this.#parts.clock.monotonicMs() + graceMs;
     if (this.#destroyAtMs !== undefined && this.#destroyAtMs <= destroyAtMs) return;
     this.#destroyAtMs = destroyAtMs;
-    // The guest first: its time runs.
-    this.#obeyStop();
-    this.#abort.abort();
+    // A guest that runs is asked at once, its time runs too; a start that is half-way is called off.
+    if (this.#running) this.#obeyStop();
+    else this.#abort.abort();
     this.#wake();
   }
 

@@ -31,6 +31,9 @@ const assignment: SlotAssignment = {
   },
 };
 
+/** How long a pilot whose slot is taken back waits for the slot's others (`session.ts`). */
+const givenBackMs = 50;
+
 /** A clock whose timers fire when the test says so. */
 function manualClock() {
   const timers = new Map<() => void, number>();
@@ -208,6 +211,8 @@ describe('PilotSession', () => {
     await settle();
     w.session.preempt('SIGTERM');
     expect(w.nodeStates().at(-1)).toBe('preempting');
+    expect(w.done).toEqual(['stop ws-aaaaaaaaaa.w-0 15000']);
+    w.fire(givenBackMs);
     expect(await code).toBe(0);
     expect(w.done.slice(0, 2)).toEqual(['stop ws-aaaaaaaaaa.w-0 15000', 'release 15000']);
   });
@@ -217,6 +222,7 @@ describe('PilotSession', () => {
     void w.session.run();
     await settle();
     w.session.preempt('SIGTERM');
+    w.fire(givenBackMs);
     expect(w.bodies().slice(2, 4)).toMatchObject([
       { kind: 'node', state: 'preempting' },
       { kind: 'vm', report: { state: 'stopping' } },
@@ -228,7 +234,7 @@ describe('PilotSession', () => {
     const code = w.session.run();
     await settle();
     w.say({ type: 'taken-back', node: 'n02' });
-    w.fire(20);
+    w.fire(givenBackMs);
     expect(await code).toBe(0);
     expect(w.done.slice(0, 2)).toEqual(['stop ws-aaaaaaaaaa.w-0 15000', 'release 15000']);
     // Only the node that the LRM has spoken to says so.
@@ -245,7 +251,7 @@ describe('PilotSession', () => {
     await settle();
     expect(w.done).toEqual(['stop ws-aaaaaaaaaa.w-0 15000']);
     expect(w.bodies().slice(2)).toEqual([]);
-    w.fire(20);
+    w.fire(givenBackMs);
     expect(await code).toBe(0);
     expect(w.bodies().slice(2, 6)).toMatchObject([
       { kind: 'vm', report: { state: 'stopping' } },
@@ -255,15 +261,33 @@ describe('PilotSession', () => {
     ]);
   });
 
+  it('starts nothing more while it gives the node back', async () => {
+    const w = world();
+    const code = w.session.run();
+    await settle();
+    w.session.preempt('SIGTERM');
+    w.say({
+      type: 'command',
+      key: 's',
+      body: { kind: 'start-vm', vm: { vmId: 'ws-bbbbbbbbbb.w-0' } as VmPlan },
+    });
+    w.fire(givenBackMs);
+    expect(await code).toBe(0);
+    expect(w.done.filter(what => what.startsWith('start'))).toEqual([]);
+  });
+
   it.each([
     ['its own signal', (w: World) => w.session.preempt('SIGTERM')],
     ['a dismissal', (w: World) => w.say({ type: 'dismiss', message: 'the slot is over' })],
-  ])('keeps nothing back any longer when %s comes meanwhile', async (_, comes) => {
+  ])('goes no sooner and no later when %s comes meanwhile', async (_, comes) => {
     const w = world({ reportsStops: true });
     const code = w.session.run();
     await settle();
     w.say({ type: 'taken-back', node: 'n02' });
     comes(w);
+    await settle();
+    expect(w.bodies().slice(2)).toEqual([]);
+    w.fire(givenBackMs);
     expect(await code).toBe(0);
     expect(w.bodies().at(2)).toMatchObject({ kind: 'vm', report: { state: 'stopping' } });
     expect(w.nodeStates().at(-1)).toBe('released');
@@ -284,6 +308,7 @@ describe('PilotSession', () => {
     const code = w.session.run();
     await settle();
     w.session.preempt('SIGTERM');
+    w.fire(givenBackMs);
     await settle();
     // Restored before anything is waited for; then the deadline, well inside the rest of the LRM's 30 s.
     expect(w.nodeStates().at(-1)).toBe('released');
@@ -302,6 +327,7 @@ describe('PilotSession', () => {
     const code = w.session.run();
     await settle();
     w.session.preempt('SIGTERM');
+    w.fire(givenBackMs);
     await settle();
     expect(w.done).not.toContain('release 15000');
     reserved();
@@ -315,6 +341,7 @@ describe('PilotSession', () => {
     const code = w.session.run();
     await settle();
     w.session.preempt('SIGTERM');
+    w.fire(givenBackMs);
     await settle();
     w.fire(5_000);
     expect(await code).toBe(0);

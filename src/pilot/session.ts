@@ -53,8 +53,8 @@ const notAcceptedDeadlineMs = 60_000;
 const undoAgainAfterMs = [1_000, 2_000, 4_000, 8_000] as const;
 /** A node that hangs while it is reserved is left by then; the helper undoes what was done. */
 const reserveEndDeadlineMs = 60_000;
-/** What all pilots of a slot have to say when the LRM takes it back would hold up the service, which is telling the rest of them. */
-const othersFirstMs = 20;
+/** What all pilots of a slot have to say and to do when the LRM takes it back would hold up those that have not told their guests yet, and the service, which is telling them. */
+const othersFirstMs = 50;
 const firstRetryMs = 100;
 const longestRetryMs = 5_000;
 
@@ -75,7 +75,7 @@ export class PilotSession {
   #over = false;
   #reserving: Promise<boolean> = Promise.resolve(false);
   #gaveUpReserving = false;
-  /** Notifications that wait: until guests are told, or for one that comes before them. */
+  /** While the slot is given back: what is said when the other pilots have told their guests. */
   #held: Pick<PilotNotification, 'body' | 'at'>[] | undefined;
   #acknowledged: () => void = () => undefined;
   #stopJobEnd: StopTimer = () => undefined;
@@ -120,26 +120,26 @@ export class PilotSession {
 
   /** The LRM's warning signal. Tells the guests, then the service, then goes, within the time that the LRM leaves. */
   preempt(signal: string): void {
-    if (this.#over) return;
     const at = this.#parts.clock.now();
     const reason = { code: 'lrm_signal', message: `the LRM sent ${signal} to the pilot` };
-    this.#sayHeld();
-    // What the VMs report of it comes after the signal.
-    this.#held = this.#release ? [] : [{ body: { kind: 'node', state: 'preempting', reason }, at }];
-    this.#stopVms(this.#warningShareMs);
-    this.#sayHeld();
-    this.#parts.log.warn('the LRM wants the node back', { signal });
-    this.#leave(this.#warningShareMs, `signal ${signal}`);
+    const word = { kind: 'node', state: 'preempting', reason } as const;
+    this.#giveBack(`signal ${signal}`, { body: word, at });
   }
 
-  /** The LRM's signal on another node. The service knows of it: what there is to say, and the rest, comes when the others have been told, too. */
-  #takenBack(node: string): void {
-    if (this.#held) return;
-    if (!this.#release) this.#held = [];
+  /**
+   * The LRM wants the slot's nodes back. Guests' time runs, so they are told first; then the service is told the `word` that it passes on to the slot's other pilots. What else there is
+   * to say, and the rest of the going, comes when those have told their guests, too.
+   */
+  #giveBack(why: string, word?: Pick<PilotNotification, 'body' | 'at'>): void {
+    if (this.#over) return;
+    if (this.#held) return void (word && this.#held.push(word));
+    // Going already: guests may have less time from now on, and that is all.
+    if (this.#release) return this.#stopVms(this.#warningShareMs);
+    this.#held = [];
     this.#stopVms(this.#warningShareMs);
-    this.#parts.clock.after(othersFirstMs, () =>
-      this.#leave(this.#warningShareMs, `the LRM takes back ${node}`),
-    );
+    if (word) this.#say(word.body, word.at);
+    this.#parts.log.warn('the LRM wants the node back', { why });
+    this.#parts.clock.after(othersFirstMs, () => this.#leave(this.#warningShareMs, why));
   }
 
   /** The share of the LRM's warning time that guests get. */
@@ -236,7 +236,7 @@ export class PilotSession {
         void this.#openStream(message.streamId, message.target);
         return;
       case 'taken-back':
-        this.#takenBack(message.node);
+        this.#giveBack(`the LRM takes back ${message.node}`);
         return;
       case 'dismiss':
         this.#contacted = true;
@@ -259,7 +259,7 @@ export class PilotSession {
     this.#parts.log.info('command', { key, kind: command.kind });
     switch (command.kind) {
       case 'start-vm':
-        if (this.#release) return;
+        if (this.#release || this.#held) return;
         this.#control.startVm(command.vm);
         return;
       case 'stop-vm':
@@ -297,10 +297,10 @@ export class PilotSession {
       if (state !== 'terminated' && state !== 'failed') this.#control.stopVm(vmId, graceMs);
   }
 
-  /** Releases once; a later call only shortens what the VMs are given. */
+  /** Releases once; a later call only shortens what the VMs are given, and so does one while the slot is given back, which releases it in a moment. */
   #releaseWith(graceMs: number, why: string): void {
     this.#stopVms(graceMs);
-    this.#leave(graceMs, why);
+    if (!this.#held) this.#leave(graceMs, why);
   }
 
   #leave(graceMs: number, why: string): void {
@@ -377,11 +377,15 @@ export class PilotSession {
   #sayHeld(): void {
     const held = this.#held ?? [];
     this.#held = undefined;
-    for (const { body, at } of held) this.#notify(body, at);
+    for (const { body, at } of held) this.#say(body, at);
   }
 
   #notify(body: NotificationBody, at = this.#parts.clock.now()): void {
-    if (this.#held) return void this.#held.push({ body, at });
+    if (this.#held) this.#held.push({ body, at });
+    else this.#say(body, at);
+  }
+
+  #say(body: NotificationBody, at: number): void {
     const notification = this.#parts.journal.append(at, body);
     this.#link?.send(notification);
   }
