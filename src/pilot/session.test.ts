@@ -4,7 +4,13 @@ import { ControlError, type WorkspaceControl } from '../control/control.ts';
 import type { Clock } from '../platform/clock.ts';
 import { silentLog } from '../platform/log.ts';
 import { createVirtualClock, settle } from '../platform/virtual-clock.ts';
-import type { PilotMessage, ServiceMessage, SlotAssignment, VmReport } from '../protocol/pilot.ts';
+import {
+  type PilotMessage,
+  type ServiceMessage,
+  type SlotAssignment,
+  takingBackMs,
+  type VmReport,
+} from '../protocol/pilot.ts';
 import type { VmPlan } from '../protocol/plan.ts';
 import { memoryJournal } from './journal.ts';
 import { PilotSession } from './session.ts';
@@ -30,9 +36,6 @@ const assignment: SlotAssignment = {
     vmm: { kind: 'sim', startMs: 0, bootMs: 0, stopMs: 0 },
   },
 };
-
-/** How long a pilot whose slot is taken back waits for the slot's others (`session.ts`). */
-const givenBackMs = 50;
 
 /** A clock whose timers fire when the test says so. */
 function manualClock() {
@@ -212,7 +215,7 @@ describe('PilotSession', () => {
     w.session.preempt('SIGTERM');
     expect(w.nodeStates().at(-1)).toBe('preempting');
     expect(w.done).toEqual(['stop ws-aaaaaaaaaa.w-0 15000']);
-    w.fire(givenBackMs);
+    w.fire(takingBackMs);
     expect(await code).toBe(0);
     expect(w.done.slice(0, 2)).toEqual(['stop ws-aaaaaaaaaa.w-0 15000', 'release 15000']);
   });
@@ -222,7 +225,7 @@ describe('PilotSession', () => {
     void w.session.run();
     await settle();
     w.session.preempt('SIGTERM');
-    w.fire(givenBackMs);
+    w.fire(takingBackMs);
     expect(w.bodies().slice(2, 4)).toMatchObject([
       { kind: 'node', state: 'preempting' },
       { kind: 'vm', report: { state: 'stopping' } },
@@ -234,7 +237,7 @@ describe('PilotSession', () => {
     const code = w.session.run();
     await settle();
     w.say({ type: 'taken-back', node: 'n02' });
-    w.fire(givenBackMs);
+    w.fire(takingBackMs);
     expect(await code).toBe(0);
     expect(w.done.slice(0, 2)).toEqual(['stop ws-aaaaaaaaaa.w-0 15000', 'release 15000']);
     // Only the node that the LRM has spoken to says so.
@@ -251,7 +254,7 @@ describe('PilotSession', () => {
     await settle();
     expect(w.done).toEqual(['stop ws-aaaaaaaaaa.w-0 15000']);
     expect(w.bodies().slice(2)).toEqual([]);
-    w.fire(givenBackMs);
+    w.fire(takingBackMs);
     expect(await code).toBe(0);
     expect(w.bodies().slice(2, 6)).toMatchObject([
       { kind: 'vm', report: { state: 'stopping' } },
@@ -271,7 +274,7 @@ describe('PilotSession', () => {
       key: 's',
       body: { kind: 'start-vm', vm: { vmId: 'ws-bbbbbbbbbb.w-0' } as VmPlan },
     });
-    w.fire(givenBackMs);
+    w.fire(takingBackMs);
     expect(await code).toBe(0);
     expect(w.done.filter(what => what.startsWith('start'))).toEqual([]);
   });
@@ -287,7 +290,7 @@ describe('PilotSession', () => {
     comes(w);
     await settle();
     expect(w.bodies().slice(2)).toEqual([]);
-    w.fire(givenBackMs);
+    w.fire(takingBackMs);
     expect(await code).toBe(0);
     expect(w.bodies().at(2)).toMatchObject({ kind: 'vm', report: { state: 'stopping' } });
     expect(w.nodeStates().at(-1)).toBe('released');
@@ -308,7 +311,7 @@ describe('PilotSession', () => {
     const code = w.session.run();
     await settle();
     w.session.preempt('SIGTERM');
-    w.fire(givenBackMs);
+    w.fire(takingBackMs);
     await settle();
     // Restored before anything is waited for; then the deadline, well inside the rest of the LRM's 30 s.
     expect(w.nodeStates().at(-1)).toBe('released');
@@ -327,7 +330,7 @@ describe('PilotSession', () => {
     const code = w.session.run();
     await settle();
     w.session.preempt('SIGTERM');
-    w.fire(givenBackMs);
+    w.fire(takingBackMs);
     await settle();
     expect(w.done).not.toContain('release 15000');
     reserved();
@@ -341,7 +344,7 @@ describe('PilotSession', () => {
     const code = w.session.run();
     await settle();
     w.session.preempt('SIGTERM');
-    w.fire(givenBackMs);
+    w.fire(takingBackMs);
     await settle();
     w.fire(5_000);
     expect(await code).toBe(0);

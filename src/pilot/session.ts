@@ -1,12 +1,13 @@
 import type { ReportVm, WorkspaceControl } from '../control/control.ts';
 import { type Clock, pause, type StopTimer, withDeadline } from '../platform/clock.ts';
 import { errorFields, type Log } from '../platform/log.ts';
-import type {
-  NotificationBody,
-  PilotNotification,
-  PilotCommand,
-  ServiceMessage,
-  SlotAssignment,
+import {
+  type NotificationBody,
+  type PilotNotification,
+  type PilotCommand,
+  type ServiceMessage,
+  type SlotAssignment,
+  takingBackMs,
 } from '../protocol/pilot.ts';
 import type { Reason } from '../protocol/states.ts';
 import type { NotificationJournal } from './journal.ts';
@@ -53,8 +54,6 @@ const notAcceptedDeadlineMs = 60_000;
 const undoAgainAfterMs = [1_000, 2_000, 4_000, 8_000] as const;
 /** A node that hangs while it is reserved is left by then; the helper undoes what was done. */
 const reserveEndDeadlineMs = 60_000;
-/** What all pilots of a slot have to say and to do when the LRM takes it back would hold up those that have not told their guests yet, and the service, which is telling them. */
-const othersFirstMs = 50;
 const firstRetryMs = 100;
 const longestRetryMs = 5_000;
 
@@ -139,7 +138,7 @@ export class PilotSession {
     this.#stopVms(this.#warningShareMs);
     if (word) this.#say(word.body, word.at);
     this.#parts.log.warn('the LRM wants the node back', { why });
-    this.#parts.clock.after(othersFirstMs, () => this.#leave(this.#warningShareMs, why));
+    this.#parts.clock.after(takingBackMs, () => this.#leave(this.#warningShareMs, why));
   }
 
   /** The share of the LRM's warning time that guests get. */

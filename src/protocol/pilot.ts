@@ -129,6 +129,12 @@ export type ServiceMessage =
   /** The service knows no such slot, or has finished with it: release and exit. */
   | { readonly type: 'dismiss'; readonly message: string };
 
+/**
+ * When the LRM takes a slot back, its pilots have told their guests at once, and that is all that is done so long: reports, undoing and commands wait, so that the network and the
+ * processors are there for those that have not been told yet.
+ */
+export const takingBackMs = 50;
+
 /** A way for a pilot's messages and streams. */
 export type PilotTransport =
   /** WebSockets to the service's URL. */

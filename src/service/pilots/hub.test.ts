@@ -1,6 +1,7 @@
 import { PassThrough } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { EngineBench, FakePilot, must } from '../../../test/support/engine.ts';
+import { takingBackMs } from '../../protocol/pilot.ts';
 
 describe('the pilot hub', () => {
   let bench: EngineBench;
@@ -60,6 +61,21 @@ describe('the pilot hub', () => {
     await bench.settle();
     for (const { heard } of [pilot, other])
       expect(heard.filter(({ type }) => type === 'taken-back')).toHaveLength(heard === other.heard ? 1 : 0);
+  });
+
+  it('keeps its orders to pilots that give their nodes back until all have told their guests', async () => {
+    ({ slotId } = await bench.create(2));
+    const pilots = ['n0', 'n1'].map(node => new FakePilot(bench.engine, slotId, node));
+    for (const each of pilots) each.hello();
+    await bench.settle();
+    const orders = () => pilots.map(({ heard }) => heard.filter(({ type }) => type === 'command'));
+    pilots[0]?.notify({ kind: 'node', state: 'preempting' });
+    await bench.settle();
+    expect(bench.slot(slotId).state).toBe('preempting');
+    expect(orders()).toEqual([[], []]);
+    await bench.clock.advanceBy(takingBackMs);
+    // The first goes by itself.
+    expect(orders()).toMatchObject([[], [{ body: { kind: 'release' } }]]);
   });
 
   it('original defect 7, handlers run unordered and nothing is replayed: a notification is applied once, and acknowledged each time', async () => {

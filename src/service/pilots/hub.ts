@@ -5,7 +5,13 @@ import type { LeaseInput, SiteState } from '../../lease/types.ts';
 import type { Clock } from '../../platform/clock.ts';
 import { errorFields, type Log } from '../../platform/log.ts';
 import { WspError } from '../../protocol/errors.ts';
-import type { PilotHello, PilotMessage, PilotNotification, StreamTarget } from '../../protocol/pilot.ts';
+import {
+  type PilotHello,
+  type PilotMessage,
+  type PilotNotification,
+  type StreamTarget,
+  takingBackMs,
+} from '../../protocol/pilot.ts';
 import type { PilotConnection, PilotHub, PilotSession } from '../engine-api.ts';
 import type { PilotCommands } from './commands.ts';
 import type { StreamWaitingRoom } from './streams.ts';
@@ -15,7 +21,7 @@ import type { StreamWaitingRoom } from './streams.ts';
  *
  *   attached ─ hello ─► committed ─► welcome {ackedSeq}, then the commands owed ─► connected
  *                                    notification ─► committed ─► ack {seq}
- *                                    preempting ──► taken-back to the slot's other pilots, at once
+ *                                    preempting ──► taken-back to the slot's other pilots, at once; commands wait `takingBackMs`
  *   slot unknown or over: dismiss
  *
  * Invariants: `ack` and `welcome` speak only of what is durable; a pilot's messages reach the writer in the order in which they came (its queue
@@ -149,8 +155,8 @@ class Session implements PilotSession {
         // First into the writer's queue, so that it is decided before what the others say to it.
         this.#feed(this.#notification(message));
         if (message.body.kind === 'node' && message.body.state === 'preempting') {
-          this.#takenBack = true;
           this.#hub.takenBack();
+          this.#leaves();
         }
         return;
       case 'command-ack':
@@ -187,8 +193,21 @@ class Session implements PilotSession {
   /** Once, and not when its own LRM's signal was there first. */
   takeBack(node: string): void {
     if (this.#takenBack || !this.#ready) return;
-    this.#takenBack = true;
     this.send({ type: 'taken-back', node });
+    this.#leaves();
+  }
+
+  /** The pilot goes by itself; what it is owed can wait until all of the slot know. */
+  #leaves(): void {
+    if (this.#takenBack) return;
+    this.#takenBack = true;
+    if (!this.#ready) return;
+    const { clock, commands } = this.#parts;
+    const { slotId, node } = this;
+    commands.disconnected(slotId, node);
+    clock.after(takingBackMs, () => {
+      if (this.#ready) commands.connected(slotId, node, message => this.send(message));
+    });
   }
 
   /** Once: what the pilot still has to say of a slot that is over must not have it sent away again. */
