@@ -133,12 +133,12 @@ export class PilotSession {
     if (this.#over) return;
     if (this.#held) return void (word && this.#held.push(word));
     // Going already: guests may have less time from now on, and that is all.
-    if (this.#release) return this.#stopVms(this.#warningShareMs);
-    this.#held = [];
+    const going = this.#release !== undefined;
+    if (!going) this.#held = [];
     this.#stopVms(this.#warningShareMs);
-    if (word) this.#say(word.body, word.at);
+    if (word && !going) this.#say(word.body, word.at);
     this.#parts.log.warn('the LRM wants the node back', { why });
-    this.#parts.clock.after(takingBackMs, () => this.#leave(this.#warningShareMs, why));
+    if (!going) this.#parts.clock.after(takingBackMs, () => this.#leave(this.#warningShareMs, why));
   }
 
   /** The share of the LRM's warning time that guests get. */
