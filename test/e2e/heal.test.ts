@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { EventView, VmView, WorkspaceView } from '../../src/protocol/api.ts';
 import { systemProcesses } from '../../src/platform/process.ts';
 import type { SlurmCluster } from '../cluster/slurm.ts';
-import { killVictim } from '../crash/kill.ts';
+import { findVictim } from '../crash/kill.ts';
 import { startSite, type TestSite } from '../support/site.ts';
 
 /** What a workspace that heals makes of a VMM and of a pilot that are killed with SIGKILL, on a real Slurm with real guests. */
@@ -55,12 +55,13 @@ describe('a workspace that heals', () => {
     const { events } = await site.json<{ events: EventView[] }>(['events', 'w']);
     expect(events.find(({ type }) => type === 'vm.replaced')).toMatchObject({ vm: lost.id });
 
-    await killVictim('pilot', {
+    const kill = await findVictim('pilot', {
       site,
       cluster: site.cluster as SlurmCluster,
       index: 0,
       slotId: before.slot?.id ?? '',
     });
+    await kill();
     const anew = await client.waitForWorkspace(
       before.id,
       ({ state, requeues }) => state === 'running' && requeues === 1,
