@@ -32,6 +32,14 @@ describe('the Slurm adapter on a real Slurm', () => {
     });
   });
 
+  it('report A a queue that is named, and hidden, says what it has', async () => {
+    await cluster.run(['scontrol', 'update', 'PartitionName=urgent', 'Hidden=YES']);
+    const named = slurm({ conf: cluster.conf, queue: 'urgent' }, systemProcesses);
+    expect(await named.capabilities()).toMatchObject({ nodes: 4, idleNodes: 4, cpusPerNode: 2 });
+    const nowhere = slurm({ conf: cluster.conf, queue: 'nowhere' }, systemProcesses);
+    await expect(nowhere.capabilities()).rejects.toThrow('Slurm has no queue nowhere');
+  });
+
   it('is not given more time than the administrator allows, in the words of Slurm', async () => {
     const jobId = await lrm.submit(gangRequest());
     const job = await jobWhen(lrm, jobId, ({ state }) => state === 'running');

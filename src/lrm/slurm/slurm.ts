@@ -32,13 +32,8 @@ export function slurm(settings: SlurmSettings, processes: ProcessRunner): Lrm {
     kind: 'slurm',
 
     async capabilities(): Promise<LrmCapabilities> {
-      const partitions = await ask('sinfo', [
-        '-h',
-        '-a',
-        '-o',
-        '%P|%D|%m|%c|%l|%F',
-        ...partitionArguments(settings.queue),
-      ]);
+      // All partitions, hidden ones too: sinfo does not take -a together with the name of one.
+      const partitions = await ask('sinfo', ['-h', '-a', '-o', '%P|%D|%m|%c|%l|%F']);
       const config = await ask('scontrol', ['show', 'config']);
       return parseCapabilities(partitions, config, settings.queue);
     },
@@ -117,10 +112,6 @@ async function extendJob({ run, ask }: LrmCommands, jobId: string, endsAt: numbe
   if (code !== 0)
     throw new LrmError(isOutage(stderr) ? 'unavailable' : 'refused', `Slurm: ${oneLine(stderr)}`);
   return job.endsAt + minutes * 60_000;
-}
-
-function partitionArguments(queue: string | undefined): string[] {
-  return queue === undefined ? [] : ['-p', queue];
 }
 
 /** Words of Slurm's commands when slurmctld cannot be reached or is not ready: another try may help. */
