@@ -2,10 +2,11 @@ import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { pause, systemClock } from '../../src/platform/clock.ts';
 import { type CommandResult, systemProcesses } from '../../src/platform/process.ts';
 import { systemRandom } from '../../src/platform/random.ts';
 import { type BatchCluster, linesOf } from './cluster.ts';
+import { type SlurmAdministrator, slurmAdministrator } from './slurm-administrator.ts';
+import { must, startController, startMunge, until } from './slurm-daemons.ts';
 import { cgroupConfiguration, trackingLines } from './tracking.ts';
 import { makePlace, noteNodes, removePlace, removeStale } from '../support/places.ts';
 import {
@@ -16,7 +17,7 @@ import {
 } from '../../src/lrm/local/namespaces.ts';
 
 /** A private, real Slurm on this machine: slurmctld, one slurmd per network namespace, a munged of its own. */
-export interface SlurmCluster extends BatchCluster {
+export interface SlurmCluster extends BatchCluster, SlurmAdministrator {
   /** Value of SLURM_CONF for every Slurm command. */
   readonly conf: string;
   /** Tears a node away: its cables first, so that nobody hears its processes end. */
@@ -41,8 +42,6 @@ interface Cluster {
   readonly options: SlurmOptions;
   readonly port: number;
 }
-
-const startDeadlineMs = 60_000;
 
 /** Starts a cluster and waits until all nodes are idle. Needs root and Debian's slurmctld, slurmd, slurm-client, munge. */
 export async function startSlurm(options: SlurmOptions): Promise<SlurmCluster> {
@@ -70,8 +69,14 @@ export async function startSlurm(options: SlurmOptions): Promise<SlurmCluster> {
     lrmSection: more => ({ kind: 'slurm', conf, node: process.execPath, options: more }),
     jobs: () => linesOf(run, ['squeue', '-h', '-o', '%i %j %T']),
     endJob: async jobId => void (await linesOf(run, ['scancel', jobId])),
-    untilIdle: () => untilIdle(run, options.nodes),
+    untilIdle: () =>
+      until(
+        run,
+        ['sinfo', '-h', '-t', 'idle', '-p', 'batch', '-o', '%D'],
+        ({ stdout }) => stdout.trim() === String(options.nodes),
+      ),
     stop: () => removePlace(directory),
+    ...slurmAdministrator(directory, run),
     powerOff: index => cutPower(tag, index, at(networks.nodes, index)),
     powerOn: async index => {
       const node = at(networks.nodes, index);
@@ -84,12 +89,12 @@ export async function startSlurm(options: SlurmOptions): Promise<SlurmCluster> {
     const port = await freePort(networks.headAddress);
     writeFileSync(conf, configuration({ directory, tag, networks, options, port }));
     writeFileSync(join(directory, 'cgroup.conf'), cgroupConfiguration);
-    await must(run, ['slurmctld', '-c', '-f', conf]);
+    await startController(directory, run);
     for (const node of networks.nodes) {
       mkdirSync(join(directory, 'spool', node.name));
       await startDaemon(node);
     }
-    await untilIdle(run, options.nodes);
+    await cluster.untilIdle();
     return cluster;
   } catch (cause) {
     await cluster.stop();
@@ -110,24 +115,6 @@ function at(nodes: readonly NamespaceNode[], index: number): NamespaceNode {
   const node = nodes[index];
   if (!node) throw new RangeError(`there is no node ${index}`);
   return node;
-}
-
-async function startMunge(directory: string): Promise<void> {
-  const munge = join(directory, 'munge');
-  writeFileSync(join(munge, 'key'), systemRandom.bytes(1024), { mode: 0o400 });
-  const file = (name: string): string => `--${name}-file=${join(munge, name)}`;
-  await must(
-    argv => systemProcesses.run(argv, { deadlineMs: 30_000 }),
-    [
-      'munged',
-      '--force',
-      `--socket=${join(munge, 'socket')}`,
-      `--key-file=${join(munge, 'key')}`,
-      file('pid'),
-      file('log'),
-      file('seed'),
-    ],
-  );
 }
 
 function configuration({ directory, tag, networks, options, port }: Cluster): string {
@@ -174,21 +161,6 @@ function configuration({ directory, tag, networks, options, port }: Cluster): st
   ].join('\n')}\n`;
 }
 
-/** Slurm has no event for this; it is asked again until all nodes are idle or the deadline is over. */
-async function untilIdle(run: SlurmCluster['run'], nodes: number): Promise<void> {
-  const deadlineMs = systemClock.monotonicMs() + startDeadlineMs;
-  for (;;) {
-    const { stdout, stderr } = await run(['sinfo', '-h', '-t', 'idle', '-p', 'batch', '-o', '%D']);
-    if (stdout.trim() === String(nodes)) return;
-    if (systemClock.monotonicMs() > deadlineMs) {
-      throw new Error(
-        `Slurm's nodes are not idle after ${startDeadlineMs} ms: sinfo says ${stdout}${stderr}`,
-      );
-    }
-    await pause(systemClock, 100);
-  }
-}
-
 /** A TCP port that nobody listens on at that address just now. */
 export function freePort(address: string): Promise<number> {
   return new Promise((resolve, reject) => {
@@ -200,12 +172,4 @@ export function freePort(address: string): Promise<number> {
       );
     });
   });
-}
-
-async function must(
-  run: (argv: readonly [string, ...string[]]) => Promise<CommandResult>,
-  argv: readonly [string, ...string[]],
-): Promise<void> {
-  const result = await run(argv);
-  if (result.code !== 0) throw new Error(`${argv.join(' ')}: exit ${result.code}: ${result.stderr.trim()}`);
 }

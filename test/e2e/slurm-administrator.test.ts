@@ -1,0 +1,58 @@
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { gangRequest, jobWhen } from '../../src/lrm/lrm.contract.ts';
+import type { Lrm } from '../../src/lrm/lrm.ts';
+import { slurm } from '../../src/lrm/slurm/slurm.ts';
+import { systemProcesses } from '../../src/platform/process.ts';
+import { type SlurmCluster, startSlurm } from '../cluster/slurm.ts';
+
+/** What the tests' Slurm lets its administrator do is what tests of outages, suspension and foreign jobs stand on. */
+
+let cluster: SlurmCluster;
+let lrm: Lrm;
+beforeAll(async () => {
+  cluster = await startSlurm({ nodes: 2, killWaitSeconds: 2 });
+  lrm = slurm({ conf: cluster.conf, node: process.execPath }, systemProcesses);
+});
+afterAll(() => cluster?.stop());
+
+const stateOf = async (jobId: string): Promise<string> =>
+  (await cluster.run(['squeue', '-h', '-j', jobId, '-o', '%T'])).stdout.trim();
+
+it('a job outlives its controller, and is known to it when it is back', async () => {
+  const jobId = await lrm.submit(gangRequest());
+  await jobWhen(lrm, jobId, ({ state }) => state === 'running');
+  await cluster.stopController();
+  expect((await cluster.run(['squeue'])).stderr).toMatch(/Unable to contact slurm controller/);
+  await cluster.startController();
+  expect(await stateOf(jobId)).toBe('RUNNING');
+  await cluster.endJob(jobId);
+  await cluster.untilIdle();
+});
+
+it('without munged no command is answered; with it again all are', async () => {
+  await cluster.stopMunge();
+  expect((await cluster.run(['sbatch', '--wrap', 'true'])).code).not.toBe(0);
+  await cluster.startMunge();
+  expect(await cluster.jobs()).toEqual([]);
+});
+
+it('a job can be suspended and resumed, a node be put down and back', async () => {
+  const jobId = await lrm.submit(gangRequest());
+  const job = await jobWhen(lrm, jobId, ({ state }) => state === 'running');
+  await cluster.suspend(jobId);
+  expect(await stateOf(jobId)).toBe('SUSPENDED');
+  await cluster.resume(jobId);
+  expect(await stateOf(jobId)).toBe('RUNNING');
+  const node = job?.nodes[0] ?? '';
+  await cluster.setNode(node, 'State=DOWN', 'Reason=a fan');
+  await expect.poll(() => stateOf(jobId), { timeout: 20_000 }).not.toBe('RUNNING');
+  await cluster.setNode(node, 'State=RESUME');
+  await cluster.untilIdle();
+});
+
+it("others' jobs are another user's", async () => {
+  const ids = await cluster.foreignJobs(3);
+  const users = (await cluster.run(['squeue', '-h', '-o', '%i %u'])).stdout.trim().split('\n').sort();
+  expect(users).toEqual(ids.map(id => `${id} nobody`).sort());
+  await Promise.all(ids.map(id => cluster.endJob(id)));
+});
