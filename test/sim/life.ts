@@ -330,6 +330,7 @@ class Life {
     ]);
     const troubles = [
       this.#lrm.troubledUntil,
+      this.#lrm.doubtedUntil(this.#servedSince),
       this.#disk.troubledUntil,
       this.#steppedAt,
       this.#halfOpenUntil,

@@ -11,6 +11,7 @@ import {
 } from '../../src/lrm/lrm.ts';
 import { slotIdOfJobName } from '../../src/protocol/ids.ts';
 import type { GroundTruth } from '../invariants.ts';
+import { listDuring, type Outage, outages } from './dead-scheduler.ts';
 import type { Dice } from './dice.ts';
 import type { Faults } from './faults.ts';
 import type { SimNode } from './node.ts';
@@ -90,6 +91,8 @@ export class SimLrm implements Lrm {
   #lastId = 0;
   #downUntil = 0;
   #blindUntil = 0;
+  /** Since when its list has had no jobs. */
+  #emptySince: number | undefined;
   readonly #nodeOf = new WeakMap<PilotProcess, SimNode>();
   readonly #faults: Faults;
   readonly #troubles: LrmTroubles;
@@ -137,6 +140,10 @@ export class SimLrm implements Lrm {
   }
 
   async list(): Promise<readonly LrmJob[]> {
+    if (this.#clock.now() < this.#downUntil) {
+      await pause(this.#clock, this.#dice.int(1, 200));
+      return listDuring(this.#dice.pick(outages as readonly [Outage, ...Outage[]]), this.#clock);
+    }
     // Its time passes before it looks, or on the way back, when what it has seen may not be so any more.
     const late = this.#dice.chance(0.5);
     if (!late) await this.#takesTime();
@@ -145,7 +152,23 @@ export class SimLrm implements Lrm {
       .filter(job => (job.overAt ?? now) + memoryMs > now && this.#lieOf(job)?.kind !== 'hidden')
       .map(job => describe(job, this.#lieOf(job), node => this.#isDrained(node)));
     if (late) await this.#takesTime();
+    this.#noteEmpty(jobs.length === 0);
     return jobs;
+  }
+
+  /** A list without jobs is not believed for a minute, as that of a scheduler that has just been started anew. */
+  #noteEmpty(isEmpty: boolean): void {
+    if (isEmpty) this.#emptySince ??= this.#clock.now();
+    else if (this.#emptySince !== undefined) {
+      this.#emptySince = undefined;
+      this.#blindUntil = Math.max(this.#blindUntil, this.#clock.now());
+    }
+  }
+
+  /** Until when the service, which has heard it since `servedSince`, doubts its empty list; 0: it has jobs. */
+  doubtedUntil(servedSince: number): number {
+    if (this.#emptySince === undefined) return 0;
+    return Math.min(this.#clock.now(), Math.max(this.#emptySince, servedSince) + 62_000);
   }
 
   async cancel(jobId: string): Promise<void> {

@@ -35,6 +35,16 @@ describe('what squeue --json says', () => {
     });
   });
 
+  it('site S1: is no list when Slurm says that it has failed, whatever stands beside it', () => {
+    const errors = [{ description: 'Failed while looking for jobs', source: 'slurm_load_jobs' }];
+    expect(() => parseJobs(JSON.stringify({ errors, jobs: [job] }))).toThrow(
+      expect.objectContaining({
+        kind: 'unavailable',
+        message: 'squeue: Failed while looking for jobs',
+      }),
+    );
+  });
+
   it('is read in the shape of later versions, which wrap numbers and lists', () => {
     const [waiting] = parseJobs(
       answer({ ...job, job_state: ['PENDING'], start_time: { set: true, infinite: false, number: 1_000 } }),

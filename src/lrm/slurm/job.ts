@@ -1,9 +1,12 @@
+import { oneLine } from '../commands.ts';
 import { LrmError, type LrmJob, type LrmJobState } from '../lrm.ts';
 import { expandHostlist } from './hostlist.ts';
 
 /**
- * `squeue --json` (Slurm 22.05: openapi v0.0.38; later versions wrap numbers and lists) as our jobs. Only the fields that we use are
- * looked at, each with its newer shape; an answer without a job list is an error, never an empty list: an empty list would end every lease.
+ * `squeue --json` (Slurm 22.05: openapi v0.0.38; later versions wrap numbers and lists) as our jobs.
+ * Only the fields that we use are looked at, each with its newer shape. An answer without a list of
+ * jobs, or with errors beside it, is no answer: squeue exits with 0 and prints an empty list when its
+ * controller is away, and an empty list would end every lease. Throws `LrmError` (`unavailable`).
  */
 export function parseJobs(stdout: string): LrmJob[] {
   let answer: unknown;
@@ -12,9 +15,21 @@ export function parseJobs(stdout: string): LrmJob[] {
   } catch {
     throw new LrmError('unavailable', `squeue --json did not print JSON: ${stdout.slice(0, 200)}`);
   }
-  const jobs = (answer as { jobs?: unknown } | null)?.jobs;
+  const { jobs, errors } = (answer ?? {}) as { jobs?: unknown; errors?: unknown };
+  if (Array.isArray(errors) && errors.length > 0)
+    throw new LrmError('unavailable', `squeue: ${(errors as SqueueError[]).map(wordsOf).join('; ')}`);
   if (!Array.isArray(jobs)) throw new LrmError('unavailable', 'squeue --json printed no list of jobs');
   return (jobs as SqueueJob[]).filter(job => job.name?.startsWith('wsp-')).map(toJob);
+}
+
+/** What Slurm puts beside an answer that is not whole. */
+interface SqueueError {
+  readonly description?: string;
+  readonly error?: string;
+}
+
+function wordsOf({ description, error }: SqueueError): string {
+  return oneLine(description ?? error ?? 'an error without words');
 }
 
 interface SqueueJob {

@@ -111,6 +111,29 @@ describe('the LRM reconciler', () => {
     expect(bench.logged.filter(({ message }) => message.includes('answers again'))).toHaveLength(1);
   });
 
+  it('site S1: does not believe an empty list where jobs should be, until it has been said for a minute', async () => {
+    const { workspace } = await bench.running();
+    const jobs = bench.lrm.jobs.splice(0);
+    await bench.advance(55_000);
+    expect(bench.workspace(workspace.id).state).toBe('running');
+    bench.lrm.jobs.push(...jobs);
+    await bench.advance(120_000);
+    expect(bench.workspace(workspace.id).state).toBe('running');
+    bench.lrm.jobs.splice(0);
+    await bench.advance(150_000);
+    expect(bench.workspace(workspace.id)).toMatchObject({ state: 'ended', reason: { code: 'lrm_lost' } });
+  });
+
+  it('site S1: believes an empty list at once when the only job was told to end', async () => {
+    const { workspace, pilots } = await bench.running();
+    await bench.engine.destroy(workspace.id, 'ann');
+    must(pilots[0]).vm(must(workspace.vmIds[0]), 'terminated');
+    await bench.settle();
+    bench.lrm.jobs.splice(0);
+    await bench.advance(1_000);
+    expect(bench.slot(workspace.slotId).state).toBe('released');
+  });
+
   it('lets jobs of other services be, and has those cancelled that no slot wants', async () => {
     const { workspace } = await bench.running();
     bench.lrm.jobs.push(

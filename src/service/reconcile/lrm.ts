@@ -1,6 +1,6 @@
 import { isFinalSlot } from '../../lease/transitions.ts';
 import type { LeaseInput, ObservedJob, SiteState } from '../../lease/types.ts';
-import type { Lrm, LrmJob } from '../../lrm/lrm.ts';
+import { type Lrm, LrmError, type LrmJob } from '../../lrm/lrm.ts';
 import type { Clock, StopTimer } from '../../platform/clock.ts';
 import { errorFields, type Log } from '../../platform/log.ts';
 import { slotIdOfJobName } from '../../protocol/ids.ts';
@@ -13,6 +13,9 @@ import { slotIdOfJobName } from '../../protocol/ids.ts';
  *
  * Signals: the LRM itself, an effect, a pilot that has gone. After a signal, or when a slot begins to be given back, it looks again soon, then
  * ever more rarely, up to what the slots' states call for. Nothing is kept here that a crash could lose: the first round after a start sees all.
+ *
+ * A list without any job, where jobs that nobody has told to end should be, is an outage until it has been said for a minute: a scheduler that is dying or has just
+ * been restarted may say that it has none, and believing that would end every lease.
  */
 export interface LrmReconcilerParts {
   readonly clock: Clock;
@@ -35,6 +38,7 @@ const longestPauseMs: Readonly<Record<Urgency, number>> = {
   none: Number.POSITIVE_INFINITY,
 };
 const longestFailurePauseMs = 30_000;
+const emptyBelievedAfterMs = 60_000;
 
 /** Asks the LRM for its list, and feeds the core; see above. */
 export class LrmReconciler {
@@ -47,6 +51,8 @@ export class LrmReconciler {
   #pauseMs = shortestPauseMs;
   #lastEndedAt = Number.NEGATIVE_INFINITY;
   #failing = false;
+  /** Since when the LRM has said that there are no jobs where there should be some. */
+  #emptySince: number | undefined;
   #stopped = true;
 
   constructor(parts: LrmReconcilerParts) {
@@ -114,12 +120,26 @@ export class LrmReconciler {
     return pauseMs;
   }
 
+  /** Throws `LrmError` (`unavailable`) when an empty list is not to be believed yet. */
+  #checkNotEmpty(jobs: readonly LrmJob[], takenAt: number): void {
+    const expected = jobs.length > 0 ? 0 : expectedJobs(this.#parts, takenAt);
+    if (expected === 0) {
+      this.#emptySince = undefined;
+      return;
+    }
+    const now = this.#parts.clock.monotonicMs();
+    this.#emptySince ??= now;
+    if (now - this.#emptySince >= emptyBelievedAfterMs) return;
+    throw new LrmError('unavailable', `its list is empty, where ${expected} of our jobs should be`);
+  }
+
   async #look(): Promise<void> {
     const { clock, log, pool, lrm, state, submit } = this.#parts;
     const takenAt = clock.now();
     let jobs: readonly LrmJob[];
     try {
       jobs = await lrm.list();
+      this.#checkNotEmpty(jobs, takenAt);
     } catch (cause) {
       const fields = { pool, lrm: lrm.kind, ...errorFields(cause) };
       if (!this.#failing) log.error('the LRM does not answer; everything stays as it is', fields);
@@ -154,6 +174,18 @@ function observed(jobs: readonly LrmJob[], pool: string, state: SiteState): read
       draining: draining ?? null,
     };
   });
+}
+
+/** How many jobs a list of that time should have: of slots that had one, which nobody has told to end. */
+function expectedJobs({ pool, state }: Pick<LrmReconcilerParts, 'pool' | 'state'>, takenAt: number): number {
+  const held = [...state().slots.values()].filter(
+    slot =>
+      slot.pool === pool &&
+      slot.lrmJobId !== null &&
+      (slot.submittedAt ?? takenAt) < takenAt &&
+      (slot.state === 'queued' || slot.state === 'reserving' || slot.state === 'ready'),
+  );
+  return held.length;
 }
 
 function urgencyOf({ pool, state }: Pick<LrmReconcilerParts, 'pool' | 'state'>): Urgency {
