@@ -1,8 +1,9 @@
-// Builds dist/: the service and CLI (split into chunks, packages left outside) and the pilot (one file, everything inside).
+// Builds dist/, or the directory that it is given: the service and CLI (split into chunks, packages left outside) and the pilot (one file, everything inside).
 import { rmSync } from 'node:fs';
 import { build } from 'esbuild';
 
 const root = new URL('..', import.meta.url).pathname;
+const dist = process.argv[2] ?? `${root}dist`;
 const common = {
   absWorkingDir: root,
   bundle: true,
@@ -11,12 +12,12 @@ const common = {
   logLevel: 'warning',
   sourcemap: 'linked',
 };
-rmSync(`${root}dist`, { recursive: true, force: true });
+rmSync(dist, { recursive: true, force: true });
 await Promise.all([
   build({
     ...common,
     entryPoints: { wsp: 'src/cli/main.ts' },
-    outdir: 'dist',
+    outdir: dist,
     format: 'esm',
     splitting: true,
     packages: 'external',
@@ -25,7 +26,7 @@ await Promise.all([
   build({
     ...common,
     entryPoints: { pilot: 'src/pilot/main.ts' },
-    outfile: 'dist/pilot.cjs',
+    outfile: `${dist}/pilot.cjs`,
     format: 'cjs',
     sourcemap: false,
     minify: true,

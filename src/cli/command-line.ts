@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import manifest from '../../package.json' with { type: 'json' };
+import { print } from '../platform/printing.ts';
 import { addAccessCommands } from './commands/access.ts';
 import { addAccountCommands } from './commands/accounts.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
@@ -45,7 +46,7 @@ export function commandLine(run: Run): Command {
   const commands = program.commands.flatMap(command => [command, ...command.commands]);
   for (const command of commands) command.option('--json', 'one JSON document on standard output');
   for (const command of [program, ...commands])
-    command.exitOverride().configureOutput({ writeErr: () => undefined });
+    command.exitOverride().configureOutput({ writeErr: () => undefined, writeOut: print });
   return program;
 }
 

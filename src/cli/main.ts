@@ -1,4 +1,5 @@
 import { CommanderError } from 'commander';
+import { exitWith, NotPrinted } from '../platform/printing.ts';
 import { WspError } from '../protocol/errors.ts';
 import { commandLine } from './command-line.ts';
 import { commandContext, reportFailure } from './program.ts';
@@ -16,6 +17,8 @@ async function main(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<nu
     await program.parseAsync([...argv], { from: 'user' });
     return exitCode;
   } catch (cause) {
+    // Told at the exit.
+    if (cause instanceof NotPrinted) return 0;
     if (!(cause instanceof CommanderError)) return reportFailure(cause, json, env);
     if (cause.exitCode === 0) return 0;
     const command = program.commands.find(each => own.includes(each.name()));
@@ -30,4 +33,4 @@ function usageError({ message }: CommanderError, command: string | undefined): W
   });
 }
 
-process.exit(await main(process.argv.slice(2), process.env));
+await exitWith(await main(process.argv.slice(2), process.env), 'wsp');

@@ -1,6 +1,7 @@
 import type { Client } from '../client/client.ts';
 import { createClient } from '../client/client.ts';
 import { pause, systemClock } from '../platform/clock.ts';
+import { print } from '../platform/printing.ts';
 import { errorCodes, WspError } from '../protocol/errors.ts';
 import { mungeCredential } from './munge.ts';
 import { cliSettings } from './settings.ts';
@@ -31,7 +32,7 @@ export function commandContext(env: NodeJS.ProcessEnv, json: boolean): CommandCo
       });
       return client;
     },
-    answer: (value, text) => void process.stdout.write(json ? `${JSON.stringify(value)}\n` : text),
+    answer: (value, text) => print(json ? `${JSON.stringify(value)}\n` : text),
   };
 }
 
@@ -43,7 +44,7 @@ export function reportFailure(cause: unknown, json: boolean, env: NodeJS.Process
       : new WspError('internal', cause instanceof Error ? cause.message : String(cause), {
           hint: 'this is a bug: please report it with the output of WSP_DEBUG=1',
         });
-  if (json) process.stdout.write(`${JSON.stringify(error.toBody())}\n`);
+  if (json) print(`${JSON.stringify(error.toBody())}\n`);
   else {
     process.stderr.write(`wsp: ${error.message}\n`);
     for (const detail of error.details ?? []) process.stderr.write(`  ${detail.path}: ${detail.message}\n`);

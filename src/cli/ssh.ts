@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { WorkspaceView } from '../protocol/api.ts';
 import { WspError } from '../protocol/errors.ts';
 import { startChild } from '../platform/children.ts';
+import { NotPrinted, print, printed } from '../platform/printing.ts';
 import { systemProcesses } from '../platform/process.ts';
 import type { CommandContext } from './program.ts';
 import { configDirectory } from './settings.ts';
@@ -105,22 +106,27 @@ export async function carry(
 ): Promise<number> {
   const { workspace, vm } = await findVm(context, target);
   const stream = await context.client().openStream(workspace.id, vm, end);
-  return await new Promise<number>((resolve, reject) => {
-    stream.on('error', (cause: Error) =>
-      reject(new WspError('unreachable', `the stream to ${target} broke: ${cause.message}`)),
-    );
-    stream.on('close', () => resolve(0));
-    // Nobody is there to hear what may still come on standard input, which ssh keeps open until we end.
-    stream.on('end', () => resolve(0));
-    process.stdin.on('end', () => stream.end());
-    process.stdin.on('data', chunk => {
-      // Ctrl-] leaves a console, as in telnet(1).
-      if (end.kind === 'console' && process.stdin.isTTY && chunk.includes(0x1d)) stream.destroy();
-      else if (!stream.write(chunk)) {
-        process.stdin.pause();
-        stream.once('drain', () => process.stdin.resume());
-      }
-    });
-    stream.pipe(process.stdout);
+  process.stdin.on('end', () => stream.end());
+  process.stdin.on('data', chunk => {
+    // Ctrl-] leaves a console, as in telnet(1).
+    if (end.kind === 'console' && process.stdin.isTTY && chunk.includes(0x1d)) stream.destroy();
+    else if (!stream.write(chunk)) {
+      process.stdin.pause();
+      stream.once('drain', () => process.stdin.resume());
+    }
   });
+  try {
+    for await (const chunk of stream as AsyncIterable<Buffer>) {
+      print(chunk);
+      await printed();
+    }
+  } catch (cause) {
+    if (cause instanceof NotPrinted) throw cause;
+    const { code, message } = cause as NodeJS.ErrnoException;
+    // We have left it, or it was closed: as good as its end.
+    if (code !== 'ERR_STREAM_PREMATURE_CLOSE')
+      throw new WspError('unreachable', `the stream to ${target} broke: ${message}`);
+  }
+  // Nobody is there to hear what may still come on standard input, which ssh keeps open until we end.
+  return 0;
 }

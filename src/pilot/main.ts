@@ -8,6 +8,7 @@ import { startChild } from '../platform/children.ts';
 import { systemClock } from '../platform/clock.ts';
 import { jsonLog } from '../platform/log.ts';
 import { linesTo } from '../platform/log-file.ts';
+import { exitWith } from '../platform/printing.ts';
 import { runErrand, takeErrand } from './agent/install.ts';
 import { checkAssignment, jobEndFrom, nodeNameFrom, takeAssignment } from './assignment.ts';
 import { fileJournal } from './journal.ts';
@@ -90,10 +91,9 @@ function fail(message: string): number {
   return 2;
 }
 
-main().then(
-  code => process.exit(code),
-  (cause: unknown) => {
+main()
+  .catch((cause: unknown) => {
     process.stderr.write(`wsp: ${cause instanceof Error ? cause.message : String(cause)}\n`);
-    process.exit(1);
-  },
-);
+    return 1;
+  })
+  .then(code => exitWith(code, 'wsp'));

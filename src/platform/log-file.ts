@@ -1,4 +1,4 @@
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, writeSync } from 'node:fs';
 
 /**
  * Appends lines to a log's file, made with mode 0600: when what is in hand is done, at the latest when the process exits. So a disk holds up nobody who is in a hurry (a pilot at the LRM's signal).
@@ -14,6 +14,17 @@ export function linesTo(path: string): (line: string) => void {
   return line => {
     if (lines === '') setImmediate(flush);
     lines += line;
+  };
+}
+
+/** Writes lines of a log on a descriptor, at once. A log that cannot be written, or that nobody reads any more, ends no process. */
+export function linesOn(descriptor: number): (line: string) => void {
+  return line => {
+    try {
+      writeSync(descriptor, line);
+    } catch {
+      // There is nowhere else to say it.
+    }
   };
 }
 

@@ -5,6 +5,7 @@ import { docstrings } from './docstrings.ts';
 import { decisions, links, namedPaths } from './documents.ts';
 import { noJwk } from './jwk.ts';
 import { noPathsOfOneMachine, noRegistries } from './places.ts';
+import { onePrinter } from './printing.ts';
 import { fileSize, functionSize } from './size.ts';
 import { readTree, type Rule, type TreeFile } from './tree.ts';
 
@@ -82,6 +83,15 @@ const rules: readonly {
     // Put together here, so that this file keeps the rule.
     bad: [{ 'src/a.ts': `key.export({ format: '${'jwk'}' })` }],
     good: { 'src/a.ts': `key.export({ type: 'spki', format: 'der' })` },
+  },
+  {
+    rule: onePrinter,
+    bad: [{ 'src/a.ts': 'process.exit(1);' }, { 'src/a.ts': "process.stdout.write('x');" }],
+    good: {
+      'src/a.ts': 'process.exitCode = 1; process.stderr.write("x");',
+      'src/platform/printing.ts': 'process.exit(1);',
+      'scripts/a.ts': 'process.exit(1);',
+    },
   },
   {
     rule: noRegistries,

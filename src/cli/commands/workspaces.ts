@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander';
 import type { EventView, VmView, WorkspaceView } from '../../protocol/api.ts';
+import { printed } from '../../platform/printing.ts';
 import { WspError } from '../../protocol/errors.ts';
 import { eventText, table, timelineText, workspaceText } from '../output.ts';
 import { story } from '../story.ts';
@@ -115,7 +116,11 @@ async function events(
   const query =
     workspace === undefined ? {} : { workspace: (await context.client().getWorkspace(workspace)).id };
   if (follow)
-    for await (const event of context.client().follow(query)) context.answer(event, `${eventText(event)}\n`);
+    for await (const event of context.client().follow(query)) {
+      context.answer(event, `${eventText(event)}\n`);
+      // At the reader's pace, and only for as long as there is one.
+      await printed();
+    }
   const all: EventView[] = [];
   for (let after = 0; ; ) {
     const page = await context.client().events({ after, ...query });

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { systemClock } from '../../platform/clock.ts';
+import { print } from '../../platform/printing.ts';
 import { systemProcesses } from '../../platform/process.ts';
 import { systemRandom } from '../../platform/random.ts';
 import { nodeVersion, reportOf, reportText } from '../../protocol/check.ts';
@@ -38,6 +39,6 @@ export async function runNodeDoctor(args: readonly string[]): Promise<number> {
   }
   const parts = { run: systemProcesses.run, clock: systemClock, random: systemRandom };
   const report = reportOf([nodeVersion(process.version), ...(await examineNode(wanted, parts))]);
-  process.stdout.write(json ? `${JSON.stringify(report)}\n` : reportText(report));
+  print(json ? `${JSON.stringify(report)}\n` : reportText(report));
   return report.ok ? 0 : 1;
 }

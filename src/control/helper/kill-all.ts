@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { systemClock } from '../../platform/clock.ts';
+import { print } from '../../platform/printing.ts';
 import { systemProcesses } from '../../platform/process.ts';
 import { nodeNamePattern, slotIdPattern } from '../../protocol/ids.ts';
 import { Bridges } from './bridges.ts';
@@ -47,7 +48,7 @@ export async function runKillAll(args: readonly string[]): Promise<number> {
     return 2;
   }
   const report = await killAll(options);
-  process.stdout.write(options.json ? `${JSON.stringify(report)}\n` : asText(report, options.slot));
+  print(options.json ? `${JSON.stringify(report)}\n` : asText(report, options.slot));
   return report.left.length === 0 ? 0 : 1;
 }
 

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { systemClock } from '../../platform/clock.ts';
+import { print } from '../../platform/printing.ts';
 import { systemProcesses } from '../../platform/process.ts';
 import { nodeNamePattern, slotIdPattern } from '../../protocol/ids.ts';
 import { Lines } from '../vmm/qemu/lines.ts';
@@ -77,7 +78,7 @@ function refuse({ id, message }: BadRequest): void {
 }
 
 function say(reply: HelperAnswer): void {
-  process.stdout.write(`${JSON.stringify(reply)}\n`);
+  print(`${JSON.stringify(reply)}\n`);
 }
 
 function complain(message: string, code: number): number {

@@ -13,6 +13,7 @@ import { join, resolve } from 'node:path';
 import { endProcess, startTimeOf } from '../../control/helper/proc.ts';
 import { startChild } from '../../platform/children.ts';
 import { systemClock, withDeadline } from '../../platform/clock.ts';
+import { print } from '../../platform/printing.ts';
 import { joinedVariable } from './main.ts';
 import type { AgentErrand, AgentErrandResult } from '../../protocol/agent.ts';
 
@@ -46,7 +47,7 @@ export async function runErrand(errand: AgentErrand): Promise<number> {
       why: cause instanceof Error ? cause.message : String(cause),
     }),
   );
-  process.stdout.write(`${JSON.stringify(result)}\n`);
+  print(`${JSON.stringify(result)}\n`);
   return result.done ? 0 : 1;
 }
 

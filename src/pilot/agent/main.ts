@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import { startChild } from '../../platform/children.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { errorFields, jsonLog, type Log } from '../../platform/log.ts';
+import { linesOn } from '../../platform/log-file.ts';
 import type { AgentOrder } from '../../protocol/agent.ts';
 import { namePattern, nodeNamePattern } from '../../protocol/ids.ts';
 import { parseMemoryMiB } from '../../protocol/units.ts';
@@ -51,7 +52,7 @@ export async function runAgent(args: readonly string[]): Promise<number> {
   }
   const { name, memoryMiB, cpus } = settings;
   const clock = systemClock;
-  const log = jsonLog(clock, line => process.stdout.write(line), { node: name });
+  const log = jsonLog(clock, linesOn(1), { node: name });
   const agent = new Agent({ name, memoryMiB, cpus, node: process.execPath, clock, log, startChild });
   const refused = stayConnected(agent, settings.target, log);
   const signal = new Promise<string>(resolve => {
