@@ -50,6 +50,7 @@ function settings(policy: Policy, nodes: number): PoolSettings {
     releaseTimeoutMs: 60_000,
     site: {
       nodes,
+      sizes: null,
       memoryMiBPerNode: node.memoryMiB,
       cpusPerNode: node.cpus,
       maxWalltimeMs: null,

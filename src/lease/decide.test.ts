@@ -31,6 +31,7 @@ const job = fc.record({
   jobId,
   slotId,
   state: fc.constantFrom('waiting', 'running', 'ending', 'completed', 'cancelled', 'timeout', 'failed'),
+  outlook: fc.constant(null),
   reason: fc.option(fc.constant('words')),
   estimatedStartAt: maybeTime,
   endsAt: maybeTime,

@@ -15,6 +15,7 @@ const isFinalJob = ({ state }: ObservedJob): boolean =>
   state === 'cancelled' ||
   state === 'preempted' ||
   state === 'timeout' ||
+  state === 'node-failed' ||
   state === 'failed';
 
 /** The LRM has taken the job. A slot that was given up meanwhile has it cancelled; so has one that has another job already. */
@@ -144,10 +145,13 @@ function goneReason(slot: Slot, job: ObservedJob | undefined): Reason {
     cancelled: 'was cancelled',
     preempted: 'had to make way',
     timeout: 'ran out of its walltime',
+    'node-failed': 'has lost a node',
     failed: 'failed',
     completed: 'ended',
     waiting: 'waits',
+    starting: 'starts',
     running: 'runs',
+    suspended: 'is suspended',
     ending: 'is ending',
   }[job.state];
   return { code: `lrm_${job.state}`, message: `${name} ${how}${job.reason ? `: ${job.reason}` : ''}` };

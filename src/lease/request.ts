@@ -3,7 +3,7 @@ import { namePattern, vmName, type WorkspaceId } from '../protocol/ids.ts';
 import { formatDuration } from '../protocol/units.ts';
 import { vmsPerNode } from './policies/policy.ts';
 import type { SlotRequest } from './policies/slot-request.ts';
-import type { LeaseSettings, PoolSettings, Refusal, Workspace } from './types.ts';
+import type { LeaseSettings, PoolSettings, PoolSize, Refusal, Workspace } from './types.ts';
 
 /** What is asked of a workspace's groups, whether they come with its creation or later. */
 
@@ -108,11 +108,27 @@ export function exceedsSite(
     return over(
       `${plural(slot.cpusPerNode, 'processor')} asked for in one VM; a node of this site has ${site.cpusPerNode}`,
     );
+  const tooFew = fewerThanWanted(slot, site);
+  if (tooFew !== undefined) return over(tooFew);
   if (site.maxWalltimeMs !== null && durationMs > site.maxWalltimeMs)
     return over(
       `the batch queue's longest job is ${formatDuration(site.maxWalltimeMs)}; a lease of ${formatDuration(durationMs)} does not fit in it`,
     );
   return undefined;
+}
+
+/** Why nodes of several sizes are too few; undefined: enough of them are as large as a gang wants. */
+function fewerThanWanted(
+  { nodesWanted, memoryMiBPerNode, cpusPerNode }: SlotRequest,
+  { sizes, nodes }: PoolSize,
+): string | undefined {
+  const fitting = sizes?.filter(
+    ({ memoryMiB, cpus }) => memoryMiB >= memoryMiBPerNode && cpus >= cpusPerNode,
+  );
+  const count = fitting?.reduce((total, size) => total + size.nodes, 0) ?? nodes;
+  if (count >= nodesWanted) return undefined;
+  const each = sizes?.map(size => `${size.nodes} × ${size.memoryMiB} MiB, ${plural(size.cpus, 'processor')}`);
+  return `${plural(nodesWanted, 'node')} with ${memoryMiBPerNode} MiB and ${plural(cpusPerNode, 'processor')} each needed; ${count} of this site's nodes are that large (${each?.join('; ')})`;
 }
 
 function choices(what: string, names: readonly string[]): string {

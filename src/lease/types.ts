@@ -183,6 +183,9 @@ export interface NodeSize {
 /** What a pool's LRM has said that it can give. */
 export interface PoolSize {
   readonly nodes: number;
+  /** Every size of node, with how many there are; null: all nodes are alike. */
+  readonly sizes: readonly (NodeSize & { readonly nodes: number })[] | null;
+  /** The most that one node has. */
   readonly memoryMiBPerNode: number;
   readonly cpusPerNode: number;
   readonly maxWalltimeMs: number | null;
@@ -220,14 +223,19 @@ export interface ObservedJob {
   readonly slotId: SlotId;
   readonly state:
     | 'waiting'
+    | 'starting'
     | 'running'
+    | 'suspended'
     | 'ending'
     | 'completed'
     | 'cancelled'
     | 'preempted'
     | 'timeout'
+    | 'node-failed'
     | 'failed';
   readonly reason: string | null;
+  /** Whether a job that waits will start by itself; null: nobody knows. */
+  readonly outlook: 'passes' | 'needs-somebody' | 'never' | null;
   readonly estimatedStartAt: number | null;
   readonly endsAt: number | null;
   /** Its nodes that an administrator drains, and his words; null: the LRM does not tell. */

@@ -10,12 +10,21 @@ export interface Lrm {
   capabilities(): Promise<LrmCapabilities>;
 
   /**
-   * Submits one gang and returns the LRM's job id. Not idempotent by itself: after a crash the caller first looks for
-   * `jobName` in `list()`. Throws `LrmError`: `refused` is final, `unavailable` may be tried again.
+   * Submits one gang and returns the LRM's job id. Not idempotent by itself: after a crash, and after an `unavailable`, the caller first looks for
+   * `jobName` in `list()`. Throws `LrmError`: `refused` is final, `deferred` and `unavailable` may be tried again.
    */
   submit(request: GangRequest): Promise<string>;
+  /**
+   * Asks the LRM itself whether it would take this request as it is, without submitting anything.
+   * Throws `LrmError` as `submit` would, with the LRM's own words: `refused`, `deferred`,
+   * `unavailable`. What the LRM cannot be asked is checked against what it has.
+   */
+  dryRun(request: GangRequest): Promise<void>;
 
-  /** All jobs whose name starts with `wsp-`, in one query (never one per job); a finished job may be there for a while, or be gone. Throws `LrmError`. */
+  /**
+   * The jobs of this service's own user whose name starts with `wsp-`, in one query (never one per job) whose cost does not grow with the jobs of others. A finished
+   * job may be there for a while, or be gone. The list is whole, or there is none: an answer with errors, or cut off, throws `LrmError` (`unavailable`).
+   */
   list(): Promise<readonly LrmJob[]>;
 
   /** Ends a job in whatever state it is. A job that is unknown or has ended is not an error. Throws `LrmError` (`unavailable`). */
@@ -47,6 +56,8 @@ export interface LrmCapabilities {
   readonly free?: readonly { readonly name: string; readonly memoryMiB: number; readonly cpus: number }[];
   /** Nodes that belong to us for good and are not there just now, of an LRM that knows. */
   readonly away?: readonly string[];
+  /** Every size of node that a gang could have, with how many there are; absent: all nodes are alike. */
+  readonly sizes?: readonly NodesOfSize[];
   /** The most that one node could give a job. */
   readonly memoryMiBPerNode: number;
   readonly cpusPerNode: number;
@@ -59,6 +70,14 @@ export interface LrmCapabilities {
   readonly jobEndEnv: readonly string[];
   /** Walltimes are rounded up to this. */
   readonly walltimeStepMs: number;
+}
+
+/** Nodes that are alike. Those that cannot run anything now (down, closed, in an error state) are not idle. */
+export interface NodesOfSize {
+  readonly nodes: number;
+  readonly idleNodes?: number;
+  readonly memoryMiB: number;
+  readonly cpus: number;
 }
 
 /** One job of n nodes, in terms that every LRM has. */
@@ -84,8 +103,10 @@ export interface LrmJob {
   readonly jobId: string;
   readonly jobName: string;
   readonly state: LrmJobState;
-  /** Why it waits or how it ended, in the LRM's own words made a sentence; shown to the client. */
+  /** Why it waits, what is done before it runs, or how it ended, in the LRM's own words made a sentence; shown to the client. */
   readonly reason?: string | undefined;
+  /** Of a job that waits: whether it will start by itself; absent: nobody knows. */
+  readonly outlook?: Outlook | undefined;
   /** When the LRM expects to start it, milliseconds since the epoch. */
   readonly estimatedStartAt?: number | undefined;
   readonly startedAt?: number | undefined;
@@ -103,17 +124,33 @@ export interface DrainedNode {
 }
 
 /**
- * waiting: in the queue, held or not; running: pilots have been or are being launched; ending: told to go, not gone;
- * the rest are final. `cancelled`: by someone's command; `preempted`: for a job that goes before it; `timeout`: walltime; `failed`: any other bad end.
+ * Whether a job that waits will start by itself. `passes`: it will, as others end or time passes; `needs-somebody`: when its user or an administrator acts (held, a
+ * queue that is closed, a node in an error state); `never`: as it was asked for it cannot start here, and its reason says what would fit.
+ */
+export type Outlook = 'passes' | 'needs-somebody' | 'never';
+
+/**
+ * - `waiting`: in the queue, held or not.
+ * - `starting`: it has its nodes, and the LRM makes them ready (a prolog, nodes that are powered up):
+ *   no pilot can have begun yet.
+ * - `running`: pilots have been or are being launched.
+ * - `suspended`: it has run and will run on; until then its processes are stopped.
+ * - `ending`: told to go, not gone.
+ *
+ * The rest are final. `cancelled`: by someone's command; `preempted`: for a job that goes before it;
+ * `timeout`: walltime; `node-failed`: the LRM has lost a node of it; `failed`: any other bad end.
  */
 export type LrmJobState =
   | 'waiting'
+  | 'starting'
   | 'running'
+  | 'suspended'
   | 'ending'
   | 'completed'
   | 'cancelled'
   | 'preempted'
   | 'timeout'
+  | 'node-failed'
   | 'failed';
 
 export const finalJobStates: ReadonlySet<LrmJobState> = new Set([
@@ -121,12 +158,19 @@ export const finalJobStates: ReadonlySet<LrmJobState> = new Set([
   'cancelled',
   'preempted',
   'timeout',
+  'node-failed',
   'failed',
 ]);
 
-/** An LRM that said no (`refused`: final) or did not answer sense (`unavailable`: worth another try). */
+/**
+ * - `refused`: the LRM said no to the request itself; asking again gives the same answer.
+ * - `deferred`: the LRM answers, and takes this request when something has passed (a limit of jobs in
+ *   the queue): worth another try.
+ * - `unavailable`: the LRM could not be asked, or what it said is no answer: worth another try.
+ *   Whatever is not known to be one of the others is this.
+ */
 export class LrmError extends Error {
-  readonly kind: 'refused' | 'unavailable';
+  readonly kind: 'refused' | 'deferred' | 'unavailable';
   constructor(kind: LrmError['kind'], message: string, cause?: unknown) {
     super(message, cause === undefined ? undefined : { cause });
     this.name = 'LrmError';

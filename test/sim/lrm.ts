@@ -123,6 +123,11 @@ export class SimLrm implements Lrm {
     };
   }
 
+  async dryRun(request: GangRequest): Promise<void> {
+    await this.#takesTime();
+    if (request.nodes > this.#nodes.length) throw new LrmError('refused', 'more nodes than there are');
+  }
+
   async submit(request: GangRequest): Promise<string> {
     await this.#takesTime();
     if (request.nodes > this.#nodes.length) throw new LrmError('refused', 'more nodes than there are');

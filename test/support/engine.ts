@@ -63,6 +63,10 @@ export class FakeLrm implements Lrm {
     if (this.answerLost) throw new LrmError('unavailable', 'no answer');
     return jobId;
   }
+  async dryRun(): Promise<void> {
+    if (this.down) throw this.down;
+    if (this.refusal !== undefined) throw new LrmError('refused', this.refusal);
+  }
   async list(): Promise<readonly LrmJob[]> {
     this.lists += 1;
     if (this.down) throw this.down;

@@ -44,6 +44,7 @@ export const settings: PoolSettings = onePool({
   releaseTimeoutMs: 30_000,
   site: {
     nodes: 16,
+    sizes: null,
     memoryMiBPerNode: 8_192,
     cpusPerNode: 4,
     maxWalltimeMs: 48 * 3_600_000,
@@ -137,7 +138,7 @@ export class LeaseBench {
 
   /** The LRM's answer, taken now: this one job of ours, or nothing at all. */
   observed(job: Partial<ObservedJob> | undefined): Decision {
-    const untold = { reason: null, estimatedStartAt: null, endsAt: null, draining: null };
+    const untold = { reason: null, outlook: null, estimatedStartAt: null, endsAt: null, draining: null };
     const known = { jobId: '7', slotId: this.slotId, ...untold };
     const jobs = job ? [{ ...known, state: 'running' as const, ...job }] : [];
     return this.step({ type: 'lrm.observed', pool: defaultPoolName, takenAt: this.now, jobs });

@@ -61,6 +61,17 @@ export function gridEngine(settings: GridEngineSettings, processes: ProcessRunne
       );
     },
 
+    async dryRun(request: GangRequest): Promise<void> {
+      const environment = environmentFor(request.cpusPerNode, await environments(commands, settings));
+      const script = jobScript(programFile(programDir, request.jobName), settings.node ?? 'node');
+      const args = qsubArguments(request, environment, memoryResource);
+      // The last -w counts.
+      const { code, stdout, stderr } = await commands.run('qsub', [...args, '-w', 'v'], script);
+      if (code === 0) return;
+      const kind = isOutage(stderr) ? 'unavailable' : 'refused';
+      throw new LrmError(kind, `Grid Engine would refuse the job: ${oneLine(stdout || stderr)}`);
+    },
+
     async list(): Promise<readonly LrmJob[]> {
       const listed = parseJobs(
         await commands.ask('qstat', ['-xml', '-r', '-g', 't', '-u', userInfo().username]),

@@ -97,18 +97,20 @@ class LocalLrm implements Lrm {
     });
   }
 
-  submit(request: GangRequest): Promise<string> {
+  async dryRun(request: GangRequest): Promise<void> {
     const { nodes, memoryMiBPerNode, cpusPerNode } = this.#settings;
     if (
-      request.nodes > nodes.length ||
-      request.memoryMiBPerNode > memoryMiBPerNode ||
-      request.cpusPerNode > cpusPerNode
-    ) {
-      const has = `${nodes.length} nodes with ${memoryMiBPerNode} MiB and ${cpusPerNode} processors each`;
-      return Promise.reject(
-        new LrmError('refused', `the local LRM has ${has}; that is less than the job wants`),
-      );
-    }
+      request.nodes <= nodes.length &&
+      request.memoryMiBPerNode <= memoryMiBPerNode &&
+      request.cpusPerNode <= cpusPerNode
+    )
+      return;
+    const has = `${nodes.length} nodes with ${memoryMiBPerNode} MiB and ${cpusPerNode} processors each`;
+    throw new LrmError('refused', `the local LRM has ${has}; that is less than the job wants`);
+  }
+
+  async submit(request: GangRequest): Promise<string> {
+    await this.dryRun(request);
     this.#lastId += 1;
     let ended = (): void => undefined;
     const over = new Promise<void>(resolve => {

@@ -57,6 +57,9 @@ export function pbs(settings: PbsSettings, processes: ProcessRunner, clock: Cloc
       return jobId;
     },
 
+    // PBS has no way to be asked without submitting.
+    dryRun: request => refuseImpossible(commands, dialect, request),
+
     async list(): Promise<readonly LrmJob[]> {
       const live = await listed();
       const missing = memory.look(live);

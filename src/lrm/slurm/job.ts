@@ -127,9 +127,13 @@ function reasonOf(slurmState: string, slurmReason: string): string | undefined {
       return "the job reached Slurm's time limit";
     case 'failed':
       return `Slurm ended the job: ${slurmState}${said === undefined ? '' : ` (${said})`}`;
+    case 'starting':
     case 'running':
+    case 'suspended':
     case 'ending':
     case 'completed':
       return undefined;
+    case 'node-failed':
+      return 'Slurm has lost one of its nodes';
   }
 }

@@ -55,6 +55,17 @@ export function slurm(settings: SlurmSettings, processes: ProcessRunner): Lrm {
       );
     },
 
+    async dryRun(request: GangRequest): Promise<void> {
+      const script = batchScript(request, settings.node ?? 'node');
+      const { code, stderr } = await run('sbatch', ['--test-only', ...sbatchArguments(request)], script);
+      if (code === 0) return;
+      const words = oneLine(stderr).replace(/^(sbatch|allocation failure): (error: )?/, '');
+      throw new LrmError(
+        isOutage(stderr) ? 'unavailable' : 'refused',
+        `Slurm would refuse the job: ${words}`,
+      );
+    },
+
     list: () => listJobs(commands),
 
     async cancel(jobId: string): Promise<void> {

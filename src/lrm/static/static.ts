@@ -125,16 +125,17 @@ class StaticNodes implements StaticLrm {
     });
   }
 
-  submit(request: GangRequest): Promise<string> {
-    if (!nodesFor(request, [...this.#nodes.values()])) {
-      const words = `${request.nodes} nodes with ${request.memoryMiBPerNode} MiB and ${request.cpusPerNode} processors each are wanted`;
-      return Promise.reject(
-        new LrmError(
-          'refused',
-          `${words}; of the ${this.#nodes.size} static nodes that have joined, fewer are that large`,
-        ),
-      );
-    }
+  async dryRun(request: GangRequest): Promise<void> {
+    if (nodesFor(request, [...this.#nodes.values()])) return;
+    const words = `${request.nodes} nodes with ${request.memoryMiBPerNode} MiB and ${request.cpusPerNode} processors each are wanted`;
+    throw new LrmError(
+      'refused',
+      `${words}; of the ${this.#nodes.size} static nodes that have joined, fewer are that large`,
+    );
+  }
+
+  async submit(request: GangRequest): Promise<string> {
+    await this.dryRun(request);
     this.#lastId += 1;
     const id = String(this.#lastId);
     const job: Job = {
@@ -151,11 +152,11 @@ class StaticNodes implements StaticLrm {
     try {
       this.#store(job);
     } catch (cause) {
-      return Promise.reject(new LrmError('unavailable', 'the job could not be stored', cause));
+      throw new LrmError('unavailable', 'the job could not be stored', cause);
     }
     this.#jobs.push(job);
     this.#schedule();
-    return Promise.resolve(id);
+    return id;
   }
 
   list(): Promise<readonly LrmJob[]> {

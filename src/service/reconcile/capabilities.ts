@@ -79,10 +79,11 @@ export class SiteCapabilities {
   async #ask(): Promise<LrmCapabilities> {
     const known = await this.#parts.lrm.capabilities();
     this.#known = known;
-    const { nodes, memoryMiBPerNode, cpusPerNode, walltimeStepMs, killDelayMs } = known;
+    const { nodes, sizes, memoryMiBPerNode, cpusPerNode, walltimeStepMs, killDelayMs } = known;
     const maxWalltimeMs = known.maxWalltimeMs ?? null;
     this.#parts.changed({
       nodes,
+      sizes: sizes ?? null,
       memoryMiBPerNode,
       cpusPerNode,
       maxWalltimeMs,

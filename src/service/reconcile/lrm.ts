@@ -161,7 +161,8 @@ export class LrmReconciler {
  * another service of the same user. One of another pool's slot is that pool's business: two pools may be two queues of one LRM.
  */
 function observed(jobs: readonly LrmJob[], pool: string, state: SiteState): readonly ObservedJob[] {
-  return jobs.flatMap(({ jobId, jobName, state: jobState, reason, estimatedStartAt, endsAt, draining }) => {
+  return jobs.flatMap(job => {
+    const { jobId, jobName, state: jobState, reason, outlook, estimatedStartAt, endsAt, draining } = job;
     const slotId = slotIdOfJobName(jobName);
     if (slotId === undefined || state.slots.get(slotId)?.pool !== pool) return [];
     return {
@@ -169,6 +170,7 @@ function observed(jobs: readonly LrmJob[], pool: string, state: SiteState): read
       slotId,
       state: jobState,
       reason: reason ?? null,
+      outlook: outlook ?? null,
       estimatedStartAt: estimatedStartAt ?? null,
       endsAt: endsAt ?? null,
       draining: draining ?? null,
