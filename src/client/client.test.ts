@@ -98,7 +98,7 @@ describe('a service that is not there', () => {
     const error = await failure(at().health());
     expect(error).toMatchObject({
       code: 'service_unreachable',
-      message: expect.stringContaining('no answer within 200 ms') as string,
+      message: expect.stringContaining('no answer within 200ms') as string,
     });
   });
 
@@ -171,9 +171,13 @@ describe('waiting for a workspace', () => {
     expect(await failure(wait(createClient(flaky)))).toMatchObject({ code: 'service_unreachable' });
   });
 
-  it('says in which state it still is when the time is over', async () => {
+  it('report F: says in which state it still is when the time is over, and why', async () => {
     const error = await failure(client.waitForWorkspace('osg', () => false, { timeoutMs: 300 }));
-    expect(error).toMatchObject({ code: 'timeout', message: 'after 300 ms workspace osg is still queued' });
+    expect(error).toMatchObject({ code: 'timeout', message: 'after 300ms workspace osg is still queued' });
+    const slot = api.engine.slots.values().next().value;
+    if (slot) api.engine.slots.set(slot.id, { ...slot, lrmReason: 'all nodes are busy' });
+    const why = await failure(client.waitForWorkspace('osg', () => false, { timeoutMs: 300 }));
+    expect(why.message).toBe('after 300ms workspace osg is still queued. all nodes are busy');
     await vi.waitUntil(() => api.engine.waiting === 0);
   });
 });

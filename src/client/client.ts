@@ -74,6 +74,8 @@ export interface WaitOptions {
   readonly onEvent?: ((event: EventView) => void) | undefined;
   /** The workspace as it is after each batch of events. */
   readonly onWorkspace?: ((workspace: WorkspaceView) => void) | undefined;
+  /** What it is doing, and why, in sentences: for the message of `timeout`. Default: its reason. */
+  readonly tell?: ((workspace: WorkspaceView) => string) | undefined;
 }
 
 /** Which bytes of a VM a stream carries: a TCP port of the guest, or its serial console. */

@@ -1,4 +1,5 @@
 import { errorCodes, type ErrorBody, type ErrorCode, WspError } from '../protocol/errors.ts';
+import { formatDuration } from '../protocol/units.ts';
 
 /** Sentences for what the network says most often. */
 const reasons: Readonly<Record<string, string>> = {
@@ -33,7 +34,7 @@ const reasons: Readonly<Record<string, string>> = {
 /** A request that got no answer. `afterMs`: its deadline, when that is why. */
 export function unreachable(url: string, cause: unknown, afterMs?: number): WspError {
   if (cause instanceof WspError) return cause;
-  const why = afterMs === undefined ? reasonOf(cause) : `no answer within ${afterMs} ms`;
+  const why = afterMs === undefined ? reasonOf(cause) : `no answer within ${formatDuration(afterMs)}`;
   return new WspError('service_unreachable', `cannot reach the service at ${url}: ${why}`, {
     hint: 'is it running (wsp service --config FILE), and is WSP_URL (or url in the config file) right?',
     cause,

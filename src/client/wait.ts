@@ -2,6 +2,7 @@ import type { EventView, WorkspaceView } from '../protocol/api.ts';
 import { WspError } from '../protocol/errors.ts';
 import type { EventQuery, WaitOptions } from './client.ts';
 import { keepTrying } from './patience.ts';
+import { formatDuration } from '../protocol/units.ts';
 
 interface Reads {
   getWorkspace(workspace: string, stop: AbortSignal): Promise<WorkspaceView>;
@@ -20,7 +21,7 @@ export async function waitForWorkspace(
   { pause, ...direct }: Reads,
   idOrName: string,
   until: (workspace: WorkspaceView) => boolean,
-  { timeoutMs, onEvent, onWorkspace }: WaitOptions,
+  { timeoutMs, onEvent, onWorkspace, tell = reasonOf }: WaitOptions,
 ): Promise<WorkspaceView> {
   const over = AbortSignal.timeout(timeoutMs);
   const reads = pause === undefined ? direct : outliving(direct, pause);
@@ -45,11 +46,11 @@ export async function waitForWorkspace(
     }
   } catch (cause) {
     if (!over.aborted) throw cause;
-    const why = workspace?.reason ? `: ${workspace.reason.message}` : '';
+    const why = workspace ? tell(workspace) : '';
     const state = workspace
-      ? `workspace ${workspace.name} is still ${workspace.state}${why}`
+      ? `workspace ${workspace.name} is still ${workspace.state}${why === '' ? '' : `. ${why}`}`
       : 'the service did not answer';
-    throw new WspError('timeout', `after ${timeoutMs} ms ${state}`, {
+    throw new WspError('timeout', `after ${formatDuration(timeoutMs)} ${state}`, {
       hint: 'it goes on without us; wsp show tells how it stands, --timeout waits longer',
       cause,
     });
@@ -65,6 +66,11 @@ function outliving(
     getWorkspace: (workspace, stop) => keepTrying(() => reads.getWorkspace(workspace, stop), stop, pause),
     events: (query, stop) => keepTrying(() => reads.events(query, stop), stop, pause),
   };
+}
+
+/** Why it is as it is, in the service's words. */
+function reasonOf({ reason, slot }: WorkspaceView): string {
+  return reason?.message ?? slot?.lrmReason ?? '';
 }
 
 function isOver({ state, slot }: WorkspaceView): boolean {

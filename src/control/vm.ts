@@ -7,6 +7,7 @@ import type { Reason } from '../protocol/states.ts';
 import { ControlError, type ReportVm } from './control.ts';
 import type { VmHosting } from './hosting.ts';
 import type { MachineSpec, RunningVm, VmEvents, Vmm } from './vmm/vmm.ts';
+import { formatDuration } from '../protocol/units.ts';
 
 /**
  * One VM on this node.
@@ -297,7 +298,7 @@ export class Vm {
     const { contextTimeoutMs, name } = this.#plan;
     const late = (): void => {
       if (this.#report.context !== 'pending' || this.#isOver()) return;
-      const message = `the guest of VM ${name} has not reported within ${contextTimeoutMs} ms`;
+      const message = `the guest of VM ${name} has not reported within ${formatDuration(contextTimeoutMs)}`;
       this.#tell({ context: 'error', reason: { code: 'context_timeout', message } });
     };
     this.#timers.push(this.#parts.clock.after(contextTimeoutMs, late));

@@ -50,7 +50,7 @@ describe('deadlines', () => {
     const { effects } = bench.atDeadline();
     expect(bench.now).toBe(startedAt + 60_000);
     expect(bench.workspace).toMatchObject({ cause: 'failed', reason: { code: 'reserve_timeout' } });
-    expect(bench.workspace.reason?.message).toContain('no pilot has reported within 60000 ms');
+    expect(bench.workspace.reason?.message).toContain('no pilot has reported within 1m');
     expect(effects).toMatchObject([{ kind: 'lrm.cancel' }]);
   });
 

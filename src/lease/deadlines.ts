@@ -13,6 +13,7 @@ import { isFinalSlot, isFinalVm, isUpVm } from './transitions.ts';
 import type { LeaseSettings, SiteState, Slot, Workspace } from './types.ts';
 import { stopVm } from './vm.ts';
 import { beginEnding, endIfOff, endPending, expire, expiryGraceMs } from './workspace.ts';
+import { formatDuration } from '../protocol/units.ts';
 
 /** Every wait has a deadline. All of them are here: when the next one is, and what happens then. */
 
@@ -107,9 +108,9 @@ function slotOverdue(draft: Draft, slot: Slot): void {
 
 function whoIsMissing({ nodes, nodesWanted, lrmJobId }: Slot, { reserveTimeoutMs }: LeaseSettings): string {
   if (nodes.length === 0)
-    return `the LRM's job ${lrmJobId} runs, but no pilot has reported within ${reserveTimeoutMs} ms: do its nodes have Node.js, and can they reach the service? (wsp doctor)`;
+    return `the LRM's job ${lrmJobId} runs, but no pilot has reported within ${formatDuration(reserveTimeoutMs)}: do its nodes have Node.js, and can they reach the service? (wsp doctor)`;
   const reserved = nodes.filter(node => node.state === 'reserved').length;
-  return `only ${reserved} of ${nodesWanted} nodes were reserved within ${reserveTimeoutMs} ms of the first pilot's report`;
+  return `only ${reserved} of ${nodesWanted} nodes were reserved within ${formatDuration(reserveTimeoutMs)} of the first pilot's report`;
 }
 
 function workspaceOverdue(draft: Draft, id: WorkspaceId): void {
@@ -164,7 +165,7 @@ function deployOverdue(draft: Draft, id: WorkspaceId): void {
     return giveUpLate(draft, id);
   const late = draft.vmsOf(id).filter(vm => !isUpVm(vm.state));
   const names = late.map(vm => `${vm.name} (${vm.state} on ${vm.node})`).join(', ');
-  const message = `not running within ${draft.settings.deployTimeoutMs} ms of the slot being ready: ${names}`;
+  const message = `not running within ${formatDuration(draft.settings.deployTimeoutMs)} of the slot being ready: ${names}`;
   beginEnding(
     draft,
     id,
@@ -180,7 +181,7 @@ function replaceOverdue(draft: Draft, id: WorkspaceId): void {
   draft.putWorkspace({ ...draft.workspace(id), deployDeadlineAt: null });
   if (late.length === 0) return;
   const names = late.map(vm => `${vm.name} (${vm.state} on ${vm.node})`).join(', ');
-  const message = `in place of lost VMs, not running within ${draft.settings.deployTimeoutMs} ms: ${names}`;
+  const message = `in place of lost VMs, not running within ${formatDuration(draft.settings.deployTimeoutMs)}: ${names}`;
   const how = { graceMs: draft.settings.shutdownGraceMs, order: true };
   beginEnding(draft, id, 'failed', { code: 'deploy_timeout', message }, how);
 }

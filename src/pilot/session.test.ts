@@ -434,7 +434,7 @@ describe('PilotSession', () => {
     for (const waitMs of [1_000, 2_000, 4_000, 8_000]) {
       expect(w.bodies().at(-1)).toMatchObject({
         state: 'releasing',
-        reason: { message: `tap wt1 is still there; tried again in ${waitMs / 1_000} s` },
+        reason: { message: `tap wt1 is still there; tried again in ${waitMs / 1_000}s` },
       });
       w.fire(waitMs);
       await settle();

@@ -13,6 +13,7 @@ import type { Reason } from '../protocol/states.ts';
 import type { NotificationJournal } from './journal.ts';
 import { splice } from './splice.ts';
 import { type Link, NotAcceptedError, type Transport } from './transport.ts';
+import { formatDuration } from '../protocol/units.ts';
 
 /**
  * The life of one pilot: reserve the node, connect, report, obey, release (paper §3.2).
@@ -91,7 +92,7 @@ export class PilotSession {
   run(): Promise<number> {
     this.#stopFirstContact = this.#parts.clock.after(firstContactDeadlineMs, () => {
       if (!this.#contacted)
-        this.#releaseWith(0, `no contact with the service for ${firstContactDeadlineMs} ms`);
+        this.#releaseWith(0, `no contact with the service for ${formatDuration(firstContactDeadlineMs)}`);
     });
     const finished = new Promise<number>(resolve => {
       this.#finish = resolve;
@@ -323,7 +324,7 @@ export class PilotSession {
 
   #leaveHanging(): Promise<number> {
     this.#gaveUpReserving = true;
-    const message = `the node hangs: it was not reserved within ${reserveEndDeadlineMs} ms of the order to release it`;
+    const message = `the node hangs: it was not reserved within ${formatDuration(reserveEndDeadlineMs)} of the order to release it`;
     this.#parts.log.error(message);
     this.#notify({ kind: 'node', state: 'failed', reason: { code: 'node_hangs', message } });
     return this.#sayFarewell(1);
@@ -345,7 +346,7 @@ export class PilotSession {
           this.#notify({ kind: 'node', state: 'failed', reason: { code, message } });
           return false;
         }
-        const again = `${message}; tried again in ${againAfterMs / 1_000} s`;
+        const again = `${message}; tried again in ${formatDuration(againAfterMs)}`;
         this.#notify({ kind: 'node', state: 'releasing', reason: { code, message: again } });
         await pause(clock, againAfterMs);
       }

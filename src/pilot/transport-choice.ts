@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream';
 import type { Clock, StopTimer } from '../platform/clock.ts';
 import { errorFields, type Log } from '../platform/log.ts';
 import { type Link, type LinkHandlers, NotAcceptedError, type Transport } from './transport.ts';
+import { formatDuration } from '../protocol/units.ts';
 
 /** A transport and what the log calls it. */
 export interface NamedTransport {
@@ -93,7 +94,7 @@ class Choice implements Transport {
     stopTimer = this.#clock.after(firstWordDeadlineMs, () => {
       if (state !== 'unproven') return;
       // What is dead takes its time to close; nobody waits for that.
-      over(`nothing came for ${firstWordDeadlineMs} ms`);
+      over(`nothing came for ${formatDuration(firstWordDeadlineMs)}`);
       link.close();
     });
     return link;

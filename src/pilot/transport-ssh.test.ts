@@ -133,7 +133,7 @@ describe('ssh', () => {
     const { clock, connect, signals, exit } = world();
     const outcome = connect().catch((cause: unknown) => String(cause));
     await clock.advanceBy(30_000);
-    expect(await outcome).toContain('an answer of wsp ingest over ssh did not happen within 30000 ms');
+    expect(await outcome).toContain('an answer of wsp ingest over ssh did not happen within 30s');
     await clock.advanceBy(5_000);
     expect(signals).toEqual(['SIGKILL']);
     exit();

@@ -1,3 +1,5 @@
+import { formatDuration } from '../protocol/units.ts';
+
 /** Time, as everything in this project sees it. Only this folder touches the real clock and real timers. */
 
 /** Stops a timer that has not fired. Stopping twice, or after it fired, does nothing. */
@@ -34,7 +36,7 @@ export const systemClock: Clock = {
 export class DeadlineError extends Error {
   readonly deadlineMs: number;
   constructor(what: string, deadlineMs: number) {
-    super(`${what} did not happen within ${deadlineMs} ms`);
+    super(`${what} did not happen within ${formatDuration(deadlineMs)}`);
     this.name = 'DeadlineError';
     this.deadlineMs = deadlineMs;
   }

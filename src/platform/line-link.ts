@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { Clock, StopTimer } from './clock.ts';
+import { formatDuration } from '../protocol/units.ts';
 
 /**
  * Lines of text over a byte stream, both ways, for as long as it lasts: what messages travel in where there is no WebSocket.
@@ -115,7 +116,7 @@ class Lines implements LineLink {
   #heard(): void {
     this.#stopSilence();
     this.#stopSilence = this.#clock.after(silenceDeadlineMs, () =>
-      this.#cut(`silent for ${silenceDeadlineMs} ms`),
+      this.#cut(`silent for ${formatDuration(silenceDeadlineMs)}`),
     );
   }
 

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { formatDuration } from '../protocol/units.ts';
 
 /** The outcome of a finished command. `code` is null when a signal ended it. */
 export interface CommandResult {
@@ -56,7 +57,7 @@ export const systemProcesses: ProcessRunner = {
         child.stderr.destroy();
       };
       const timer = setTimeout(
-        () => stop('timeout', `${command} did not end within ${options.deadlineMs} ms`),
+        () => stop('timeout', `${command} did not end within ${formatDuration(options.deadlineMs)}`),
         options.deadlineMs,
       );
       const collect = (stream: NodeJS.ReadableStream): (() => string) => {

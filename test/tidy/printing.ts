@@ -11,7 +11,8 @@ export const onePrinter: Rule = {
     typeScriptOf(files)
       .filter(({ path }) => path.startsWith('src/') && path !== 'src/platform/printing.ts')
       .filter(
-        ({ path, text }) => !path.endsWith('.contract.ts') && /process\.(exit\(|stdout\.write\()/.test(text),
+        ({ path, text }) =>
+          !/[.](contract|test)[.]ts$/.test(path) && /process\.(exit\(|stdout\.write\()/.test(text),
       )
       .map(({ path }) => `${path}: writes to standard output or exits by itself: use print and exitWith`),
 };

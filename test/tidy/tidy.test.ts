@@ -7,6 +7,7 @@ import { noJwk } from './jwk.ts';
 import { noPathsOfOneMachine, noRegistries } from './places.ts';
 import { onePrinter } from './printing.ts';
 import { fileSize, functionSize } from './size.ts';
+import { peoplesUnits } from './units.ts';
 import { readTree, type Rule, type TreeFile } from './tree.ts';
 
 /** Each rule with trees that break it, once in each way that it knows, and one that keeps it. */
@@ -92,6 +93,11 @@ const rules: readonly {
       'src/platform/printing.ts': 'process.exit(1);',
       'scripts/a.ts': 'process.exit(1);',
     },
+  },
+  {
+    rule: peoplesUnits,
+    bad: [{ 'src/a.ts': '`after ${timeoutMs} ms it waits`' }, { 'src/a.ts': '`in ${seconds} s`' }],
+    good: { 'src/a.ts': '`after ${formatDuration(timeoutMs)} it waits`', 'scripts/a.ts': '`${x} ms`' },
   },
   {
     rule: noRegistries,

@@ -150,7 +150,7 @@ async function answerWhenUp(
   const progress = progressLines();
   const ready = await context
     .client()
-    .waitForWorkspace(created.id, isReady, { timeoutMs, onWorkspace: progress.show })
+    .waitForWorkspace(created.id, isReady, { timeoutMs, onWorkspace: progress.show, tell: story })
     .catch((cause: unknown) => {
       if (!(cause instanceof WspError) || cause.code !== 'timeout') throw cause;
       throw new WspError('timeout', cause.message, {

@@ -5,6 +5,7 @@ import { WspError } from '../../protocol/errors.ts';
 import type { VmState } from '../../protocol/states.ts';
 import { vmTable } from '../output.ts';
 import type { CommandContext, Run } from '../program.ts';
+import { story } from '../story.ts';
 import { duration } from '../values.ts';
 
 const says: Readonly<Record<Exclude<VmOperation, 'destroy'>, string>> = {
@@ -89,6 +90,7 @@ async function waitFor(
     );
   const workspace = await context.client().waitForWorkspace(ordered.id, isDone, {
     timeoutMs,
+    tell: story,
     onEvent: ({ type, vm }) => {
       if (vm === null || !meant.includes(vm)) return;
       if (type === 'vm.ordered') said.set(vm, []);

@@ -85,7 +85,7 @@ async function waitUntil(
 ): Promise<void> {
   const until = (each: WorkspaceView): boolean =>
     hasReached(each, state) || each.vms.some(isInError) || each.state === 'ended';
-  const workspace = await context.client().waitForWorkspace(name, until, { timeoutMs });
+  const workspace = await context.client().waitForWorkspace(name, until, { timeoutMs, tell: story });
   if (hasReached(workspace, state)) return context.answer(workspace, workspaceText(workspace));
   const bad = workspace.vms.find(isInError);
   const why = bad
@@ -141,7 +141,9 @@ async function destroy(
   for (const name of names) workspaces.push(await context.client().destroyWorkspace(name));
   const finished = options.wait
     ? await Promise.all(
-        workspaces.map(each => context.client().waitForWorkspace(each.id, isGone, { timeoutMs })),
+        workspaces.map(each =>
+          context.client().waitForWorkspace(each.id, isGone, { timeoutMs, tell: story }),
+        ),
       )
     : workspaces;
   const lines = finished.map(each => `${each.name} (${each.id}): ${story(each)}${whatOfNodes(each)}\n`);

@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import { startChild } from '../../platform/children.ts';
 import { ControlError } from '../control.ts';
 import type { HelperDirectory } from './journal.ts';
+import { formatDuration } from '../../protocol/units.ts';
 
 /** How long to wait for the others: each holds the lock for the few programs of one change. */
 const lockDeadlineSeconds = 20;
@@ -90,7 +91,7 @@ function locked(path: string): ControlError {
   }
   return new ControlError(
     'node_locked',
-    `the node's lock ${path} is held by process ${holder} for more than ${lockDeadlineSeconds} s`,
+    `the node's lock ${path} is held by process ${holder} for more than ${formatDuration(lockDeadlineSeconds * 1_000)}`,
   );
 }
 

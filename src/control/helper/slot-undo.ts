@@ -8,6 +8,7 @@ import type { WorkDirectory } from './disk-records.ts';
 import type { HelperDirectory, NicEntry, UndoEntry, UndoJournal } from './journal.ts';
 import { killProcess } from './proc.ts';
 import type { RootTools } from './tools.ts';
+import { formatDuration } from '../../protocol/units.ts';
 
 const killDeadlineMs = 5_000;
 
@@ -66,7 +67,7 @@ export async function detachNics(entries: readonly NicEntry[], { bridges, tools 
 
 async function endProcess(entry: EntryOf<'process'>, { tools }: UndoParts): Promise<void> {
   if (!(await killProcess(tools.clock, entry.pid, entry.startTime, killDeadlineMs)))
-    throw new ControlError('undo_failed', `does not end within ${killDeadlineMs} ms of SIGKILL`);
+    throw new ControlError('undo_failed', `does not end within ${formatDuration(killDeadlineMs)} of SIGKILL`);
 }
 
 /**

@@ -112,7 +112,7 @@ describe('a pool of static nodes', () => {
     await jobWhen(lrm, jobId, ({ state }) => state === 'running');
     agents[0]?.cut();
     const job = await jobWhen(lrm, jobId, ({ state }) => state === 'failed');
-    expect(job?.reason).toBe('nothing was heard of node n01 for 200 ms');
+    expect(job?.reason).toBe('nothing was heard of node n01 for 200ms');
     expect((await lrm.capabilities()).nodes).toBe(2);
   });
 

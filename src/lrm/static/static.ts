@@ -11,6 +11,7 @@ import {
   type LrmJobState,
 } from '../lrm.ts';
 import { Spool } from './spool.ts';
+import { formatDuration } from '../../protocol/units.ts';
 
 /**
  * The LRM of static nodes (the paper's "workspace default"): nodes on which `wsp agent` runs, and nobody else's jobs.
@@ -250,7 +251,7 @@ class StaticNodes implements StaticLrm {
   #lost(name: string): void {
     this.#nodes.delete(name);
     this.#storeNodes();
-    const reason = `nothing was heard of node ${name} for ${this.#settings.lostAfterMs} ms`;
+    const reason = `nothing was heard of node ${name} for ${formatDuration(this.#settings.lostAfterMs)}`;
     for (const job of this.#jobs.filter(({ on }) => on.has(name))) {
       job.on.delete(name);
       this.#end(job, 'failed', reason);

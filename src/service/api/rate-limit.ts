@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { Clock } from '../../platform/clock.ts';
 import { WspError } from '../../protocol/errors.ts';
+import { formatDuration } from '../../protocol/units.ts';
 import { addressOf, bearerOf } from './auth.ts';
 
 /** How many requests a second one may send in the long run, and how many at once. */
@@ -112,6 +113,6 @@ export function tooOften(waitMs: number, reply: { header(name: string, value: st
   const seconds = Math.ceil(waitMs / 1_000);
   reply.header('retry-after', String(seconds));
   return new WspError('rate_limited', 'too many requests in too short a time', {
-    hint: `try again in ${seconds} s; to hear of news use wsp wait, wsp events -f or a webhook instead of asking again and again`,
+    hint: `try again in ${formatDuration(seconds * 1_000)}; to hear of news use wsp wait, wsp events -f or a webhook instead of asking again and again`,
   });
 }

@@ -98,7 +98,7 @@ describe('a pilot that is not heard of', () => {
     expect(pipe.destroyed).toBe(false);
     await clock.advanceBy(1);
     expect(pipe.destroyed).toBe(true);
-    await expect(give(0)).rejects.toThrow('the pipe is closed: nothing was heard of the pilot for 60000 ms');
+    await expect(give(0)).rejects.toThrow('the pipe is closed: nothing was heard of the pilot for 1m');
     await expect(receive(0, 'x')).rejects.toThrow('the pipe is closed');
   });
 

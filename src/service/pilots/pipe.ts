@@ -1,6 +1,7 @@
 import { Duplex } from 'node:stream';
 import type { Clock, StopTimer } from '../../platform/clock.ts';
 import { WspError } from '../../protocol/errors.ts';
+import { formatDuration } from '../../protocol/units.ts';
 
 /** The longest that one request waits: less than the minute, or the half of one, after which proxies give up. */
 const maxWaitMs = 25_000;
@@ -123,7 +124,7 @@ export class PilotPipe extends Duplex {
   #expectWithin(deadlineMs: number): void {
     this.#stopSilence();
     this.#stopSilence = this.#clock.after(deadlineMs, () =>
-      this.closeBecause(`nothing was heard of the pilot for ${deadlineMs} ms`),
+      this.closeBecause(`nothing was heard of the pilot for ${formatDuration(deadlineMs)}`),
     );
   }
 

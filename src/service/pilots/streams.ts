@@ -3,6 +3,7 @@ import type { Clock } from '../../platform/clock.ts';
 import type { Random } from '../../platform/random.ts';
 import { WspError } from '../../protocol/errors.ts';
 import type { ServiceMessage, StreamTarget } from '../../protocol/pilot.ts';
+import { formatDuration } from '../../protocol/units.ts';
 
 /** Byte streams that pilots have been asked for and that have not arrived. In memory only: a crash takes their clients along. */
 interface Expected {
@@ -42,7 +43,10 @@ export class StreamWaitingRoom {
         this.#expected
           .get(streamId)
           ?.failed(
-            new WspError('timeout', `the pilot on ${node} did not open the stream within ${deadlineMs} ms`),
+            new WspError(
+              'timeout',
+              `the pilot on ${node} did not open the stream within ${formatDuration(deadlineMs)}`,
+            ),
           ),
       );
       const over = (): void => {

@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { Clock, StopTimer } from '../../../platform/clock.ts';
 import { Lines } from './lines.ts';
+import { formatDuration } from '../../../protocol/units.ts';
 
 /**
  * A client of QEMU's machine protocol: JSON objects, one a line, over a stream (QEMU documentation, "QMP protocol specification").
@@ -89,7 +90,7 @@ export class QmpClient {
       this.#waiters.add(fail);
       stop = this.#clock.after(deadlineMs, () =>
         reject(
-          new QmpError('timeout', `QEMU did not answer QMP ${what} within ${Math.round(deadlineMs)} ms`),
+          new QmpError('timeout', `QEMU did not answer QMP ${what} within ${formatDuration(deadlineMs)}`),
         ),
       );
       promise.then(resolve, reject);
