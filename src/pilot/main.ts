@@ -91,7 +91,7 @@ function fail(message: string): number {
   return 2;
 }
 
-main()
+void main()
   .catch((cause: unknown) => {
     process.stderr.write(`wsp: ${cause instanceof Error ? cause.message : String(cause)}\n`);
     return 1;
