@@ -1,6 +1,7 @@
 import { availableParallelism, totalmem } from 'node:os';
 import type { Policy } from '../lease/policies/policy.ts';
 import type { LrmConfig } from '../lrm/index.ts';
+import { optionMistakes } from '../lrm/options.ts';
 import { defaultPoolName } from '../protocol/ids.ts';
 import type { GangSite } from './lrm-effects.ts';
 import type { PoolEntry, SiteFile } from './site-file.ts';
@@ -45,10 +46,13 @@ export function poolsOf(
           `${where}networks`,
           `${network} is none of the networks (${known.join(', ') || 'there are none'})`,
         );
+    const chosenLrm = lrmOf(written, `${where}lrm`, at, mistake);
+    for (const wrong of optionMistakes(written.kind, chosenLrm.gang.options))
+      mistake(`${where}lrm.options[${wrong.index}]`, wrong.message);
     return {
       name,
       at: `${where}lrm`,
-      ...lrmOf(written, `${where}lrm`, at, mistake),
+      ...chosenLrm,
       policy: policyOf(chosen, `${where}policy`, mistake),
       reaches: reached ?? null,
     };

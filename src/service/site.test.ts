@@ -427,6 +427,17 @@ describe('a bad site file', () => {
     ]);
   });
 
+  it("report 5: tells which of the scheduler's options leases cannot work with, and what to use instead", () => {
+    const lrm = { kind: 'slurm', options: ['--constraint=kvm', '--array=1-3'] };
+    expect(mistakesOf(JSON.stringify({ ...good(), lrm }))).toEqual([
+      'lrm.options[1]: --array cannot be used: a lease is one job',
+    ]);
+    const pools = [{ name: 'one', lrm }];
+    expect(mistakesOf(JSON.stringify({ ...good(), lrm: undefined, pools }))[0]).toMatch(
+      /^pools\[0\]\.lrm\.options\[1\]: /,
+    );
+  });
+
   it('tells line and column of a syntax error', () => {
     expect(mistakesOf('service:\n  listen: [\n')[0]).toMatch(/^line 3, column 1: /);
   });

@@ -1,0 +1,108 @@
+import type { OptionMistake } from '../options.ts';
+
+const bySize = 'what a lease asks for decides it';
+
+/** Options of sbatch(1) that would break what the service has promised, each with what to use instead. */
+const forbidden: Readonly<Record<string, string>> = {
+  array: 'a lease is one job',
+  chdir: 'a pilot works in pilot.workDir of the site file',
+  clusters: 'jobs are looked for in one cluster: name its slurm.conf in lrm.conf, each cluster in a pool',
+  'cpus-per-gpu': bySize,
+  'cpus-per-task': bySize,
+  error: 'the last words of a job that fails are in wsp show',
+  gid: "jobs are the service's own user's",
+  help: 'with it nothing is submitted',
+  hold: 'a lease would wait until somebody released its job',
+  input: "the job's input is its program",
+  'job-name': 'the service finds its jobs by their names',
+  mem: bySize,
+  'mem-per-cpu': bySize,
+  'mem-per-gpu': bySize,
+  nodes: bySize,
+  ntasks: bySize,
+  'ntasks-per-core': bySize,
+  'ntasks-per-gpu': bySize,
+  'ntasks-per-node': bySize,
+  'ntasks-per-socket': bySize,
+  output: 'the last words of a job that fails are in wsp show',
+  parsable: 'the service sets it itself',
+  partition: 'set lrm.queue',
+  requeue: 'a lease is started anew by wsp create --requeue',
+  signal: 'a pilot takes such a signal for the end of its lease; leases.endNotices tells VMs of their end',
+  'tasks-per-node': bySize,
+  'test-only': 'with it nothing is submitted; wsp create --dry-run asks Slurm',
+  time: bySize,
+  'time-min': bySize,
+  uid: "jobs are the service's own user's",
+  usage: 'with it nothing is submitted',
+  version: 'with it nothing is submitted',
+  wait: 'the service would wait for the job to end',
+  wrap: "the job's program is the pilot",
+};
+
+/** The forbidden ones that have a letter too. */
+const letters: Readonly<Record<string, string>> = {
+  a: 'array',
+  D: 'chdir',
+  M: 'clusters',
+  c: 'cpus-per-task',
+  e: 'error',
+  h: 'help',
+  H: 'hold',
+  i: 'input',
+  J: 'job-name',
+  N: 'nodes',
+  n: 'ntasks',
+  o: 'output',
+  p: 'partition',
+  t: 'time',
+  V: 'version',
+  W: 'wait',
+};
+
+/** Options that take no value, or only with `=`: the argument after them is none of theirs. */
+const valueless: ReadonlySet<string> = new Set(
+  'contiguous exclusive get-user-env ignore-pbs nice no-kill no-requeue overcommit oversubscribe propagate quiet reboot spread-job use-min-nodes verbose'.split(
+    ' ',
+  ),
+);
+const valuelessLetters = 'kOQsv';
+
+/** See `optionMistakes`. Long options may be shortened, and letters put together, as getopt_long(3) lets them. */
+export function slurmOptionMistakes(options: readonly string[]): readonly OptionMistake[] {
+  return options.flatMap((option, index) => {
+    const message = mistakeOf(option, options[index - 1]);
+    return message === undefined ? [] : [{ index, message }];
+  });
+}
+
+function mistakeOf(option: string, previous: string | undefined): string | undefined {
+  if (option.startsWith('--') && option.length > 2) return ofLong(option);
+  if (/^-[^-]/.test(option)) return ofLetters(option.slice(1));
+  if (previous !== undefined && option !== ':' && option !== '--' && awaitsValue(previous)) return undefined;
+  return `${option || 'an empty argument'} is no option of sbatch; write a value with its option, as in --constraint=kvm`;
+}
+
+function ofLong(option: string): string | undefined {
+  const name = option.slice(2).split('=')[0] ?? '';
+  const meant = Object.keys(forbidden).find(each => each === name || each.startsWith(name));
+  if (meant === undefined) return undefined;
+  return `--${name} ${name === meant ? '' : `may be short for --${meant}, which `}cannot be used: ${forbidden[meant]}`;
+}
+
+function ofLetters(text: string): string | undefined {
+  for (const letter of text) {
+    const name = letters[letter];
+    if (name !== undefined) return `-${letter} (--${name}) cannot be used: ${forbidden[name]}`;
+    // What follows is its value.
+    if (!valuelessLetters.includes(letter)) return undefined;
+  }
+  return undefined;
+}
+
+/** Whether the argument after this one is its value. */
+function awaitsValue(option: string): boolean {
+  if (option.startsWith('--')) return !option.includes('=') && !valueless.has(option.slice(2));
+  const first = [...option.slice(1)].findIndex(letter => !valuelessLetters.includes(letter));
+  return option.startsWith('-') && first !== -1 && first === option.length - 2;
+}
