@@ -1,14 +1,19 @@
-# Two commands on a fresh Debian 12 with Node 20: make demo, make test. Both stand on make setup, which does nothing when nothing is missing.
+# Two commands on a fresh Debian 12 with Node.js: make demo, make test. Both stand on make setup, which does nothing when nothing is missing.
+# NODE=24, with any of them: all of it on that Node.js (scripts/node-versions), which the set-up brings.
 LRM ?= local
 SEEDS ?= 1000
 NODES ?= 16
+ifdef NODE
+export PATH := $(CURDIR)/.cache/node-$(NODE)/bin:$(PATH)
+endif
 .PHONY: setup build demo test sim crash-matrix bench policies clean
 
 setup build:
-	@scripts/setup.sh
+	@scripts/setup.sh $(NODE)
 demo: setup
 	@LRM=$(LRM) exec scripts/demo
-test: setup
+test:
+	@scripts/setup.sh $(NODE) newest
 	@exec scripts/test
 sim: setup
 	@SEEDS=$(SEEDS) exec scripts/sim

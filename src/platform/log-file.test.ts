@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
 import { linesTo } from './log-file.ts';
+import { statIfThere } from './stat.ts';
 
 function place(): string {
   const directory = mkdtempSync(join(tmpdir(), 'wsp-log-'));
@@ -15,7 +16,7 @@ it('a log’s lines are in its file, in order, once what was in hand is done', a
   const write = linesTo(path);
   write('one\n');
   write('two\n');
-  await expect.poll(() => statSync(path, { throwIfNoEntry: false })?.size).toBe(8);
+  await expect.poll(() => statIfThere(path)?.size).toBe(8);
   write('three\n');
   await expect.poll(() => readFileSync(path, 'utf8')).toBe('one\ntwo\nthree\n');
   expect(statSync(path).mode & 0o777).toBe(0o600);

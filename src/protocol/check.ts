@@ -47,12 +47,16 @@ export function reportText({ checks }: DoctorReport): string {
   return `${lines.join('\n')}\n${count('ok')} ok, ${count('warn')} warnings, ${count('fail')} failures\n`;
 }
 
-const oldestNode = 20;
+/** The versions of Node.js that everything here is tested on: `scripts/node-versions` has them in full. */
+const supportedNodes: readonly number[] = [20, 22, 24];
 
 /** Node.js itself. `version`: as in `process.version`. */
 export function nodeVersion(version: string): Check {
+  const name = 'nodejs';
   const major = Number.parseInt(version.replace(/^v/, ''), 10);
-  return major >= oldestNode
-    ? good('nodejs', `Node.js ${version}`)
-    : failure('nodejs', `Node.js ${version} is too old`, `install Node.js ${oldestNode} or newer`);
+  if (supportedNodes.includes(major)) return good(name, `Node.js ${version}`);
+  const fix = `install Node.js ${supportedNodes.slice(0, -1).join(', ')} or ${supportedNodes.at(-1)}`;
+  return major < Math.min(...supportedNodes)
+    ? failure(name, `Node.js ${version} is too old`, fix)
+    : warning(name, `Node.js ${version} is not one that this was tested on`, fix);
 }

@@ -117,6 +117,15 @@ describe('examineHost', () => {
       expect(found(name), name).toMatchObject([{ status: 'fail' }]);
   });
 
+  it('report I: a tokens file below a file is a mistake, not one that is made at the first start', async () => {
+    writeFileSync(join(directory, 'file'), '');
+    const document = site();
+    document['service'] = { ...document['service'], tokensFile: 'file/tokens' };
+    const found = await examine(document);
+    for (const name of ['site-file', 'tokens-file'])
+      expect(found(name), name).toMatchObject([{ status: 'fail' }]);
+  });
+
   it('names each image that is not one, and misses images at all', async () => {
     mkdirSync(join(directory, 'images/broken'));
     writeFileSync(join(directory, 'images/broken/image.json'), '{}');

@@ -1,9 +1,9 @@
-import { existsSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { openLrm } from '../lrm/index.ts';
 import { LrmError, type LrmCapabilities } from '../lrm/lrm.ts';
 import { roomFor } from '../platform/directory.ts';
 import { systemRandom } from '../platform/random.ts';
+import { statIfThere } from '../platform/stat.ts';
 import { type Check, failure, good, warning } from '../protocol/check.ts';
 import { WspError } from '../protocol/errors.ts';
 import { formatDuration } from '../protocol/units.ts';
@@ -58,7 +58,7 @@ async function checkStateDir(stateDir: string): Promise<Check> {
     const { path, freeMiB } = await roomFor(stateDir);
     if (freeMiB < comfortableMiB)
       return warning(name, `${freeMiB} MiB free in ${path}`, 'make room, or move service.stateDir');
-    const stat = statSync(stateDir, { throwIfNoEntry: false });
+    const stat = statIfThere(stateDir);
     if (!stat) return good(name, `${stateDir} is made at the first start, ${freeMiB} MiB free`);
     if ((stat.mode & 0o077) !== 0)
       return warning(name, `others can look into ${stateDir}, which holds secrets`, `chmod 700 ${stateDir}`);
@@ -71,14 +71,14 @@ async function checkStateDir(stateDir: string): Promise<Check> {
 
 function checkTokens(file: string): Check {
   const name = 'tokens-file';
-  // `loadTokens` would make it.
-  if (!existsSync(file))
-    return warning(
-      name,
-      `${file} is not there`,
-      'the service makes it at its first start, with a token for admin',
-    );
   try {
+    // `loadTokens` would make it.
+    if (!statIfThere(file))
+      return warning(
+        name,
+        `${file} is not there`,
+        'the service makes it at its first start, with a token for admin',
+      );
     loadTokens(file, systemRandom);
     return good(name, `${file} is its owner's alone and holds tokens`);
   } catch (cause) {

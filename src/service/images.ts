@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { statIfThere } from '../platform/stat.ts';
 import { namePattern } from '../protocol/ids.ts';
 import { type ImageManifest, parseImageManifest } from '../protocol/image.ts';
 
@@ -52,7 +53,7 @@ function subdirectories(dir: string, problems: ImageProblem[]): readonly string[
     return readdirSync(dir, { withFileTypes: true })
       .filter(entry => !entry.name.startsWith('.') && (entry.isDirectory() || entry.isSymbolicLink()))
       .map(entry => entry.name)
-      .filter(name => statSync(join(dir, name, 'image.json'), { throwIfNoEntry: false }))
+      .filter(name => statIfThere(join(dir, name, 'image.json')))
       .sort();
   } catch (cause) {
     problems.push({ directory: dir, message: (cause as Error).message });

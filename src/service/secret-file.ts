@@ -1,14 +1,15 @@
-import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, type Stats, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Random } from '../platform/random.ts';
+import { statIfThere } from '../platform/stat.ts';
 
 const ownerOnly = 0o600;
 
 /** What is wrong with a secret file's mode or kind; undefined when nothing is, or when it is not there yet. `what`: whatever others could read in it. */
 export function secretFileMistake(path: string, what: string): string | undefined {
-  let stat: ReturnType<typeof statSync>;
+  let stat: Stats | undefined;
   try {
-    stat = statSync(path, { throwIfNoEntry: false });
+    stat = statIfThere(path);
   } catch (cause) {
     return `${path} cannot be looked at: ${(cause as Error).message}`;
   }

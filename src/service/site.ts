@@ -1,9 +1,10 @@
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import ipaddr from 'ipaddr.js';
 import type { Static } from 'typebox';
 import { noQuota, type Quota } from '../lease/quota.ts';
 import type { DrainPolicy, LeaseSettings } from '../lease/types.ts';
+import { statIfThere } from '../platform/stat.ts';
 import { invalidFile, mistakesIn, parseYaml } from '../protocol/document.ts';
 import { type ErrorDetail, WspError } from '../protocol/errors.ts';
 import type { NodeSettings, PilotTransport, VmmSettings } from '../protocol/pilot.ts';
@@ -262,7 +263,7 @@ function checkFiles({ imagesDir, stateDir, tokensFile, pools }: SiteConfig, mist
     absent: 'may be absent' | 'must be there',
   ): void => {
     try {
-      const stat = statSync(path, { throwIfNoEntry: false });
+      const stat = statIfThere(path);
       const right = stat ? stat.isDirectory() === (kind === 'directory') : absent === 'may be absent';
       if (!right) mistake(key, `${path} is not a ${kind}`);
     } catch (cause) {

@@ -4,11 +4,21 @@ import { contracts } from './contracts.ts';
 import { docstrings } from './docstrings.ts';
 import { decisions, links, namedPaths } from './documents.ts';
 import { noJwk } from './jwk.ts';
+import { noEntry } from './no-entry.ts';
+import { nodeVersions } from './node-versions.ts';
 import { noPathsOfOneMachine, noRegistries } from './places.ts';
 import { onePrinter } from './printing.ts';
 import { fileSize, functionSize } from './size.ts';
 import { peoplesUnits } from './units.ts';
 import { readTree, type Rule, type TreeFile } from './tree.ts';
+
+const supported = {
+  'scripts/node-versions': '20.1.2\n22.3.4\n24.5.6\n',
+  'package.json': '{ "engines": { "node": "^20 || ^22 || ^24" } }',
+  'README.md': 'On Node.js 20, 22 or 24.',
+  'docs/admin/install.md': 'Node.js 20, 22 or 24; node: Node.js 20, 22 or 24',
+  'src/protocol/check.ts': 'export const supportedNodes = [20, 22, 24];',
+};
 
 /** Each rule with trees that break it, once in each way that it knows, and one that keeps it. */
 const rules: readonly {
@@ -98,6 +108,22 @@ const rules: readonly {
     rule: peoplesUnits,
     bad: [{ 'src/a.ts': '`after ${timeoutMs} ms it waits`' }, { 'src/a.ts': '`in ${seconds} s`' }],
     good: { 'src/a.ts': '`after ${formatDuration(timeoutMs)} it waits`', 'scripts/a.ts': '`${x} ms`' },
+  },
+  {
+    rule: noEntry,
+    // Put together here, so that this file keeps the rule.
+    bad: [{ 'src/a.ts': `statSync(path, { ${'throwIfNoEntry'}: false })` }],
+    good: { 'src/a.ts': 'statIfThere(path)' },
+  },
+  {
+    rule: nodeVersions,
+    bad: [
+      { ...supported, 'package.json': '{ "engines": { "node": ">=20" } }' },
+      { ...supported, 'README.md': 'On Node.js 20 or 22.' },
+      { ...supported, 'docs/admin/install.md': '' },
+      { ...supported, 'src/protocol/check.ts': 'export const supportedNodes = [20];' },
+    ],
+    good: supported,
   },
   {
     rule: noRegistries,

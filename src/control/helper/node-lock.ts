@@ -7,11 +7,11 @@ import {
   readFileSync,
   rmdirSync,
   rmSync,
-  statSync,
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { startChild } from '../../platform/children.ts';
+import { statIfThere } from '../../platform/stat.ts';
 import { ControlError } from '../control.ts';
 import type { HelperDirectory } from './journal.ts';
 import { formatDuration } from '../../protocol/units.ts';
@@ -78,7 +78,7 @@ function open(nodeDirectory: string, path: string): number | undefined {
 }
 
 function isStillThere(file: number, path: string): boolean {
-  const there = statSync(path, { throwIfNoEntry: false });
+  const there = statIfThere(path);
   return there !== undefined && there.ino === fstatSync(file).ino;
 }
 
@@ -98,7 +98,7 @@ function locked(path: string): ControlError {
 function removeIfEmpty(at: HelperDirectory): void {
   try {
     for (const directory of [at.slots, at.bridges]) {
-      if (statSync(directory, { throwIfNoEntry: false })) rmdirSync(directory);
+      if (statIfThere(directory)) rmdirSync(directory);
     }
     rmSync(join(at.node, 'lock'), { force: true });
     rmdirSync(at.node);

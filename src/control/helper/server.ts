@@ -1,4 +1,4 @@
-import { lstatSync } from 'node:fs';
+import { lstatIfThere } from '../../platform/stat.ts';
 import { ControlError } from '../control.ts';
 import { tapRules } from '../network/filter.ts';
 import { hasIpv6, interfaceNames } from '../network/interfaces.ts';
@@ -67,7 +67,7 @@ async function perform(parts: ServerParts, request: HelperRequest): Promise<void
     }
     case 'adopt-directory': {
       const { path } = request;
-      const there = lstatSync(path, { throwIfNoEntry: false });
+      const there = lstatIfThere(path);
       if (!there?.isDirectory()) throw new ControlError('not_found', `there is no directory ${path}`);
       if (there.uid !== uid) throw new ControlError('not_yours', `${path} is not the caller's`);
       journal.append({ kind: 'directory', path, uid, gid });
