@@ -1,6 +1,10 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type TestApi, testApi } from '../../test/support/api.ts';
 import { buildPrograms, type Programs } from '../../test/support/cli.ts';
+import type { WorkspaceRequest } from '../protocol/cluster.ts';
 
 /** `wsp` as a process of its own before the real API, whose state and answers are the test's. */
 
@@ -16,6 +20,47 @@ beforeAll(async () => {
 afterAll(async () => {
   await api?.app.close();
   programs?.remove();
+});
+
+describe('report 6: user data', () => {
+  const path = (name: string): string => join(programs.directory, name);
+
+  it.each([
+    ['gzip', gzipSync('#cloud-config\npackages: [htop]\n')],
+    ['latin1', Buffer.from('#!/bin/sh\n# für Größe\n', 'latin1')],
+    ['utf16', Buffer.from('\ufeff#cloud-config\n', 'utf16le')],
+    ['text', Buffer.from('#!/bin/sh\necho Größe\n')],
+  ])('report 6: %s is sent byte for byte, by every way', async (name, bytes) => {
+    writeFileSync(path(name), bytes);
+    writeFileSync(path('c.yaml'), `groups: [{ name: a, image: mini, userDataFile: ${name} }]`);
+    const before = api.engine.created.length;
+    for (const way of [
+      `--image mini --user-data ${name}`,
+      `--image mini --user-data <(cat ${name})`,
+      '-f c.yaml',
+    ]) {
+      const { code, stderr } = await programs.shell(`wsp create ${way}`, env);
+      expect(code, stderr).toBe(0);
+    }
+    for (const { request } of api.engine.created.slice(before)) {
+      const { userData } = (request as WorkspaceRequest).groups[0] ?? {};
+      const sent =
+        typeof userData === 'object' ? Buffer.from(userData.base64, 'base64') : Buffer.from(userData ?? '');
+      expect(sent.equals(bytes)).toBe(true);
+    }
+    expect(api.engine.created.length - before).toBe(3);
+  });
+
+  it('report 6: more than fits is refused, with what fits', async () => {
+    const { code, stderr } = await programs.shell(
+      'head -c 65537 /dev/zero > much; wsp create --image mini --user-data much',
+      env,
+    );
+    expect({ code, stderr }).toEqual({
+      code: 2,
+      stderr: 'wsp: the file of --user-data is too long: it has more than 65536 bytes\n',
+    });
+  });
 });
 
 describe('report F: waiting in vain', () => {

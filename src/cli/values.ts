@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { WspError } from '../protocol/errors.ts';
 import { parseDurationMs, parseMemoryMiB } from '../protocol/units.ts';
 
@@ -40,14 +39,13 @@ export function moment(text: string, flag: string, now: number): string {
   return new Date(at).toISOString();
 }
 
-/** A file's text. */
-export function readText(path: string): string {
+/** What the file behind a flag has, by one of `client/files.ts`. */
+export function fromFile<T>(flag: string, path: string, read: (path: string, what: string) => T): T {
   try {
-    return readFileSync(path, 'utf8');
+    return read(path, `the file of ${flag}`);
   } catch (cause) {
-    throw new WspError(
-      'usage',
-      `${path} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`,
-    );
+    if (!(cause instanceof WspError)) throw cause;
+    const { message, hint } = cause;
+    throw new WspError('usage', message, hint === undefined ? {} : { hint });
   }
 }

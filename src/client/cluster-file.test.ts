@@ -1,9 +1,17 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { WspError } from '../protocol/errors.ts';
 import { parseClusterFile, readClusterFile } from './cluster-file.ts';
+
+/** User data that is no UTF-8, as people have it. */
+const oddBytes = {
+  gzip: gzipSync('#cloud-config\npackages: [htop]\n'),
+  latin1: Buffer.from('#!/bin/sh\n# für Größe\n', 'latin1'),
+  utf16: Buffer.from('\ufeff#cloud-config\n', 'utf16le'),
+};
 
 let directory: string;
 beforeEach(() => {
@@ -50,6 +58,38 @@ groups:
         { name: 'worker', image: 'mini', count: 4, memoryMiB: 256, cpus: 1, userData: '#!/bin/sh' },
       ],
     });
+  });
+
+  it('report 6: takes user data as bytes, from a file and from base64', () => {
+    for (const [name, bytes] of Object.entries(oddBytes)) {
+      writeFileSync(join(directory, 'data'), bytes);
+      const base64 = bytes.toString('base64');
+      const text = `groups: [{ name: a, image: mini, userDataFile: data }, { name: b, image: mini, userData: { base64: '${base64}' } }]`;
+      writeFileSync(join(directory, 'c.yaml'), text);
+      const { groups } = readClusterFile(join(directory, 'c.yaml'));
+      expect(
+        groups.map(({ userData }) => userData),
+        name,
+      ).toEqual([{ base64 }, { base64 }]);
+    }
+  });
+
+  it('report 6: refuses what is no UTF-8, not base64, or too long, instead of changing it', () => {
+    writeFileSync(
+      join(directory, 'c.yaml'),
+      Buffer.from('groups: [{ name: a, image: mini, userData: für }]', 'latin1'),
+    );
+    expect(() => readClusterFile(join(directory, 'c.yaml'))).toThrow(/c\.yaml is not UTF-8 text/);
+    expect(mistakesOf("groups: [{ name: a, image: mini, userData: { base64: 'für' } }]")).toEqual([
+      'groups[0].userData.base64: must be base64 (RFC 4648, section 4) of at most 65536 bytes (it is "für")',
+    ]);
+    expect(mistakesOf('groups: [{ name: a, image: mini, userData: "\\ud800" }]')).toEqual([
+      'groups[0].userData: must be a text of at most 65536 characters (it is "\\ud800")',
+    ]);
+    writeFileSync(join(directory, 'long'), Buffer.alloc(65_537, 0xff));
+    expect(mistakesOf('groups: [{ name: a, image: mini, userDataFile: long }]')).toEqual([
+      'groups[0].userDataFile: the file is too long: it has more than 65536 bytes',
+    ]);
   });
 
   it('takes user data from a file beside it', () => {

@@ -1,11 +1,11 @@
-import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import Type, { type Static } from 'typebox';
-import { GroupRequest, WorkspaceRequest } from '../protocol/cluster.ts';
+import { GroupRequest, type UserData, WorkspaceRequest } from '../protocol/cluster.ts';
 import { invalidFile, mistakesIn, parseYaml } from '../protocol/document.ts';
-import { type ErrorDetail, WspError } from '../protocol/errors.ts';
+import type { ErrorDetail } from '../protocol/errors.ts';
 import { DurationText, MemoryText } from '../protocol/schema.ts';
 import { parseDurationMs, parseMemoryMiB } from '../protocol/units.ts';
+import { readText, readUserData } from './files.ts';
 
 /**
  * The cluster file (`wsp create -f cluster.yaml`): a `WorkspaceRequest` as people write it.
@@ -23,7 +23,7 @@ import { parseDurationMs, parseMemoryMiB } from '../protocol/units.ts';
  *       cpus: 1                    # default 1
  *       networks: [private]        # optional, in the order of the VM's interfaces
  *       roles: [worker]            # optional
- *       userData: "#!/bin/sh …"    # or userDataFile: a path, relative to this file
+ *       userData: "#!/bin/sh …"    # or { base64: … }; or userDataFile: a path, relative to this file
  */
 const { name, image, count, cpus, networks, roles, userData } = GroupRequest.properties;
 
@@ -99,28 +99,15 @@ function groupRequest(
 ): GroupRequest {
   const { memory = '256M', userDataFile, count = 1, cpus = 1, ...same } = group;
   if (userDataFile === undefined) return { ...same, count, cpus, memoryMiB: parseMemoryMiB(memory) ?? 0 };
-  let userData = same.userData ?? '';
+  let userData: UserData = same.userData ?? '';
   if (same.userData !== undefined)
     details.push({ path: `${at}.userDataFile`, message: 'cannot be used together with userData' });
   else {
     try {
-      userData = readText(resolve(directory, userDataFile), 'the file');
+      userData = readUserData(resolve(directory, userDataFile), 'the file');
     } catch (cause) {
       details.push({ path: `${at}.userDataFile`, message: (cause as Error).message });
     }
   }
   return { ...same, count, cpus, memoryMiB: parseMemoryMiB(memory) ?? 0, userData };
-}
-
-function readText(path: string, what: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (cause) {
-    const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
-    throw new WspError(
-      missing ? 'not_found' : 'invalid_file',
-      missing ? `${what} is not there (${path})` : `${what} cannot be read: ${(cause as Error).message}`,
-      { cause },
-    );
-  }
 }

@@ -659,7 +659,10 @@ export interface components {
             cpus?: number;
             networks?: string[];
             roles?: string[];
-            userData?: string;
+            userData?: string | {
+                /** @description base64 (RFC 4648, section 4) of at most 65536 bytes */
+                base64: string;
+            };
         };
         Image: {
             name: string;

@@ -12,6 +12,30 @@ const Name = Type.String({
   description: 'a name: lower-case letters, digits and hyphens, starting with a letter, at most 31',
 });
 
+/** The most that user data can have. */
+export const mostUserDataBytes = 65_536;
+
+/** What a guest is handed, byte for byte: a text stands for its UTF-8, other bytes (gzip, Latin-1, UTF-16) are written in base64. */
+export const UserData = Type.Union([
+  Type.String({
+    maxLength: mostUserDataBytes,
+    // A JSON text can hold half of a character, which no UTF-8 stands for.
+    pattern: '^\\P{Surrogate}*$',
+    description: `a text of at most ${mostUserDataBytes} characters`,
+  }),
+  Type.Object(
+    {
+      base64: Type.String({
+        maxLength: Math.ceil(mostUserDataBytes / 3) * 4,
+        pattern: '^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$',
+        description: `base64 (RFC 4648, section 4) of at most ${mostUserDataBytes} bytes`,
+      }),
+    },
+    { additionalProperties: false },
+  ),
+]);
+export type UserData = Type.Static<typeof UserData>;
+
 export const GroupRequest = Type.Object(
   {
     name: Name,
@@ -23,7 +47,7 @@ export const GroupRequest = Type.Object(
     networks: Type.Optional(Type.Array(Name, { maxItems: 8, uniqueItems: true })),
     roles: Type.Optional(Type.Array(Name, { maxItems: 16, uniqueItems: true })),
     /** Handed to the guest as it is (a shell script for `mini`, cloud-config or a script for cloud images). */
-    userData: Type.Optional(Type.String({ maxLength: 65_536 })),
+    userData: Type.Optional(UserData),
   },
   { additionalProperties: false },
 );

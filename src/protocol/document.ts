@@ -122,6 +122,10 @@ function* walkUnion(branches: readonly Rules[], value: unknown, path: string): G
     const meant = objects.find(branch => Object.keys(branch.properties ?? {}).some(key => key in value));
     if (meant) return yield* walk(meant, value, path);
   }
+  // The only one of its type is the one that was meant.
+  const ofType = branches.filter(branch => branch.type === typeof value);
+  const [meant] = ofType;
+  if (meant && ofType.length === 1 && !('const' in meant)) return yield* walk(meant, value, path);
   const choices = branches.map(branch => ('const' in branch ? String(branch.const) : shapeOf(branch)));
   yield { path, message: `must be one of ${choices.join(', ')}${butIs(value)}` };
 }

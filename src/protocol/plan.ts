@@ -1,4 +1,5 @@
 import Type from 'typebox';
+import { UserData } from './cluster.ts';
 import { interfacePattern, macPattern, namePattern, vmIdPattern, workspaceIdPattern } from './ids.ts';
 
 /**
@@ -69,7 +70,7 @@ export const ContextPlan = Type.Object({
     }),
     { maxItems: 4_096 },
   ),
-  userData: Type.Optional(Type.String({ maxLength: 65_536 })),
+  userData: Type.Optional(UserData),
 });
 export type ContextPlan = Type.Static<typeof ContextPlan>;
 

@@ -48,6 +48,16 @@ describe('the plan of a VM', () => {
     return new Map(bodies.flatMap(body => (body.kind === 'start-vm' ? [[body.vm.name, body.vm]] : [])));
   };
 
+  it('report 6: has the user data byte for byte', async () => {
+    const userData = { base64: Buffer.from([0x1f, 0x8b, 0, 0xff, 0x0a]).toString('base64') };
+    const made = await plans({
+      groups: [{ name: 'a', image: 'mini', count: 1, memoryMiB: 256, cpus: 1, userData }],
+    });
+    const plan = must(made.get('a-0'));
+    expect(Check(VmPlan, plan)).toBe(true);
+    expect(plan.context.userData).toEqual(userData);
+  });
+
   it('is what the protocol says, and complete for the whole ensemble', async () => {
     const made = await plans(osg);
     expect([...made.keys()].sort()).toEqual(['ce-0', 'worker-0', 'worker-1']);

@@ -7,6 +7,7 @@ import type { DrainPolicy, LeaseSettings } from '../lease/types.ts';
 import { statIfThere } from '../platform/stat.ts';
 import { invalidFile, mistakesIn, parseYaml } from '../protocol/document.ts';
 import { type ErrorDetail, WspError } from '../protocol/errors.ts';
+import { textOf } from '../protocol/text.ts';
 import type { NodeSettings, PilotTransport, VmmSettings } from '../protocol/pilot.ts';
 import { formatDuration } from '../protocol/units.ts';
 import { type PoolConfig, poolsOf } from './site-pools.ts';
@@ -99,8 +100,9 @@ function nameOf(path: string): string {
 
 function readText(path: string): string {
   try {
-    return readFileSync(path, 'utf8');
+    return textOf(readFileSync(path), nameOf(path));
   } catch (cause) {
+    if (cause instanceof WspError) throw cause;
     const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
     const words = missing ? 'is not there' : `cannot be read: ${(cause as Error).message}`;
     throw new WspError(missing ? 'not_found' : 'invalid_file', `${nameOf(path)} ${words}`, { cause });

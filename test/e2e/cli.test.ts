@@ -239,7 +239,10 @@ describe('a wrong command line: exit code 2', () => {
     [['create', '--image', 'mini', '--duration', '1 hour'], /--duration 1 hour .*1h30m/],
     [['create', '--image', 'mini', '--wait', '--timeout', 'soon'], /--timeout soon .*90s/],
     [['create', '--image', 'mini', '--ssh-key', '/no/key'], /\/no\/key cannot be read/],
-    [['create', '--image', 'mini', '--user-data', '/no/data'], /\/no\/data cannot be read/],
+    [
+      ['create', '--image', 'mini', '--user-data', '/no/data'],
+      /the file of --user-data is not there \(\/no\/data\)/,
+    ],
     [['show'], /workspace/],
     [['show', 'a', 'b'], /too many arguments/],
     [['destroy'], /workspaces/],

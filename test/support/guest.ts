@@ -5,6 +5,7 @@ import { makeSeed } from '../../src/control/context/seed.ts';
 import { makeOverlay } from '../../src/control/images/overlay.ts';
 import type { MachineSpec } from '../../src/control/vmm/vmm.ts';
 import { systemProcesses } from '../../src/platform/process.ts';
+import type { UserData } from '../../src/protocol/cluster.ts';
 import { parseImageManifest } from '../../src/protocol/image.ts';
 import type { KeyPair, NicPlan, VmPlan } from '../../src/protocol/plan.ts';
 
@@ -69,7 +70,7 @@ async function planFor(image: string, directory: string, options: GuestOptions):
 
 /** How a guest differs from what its image asks for. */
 export interface GuestOptions {
-  readonly userData?: string;
+  readonly userData?: UserData;
   /** false: the guest gets no seed. */
   readonly seed?: boolean;
   readonly machine?: 'q35';

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -121,6 +122,15 @@ describe.skipIf(noGuests !== undefined)('guests', { timeout: 4 * bootDeadlineMs 
     const guest = await boot('mini', { userData: '#!/bin/sh\necho no luck\nexit 3\n' });
     expect(await guest.context()).toMatch(/user-data ended with exit code 3/);
     await consoleSays(guest.vm, 'no luck');
+  });
+
+  it('report 6: hands over user data byte for byte', async () => {
+    const odd = Buffer.from('# für Größe, \x80\xff', 'latin1');
+    const sum = createHash('md5').update(odd).update('\n').digest('hex');
+    const script = `[ "$(sed -n 2p /run/seed/user-data | md5sum)" = '${sum}  -' ]\n`;
+    const bytes = Buffer.concat([Buffer.from('#!/bin/sh\n'), odd, Buffer.from(`\n${script}`)]);
+    const guest = await boot('mini', { userData: { base64: bytes.toString('base64') } });
+    expect(await guest.context()).toBe('ok');
   });
 
   it('reports that it has no seed', async () => {

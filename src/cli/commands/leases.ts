@@ -9,12 +9,13 @@ import {
 } from '../../protocol/cluster.ts';
 import { type ErrorCode, WspError } from '../../protocol/errors.ts';
 import { formatDuration } from '../../protocol/units.ts';
+import { readText, readUserData } from '../../client/files.ts';
 import { progressLines, workspaceText } from '../output.ts';
 import { story } from '../story.ts';
 import type { CommandContext, Run } from '../program.ts';
 import { loadClusterFile } from '../programs.ts';
 import { userPublicKey } from '../ssh.ts';
-import { duration, memory, moment, readText, whole } from '../values.ts';
+import { duration, fromFile, memory, moment, whole } from '../values.ts';
 
 interface GroupOptions {
   readonly file?: string;
@@ -194,7 +195,7 @@ async function requestOf(context: CommandContext, options: CreateOptions): Promi
   const base: WorkspaceRequest = isEmpty ? { groups: [] } : await groupsOf(options);
   const keys = [
     await userPublicKey(context.env),
-    ...(options.sshKey ?? []).map(path => readText(path).trim()),
+    ...(options.sshKey ?? []).map(path => fromFile('--ssh-key', path, readText).trim()),
   ];
   const { name, project, clientToken, startBy } = options;
   return {
@@ -231,7 +232,9 @@ function oneGroup(options: GroupOptions): GroupRequest {
     memoryMiB: memory(options.memory, '--memory'),
     cpus: whole(options.cpus, '--cpus'),
     ...(options.network === undefined ? {} : { networks: options.network }),
-    ...(options.userData === undefined ? {} : { userData: readText(options.userData) }),
+    ...(options.userData === undefined
+      ? {}
+      : { userData: fromFile('--user-data', options.userData, readUserData) }),
   };
 }
 

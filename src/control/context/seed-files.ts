@@ -5,11 +5,11 @@ import type { ContextPlan, VmPlan } from '../../protocol/plan.ts';
  * `network-config` (its NoCloud data source); the `wsp-*` files are for images without it, and are complete: a guest copies
  * them into place and asks nobody. The layout is a contract with `guest/`.
  */
-export function seedFiles(plan: VmPlan): ReadonlyMap<string, string> {
+export function seedFiles(plan: VmPlan): ReadonlyMap<string, string | Uint8Array> {
   const { context } = plan;
-  return new Map([
+  return new Map<string, string | Uint8Array>([
     ['meta-data', metaData(plan)],
-    ['user-data', context.userData ?? defaultUserData(context)],
+    ['user-data', userData(context)],
     ['network-config', networkConfig(plan)],
     ['wsp-hosts', hostsFile(context)],
     ['wsp-known-hosts', knownHosts(context)],
@@ -54,6 +54,12 @@ function knownHosts(context: ContextPlan): string {
   return lines(
     context.hosts.map(host => `${[host.name, ...host.addresses].join(',')} ${host.hostPublicKey}`),
   );
+}
+
+/** The user's own bytes. */
+function userData(context: ContextPlan): string | Uint8Array {
+  const { userData = defaultUserData(context) } = context;
+  return typeof userData === 'string' ? userData : Buffer.from(userData.base64, 'base64');
 }
 
 /** What a cloud image does when the user says nothing: the identity, keys and names that the `wsp-*` files carry. */

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import swagger from '@fastify/swagger';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import websocket from '@fastify/websocket';
@@ -5,6 +6,7 @@ import Fastify, { type FastifyInstance } from 'fastify';
 import type { Clock } from '../../platform/clock.ts';
 import type { Log } from '../../platform/log.ts';
 import type { Random } from '../../platform/random.ts';
+import { WspError } from '../../protocol/errors.ts';
 import type { Accounts } from '../access/accounts.ts';
 import type { AuditLog } from '../access/audit.ts';
 import type { Logins } from '../access/logins.ts';
@@ -86,6 +88,7 @@ export async function buildApp(parts: ApiParts): Promise<FastifyInstance> {
   await app.register(websocket, { options: { maxPayload: messageLimitBytes, perMessageDeflate: false } });
   addComponents(app);
   answerErrors(app, parts.log);
+  takeUtf8Alone(app);
   app.addHook('onRequest', () => parts.ready ?? Promise.resolve());
   const limits = rateLimits(app, parts.clock, parts.rate);
   limits.limitWrongTokens();
@@ -120,6 +123,19 @@ export async function buildApp(parts: ApiParts): Promise<FastifyInstance> {
   await app.register(clientStreamRoutes(parts));
   await app.ready();
   return app;
+}
+
+/** JSON is UTF-8 (RFC 8259 §8.1). A body in another encoding is refused: of its odd bytes nothing would be left. */
+function takeUtf8Alone(app: FastifyInstance): void {
+  const parse = app.getDefaultJsonParser('error', 'error');
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
+    if (isUtf8(body as Buffer)) return void parse(request, body.toString('utf8'), done);
+    done(
+      new WspError('invalid_request', 'the body is not UTF-8', {
+        hint: 'other bytes go into userData as {"base64": "…"}',
+      }),
+    );
+  });
 }
 
 /**

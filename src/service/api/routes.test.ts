@@ -65,6 +65,25 @@ describe('workspaces', () => {
     expect(api.engine.created).toEqual([]);
   });
 
+  it('report 6: carry user data as text or as base64, and no bytes that are no UTF-8', async () => {
+    const userData = { base64: 'H4sIAAAA//8=' };
+    expect((await call('POST', '/v1/workspaces', 'ann', { groups: [{ ...group, userData }] })).status).toBe(
+      201,
+    );
+    expect(api.engine.created).toMatchObject([{ request: { groups: [{ userData }] } }]);
+    const odd = await refused('POST', '/v1/workspaces', 'ann', {
+      groups: [{ ...group, userData: { base64: '?' } }],
+    });
+    expect(odd.details?.map(({ path }) => path)).toEqual(['groups[0].userData.base64']);
+    const latin1 = Buffer.from(`{"groups":[{"name":"a","image":"mini","userData":"für"}]}`, 'latin1');
+    expect(await refused('POST', '/v1/workspaces', 'ann', latin1)).toMatchObject({
+      status: 400,
+      code: 'invalid_request',
+      message: 'the body is not UTF-8',
+    });
+    expect(api.engine.created).toHaveLength(1);
+  });
+
   it('carry the core’s refusal with its code', async () => {
     api.engine.refusal = new WspError('exceeds_site', 'this site has 4 nodes', { hint: 'ask for fewer' });
     const error = await refused('POST', '/v1/workspaces', 'ann', { groups: [group] });
