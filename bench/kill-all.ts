@@ -16,7 +16,7 @@ const rounds = Number(process.argv[3] ?? 10);
 const site = await startSite({
   lrm: 'slurm',
   nodes: 1,
-  slurm: { cpusPerNode: vms, memoryMiBPerNode: vms * 400 },
+  slurm: { sizes: [{ cpus: vms, memoryMiB: vms * 400 }] },
   more: { policy: { kind: 'pack', vmsPerNode: vms } },
 });
 const tookMs: number[] = [];

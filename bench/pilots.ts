@@ -23,7 +23,7 @@ try {
   for (let round = 0; round < rounds; round += 1) {
     await cluster.untilIdle();
     const startedMs = systemClock.monotonicMs();
-    const floor = await cluster.run(['srun', `-N${nodes}`, 'node', '-e', '0']);
+    const floor = await cluster.run(['srun', '-p', 'batch', `-N${nodes}`, 'node', '-e', '0']);
     if (floor.code !== 0) throw new Error(`srun: ${floor.stderr}`);
     floorMs.push(systemClock.monotonicMs() - startedMs);
 

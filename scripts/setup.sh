@@ -7,9 +7,9 @@ set -eu
 cd "$(dirname "$0")/.."
 PATH=$PATH:/usr/sbin:/sbin
 
-# slurm*, munge: the private Slurm of tests and demo · gridengine*: the private Grid Engine (msmtp-mta: what it wants for mail, and no more) · iproute2, nftables, dnsmasq-base: the VMs' networks · genisoimage: their seeds
+# slurm*, munge: the private Slurm of tests and demo · mariadb-*: its accounting, as programs alone, without Debian's service · gridengine*: the private Grid Engine (msmtp-mta: what it wants for mail, and no more) · iproute2, nftables, dnsmasq-base: the VMs' networks · genisoimage: their seeds
 # busybox-static, cpio, kmod, lz4, mtools, syslinux: the guest images · the rest: VMs, and the tools that scripts take for granted
-packages="slurmctld slurmd slurm-client munge gridengine-master gridengine-exec gridengine-client msmtp-mta iproute2 nftables dnsmasq-base genisoimage
+packages="slurmctld slurmd slurm-client slurmdbd munge mariadb-server-core mariadb-client-core gridengine-master gridengine-exec gridengine-client msmtp-mta iproute2 nftables dnsmasq-base genisoimage
 busybox-static cpio kmod lz4 mtools syslinux
 qemu-system-x86 qemu-utils openssh-client openssh-server openssl curl util-linux procps sudo"
 

@@ -1,5 +1,6 @@
 import type { NodeNetworks } from '../../src/lrm/local/namespaces.ts';
 import type { CommandResult } from '../../src/platform/process.ts';
+import type { ServiceAccount } from './service-account.ts';
 
 /** A private, real batch scheduler on this machine, its nodes network namespaces. Nothing of the host's is touched. */
 export interface BatchCluster {
@@ -7,6 +8,8 @@ export interface BatchCluster {
   readonly headAddress: string;
   readonly vmLan: NodeNetworks['vmLan'];
   readonly nodes: NodeNetworks['nodes'];
+  /** The ordinary user who runs the service; undefined where everything is root's. */
+  readonly account?: ServiceAccount;
   /** The site file's `lrm`, with extra arguments for the submit command. */
   lrmSection(options: readonly string[]): Readonly<Record<string, unknown>>;
   /** Runs a command with the scheduler's environment; never rejects because of an exit code. */

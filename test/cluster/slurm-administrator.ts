@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { type BatchCluster, linesOf } from './cluster.ts';
+import type { HostView } from './host-view.ts';
 import { endDaemon, startController, startMunge } from './slurm-daemons.ts';
 
 /** What the people of a site do to its Slurm while leases wait, run and end there. Each rejects when Slurm refuses it. */
@@ -15,15 +16,16 @@ export interface SlurmAdministrator {
   resume(jobId: string): Promise<void>;
   /** `scontrol update NodeName=…`, with words such as `State=DRAIN`, `Reason=…`. */
   setNode(name: string, ...what: string[]): Promise<void>;
-  /** Submits jobs of another user, held, each a record of its own; resolves with their ids. `options` are of sbatch. */
+  /** Submits jobs of `ann`, held, each a record of its own; resolves with their ids. `options` are of sbatch. */
   foreignJobs(count: number, ...options: string[]): Promise<readonly string[]>;
 }
 
-/** Another user than the one whose jobs the leases are. */
-const stranger = ['setpriv', '--reuid=nobody', '--regid=nogroup', '--clear-groups'] as const;
-
 /** The administrator of the Slurm whose files are in `directory`; `run` is of root, with its SLURM_CONF. */
-export function slurmAdministrator(directory: string, run: BatchCluster['run']): SlurmAdministrator {
+export function slurmAdministrator(
+  directory: string,
+  view: HostView,
+  run: BatchCluster['run'],
+): SlurmAdministrator {
   const order = async (...argv: [string, ...string[]]): Promise<void> => void (await linesOf(run, argv));
   return {
     stopController: () => endDaemon(join(directory, 'run', 'slurmctld.pid')),
@@ -36,9 +38,15 @@ export function slurmAdministrator(directory: string, run: BatchCluster['run']):
     foreignJobs: async (count, ...options) => {
       const submit =
         'for n in $(seq "$0"); do sbatch --parsable --hold "$@" --wrap "sleep 600" || exit; done';
-      const sbatchOptions = ['--chdir=/', '--output=/dev/null', '--job-name=lattice-qcd', ...options];
-      const argv = [...stranger, 'sh', '-c', submit, String(count), ...sbatchOptions] as const;
-      return linesOf(run, argv);
+      const sbatchOptions = [
+        '--chdir=/',
+        '--output=/dev/null',
+        '--job-name=lattice-qcd',
+        '-p',
+        'batch',
+        ...options,
+      ];
+      return linesOf(run, view.as('ann', ['sh', '-c', submit, String(count), ...sbatchOptions]));
     },
   };
 }

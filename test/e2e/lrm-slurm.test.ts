@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { chmodSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemProcesses } from '../../src/platform/process.ts';
@@ -6,6 +6,7 @@ import { type Lrm, LrmError } from '../../src/lrm/lrm.ts';
 import { endOf, gangRequest, jobWhen, lrmContract } from '../../src/lrm/lrm.contract.ts';
 import { slurm } from '../../src/lrm/slurm/slurm.ts';
 import { type SlurmCluster, startSlurm } from '../cluster/slurm.ts';
+import { serviceLrm } from '../cluster/slurm-lrm.ts';
 
 let cluster: SlurmCluster;
 let lrm: Lrm;
@@ -15,7 +16,8 @@ beforeAll(async () => {
   cluster = await startSlurm({ nodes: 4, killWaitSeconds: 2 });
   shared = join(cluster.directory, 'shared');
   mkdirSync(shared);
-  lrm = slurm({ conf: cluster.conf, node: process.execPath }, systemProcesses);
+  chmodSync(shared, 0o1777);
+  lrm = serviceLrm(cluster);
 });
 afterAll(() => cluster?.stop());
 
@@ -40,20 +42,19 @@ describe('the Slurm adapter on a real Slurm', () => {
     await expect(nowhere.capabilities()).rejects.toThrow('Slurm has no queue nowhere');
   });
 
+  it('hands the queue, the account and the options of the site on with the job', async () => {
+    const jobId = await lrm.submit(gangRequest({ options: ['--hold'] }));
+    const { stdout } = await cluster.run(['squeue', '-h', '-j', jobId, '-o', '%u %P %a %f %k']);
+    expect(stdout.trim()).toBe('wsp batch physics vms leases');
+    await lrm.cancel(jobId);
+  });
+
   it('is not given more time than the administrator allows, in the words of Slurm', async () => {
     const jobId = await lrm.submit(gangRequest());
     const job = await jobWhen(lrm, jobId, ({ state }) => state === 'running');
-    // The service as a user who is no operator.
-    const asNobody = slurm(
-      { conf: cluster.conf },
-      {
-        run: (argv, options) =>
-          systemProcesses.run(['setpriv', '--reuid=nobody', '--clear-groups', '--', ...argv], options),
-      },
-    );
-    await expect(asNobody.extend(jobId, (job?.endsAt ?? 0) + 60_000)).rejects.toMatchObject({
+    await expect(lrm.extend(jobId, (job?.endsAt ?? 0) + 60_000)).rejects.toMatchObject({
       kind: 'refused',
-      message: expect.stringMatching(/invalid user id/i) as string,
+      message: expect.stringMatching(/access\/permission denied/i) as string,
     });
     await lrm.cancel(jobId);
     await endOf(lrm, jobId);

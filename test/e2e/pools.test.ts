@@ -2,8 +2,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type Child, startChild } from '../../src/platform/children.ts';
 import type { NodeView, SlotView, TypesView, WorkspaceView } from '../../src/protocol/api.ts';
+import type { SlurmCluster } from '../cluster/slurm.ts';
 import { startSshd } from '../support/sshd.ts';
-import { root, startSite, type TestSite } from '../support/site.ts';
+import { startSite, type TestSite } from '../support/site.ts';
 
 /** Static nodes beside a real Slurm, in one service; and leases that outgrow their batch job. Real guests on both. */
 
@@ -19,12 +20,12 @@ function startAgent(): Promise<Child> {
     [
       'nsenter',
       `--net=/run/netns/${node?.netns}`,
-      `${root}/bin/wsp`,
-      'agent',
-      ...['--service', site.url, '--pool', 'static', '--secret-file', secretFile],
-      ...['--node', own, '--memory', '600M', '--cpus', '2'],
+      ...site.command(
+        ...['agent', '--service', site.url, '--pool', 'static', '--secret-file', secretFile],
+        ...['--node', own, '--memory', '600M', '--cpus', '2'],
+      ),
     ],
-    { env: { PATH: process.env['PATH'] } },
+    { env: { PATH: site.clientEnv['PATH'] } },
   );
 }
 
@@ -36,6 +37,7 @@ beforeAll(async () => {
   site = await startSite({
     lrm: 'slurm',
     nodes: 2,
+    slurm: { accounting: true },
     pools: lrm => [
       {
         name: 'static',
@@ -46,6 +48,7 @@ beforeAll(async () => {
     ],
   });
   await site.cluster?.run(['scontrol', 'update', `NodeName=${own}`, 'State=DRAIN', 'Reason=static']);
+  await (site.cluster as SlurmCluster).accounting().operator('wsp');
   agent = await startAgent();
   await vi.waitUntil(async () => (await idleIn('static')) === 1, soon);
 });
@@ -139,8 +142,10 @@ describe('a static node that is added over ssh', () => {
     await agent.exited;
     const node = site.cluster?.nodes.find(({ name }) => name === own);
     const address = node?.address ?? '';
-    const sshd = await startSshd(site.directory, { netns: node?.netns ?? '', address });
-    const directory = ['--directory', join(site.directory, 'agent'), '--node-program', process.execPath];
+    const account = site.cluster?.account;
+    const sshd = await startSshd(site.directory, { netns: node?.netns ?? '', address, account });
+    const program = ['--node-program', account?.node ?? process.execPath];
+    const directory = ['--directory', join(site.directory, 'agent'), ...program];
     const where = [address, ...directory, ...sshd.options];
     const added = [
       'nodes',
@@ -197,7 +202,7 @@ describe('a static node that is added over ssh', () => {
 });
 
 describe('a lease that outgrows its batch job', () => {
-  it('is extended where Slurm allows the service to, and its pilots stay', async () => {
+  it('is extended where Slurm has the service as an operator, and its pilots stay', async () => {
     await site.json([...mini, '--pool', 'batch', '--name', 'long', '--duration', '10m', '--wait']);
     const before = await site.json<{ slots: SlotView[] }>(['slots']);
     const longer = await site.json<WorkspaceView>(['extend', 'long', '1h']);

@@ -14,6 +14,8 @@ afterEach(async () => {
 
 function scratch(): string {
   const directory = mkdtempSync(join(tmpdir(), 'wsp-refusals-'));
+  // Ordinary users look into it.
+  chmodSync(directory, 0o755);
   cleanups.push(() => rmSync(directory, { recursive: true, force: true }));
   return directory;
 }
@@ -57,7 +59,7 @@ describe('what cannot work', () => {
     const workDir = join(scratch(), 'small');
     mkdirSync(workDir);
     const mounted = await systemProcesses.run(
-      ['mount', '-t', 'tmpfs', '-o', 'size=2m', 'wsp-test', workDir],
+      ['mount', '-t', 'tmpfs', '-o', 'size=2m,mode=1777', 'wsp-test', workDir],
       {
         deadlineMs: 10_000,
       },

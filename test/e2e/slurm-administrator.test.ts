@@ -1,9 +1,8 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { gangRequest, jobWhen } from '../../src/lrm/lrm.contract.ts';
 import type { Lrm } from '../../src/lrm/lrm.ts';
-import { slurm } from '../../src/lrm/slurm/slurm.ts';
-import { systemProcesses } from '../../src/platform/process.ts';
 import { type SlurmCluster, startSlurm } from '../cluster/slurm.ts';
+import { serviceLrm } from '../cluster/slurm-lrm.ts';
 
 /** What the tests' Slurm lets its administrator do is what tests of outages, suspension and foreign jobs stand on. */
 
@@ -11,7 +10,7 @@ let cluster: SlurmCluster;
 let lrm: Lrm;
 beforeAll(async () => {
   cluster = await startSlurm({ nodes: 2, killWaitSeconds: 2 });
-  lrm = slurm({ conf: cluster.conf, node: process.execPath }, systemProcesses);
+  lrm = serviceLrm(cluster);
 });
 afterAll(() => cluster?.stop());
 
@@ -53,6 +52,6 @@ it('a job can be suspended and resumed, a node be put down and back', async () =
 it("others' jobs are another user's", async () => {
   const ids = await cluster.foreignJobs(3);
   const users = (await cluster.run(['squeue', '-h', '-o', '%i %u'])).stdout.trim().split('\n').sort();
-  expect(users).toEqual(ids.map(id => `${id} nobody`).sort());
+  expect(users).toEqual(ids.map(id => `${id} ann`).sort());
   await Promise.all(ids.map(id => cluster.endJob(id)));
 });

@@ -1,4 +1,4 @@
-import { readFileSync, rmSync, watch, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Client, createClient } from '../../src/client/client.ts';
 import { type Child, startChild } from '../../src/platform/children.ts';
@@ -7,9 +7,11 @@ import { type CommandResult, systemProcesses } from '../../src/platform/process.
 import { findLeftovers } from '../nothing-left.ts';
 import { makePlace, removePlace, removeStale } from './places.ts';
 import type { BatchCluster } from '../cluster/cluster.ts';
+import type { ServiceAccount } from '../cluster/service-account.ts';
 import { startGridEngine } from '../cluster/gridengine.ts';
 import { startPbs } from '../cluster/pbs.ts';
-import { freePort, type SlurmOptions, startSlurm } from '../cluster/slurm.ts';
+import { freePort, startSlurm } from '../cluster/slurm.ts';
+import type { SlurmOptions } from '../cluster/slurm-conf.ts';
 
 /** The checkout's root, without a slash at the end. */
 export const root = new URL('../..', import.meta.url).pathname.replace(/\/$/, '');
@@ -54,6 +56,8 @@ export interface TestSite {
   ): Promise<CommandResult>;
   /** Runs `wsp … --json` and returns what it printed. Rejects with stderr when the exit code is not 0. */
   json<T = Record<string, unknown>>(args: readonly string[], deadlineMs?: number): Promise<T>;
+  /** `wsp …` as a command of whoever runs the service, for programs that stay: their user, their checkout. */
+  command(...args: readonly string[]): [string, ...string[]];
   /** The typed client, as the admin. */
   client(): Client;
   /** Kills the service (SIGKILL by default) and waits until it is gone. */
@@ -124,7 +128,8 @@ class RunningSite implements TestSite {
     this.directory = directory;
     this.cluster = cluster;
     this.workDir = join(directory, 'work');
-    this.helperStateDir = join(directory, 'helper');
+    this.helperStateDir = cluster?.account?.helperStateDir ?? join(directory, 'helper');
+    if (cluster?.account) giveTo(directory, cluster.account);
     this.siteFile = join(directory, 'site.yaml');
     // JSON is YAML; nothing here needs more.
     writeFileSync(this.siteFile, JSON.stringify(this.#siteDocument(options, port), null, 2));
@@ -144,7 +149,7 @@ class RunningSite implements TestSite {
         ...options.service?.(cluster, directory),
       },
       ...(options.pools ? { pools: options.pools(lrm) } : { lrm }),
-      images: { dir: `${root}/.cache/images` },
+      images: { dir: `${cluster?.account?.checkout ?? root}/.cache/images` },
       networks: [
         {
           name: 'public',
@@ -159,7 +164,7 @@ class RunningSite implements TestSite {
       defaultNetwork: 'private',
       node: {
         workDir: this.workDir,
-        helper: helperArgv(this.helperStateDir),
+        helper: cluster?.account?.helper ?? helperArgv(this.helperStateDir),
         vmm: options.vmm ?? { kind: 'qemu' },
         ...options.node,
       },
@@ -171,7 +176,7 @@ class RunningSite implements TestSite {
   get clientEnv(): NodeJS.ProcessEnv {
     const home = join(this.directory, 'home');
     return {
-      PATH: process.env['PATH'],
+      PATH: this.cluster?.account?.env['PATH'] ?? process.env['PATH'],
       HOME: home,
       XDG_CONFIG_HOME: join(home, '.config'),
       XDG_CACHE_HOME: join(home, '.cache'),
@@ -184,10 +189,24 @@ class RunningSite implements TestSite {
     args: readonly string[],
     options: { readonly deadlineMs?: number; readonly env?: NodeJS.ProcessEnv } = {},
   ): Promise<CommandResult> {
-    return systemProcesses.run([`${root}/bin/wsp`, ...args], {
+    return systemProcesses.run(this.command(...args), {
       deadlineMs: options.deadlineMs ?? 120_000,
       env: { ...this.clientEnv, ...options.env },
     });
+  }
+
+  command(...args: readonly string[]): [string, ...string[]] {
+    return this.#asTheirs([this.#program, ...args]);
+  }
+
+  /** The product, as whoever runs the service finds it. */
+  get #program(): string {
+    return `${this.cluster?.account?.checkout ?? root}/bin/wsp`;
+  }
+
+  /** The command, to be run as whoever runs the service. */
+  #asTheirs(argv: [string, ...string[]]): [string, ...string[]] {
+    return this.cluster?.account?.as(argv) ?? argv;
   }
 
   client(): Client {
@@ -217,14 +236,13 @@ class RunningSite implements TestSite {
     const urlFile = join(this.directory, 'url');
     rmSync(urlFile, { force: true });
     const log = join(this.directory, 'service.log');
-    const child = await startChild(
-      ['sh', '-c', `exec "$0" service --config "$1" 2>>"$2"`, `${root}/bin/wsp`, this.siteFile, log],
-      {
-        stdio: ['ignore', 'ignore', 'ignore'],
-        // A session of its own, as a daemon has: what the tests do counts against its share of the processors otherwise.
-        detached: true,
-      },
-    );
+    const logged = 'exec "$0" service --config "$1" 2>>"$2"';
+    const child = await startChild(this.#asTheirs(['sh', '-c', logged, this.#program, this.siteFile, log]), {
+      env: { ...process.env, ...this.cluster?.account?.env },
+      stdio: ['ignore', 'ignore', 'ignore'],
+      // A session of its own, as a daemon has: what the tests do counts against its share of the processors otherwise.
+      detached: true,
+    });
     this.#service = child;
     const died = child.exited.then(() => {
       throw new Error(`the service ended at once:\n${readFileSync(log, 'utf8')}`);
@@ -260,6 +278,12 @@ class RunningSite implements TestSite {
     await this.cluster?.stop();
     await removePlace(this.directory);
   }
+}
+
+/** The directory becomes that user's, readable for all. */
+function giveTo(directory: string, { id }: ServiceAccount): void {
+  chownSync(directory, id, id);
+  chmodSync(directory, 0o755);
 }
 
 /** Resolves when a file of that name is in its directory. */

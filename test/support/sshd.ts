@@ -1,10 +1,11 @@
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Child, startChild } from '../../src/platform/children.ts';
 import { pause, systemClock } from '../../src/platform/clock.ts';
 import { systemProcesses } from '../../src/platform/process.ts';
+import type { ServiceAccount } from '../cluster/service-account.ts';
 
-/** A real sshd, for root with a key of its own. */
+/** A real sshd, for one user with a key of their own. */
 export interface Sshd {
   readonly port: number;
   readonly identityFile: string;
@@ -20,13 +21,15 @@ export interface SshdOptions {
   readonly netns?: string;
   /** Default: 2222. */
   readonly port?: number;
+  /** Whose key it is, and who they are on both sides. Default: root. */
+  readonly account?: ServiceAccount | undefined;
   /** What the key is restricted to, in the words of sshd(8)'s authorized_keys. Default: nothing. */
   readonly restriction?: string;
 }
 
 /** Starts it and waits until it answers. Needs root and Debian's openssh-server. */
 export async function startSshd(place: string, options: SshdOptions): Promise<Sshd> {
-  const { address, netns, port = 2_222, restriction } = options;
+  const { address, netns, port = 2_222, restriction, account } = options;
   const directory = join(place, `sshd-${netns ?? port}`);
   mkdirSync(directory, { recursive: true });
   chmodSync(directory, 0o700);
@@ -51,7 +54,11 @@ export async function startSshd(place: string, options: SshdOptions): Promise<Ss
       'UsePAM no',
     ].join('\n'),
   );
-  const daemon = ['/usr/sbin/sshd', '-D', '-f', at('config')];
+  if (account)
+    for (const path of [directory, at('user'), at('authorized_keys')])
+      chownSync(path, account.id, account.id);
+  const sshd = ['/usr/sbin/sshd', '-D', '-f', at('config')];
+  const daemon = account?.inside(sshd) ?? sshd;
   const inside = netns === undefined ? [] : ['nsenter', `--net=/run/netns/${netns}`];
   const [command = '', ...words] = [...inside, ...daemon];
   const child: Child = await startChild([command, ...words], { stdio: ['ignore', 'ignore', 'ignore'] });
@@ -61,9 +68,7 @@ export async function startSshd(place: string, options: SshdOptions): Promise<Ss
   const deadlineMs = systemClock.monotonicMs() + 20_000;
   for (;;) {
     const argv: [string, ...string[]] = ['ssh', ...sshOptions, '--', address, 'true'];
-    const { code, stderr } = await systemProcesses.run([...argv], {
-      deadlineMs: 10_000,
-    });
+    const { code, stderr } = await systemProcesses.run(account?.as(argv) ?? argv, { deadlineMs: 10_000 });
     // 255 is ssh's own: a restricted key's command has another opinion of `true`.
     if (code !== 255) break;
     if (systemClock.monotonicMs() > deadlineMs) throw new Error(`sshd does not answer: ${stderr}`);

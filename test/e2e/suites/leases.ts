@@ -1,19 +1,6 @@
-import { symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { DryRunView, EventView, TypesView, WorkspaceView } from '../../../src/protocol/api.ts';
-import { makePlace, removePlace } from '../../support/places.ts';
 import { startSite, type TestSite } from '../../support/site.ts';
-
-/** Slurm's own commands; but scontrol as a user who is no operator, as services usually run: Slurm lets root extend any job. */
-function ordinaryCommands(): string {
-  const directory = makePlace('wsp-site-');
-  for (const command of ['sbatch', 'squeue', 'scancel', 'sinfo'])
-    symlinkSync(`/usr/bin/${command}`, join(directory, command));
-  const asNobody = '#!/bin/sh\nexec setpriv --reuid=nobody --clear-groups -- /usr/bin/scontrol "$@"\n';
-  writeFileSync(join(directory, 'scontrol'), asNobody, { mode: 0o755 });
-  return directory;
-}
 
 /** A scheduler on which leases are tried, and its own words. */
 export interface LeaseSuite {
@@ -28,17 +15,12 @@ export interface LeaseSuite {
 export function leases({ lrm, noMoreTime, waits }: LeaseSuite): void {
   let site: TestSite;
   let simulated: TestSite;
-  let binDir: string | undefined;
 
   beforeAll(async () => {
-    binDir = lrm === 'slurm' ? ordinaryCommands() : undefined;
     site = await startSite({
       lrm,
       nodes: 2,
       leases: { endNotices: ['20s'], walltimePad: '3m' },
-      pools: section => [
-        { name: 'default', lrm: { ...section, ...(binDir === undefined ? {} : { binDir }) } },
-      ],
     });
     simulated = await startSite({
       lrm,
@@ -49,7 +31,6 @@ export function leases({ lrm, noMoreTime, waits }: LeaseSuite): void {
   afterAll(async () => {
     await site?.stop();
     await simulated?.stop();
-    if (binDir !== undefined) await removePlace(binDir);
   });
 
   const small = ['--image', 'mini', '--memory', '160M'];

@@ -1,0 +1,27 @@
+import type { Lrm } from '../../src/lrm/lrm.ts';
+import { slurm } from '../../src/lrm/slurm/slurm.ts';
+import { systemProcesses } from '../../src/platform/process.ts';
+import type { SlurmCluster } from './slurm.ts';
+import { siteTerms } from './slurm-conf.ts';
+
+/** The adapter as the site's service has it: Slurm's commands are run as its user, and jobs get the site file's queue, account and options. */
+export function serviceLrm({ conf, node, account }: Pick<SlurmCluster, 'conf' | 'node' | 'account'>): Lrm {
+  const { queue, options } = siteTerms;
+  const lrm = slurm(
+    { conf, node, queue },
+    {
+      run: (argv, how) =>
+        systemProcesses.run(account.as(argv), { ...how, env: { ...how.env, ...account.env } }),
+    },
+  );
+  return {
+    ...lrm,
+    submit: request =>
+      lrm.submit({
+        queue,
+        account: siteTerms.account,
+        ...request,
+        options: [...options, ...request.options],
+      }),
+  };
+}
