@@ -43,6 +43,7 @@ function settings(policy: Policy, nodes: number): PoolSettings {
     walltimePadMs: 120_000,
     shutdownGraceMs: 10_000,
     endNoticesMs: [],
+    submitTimeoutMs: 3_600_000,
     reserveTimeoutMs: 60_000,
     pilotSilenceMs: 300_000,
     drain: 'wait',

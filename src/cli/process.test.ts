@@ -74,7 +74,8 @@ describe('report F: waiting in vain', () => {
     const { vmIds } = api.engine.addWorkspace({ id: 'ws-ffffffffff', name: 'slow', state, cause });
     for (const id of vmIds) api.engine.changeVm(id, { state: state === 'queued' ? 'pending' : 'running' });
     const slot = api.engine.slots.get('slot-ffffffffff');
-    if (slot) api.engine.slots.set(slot.id, { ...slot, lrmReason: 'all nodes are busy' });
+    if (slot)
+      api.engine.slots.set(slot.id, { ...slot, lrmState: 'waiting', lrmReason: 'all nodes are busy' });
     const { code, stderr } = await programs.shell(`${command} slow --timeout 1s`, env);
     expect(code, stderr).toBe(1);
     expect(stderr).toContain(`after 1s workspace slow is still ${state}. ${why}`);

@@ -14,6 +14,8 @@ const slot = (more: Partial<SlotView>): SlotView => ({
   lrmJobId: '7',
   lrmState: 'running',
   lrmReason: null,
+  lrmOutlook: null,
+  lrmTrouble: null,
   nodesWanted: 2,
   nodes: [
     { name: 'n1', state: 'reserved', connected: true, address: null, reason: null },
@@ -36,13 +38,36 @@ describe('a slot is explained', () => {
     ['requested', { state: 'requested' }, 'Being handed to the batch scheduler.'],
     [
       'queued',
-      { state: 'queued', lrmReason: 'it waits for nodes' },
-      'Waiting in the queue: it waits for nodes.',
+      { state: 'queued', lrmState: 'waiting', lrmReason: 'it waits for nodes' },
+      'Waiting in the queue as job 7. The batch scheduler says: it waits for nodes.',
     ],
     [
       'queued without a reason',
-      { state: 'queued' },
-      'Waiting in the queue; the batch scheduler gives no reason yet.',
+      { state: 'queued', lrmState: null },
+      'Waiting in the queue as job 7. The batch scheduler gives no reason yet.',
+    ],
+    [
+      'site S7 making its nodes ready',
+      { state: 'queued', lrmState: 'starting', lrmReason: 'its prolog runs' },
+      'The batch scheduler makes the nodes of job 7 ready: its prolog runs. Pilots begin after that.',
+    ],
+    [
+      'queued, when somebody has to act',
+      { state: 'queued', lrmState: 'waiting', lrmReason: 'held by its owner', lrmOutlook: 'needs-somebody' },
+      'Waiting in the queue as job 7. The batch scheduler says: held by its owner. Somebody has to act: it does not start by itself.',
+    ],
+    [
+      'report B not to be asked about',
+      { lrmTrouble: { doing: 'list', kind: 'unavailable', message: 'squeue: no controller', since: at } },
+      `In use. The batch scheduler cannot be asked since ${at}: squeue: no controller. What runs goes on; how the job is will be seen when it answers.`,
+    ],
+    [
+      'report 1 put off',
+      {
+        state: 'requested',
+        lrmTrouble: { doing: 'submit', kind: 'deferred', message: 'job limit reached', since: at },
+      },
+      `The batch scheduler has put off the job since ${at}: job limit reached. It is asked again and again until it takes it.`,
     ],
     [
       'reserving',

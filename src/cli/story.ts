@@ -1,21 +1,27 @@
 import type { SlotView, WorkspaceView } from '../protocol/api.ts';
 
+type Words = Pick<SlotView, 'lrmJobId' | 'lrmState' | 'lrmReason' | 'lrmOutlook' | 'lrmTrouble'> & {
+  readonly estimatedStartAt: string | null;
+};
+
 /** What is happening to a workspace, why, and what comes next: sentences. */
 export function story(workspace: WorkspaceView): string {
+  const trouble = workspace.slot?.lrmTrouble;
+  // A job that is being submitted has nothing else to tell.
+  const beside = trouble && trouble.doing !== 'submit' ? ` ${troubleStory(trouble)}` : '';
+  return `${stateStory(workspace)}${beside}`;
+}
+
+function stateStory(workspace: WorkspaceView): string {
   const { state, reason, slot, cause } = workspace;
   const because = reason === null ? '' : ` ${reason.message}`;
   switch (state) {
     case 'pending':
       return 'Not launched: groups can be added (wsp add). wsp launch has it placed as a whole.';
     case 'requested':
-      return `Being handed to the batch scheduler; it will then wait in its queue.${anew(workspace)}`;
-    case 'queued': {
-      const says = slot?.lrmReason
-        ? `The batch scheduler says: ${slot.lrmReason}.`
-        : 'The batch scheduler gives no reason yet.';
-      const estimate = slot?.estimatedStartAt ? ` It expects the start at ${slot.estimatedStartAt}.` : '';
-      return `Waiting in the queue as job ${slot?.lrmJobId ?? '?'}. ${says}${estimate} When the job starts, its nodes are reserved and the VMs start.${anew(workspace)}`;
-    }
+      return `${slot?.lrmTrouble ? troubleStory(slot.lrmTrouble) : 'Being handed to the batch scheduler; it will then wait in its queue.'}${anew(workspace)}`;
+    case 'queued':
+      return `${slot ? queueStory(slot) : 'Waiting in the queue.'}${afterwards(slot)}${anew(workspace)}`;
     case 'deploying':
       return `The nodes are reserved; the VMs are being started. The lease begins when all of them run.${drained(workspace)}`;
     case 'running':
@@ -52,19 +58,62 @@ function anew({ requeues, reason }: WorkspaceView): string {
   return requeues > 0 && reason !== null ? ` ${sentence(reason.message)}` : '';
 }
 
+/** What a job in the queue waits for, and what comes next. */
+function queueStory({ lrmJobId, lrmState, lrmReason, lrmOutlook, estimatedStartAt }: Words): string {
+  const job = `job ${lrmJobId ?? '?'}`;
+  if (lrmState === 'starting')
+    return `The batch scheduler makes the nodes of ${job} ready${lrmReason === null ? '' : `: ${lrmReason}`}. Pilots begin after that.`;
+  if (lrmState === 'running') return `The batch scheduler has started ${job}; no pilot has reported yet.`;
+  const says =
+    lrmReason === null
+      ? 'The batch scheduler gives no reason yet.'
+      : `The batch scheduler says: ${sentence(lrmReason)}`;
+  const next = lrmOutlook === null ? '' : ` ${whatOfWaiting[lrmOutlook]}`;
+  const estimate = estimatedStartAt === null ? '' : ` It expects the start at ${estimatedStartAt}.`;
+  return `Waiting in the queue as ${job}. ${says}${next}${estimate}`;
+}
+
+function afterwards(slot: Pick<Words, 'lrmState'> | null): string {
+  const waits = slot?.lrmState !== 'starting' && slot?.lrmState !== 'running';
+  return waits ? ' When the job starts, its nodes are reserved and the VMs start.' : '';
+}
+
+const whatOfWaiting = {
+  passes: 'This passes by itself.',
+  'needs-somebody': 'Somebody has to act: it does not start by itself.',
+  never: 'It will never start as it was asked for: destroy it, and ask for what fits.',
+} as const;
+
+/** What of the batch scheduler does not work, since when, and what happens next. */
+function troubleStory({ doing, kind, message, since }: NonNullable<Words['lrmTrouble']>): string {
+  const says = sentence(message);
+  if (kind === 'deferred')
+    return `The batch scheduler has put off the job since ${since}: ${says} It is asked again and again until it takes it.`;
+  const next = {
+    submit: 'The job is submitted as soon as it can be asked.',
+    cancel: 'The job is cancelled as soon as it can be asked.',
+    list: 'What runs goes on; how the job is will be seen when it answers.',
+  }[doing];
+  return `The batch scheduler cannot be asked since ${since}: ${says} ${next}`;
+}
+
 /** What is happening to a slot, why, and what comes next: sentences. */
 export function slotStory(slot: SlotView): string {
-  const { state, reason, lrmReason, lrmJobId, nodesWanted, nodes, jobEndsAt } = slot;
+  const { lrmTrouble, state } = slot;
+  const beside = lrmTrouble && state !== 'requested' ? ` ${troubleStory(lrmTrouble)}` : '';
+  return `${slotStateStory(slot)}${beside}`;
+}
+
+function slotStateStory(slot: SlotView): string {
+  const { state, reason, lrmJobId, nodesWanted, nodes, jobEndsAt } = slot;
   const because = reason === null ? '' : ` Why: ${sentence(reason.message)}`;
   const by = slot.deadlineAt === null ? '' : ` by ${slot.deadlineAt}`;
   const there = nodes.filter(node => node.state === 'reserved').length;
   switch (state) {
     case 'requested':
-      return 'Being handed to the batch scheduler.';
+      return slot.lrmTrouble ? troubleStory(slot.lrmTrouble) : 'Being handed to the batch scheduler.';
     case 'queued':
-      return lrmReason === null
-        ? 'Waiting in the queue; the batch scheduler gives no reason yet.'
-        : `Waiting in the queue: ${sentence(lrmReason)}`;
+      return queueStory(slot);
     case 'reserving':
       return `${there} of ${nodesWanted} nodes are reserved; all are to be${by}, or the slot is given up.${drainedNodes(slot)}`;
     case 'ready':

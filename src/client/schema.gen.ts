@@ -759,6 +759,14 @@ export interface components {
             lrmJobId: string | null;
             lrmState: string | null;
             lrmReason: string | null;
+            lrmOutlook: ("passes" | "needs-somebody" | "never") | null;
+            lrmTrouble: {
+                doing: "submit" | "cancel" | "list";
+                kind: "deferred" | "unavailable";
+                message: string;
+                /** Format: date-time */
+                since: string;
+            } | null;
             nodesWanted: number;
             nodes: {
                 name: string;
@@ -828,6 +836,12 @@ export interface components {
                     idle: number | null;
                     vmMemoryMiB: number;
                     vmCpus: number;
+                } | null;
+                trouble: {
+                    kind: "refused" | "deferred" | "unavailable";
+                    message: string;
+                    /** Format: date-time */
+                    since: string;
                 } | null;
             }[];
             defaultDurationMs: number;
@@ -958,7 +972,16 @@ export interface components {
                 pool: string;
                 lrmJobId: string | null;
                 state: "requested" | "queued" | "reserving" | "ready" | "preempting" | "releasing" | "released" | "failed";
+                lrmState: string | null;
                 lrmReason: string | null;
+                lrmOutlook: ("passes" | "needs-somebody" | "never") | null;
+                lrmTrouble: {
+                    doing: "submit" | "cancel" | "list";
+                    kind: "deferred" | "unavailable";
+                    message: string;
+                    /** Format: date-time */
+                    since: string;
+                } | null;
                 estimatedStartAt: string | null;
             } | null;
             contextualized: boolean;

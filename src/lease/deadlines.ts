@@ -1,4 +1,5 @@
 import type { SlotId, WorkspaceId } from '../protocol/ids.ts';
+import type { Reason } from '../protocol/states.ts';
 import { Draft } from './draft.ts';
 import { isBeingReplaced } from './heal.ts';
 import { askForWarmSlot } from './launch.ts';
@@ -101,9 +102,20 @@ function slotOverdue(draft: Draft, slot: Slot): void {
   // Only one that nobody is in has a deadline.
   if (state === 'ready')
     return releaseSlot(draft, id, 0, { code: idleCode, message: 'nobody needed the slot any more' });
-  const reason = { code: 'reserve_timeout', message: whoIsMissing(slot, draft.settings) };
+  const reason = state === 'requested' ? notTaken(draft, slot) : reserveTimeout(slot, draft.settings);
   endAll(draft, id, 'failed', reason, { graceMs: 0, order: false });
   releaseSlot(draft, id, 0, reason);
+}
+
+function notTaken({ now, settings }: Draft, { lrmTrouble }: Slot): Reason {
+  const forMs = lrmTrouble === null ? settings.submitTimeoutMs : now - lrmTrouble.since;
+  const words = lrmTrouble?.message ?? 'it has said nothing';
+  const message = `the LRM has not taken the job for ${formatDuration(forMs)}: ${words}`;
+  return { code: 'submit_timeout', message };
+}
+
+function reserveTimeout(slot: Slot, settings: LeaseSettings): Reason {
+  return { code: 'reserve_timeout', message: whoIsMissing(slot, settings) };
 }
 
 function whoIsMissing({ nodes, nodesWanted, lrmJobId }: Slot, { reserveTimeoutMs }: LeaseSettings): string {
@@ -152,9 +164,11 @@ function dropSlot(draft: Draft, { slotId }: Workspace): void {
 /** Without word from the LRM or the nodes the reason would be a riddle: it says what was being waited for. */
 function startByMissed(draft: Draft, { id, startBy, slotId, state }: Workspace): void {
   if (startBy === null || startBy > draft.now) return;
-  const { lrmReason } = draft.slot(slotId);
+  const { lrmReason, lrmTrouble } = draft.slot(slotId);
   const waiting =
-    state === 'deploying' ? 'its VMs were still starting' : (lrmReason ?? 'its slot was not there yet');
+    state === 'deploying'
+      ? 'its VMs were still starting'
+      : (lrmTrouble?.message ?? lrmReason ?? 'its slot was not there yet');
   const message = `not running by ${new Date(startBy).toISOString()}: ${waiting}`;
   const how = { graceMs: 0, order: true };
   beginEnding(draft, id, 'cancelled', { code: 'start_by_missed', message }, how);

@@ -4,6 +4,7 @@ import { clockPassed } from './deadlines.ts';
 import { Draft } from './draft.ts';
 import { extend } from './lease-time.ts';
 import { add, launch } from './launch.ts';
+import { cancelled, troubled, unanswered } from './lrm-trouble.ts';
 import { extended, observed, refused, submitted } from './lrm.ts';
 import { operate } from './operations.ts';
 import { connected, disconnected, notified } from './pilots.ts';
@@ -57,6 +58,12 @@ function happened(draft: Draft, input: Exclude<LeaseInput, { type: ClientInput }
       return submitted(draft, input.slotId, input.jobId);
     case 'lrm.refused':
       return refused(draft, input.slotId, input.message);
+    case 'lrm.deferred':
+      return troubled(draft, input.slotId, input);
+    case 'lrm.cancelled':
+      return cancelled(draft, input.slotId);
+    case 'lrm.unanswered':
+      return unanswered(draft, input.pool, input.message);
     case 'lrm.extended':
       return extended(draft, input.slotId, input.jobEndsAt);
     case 'lrm.observed':

@@ -163,6 +163,8 @@ export function askForSlot(
     lrmJobId: null,
     lrmState: null,
     lrmReason: null,
+    lrmOutlook: null,
+    lrmTrouble: null,
     estimatedStartAt: null,
     jobEndsAt: null,
     ...slot,

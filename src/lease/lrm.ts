@@ -3,6 +3,8 @@ import type { EndCause, Reason } from '../protocol/states.ts';
 import { followDrains } from './drain.ts';
 import type { Draft } from './draft.ts';
 import { settle } from './settle.ts';
+import { untroubled } from './lrm-trouble.ts';
+import { estimateOf, outlookWords } from './outlook.ts';
 import { askWhetherGone, cancelJob, slotGone } from './slot.ts';
 import { isFinalSlot } from './transitions.ts';
 import type { LeaseInput, ObservedJob, Slot } from './types.ts';
@@ -27,12 +29,13 @@ export function submitted(draft: Draft, slotId: SlotId, jobId: string): void {
   }
   if (slot.lrmJobId === jobId) return;
   const patch = { lrmJobId: jobId, submittedAt: draft.now };
+  untroubled(draft, slotId);
   if (slot.state !== 'requested') {
-    draft.putSlot({ ...slot, ...patch });
+    draft.putSlot({ ...draft.slot(slotId), ...patch });
     askWhetherGone(draft, slotId);
     return;
   }
-  draft.moveSlot(slotId, 'queued', { patch });
+  draft.moveSlot(slotId, 'queued', { patch: { ...patch, deadlineAt: null } });
   for (const { id, state } of draft.workspacesIn(slot))
     if (state === 'requested') draft.moveWorkspace(id, 'queued');
 }
@@ -58,10 +61,11 @@ export function observed(draft: Draft, input: Extract<LeaseInput, { type: 'lrm.o
   for (const { id } of draft.state.slots.values()) {
     const slot = draft.slot(id);
     if (slot.pool !== input.pool || isFinalSlot(slot.state) || slot.lrmJobId === null) continue;
+    if (slot.lrmTrouble?.doing === 'list') untroubled(draft, id);
     const job = byId.get(slot.lrmJobId);
-    if (job) follow(draft, slot, job);
+    if (job) follow(draft, draft.slot(id), job);
     else if (slot.submittedAt !== null && wasBefore(draft, slot.submittedAt, input.takenAt))
-      jobGone(draft, slot, undefined);
+      jobGone(draft, draft.slot(id), undefined);
   }
 }
 
@@ -81,23 +85,26 @@ function claim(draft: Draft, job: ObservedJob, takenAt: number): void {
 }
 
 function follow(draft: Draft, slot: Slot, job: ObservedJob): void {
-  const { state: lrmState, reason: lrmReason, estimatedStartAt } = job;
+  const { state: lrmState, reason: lrmReason, outlook: lrmOutlook } = job;
+  const estimatedStartAt = estimateOf(job, draft.now);
   // An LRM that does not tell the job's end leaves what the pilots told.
   const jobEndsAt = job.endsAt ?? slot.jobEndsAt;
   tellJobEnd(draft, slot, jobEndsAt);
-  const told = slot.lrmState !== lrmState || slot.lrmReason !== lrmReason;
+  const told = slot.lrmState !== lrmState || slot.lrmReason !== lrmReason || slot.lrmOutlook !== lrmOutlook;
   if (told || slot.estimatedStartAt !== estimatedStartAt || slot.jobEndsAt !== jobEndsAt)
-    draft.putSlot({ ...slot, lrmState, lrmReason, estimatedStartAt, jobEndsAt });
-  if (told) {
-    const reason = { code: lrmState, message: lrmReason ?? `the LRM's job is ${lrmState}` };
-    draft.recordSlot('slot.lrm', slot, { reason });
-  }
+    draft.putSlot({ ...slot, lrmState, lrmReason, lrmOutlook, estimatedStartAt, jobEndsAt });
+  if (told) draft.recordSlot('slot.lrm', slot, { reason: { code: lrmState, message: wordsOf(job) } });
   if (isFinalJob(job)) return jobGone(draft, slot, job);
   expectPilots(draft, slot.id, job);
   followDrains(draft, slot.id, job.draining);
   if (slot.jobEndsAt === jobEndsAt) return;
   for (const { id } of draft.workspacesIn(slot)) shortenLease(draft, id);
   settle(draft, slot.id);
+}
+
+function wordsOf({ state, reason, outlook }: ObservedJob): string {
+  const next = outlookWords(outlook);
+  return `${reason ?? `the LRM's job is ${state}`}${next === '' ? '' : `; ${next}`}`;
 }
 
 /** The LRM ends the job later, at our asking. */

@@ -85,7 +85,7 @@ export function slotGone(draft: Draft, slotId: SlotId, cause: EndCause, reason: 
   for (const workspace of workspaces)
     for (const vm of draft.vmsOf(workspace.id)) vmGone(draft, vm, !isLive(workspace), reason);
 
-  const patch: Partial<Slot> = { endedAt: draft.now, deadlineAt: null };
+  const patch: Partial<Slot> = { endedAt: draft.now, deadlineAt: null, lrmTrouble: null };
   if (slot.state === 'preempting') draft.moveSlot(slotId, 'releasing');
   if (draft.slot(slotId).state === 'releasing') draft.moveSlot(slotId, 'released', { patch });
   else draft.moveSlot(slotId, 'failed', { reason, patch });

@@ -91,6 +91,10 @@ export interface Slot {
   /** What the LRM last said. */
   readonly lrmState: string | null;
   readonly lrmReason: string | null;
+  /** Of a job that waits: whether it will start by itself; null: nobody knows. */
+  readonly lrmOutlook: ObservedJob['outlook'];
+  /** What of the LRM does not work just now and is tried again until it does. */
+  readonly lrmTrouble: LrmTrouble | null;
   readonly estimatedStartAt: number | null;
   readonly jobEndsAt: number | null;
   readonly nodesWanted: number;
@@ -104,6 +108,17 @@ export interface Slot {
   /** The next moment at which waiting has taken too long (for pilots of a job that runs, for all of them, for somebody who needs it, for the release); null when it may wait for ever. */
   readonly deadlineAt: number | null;
   readonly endedAt: number | null;
+}
+
+/** The LRM could not be asked, or has put a request off. */
+export interface LrmTrouble {
+  /** What was tried: to submit the job, to cancel it, or to hear how it is. */
+  readonly doing: 'submit' | 'cancel' | 'list';
+  /** `deferred`: it answers, and takes the request when something has passed. */
+  readonly kind: 'deferred' | 'unavailable';
+  /** The LRM's words. */
+  readonly message: string;
+  readonly since: number;
 }
 
 /** An interface of a VM, assigned when the workspace is created: a lease that has waited never fails for want of an address. */
@@ -162,6 +177,8 @@ export interface LeaseSettings {
   readonly shutdownGraceMs: number;
   /** How long before its end a lease's owner and guests are told; longest first. */
   readonly endNoticesMs: readonly number[];
+  /** From the first submission that the LRM did not take until it must have taken one. */
+  readonly submitTimeoutMs: number;
   /** From the job's start until a pilot must have reported, and from the first report until all must have. */
   readonly reserveTimeoutMs: number;
   /** A pilot of a ready slot that is not connected for so long is taken as lost, and its node's VMs with it. */
@@ -284,6 +301,11 @@ export type LeaseInput =
   | { readonly type: 'destroy'; readonly workspaceId: WorkspaceId; readonly by: string }
   | { readonly type: 'lrm.submitted'; readonly slotId: SlotId; readonly jobId: string }
   | { readonly type: 'lrm.refused'; readonly slotId: SlotId; readonly message: string }
+  /** What an LRM was asked for a slot did not work, and is tried again; and a cancel that had not worked has. */
+  | ({ readonly type: 'lrm.deferred'; readonly slotId: SlotId } & Omit<LrmTrouble, 'since'>)
+  | { readonly type: 'lrm.cancelled'; readonly slotId: SlotId }
+  /** A pool's LRM does not tell how its jobs are. */
+  | { readonly type: 'lrm.unanswered'; readonly pool: string; readonly message: string }
   /** The LRM has agreed to end a slot's job later. */
   | { readonly type: 'lrm.extended'; readonly slotId: SlotId; readonly jobEndsAt: number }
   /** One list of all our jobs in a pool, complete; `takenAt` is when the query was sent: slots submitted later are not judged by it. */

@@ -64,13 +64,32 @@ export const VmView = Type.Object({
 });
 export type VmView = Type.Static<typeof VmView>;
 
+/** The batch scheduler could not be asked, or has put a request off; it is tried again. */
+const LrmTroubleView = Type.Object({
+  /** What was tried: to submit the job, to cancel it, or to hear how it is. */
+  doing: literals(['submit', 'cancel', 'list'] as const),
+  kind: literals(['deferred', 'unavailable'] as const),
+  /** The scheduler's words. */
+  message: Text,
+  since: Time,
+});
+
+/** What the batch scheduler says of a slot's job, and whether it can be asked. */
+const lrmWords = {
+  lrmState: MaybeText,
+  /** Why the job waits, or what is done before it runs. */
+  lrmReason: MaybeText,
+  /** Whether a job that waits will start by itself; null: nobody knows. */
+  lrmOutlook: Type.Union([literals(['passes', 'needs-somebody', 'never'] as const), Type.Null()]),
+  lrmTrouble: Type.Union([LrmTroubleView, Type.Null()]),
+};
+
 const WorkspaceSlotView = Type.Object({
   id: Text,
   pool: Text,
   lrmJobId: MaybeText,
   state: literals(slotStates),
-  /** What the LRM says while the job waits. */
-  lrmReason: MaybeText,
+  ...lrmWords,
   estimatedStartAt: MaybeTime,
 });
 
@@ -151,6 +170,15 @@ const PoolView = Type.Object({
     }),
     Type.Null(),
   ]),
+  /** Why the LRM does not answer, or that it is set up wrongly (`refused`), since when; null: it answers. */
+  trouble: Type.Union([
+    Type.Object({
+      kind: literals(['refused', 'deferred', 'unavailable'] as const),
+      message: Text,
+      since: Time,
+    }),
+    Type.Null(),
+  ]),
 });
 
 /** What can be leased here, and what is free at this moment. */
@@ -223,8 +251,7 @@ export const SlotView = Type.Object({
   pool: Text,
   lrm: Text,
   lrmJobId: MaybeText,
-  lrmState: MaybeText,
-  lrmReason: MaybeText,
+  ...lrmWords,
   nodesWanted: Type.Integer(),
   nodes: Type.Array(
     Type.Object({

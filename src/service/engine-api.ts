@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { HistoryEvent, Refusal, SiteState, Slot, Workspace } from '../lease/types.ts';
 import type { Quotas } from '../lease/quota.ts';
-import type { LrmCapabilities } from '../lrm/lrm.ts';
+import type { LrmCapabilities, LrmError } from '../lrm/lrm.ts';
 import type { GroupRequest, OperateRequest, WorkspaceRequest } from '../protocol/cluster.ts';
 import type { PilotMessage, ServiceMessage, StreamTarget } from '../protocol/pilot.ts';
 
@@ -55,6 +55,16 @@ export interface PoolCapacity {
   readonly name: string;
   readonly lrm: string;
   readonly now: LrmCapabilities | undefined;
+  readonly trouble: PoolTrouble | undefined;
+}
+
+/** Why an LRM does not tell what it can give: it cannot be asked, or (`refused`) the site file asks for what it does not have. */
+export interface PoolTrouble {
+  readonly kind: LrmError['kind'];
+  /** The LRM's words. */
+  readonly message: string;
+  /** Since when, milliseconds since the epoch. */
+  readonly since: number;
 }
 
 /** What would become of a request. */

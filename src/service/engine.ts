@@ -13,7 +13,7 @@ import type {
   Workspace,
 } from '../lease/types.ts';
 import { LrmError } from '../lrm/lrm.ts';
-import { type Clock, nextTurn } from '../platform/clock.ts';
+import { type Clock, nextTurn, pause } from '../platform/clock.ts';
 import { errorFields, type Log } from '../platform/log.ts';
 import type { Random } from '../platform/random.ts';
 import type { GroupRequest, OperateRequest, WorkspaceRequest } from '../protocol/cluster.ts';
@@ -69,6 +69,9 @@ export interface EngineOptions {
   /** The state cannot be stored any more: the process must end, with a failure. */
   readonly onBroken?: (cause: unknown) => void;
 }
+
+/** An LRM that cannot be asked to extend a job is asked again: within what a client's request may take. */
+const extendAgainAfterMs = [500, 1_000, 2_000, 4_000] as const;
 
 /** The engine over these parts; it does nothing before `start`. */
 export function createEngine(options: EngineOptions): Engine {
@@ -166,7 +169,10 @@ class RunningEngine implements Engine {
 
   async capacity(): ReturnType<Engine['capacity']> {
     return Promise.all(
-      this.#pools.map(async pool => ({ name: pool.name, lrm: pool.lrm.kind, now: await pool.now() })),
+      this.#pools.map(async pool => {
+        const now = await pool.now();
+        return { name: pool.name, lrm: pool.lrm.kind, now, trouble: pool.trouble };
+      }),
     );
   }
 
@@ -214,13 +220,23 @@ class RunningEngine implements Engine {
 
   /** When the job ends now. A crash after it leaves a job that is longer than it need be, and is given back with its workspace. */
   async #extendJob(slotId: string, jobId: string, until: number, refusal: Refusal): Promise<number> {
-    try {
-      return await this.#poolOf(slotId).lrm.extend(jobId, until);
-    } catch (cause) {
-      if (!(cause instanceof LrmError)) throw cause;
-      const message = `${refusal.message}, and the LRM gives it no more time: ${cause.message}`;
-      throw refused({ ...refusal, message });
-    }
+    const { lrm } = this.#poolOf(slotId);
+    for (const pauseMs of [...extendAgainAfterMs, undefined])
+      try {
+        return await lrm.extend(jobId, until);
+      } catch (cause) {
+        if (!(cause instanceof LrmError)) throw cause;
+        if (cause.kind === 'refused') {
+          const message = `${refusal.message}, and the LRM gives it no more time: ${cause.message}`;
+          throw refused({ ...refusal, message });
+        }
+        if (pauseMs === undefined) {
+          const message = `the LRM could not be asked to let the batch job run for longer: ${cause.message}`;
+          throw new WspError('busy', message, { hint: 'nothing has changed; try again a little later' });
+        }
+        await pause(this.#options.clock, pauseMs);
+      }
+    throw new Error('the last try has an outcome');
   }
 
   operate(workspaceId: string, by: string, request: OperateRequest): Promise<Workspace> {

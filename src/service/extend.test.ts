@@ -40,6 +40,26 @@ describe('a lease that its batch job is too short for', () => {
     });
   });
 
+  it('report 1: is asked for again while the LRM cannot be asked, and fails without a change when it stays so', async () => {
+    await withLease(async (bench, id) => {
+      bench.lrm.extendRefusal = undefined;
+      bench.lrm.extendDown = 2;
+      const before = must(bench.engine.state.workspaces.get(id)?.endsAt);
+      const extending = bench.engine.extend(id, 'ann', 10 * 3_600_000);
+      await bench.advance(5_000);
+      const { endsAt, slotId } = await extending;
+      expect(endsAt).toBe(before + 10 * 3_600_000);
+
+      bench.lrm.change('1', { endsAt: must(bench.slot(slotId).jobEndsAt) });
+      bench.lrm.extendDown = 100;
+      const inVain = bench.engine.extend(id, 'ann', 10 * 3_600_000).catch((cause: unknown) => cause);
+      await bench.advance(20_000);
+      const message = expect.stringContaining('no munged') as string;
+      expect(await inVain).toMatchObject({ code: 'busy', message });
+      expect(bench.workspace(id).endsAt).toBe(before + 10 * 3_600_000);
+    });
+  });
+
   it('asks nothing of the LRM for a lease that the site would not allow', async () => {
     await withLease(async (bench, id) => {
       bench.lrm.extendRefusal = undefined;

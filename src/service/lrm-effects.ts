@@ -28,7 +28,7 @@ export interface LrmEffectParts {
 
 type LrmEffect = Extract<Effect, { readonly kind: `lrm.${string}` }>;
 
-/** Does one effect on the LRM. Rejects when it is worth another try. */
+/** Does one effect on the LRM. Rejects when it is worth another try, which whoever waits for it is told of. */
 export async function performLrmEffect(
   effect: LrmEffect,
   again: boolean,
@@ -36,17 +36,43 @@ export async function performLrmEffect(
 ): Promise<void> {
   switch (effect.kind) {
     case 'lrm.submit':
-      return submitGang(effect, again, parts);
+      return toldIfDeferred('submit', effect, parts, submitGang(effect, again, parts));
     case 'lrm.cancel':
-      await parts.lrm.cancel(effect.jobId);
-      parts.done(effect.key);
-      parts.observeSoon();
-      return;
+      return toldIfDeferred('cancel', effect, parts, cancelGang(effect, parts));
     case 'lrm.observe':
       parts.observeSoon();
       parts.done(effect.key);
       return;
   }
+}
+
+/** What the LRM could not do now is told, in its words; the effect stays owed. */
+async function toldIfDeferred(
+  doing: 'submit' | 'cancel',
+  { slotId }: LrmEffect,
+  { submit }: LrmEffectParts,
+  work: Promise<void>,
+): Promise<void> {
+  try {
+    await work;
+  } catch (cause) {
+    if (cause instanceof LrmError && cause.kind !== 'refused') {
+      const { kind, message } = cause;
+      await submit({ type: 'lrm.deferred', slotId, doing, kind, message }, []);
+    }
+    throw cause;
+  }
+}
+
+async function cancelGang(
+  { slotId, jobId, key }: Extract<LrmEffect, { readonly kind: 'lrm.cancel' }>,
+  { lrm, state, submit, done, observeSoon }: LrmEffectParts,
+): Promise<void> {
+  await lrm.cancel(jobId);
+  if (state().slots.get(slotId)?.lrmTrouble?.doing === 'cancel')
+    await submit({ type: 'lrm.cancelled', slotId }, [key]);
+  else done(key);
+  observeSoon();
 }
 
 /** One slot, one job: whoever may have submitted it already looks for it first. */
@@ -68,6 +94,7 @@ async function submitGang(
     return;
   }
   try {
+    // A queue that the site file names and the LRM does not have is refused here: at once, in its words.
     const submitted = await lrm.submit(gangRequest(slot, await parts.capabilities(), parts));
     await submit({ type: 'lrm.submitted', slotId, jobId: submitted }, [key]);
   } catch (cause) {

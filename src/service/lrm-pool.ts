@@ -3,6 +3,7 @@ import type { Lrm, LrmCapabilities } from '../lrm/lrm.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Log } from '../platform/log.ts';
 import type { PilotSite } from './assignment.ts';
+import type { PoolTrouble } from './engine-api.ts';
 import { type GangSite, performLrmEffect } from './lrm-effects.ts';
 import { SiteCapabilities } from './reconcile/capabilities.ts';
 import { LrmReconciler } from './reconcile/lrm.ts';
@@ -71,6 +72,11 @@ export class LrmPool {
   /** What the LRM says now; undefined when it does not answer. */
   now(): Promise<LrmCapabilities | undefined> {
     return this.#capabilities.now();
+  }
+
+  /** Why the LRM did not answer when it was last asked what it can give. */
+  get trouble(): PoolTrouble | undefined {
+    return this.#capabilities.trouble;
   }
 
   /** Does one effect on the LRM. Rejects when it is worth another try. */

@@ -4,6 +4,7 @@ import { LrmError } from '../lrm/lrm.ts';
 import { Outbox } from './outbox.ts';
 import type { Effect } from '../lease/types.ts';
 import { createVirtualClock, settle } from '../platform/virtual-clock.ts';
+import { workspaceView } from './views.ts';
 import { silentLog } from '../platform/log.ts';
 
 describe('effects on the LRM', () => {
@@ -51,6 +52,55 @@ describe('effects on the LRM', () => {
     await bench.advance(30_000);
     expect(bench.slot(slotId).state).toBe('queued');
     expect(bench.lrm.submitted).toHaveLength(1);
+  });
+
+  it('report 1: what the LRM does not take now is submitted again, and its words are shown meanwhile', async () => {
+    bench.lrm.down = new LrmError('deferred', 'the limit of jobs is reached');
+    const { id, slotId } = await bench.create();
+    await bench.advance(20_000);
+    expect(workspaceView(bench.engine.state, bench.workspace(id))).toMatchObject({
+      state: 'requested',
+      reason: { code: 'lrm_deferred', message: 'the limit of jobs is reached' },
+      slot: { lrmTrouble: { doing: 'submit', kind: 'deferred' } },
+    });
+    bench.lrm.down = unavailable;
+    await bench.advance(40_000);
+    expect(workspaceView(bench.engine.state, bench.workspace(id)).reason).toEqual({
+      code: 'lrm_unavailable',
+      message: 'slurmctld does not answer',
+    });
+    const events = await bench.engine.events({ after: 0, limit: 100 });
+    expect(events.filter(({ type }) => type === 'slot.lrm-trouble')).toHaveLength(2);
+    bench.lrm.down = undefined;
+    await bench.advance(30_000);
+    expect(bench.slot(slotId)).toMatchObject({ state: 'queued', lrmTrouble: null });
+  });
+
+  it('report 1: a cancel that failed is not done, and is told until it is', async () => {
+    const { id, slotId } = await bench.create();
+    bench.lrm.down = unavailable;
+    await bench.engine.destroy(id, 'ann');
+    await bench.advance(40_000);
+    expect(bench.slot(slotId)).toMatchObject({
+      state: 'releasing',
+      lrmTrouble: { doing: 'cancel', message: 'slurmctld does not answer' },
+    });
+    bench.lrm.down = undefined;
+    await bench.advance(60_000);
+    expect(bench.lrm.cancelled).toEqual(['1']);
+    expect(bench.slot(slotId).state).toBe('released');
+  });
+
+  it('site G5: a queue that the LRM does not have ends the workspace at once, in its words', async () => {
+    bench.lrm.down = new LrmError('refused', 'there is no queue std');
+    await bench.restart();
+    const { id } = await bench.create();
+    expect(bench.workspace(id)).toMatchObject({
+      state: 'ended',
+      reason: { code: 'lrm_refused', message: 'the LRM refused the request: there is no queue std' },
+    });
+    const [pool] = await bench.engine.capacity();
+    expect(pool?.trouble).toMatchObject({ kind: 'refused', message: 'there is no queue std' });
   });
 
   it('do not submit twice when the answer was lost', async () => {

@@ -282,6 +282,8 @@ const Leases = Type.Object(
     shutdownGrace: Type.Optional(DurationText),
     /** How long before its end a lease's owner and guests are told. Default 10m and 1m; an empty list tells nobody. */
     endNotices: Type.Optional(Type.Array(DurationText, { maxItems: 8, uniqueItems: true })),
+    /** From the first submission that the scheduler did not take, or could not be asked for, until it must have taken one. Default 1h. */
+    submitTimeout: Type.Optional(DurationText),
     /** From the first pilot's report until all must have reported. Default 60s. */
     reserveTimeout: Type.Optional(DurationText),
     pilotSilence: Type.Optional(DurationText),

@@ -27,6 +27,7 @@ export interface LeaseConfig {
   readonly shutdownGraceMs: number;
   readonly endNoticesMs: readonly number[];
   readonly reserveTimeoutMs: number;
+  readonly submitTimeoutMs: number;
   readonly pilotSilenceMs: number;
   readonly drain: DrainPolicy;
   readonly deployTimeoutMs: number;
@@ -190,6 +191,7 @@ function leasesAndNode(
     endNoticesMs: (given.endNotices ?? ['10m', '1m'])
       .map((text, index) => duration(text, `leases.endNotices[${index}]`, mistake))
       .toSorted((one, other) => other - one),
+    submitTimeoutMs: ms('submitTimeout', '1h'),
     reserveTimeoutMs: ms('reserveTimeout', '60s'),
     pilotSilenceMs: ms('pilotSilence', '5m'),
     drain: given.drain ?? 'wait',

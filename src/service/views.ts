@@ -54,8 +54,7 @@ export function workspaceView(state: SiteState, workspace: Workspace): Workspace
           pool: slot.pool,
           lrmJobId: slot.lrmJobId,
           state: slot.state,
-          lrmReason: slot.lrmReason,
-          estimatedStartAt: iso(slot.estimatedStartAt),
+          ...lrmWords(slot),
         }
       : null,
     contextualized:
@@ -70,6 +69,17 @@ export function workspaceView(state: SiteState, workspace: Workspace): Workspace
     startsAt: iso(workspace.startsAt),
     endsAt: iso(workspace.endsAt),
     endedAt: iso(workspace.endedAt),
+  };
+}
+
+/** What the LRM says of a slot's job. An estimate from before it could not be asked any more tells nothing. */
+function lrmWords({ lrmState, lrmReason, lrmOutlook, lrmTrouble, estimatedStartAt }: Slot) {
+  return {
+    lrmState,
+    lrmReason,
+    lrmOutlook,
+    lrmTrouble: lrmTrouble === null ? null : { ...lrmTrouble, since: iso(lrmTrouble.since) },
+    estimatedStartAt: lrmTrouble === null ? iso(estimatedStartAt) : null,
   };
 }
 
@@ -93,8 +103,10 @@ export function dryRunView({ refusal, slot }: Trial): DryRunView {
 /** What the LRM says while the workspace waits for it is why it waits. */
 function waitingReason(workspace: Workspace, slot: Slot | undefined): Reason | null {
   const waits = workspace.state === 'requested' || workspace.state === 'queued';
-  if (!waits || !slot || slot.lrmReason === null) return null;
-  return { code: 'lrm_waiting', message: slot.lrmReason };
+  if (!waits || !slot) return null;
+  const { lrmTrouble, lrmReason } = slot;
+  if (lrmTrouble !== null) return { code: `lrm_${lrmTrouble.kind}`, message: lrmTrouble.message };
+  return lrmReason === null ? null : { code: 'lrm_waiting', message: lrmReason };
 }
 
 /** That it may be the last one on a node of its slot is said while it is there. */
@@ -137,8 +149,7 @@ export function slotView(
     pool: slot.pool,
     lrm,
     lrmJobId: slot.lrmJobId,
-    lrmState: slot.lrmState,
-    lrmReason: slot.lrmReason,
+    ...lrmWords(slot),
     nodesWanted: slot.nodesWanted,
     nodes: slot.nodes.map(({ name, state, reason, connected, address }) => ({
       name,
@@ -151,7 +162,6 @@ export function slotView(
     cpusPerNode: slot.cpusPerNode,
     walltimeMs: slot.walltimeMs,
     createdAt: iso(slot.createdAt),
-    estimatedStartAt: iso(slot.estimatedStartAt),
     jobEndsAt: iso(slot.jobEndsAt),
     deadlineAt: iso(Number.isFinite(deadlineAt) ? deadlineAt : null),
   };
@@ -249,7 +259,7 @@ function poolView(
   { networks, vmmOverheadMiB }: LeaseSettings,
   capacity: readonly PoolCapacity[],
 ): TypesView['pools'][number] {
-  const { lrm = 'none', now } = capacity.find(each => each.name === name) ?? {};
+  const { lrm = 'none', now, trouble } = capacity.find(each => each.name === name) ?? {};
   return {
     name,
     lrm,
@@ -263,5 +273,6 @@ function poolView(
           vmCpus: now.cpusPerNode,
         }
       : null,
+    trouble: trouble ? { ...trouble, since: iso(trouble.since) } : null,
   };
 }

@@ -26,6 +26,7 @@ export function engineOptions(
       walltimePadMs: 60_000,
       shutdownGraceMs: 5_000,
       endNoticesMs: [30_000, 5_000],
+      submitTimeoutMs: 600_000,
       reserveTimeoutMs: 30_000,
       pilotSilenceMs: 60_000,
       drain,

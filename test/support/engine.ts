@@ -39,6 +39,8 @@ export class FakeLrm implements Lrm {
   answerLost = false;
   refusal: string | undefined;
   extendRefusal: string | undefined = 'only operators may do that';
+  /** How often `extend` will fail to ask. */
+  extendDown = 0;
   caps: LrmCapabilities = {
     nodes: 16,
     memoryMiBPerNode: 8_192,
@@ -78,6 +80,8 @@ export class FakeLrm implements Lrm {
     this.jobs = this.jobs.map(job => (job.jobId === jobId ? { ...job, state: 'cancelled' } : job));
   }
   async extend(_jobId: string, endsAt: number): Promise<number> {
+    this.extendDown -= 1;
+    if (this.extendDown >= 0) throw new LrmError('unavailable', 'no munged');
     if (this.extendRefusal !== undefined) throw new LrmError('refused', this.extendRefusal);
     return endsAt;
   }

@@ -37,6 +37,7 @@ export const settings: PoolSettings = onePool({
   walltimePadMs: 60_000,
   shutdownGraceMs: 10_000,
   endNoticesMs: [],
+  submitTimeoutMs: 3_600_000,
   reserveTimeoutMs: 60_000,
   pilotSilenceMs: 300_000,
   drain: 'wait',

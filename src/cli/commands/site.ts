@@ -35,12 +35,22 @@ async function types(context: CommandContext): Promise<void> {
 
 type Types = Awaited<ReturnType<Client['types']>>;
 
-function poolLine({ name, lrm, policy, networks, nodes }: Types['pools'][number], types: Types): string {
-  if (nodes === null) return `${name} (${lrm}) does not answer`;
+function poolLine(pool: Types['pools'][number], types: Types): string {
+  const { name, lrm, policy, networks, nodes } = pool;
+  if (nodes === null) return `${name} (${lrm}) ${whyNot(pool)}`;
   const free = nodes.idle === null ? '' : `, ${nodes.idle} of them idle now`;
   const reached =
     networks.length === types.networks.length ? '' : `; networks: ${networks.join(', ') || 'none'}`;
   return `${name} (${lrm}, ${policy}): ${nodes.count} nodes${free}; a VM there has at most ${nodes.vmMemoryMiB}M and ${nodes.vmCpus} processors${reached}`;
+}
+
+/** Why a pool tells nothing of its nodes. */
+function whyNot({ trouble }: Types['pools'][number]): string {
+  if (trouble === null) return 'does not answer';
+  const { kind, message, since } = trouble;
+  return kind === 'refused'
+    ? `is set up wrongly, so that nothing can be leased from it: ${message}`
+    : `does not answer since ${since}: ${message}; leases that run go on, and what waits is asked again`;
 }
 
 async function slots(context: CommandContext): Promise<void> {

@@ -102,7 +102,7 @@ async function list(context: CommandContext, all: boolean): Promise<void> {
     each.state,
     String(each.vms.length),
     each.endsAt ?? '-',
-    each.reason?.message ?? each.slot?.lrmReason ?? '',
+    each.reason?.message ?? each.slot?.lrmTrouble?.message ?? each.slot?.lrmReason ?? '',
   ]);
   context.answer({ workspaces }, table(['NAME', 'ID', 'STATE', 'VMS', 'ENDS', 'WHY'], rows));
 }

@@ -1,7 +1,8 @@
 import type { Pool } from '../../lease/types.ts';
-import type { Lrm, LrmCapabilities } from '../../lrm/lrm.ts';
+import { type Lrm, type LrmCapabilities, LrmError } from '../../lrm/lrm.ts';
 import { type Clock, type StopTimer, withDeadline } from '../../platform/clock.ts';
 import { errorFields, type Log } from '../../platform/log.ts';
+import type { PoolTrouble } from '../engine-api.ts';
 
 const refreshMs = 5 * 60_000;
 const firstRetryMs = 1_000;
@@ -24,7 +25,7 @@ export class SiteCapabilities {
   #stopTimer: StopTimer = () => undefined;
   #stopListening: () => void = () => undefined;
   #retryMs = firstRetryMs;
-  #failing = false;
+  #trouble: PoolTrouble | undefined;
   #stopped = false;
 
   constructor(parts: CapabilitiesParts) {
@@ -48,8 +49,9 @@ export class SiteCapabilities {
 
   /** What the LRM says now; undefined when it does not answer. */
   async now(): Promise<LrmCapabilities | undefined> {
-    return withDeadline(this.#parts.clock, startDeadlineMs, "the LRM's answer", this.#ask()).catch(
-      () => undefined,
+    const { clock } = this.#parts;
+    return withDeadline(clock, startDeadlineMs, "the LRM's answer", this.#ask()).catch((cause: unknown) =>
+      this.#troubled(cause),
     );
   }
 
@@ -58,17 +60,27 @@ export class SiteCapabilities {
     return this.#known ?? (await this.#ask());
   }
 
+  /** Why it did not answer when it was last asked; undefined: it did. */
+  get trouble(): PoolTrouble | undefined {
+    return this.#trouble;
+  }
+
+  #troubled(cause: unknown): undefined {
+    const kind = cause instanceof LrmError ? cause.kind : 'unavailable';
+    const message = cause instanceof Error ? cause.message : String(cause);
+    this.#trouble = { kind, message, since: this.#trouble?.since ?? this.#parts.clock.now() };
+  }
+
   async #refresh(): Promise<void> {
     const { clock, log, lrm } = this.#parts;
     let nextMs = refreshMs;
     try {
       await this.#ask();
-      this.#failing = false;
       this.#retryMs = firstRetryMs;
     } catch (cause) {
-      if (!this.#failing)
+      if (!this.#trouble)
         log.warn('the LRM does not tell what it can give', { lrm: lrm.kind, ...errorFields(cause) });
-      this.#failing = true;
+      this.#troubled(cause);
       nextMs = this.#retryMs;
       this.#retryMs = Math.min(nextMs * 2, longestRetryMs);
     }
@@ -79,6 +91,7 @@ export class SiteCapabilities {
   async #ask(): Promise<LrmCapabilities> {
     const known = await this.#parts.lrm.capabilities();
     this.#known = known;
+    this.#trouble = undefined;
     const { nodes, sizes, memoryMiBPerNode, cpusPerNode, walltimeStepMs, killDelayMs } = known;
     const maxWalltimeMs = known.maxWalltimeMs ?? null;
     this.#parts.changed({

@@ -133,6 +133,15 @@ export class LrmReconciler {
     throw new LrmError('unavailable', `its list is empty, where ${expected} of our jobs should be`);
   }
 
+  /** Whoever waits is told what is the matter. What cannot be recorded is said again by the next round. */
+  async #tellUnanswered(cause: unknown): Promise<void> {
+    const { log, pool, submit } = this.#parts;
+    const message = cause instanceof Error ? cause.message : String(cause);
+    await submit({ type: 'lrm.unanswered', pool, message }).catch((failure: unknown) =>
+      log.warn('that the LRM does not answer could not be recorded', errorFields(failure)),
+    );
+  }
+
   async #look(): Promise<void> {
     const { clock, log, pool, lrm, state, submit } = this.#parts;
     const takenAt = clock.now();
@@ -144,6 +153,7 @@ export class LrmReconciler {
       const fields = { pool, lrm: lrm.kind, ...errorFields(cause) };
       if (!this.#failing) log.error('the LRM does not answer; everything stays as it is', fields);
       this.#failing = true;
+      if (!this.#stopped) await this.#tellUnanswered(cause);
       return;
     }
     if (this.#failing) log.info('the LRM answers again', { pool, lrm: lrm.kind });

@@ -49,6 +49,8 @@ const migrations: readonly string[] = [
   `update slots set body = json_set(body, '$.nodes',
      json((select json_group_array(json_set(value, '$.reason', null)) from json_each(body, '$.nodes'))))
      where exists (select 1 from json_each(body, '$.nodes') where value ->> '$.reason' is null);`,
+  // What of the LRM does not work, and whether a job that waits will start by itself.
+  `update slots set body = json_set(body, '$.lrmOutlook', null, '$.lrmTrouble', null);`,
 ];
 
 /** Brings the database to this program's schema, each step in a transaction of its own. Throws `WspError` (`failed`): it is newer than we are. */
