@@ -63,6 +63,46 @@ describe('report 6: user data', () => {
   });
 });
 
+describe('report 9: keys', () => {
+  it('report 9: a private key never leaves', async () => {
+    const before = api.engine.created.length;
+    const { code, stderr } = await programs.shell(
+      'ssh-keygen -q -t ed25519 -N "" -f mine; wsp create --image mini --ssh-key mine',
+      env,
+    );
+    expect(code).toBe(2);
+    expect(stderr).toContain('wsp: mine holds a private key, which is for you alone; nothing was sent');
+    expect(api.engine.created).toHaveLength(before);
+  });
+
+  it('report 9: a file may have several, and comments', async () => {
+    const script =
+      'ssh-keygen -q -t ed25519 -N "" -f k; (echo "# two"; cat k.pub; echo; cat k.pub) > keys; wsp create --image mini --ssh-key keys';
+    const { code, stderr } = await programs.shell(script, env);
+    expect(code, stderr).toBe(0);
+    const { sshKeys } = api.engine.created.at(-1)?.request as WorkspaceRequest;
+    expect(sshKeys?.filter(key => key.startsWith('ssh-ed25519 '))).toHaveLength(3);
+  });
+});
+
+describe('report 10: times', () => {
+  it.each([
+    'create --image mini --start-by 1/2/2027',
+    'create --image mini --start-by -5',
+    'create --image mini --start-by 2027-02-30T00:00:00Z',
+    'create --image mini --start-by 2027-01-01T00:00:00',
+    'usage --since -5',
+    'usage --since 2026',
+    'usage --until 1/2/2027',
+  ])('report 10: wsp %s is refused, with what is right', async command => {
+    const { code, stderr } = await programs.shell(`wsp ${command}`, env);
+    expect({ code, stderr }).toEqual({
+      code: 2,
+      stderr: expect.stringMatching(/^wsp: --[a-z-]+ \S+ is not a time\n {2}say .*2026-11-23T14:00:00Z/),
+    });
+  });
+});
+
 describe('report F: waiting in vain', () => {
   it.each([
     ['wsp wait', 'queued', 'Waiting in the queue as job 42. The batch scheduler says: all nodes are busy.'],

@@ -72,6 +72,8 @@ function readConfig(path: string): ConfigFile {
     for (const [key, value] of Object.entries(document)) {
       if (!known.includes(key)) throw new Error(`${key} is not known here; known: ${known.join(', ')}`);
       if (typeof value !== 'string') throw new Error(`${key} is not a text`);
+      if (value.startsWith('~'))
+        throw new Error(`${key} begins with ~, which only a shell replaces: write the whole path`);
     }
     const { url, tokenFile, caFile } = document as ConfigFile;
     return {

@@ -1,7 +1,10 @@
 import { WspError } from '../protocol/errors.ts';
-import { parseDurationMs, parseMemoryMiB } from '../protocol/units.ts';
+import { parseDurationMs, parseMemoryMiB, parseMoment } from '../protocol/units.ts';
 
 /** What people write behind flags. Each throws `WspError` (`usage`) that names the flag and what it takes. */
+
+/** The years that ISO 8601 writes with four digits, and some. */
+const farthest = Date.UTC(9_999, 11, 31);
 
 /** `90s`, `1h30m` in milliseconds. */
 export function duration(text: string, flag: string): number {
@@ -30,13 +33,31 @@ export function memory(text: string, flag: string): number {
   return memoryMiB;
 }
 
-/** A moment as ISO 8601: written so, or as a duration from `now` (milliseconds since the epoch). */
+/** A moment to come, as ISO 8601: written so, or as a duration from `now` (milliseconds since the epoch). */
 export function moment(text: string, flag: string, now: number): string {
   const durationMs = parseDurationMs(text);
-  const at = durationMs === undefined ? Date.parse(text) : now + durationMs;
-  if (Number.isNaN(at))
-    throw new WspError('usage', `${flag} ${text} is no time: say 30m (from now) or 2026-11-23T14:00:00Z`);
-  return new Date(at).toISOString();
+  const at = durationMs === undefined ? parseMoment(text) : now + durationMs;
+  if (at === undefined) throw noTime(text, flag, '30m (from now)');
+  return iso(at);
+}
+
+/** A moment that has been, as ISO 8601: written so, or as a duration before `now`, `7d` or `7d ago`. */
+export function past(text: string, flag: string, now: number): string {
+  const durationMs = parseDurationMs(text.replace(/ +ago$/, ''));
+  const at = durationMs === undefined ? parseMoment(text) : now - durationMs;
+  if (at === undefined) throw noTime(text, flag, '7d (ago)');
+  return iso(at);
+}
+
+function iso(at: number): string {
+  if (Math.abs(at) <= farthest) return new Date(at).toISOString();
+  throw new WspError('usage', 'that time is too far away');
+}
+
+function noTime(text: string, flag: string, example: string): WspError {
+  return new WspError('usage', `${flag} ${text} is not a time`, {
+    hint: `say ${example}, or a time with its zone such as 2026-11-23T14:00:00Z or 2026-11-23T15:00+01:00`,
+  });
 }
 
 /** What the file behind a flag has, by one of `client/files.ts`. */

@@ -155,7 +155,7 @@ describe('a bad cluster file', () => {
     [
       'duration too short',
       'duration: 10ms\ngroups: [{ name: a, image: mini }]',
-      /^duration: must be >= 1000 \(it is 10\)$/,
+      /^duration: must be a time from 1s to 14d \(in milliseconds\) \(it is 10\)$/,
     ],
     [
       'same network twice',

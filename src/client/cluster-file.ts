@@ -3,7 +3,7 @@ import Type, { type Static } from 'typebox';
 import { GroupRequest, type UserData, WorkspaceRequest } from '../protocol/cluster.ts';
 import { invalidFile, mistakesIn, parseYaml } from '../protocol/document.ts';
 import type { ErrorDetail } from '../protocol/errors.ts';
-import { DurationText, MemoryText } from '../protocol/schema.ts';
+import { DurationText, MemoryText, PathText } from '../protocol/schema.ts';
 import { parseDurationMs, parseMemoryMiB } from '../protocol/units.ts';
 import { readText, readUserData } from './files.ts';
 
@@ -37,7 +37,7 @@ const ClusterGroup = Type.Object(
     networks,
     roles,
     userData,
-    userDataFile: Type.Optional(Type.String({ minLength: 1 })),
+    userDataFile: Type.Optional(PathText),
   },
   { additionalProperties: false },
 );

@@ -639,6 +639,7 @@ export interface components {
             } | null;
         };
         ExtendRequest: {
+            /** @description a time from 1s to 14d (in milliseconds) */
             durationMs: number;
         };
         FileChallenge: {
@@ -720,6 +721,7 @@ export interface components {
         OperateRequest: {
             operation: "start" | "shutdown" | "pause" | "resume" | "reboot" | "destroy";
             target?: string;
+            /** @description a time of at most 1h (in milliseconds) */
             graceMs?: number;
         };
         Project: {
@@ -813,6 +815,7 @@ export interface components {
             user?: string;
             label?: string;
             scope?: "full" | "read";
+            /** @description a time from 1s to 366d (in milliseconds) */
             lifetimeMs?: number;
         };
         Types: {
@@ -1004,6 +1007,7 @@ export interface components {
             /** @description a name: lower-case letters, digits and hyphens, starting with a letter, at most 31 */
             project?: string;
             pending?: boolean;
+            /** @description a time from 1s to 14d (in milliseconds) */
             durationMs?: number;
             pools?: string[];
             sshKeys?: string[];
@@ -1113,7 +1117,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Id or name; a name means its newest workspace. */
+                /** @description an id or a name of a workspace; a name means its newest */
                 workspace: string;
             };
             cookie?: never;
@@ -1154,7 +1158,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Id or name; a name means its newest workspace. */
+                /** @description an id or a name of a workspace; a name means its newest */
                 workspace: string;
             };
             cookie?: never;
@@ -1237,7 +1241,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Id or name; a name means its newest workspace. */
+                /** @description an id or a name of a workspace; a name means its newest */
                 workspace: string;
             };
             cookie?: never;
@@ -1282,7 +1286,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Id or name; a name means its newest workspace. */
+                /** @description an id or a name of a workspace; a name means its newest */
                 workspace: string;
             };
             cookie?: never;
@@ -1323,7 +1327,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Id or name; a name means its newest workspace. */
+                /** @description an id or a name of a workspace; a name means its newest */
                 workspace: string;
             };
             cookie?: never;
@@ -1368,7 +1372,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Id or name; a name means its newest workspace. */
+                /** @description an id or a name of a workspace; a name means its newest */
                 workspace: string;
             };
             cookie?: never;
@@ -1413,7 +1417,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Id or name; a name means its newest workspace. */
+                /** @description an id or a name of a workspace; a name means its newest */
                 workspace: string;
             };
             cookie?: never;
@@ -1454,7 +1458,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description Id or name; a name means its newest workspace. */
+                /** @description an id or a name of a workspace; a name means its newest */
                 workspace: string;
             };
             cookie?: never;
@@ -1496,7 +1500,7 @@ export interface operations {
         parameters: {
             query?: {
                 after?: number;
-                /** @description Id or name; a name means its newest workspace. */
+                /** @description an id or a name of a workspace; a name means its newest */
                 workspace?: string;
                 waitMs?: number;
                 limit?: number;
@@ -1544,7 +1548,7 @@ export interface operations {
         parameters: {
             query?: {
                 after?: number;
-                /** @description Id or name; a name means its newest workspace. */
+                /** @description an id or a name of a workspace; a name means its newest */
                 workspace?: string;
             };
             header?: never;
@@ -2118,7 +2122,7 @@ export interface operations {
     listAudit: {
         parameters: {
             query?: {
-                /** @description only lines with smaller numbers */
+                /** @description the number of a line; only those with smaller ones */
                 before?: number;
                 limit?: number;
             };
@@ -2322,7 +2326,9 @@ export interface operations {
     getUsage: {
         parameters: {
             query?: {
+                /** @description a time as in ISO 8601, with its zone: 2026-11-23T14:00:00Z */
                 since?: string;
+                /** @description a time as in ISO 8601, with its zone: 2026-11-23T14:00:00Z */
                 until?: string;
             };
             header?: never;

@@ -69,6 +69,25 @@ describe('create', () => {
       'exceeds_site',
       /at most 1d; 1d1h/,
     ],
+    [
+      'report 10: a group with the name of another one’s VM',
+      {
+        groups: [
+          { ...group, name: 'v' },
+          { ...group, name: 'v-0' },
+        ],
+      },
+      'invalid_request',
+      /group v-0 has the name of a VM of group v: /,
+    ],
+    ...['1/2/2027', '-5', '2027-02-30T00:00:00Z', '2027-01-01T00:00:00', '2027-01-01T25:00:00Z'].map(
+      (startBy): [string, WorkspaceRequest, string, RegExp] => [
+        `report 10: startBy ${startBy}`,
+        { groups: [group], startBy },
+        'invalid_request',
+        /there is no such time/,
+      ],
+    ),
     ['two groups of one name', { groups: [group, group] }, 'invalid_request', /two groups/],
     [
       'a name too long for its VMs',

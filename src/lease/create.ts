@@ -2,6 +2,7 @@ import type { WorkspaceRequest } from '../protocol/cluster.ts';
 import type { Draft } from './draft.ts';
 import { launchNew } from './launch.ts';
 import { overQuota } from './quota.ts';
+import { parseMoment } from '../protocol/units.ts';
 import { unknownPool } from './pools.ts';
 import { malformed, unknownParts, withDefaults } from './request.ts';
 import type { LeaseInput, Refusal, Workspace } from './types.ts';
@@ -92,10 +93,11 @@ function newWorkspace(
 }
 
 function startByOver(draft: Draft, { startBy }: WorkspaceRequest): Refusal | undefined {
-  if (startBy === undefined || Date.parse(startBy) > draft.now) return undefined;
-  const message = Number.isNaN(Date.parse(startBy))
-    ? `startBy: there is no such time as ${startBy}`
-    : `startBy: ${startBy} is over already`;
+  if (startBy === undefined) return undefined;
+  const at = parseMoment(startBy);
+  if (at !== undefined && at > draft.now) return undefined;
+  const message =
+    at === undefined ? `startBy: there is no such time as ${startBy}` : `startBy: ${startBy} is over already`;
   return { code: 'invalid_request', message };
 }
 

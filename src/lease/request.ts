@@ -40,6 +40,12 @@ export function malformed(groups: readonly Group[], orNone = false): Refusal | u
         code: 'invalid_request',
         message: `the group's name ${name} is too long: its VM ${longest} would have more than 31 characters`,
       };
+    const namesake = groups.find(other => isVmOf(other, name));
+    if (namesake)
+      return {
+        code: 'invalid_request',
+        message: `group ${name} has the name of a VM of group ${namesake.name}: what is done to ${name} could mean either; choose another name`,
+      };
     if (new Set(networks).size < networks.length)
       return { code: 'invalid_request', message: `group ${name} names a network twice` };
   }
@@ -49,6 +55,12 @@ export function malformed(groups: readonly Group[], orNone = false): Refusal | u
     code: 'invalid_request',
     message: `a workspace has 1 to ${mostVms} VMs; this one asks for ${total}`,
   };
+}
+
+/** Whether a VM of this group has that name. */
+function isVmOf({ name: group, count }: Group, name: string): boolean {
+  const index = name.startsWith(`${group}-`) ? name.slice(group.length + 1) : '';
+  return /^(0|[1-9]\d*)$/.test(index) && Number(index) < count;
 }
 
 /** Images and networks that this site does not have, and images that need more than they are given. */

@@ -84,7 +84,13 @@ export const TokenRequest = Type.Object(
     label: Type.Optional(Type.String({ maxLength: 100, pattern: '^[^\\r\\n\\0]*$' })),
     scope: Type.Optional(literals(scopes)),
     /** Absent: 30 days; at most a year. */
-    lifetimeMs: Type.Optional(Type.Integer({ minimum: 1_000, maximum: 366 * 24 * 3_600_000 })),
+    lifetimeMs: Type.Optional(
+      Type.Integer({
+        minimum: 1_000,
+        maximum: 366 * 24 * 3_600_000,
+        description: 'a time from 1s to 366d (in milliseconds)',
+      }),
+    ),
   },
   strict,
 );

@@ -1,6 +1,7 @@
 import Type from 'typebox';
 import { namePattern } from './ids.ts';
 import { literals } from './schema.ts';
+import { momentPattern, momentWords } from './units.ts';
 
 /**
  * What a client asks for: the body of `POST /v1/workspaces`, and (as YAML, with units in words) a cluster file.
@@ -58,6 +59,12 @@ export const healPolicies = ['fail', 'replace'] as const;
 export const HealPolicy = literals(healPolicies);
 export type HealPolicy = Type.Static<typeof HealPolicy>;
 
+const LeaseDuration = Type.Integer({
+  minimum: 1_000,
+  maximum: 14 * 24 * 3_600_000,
+  description: 'a time from 1s to 14d (in milliseconds)',
+});
+
 export const WorkspaceRequest = Type.Object(
   {
     /** Unique among the owner's live workspaces. Absent: the workspace's id. */
@@ -67,18 +74,25 @@ export const WorkspaceRequest = Type.Object(
     project: Type.Optional(Name),
     /** Groups may be added until it is launched; with none, or with some. */
     pending: Type.Optional(Type.Boolean()),
-    durationMs: Type.Optional(Type.Integer({ minimum: 1_000, maximum: 14 * 24 * 3_600_000 })),
+    durationMs: Type.Optional(LeaseDuration),
     /** The pools whose nodes it may have, the best first. Absent: all of the site's, in the site's order. */
     pools: Type.Optional(Type.Array(Name, { minItems: 1, maxItems: 16, uniqueItems: true })),
     /** Public keys (one line each) that may log into every VM. */
     sshKeys: Type.Optional(
-      Type.Array(Type.String({ maxLength: 8_192, pattern: '^[^\\r\\n]+$' }), { maxItems: 64 }),
+      Type.Array(
+        Type.String({
+          maxLength: 8_192,
+          pattern: '^[^\\r\\n]+$',
+          description: 'one public key on one line, as ssh-keygen writes it to a file that ends in .pub',
+        }),
+        { maxItems: 64 },
+      ),
     ),
     /** All VMs run by then, or the workspace is given up. Absent: it waits for as long as the LRM lets it. */
     startBy: Type.Optional(
       Type.String({
-        pattern: '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d(:\\d\\d(\\.\\d{1,3})?)?(Z|[+-]\\d\\d:\\d\\d)$',
-        description: 'a time as in ISO 8601, with its zone: 2026-11-23T14:00:00Z',
+        pattern: momentPattern,
+        description: momentWords,
       }),
     ),
     /** A VM that fails takes only itself out. Absent or false: all VMs run, or none does. */
@@ -100,10 +114,7 @@ export const WorkspaceRequest = Type.Object(
 export type WorkspaceRequest = Type.Static<typeof WorkspaceRequest>;
 
 /** Body of `POST /v1/workspaces/:workspace/extend`: how much longer the lease is to be. */
-export const ExtendRequest = Type.Object(
-  { durationMs: Type.Integer({ minimum: 1_000, maximum: 14 * 24 * 3_600_000 }) },
-  { additionalProperties: false },
-);
+export const ExtendRequest = Type.Object({ durationMs: LeaseDuration }, { additionalProperties: false });
 
 /** Body of `POST /v1/workspaces/:workspace/groups`: more groups for a workspace that has not been launched. */
 export const AddRequest = Type.Object(
@@ -132,7 +143,9 @@ export const OperateRequest = Type.Object(
     /** A VM, by its name or id, or a group. Absent: all VMs. */
     target: Type.Optional(Type.String({ maxLength: 64 })),
     /** How long guests get to shut down (shutdown, reboot). Absent: what the site gives. */
-    graceMs: Type.Optional(Type.Integer({ minimum: 0, maximum: 3_600_000 })),
+    graceMs: Type.Optional(
+      Type.Integer({ minimum: 0, maximum: 3_600_000, description: 'a time of at most 1h (in milliseconds)' }),
+    ),
   },
   { additionalProperties: false },
 );

@@ -10,6 +10,12 @@ export const DurationText = Type.String({
   pattern: '^([0-9]+(ms|s|m|h|d))+$',
   description: 'a duration such as 90s or 1h30m',
 });
+/** A path in a document: nobody but a shell knows whose home `~` is. */
+export const PathText = Type.String({
+  minLength: 1,
+  pattern: '^[^~\\0][^\\0]*$',
+  description: 'a path that does not begin with ~, which only a shell replaces: write the whole path',
+});
 export const MemoryText = Type.String({
   pattern: '^[0-9]+[MGT](iB|B)?$',
   description: 'a size such as 256M or 4G',

@@ -25,6 +25,20 @@ export function parseMemoryMiB(text: string): number | undefined {
   return Number.isSafeInteger(memoryMiB) && memoryMiB > 0 ? memoryMiB : undefined;
 }
 
+/** An ISO 8601 time with its zone; as a JSON Schema has it. `parseMoment` also knows the calendar. */
+export const momentPattern =
+  '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d(:\\d\\d(\\.\\d{1,3})?)?(Z|[+-]\\d\\d:\\d\\d)$';
+export const momentWords = 'a time as in ISO 8601, with its zone: 2026-11-23T14:00:00Z';
+
+/** Milliseconds since the epoch of `2026-11-23T14:00:00Z`; undefined when the text is not a time with its zone, or of a day or an hour that is not there. */
+export function parseMoment(text: string): number | undefined {
+  if (!new RegExp(momentPattern).test(text)) return undefined;
+  const at = Date.parse(text);
+  const [year = 0, month = 0, day = 0] = text.slice(0, 10).split('-').map(Number);
+  // Date.parse takes the 30th of February for a day in March.
+  return Number.isNaN(at) || day > new Date(Date.UTC(year, month, 0)).getUTCDate() ? undefined : at;
+}
+
 /** `3725000` → `1h2m5s`; under a second, milliseconds. */
 export function formatDuration(totalMs: number): string {
   if (totalMs < 1_000) return `${Math.round(totalMs)}ms`;

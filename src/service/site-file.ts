@@ -1,6 +1,6 @@
 import Type, { type Static } from 'typebox';
 import { interfacePattern, namePattern } from '../protocol/ids.ts';
-import { DurationText, MemoryText } from '../protocol/schema.ts';
+import { DurationText, MemoryText, PathText as Path } from '../protocol/schema.ts';
 
 /**
  * The site file's shape (`wsp service --config site.yaml`): what an administrator decides. YAML; durations and sizes in words (`10s`, `4G`).
@@ -16,7 +16,6 @@ const Ipv4 = Type.String({
   pattern: '^((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(\\.(?!$)|$)){4}$',
   description: 'an IPv4 address such as 10.90.0.1',
 });
-const Path = Type.String({ minLength: 1, description: 'a path' });
 const Interface = Type.String({ pattern: interfacePattern, description: 'the name of a network interface' });
 const Word = Type.String({ minLength: 1, pattern: '^[^\\s\\0]+$', description: 'one word' });
 const Argument = Type.String({
@@ -25,7 +24,10 @@ const Argument = Type.String({
   description: 'one argument, on one line',
 });
 /** A program: a name to look for in PATH, or a path. Words that begin with `./` or `../` are relative to the file. */
-const Program = Argument;
+const Program = Type.String({
+  pattern: '^[^~\\0\\r\\n][^\\0\\r\\n]*$',
+  description: 'a program or an argument on one line, which does not begin with ~: write the whole path',
+});
 const Port = Type.Integer({ minimum: 1, maximum: 65_535 });
 
 const Network = Type.Object(

@@ -41,6 +41,34 @@ function mistakesOf(text: string): string[] {
   return [];
 }
 
+describe('a path that begins with ~', () => {
+  const service = good()['service'] as Document;
+  const node = good()['node'] as Document;
+  const slurm = { kind: 'slurm' };
+  it.each<[string, Document]>([
+    ...['stateDir', 'tokensFile', 'socket', 'munge', 'urlFile'].map((key): [string, Document] => [
+      `service.${key}`,
+      { service: { ...service, [key]: '~/x' } },
+    ]),
+    ['service.tls.keyFile', { service: { ...service, tls: { certificateFile: 'c', keyFile: '~/x' } } }],
+    ['images.dir', { images: { dir: '~/x' } }],
+    ['node.workDir', { node: { ...node, workDir: '~/x' } }],
+    ['node.helper[0]', { node: { ...node, helper: ['~/x'] } }],
+    ['node.vmm.binary', { node: { ...node, vmm: { kind: 'qemu', binary: '~/x' } } }],
+    ['lrm.binDir', { lrm: { ...slurm, binDir: '~/x' } }],
+    ['lrm.conf', { lrm: { ...slurm, conf: '~ann/x' } }],
+    ['lrm.node', { lrm: { ...slurm, node: '~/x' } }],
+    ['lrm.joinSecretFile', { lrm: { kind: 'static', joinSecretFile: '~/x' } }],
+    ['lrm.root', { lrm: { kind: 'gridengine', root: '~/x' } }],
+    ['lrm.programDir', { lrm: { kind: 'pbs', programDir: '~/x' } }],
+  ])('report 10: %s is refused, with what to write', (at, changed) => {
+    const mistakes = mistakesOf(JSON.stringify({ ...good(), ...changed }));
+    expect(mistakes.filter(line => line.startsWith(`${at}: `))).toEqual([
+      expect.stringMatching(/must be a (path that|program or).* does not begin with ~.*write the whole path/),
+    ]);
+  });
+});
+
 describe('a good site file', () => {
   it('becomes numbers and absolute paths, with defaults', () => {
     const config = parse(good());

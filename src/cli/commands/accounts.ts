@@ -12,7 +12,7 @@ import { WspError } from '../../protocol/errors.ts';
 import { formatDuration } from '../../protocol/units.ts';
 import { table } from '../output.ts';
 import type { CommandContext, Run } from '../program.ts';
-import { count, duration, memory, moment, whole } from '../values.ts';
+import { count, duration, memory, past, whole } from '../values.ts';
 
 const repeat = (value: string, earlier: string[] = []): string[] => [...earlier, value];
 const quotaFlag = '--quota <what=limit>';
@@ -30,7 +30,7 @@ export function addAccountCommands(program: Command, run: Run): void {
   program
     .command('usage')
     .description('what you hold, and for how long your VMs have run; operators see everybody')
-    .option('--since <time>', 'count from then: 7d ago, or a time as 2026-11-01T00:00:00Z')
+    .option('--since <time>', 'count from then: 7d (ago), or a time as 2026-11-01T00:00:00Z')
     .option('--until <time>', 'and up to then')
     .action((options: { since?: string; until?: string }) => run(context => usage(context, options)));
   program
@@ -185,8 +185,8 @@ async function usage(
   { since, until }: { since?: string; until?: string },
 ): Promise<void> {
   const usage = await context.client().usage({
-    ...(since === undefined ? {} : { since: past(since, '--since') }),
-    ...(until === undefined ? {} : { until: past(until, '--until') }),
+    ...(since === undefined ? {} : { since: past(since, '--since', systemClock.now()) }),
+    ...(until === undefined ? {} : { until: past(until, '--until', systemClock.now()) }),
   });
   const rows = usage.lines.map(line => [
     `${line.kind} ${line.name}`,
@@ -212,13 +212,6 @@ async function audit(context: CommandContext, { limit }: { limit: string }): Pro
     entry.address,
   ]);
   context.answer({ entries }, table(['WHEN', 'WHO', 'WHAT', 'ANSWER', 'FROM'], rows));
-}
-
-/** `7d ago`, or a time. */
-function past(text: string, flag: string): string {
-  const ago = /^(\S+) +ago$/.exec(text)?.[1];
-  const now = systemClock.now();
-  return ago === undefined ? moment(text, flag, now) : new Date(now - duration(ago, flag)).toISOString();
 }
 
 function quotaChange(limits: readonly string[]): QuotaChange {

@@ -9,11 +9,12 @@ import {
 } from '../../protocol/cluster.ts';
 import { type ErrorCode, WspError } from '../../protocol/errors.ts';
 import { formatDuration } from '../../protocol/units.ts';
-import { readText, readUserData } from '../../client/files.ts';
+import { readUserData } from '../../client/files.ts';
 import { progressLines, workspaceText } from '../output.ts';
 import { story } from '../story.ts';
 import type { CommandContext, Run } from '../program.ts';
 import { loadClusterFile } from '../programs.ts';
+import { readPublicKeys } from '../public-keys.ts';
 import { userPublicKey } from '../ssh.ts';
 import { duration, fromFile, memory, moment, whole } from '../values.ts';
 
@@ -69,7 +70,11 @@ export function addLeaseCommands(program: Command, run: Run): void {
     .option('--name <name>', "the workspace's name")
     .option('--project <name>', 'the project that is charged; your first one')
     .option('--pool <name>', 'whose nodes it may have, the best first; repeatable', repeat)
-    .option('--ssh-key <file>', 'a public key that may log in, beside your own; repeatable', repeat)
+    .option(
+      '--ssh-key <file>',
+      'public keys that may log in, beside your own, one a line; repeatable',
+      repeat,
+    )
     .option(
       '--start-by <time>',
       'give up unless all VMs run by then: 30m from now, or a time as 2026-11-23T14:00:00Z',
@@ -193,10 +198,7 @@ async function add(context: CommandContext, name: string, options: GroupOptions)
 async function requestOf(context: CommandContext, options: CreateOptions): Promise<WorkspaceRequest> {
   const isEmpty = options.pending === true && options.file === undefined && options.image === undefined;
   const base: WorkspaceRequest = isEmpty ? { groups: [] } : await groupsOf(options);
-  const keys = [
-    await userPublicKey(context.env),
-    ...(options.sshKey ?? []).map(path => fromFile('--ssh-key', path, readText).trim()),
-  ];
+  const keys = [await userPublicKey(context.env), ...(options.sshKey ?? []).flatMap(readPublicKeys)];
   const { name, project, clientToken, startBy } = options;
   return {
     ...base,

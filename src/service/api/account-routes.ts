@@ -138,7 +138,9 @@ const auditEntries: Route = (app, { audit }) => {
     operationId: 'listAudit',
     summary: 'Who did what, also who tried to, newest first; operators and administrators',
     querystring: Type.Object({
-      before: Type.Optional(Type.Integer({ minimum: 1, description: 'only lines with smaller numbers' })),
+      before: Type.Optional(
+        Type.Integer({ minimum: 1, description: 'the number of a line; only those with smaller ones' }),
+      ),
       limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000 })),
     }),
     response: { 200: Type.Object({ entries: Type.Array(ref('Audit')) }), ...errorAnswers },

@@ -31,6 +31,7 @@ import { addComponents } from './schemas.ts';
 import { type Rate, rateLimits } from './rate-limit.ts';
 import { siteRoutes } from './site-routes.ts';
 import { clientStreamRoutes } from './streams.ts';
+import { refuseBeforeRoutes, refuseUnparsed, refuseUnrouted } from './unrouted.ts';
 import { usageRoutes } from './usage-routes.ts';
 import { webhookRoutes } from './webhook-routes.ts';
 import { workspaceRoutes } from './workspace-routes.ts';
@@ -71,14 +72,24 @@ const stopGraceMs = 1_000;
 /** The service's HTTP face: clients' routes, pilots' WebSockets, byte streams. Does not listen yet. */
 export async function buildApp(parts: ApiParts): Promise<FastifyInstance> {
   const app = Fastify({
-    ...(parts.tls ? { https: parts.tls } : {}),
+    ...(parts.tls
+      ? { https: { ...parts.tls, requireHostHeader: false } }
+      : { http: { requireHostHeader: false } }),
     bodyLimit: bodyLimitBytes,
     requestTimeout: requestTimeoutMs,
     handlerTimeout: handlerTimeoutMs,
     forceCloseConnections: 'idle',
+    frameworkErrors: refuseUnrouted,
+    clientErrorHandler: refuseUnparsed,
     // For paths and query strings, which arrive as text; bodies are checked by protocol/document.ts.
     ajv: {
-      customOptions: { removeAdditional: false, useDefaults: true, coerceTypes: true, allErrors: true },
+      customOptions: {
+        removeAdditional: false,
+        useDefaults: true,
+        coerceTypes: 'array',
+        allErrors: true,
+        verbose: true,
+      },
     },
   }).withTypeProvider<TypeBoxTypeProvider>();
 
@@ -87,6 +98,7 @@ export async function buildApp(parts: ApiParts): Promise<FastifyInstance> {
   await app.register(swagger, openApiDocument(parts.version));
   await app.register(websocket, { options: { maxPayload: messageLimitBytes, perMessageDeflate: false } });
   addComponents(app);
+  refuseBeforeRoutes(app);
   answerErrors(app, parts.log);
   takeUtf8Alone(app);
   app.addHook('onRequest', () => parts.ready ?? Promise.resolve());

@@ -59,11 +59,14 @@ function detailOf(mistake: FastifySchemaValidationError, context = 'body'): Erro
   return { path: path === '' ? context : path, message: messageOf(mistake) };
 }
 
-function messageOf({ keyword, message, params }: FastifySchemaValidationError): string {
+function messageOf({ keyword, message, params, ...more }: FastifySchemaValidationError): string {
   if (keyword === 'required') return 'is missing';
   if (keyword === 'additionalProperties') return 'is not known here';
   if (keyword === 'const') return `must be ${JSON.stringify(params['allowedValue'])}`;
-  return message ?? 'is not valid';
+  // A pattern is for programs; its schema's description says the same in words.
+  const { description } =
+    (more as { readonly parentSchema?: { readonly description?: string } }).parentSchema ?? {};
+  return description === undefined ? (message ?? 'is not valid') : `must be ${description}`;
 }
 
 function internal(reply: FastifyReply, request: FastifyRequest): FastifyReply {

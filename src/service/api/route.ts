@@ -1,6 +1,8 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import Type from 'typebox';
 import { namePattern, workspaceIdPattern } from '../../protocol/ids.ts';
+import { WspError } from '../../protocol/errors.ts';
+import { momentPattern, momentWords, parseMoment } from '../../protocol/units.ts';
 import type { ApiParts } from './app.ts';
 import { ref } from './schemas.ts';
 
@@ -14,9 +16,20 @@ export type Route = (app: TypedApp, parts: ApiParts) => void;
 export const WorkspaceParams = Type.Object({
   workspace: Type.String({
     pattern: `${workspaceIdPattern}|${namePattern}`,
-    description: 'Id or name; a name means its newest workspace.',
+    description: 'an id or a name of a workspace; a name means its newest',
   }),
 });
+
+/** A time in a query. `momentOf` reads it. */
+export const Moment = Type.String({ pattern: momentPattern, description: momentWords });
+
+/** Milliseconds since the epoch. Throws `WspError` (`invalid_request`) when the calendar has no such time. */
+export function momentOf(text: string, parameter: string): number {
+  const at = parseMoment(text);
+  if (at !== undefined) return at;
+  const details = [{ path: parameter, message: `there is no such time as ${text}` }];
+  throw new WspError('invalid_request', `${parameter}: there is no such time as ${text}`, { details });
+}
 
 /** The answers that every route may give. */
 export const errorAnswers = { '4xx': ref('Error'), '5xx': ref('Error') };

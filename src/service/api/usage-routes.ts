@@ -4,17 +4,15 @@ import { usageEvents, usageOf } from '../usage.ts';
 import { callerOf } from './auth.ts';
 import type { EventFeed } from './event-feed.ts';
 import { mayRead } from './owners.ts';
-import { errorAnswers, type Route } from './route.ts';
+import { errorAnswers, Moment, momentOf, type Route } from './route.ts';
 import { ref } from './schemas.ts';
-
-const Moment = Type.Optional(Type.String({ format: 'date-time' }));
 
 /** What has been used, by whom. */
 export function usageRoutes(feed: EventFeed): readonly Route[] {
   const schema = {
     operationId: 'getUsage',
     summary: 'What users and projects hold, and for how long their VMs have run; users see their own',
-    querystring: Type.Object({ since: Moment, until: Moment }),
+    querystring: Type.Object({ since: Type.Optional(Moment), until: Type.Optional(Moment) }),
     response: { 200: ref('Usage'), ...errorAnswers },
   };
   return [
@@ -25,8 +23,8 @@ export function usageRoutes(feed: EventFeed): readonly Route[] {
         const { since, until } = request.query;
         const period = {
           now,
-          since: since === undefined ? 0 : Date.parse(since),
-          until: until === undefined ? now : Date.parse(until),
+          since: since === undefined ? 0 : momentOf(since, 'since'),
+          until: until === undefined ? now : momentOf(until, 'until'),
         };
         if (period.since > period.until)
           throw new WspError('invalid_request', `since: ${since} is after ${until ?? 'now'}`);

@@ -1,0 +1,51 @@
+import { readText } from '../client/files.ts';
+import { WspError } from '../protocol/errors.ts';
+import { fromFile } from './values.ts';
+
+/** What OpenSSH (sshd(8), AUTHORIZED_KEYS FILE FORMAT) and dropbear call their kinds of keys. */
+const kinds =
+  /^(ssh-(ed25519|rsa|dss)|ecdsa-sha2-nistp(256|384|521)|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com|[a-z0-9-]+-cert-v01@openssh\.com)$/;
+/** How files of private keys begin: PEM and OpenSSH's own, and PuTTY's. */
+const privateKeys = /-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----|^PuTTY-User-Key-File-/m;
+/** How other forms of public keys begin: PEM, and RFC 4716. */
+const otherForms = /-----BEGIN [A-Z0-9 ]*PUBLIC KEY-----|---- BEGIN SSH2 PUBLIC KEY ----/;
+
+/** The public keys in the file behind `--ssh-key`: one a line, empty lines and comments left out. Throws `WspError` (`usage`), which never repeats what the file has. */
+export function readPublicKeys(path: string): readonly string[] {
+  return publicKeysIn(fromFile('--ssh-key', path, readText), path);
+}
+
+/** The keys of a text; `path` is for messages. */
+export function publicKeysIn(text: string, path: string): readonly string[] {
+  if (privateKeys.test(text))
+    throw new WspError('usage', `${path} holds a private key, which is for you alone; nothing was sent`, {
+      hint: `say --ssh-key ${path}.pub, or make it: ssh-keygen -y -f ${path} > ${path}.pub`,
+    });
+  if (otherForms.test(text))
+    throw new WspError('usage', `${path} holds a public key in another form than OpenSSH's`, {
+      hint: `convert it: ssh-keygen -i -f ${path} (for a key that begins with -----BEGIN, with -m PKCS8)`,
+    });
+  const lines = text.split(/\r?\n/).map(line => line.trim());
+  const keys = lines.filter(line => line !== '' && !line.startsWith('#'));
+  const wrong = lines.findIndex(line => keys.includes(line) && !isPublicKey(line));
+  if (wrong >= 0)
+    throw new WspError('usage', `${path}: line ${wrong + 1} is not a public key`, {
+      hint: 'a line has the kind of the key (such as ssh-ed25519), the key and a comment, as files that end in .pub have; lines that begin with # are left out',
+    });
+  if (keys.length === 0) throw new WspError('usage', `${path} holds no public key`);
+  return keys;
+}
+
+/** Whether a line has, after options if there are any, the kind of a key and a key of that kind (RFC 4253 §6.6: the bytes begin with the kind's name). */
+function isPublicKey(line: string): boolean {
+  const words = line.split(/\s+/);
+  const at = words.findIndex(word => kinds.test(word));
+  const [kind = '', key = ''] = at < 0 ? [] : words.slice(at);
+  if (!/^[A-Za-z0-9+/]+={0,2}$/.test(key)) return false;
+  const bytes = Buffer.from(key, 'base64');
+  return (
+    bytes.length > 4 + kind.length &&
+    bytes.readUInt32BE() === kind.length &&
+    bytes.toString('latin1', 4, 4 + kind.length) === kind
+  );
+}

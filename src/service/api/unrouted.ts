@@ -1,0 +1,89 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { WspError } from '../../protocol/errors.ts';
+
+/**
+ * Errors of requests that never reach a route: what Node's HTTP parser, the router and the WebSocket handshake refuse. They have the shape of all others.
+ *
+ *   bytes ─► parser ─► expectation ─► router ─► route        each ─► may refuse, with an `ErrorBody`
+ */
+
+/** What the router refuses; Fastify's option `frameworkErrors`. */
+export function refuseUnrouted(error: FastifyError, _request: FastifyRequest, reply: FastifyReply): void {
+  const tooLong = error.code === 'FST_ERR_MAX_PARAM_LENGTH';
+  const message = tooLong
+    ? 'a part of the path is longer than any name or id'
+    : 'the path has a % that does not stand for a character: it is to be followed by two hexadecimal digits, and the bytes are UTF-8';
+  void reply
+    .code(tooLong ? 414 : 400)
+    .header('content-type', 'application/json; charset=utf-8')
+    .send(JSON.stringify(new WspError('invalid_request', message).toBody()));
+}
+
+/** What the parser refuses; Fastify's option `clientErrorHandler`. The connection is of no more use. */
+export function refuseUnparsed(error: Error & { readonly code?: string }, socket: Socket): void {
+  // It has gone by itself: nobody is there to be told.
+  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
+  const { status, refusal } = refusalOf(error);
+  socket.end(rawAnswer(status, refusal));
+}
+
+/** What is refused between the parser and the router, by the server itself. Call it before the server listens. */
+export function refuseBeforeRoutes(app: FastifyInstance): void {
+  app.server.on('checkExpectation', (_request: IncomingMessage, response: ServerResponse) => {
+    const refusal = new WspError(
+      'invalid_request',
+      'the only thing that a request may expect is 100-continue',
+    );
+    const body = JSON.stringify(refusal.toBody());
+    const headers = {
+      'content-type': 'application/json; charset=utf-8',
+      'content-length': Buffer.byteLength(body),
+    };
+    response.writeHead(417, headers).end(body);
+  });
+  // Node's own answer has no body; so it is told to let such requests pass (`requireHostHeader`).
+  app.addHook('onRequest', async ({ raw }) => {
+    if (raw.httpVersion === '1.1' && raw.headers.host === undefined)
+      throw new WspError('invalid_request', 'the request has no Host header');
+  });
+  app.websocketServer.on('wsClientError', (error: Error, socket: Socket) => {
+    socket.end(
+      rawAnswer('400 Bad Request', new WspError('invalid_request', `no WebSocket: ${error.message}`)),
+    );
+  });
+}
+
+function refusalOf({ code }: Error & { readonly code?: string }): {
+  readonly status: string;
+  readonly refusal: WspError;
+} {
+  if (code === 'HPE_HEADER_OVERFLOW')
+    return {
+      status: '431 Request Header Fields Too Large',
+      refusal: new WspError('invalid_request', "the request's URL and headers have more than 16 KiB", {
+        hint: 'what is long goes into the body of a POST; lists are read page by page',
+      }),
+    };
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT')
+    return {
+      status: '408 Request Timeout',
+      refusal: new WspError('timeout', 'the request did not arrive in time'),
+    };
+  return {
+    status: '400 Bad Request',
+    refusal: new WspError('invalid_request', `this is no request of HTTP/1.1 (${code ?? 'unknown error'})`),
+  };
+}
+
+function rawAnswer(status: string, refusal: WspError): string {
+  const body = JSON.stringify(refusal.toBody());
+  const head = [
+    `HTTP/1.1 ${status}`,
+    'content-type: application/json; charset=utf-8',
+    `content-length: ${Buffer.byteLength(body)}`,
+    'connection: close',
+  ];
+  return `${head.join('\r\n')}\r\n\r\n${body}`;
+}
