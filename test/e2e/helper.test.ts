@@ -1,4 +1,14 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { startTimeOf } from '../../src/control/helper/proc.ts';
@@ -72,6 +82,20 @@ describe('a slot', () => {
     expect((await vmm.exited).signal).toBe('SIGKILL');
     expect(existsSync(directory)).toBe(false);
     await expectAsBefore();
+  });
+
+  it("pbs 5 leaves the node's /dev/null to root, and has its DHCP service run as nobody", async () => {
+    chownSync('/dev/null', 0, 0);
+    // As /run is: else the DHCP service stays root, and gives nothing away.
+    chmodSync(nodes.directory, 0o755);
+    const helper = await nodes.helper(0, 'slot-aaaaaaaaau');
+    await helper.attachNic(nicPlan(11), 'one');
+    chmodSync(nodes.directory, 0o700);
+    const pid = readFileSync(join(nodes.stateDir, 'n01', 'bridges', 'wbtest', 'pid'), 'utf8').trim();
+    expect(readFileSync(`/proc/${pid}/status`, 'utf8')).toMatch(/^Uid:\s+65534\b/m);
+    const { uid, gid, mode } = statSync('/dev/null');
+    expect({ uid, gid, mode: (mode & 0o777).toString(8) }).toEqual({ uid: 0, gid: 0, mode: '666' });
+    await helper.undo();
   });
 
   it('gives back one interface and keeps the other', async () => {
