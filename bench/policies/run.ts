@@ -39,7 +39,7 @@ function settings(policy: Policy, nodes: number): PoolSettings {
     images: [],
     defaultDurationMs: 3_600_000,
     maxDurationMs: 30 * 86_400_000,
-    vmmOverheadMiB: 96,
+    memory: { vmm: { fixedMiB: 96, perCpuMiB: 0, guestShare: 0 }, pilotMiB: 96 },
     walltimePadMs: 120_000,
     shutdownGraceMs: 10_000,
     endNoticesMs: [],

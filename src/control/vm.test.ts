@@ -76,7 +76,6 @@ beforeEach(() => {
   };
   const vmm: Vmm = {
     kind: 'test',
-    overheadMiB: 0,
     async start(_, itsEvents, signal) {
       did.push('start');
       events = itsEvents;

@@ -113,7 +113,7 @@ export function exceedsSite(
     );
   if (slot.memoryMiBPerNode > site.memoryMiBPerNode)
     return over(
-      `${slot.memoryMiBPerNode} MiB needed on a node (${settings.vmmOverheadMiB} MiB of it for the VMM); ` +
+      `${slot.memoryMiBPerNode} MiB needed on a node, with what the VMM takes beside its guests and ${settings.memory.pilotMiB} MiB for the pilot; ` +
         `a node of this site has ${site.memoryMiBPerNode} MiB`,
     );
   if (slot.cpusPerNode > site.cpusPerNode)

@@ -1,4 +1,5 @@
 import type { GroupRequest, HealPolicy, VmOperation, WorkspaceRequest } from '../protocol/cluster.ts';
+import type { MemorySettings } from './memory.ts';
 import type { Policy } from './policies/policy.ts';
 import type { Quotas } from './quota.ts';
 import type { ImageManifest } from '../protocol/image.ts';
@@ -170,8 +171,8 @@ export interface LeaseSettings {
   readonly images: readonly Pick<ImageManifest, 'name' | 'agent' | 'minMemoryMiB'>[];
   readonly defaultDurationMs: number;
   readonly maxDurationMs: number;
-  /** Added to each VM's memory in the request to the LRM (DESIGN §9). */
-  readonly vmmOverheadMiB: number;
+  /** What the VMM and the pilot take of a node's memory beside the guests. */
+  readonly memory: MemorySettings;
   /** Added to the lease in the walltime: for deploying before it and for releasing after it. */
   readonly walltimePadMs: number;
   readonly shutdownGraceMs: number;

@@ -276,8 +276,10 @@ const Leases = Type.Object(
     defaultDuration: Type.Optional(DurationText),
     /** Default and at most 14d. */
     maxDuration: Type.Optional(DurationText),
-    /** Memory that the VMM itself takes, for each VM. Default 96M. */
+    /** Memory that the VMM takes for each VM beside its guest's. (default: what the VMM's driver states, by the VM's size) */
     vmmOverhead: Type.Optional(MemoryText),
+    /** Memory that a pilot takes on each node of its slot. (default: 96M) */
+    pilotOverhead: Type.Optional(MemoryText),
     /** Added to the lease in the job's walltime, for deploying and for releasing. Default 2m. */
     walltimePad: Type.Optional(DurationText),
     /** How long guests get to shut down. Default 10s. */

@@ -94,7 +94,7 @@ describe('a good site file', () => {
       leases: {
         defaultDurationMs: 3_600_000,
         maxDurationMs: 14 * 24 * 3_600_000,
-        vmmOverheadMiB: 96,
+        memory: { vmm: { fixedMiB: 112, perCpuMiB: 4, guestShare: 1 / 64 }, pilotMiB: 96 },
         walltimePadMs: 120_000,
         drain: 'wait',
         contextTimeoutMs: 120_000,
@@ -439,6 +439,13 @@ describe('a bad site file', () => {
     expect(mistakesOf(JSON.stringify(document))).toEqual([
       'networks[1].link.vxlan.firstVni: VNIs 300-553 (one for each address) overlap those of networks[0], 100-353',
     ]);
+  });
+
+  it("report C: a site's own figures for VMM and pilot stand instead of the driver's", () => {
+    const document = good();
+    document['leases'] = { vmmOverhead: '200M', pilotOverhead: '64M' };
+    const { memory } = leaseSettings(parseSite(JSON.stringify(document), join(directory, 'site.yaml')));
+    expect(memory).toEqual({ vmm: { fixedMiB: 200, perCpuMiB: 0, guestShare: 0 }, pilotMiB: 64 });
   });
 
   it('tells all mistakes at once', () => {

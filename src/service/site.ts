@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import ipaddr from 'ipaddr.js';
 import type { Static } from 'typebox';
+import { vmmMemory } from '../control/vmm/memory.ts';
+import type { MemorySettings } from '../lease/memory.ts';
 import { noQuota, type Quota } from '../lease/quota.ts';
 import type { DrainPolicy, LeaseSettings } from '../lease/types.ts';
 import { statIfThere } from '../platform/stat.ts';
@@ -22,7 +24,7 @@ import { tokensFileMistake } from './tokens.ts';
 export interface LeaseConfig {
   readonly defaultDurationMs: number;
   readonly maxDurationMs: number;
-  readonly vmmOverheadMiB: number;
+  readonly memory: MemorySettings;
   readonly walltimePadMs: number;
   readonly shutdownGraceMs: number;
   readonly endNoticesMs: readonly number[];
@@ -178,14 +180,15 @@ function leasesAndNode(
   mistake: Mistake,
 ): Pick<SiteConfig, 'leases' | 'node'> {
   const given = site.leases ?? {};
+  const vmm = vmmOf(site.node.vmm, at, mistake);
   const ms = (
-    key: Exclude<keyof typeof given, 'vmmOverhead' | 'endNotices' | 'drain'>,
+    key: Exclude<keyof typeof given, 'vmmOverhead' | 'pilotOverhead' | 'endNotices' | 'drain'>,
     ordinary: string,
   ): number => duration(given[key] ?? ordinary, `leases.${key}`, mistake);
   const leases: LeaseConfig = {
     defaultDurationMs: ms('defaultDuration', '1h'),
     maxDurationMs: ms('maxDuration', '14d'),
-    vmmOverheadMiB: memory(given.vmmOverhead ?? '96M', 'leases.vmmOverhead', mistake),
+    memory: memoryOf(given, vmm, mistake),
     walltimePadMs: ms('walltimePad', '2m'),
     shutdownGraceMs: ms('shutdownGrace', '10s'),
     endNoticesMs: (given.endNotices ?? ['10m', '1m'])
@@ -213,9 +216,27 @@ function leasesAndNode(
     helper: site.node.helper.map(part => word(part, at)),
     adaptation: 'none',
     shutdownGraceMs,
-    vmm: vmmOf(site.node.vmm, at, mistake),
+    vmm,
   };
   return { leases, node };
+}
+
+/** What a pilot's process takes with all around it, measured (`bench/memory.ts`). */
+const pilotMemory = '96M';
+
+/** What the VMM's driver states, or what the site says instead. */
+function memoryOf(
+  { vmmOverhead, pilotOverhead }: NonNullable<SiteFile['leases']>,
+  vmm: VmmSettings,
+  mistake: Mistake,
+): MemorySettings {
+  return {
+    vmm:
+      vmmOverhead === undefined
+        ? vmmMemory(vmm)
+        : { fixedMiB: memory(vmmOverhead, 'leases.vmmOverhead', mistake), perCpuMiB: 0, guestShare: 0 },
+    pilotMiB: memory(pilotOverhead ?? pilotMemory, 'leases.pilotOverhead', mistake),
+  };
 }
 
 function allowedNetworks(given: readonly string[], mistake: Mistake): readonly string[] {

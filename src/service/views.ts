@@ -1,6 +1,7 @@
 import { isInPool, poolSize } from '../lease/addresses.ts';
 import { slotDeadlineAt } from '../lease/deadlines.ts';
 import { drainedReason } from '../lease/drained-nodes.ts';
+import { largestGuestMiB } from '../lease/memory.ts';
 import { addressesInUse } from '../lease/requeue.ts';
 import type { LeaseSettings, Pool, SiteState, Slot, Vm, Workspace } from '../lease/types.ts';
 import type {
@@ -256,7 +257,7 @@ export function typesView(
 
 function poolView(
   { name, policy, reaches }: Pool,
-  { networks, vmmOverheadMiB }: LeaseSettings,
+  { networks, memory }: LeaseSettings,
   capacity: readonly PoolCapacity[],
 ): TypesView['pools'][number] {
   const { lrm = 'none', now, trouble } = capacity.find(each => each.name === name) ?? {};
@@ -269,7 +270,7 @@ function poolView(
       ? {
           count: now.nodes,
           idle: now.idleNodes ?? null,
-          vmMemoryMiB: Math.max(0, now.memoryMiBPerNode - vmmOverheadMiB),
+          vmMemoryMiB: largestGuestMiB({ memoryMiB: now.memoryMiBPerNode, cpus: now.cpusPerNode }, memory),
           vmCpus: now.cpusPerNode,
         }
       : null,

@@ -22,7 +22,7 @@ export function engineOptions(
       defaultNetwork: 'private',
       defaultDurationMs: 60_000,
       maxDurationMs: 24 * 3_600_000,
-      vmmOverheadMiB: 64,
+      memory: { vmm: { fixedMiB: 56, perCpuMiB: 4, guestShare: 1 / 64 }, pilotMiB: 32 },
       walltimePadMs: 60_000,
       shutdownGraceMs: 5_000,
       endNoticesMs: [30_000, 5_000],

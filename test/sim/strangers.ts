@@ -1,3 +1,4 @@
+import { vmMemoryMiB } from '../../src/lease/memory.ts';
 import type { SiteState } from '../../src/lease/types.ts';
 
 /** VMs of different owners in one slot, where the site does not say that they may; more on a node than the slot has of it. */
@@ -5,16 +6,18 @@ export function* strangers({ settings, workspaces, slots, vms }: SiteState): Ite
   const policy = settings.pools[0]?.policy ?? { kind: 'exact' };
   const owners = new Map<string, string>();
   const memory = new Map<string, number>();
-  for (const { id, slotId, node, workspaceId, state, memoryMiB } of vms.values()) {
+  for (const vm of vms.values()) {
+    const { id, slotId, node, workspaceId, state } = vm;
     if (state === 'terminated' || state === 'failed') continue;
     const owner = workspaces.get(workspaceId)?.owner ?? '';
     const first = owners.get(slotId) ?? owner;
     owners.set(slotId, first);
     if (!('shared' in policy && policy.shared) && first !== owner)
       yield `${id} of ${owner} is in ${slotId} with VMs of ${first}`;
-    const there = (memory.get(`${slotId} ${node}`) ?? 0) + memoryMiB + settings.vmmOverheadMiB;
+    const before = memory.get(`${slotId} ${node}`) ?? settings.memory.pilotMiB;
+    const there = before + vmMemoryMiB(vm, settings.memory);
     memory.set(`${slotId} ${node}`, there);
     if (node !== null && there > (slots.get(slotId)?.memoryMiBPerNode ?? 0))
-      yield `the VMs on ${node} need ${there} MiB, more than ${slotId} has of it`;
+      yield `the VMs and the pilot on ${node} need ${there} MiB, more than ${slotId} has of it`;
   }
 }

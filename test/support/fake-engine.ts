@@ -33,7 +33,7 @@ export class FakeEngine implements Engine {
       images: [],
       defaultDurationMs: 3_600_000,
       maxDurationMs: 86_400_000,
-      vmmOverheadMiB: 96,
+      memory: { vmm: { fixedMiB: 96, perCpuMiB: 0, guestShare: 0 }, pilotMiB: 0 },
       walltimePadMs: 0,
       shutdownGraceMs: 0,
       endNoticesMs: [],

@@ -33,7 +33,7 @@ export const settings: PoolSettings = onePool({
   ],
   defaultDurationMs: 3_600_000,
   maxDurationMs: 24 * 3_600_000,
-  vmmOverheadMiB: 64,
+  memory: { vmm: { fixedMiB: 64, perCpuMiB: 0, guestShare: 0 }, pilotMiB: 0 },
   walltimePadMs: 60_000,
   shutdownGraceMs: 10_000,
   endNoticesMs: [],

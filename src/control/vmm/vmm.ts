@@ -8,8 +8,6 @@ import type { ContextState, Reason } from '../../protocol/states.ts';
  */
 export interface Vmm {
   readonly kind: string;
-  /** Memory that one VM costs on top of its guest's own. */
-  readonly overheadMiB: number;
   /**
    * Starts a VM: resolves when the VMM has the guest running (not booted), with a handle. Throws `VmmError`; nothing runs then.
    * `events` are called afterwards, from any turn of the event loop, `exited` exactly once and last.

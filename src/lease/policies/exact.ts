@@ -1,4 +1,5 @@
 import type { GroupRequest } from '../../protocol/cluster.ts';
+import { vmMemoryMiB } from '../memory.ts';
 import type { PoolSettings } from '../types.ts';
 import { type SlotRequest, walltimeFor } from './slot-request.ts';
 
@@ -13,7 +14,8 @@ export function exactSlot(
 ): SlotRequest {
   return {
     nodesWanted: groups.reduce((sum, { count }) => sum + count, 0),
-    memoryMiBPerNode: Math.max(...groups.map(({ memoryMiB }) => memoryMiB)) + settings.vmmOverheadMiB,
+    memoryMiBPerNode:
+      Math.max(...groups.map(group => vmMemoryMiB(group, settings.memory))) + settings.memory.pilotMiB,
     cpusPerNode: Math.max(...groups.map(({ cpus }) => cpus)),
     walltimeMs: walltimeFor(durationMs, settings),
   };

@@ -1,4 +1,5 @@
 import type { GroupRequest } from '../../protocol/cluster.ts';
+import { vmMemoryMiB } from '../memory.ts';
 import { type NodeRoom, place, type VmNeed } from '../placement.ts';
 import type { PoolSettings } from '../types.ts';
 import { exactSlot } from './exact.ts';
@@ -15,20 +16,21 @@ export function packedSlot(
   settings: PoolSettings,
 ): SlotRequest {
   const { site } = settings;
+  const { pilotMiB } = settings.memory;
   const exact = exactSlot(groups, durationMs, settings);
   if (!site) return exact;
   const vms = needs(groups, settings);
   const rooms = (count: number, memoryMiB: number, cpus: number): NodeRoom[] =>
     Array.from({ length: count }, (_, index) => ({ name: String(index), memoryMiB, cpus, vms: vmsPerNode }));
   for (let count = Math.ceil(vms.length / vmsPerNode); count < vms.length; count++) {
-    const placed = place(vms, rooms(count, site.memoryMiBPerNode, site.cpusPerNode));
+    const placed = place(vms, rooms(count, site.memoryMiBPerNode - pilotMiB, site.cpusPerNode));
     if (!placed) continue;
     const { memoryMiB, cpus } = largestLoad(vms, placed);
     // On nodes no larger than the largest load the greedy placement may go another way: then it gets whole ones.
     const fits = place(vms, rooms(count, memoryMiB, cpus)) !== undefined;
     return {
       nodesWanted: count,
-      memoryMiBPerNode: fits ? memoryMiB : site.memoryMiBPerNode,
+      memoryMiBPerNode: fits ? memoryMiB + pilotMiB : site.memoryMiBPerNode,
       cpusPerNode: fits ? cpus : site.cpusPerNode,
       walltimeMs: walltimeFor(durationMs, settings),
     };
@@ -39,13 +41,13 @@ export function packedSlot(
 /** The VMs of the groups, in their order. */
 function needs(
   groups: readonly Pick<GroupRequest, 'count' | 'memoryMiB' | 'cpus'>[],
-  { vmmOverheadMiB }: PoolSettings,
+  settings: PoolSettings,
 ): readonly VmNeed[] {
-  return groups.flatMap(({ count, memoryMiB, cpus }, group) =>
-    Array.from({ length: count }, (_, index) => ({
-      id: `${group}-${index}`,
-      memoryMiB: memoryMiB + vmmOverheadMiB,
-      cpus,
+  return groups.flatMap((group, number) =>
+    Array.from({ length: group.count }, (_, index) => ({
+      id: `${number}-${index}`,
+      memoryMiB: vmMemoryMiB(group, settings.memory),
+      cpus: group.cpus,
     })),
   );
 }

@@ -1,5 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { vmMemoryMiB } from '../memory.ts';
 import { LeaseBench, settings } from '../../../test/support/lease.ts';
 import { place } from '../placement.ts';
 import type { PoolSettings } from '../types.ts';
@@ -90,7 +91,7 @@ describe('every policy', () => {
         const vms = wanted.flatMap(({ count, memoryMiB, cpus }, index) =>
           Array.from({ length: count }, (_, nth) => ({
             id: `${index}-${nth}`,
-            memoryMiB: memoryMiB + settings.vmmOverheadMiB,
+            memoryMiB: vmMemoryMiB({ memoryMiB, cpus }, settings.memory),
             cpus,
           })),
         );

@@ -1,5 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { vmMemoryMiB } from '../memory.ts';
 import { LeaseBench, must, settings, startedAt } from '../../../test/support/lease.ts';
 import { nextDeadlineAt } from '../decide.ts';
 import type { Slot } from '../types.ts';
@@ -168,7 +169,7 @@ function checkTenants(bench: LeaseBench): void {
     expect(owners.size).toBeLessThanOrEqual(1);
     for (const { name } of slot.nodes) {
       const there = vms.filter(({ node }) => node === name);
-      const memoryMiB = there.reduce((sum, vm) => sum + vm.memoryMiB + settings.vmmOverheadMiB, 0);
+      const memoryMiB = there.reduce((sum, vm) => sum + vmMemoryMiB(vm, settings.memory), 0);
       expect(memoryMiB).toBeLessThanOrEqual(slot.memoryMiBPerNode);
       expect(there.length).toBeLessThanOrEqual(2);
     }

@@ -1,5 +1,6 @@
 import type { Draft } from '../draft.ts';
 import { drainedReason, nodeDrainedCode } from '../drained-nodes.ts';
+import { vmMemoryMiB } from '../memory.ts';
 import { type NodeRoom, place } from '../placement.ts';
 import { isFinalSlot, isFinalVm } from '../transitions.ts';
 import type { LeaseSettings, Pool, PoolSettings, SiteState, Slot, Vm, Workspace } from '../types.ts';
@@ -57,10 +58,10 @@ const endOf = ({ jobEndsAt, submittedAt, createdAt, walltimeMs }: Slot): number 
 
 /** What a VM takes of its node. */
 export function needOf(
-  { id, memoryMiB, cpus }: Pick<Vm, 'id' | 'memoryMiB' | 'cpus'>,
-  { vmmOverheadMiB }: LeaseSettings,
+  vm: Pick<Vm, 'id' | 'memoryMiB' | 'cpus'>,
+  { memory }: LeaseSettings,
 ): { readonly id: string; readonly memoryMiB: number; readonly cpus: number } {
-  return { id, memoryMiB: memoryMiB + vmmOverheadMiB, cpus };
+  return { id: vm.id, memoryMiB: vmMemoryMiB(vm, memory), cpus: vm.cpus };
 }
 
 /** What is free on a slot's nodes. */
@@ -72,7 +73,10 @@ export function roomIn(slot: Slot, vms: readonly Vm[], settings: PoolSettings): 
       const on = vms.filter(vm => vm.node === name && !isFinalVm(vm.state)).map(vm => needOf(vm, settings));
       return {
         name,
-        memoryMiB: slot.memoryMiBPerNode - on.reduce((sum, { memoryMiB }) => sum + memoryMiB, 0),
+        memoryMiB: on.reduce(
+          (left, { memoryMiB }) => left - memoryMiB,
+          slot.memoryMiBPerNode - settings.memory.pilotMiB,
+        ),
         cpus: slot.cpusPerNode - on.reduce((sum, { cpus }) => sum + cpus, 0),
         vms: most - on.length,
       };

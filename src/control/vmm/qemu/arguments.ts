@@ -1,4 +1,5 @@
 import { type MachineSpec, VmmError } from '../vmm.ts';
+import { tcgBufferMiB } from './memory.ts';
 
 /** What runs a guest's instructions: the processor itself, or QEMU's translator. */
 export type Accelerator = 'kvm' | 'tcg';
@@ -25,7 +26,9 @@ export function qemuArguments(
     ...['-name', `guest=${spec.vmId}`],
     // ACPI is how a microvm's guest powers itself off; without it QEMU never ends.
     ...['-machine', spec.machine === 'microvm' ? 'microvm,acpi=on' : 'q35'],
-    ...['-accel', accelerator, '-cpu', accelerator === 'kvm' ? 'host' : 'max'],
+    ...(accelerator === 'kvm'
+      ? ['-accel', 'kvm', '-cpu', 'host']
+      : ['-accel', `tcg,tb-size=${tcgBufferMiB}`, '-cpu', 'max']),
     ...['-m', `size=${spec.memoryMiB}M`, '-smp', String(spec.cpus)],
     ...(spec.machine === 'microvm' ? ['-global', 'virtio-mmio.force-legacy=false'] : []),
     ...boot(spec, accelerator, tscKhz),

@@ -3,6 +3,7 @@ import { type StartChild, startChild } from '../../../platform/children.ts';
 import { type Clock, withDeadline } from '../../../platform/clock.ts';
 import type { Log } from '../../../platform/log.ts';
 import { type ProcessRunner, systemProcesses } from '../../../platform/process.ts';
+import { OomKills } from '../../node/job-memory.ts';
 import { type MachineSpec, type RunningVm, type VmEvents, type Vmm, VmmError } from '../vmm.ts';
 import { type Accelerator, qemuArguments, vmFiles } from './arguments.ts';
 import { launchPrefix, mayOwnSession, qemuEnvironment } from './launch.ts';
@@ -14,9 +15,6 @@ import { hostTscKhz } from './tsc.ts';
 
 /** QEMU speaks QMP after some 30 ms; a node that is loaded beyond this cannot host a guest. */
 const startDeadlineMs = 30_000;
-
-/** What a QEMU costs beside its guest's memory: its own heap, device state, and under TCG the translated code. */
-const overheadMiB = 192;
 
 /** Which QEMU, and how it is to run guests. */
 export interface QemuSettings {
@@ -47,10 +45,10 @@ interface Host {
 
 class QemuVmm implements Vmm {
   readonly kind = 'qemu';
-  readonly overheadMiB = overheadMiB;
   readonly #settings: QemuSettings;
   readonly #parts: QemuParts;
   readonly #host: Promise<Host>;
+  readonly #oomKills = new OomKills();
 
   constructor(settings: QemuSettings, parts: QemuParts) {
     this.#settings = settings;
@@ -94,7 +92,12 @@ class QemuVmm implements Vmm {
         env: qemuEnvironment(process.env),
         detached: mayOwnSession(process.env),
       });
-      return new QemuMachine(child, clock, log.with({ vm: spec.vmId, pid: child.pid }));
+      return new QemuMachine(child, {
+        clock,
+        log: log.with({ vm: spec.vmId, pid: child.pid }),
+        oomKills: this.#oomKills,
+        memoryMiB: spec.memoryMiB,
+      });
     } catch (cause) {
       throw new VmmError('vmm_start_failed', `QEMU for ${spec.name}: ${String(cause)}`, cause);
     }

@@ -3,15 +3,26 @@ import type { Duplex } from 'node:stream';
 import type { Child, ChildExit } from '../../../platform/children.ts';
 import type { Clock } from '../../../platform/clock.ts';
 import { errorFields, type Log } from '../../../platform/log.ts';
+import type { OomKills } from '../../node/job-memory.ts';
 import { ConsoleHub } from '../console.ts';
 import { type RunningVm, type VmEvents, VmmError } from '../vmm.ts';
 import { AgentPort } from './agent.ts';
-import { howItEnded, judgeEnding } from './exit.ts';
+import { type Ending, howItEnded, judgeEnding } from './exit.ts';
 import { QmpClient, type QmpEvent } from './qmp.ts';
 
 const commandDeadlineMs = 5_000;
 /** QEMU's messages are short; the last ones say why it ended. */
 const stderrTailChars = 2_000;
+
+/** What a machine works with. */
+interface QemuMachineParts {
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Of the node's job: tells whom the kernel has killed. */
+  readonly oomKills: OomKills;
+  /** The guest's. */
+  readonly memoryMiB: number;
+}
 
 /**
  * One QEMU process, from its first to its last moment.
@@ -24,6 +35,8 @@ const stderrTailChars = 2_000;
  */
 export class QemuMachine implements RunningVm {
   readonly #child: Child;
+  /** What is known of its end, when it has ended. */
+  readonly #end: Promise<Pick<Ending, 'exit' | 'stderr' | 'memoryMiB' | 'outOfMemory'>>;
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #console: ConsoleHub;
@@ -36,8 +49,14 @@ export class QemuMachine implements RunningVm {
   #destroyed = false;
   #resumed: () => void = () => undefined;
 
-  constructor(child: Child, clock: Clock, log: Log) {
+  constructor(child: Child, { clock, log, oomKills, memoryMiB }: QemuMachineParts) {
     this.#child = child;
+    this.#end = child.exited.then(exit => ({
+      exit,
+      stderr: this.#stderr,
+      memoryMiB,
+      outOfMemory: exit.signal === 'SIGKILL' && !this.#destroyed ? oomKills.take() : undefined,
+    }));
     this.#clock = clock;
     this.#log = log;
     this.#console = new ConsoleHub((chunk, taken) => {
@@ -59,8 +78,7 @@ export class QemuMachine implements RunningVm {
 
   /** Rejects with `VmmError` carrying QEMU's own words as soon as the process has ended. Never resolves. */
   async diedAtStart(): Promise<never> {
-    const exit = await this.#child.exited;
-    throw new VmmError('vmm_start_failed', `QEMU ${howItEnded({ exit, stderr: this.#stderr })}`);
+    throw new VmmError('vmm_start_failed', howItEnded(await this.#end));
   }
 
   /** Takes the guest's console, from its first byte. */
@@ -131,15 +149,14 @@ export class QemuMachine implements RunningVm {
   }
 
   async #ending(): Promise<ReturnType<typeof judgeEnding>> {
-    const exit = await this.#child.exited;
+    const end = await this.#end;
     // The process's sockets are closed by the kernel; what it wrote before is read first.
     await this.#qmp?.closed;
     return judgeEnding({
-      exit,
+      ...end,
       shutdownReason: this.#shutdownReason,
       panicked: this.#panicked,
       destroyed: this.#destroyed,
-      stderr: this.#stderr,
     });
   }
 

@@ -28,7 +28,6 @@ export function createSimVmm(settings: SimSettings, clock: Clock): Vmm {
   const ignoresShutdown = matcher(settings.ignoreShutdown);
   return {
     kind: 'sim',
-    overheadMiB: 0,
     async start(spec, events, signal) {
       await startDelay(clock, settings.startMs, spec, signal);
       if (failsStart(spec.name))

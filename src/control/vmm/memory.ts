@@ -1,0 +1,13 @@
+import type { VmmSettings } from '../../protocol/pilot.ts';
+import type { VmmMemory } from '../../protocol/vmm-memory.ts';
+import { qemuMemory } from './qemu/memory.ts';
+
+/** What a site's VMM takes of a node for each VM, as its driver states it: known before any node is, so that the LRM can be asked for it. */
+export function vmmMemory(settings: VmmSettings): VmmMemory {
+  switch (settings.kind) {
+    case 'qemu':
+      return qemuMemory(settings.accelerator);
+    case 'sim':
+      return { fixedMiB: 0, perCpuMiB: 0, guestShare: 0 };
+  }
+}
