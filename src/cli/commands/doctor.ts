@@ -78,10 +78,22 @@ async function examineSite(
   return [
     ...checks,
     ...host,
+    ...(await openImages(config)),
     ...(pools.some(({ lrm }) => lrm.kind === 'local') ? await asNode(undefined) : []),
   ];
 }
 
+/** What cannot be opened of the images as the start of a VM does; that they are there the service's own look has told. */
+async function openImages({ node, imagesDir }: SiteConfig): Promise<readonly Check[]> {
+  if (node.vmm.kind === 'sim') return [];
+  const { checkImages } = await loadNodeDoctor();
+  const checks = await checkImages(imagesDir, systemProcesses.run);
+  return checks.filter(({ status }) => status !== 'ok');
+}
+
+type SiteConfig = NonNullable<
+  ReturnType<Awaited<ReturnType<typeof loadServiceDoctor>>['checkSiteFile']>['config']
+>;
 type Expectations = Parameters<Awaited<ReturnType<typeof loadNodeDoctor>>['examineNode']>[0];
 
 async function examineNode(wanted: Partial<Expectations>): Promise<readonly Check[]> {

@@ -3,10 +3,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemClock } from '../../platform/clock.ts';
-import { CommandFailure, type CommandResult, type ProcessRunner } from '../../platform/process.ts';
+import {
+  CommandFailure,
+  type CommandResult,
+  type ProcessRunner,
+  systemProcesses,
+} from '../../platform/process.ts';
 import { systemRandom } from '../../platform/random.ts';
 import type { Check } from '../../protocol/check.ts';
-import { examineNode, type NodeExpectations, ordinaryNode } from './node.ts';
+import { noGuestsBecause } from '../../../test/support/guest.ts';
+import { checkImages, examineNode, type NodeExpectations, ordinaryNode } from './node.ts';
 
 let directory: string;
 beforeAll(() => {
@@ -35,6 +41,7 @@ function hostRunner({ missing = [], kvm, tcg }: Host): ProcessRunner['run'] {
       return Promise.reject(
         new CommandFailure('not-found', argv, `${program} is not installed or not in PATH`),
       );
+    if (argv[1] === 'info') return Promise.resolve({ ...result(0), stdout: '{"format":"qcow2"}' });
     if (!argv.includes('-accel')) return Promise.resolve(result(0));
     const outcome = argv.includes('kvm') ? kvm : tcg;
     if (outcome === 'hangs')
@@ -167,5 +174,46 @@ describe('the images, as a node sees them', () => {
     mkdirSync(join(directory, 'empty'), { recursive: true });
     const checks = await examine({}, { imagesDir: join(directory, name) });
     expect(checks.get('images')).toMatchObject({ status: 'fail', message: expect.stringContaining(name) });
+  });
+
+  describe.skipIf(noGuestsBecause() !== undefined)('opened by a real qemu-img', () => {
+    const run = systemProcesses.run;
+    const images = (): string => join(directory, 'real');
+    const make = async (...argv: string[]): Promise<void> => {
+      const { code, stderr } = await run(['qemu-img', 'create', '-q', ...argv], { deadlineMs: 30_000 });
+      if (code !== 0) throw new Error(stderr);
+    };
+    const declared = (name: string, format: 'qcow2' | 'raw'): string => {
+      imageOf(images(), name, []);
+      const disk = { file: 'disk', format };
+      writeFileSync(join(images(), name, 'image.json'), JSON.stringify({ ...manifest, name, disk }));
+      return join(images(), name, 'disk');
+    };
+
+    it('report 12: a disk with all that it stands on is good; one whose backing file is missing, or that is not what it is declared to be, is not', async () => {
+      const base = join(directory, 'base.qcow2');
+      await make('-f', 'qcow2', base, '8M');
+      const over = (disk: string, backing: string): Promise<void> =>
+        make('-f', 'qcow2', '-F', 'qcow2', '-b', backing, disk);
+      await over(declared('whole', 'qcow2'), base);
+      const lost = join(directory, 'lost.qcow2');
+      await make('-f', 'qcow2', lost, '8M');
+      await over(declared('orphan', 'qcow2'), lost);
+      rmSync(lost);
+      await make('-f', 'qcow2', declared('called-raw', 'raw'), '8M');
+      await make('-f', 'raw', declared('called-qcow2', 'qcow2'), '8M');
+      await make('-f', 'raw', declared('plain', 'raw'), '8M');
+      const checks = await checkImages(images(), run);
+      const told = Object.fromEntries(
+        checks.map(({ name, status, message }) => [name, `${status}: ${message}`]),
+      );
+      expect(told).toEqual({
+        'image whole': 'ok: d',
+        'image plain': 'ok: d',
+        'image orphan': expect.stringMatching(/^fail: .*lost\.qcow2.*No such file/s),
+        'image called-raw': expect.stringMatching(/^fail: .*is declared to be raw, and is qcow2/),
+        'image called-qcow2': expect.stringMatching(/^fail: .*not in qcow2 format/),
+      });
+    });
   });
 });

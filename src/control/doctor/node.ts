@@ -15,6 +15,8 @@ import { guestTrouble } from '../vmm/qemu/probe.ts';
 import { checkImages } from './images.ts';
 import { checkTools, firstLine } from './tools.ts';
 
+export { checkImages };
+
 /** What a node is to be fit for: the site file's `node`, as far as it is known. */
 export interface NodeExpectations {
   readonly vmm: VmmSettings;
@@ -48,7 +50,9 @@ export async function examineNode(
   parts: NodeDoctorParts,
 ): Promise<readonly Check[]> {
   const space = await checkWorkDir(wanted.workDir);
-  const images = wanted.imagesDir === undefined ? [] : await checkImages(wanted.imagesDir);
+  const { imagesDir } = wanted;
+  const opener = wanted.vmm.kind === 'sim' ? undefined : parts.run;
+  const images = imagesDir === undefined ? [] : await checkImages(imagesDir, opener);
   // The simulated VMM takes nothing of its node but a directory.
   if (wanted.vmm.kind === 'sim')
     return [good('vmm', 'simulated: it needs nothing of the node'), space, ...images];
