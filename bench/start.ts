@@ -98,7 +98,14 @@ async function startOurs(
       helper = helperOf(parts, round);
       return helper;
     },
-    settings: { workDir: parts.scratch, helper: [], adaptation: 'none', shutdownGraceMs: 0, vmm: qemu },
+    settings: {
+      workDir: parts.scratch,
+      helper: [],
+      adaptation: 'none',
+      keepLogs: { slots: 100, forMs: 86_400_000 },
+      shutdownGraceMs: 0,
+      vmm: qemu,
+    },
     report: report => heard(report),
   });
   await control.reserve();

@@ -1,12 +1,13 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { startHelper } from '../control/helper/client.ts';
+import { notePilot, removeOldSlots } from '../control/node/old-slots.ts';
 import { slotDirectory } from '../control/node/slot-directory.ts';
 import { createVmm } from '../control/vmm/index.ts';
 import { createControl } from '../control/workspace-control.ts';
 import { startChild } from '../platform/children.ts';
 import { systemClock } from '../platform/clock.ts';
-import { jsonLog } from '../platform/log.ts';
+import { errorFields, jsonLog } from '../platform/log.ts';
 import { linesTo } from '../platform/log-file.ts';
 import { exitWith } from '../platform/printing.ts';
 import { runErrand, takeErrand } from './agent/install.ts';
@@ -51,6 +52,7 @@ async function runPilot(value: unknown): Promise<number> {
   const directory = slotDirectory(assignment.node.workDir, node, assignment.slotId);
   mkdirSync(dirname(directory.path), { recursive: true, mode: 0o711 });
   mkdirSync(directory.path, { recursive: true, mode: 0o700 });
+  await notePilot(directory.path, process.pid);
   const clock = systemClock;
   const log = jsonLog(clock, linesTo(directory.pilotLog), {
     slotId: assignment.slotId,
@@ -83,6 +85,11 @@ async function runPilot(value: unknown): Promise<number> {
   for (const signal of ['SIGTERM', 'SIGUSR1', 'SIGUSR2', 'SIGINT'] as const)
     process.on(signal, () => session.preempt(signal));
   log.info('pilot started', { pid: process.pid });
+  // Beside everything else: no lease waits for it.
+  removeOldSlots(dirname(directory.path), assignment.slotId, assignment.node.keepLogs, clock.now()).then(
+    removed => removed.length > 0 && log.info('removed what ended slots had left', { slots: removed }),
+    (cause: unknown) => log.warn('what ended slots have left cannot be removed', errorFields(cause)),
+  );
   return session.run();
 }
 

@@ -32,6 +32,7 @@ const assignment: SlotAssignment = {
     workDir: '/nowhere',
     helper: ['true'],
     adaptation: 'none',
+    keepLogs: { slots: 100, forMs: 86_400_000 },
     shutdownGraceMs: 5_000,
     vmm: { kind: 'sim', startMs: 0, bootMs: 0, stopMs: 0 },
   },

@@ -207,7 +207,14 @@ export interface NodeSettings {
   readonly adaptation: 'none';
   /** How long a guest gets to shut down when its lease ends. */
   readonly shutdownGraceMs: number;
+  readonly keepLogs: KeepLogs;
   readonly vmm: VmmSettings;
+}
+
+/** The site file's `node.keepLogs`: of how many ended slots a node keeps logs and journals, and for how long after their end. */
+export interface KeepLogs {
+  readonly slots: number;
+  readonly forMs: number;
 }
 
 /** The site file's `node.vmm`: the VMM and what it is told. */

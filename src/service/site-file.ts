@@ -265,6 +265,16 @@ const Node = Type.Object(
     /** Argument vector of the privileged helper on the nodes. */
     helper: Type.Array(Program, { minItems: 1, maxItems: 32 }),
     adaptation: Type.Optional(Type.Literal('none')),
+    /** Of how many ended slots a node keeps logs and journals, and for how long. (default: 100, 14d) */
+    keepLogs: Type.Optional(
+      Type.Object(
+        {
+          slots: Type.Optional(Type.Integer({ minimum: 0, maximum: 10_000 })),
+          for: Type.Optional(DurationText),
+        },
+        strict,
+      ),
+    ),
     vmm: Type.Union([Qemu, Sim]),
   },
   strict,

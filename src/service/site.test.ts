@@ -89,6 +89,7 @@ describe('a good site file', () => {
         workDir: join(directory, 'work'),
         helper: ['sudo', '-n', join(directory, 'bin/helper')],
         shutdownGraceMs: 10_000,
+        keepLogs: { slots: 100, forMs: 14 * 24 * 3_600_000 },
         vmm: { kind: 'qemu', binary: 'qemu-system-x86_64', accelerator: 'auto' },
       },
       leases: {

@@ -216,6 +216,10 @@ function leasesAndNode(
     helper: site.node.helper.map(part => word(part, at)),
     adaptation: 'none',
     shutdownGraceMs,
+    keepLogs: {
+      slots: site.node.keepLogs?.slots ?? 100,
+      forMs: duration(site.node.keepLogs?.for ?? '14d', 'node.keepLogs.for', mistake),
+    },
     vmm,
   };
   return { leases, node };

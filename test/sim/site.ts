@@ -48,6 +48,7 @@ export function engineOptions(
         workDir: '/nowhere',
         helper: ['true'],
         adaptation: 'none',
+        keepLogs: { slots: 100, forMs: 86_400_000 },
         shutdownGraceMs: 5_000,
         vmm: { kind: 'sim', startMs: 0, bootMs: 0, stopMs: 0 },
       },

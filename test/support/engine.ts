@@ -281,6 +281,7 @@ export class EngineBench {
           workDir: '/work',
           helper: ['helper'],
           adaptation: 'none',
+          keepLogs: { slots: 100, forMs: 86_400_000 },
           shutdownGraceMs: 10_000,
           vmm: { kind: 'sim', startMs: 0, bootMs: 0, stopMs: 0 },
         },

@@ -6,6 +6,7 @@ import { join } from 'node:path';
  *
  *   <workDir>/<node>/<slotId>/pilot.log              structured log of the pilot
  *                             notifications.jsonl    journal of what was reported
+ *                             pilot                  the pilot's process (`old-slots.ts`)
  *                             vms/<vm id>/           disks, seed, sockets and logs of one VM
  */
 export interface SlotDirectory {
