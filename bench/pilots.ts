@@ -13,6 +13,7 @@ const rounds = Number(process.argv[3] ?? 10);
 const site = await startSite({
   lrm: 'slurm',
   nodes,
+  slurm: { limitCores: false },
   vmm: { kind: 'sim', start: '10ms', boot: '10ms', stop: '10ms' },
 });
 const floorMs: number[] = [];

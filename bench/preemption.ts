@@ -168,6 +168,7 @@ async function trial(site: TestSite): Promise<Trial> {
 const site = await startSite({
   lrm: how === 'qdel' ? 'gridengine' : 'slurm',
   nodes,
+  slurm: { limitCores: false },
   leases: { drain: 'leave' },
   ...(vmm === 'sim' ? { vmm: { kind: 'sim', start: '10ms', boot: '10ms', stop: '50ms' } } : {}),
 });

@@ -2,15 +2,20 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { NodeNetworks } from '../../src/lrm/local/namespaces.ts';
 import { accountingLines } from './slurm-accounting.ts';
-import { trackingLines } from './tracking.ts';
+import { nodeScriptLines } from './slurm-scripts.ts';
+import { type JobLimits, trackingLines } from './tracking.ts';
 
-export interface SlurmOptions {
+export interface SlurmOptions extends JobLimits {
   readonly nodes: number;
   readonly killWaitSeconds?: number;
   /** The sizes of nodes, in turn. Slurm believes them, whatever this machine has. Default: two sizes, of 2 processors each. */
   readonly sizes?: readonly NodeSize[];
   /** Accounting in a database, with limits enforced. Default: none. */
   readonly accounting?: boolean;
+  /** How long the prolog takes on each node. Default: 0, it has nothing to do. */
+  readonly prologSeconds?: number;
+  /** Nodes are given whole to jobs, and restored by wsp-kill-all after each. Default: neither. */
+  readonly epilog?: boolean;
 }
 
 export interface NodeSize {
@@ -62,7 +67,7 @@ function filesAndDaemons({ directory, tag, networks, port }: Cluster): readonly 
     `SlurmctldLogFile=${join(directory, 'log', 'slurmctld.log')}`,
     `SlurmdLogFile=${join(directory, 'log', '%n.log')}`,
     ...trackingLines(tag),
-    'TaskPlugin=task/none',
+    ...nodeScriptLines(directory),
     'SwitchType=switch/none',
     'MpiDefault=none',
     'ReturnToService=2',
@@ -100,7 +105,7 @@ function nodesAndPartitions({ networks, options }: Cluster): readonly string[] {
     ...nodes,
     // Where jobs go that name no partition: short ones, on one node.
     `PartitionName=debug Nodes=${networks.nodes[0]?.name ?? ''} Default=YES MaxTime=10 State=UP`,
-    'PartitionName=batch Nodes=ALL MaxTime=1-0 State=UP OverSubscribe=NO PriorityTier=1 PreemptMode=REQUEUE GraceTime=10',
+    `PartitionName=batch Nodes=ALL MaxTime=1-0 State=UP OverSubscribe=${options.epilog ? 'EXCLUSIVE' : 'NO'} PriorityTier=1 PreemptMode=REQUEUE GraceTime=10`,
     'PartitionName=urgent Nodes=ALL MaxTime=1-0 State=UP PriorityTier=10 PreemptMode=OFF',
   ];
 }

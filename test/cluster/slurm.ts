@@ -10,6 +10,7 @@ import { type SlurmAdministrator, slurmAdministrator } from './slurm-administrat
 import { fillAccounting, type SlurmAccounting, startAccounting } from './slurm-accounting.ts';
 import { siteTerms, slurmConfiguration, type SlurmOptions } from './slurm-conf.ts';
 import { must, startController, startMunge, until } from './slurm-daemons.ts';
+import { writeNodeScripts } from './slurm-scripts.ts';
 import { cgroupConfiguration } from './tracking.ts';
 import { makePlace, noteNodes, removePlace, removeStale } from '../support/places.ts';
 import { makeNodes, type NamespaceNode, plugNode } from '../../src/lrm/local/namespaces.ts';
@@ -56,13 +57,15 @@ async function startIn(directory: string, options: SlurmOptions): Promise<SlurmC
       env: { ...process.env, SLURM_CONF: conf },
       input,
     });
+  const account = await makeServiceAccount(view, directory);
   await startMunge(directory);
   const { headAddress } = networks;
   const port = await freePort(headAddress);
   const accountingPort = await freePort(headAddress);
   writeFileSync(conf, slurmConfiguration({ directory, tag, networks, options, port, accountingPort }));
   if (options.accounting) await startAccounting(directory, { headAddress, port: accountingPort }, run);
-  writeFileSync(join(directory, 'cgroup.conf'), cgroupConfiguration);
+  writeFileSync(join(directory, 'cgroup.conf'), cgroupConfiguration(options));
+  writeNodeScripts(directory, options);
   await startController(directory, run);
   // nsenter, not `ip netns exec`: that remounts /sys, and slurmd then misses the cgroups.
   const startNode = ({ netns, name }: NamespaceNode): Promise<void> =>
@@ -80,7 +83,7 @@ async function startIn(directory: string, options: SlurmOptions): Promise<SlurmC
     directory,
     conf,
     node: view.node,
-    account: await makeServiceAccount(view, directory),
+    account,
     headAddress,
     vmLan: networks.vmLan,
     nodes: networks.nodes,

@@ -37,7 +37,7 @@ let nextNode = 0;
 beforeAll(async () => {
   // Short, so that a pilot which was killed alone is given up soon.
   const leases = { pilotSilence: '5s', reserveTimeout: '20s' };
-  site = await startSite({ lrm: 'slurm', nodes, leases });
+  site = await startSite({ lrm: 'slurm', nodes, leases, slurm: { limitCores: false } });
   cluster = site.cluster as SlurmCluster;
 });
 afterAll(async () => {

@@ -49,6 +49,13 @@ describe('the Slurm adapter on a real Slurm', () => {
     await lrm.cancel(jobId);
   });
 
+  it('has a job end by cgroup that takes more memory than it asked for', async () => {
+    // Without a limit it would run for ever.
+    const program = 'Buffer.alloc(300 * 1024 * 1024, 1); setInterval(() => undefined, 1000);';
+    const jobId = await lrm.submit(gangRequest({ memoryMiBPerNode: 128, program }));
+    expect(await endOf(lrm, jobId)).toBe('failed');
+  });
+
   it('is not given more time than the administrator allows, in the words of Slurm', async () => {
     const jobId = await lrm.submit(gangRequest());
     const job = await jobWhen(lrm, jobId, ({ state }) => state === 'running');

@@ -3,12 +3,17 @@ import type { WorkspaceView } from '../../src/protocol/api.ts';
 import type { SlurmCluster } from '../cluster/slurm.ts';
 import { startSite, type TestSite } from '../support/site.ts';
 
-/** Leases on a Slurm with accounts in a database and limits that are enforced, as most sites have it. */
+/** Leases on a Slurm with accounts in a database and limits that are enforced, a prolog that takes its time, and nodes that are given whole to jobs and restored after them. */
 
 let site: TestSite;
 let cluster: SlurmCluster;
 beforeAll(async () => {
-  site = await startSite({ lrm: 'slurm', nodes: 2, vmm: { kind: 'sim' }, slurm: { accounting: true } });
+  site = await startSite({
+    lrm: 'slurm',
+    nodes: 2,
+    vmm: { kind: 'sim' },
+    slurm: { accounting: true, prologSeconds: 2, epilog: true },
+  });
   cluster = site.cluster as SlurmCluster;
 });
 afterAll(() => site?.stop());

@@ -30,7 +30,7 @@ export function sixteenNodes(lrm: 'slurm' | 'gridengine'): void {
 
   describe(`16 nodes of ${lrm}`, () => {
     it('run 16 real guests, one a node, each reachable by ssh; afterwards nothing is left', async () => {
-      site = await startSite({ lrm, nodes: 16 });
+      site = await startSite({ lrm, nodes: 16, slurm: { limitCores: false } });
       const on = site;
       const workspace = await lease(on);
       expectOneEach(workspace);
@@ -48,6 +48,7 @@ export function sixteenNodes(lrm: 'slurm' | 'gridengine'): void {
       site = await startSite({
         lrm,
         nodes: 16,
+        slurm: { limitCores: false },
         vmm: { kind: 'sim', start: '10ms', boot: '10ms', stop: '10ms' },
       });
       expectOneEach(await lease(site));
