@@ -1,3 +1,4 @@
+import { gridEngineOptionMistakes } from './gridengine/options.ts';
 import type { LrmConfig } from './index.ts';
 import { slurmOptionMistakes } from './slurm/options.ts';
 
@@ -12,6 +13,7 @@ const mistakesOf: Partial<
   Record<LrmConfig['kind'], (options: readonly string[]) => readonly OptionMistake[]>
 > = {
   slurm: slurmOptionMistakes,
+  gridengine: gridEngineOptionMistakes,
 };
 
 /** What is wrong with `lrm.options` of a pool; none: a job that is submitted with them is one that the service finds again, follows and ends. */

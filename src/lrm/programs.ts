@@ -1,4 +1,4 @@
-import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type GangRequest, LrmError } from './lrm.ts';
 
@@ -7,12 +7,46 @@ import { type GangRequest, LrmError } from './lrm.ts';
  * started, or were killed, is swept.
  */
 const ending = '.cjs';
+/** What its script and pilots said of what went wrong. */
+const wordsEnding = '.said';
+const mostWordsBytes = 2_000;
+const mostLines = 5;
 /** A file is there before its job is in the LRM's list. */
 const youngestMs = 120_000;
 
 /** Where the program of a job is. */
 export function programFile(directory: string, jobName: string): string {
   return join(directory, `${jobName}${ending}`);
+}
+
+/** Where a job's script and pilots write what went wrong, for those who can see it no other way. */
+export function wordsFile(directory: string, jobName: string): string {
+  return join(directory, `${jobName}${wordsEnding}`);
+}
+
+/** The last of those words on one line, empty when there are none. They are removed. */
+export async function takeWords(directory: string, jobName: string): Promise<string> {
+  const path = wordsFile(directory, jobName);
+  const file = await open(path, 'r').catch(() => undefined);
+  if (file === undefined) return '';
+  try {
+    const { size } = await file.stat();
+    const { buffer, bytesRead } = await file.read({
+      buffer: Buffer.alloc(mostWordsBytes),
+      position: Math.max(0, size - mostWordsBytes),
+    });
+    const lines = buffer.toString('utf8', 0, bytesRead).split('\n');
+    return lines
+      .map(line => line.trim())
+      .filter(Boolean)
+      .slice(-mostLines)
+      .join('; ');
+  } catch {
+    return '';
+  } finally {
+    await file.close();
+    await rm(path, { force: true }).catch(() => undefined);
+  }
 }
 
 /** Writes the program of a job. Throws `LrmError` (`unavailable`). */
@@ -22,6 +56,7 @@ export async function keepProgram(directory: string, { jobName, program }: GangR
     await mkdir(directory, { recursive: true, mode: 0o700 });
     // 'wx': what somebody has put there is not followed. A submit that is repeated begins with a clean place.
     await rm(path, { force: true });
+    await rm(wordsFile(directory, jobName), { force: true });
     await writeFile(path, program, { mode: 0o600, flag: 'wx' });
     return path;
   } catch (cause) {
@@ -40,10 +75,18 @@ export async function sweepPrograms(
   now: number,
 ): Promise<void> {
   for (const name of await readdir(directory).catch(() => [])) {
-    const jobName = name.slice(0, -ending.length);
-    if (!name.startsWith('wsp-') || !name.endsWith(ending) || known.has(jobName)) continue;
+    const [, jobName] = /^(wsp-.+)\.(?:cjs|said)$/.exec(name) ?? [];
+    if (jobName === undefined || known.has(jobName)) continue;
     const path = join(directory, name);
     const told = await stat(path).catch(() => undefined);
     if (told && now - told.mtimeMs > youngestMs) await rm(path, { force: true }).catch(() => undefined);
   }
+}
+
+/** The names of the jobs that have a file for their words: of those that make it when they begin, all that have begun. */
+export async function begunJobs(directory: string): Promise<ReadonlySet<string>> {
+  const names = await readdir(directory).catch(() => []);
+  return new Set(
+    names.filter(name => name.endsWith(wordsEnding)).map(name => name.slice(0, -wordsEnding.length)),
+  );
 }

@@ -1,16 +1,24 @@
 import { open } from 'node:fs/promises';
 import type { LrmJob } from '../lrm.ts';
+import { listed } from './reasons.ts';
+
+/** What is known of jobs beside the accounting, which has neither. */
+export interface Known {
+  /** Whose jobs are ours. */
+  readonly owner: string;
+  /** Jobs that were, or are being, deleted. */
+  readonly deletions: ReadonlySet<string>;
+  /** Jobs of which Grid Engine has lost nodes, and which. */
+  readonly lost: ReadonlyMap<string, readonly string[]>;
+}
 
 /**
- * How jobs ended (`deletions`: those that are known to have been deleted), from the end of Grid Engine's accounting file (accounting(5)): qstat forgets a job as soon as it is over. A file that is not there, or not for us, tells
+ * How jobs ended, from the end of Grid Engine's accounting file (accounting(5)): qstat forgets a job as soon as it is over. A file that is not there, or not for us, tells
  * nothing. Grid Engine may write it a while later (sge_conf(5), accounting_flush_time).
  */
-export async function endedJobs(
-  path: string | undefined,
-  deletions: ReadonlySet<string>,
-): Promise<readonly LrmJob[]> {
+export async function endedJobs(path: string | undefined, known: Known): Promise<readonly LrmJob[]> {
   const lines = path === undefined ? [] : await lastLines(path);
-  return lines.flatMap(line => endedJob(line, deletions) ?? []);
+  return lines.flatMap(line => endedJob(line, known) ?? []);
 }
 
 /** Enough for some hundreds of jobs; the whole file may have years of them. */
@@ -18,6 +26,7 @@ const readBytes = 256 * 1024;
 
 /** Field numbers of accounting(5), from 0. A line is of a job, or of one of its tasks (`petask`). */
 const fields = {
+  owner: 3,
   name: 4,
   number: 5,
   start: 9,
@@ -28,24 +37,44 @@ const fields = {
   petask: 41,
 } as const;
 
+/** Newer Grid Engines count milliseconds since the epoch, which seconds will not reach for thousands of years. */
+const leastMs = 100_000_000_000;
+
+/** A time of the file in milliseconds since the epoch. */
+function timeMs(text: string): number {
+  const time = Number(text);
+  return time < leastMs ? time * 1_000 : time;
+}
+
+/** What `failed` is when sge_qmaster itself has ended a job at its limit. */
+const limitEnforced = 37;
+/** What `failed` is when the daemon of a node has no word of how the job ended there (sge_status(5)): both were killed. */
+const nodeLost: ReadonlySet<number> = new Set([19, 21]);
+
 /** One line of the file; undefined when it is not of a job of ours. */
-export function endedJob(line: string, deletions: ReadonlySet<string>): LrmJob | undefined {
+export function endedJob(line: string, { owner, deletions, lost }: Known): LrmJob | undefined {
   const values = line.split(':');
   const value = (field: keyof typeof fields): string => values[fields[field]] ?? '';
-  if (!value('name').startsWith('wsp-') || value('petask') !== 'NONE') return undefined;
+  const isOurs = value('name').startsWith('wsp-') && value('owner') === owner;
+  if (!isOurs || value('petask') !== 'NONE') return undefined;
   const jobId = value('number');
-  const [start, end] = [Number(value('start')) * 1_000, Number(value('end')) * 1_000];
+  const [start, end] = [timeMs(value('start')), timeMs(value('end'))];
   const limitSeconds = Number(
     /\bh_rt=(?<seconds>[0-9]+)/.exec(value('category'))?.groups?.['seconds'] ?? Infinity,
   );
   const [failed, exitStatus] = [Number(value('failed')), Number(value('exitStatus'))];
   const how = ((): Pick<LrmJob, 'state' | 'reason'> => {
+    const nodes = lost.get(jobId);
+    if (nodes) return { state: 'node-failed', reason: lostWords(nodes) };
     // Grid Engine shows both as being deleted.
-    if (end - start >= limitSeconds * 1_000)
+    if ((start > 0 && end - start >= limitSeconds * 1_000) || failed === limitEnforced)
       return { state: 'timeout', reason: 'the job reached its time limit' };
     if (deletions.has(jobId)) return { state: 'cancelled', reason: 'the job was deleted' };
     if (failed === 0 && exitStatus === 0) return { state: 'completed', reason: undefined };
-    return { state: 'failed', reason: whyFailed(failed, exitStatus) };
+    return {
+      state: nodeLost.has(failed) ? 'node-failed' : 'failed',
+      reason: whyFailed(failed, exitStatus),
+    };
   })();
   return {
     jobId,
@@ -57,11 +86,18 @@ export function endedJob(line: string, deletions: ReadonlySet<string>): LrmJob |
   };
 }
 
+/** Of a job whose nodes do not answer. */
+export function lostWords(nodes: readonly string[]): string {
+  return `Grid Engine does not hear of ${listed(nodes)} any more`;
+}
+
 /** sge_status(5): `failed` is Grid Engine's own trouble with the job; 100 with an exit status over 128 is a signal. */
 function whyFailed(failed: number, exitStatus: number): string {
   if (exitStatus > 128) return `the job was ended with signal ${exitStatus - 128}`;
   if (exitStatus === 77)
     return "the job could not read the pilot's program: is lrm.programDir the same on all nodes?";
+  if (nodeLost.has(failed))
+    return `Grid Engine lost sight of the job on its node (failed: ${failed}, see sge_status(5))`;
   if (failed !== 0) return `Grid Engine could not run the job (failed: ${failed}, see sge_status(5))`;
   return `a pilot ended with exit code ${exitStatus}`;
 }

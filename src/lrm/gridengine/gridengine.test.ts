@@ -5,21 +5,25 @@ import { describe, expect, it } from 'vitest';
 import { systemClock } from '../../platform/clock.ts';
 import type { GangRequest, LrmJob } from '../lrm.ts';
 import { keepProgram, sweepPrograms } from '../programs.ts';
-import { endedJob, endedJobs } from './accounting.ts';
+import { endedJob, endedJobs, type Known } from './accounting.ts';
 import { environmentFor, jobScript, parallelEnvironment, qsubArguments } from './job-script.ts';
 import { Memory } from './memory.ts';
-import { parseHosts, parseJobs, parseReasons } from './qstat.ts';
+import { type MemoryCounting, memoryCounting } from './complexes.ts';
+import { parseDetails } from './details.ts';
+import { parseHosts, Sizes, sizesOf } from './hosts.ts';
+import { parseJobs } from './qstat.ts';
 
 /** Answers as Son of Grid Engine 8.1.9 gives them; recorded, shortened. */
 
 const row = (more: string): string =>
-  `<job_list state="running"><JB_job_number>2</JB_job_number><JB_name>wsp-slot-y</JB_name><state>r</state>
+  `<job_list state="running"><JB_job_number>2</JB_job_number><JB_name>wsp-slot-y</JB_name><JB_owner>vm</JB_owner><state>r</state>
    <JAT_start_time>2026-11-24T04:46:55</JAT_start_time>${more}<full_job_name>wsp-slot-y</full_job_name>
    <hard_request name="mem_free" resource_contribution="0.000000">200M</hard_request>
    <hard_request name="h_rt" resource_contribution="0.000000">600</hard_request></job_list>`;
 const waiting = (state: string, id: number): string =>
-  `<job_list state="pending"><JB_job_number>${id}</JB_job_number><JB_name>wsp-slot-z</JB_name><state>${state}</state>
+  `<job_list state="pending"><JB_job_number>${id}</JB_job_number><JB_name>wsp-slot-z</JB_name><JB_owner>vm</JB_owner><state>${state}</state>
    <JB_submission_time>2026-11-24T04:46:54</JB_submission_time><queue_name></queue_name></job_list>`;
+const jobsIn = (text: string) => parseJobs(text, 'vm');
 const answer = (running: string, pending: string): string =>
   `<?xml version='1.0'?><job_info><queue_info>${running}</queue_info><job_info>${pending}</job_info></job_info>`;
 
@@ -27,7 +31,7 @@ describe('parseJobs', () => {
   it('makes one job of the rows of its nodes, with its times in UTC', () => {
     const hosts = ['n01', 'n03', 'n03'].map(host => row(`<queue_name>all.q@${host}</queue_name>`)).join('');
     const startedAt = Date.UTC(2026, 10, 24, 4, 46, 55);
-    expect(parseJobs(answer(hosts, ''))).toEqual([
+    expect(jobsIn(answer(hosts, ''))).toEqual([
       {
         jobId: '2',
         jobName: 'wsp-slot-y',
@@ -36,28 +40,36 @@ describe('parseJobs', () => {
         startedAt,
         endsAt: startedAt + 600_000,
         nodes: ['n01', 'n03'],
+        isHeld: false,
+        isInError: false,
+        waitsFor: [],
       },
     ]);
   });
 
   it.each([
     ['qw', 'waiting', undefined],
-    ['hqw', 'waiting', /is held/],
-    ['Eqw', 'waiting', /set it aside/],
-    ['t', 'running', undefined],
-    ['s', 'running', undefined],
+    ['hqw', 'waiting', undefined],
+    ['Eqw', 'waiting', undefined],
+    ['hr', 'running', undefined],
+    ['Rr', 'running', undefined],
+    ['t', 'starting', undefined],
+    ['s', 'suspended', /qmod -usj/],
+    ['S', 'suspended', /queue is suspended/],
+    ['T', 'suspended', /too busy/],
+    ['ds', 'ending', undefined],
     ['dr', 'ending', undefined],
     ['dt', 'ending', undefined],
   ])('takes %s for %s', (letters, state, reason) => {
-    const [job] = parseJobs(answer('', waiting(letters, 3)));
+    const [job] = jobsIn(answer('', waiting(letters, 3)));
     expect(job).toMatchObject({ jobId: '3', state, nodes: [] });
     if (reason) expect(job?.reason).toMatch(reason);
     else expect(job?.reason).toBeUndefined();
   });
 
   it('finds no jobs in an answer without any, and none of others', () => {
-    expect(parseJobs(answer('', ''))).toEqual([]);
-    expect(parseJobs(answer('', waiting('qw', 3).replaceAll('wsp-slot-z', 'simulation')))).toEqual([]);
+    expect(jobsIn(answer('', ''))).toEqual([]);
+    expect(jobsIn(answer('', waiting('qw', 3).replaceAll('wsp-slot-z', 'simulation')))).toEqual([]);
   });
 
   it('reads 500 jobs of one answer, on 16 nodes each', () => {
@@ -66,38 +78,108 @@ describe('parseJobs', () => {
         .join('')
         .replaceAll('<JB_job_number>2<', `<JB_job_number>${n + 1}<`),
     );
-    const jobs = parseJobs(answer(rows.join(''), ''));
+    const jobs = jobsIn(answer(rows.join(''), ''));
     expect(new Set(jobs.map(({ jobId }) => jobId)).size).toBe(500);
     expect(jobs.every(({ nodes }) => nodes.length === 16)).toBe(true);
   });
 
   it.each(['', 'error: commlib error', '<job_info', '<x/>'])('does not take %j for an empty list', text => {
-    expect(() => parseJobs(text)).toThrow(expect.objectContaining({ kind: 'unavailable' }));
+    expect(() => jobsIn(text)).toThrow(expect.objectContaining({ kind: 'unavailable' }));
+  });
+
+  it('report 4: the jobs of others are never ours, whatever they are called', () => {
+    const theirs = waiting('qw', 3).replace('<JB_owner>vm<', '<JB_owner>mallory<');
+    expect(jobsIn(answer('', theirs + waiting('qw', 4))).map(({ jobId }) => jobId)).toEqual(['4']);
   });
 });
 
-it('parseReasons gives each waiting job what the scheduler says of it', () => {
-  const message = (ids: readonly number[], text: string): string =>
-    `<element><MES_job_number_list>${ids.map(id => `<ulong_sublist><ULNG_value>${id}</ULNG_value></ulong_sublist>`).join('')}</MES_job_number_list><MES_message>${text}</MES_message></element>`;
-  const said = `<?xml version='1.0'?><detailed_job_info><messages><element><SME_message_list>${message([3], 'cannot run in queue &quot;n03&quot; because it offers only hc:mem_free=1.172G')}${message([3, 4], 'no slots')}</SME_message_list></element></messages></detailed_job_info>`;
-  expect(Object.fromEntries(parseReasons(said))).toEqual({
+it('site G4: of what qstat -j says every list is read, those about all jobs too', () => {
+  const message = (text: string, ids: readonly number[] = []): string =>
+    `<element>${ids.length === 0 ? '' : `<MES_job_number_list>${ids.map(id => `<ulong_sublist><ULNG_value>${id}</ULNG_value></ulong_sublist>`).join('')}</MES_job_number_list>`}<MES_message_number>39</MES_message_number><MES_message>${text}</MES_message></element>`;
+  const said = `<?xml version='1.0'?><detailed_job_info><djob_info><element><JB_job_number>3</JB_job_number>
+    <JB_ja_tasks><ulong_sublist><JAT_message_list><ulong_sublist><QIM_type>1</QIM_type>
+    <QIM_message>11/27/2026 23:06:05 [0:696]: error: can&apos;t chdir to /x: No such file or directory</QIM_message>
+    </ulong_sublist></JAT_message_list></ulong_sublist></JB_ja_tasks><JB_execution_time>1893456000</JB_execution_time></element></djob_info>
+    <messages><element><SME_message_list>${message('cannot run in queue &quot;n03&quot; because it offers only hc:mem_free=1.172G', [3])}${message('no slots', [3, 4])}</SME_message_list>
+    <SME_global_message_list>${message('queue instance &quot;all.q@n01&quot; dropped because it is disabled')}</SME_global_message_list></element></messages></detailed_job_info>`;
+  const { remarks, general, errors, startsAfter } = parseDetails(said);
+  expect(Object.fromEntries(remarks)).toEqual({
     3: ['cannot run in queue "n03" because it offers only hc:mem_free=1.172G', 'no slots'],
     4: ['no slots'],
   });
+  expect(general).toEqual(['queue instance "all.q@n01" dropped because it is disabled']);
+  expect(errors.get('3')).toBe("can't chdir to /x: No such file or directory");
+  expect(startsAfter.get('3')).toBe(Date.UTC(2030, 0, 1));
 });
 
-it('parseHosts counts the hosts that have the queue', () => {
-  const host = (name: string, queue: string, used: number): string =>
-    `<host name='${name}'><hostvalue name='num_proc'>8</hostvalue><hostvalue name='mem_total'>23.5G</hostvalue>
-     ${queue === '' ? '' : `<queue name='${queue}'><queuevalue qname='${queue}' name='slots_used'>${used}</queuevalue><queuevalue qname='${queue}' name='slots'>2</queuevalue></queue>`}</host>`;
-  const told = `<?xml version='1.0'?><qhost>${host('global', '', 0)}${host('n01', 'all.q', 0)}${host('n02', 'big.q', 1)}</qhost>`;
-  expect(parseHosts(told, null).map(({ name }) => name)).toEqual(['n01', 'n02']);
-  expect(parseHosts(told, 'big.q')).toEqual([{ name: 'n02', cpus: 2, memoryMiB: 24_064, used: 1 }]);
+describe('the hosts of a site', () => {
+  const host = (
+    name: string,
+    queue: string,
+    more: { used?: number; state?: string; left?: string },
+  ): string =>
+    `<host name='${name}'><hostvalue name='num_proc'>8</hostvalue><hostvalue name='mem_total'>${name === 'global' ? '-' : '23.5G'}</hostvalue>
+     ${more.left === undefined ? '' : `<resourcevalue name='mem_free' dominance='hc'>${more.left}</resourcevalue>`}
+     ${queue === '' ? '' : `<queue name='${queue}'><queuevalue qname='${queue}' name='slots_used'>${more.used ?? 0}</queuevalue><queuevalue qname='${queue}' name='slots'>2</queuevalue><queuevalue qname='${queue}' name='state_string'>${more.state ?? ''}</queuevalue></queue>`}</host>`;
+  const told = (...hosts: readonly string[]): string =>
+    `<?xml version='1.0'?><qhost>${host('global', '', {})}${hosts.join('')}</qhost>`;
+
+  it('are those that have the queue', () => {
+    const two = told(host('n01', 'all.q', {}), host('n02', 'big.q', { used: 1 }));
+    expect(parseHosts(two, null, 'mem_free').map(({ name }) => name)).toEqual(['n01', 'n02']);
+    expect(parseHosts(two, ['big.q'], 'mem_free')).toEqual([
+      { name: 'n02', cpus: 2, memoryMiB: 24_064, idle: false },
+    ]);
+  });
+
+  it.each(['d', 'D', 's', 'S', 'C', 'A', 'a', 'u', 'E', 'au', 'c', 'o'])(
+    'site G4: a node whose queue is in state %s is not idle',
+    state => {
+      const one = told(host('n01', 'all.q', { state }), host('n02', 'all.q', {}));
+      expect(parseHosts(one, null, 'mem_free').map(({ idle }) => idle)).toEqual([false, true]);
+    },
+  );
+
+  it('site S2: of two sizes are told with their counts, what is counted as it was when nothing ran', () => {
+    const sizes = new Sizes();
+    const look = (...hosts: readonly string[]) => sizes.of(parseHosts(told(...hosts), null, 'mem_free'));
+    look(host('n01', 'all.q', { left: '1.367G' }), host('n02', 'all.q', { left: '4.000G' }));
+    const now = look(
+      host('n01', 'all.q', { left: '1.367G' }),
+      host('n02', 'all.q', { left: '2.000G', used: 1 }),
+      host('n03', 'all.q', { left: '4.000G' }),
+    );
+    expect(sizesOf(now, 2)).toEqual([
+      { nodes: 2, idleNodes: 1, memoryMiB: 4_096, cpus: 2 },
+      { nodes: 1, idleNodes: 1, memoryMiB: 1_400, cpus: 2 },
+    ]);
+  });
+});
+
+describe('site G1 the memory resource', () => {
+  const complexes = (type: string, requestable: string, consumable: string): string =>
+    `#name shortcut type relop requestable consumable default urgency\nmem_free mf ${type} <= ${requestable} ${consumable} 0 0\n`;
+  it.each([
+    ['NO', 'load'],
+    ['YES', 'slot'],
+    ['HOST', 'node'],
+  ])('with consumable %s is counted by the %s', (consumable, counting) => {
+    expect(memoryCounting(complexes('MEMORY', 'YES', consumable), 'mem_free')).toBe(counting);
+  });
+  it.each([
+    [complexes('MEMORY', 'YES', 'JOB'), /counted once for a whole job/],
+    [complexes('MEMORY', 'NO', 'YES'), /cannot be asked for/],
+    [complexes('INT', 'YES', 'YES'), /is of type INT/],
+    ['', /is no resource/],
+  ])('that is not of use is told by name', (text, words) => {
+    expect(() => memoryCounting(text, 'mem_free')).toThrow(words);
+  });
 });
 
 describe('how a job ended', () => {
   const line = (ran: number, failed: number, exit: number, task = 'NONE'): string =>
-    `all.q:n03:root:root:wsp-slot-y:2:sge:0:1795495614:1795495615:${1_795_495_615 + ran}:${failed}:${exit}:22:0.13:0.04:17848.0:0:0:0:0:1:1:0:1.0:40:0:0:0:538:190:NONE:defaultdepartment:wsp1:3:0:0.1:0.0:0.0:-l h_rt=600,mem_free=200M -pe wsp1 3:0.0:${task}:27914240.0:0:0`;
+    `all.q:n03:vm:vm:wsp-slot-y:2:sge:0:1795495614:1795495615:${1_795_495_615 + ran}:${failed}:${exit}:22:0.13:0.04:17848.0:0:0:0:0:1:1:0:1.0:40:0:0:0:538:190:NONE:defaultdepartment:wsp1:3:0:0.1:0.0:0.0:-l h_rt=600,mem_free=200M -pe wsp1 3:0.0:${task}:27914240.0:0:0`;
+  const known: Known = { owner: 'vm', deletions: new Set(), lost: new Map() };
   it.each([
     ['well', line(22, 0, 0), false, 'completed', undefined],
     ['with a pilot’s exit code', line(22, 0, 3), false, 'failed', /exit code 3/],
@@ -107,19 +189,38 @@ describe('how a job ended', () => {
     ['by being deleted', line(22, 100, 137), true, 'cancelled', /deleted/],
     ['by its time limit, which looks like being deleted', line(600, 100, 137), true, 'timeout', /time limit/],
   ])('%s', (_how, text, deleted, state, reason) => {
-    const job = endedJob(text, new Set(deleted ? ['2'] : []));
+    const job = endedJob(text, { ...known, deletions: new Set(deleted ? ['2'] : []) });
     expect(job).toMatchObject({ jobId: '2', jobName: 'wsp-slot-y', state });
     if (reason) expect(job?.reason).toMatch(reason);
   });
 
+  it('report 11: is read from a file that counts in milliseconds as from one that counts in seconds', () => {
+    const inMs = line(13, 0, 0).replace(/\b1795495\d{3}\b/g, '$&000');
+    const job = endedJob(line(13, 0, 0), known);
+    expect(endedJob(inMs, known)).toEqual(job);
+    expect(job).toMatchObject({ state: 'completed', startedAt: 1_795_495_615_000 });
+    const late = line(600, 100, 137).replace(/\b179549[56]\d{3}\b/g, '$&000');
+    expect(endedJob(late, known)).toMatchObject({ state: 'timeout' });
+  });
+
+  it('site G3: of a node that was lost is told as that, also after the job was deleted because of it', () => {
+    const lost = new Map([['2', ['n03']]]);
+    const job = endedJob(line(22, 100, 137), { ...known, deletions: new Set(['2']), lost });
+    expect(job).toMatchObject({ state: 'node-failed', reason: 'Grid Engine does not hear of n03 any more' });
+  });
+
+  it('report 4: is not that of another user’s job with a name like ours', () => {
+    expect(endedJob(line(22, 0, 0).replace(':vm:vm:', ':mallory:users:'), known)).toBeUndefined();
+  });
+
   it('is not that of its tasks, nor of other jobs, nor of a line cut in two', async () => {
-    expect(endedJob(line(22, 0, 0, '1.n02'), new Set())).toBeUndefined();
-    expect(endedJob(line(22, 0, 0).replace('wsp-slot-y', 'simulation'), new Set())).toBeUndefined();
+    expect(endedJob(line(22, 0, 0, '1.n02'), known)).toBeUndefined();
+    expect(endedJob(line(22, 0, 0).replace('wsp-slot-y', 'simulation'), known)).toBeUndefined();
     const directory = mkdtempSync(join(tmpdir(), 'wsp-accounting-'));
     const path = join(directory, 'accounting');
     writeFileSync(path, `# Version: 8.1.9\n${`${line(22, 0, 0)}\n`.repeat(1_500)}`);
-    expect((await endedJobs(path, new Set())).every(({ state }) => state === 'completed')).toBe(true);
-    expect(await endedJobs(join(directory, 'none'), new Set())).toEqual([]);
+    expect((await endedJobs(path, known)).every(({ state }) => state === 'completed')).toBe(true);
+    expect(await endedJobs(join(directory, 'none'), known)).toEqual([]);
     rmSync(directory, { recursive: true });
   });
 });
@@ -137,6 +238,17 @@ describe('the memory of what was seen', () => {
     expect(memory.look([job('2', 'running')], [])).toMatchObject([{ jobId: '1', state: 'cancelled' }]);
     expect(memory.look([], [])).toMatchObject([{ jobId: '1', state: 'cancelled' }]);
     expect(memory.look([], [job('1', 'failed')])).toEqual([]);
+  });
+
+  it('site G3: tells that a node of a job that is gone was lost, until it is heard of again', () => {
+    const memory = new Memory();
+    memory.look([job('1', 'running'), job('2', 'running')], []);
+    memory.noteLost('1', ['n01']);
+    memory.noteLost('2', ['n02']);
+    memory.noteLost('2', []);
+    expect(memory.look([], [])).toMatchObject(
+      [{ jobId: '1', state: 'node-failed', reason: /n01/ }].map(({ reason: _, ...rest }) => rest),
+    );
   });
 
   it('knows which jobs were deleted', () => {
@@ -158,10 +270,18 @@ describe('a job', () => {
     program: 'the secret',
   };
 
+  const memory = (counting: MemoryCounting) => ({ resource: 'mem_free', counting });
   it('asks for its slots, memory by the slot, and a warning', () => {
-    expect(qsubArguments(request, { name: 'wsp2', slotsPerNode: 2 }, 'mem_free').join(' ')).toBe(
-      '-terse -w e -N wsp-slot-a -notify -r n -pe wsp2 6 -l mem_free=151M,h_rt=91 -S /bin/sh -wd / -o /dev/null -j y -hard',
+    expect(qsubArguments(request, { name: 'wsp2', slotsPerNode: 2 }, memory('slot')).join(' ')).toBe(
+      '-terse -N wsp-slot-a -notify -r n -pe wsp2 6 -l mem_free=151M,h_rt=91 -S /bin/sh -wd / -o /dev/null -j y -hard',
     );
+  });
+
+  it('site G1: asks for all of a node’s memory where it is not counted by the slot', () => {
+    for (const counting of ['load', 'node'] as const)
+      expect(qsubArguments(request, { name: 'wsp2', slotsPerNode: 2 }, memory(counting)).join(' ')).toContain(
+        '-l mem_free=301M,h_rt=91 ',
+      );
   });
 
   it('takes the smallest parallel environment that will do', () => {
@@ -182,10 +302,11 @@ describe('a job', () => {
   });
 
   it('has no path in its script that the shell would take apart', () => {
-    expect(jobScript('/srv/programs/wsp-slot-a.cjs', '/usr/bin/node')).toContain(
-      'qrsh -inherit -nostdin "$host" /usr/bin/node /srv/programs/wsp-slot-a.cjs >',
+    const files = { program: '/srv/programs/wsp-slot-a.cjs', words: '/srv/programs/wsp-slot-a.said' };
+    expect(jobScript(files, '/usr/bin/node')).toContain(
+      'qrsh -inherit -nostdin "$host" /usr/bin/node /srv/programs/wsp-slot-a.cjs 2>&1 >',
     );
-    expect(() => jobScript('/srv; id/x', 'node')).toThrow(/cannot take this path/);
+    expect(() => jobScript({ ...files, program: '/srv; id/x' }, 'node')).toThrow(/cannot take this path/);
   });
 
   it('has its program in a file of its own, which is swept when the job is not known any more', async () => {

@@ -1,4 +1,5 @@
 import { type GangRequest, LrmError } from '../lrm.ts';
+import type { MemoryCounting } from './complexes.ts';
 
 /** A parallel environment that puts a fixed number of slots on each node (sge_pe(5), allocation_rule). */
 export interface ParallelEnvironment {
@@ -8,57 +9,65 @@ export interface ParallelEnvironment {
 
 const plain = /^[A-Za-z0-9._/+-]+$/;
 
+/** The most of a job's words that are kept. */
+const wordsBytes = 2_000;
+
 /**
  * The job script of a gang: runs on the first node, and has the program started on every node of the gang by `qrsh -inherit`.
  *
  * - Grid Engine's spools show every user every job script, so the program, and the slot's secret in it, is in a file of the job's user alone
  *   (`programFile`), for as long as the job lasts. (It is not on standard input: qrsh stalls after 64 KiB of that.)
+ * - `wordsFile` is there as soon as the script runs, after the prolog, which nothing else tells; the last that qrsh and the pilots said is in it when the job fails.
  * - The warning (SIGUSR2, qsub(1) -notify) reaches pilots directly on every node. It is for them: the script and the qrsh clients, which would die of it, ignore it.
  * - The job fails with the exit code of a pilot that failed.
  *
  * Throws `LrmError` (`refused`) when a path would not be one word.
  */
-export function jobScript(programFile: string, node: string): string {
-  for (const word of [programFile, node])
+export function jobScript(files: { readonly program: string; readonly words: string }, node: string): string {
+  const { program, words } = files;
+  for (const word of [program, words, node])
     if (!plain.test(word)) throw new LrmError('refused', `a job script cannot take this path: ${word}`);
   return `#!/bin/sh
 trap '' USR1 USR2
+umask 077
 PATH=$PATH:$SGE_ROOT/bin/$ARC
-[ -r ${programFile} ] || exit 77
-failed=0
-set --
-while read -r host _; do
-  qrsh -inherit -nostdin "$host" ${node} ${programFile} > /dev/null 2>&1 &
-  set -- "$@" $!
-done < "$PE_HOSTFILE"
-for pid; do wait "$pid" || failed=$?; done
-rm -f ${programFile}
+[ -r ${program} ] || exit 77
+: > ${words}
+gang() {
+  failed=0
+  set --
+  while read -r host _; do
+    qrsh -inherit -nostdin "$host" ${node} ${program} 2>&1 > /dev/null &
+    set -- "$@" $!
+  done < "$PE_HOSTFILE"
+  for pid; do wait "$pid" || failed=$?; done
+  echo $failed >&3
+}
+failed=$({ gang | tail -c ${wordsBytes} > ${words}; } 3>&1)
+rm -f ${program}
+[ "$failed" != 0 ] || rm -f ${words}
 exit $failed
 `;
 }
 
-/** Arguments of qsub(1) for a gang; the script comes on standard input. */
+/** Arguments of qsub(1) for a gang, but for its check (`-w`); the script comes on standard input. */
 export function qsubArguments(
   request: GangRequest,
   environment: ParallelEnvironment,
-  memoryResource: string,
+  memory: { readonly resource: string; readonly counting: MemoryCounting },
 ): string[] {
   const { nodes, memoryMiBPerNode, walltimeMs, jobName, queue, account } = request;
   const { name, slotsPerNode } = environment;
+  const memoryMiB =
+    memory.counting === 'slot' ? Math.ceil(memoryMiBPerNode / slotsPerNode) : memoryMiBPerNode;
   return [
     '-terse',
-    // Refused now if it could never run, and not in the queue for ever.
-    ...['-w', 'e'],
     ...['-N', jobName],
     '-notify',
     // Grid Engine starting a lease again by itself would be a second lease that nobody asked for.
     ...['-r', 'n'],
     ...['-pe', name, String(nodes * slotsPerNode)],
-    // Memory is asked for by slot.
-    ...[
-      '-l',
-      `${memoryResource}=${Math.ceil(memoryMiBPerNode / slotsPerNode)}M,h_rt=${Math.ceil(walltimeMs / 1_000)}`,
-    ],
+    ...['-l', `${memory.resource}=${memoryMiB}M,h_rt=${Math.ceil(walltimeMs / 1_000)}`],
     ...['-S', '/bin/sh', '-wd', '/', '-o', '/dev/null', '-j', 'y'],
     ...(queue === undefined ? [] : ['-q', queue]),
     ...(account === undefined ? [] : ['-P', account]),

@@ -1,19 +1,23 @@
-import type { LrmJob } from '../lrm.ts';
+import { finalJobStates, type LrmJob } from '../lrm.ts';
 import { forgetOldest } from '../oldest.ts';
+import { lostWords } from './accounting.ts';
 
 /**
- * What Grid Engine does not tell: of a job that is deleted before it starts it keeps nothing, and of one that is deleted later not that it was. So what was seen is
- * remembered, in this process alone: a restart costs the reason, never the end.
+ * What Grid Engine does not tell: of a job that is deleted before it starts it keeps nothing, of one that is deleted later not that it was, and of one whose
+ * node is lost not that either. So what was seen is remembered, in this process alone: a restart costs the reason, never the end.
  *
  *   waiting ─► not in the list any more, nor in the accounting ─► it was deleted          being deleted ─► over ─► it was deleted
+ *   its nodes do not answer ─► over, or not in the list any more ─► its nodes were lost; they answer again ─► forgotten
  */
 const most = 1_000;
 
 /** What was seen of jobs. The oldest is forgotten. */
 export class Memory {
-  readonly #waiting = new Map<string, LrmJob>();
-  readonly #deleted = new Map<string, LrmJob>();
+  readonly #live = new Map<string, LrmJob>();
+  readonly #gone = new Map<string, LrmJob>();
   readonly #ending = new Set<string>();
+  readonly #lost = new Map<string, readonly string[]>();
+  readonly #words = new Map<string, string>();
 
   /** We, or somebody else, have had it deleted. */
   noteDeletion(jobId: string): void {
@@ -26,20 +30,47 @@ export class Memory {
     return this.#ending;
   }
 
-  /** What is listed now, and what has ended. Returns the jobs that were deleted in the queue. */
+  /** Jobs of which Grid Engine had lost nodes when it was last asked, and which. */
+  get lost(): ReadonlyMap<string, readonly string[]> {
+    return this.#lost;
+  }
+
+  /** Which of a job's nodes do not answer just now. Of a job that is deleted because of it, or that has ended, it is remembered. */
+  noteLost(jobId: string, nodes: readonly string[]): void {
+    if (nodes.length > 0) this.#lost.set(jobId, nodes);
+    else this.#lost.delete(jobId);
+    forgetOldest(this.#lost, most);
+  }
+
+  /** The last words of a job, which `take` removes; empty: it said none. */
+  async words(jobId: string, take: () => Promise<string>): Promise<string> {
+    const known = this.#words.get(jobId);
+    if (known !== undefined) return known;
+    const words = await take();
+    if (words !== '') this.#words.set(jobId, words);
+    forgetOldest(this.#words, most);
+    return words;
+  }
+
+  /** What is listed now, and what has ended. Returns the jobs that are in neither: deleted in the queue, or with a node that was lost. */
   look(listed: readonly LrmJob[], ended: readonly LrmJob[]): readonly LrmJob[] {
     const known = new Set([...listed, ...ended].map(({ jobId }) => jobId));
-    for (const [jobId, job] of this.#waiting)
-      if (!known.has(jobId))
-        this.#deleted.set(jobId, { ...job, state: 'cancelled', reason: 'the job was deleted in the queue' });
-    this.#waiting.clear();
+    for (const [jobId, job] of this.#live) if (!known.has(jobId)) this.#leave(job);
+    this.#live.clear();
     for (const job of listed) {
-      if (job.state === 'waiting') this.#waiting.set(job.jobId, job);
+      if (!finalJobStates.has(job.state)) this.#live.set(job.jobId, job);
       if (job.state === 'ending') this.noteDeletion(job.jobId);
     }
     // Grid Engine may write the accounting later.
-    for (const jobId of known) this.#deleted.delete(jobId);
-    forgetOldest(this.#deleted, most);
-    return [...this.#deleted.values()];
+    for (const jobId of known) this.#gone.delete(jobId);
+    forgetOldest(this.#gone, most);
+    return [...this.#gone.values()];
+  }
+
+  #leave(job: LrmJob): void {
+    const lost = this.#lost.get(job.jobId);
+    if (lost) this.#gone.set(job.jobId, { ...job, state: 'node-failed', reason: lostWords(lost) });
+    else if (job.state === 'waiting')
+      this.#gone.set(job.jobId, { ...job, state: 'cancelled', reason: 'the job was deleted in the queue' });
   }
 }

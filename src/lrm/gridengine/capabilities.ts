@@ -1,0 +1,91 @@
+import { type LrmCommands, oneLine, secondsOf } from '../commands.ts';
+import { type LrmCapabilities, LrmError } from '../lrm.ts';
+import { answerError } from './answers.ts';
+import type { GridEngineSettings } from './commands.ts';
+import { memoryCounting } from './complexes.ts';
+import { parseHosts, type Sizes, sizesOf } from './hosts.ts';
+import { type ParallelEnvironment, parallelEnvironment } from './job-script.ts';
+
+/** The site's parallel environments. Throws `LrmError`: `refused` when one is not there or not of use. */
+export function environments(
+  { run }: LrmCommands,
+  { parallelEnvironments }: GridEngineSettings,
+): Promise<readonly ParallelEnvironment[]> {
+  return Promise.all(
+    parallelEnvironments.map(async name => {
+      const { code, stdout, stderr } = await run('qconf', ['-sp', name]);
+      if (code === 0) return parallelEnvironment(stdout);
+      throw answerError(`lrm.parallelEnvironments has ${name}`, code, stderr || stdout);
+    }),
+  );
+}
+
+/** What the site can give. Throws `LrmError`: `refused` when what the site file names is not there, or is not what gangs need. */
+export async function capabilities(
+  commands: LrmCommands,
+  settings: GridEngineSettings,
+  sizes: Sizes,
+): Promise<LrmCapabilities> {
+  const { ask } = commands;
+  const known = await environments(commands, settings);
+  memoryCounting(await ask('qconf', ['-sc']), settings.memoryResource);
+  const queues = await queuesWith(commands, settings);
+  const names = queues.map(queue => queue('qname'));
+  const listed = await ask('qhost', ['-q', '-F', settings.memoryResource, '-xml']);
+  const hosts = sizes.of(parseHosts(listed, names, settings.memoryResource));
+  const limits = queues.flatMap(queue => secondsOf(queue('h_rt')) ?? []);
+  const most = (values: readonly number[]): number => Math.max(0, ...values);
+  const bySize = sizesOf(hosts, most(known.map(({ slotsPerNode }) => slotsPerNode)));
+  return {
+    nodes: hosts.length,
+    idleNodes: hosts.filter(({ idle }) => idle).length,
+    ...(bySize.length > 1 ? { sizes: bySize } : {}),
+    memoryMiBPerNode: most(bySize.map(({ memoryMiB }) => memoryMiB)),
+    cpusPerNode: most(bySize.map(({ cpus }) => cpus)),
+    ...(limits.length === queues.length ? { maxWalltimeMs: most(limits) * 1_000 } : {}),
+    // The shortest warning that any of them gives (queue_conf(5), notify).
+    killDelayMs: Math.min(...queues.map(queue => secondsOf(queue('notify')) ?? 60)) * 1_000,
+    nodeNameEnv: ['HOSTNAME'],
+    // Grid Engine does not tell the job: its time is from its start.
+    jobEndEnv: [],
+    walltimeStepMs: 1_000,
+  };
+}
+
+type Queue = (key: string) => string;
+
+/** The queues that gangs can go to: the site's, or all that have one of the parallel environments. */
+async function queuesWith(
+  { run, ask }: LrmCommands,
+  { queue, parallelEnvironments }: GridEngineSettings,
+): Promise<readonly Queue[]> {
+  const names = queue ?? (await ask('qconf', ['-sql'])).trim().split('\n').join(',');
+  const { code, stdout, stderr } = await run('qconf', ['-sq', names]);
+  if (code !== 0) throw answerError(`lrm.queue ${names}`, code, oneLine(stderr || stdout));
+  const queues = queuesOf(stdout).filter(each =>
+    parallelEnvironments.some(name =>
+      each('pe_list')
+        .split(/[\s,]+/)
+        .includes(name),
+    ),
+  );
+  if (queues.length > 0) return queues;
+  throw new LrmError(
+    'refused',
+    `${queue === undefined ? 'no queue' : `queue ${queue} is not one that`} has a parallel environment of ${parallelEnvironments.join(', ')} in its pe_list; an administrator can add one (qconf -mq)`,
+  );
+}
+
+/** `qconf -sq` of several queues: keys and values, the queues one after the other. A value may be overridden for hosts; the ordinary one counts. */
+function queuesOf(text: string): readonly Queue[] {
+  const blocks = text
+    .replaceAll(/\\\n\s*/g, '')
+    .split(/^(?=qname\s)/m)
+    .filter(block => block.startsWith('qname'));
+  return blocks.map(block => {
+    const values = new Map(
+      block.split('\n').map(line => [line.split(/\s/)[0] ?? '', line.replace(/^\S+\s+/, '')]),
+    );
+    return key => (values.get(key) ?? '').split(',[')[0]?.trim() ?? '';
+  });
+}

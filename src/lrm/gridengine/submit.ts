@@ -1,0 +1,85 @@
+import type { LrmCommands } from '../commands.ts';
+import type { GangRequest } from '../lrm.ts';
+import { programFile, wordsFile } from '../programs.ts';
+import { answerError, plainWords, submittedId } from './answers.ts';
+import { environments } from './capabilities.ts';
+import type { GridEngineSettings } from './commands.ts';
+import { type MemoryCounting, memoryCounting } from './complexes.ts';
+import { environmentFor, jobScript, qsubArguments } from './job-script.ts';
+import { whatStandsInTheWay } from './reasons.ts';
+
+/** qsub's check of whether a job could ever run (qsub(1), -w): `e`: refused if it could not, with an empty site; `n`: none. */
+type Check = 'e' | 'n';
+/** What a check is of: `v` an empty site, without load values; `p` the site as it is now, with them. */
+type Look = 'v' | 'p';
+
+/** A gang, ready to be handed to qsub. */
+export interface Submission {
+  readonly script: string;
+  /** Takes load values for their hosts' fixed sizes, so that a check without load values can be made. */
+  arguments(memory?: 'mem_total'): readonly string[];
+  readonly counting: MemoryCounting;
+}
+
+/** What a request is for this Grid Engine. Throws `LrmError`: `refused` when the site cannot have such a job at all. */
+export async function prepare(
+  commands: LrmCommands,
+  settings: GridEngineSettings,
+  programDir: string,
+  request: GangRequest,
+): Promise<Submission> {
+  const { memoryResource, node = 'node' } = settings;
+  const environment = environmentFor(request.cpusPerNode, await environments(commands, settings));
+  const counting = memoryCounting(await commands.ask('qconf', ['-sc']), memoryResource);
+  return {
+    script: jobScript(
+      {
+        program: programFile(programDir, request.jobName),
+        words: wordsFile(programDir, request.jobName),
+      },
+      node,
+    ),
+    counting,
+    arguments: (memory = undefined) =>
+      qsubArguments(request, environment, { resource: memory ?? memoryResource, counting }),
+  };
+}
+
+/**
+ * Submits it and returns the job's id. Grid Engine refuses at once what could never run, but it takes no load values for that (`-w e`), so what is measured
+ * and not counted, such as `mem_free` when Grid Engine is installed, is never there for it. What such a check refuses is asked about again before it is believed.
+ */
+export async function submit({ run }: LrmCommands, submission: Submission): Promise<string> {
+  const once = (check: Check) => run('qsub', ['-w', check, ...submission.arguments()], submission.script);
+  const checked = submission.counting === 'load' ? undefined : await once('e');
+  const unfit = checked === undefined || isUnfit(checked.stderr);
+  if (unfit) await mustFit({ run }, submission);
+  const { code, stdout, stderr } = unfit ? await once('n') : checked;
+  const jobId = submittedId(stdout, stderr);
+  if (jobId !== undefined) return jobId;
+  throw answerError('Grid Engine did not take the job', code, stderr || stdout);
+}
+
+/** Asks Grid Engine whether it would take it. Throws `LrmError` as `submit` would, with what stands in the way. */
+export async function mustFit({ run }: Pick<LrmCommands, 'run'>, submission: Submission): Promise<void> {
+  const look = (how: Look, args: readonly string[]) => run('qsub', ['-w', how, ...args], submission.script);
+  const { counting } = submission;
+  const ever = await look('v', submission.arguments(counting === 'load' ? 'mem_total' : undefined));
+  if (ever.code === 0) return;
+  const words = ever.stderr || ever.stdout;
+  // Some of what it asks for may be a load value: with them, and only as the site is now, it may do.
+  if (isUnfit(words) && (await look('p', submission.arguments())).code === 0) return;
+  throw answerError('Grid Engine would not run the job', ever.code, words, causes(words));
+}
+
+function isUnfit(words: string): boolean {
+  return /no suitable queues/.test(words);
+}
+
+/** What `qsub -w v` says of every queue and node, in few words. */
+function causes(words: string): string {
+  if (!isUnfit(words)) return plainWords(words);
+  const remarks = words.split('\n').map(line => plainWords(line).replace(/^Job \d+ /, ''));
+  const told = remarks.filter(line => line !== '' && !line.startsWith('verification: '));
+  return whatStandsInTheWay(told) || 'no suitable queues';
+}
