@@ -5,8 +5,8 @@ import { gridEngine } from '../../src/lrm/gridengine/gridengine.ts';
 import type { Lrm } from '../../src/lrm/lrm.ts';
 import { endOf, gangRequest, jobWhen, lrmContract } from '../../src/lrm/lrm.contract.ts';
 import { systemClock } from '../../src/platform/clock.ts';
-import { systemProcesses } from '../../src/platform/process.ts';
 import { type GridEngineCluster, gridEngineSettings, startGridEngine } from '../cluster/gridengine.ts';
+import { gridEngineLrm } from '../cluster/gridengine-lrm.ts';
 
 let cluster: GridEngineCluster;
 let lrm: Lrm;
@@ -16,7 +16,7 @@ beforeAll(async () => {
   cluster = await startGridEngine({ nodes: 4, notifySeconds: 2 });
   shared = join(cluster.directory, 'shared');
   mkdirSync(shared);
-  lrm = gridEngine(gridEngineSettings(cluster), systemProcesses, systemClock);
+  lrm = gridEngineLrm(cluster);
 });
 afterAll(() => cluster?.stop());
 
@@ -29,6 +29,10 @@ describe('the Grid Engine adapter on a real Grid Engine', () => {
       idleNodes: 4,
       cpusPerNode: 2,
       killDelayMs: 2_000,
+      sizes: [
+        { nodes: 2, idleNodes: 2, memoryMiB: 2_100, cpus: 2 },
+        { nodes: 2, idleNodes: 2, memoryMiB: 1_400, cpus: 2 },
+      ],
     });
   });
 
@@ -61,19 +65,15 @@ describe('the Grid Engine adapter on a real Grid Engine', () => {
     await expect(lrm.submit(gangRequest({ cpusPerNode: 3 }))).rejects.toThrow(
       /no parallel environment gives 3 slots/,
     );
-    const unknown = gridEngine(
-      { ...gridEngineSettings(cluster), parallelEnvironments: ['mpi'] },
-      systemProcesses,
-      systemClock,
-    );
+    const unknown = gridEngineLrm(cluster, { parallelEnvironments: ['mpi'] });
     await expect(unknown.submit(gangRequest())).rejects.toThrow(/mpi is not a parallel environment/);
   });
 
   it('tells an LRM that is missing or silent from one that says no', async () => {
     const settings = gridEngineSettings(cluster);
-    const missing = gridEngine({ ...settings, binDir: '/nonexistent' }, systemProcesses, systemClock);
+    const missing = gridEngineLrm(cluster, { binDir: '/nonexistent' });
     await expect(missing.list()).rejects.toMatchObject({ name: 'LrmError', kind: 'unavailable' });
-    const silent = gridEngine({ ...settings, qmasterPort: 9 }, systemProcesses, systemClock);
+    const silent = gridEngineLrm(cluster, { qmasterPort: 9 });
     await expect(silent.list()).rejects.toMatchObject({ name: 'LrmError', kind: 'unavailable' });
     const garbled = {
       run: () => Promise.resolve({ code: 0, signal: null, stdout: '<job_info', stderr: '' }),

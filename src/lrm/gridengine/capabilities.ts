@@ -2,40 +2,24 @@ import { type LrmCommands, oneLine, secondsOf } from '../commands.ts';
 import { type LrmCapabilities, LrmError } from '../lrm.ts';
 import { answerError } from './answers.ts';
 import type { GridEngineSettings } from './commands.ts';
-import { memoryCounting } from './complexes.ts';
+import type { Facts } from './facts.ts';
 import { parseHosts, type Sizes, sizesOf } from './hosts.ts';
-import { type ParallelEnvironment, parallelEnvironment } from './job-script.ts';
-
-/** The site's parallel environments. Throws `LrmError`: `refused` when one is not there or not of use. */
-export function environments(
-  { run }: LrmCommands,
-  { parallelEnvironments }: GridEngineSettings,
-): Promise<readonly ParallelEnvironment[]> {
-  return Promise.all(
-    parallelEnvironments.map(async name => {
-      const { code, stdout, stderr } = await run('qconf', ['-sp', name]);
-      if (code === 0) return parallelEnvironment(stdout);
-      throw answerError(`lrm.parallelEnvironments has ${name}`, code, stderr || stdout);
-    }),
-  );
-}
 
 /** What the site can give. Throws `LrmError`: `refused` when what the site file names is not there, or is not what gangs need. */
 export async function capabilities(
   commands: LrmCommands,
   settings: GridEngineSettings,
+  facts: Facts,
   sizes: Sizes,
 ): Promise<LrmCapabilities> {
-  const { ask } = commands;
-  const known = await environments(commands, settings);
-  memoryCounting(await ask('qconf', ['-sc']), settings.memoryResource);
+  const { environments } = await facts.now();
   const queues = await queuesWith(commands, settings);
   const names = queues.map(queue => queue('qname'));
-  const listed = await ask('qhost', ['-q', '-F', settings.memoryResource, '-xml']);
+  const listed = await commands.ask('qhost', ['-q', '-F', settings.memoryResource, '-xml']);
   const hosts = sizes.of(parseHosts(listed, names, settings.memoryResource));
   const limits = queues.flatMap(queue => secondsOf(queue('h_rt')) ?? []);
   const most = (values: readonly number[]): number => Math.max(0, ...values);
-  const bySize = sizesOf(hosts, most(known.map(({ slotsPerNode }) => slotsPerNode)));
+  const bySize = sizesOf(hosts, most(environments.map(({ slotsPerNode }) => slotsPerNode)));
   return {
     nodes: hosts.length,
     idleNodes: hosts.filter(({ idle }) => idle).length,

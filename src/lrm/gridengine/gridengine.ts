@@ -7,6 +7,7 @@ import { keepProgram } from '../programs.ts';
 import { answerError, isGone } from './answers.ts';
 import { capabilities } from './capabilities.ts';
 import { accountingFile, commandsOf, type GridEngineSettings } from './commands.ts';
+import { Facts } from './facts.ts';
 import { Sizes } from './hosts.ts';
 import { listJobs } from './list.ts';
 import { Memory } from './memory.ts';
@@ -16,19 +17,19 @@ import { mustFit, prepare, submit } from './submit.ts';
 export function gridEngine(settings: GridEngineSettings, processes: ProcessRunner, clock: Clock): Lrm {
   const commands = commandsOf(settings, processes);
   const { programDir = join(homedir(), '.workspace-pilot') } = settings;
-  const [memory, sizes] = [new Memory(), new Sizes()];
+  const [memory, sizes, facts] = [new Memory(), new Sizes(), new Facts(commands, settings, clock)];
   return {
     kind: 'gridengine',
-    capabilities: () => capabilities(commands, settings, sizes),
+    capabilities: () => capabilities(commands, settings, facts, sizes),
 
     async submit(request: GangRequest): Promise<string> {
-      const submission = await prepare(commands, settings, programDir, request);
+      const submission = await prepare(facts, settings, programDir, request);
       await keepProgram(programDir, request);
       return submit(commands, submission);
     },
 
     async dryRun(request: GangRequest): Promise<void> {
-      await mustFit(commands, await prepare(commands, settings, programDir, request));
+      await mustFit(commands, await prepare(facts, settings, programDir, request));
     },
 
     list: (): Promise<readonly LrmJob[]> =>

@@ -25,7 +25,7 @@ export function parseHosts(
     const own = nodesOf(host['queue']).filter(each => queues?.includes(text(each['@name'])) ?? true);
     if (own.length === 0) return [];
     const ofQueues = own.map(each => named(each['queuevalue']));
-    const most = (name: string): number => Math.max(...ofQueues.map(each => Number(each.get(name) ?? 0)));
+    const used = nodesOf(host['queue']).map(each => named(each['queuevalue']).get('slots_used') ?? '0');
     const memoryMiB = sizeMiB(values.get('mem_total') ?? '');
     const counted = nodesOf(host['resourcevalue']).find(
       each => text(each['@name']) === resource && text(each['@dominance']).endsWith('c'),
@@ -33,12 +33,13 @@ export function parseHosts(
     return [
       {
         name: text(host['@name']),
-        cpus: most('slots'),
+        cpus: Math.max(...ofQueues.map(each => Number(each.get('slots') ?? 0))),
         memoryMiB,
         ...(counted ? { leftMiB: sizeMiB(text(counted)) } : {}),
         idle:
           memoryMiB > 0 &&
-          most('slots_used') === 0 &&
+          // Jobs of other queues too: it is the same node.
+          used.every(slots => slots === '0') &&
           ofQueues.some(each => !isClosed(each.get('state_string') ?? '')),
       },
     ];

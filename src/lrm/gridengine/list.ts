@@ -28,18 +28,24 @@ export async function listJobs(sources: Sources): Promise<readonly LrmJob[]> {
   await noteLost(sources, listed);
   const known = { owner, deletions: memory.deletions, lost: memory.lost };
   const ended = (await endedJobs(sources.accounting, known)).filter(({ jobId }) => !live.has(jobId));
-  const told = await Promise.all(ended.map(job => withWords(sources, job)));
+  const begun = await begunJobs(programDir);
+  const told = await Promise.all(ended.map(job => withWords(sources, job, begun)));
   await sweepPrograms(programDir, new Set(listed.map(({ jobName }) => jobName)), sources.now());
-  const running = withBeginnings(listed, await begunJobs(programDir));
+  const running = withBeginnings(listed, begun);
   const jobs = await withReasons(sources, running);
   return [...jobs.map(job => withLost(job, memory.lost)), ...told, ...memory.look(jobs, ended)];
 }
 
-/** What qrsh and the pilots of a job that failed said last. */
-async function withWords({ programDir, memory }: Sources, job: LrmJob): Promise<LrmJob> {
-  if (job.state !== 'failed') return job;
-  const words = await memory.words(job.jobId, () => takeWords(programDir, job.jobName));
-  return words === '' ? job : { ...job, reason: `${job.reason ?? 'the job failed'}: ${words}` };
+/** What qrsh and the pilots of a job that failed said last; their file is removed, however the job ended. */
+async function withWords(
+  { programDir, memory }: Sources,
+  job: LrmJob,
+  begun: ReadonlySet<string>,
+): Promise<LrmJob> {
+  const { jobId, jobName, state, reason = 'the job failed' } = job;
+  if (begun.has(jobName)) memory.noteWords(jobId, await takeWords(programDir, jobName));
+  const words = memory.wordsOf(jobId);
+  return state !== 'failed' || words === undefined ? job : { ...job, reason: `${reason}: ${words}` };
 }
 
 /** A job that has its nodes runs once its own script does; before that there is the site's prolog. */
@@ -86,7 +92,7 @@ async function withReasons(sources: Sources, jobs: readonly ListedJob[]): Promis
   );
 }
 
-function plain({ isHeld: _, isInError: _error, waitsFor: _jobs, ...job }: ListedJob): LrmJob {
+function plain({ isHeld: _held, isInError: _error, waitsFor: _jobs, ...job }: ListedJob): LrmJob {
   return job;
 }
 

@@ -42,14 +42,15 @@ export class Memory {
     forgetOldest(this.#lost, most);
   }
 
-  /** The last words of a job, which `take` removes; empty: it said none. */
-  async words(jobId: string, take: () => Promise<string>): Promise<string> {
-    const known = this.#words.get(jobId);
-    if (known !== undefined) return known;
-    const words = await take();
+  /** The last that a job said, which is read once: its file is removed then. */
+  noteWords(jobId: string, words: string): void {
     if (words !== '') this.#words.set(jobId, words);
     forgetOldest(this.#words, most);
-    return words;
+  }
+
+  /** What was noted of it. */
+  wordsOf(jobId: string): string | undefined {
+    return this.#words.get(jobId);
   }
 
   /** What is listed now, and what has ended. Returns the jobs that are in neither: deleted in the queue, or with a node that was lost. */

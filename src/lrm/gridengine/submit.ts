@@ -2,9 +2,9 @@ import type { LrmCommands } from '../commands.ts';
 import type { GangRequest } from '../lrm.ts';
 import { programFile, wordsFile } from '../programs.ts';
 import { answerError, plainWords, submittedId } from './answers.ts';
-import { environments } from './capabilities.ts';
 import type { GridEngineSettings } from './commands.ts';
-import { type MemoryCounting, memoryCounting } from './complexes.ts';
+import type { MemoryCounting } from './complexes.ts';
+import type { Facts } from './facts.ts';
 import { environmentFor, jobScript, qsubArguments } from './job-script.ts';
 import { whatStandsInTheWay } from './reasons.ts';
 
@@ -23,14 +23,14 @@ export interface Submission {
 
 /** What a request is for this Grid Engine. Throws `LrmError`: `refused` when the site cannot have such a job at all. */
 export async function prepare(
-  commands: LrmCommands,
+  facts: Facts,
   settings: GridEngineSettings,
   programDir: string,
   request: GangRequest,
 ): Promise<Submission> {
   const { memoryResource, node = 'node' } = settings;
-  const environment = environmentFor(request.cpusPerNode, await environments(commands, settings));
-  const counting = memoryCounting(await commands.ask('qconf', ['-sc']), memoryResource);
+  const { environments, counting } = await facts.known();
+  const environment = environmentFor(request.cpusPerNode, environments);
   return {
     script: jobScript(
       {

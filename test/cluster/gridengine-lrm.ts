@@ -1,0 +1,32 @@
+import { gridEngine } from '../../src/lrm/gridengine/gridengine.ts';
+import type { Lrm } from '../../src/lrm/lrm.ts';
+import { systemClock } from '../../src/platform/clock.ts';
+import { systemProcesses } from '../../src/platform/process.ts';
+import { type GridEngineCluster, gridEngineSettings, gridEngineTerms } from './gridengine.ts';
+
+/** The adapter's settings here, as a site's service has them. */
+export type GridEngineLrmSettings = ReturnType<typeof gridEngineSettings> & { readonly queue?: string };
+
+/** The adapter on a cluster; jobs get the site file's queue, account and options. Its user is who runs the test. */
+export function gridEngineLrm(
+  cluster: GridEngineCluster,
+  more: Partial<GridEngineLrmSettings> & { readonly binDir?: string } = {},
+): Lrm {
+  const { queue, account, options } = gridEngineTerms;
+  const lrm = gridEngine(
+    { ...gridEngineSettings(cluster), queue, ...more },
+    // Its commands are run here, not in the site's view of this machine.
+    systemProcesses,
+    systemClock,
+  );
+  const withTerms = <T extends { readonly options: readonly string[] }>(request: T) => ({
+    ...{ queue, account },
+    ...request,
+    options: [...options, ...request.options],
+  });
+  return {
+    ...lrm,
+    submit: request => lrm.submit(withTerms(request)),
+    dryRun: request => lrm.dryRun(withTerms(request)),
+  };
+}
