@@ -47,7 +47,8 @@ export async function makeHostView(directory: string): Promise<HostView> {
   // Root runs no program that a user could replace, as one in a user's home; a copy is root's.
   if (statSync(process.execPath).uid !== 0) copyFileSync(process.execPath, node);
   else {
-    writeFileSync(node, '', { mode: 0o755 });
+    // No program: whoever is not in the view goes on to the next one in PATH.
+    writeFileSync(node, '', { mode: 0o644 });
     table.push([process.execPath, node]);
   }
   // As udev leaves it, also where there is none (docs/admin/install.md).
