@@ -49,6 +49,11 @@ export async function takeWords(directory: string, jobName: string): Promise<str
   }
 }
 
+/** Removes the program of a job that needs it no more. */
+export async function removeProgram(directory: string, jobName: string): Promise<void> {
+  await rm(programFile(directory, jobName), { force: true }).catch(() => undefined);
+}
+
 /** Writes the program of a job. Throws `LrmError` (`unavailable`). */
 export async function keepProgram(directory: string, { jobName, program }: GangRequest): Promise<string> {
   const path = programFile(directory, jobName);

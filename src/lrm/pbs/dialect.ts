@@ -1,4 +1,4 @@
-import type { LrmCommands } from '../commands.ts';
+import { type LrmCommands, oneLine } from '../commands.ts';
 import { LrmError } from '../lrm.ts';
 import type { PbsJob } from './job.ts';
 import type { PbsDialect } from './job-script.ts';
@@ -6,12 +6,19 @@ import { parseJsonJobs, parseJsonLimits, parseJsonNodes } from './qstat-json.ts'
 import { parseTextLimits, parseXmlJobs, parseXmlNodes } from './qstat-xml.ts';
 import type { PbsNode, PbsSite } from './server.ts';
 
+/** What a server says of jobs that have left its list. */
+export interface History {
+  readonly jobs: readonly PbsJob[];
+  /** Those of which it says that it knows no such job, or none that it would tell of. */
+  readonly unknown: ReadonlySet<string>;
+}
+
 /** What differs between OpenPBS and Torque when they are asked something. All throw `LrmError` (`unavailable`). */
 export interface Dialect {
   /** Our jobs that the server has: of OpenPBS those that have not ended, of Torque also those that have, for as long as `keep_completed` says. */
-  jobs(commands: LrmCommands): Promise<readonly PbsJob[]>;
-  /** What is still known of jobs that have left that list. */
-  history(commands: LrmCommands, jobIds: readonly string[]): Promise<readonly PbsJob[]>;
+  jobs(commands: LrmCommands, user: string): Promise<readonly PbsJob[]>;
+  /** What is still known of jobs that have left that list, at least one. */
+  history(commands: LrmCommands, jobIds: readonly string[]): Promise<History>;
   nodes(commands: LrmCommands): Promise<readonly PbsNode[]>;
   site(commands: LrmCommands): Promise<PbsSite>;
   /** From SIGTERM to SIGKILL where neither queue nor server says (pbs_server_attributes(7B), kill_delay). */
@@ -31,12 +38,12 @@ export function dialectOf(dialect: PbsDialect): Dialect {
 const json = ['-f', '-F', 'json'];
 
 const openPbs: Dialect = {
-  // Not with -x: a server has the history of everybody's last weeks.
-  jobs: async ({ ask }) => parseJsonJobs(await ask('qstat', json)),
-  async history({ run }, jobIds) {
-    // Its exit code is that of the worst job; one that is too old is unknown.
-    const { stdout } = await run('qstat', ['-x', ...json, ...jobIds]);
-    return parseJsonJobs(stdout);
+  // Not with -x: a server has the history of everybody's last weeks. The server leaves out what is others'; -f must come after -u.
+  jobs: async ({ ask }, user) => parseJsonJobs(await ask('qstat', ['-u', user, ...json])),
+  async history(commands, jobIds) {
+    const told = await ended(commands, ['-x', ...json, ...jobIds]);
+    if (!told.withoutHistory) return told;
+    return ended(commands, [...json, ...jobIds]);
   },
   nodes: async ({ ask }) => parseJsonNodes(await ask('pbsnodes', ['-a', '-F', 'json'])),
   async site(commands) {
@@ -48,6 +55,7 @@ const openPbs: Dialect = {
 };
 
 const torque: Dialect = {
+  // Its qstat prints everybody's jobs as XML, or one user's as a table.
   async jobs({ ask }) {
     const stdout = await ask('qstat', ['-x']);
     if (stdout.trim() !== '') return parseXmlJobs(stdout);
@@ -59,7 +67,12 @@ const torque: Dialect = {
       'qstat -x printed nothing, and the server does not say that it is active',
     );
   },
-  history: () => Promise.resolve([]),
+  async history({ run }, jobIds) {
+    const { code, stdout, stderr } = await run('qstat', ['-x', ...jobIds]);
+    const unknown = unknownIn(stderr, jobIds);
+    if (code !== 0 && unknown.size === 0) throw noAnswer(stderr || stdout);
+    return { jobs: stdout.trim() === '' ? [] : parseXmlJobs(stdout), unknown };
+  },
   nodes: async ({ ask }) => parseXmlNodes(await ask('pbsnodes', ['-x'])),
   async site(commands) {
     const servers = [...parseTextLimits(await commands.ask('qstat', ['-B', '-f'])).values()];
@@ -68,6 +81,39 @@ const torque: Dialect = {
   },
   defaultKillDelaySeconds: 2,
 };
+
+/** Exit codes of qstat(1B), pbs_error.h's numbers: it did not find a job, or it has ended, or there is no history of it. */
+const notThere: readonly (number | null)[] = [0, 15_001 % 256, 15_139 % 256];
+
+/**
+ * What OpenPBS says of jobs by their ids. Its exit code is that of the worst job. What it says of none
+ * of them, and a server that dies between two answers, is no answer: it would end leases.
+ */
+async function ended(
+  { run }: LrmCommands,
+  args: readonly string[],
+): Promise<History & { readonly withoutHistory: boolean }> {
+  const { code, stdout, stderr } = await run('qstat', args);
+  if (!notThere.includes(code)) throw noAnswer(stderr || stdout);
+  const withoutHistory = /not configured to maintain job history/i.test(stderr + stdout);
+  const jobIds = args.filter(each => /^\d/.test(each));
+  return {
+    jobs: withoutHistory ? [] : parseJsonJobs(stdout),
+    unknown: unknownIn(stderr, jobIds),
+    withoutHistory,
+  };
+}
+
+/** The jobs of which an answer says that there is no such job, or that it has ended and no more. */
+function unknownIn(stderr: string, jobIds: readonly string[]): ReadonlySet<string> {
+  const lines = stderr.split('\n').filter(line => /unknown job id|job has finished/i.test(line));
+  const words = new Set(lines.flatMap(line => line.split(/\s+/)));
+  return new Set(jobIds.filter(jobId => words.has(jobId)));
+}
+
+function noAnswer(said: string): LrmError {
+  return new LrmError('unavailable', `qstat: ${oneLine(said)}`);
+}
 
 type Server = PbsSite['server'] & { readonly defaultQueue: string | undefined };
 

@@ -5,65 +5,117 @@ export type PbsDialect = 'openpbs' | 'torque';
 
 const plain = /^[A-Za-z0-9._/+-]+$/;
 
-/** On a node: sets HOSTNAME, by which a pilot knows its node, and becomes the pilot. Its output would go through the job's. */
-const startPilot =
-  'HOSTNAME=$(uname -n); HOSTNAME=${HOSTNAME%%.*}; export HOSTNAME; exec "$0" "$1" < /dev/null > /dev/null 2>&1';
-/** On a node: lasts as long as a pilot of this job does. The pattern does not match itself. */
-const awaitPilot = 'while pgrep -f -- "$0" > /dev/null; do sleep 0.2; done';
+/** What of a gang's script depends on the site. */
+export interface ScriptPlaces {
+  /** The program, and the slot's secret in it: a file that all nodes see and its user alone can read. */
+  readonly programFile: string;
+  /** What went wrong on any node is written here; a job that ends well removes it. */
+  readonly wordsFile: string;
+  readonly node: string;
+  /** Where pbsdsh is on the nodes. Default: PATH, and what /etc/pbs.conf says. */
+  readonly binDir: string | undefined;
+}
 
 /**
- * The job script of a gang: runs on the first node, and has the program started once on every node of the gang by pbsdsh(1B).
+ * In sh, whichever it is: waits for our child $1, whatever signals we handle meanwhile (each sets
+ * `heard`); its exit code is then `code`. A shell forgets a child that it has waited for (127).
+ */
+const awaitChild = `await() {
+  code= heard=1
+  while [ $heard = 1 ]; do
+    heard=0; wait "$1"; now=$?
+    [ $now = 127 ] && [ -n "$code" ] || code=$now
+  done
+}`;
+
+/**
+ * On a node: starts the pilot ($0 runs $1; $2 takes what it says), and lasts as long. It outlives the warning, which is the
+ * pilot's. HOSTNAME is how a pilot knows its node. `$3`: where PBS keeps what we print: nothing is
+ * printed, and the file is not left behind even by a job that is killed.
+ */
+const startPilot = `exec >> "$2" 2>&1 < /dev/null
+rm -f "$3"
+HOSTNAME=$(uname -n); HOSTNAME=\${HOSTNAME%%.*}; export HOSTNAME
+${awaitChild}
+trap heard=1 TERM
+"$0" "$1" &
+await $!
+exit $code`;
+
+/** On a node: waits for the warning, and hands it to the pilot, whose whole command line the pattern is. */
+const relayWarning = `exec > /dev/null 2>&1 < /dev/null
+rm -f "$1"
+trap : TERM
+sleep 2147483647 & wait $!
+pkill -TERM -f -- "$0"
+kill $!`;
+
+/**
+ * The job script of a gang: runs on the first node, and has the program started once on every node of
+ * the gang by pbsdsh(1B).
  *
- * - pbsdsh gives its tasks no standard input, and arguments and environments are everybody's to see, so the program, and the slot's secret in it, is in a
- *   file of the job's user alone (`programFile`), for as long as the job lasts.
- * - The warning (SIGTERM, on qdel and at the end of the walltime) is sent to the processes of the first node only. pbsdsh hands it to its tasks on all nodes
- *   and is gone at once; a job whose script ends is killed, so the script waits for the pilots by another pbsdsh, until they have ended or the kill delay has.
- * - PBS feeds the script's path to a login shell (unless it was built to do otherwise), which would die of the warning, and the job with it. That shell, the leader of our
- *   session, is stopped meanwhile: a stopped process gets its SIGTERM when it goes on.
- * - pbsdsh ends with 0 whatever its tasks do, but says `exit status N` of each that failed: the job fails with the first.
+ * - pbsdsh gives its tasks no standard input, and arguments and environments are everybody's to see:
+ *   hence the file.
+ * - The warning (SIGTERM, on qdel, preemption and at the end of the walltime) is sent to the sessions
+ *   of the first node only, and a job whose script ends is killed. The pbsdsh that starts the pilots
+ *   must outlast it, so it has a session of its own; another one, which the warning reaches, hands it
+ *   to its tasks on all nodes, and is gone. Nothing can be started after the warning: on gangs it also
+ *   ends pbs_demux, without which pbs_mom starts no task.
+ * - PBS feeds the script's path to a login shell (unless it was built to do otherwise), which would
+ *   die of the warning, and the job with it. That shell, the leader of our session, is stopped
+ *   meanwhile, also after PBS has suspended the job and continued it: a stopped process gets its
+ *   SIGTERM when it goes on. It goes on only when nothing else is left in its session, for pbs_mom
+ *   looks for such processes but every ten seconds.
+ * - pbsdsh ends with 0 whatever its tasks do, but says `exit status N` of each that failed, and
+ *   `on spawn` of each that it could not start.
  *
  * Throws `LrmError` (`refused`) when a path would not be one word.
  */
-export function jobScript(
-  dialect: PbsDialect,
-  programFile: string,
-  node: string,
-  binDir: string | undefined,
-): string {
-  for (const word of [programFile, node, ...(binDir === undefined ? [] : [binDir])])
+export function jobScript(dialect: PbsDialect, places: ScriptPlaces): string {
+  const { programFile, wordsFile, node, binDir } = places;
+  for (const word of [programFile, wordsFile, node, ...(binDir === undefined ? [] : [binDir])])
     if (!plain.test(word)) throw new LrmError('refused', `a job script cannot take this path: ${word}`);
   // OpenPBS starts one task for each chunk, which is a node (place=scatter, mpiprocs=1); Torque one for each processor, unless -u.
   const pbsdsh = dialect === 'openpbs' ? 'pbsdsh --' : 'pbsdsh -u --';
-  const pattern = `[w]${programFile
-    .slice(programFile.lastIndexOf('/') + 1)
-    .replaceAll('.', '[.]')
-    .slice(1)}`;
+  const pilot = `^[^ ]+ ${programFile.replace(/[.+]/g, '[$&]')}$`;
   return `#!/bin/sh
-${dialect === 'openpbs' ? '[ -r /etc/pbs.conf ] && . /etc/pbs.conf && PATH=$PATH:$PBS_EXEC/bin\n' : ''}${binDir === undefined ? '' : `PATH=$PATH:${binDir}\n`}ended=0
-trap ended=1 TERM
-leader=$(ps -o sid= -p $$ | tr -d ' ')
+${dialect === 'openpbs' ? '[ -r /etc/pbs.conf ] && . /etc/pbs.conf && PATH=$PATH:$PBS_EXEC/bin\n' : ''}${binDir === undefined ? '' : `PATH=$PATH:${binDir}\n`}leader=$(ps -o sid= -p $$ | tr -d ' ')
 [ "$leader" = "$PPID" ] || leader=
-[ -z "$leader" ] || kill -STOP "$leader"
+hold() { [ -z "$leader" ] || kill -STOP "$leader"; }
+warned=0
+${awaitChild}
+trap 'heard=1 warned=1' TERM
+trap 'heard=1; hold' CONT
+hold
+kept=$HOME/$PBS_JOBNAME.o\${PBS_JOBID%%.*}
+rm -f "$kept"
 failed=0
 if [ -r ${programFile} ]; then
-  said=$(${pbsdsh} /bin/sh -c '${startPilot}' ${node} ${programFile} 2>&1)
+  setsid ${pbsdsh} /bin/sh -c '${startPilot}' ${node} ${programFile} ${wordsFile} "$kept" >> ${wordsFile} 2>&1 < /dev/null &
+  pilots=$!
+  ${pbsdsh} /bin/sh -c '${relayWarning}' '${pilot}' "$kept" > /dev/null 2>&1 < /dev/null &
+  relay=$!
+  await $pilots
+  pilots=$code
+  kill -TERM $relay 2> /dev/null
+  await $relay
+  said=$(grep -e '^pbsdsh' -e 'on spawn$' ${wordsFile})
   case $said in
-    '') ;;
+    *' on spawn'*|*'spawn failed'*) failed=78 ;;
     *'exit status '*) failed=$(printf '%s\\n' "$said" | sed -n 's/.*exit status \\([0-9]*\\).*/\\1/p' | head -n 1) ;;
-    *) failed=78 ;;
+    *) [ "$said$pilots" = 0 ] || failed=78 ;;
   esac
 else
   failed=77
 fi
-if [ $ended = 1 ]; then
-  until ${pbsdsh} /bin/sh -c '${awaitPilot}' '${pattern}' > /dev/null 2>&1; do sleep 0.5; done
-  rm -f ${programFile}
+rm -f ${programFile} "$kept"
+[ "$warned$failed" != 00 ] || rm -f ${wordsFile}
+if [ -n "$leader" ]; then
+  exec setsid /bin/sh -c 'kill -CONT "$0"; exit "$1"' "$leader" "\${failed:-1}"
+elif [ $warned = 1 ]; then
   trap - TERM
-  [ -z "$leader" ] || kill -CONT "$leader"
   kill -TERM $$
 fi
-rm -f ${programFile}
-[ -z "$leader" ] || kill -CONT "$leader"
 exit "\${failed:-1}"
 `;
 }
@@ -85,7 +137,8 @@ export function qsubArguments(dialect: PbsDialect, request: GangRequest): string
     ...['-l', `walltime=${walltimeText(Math.ceil(walltimeMs / 1_000))}`],
     // PBS starting a lease again by itself would be a second lease that nobody asked for.
     ...['-r', 'n'],
-    ...['-m', 'n', '-j', 'oe', '-o', '/dev/null', '-S', '/bin/sh'],
+    // Kept on the first node, where the script removes it: with -o PBS would copy it to this host first.
+    ...['-m', 'n', '-j', 'oe', '-k', 'oe', '-S', '/bin/sh'],
     // Where lrm.node is found; nothing else of ours is the job's business.
     ...['-v', 'PATH'],
     ...(queue === undefined ? [] : ['-q', queue]),

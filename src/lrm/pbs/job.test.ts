@@ -25,14 +25,53 @@ describe('a job of OpenPBS', () => {
     ['qstat-held', 'waiting', 'the job is held by its user (qrls lets it go)'],
     ['qstat-waiting-until', 'waiting', 'it may not start before Sun Nov 22 12:53:00 2026'],
     ['qstat-running-2nodes', 'running', undefined],
-    ['qstat-after-qrerun', 'running', undefined],
-    ['qstat-exiting', 'ending', undefined],
+    ['qstat-after-qrerun', 'starting', 'PBS is starting it: its nodes are being prepared'],
+    ['qstat-exiting', 'ending', 'the job was deleted by pbsuser@pbss (qdel)'],
     ['qstat-finished-after-qdel', 'cancelled', 'the job was deleted by pbsuser@pbss (qdel)'],
     ['qstat-finished-walltime', 'timeout', 'the job reached its time limit'],
     ['qstat-finished-exit1', 'failed', 'a pilot ended with exit code 1'],
     ['qstat-finished-no-such-program', 'failed', 'a pilot ended with exit code 254'],
   ])('%s is %s', (name, state, reason) => {
     expect(openPbs(name)).toMatchObject([{ state, reason }]);
+  });
+
+  it.each([
+    [
+      'pbs 3',
+      'qstat-suspended-by-preemption',
+      'suspended',
+      /suspended the job for others: Insufficient amount/,
+    ],
+    ['pbs 4', 'qstat-preempted-by-deletion-ending', 'ending', /for one that goes before it/],
+    ['pbs 4', 'qstat-finished-preempted-by-deletion', 'preempted', /for one that goes before it/],
+    ['pbs 6', 'qstat-finished-mom-restarted', 'node-failed', /pbs_mom .*was started anew.*Exit_status -4/],
+    ['pbs 6', 'qstat-finished-after-outside-qdel', 'cancelled', /deleted by root@pbss \(qdel\)/],
+    ['pbs 6', 'qstat-qdel-ending', 'ending', /deleted by root@pbss \(qdel\)/],
+    ['pbs 6', 'qstat-finished-walltime-real', 'timeout', /time limit/],
+    ['pbs 6', 'qstat-queued-node-offline', 'waiting', /^it waits: Not enough free nodes available$/],
+    ['site S7', 'qstat-running-2nodes-real', 'starting', /nodes are being prepared/],
+    ['site S7', 'qstat-running-real-guests', 'running', undefined],
+  ])('%s: %s is %s', (_finding, name, state, reason) => {
+    const [job] = openPbs(name.startsWith('qstat') ? `../openpbs-real/${name}` : name);
+    expect(job?.state).toBe(state);
+    if (reason) expect(job?.reason).toMatch(reason);
+    else expect(job?.reason).toBeUndefined();
+  });
+
+  it('pbs 6: has no estimated start while it is held', () => {
+    expect(openPbs('../openpbs-real/qstat-held-uos')).toMatchObject([
+      {
+        state: 'waiting',
+        reason: 'the job is held by its user and an operator and the system (qrls lets it go)',
+        outlook: 'needs-somebody',
+        estimatedStartAt: undefined,
+      },
+    ]);
+    const [waiting] = openPbs('../openpbs-real/qstat-queued-estimated');
+    expect(waiting).toMatchObject({
+      outlook: 'passes',
+      estimatedStartAt: Date.UTC(2026, 10, 27, 20, 16, 32),
+    });
   });
 
   it('has its times in UTC, and its nodes', () => {
@@ -134,7 +173,12 @@ describe('how a job ended', () => {
       /time limit/,
     ],
     ['by preemption', { exitStatus: 271, comment: 'Job preempted by 7.pbss' }, false, 'preempted', /7\.pbss/],
-    ['before it began', { exitStatus: -3 }, false, 'failed', /Exit_status -3/],
+    ['before it began', { exitStatus: -3 }, false, 'failed', /could not start.*Exit_status -3/],
+    ['pbs 6: by its memory', { letter: 'F', exitStatus: -27 }, false, 'failed', /more memory/],
+    ['pbs 6: by its processors', { letter: 'F', exitStatus: -25 }, false, 'failed', /more processors/],
+    ['pbs 6: by its memory, in Torque’s number', { exitStatus: -10 }, false, 'failed', /more memory/],
+    ['pbs 6: as nobody knows', { exitStatus: -77 }, false, 'failed', /ended the job \(Exit_status -77\)/],
+    ['pbs 6: by the mom, whoever ordered it', { exitStatus: -4 }, true, 'node-failed', /pbs_mom/],
     ['without its program', { exitStatus: 77 }, false, 'failed', /programDir/],
     ['without all its tasks', { exitStatus: 78 }, false, 'failed', /pbsdsh/],
     ['somehow', { exitStatus: undefined }, false, 'failed', /does not say how/],
@@ -180,7 +224,7 @@ describe('what is asked for', () => {
     program: 'the secret',
   };
   it('of OpenPBS is a chunk for each node, of Torque nodes and the memory of all', () => {
-    const rest = '-l walltime=00:01:31 -r n -m n -j oe -o /dev/null -S /bin/sh -v PATH -q vms -A grant -p 10';
+    const rest = '-l walltime=00:01:31 -r n -m n -j oe -k oe -S /bin/sh -v PATH -q vms -A grant -p 10';
     expect(qsubArguments('openpbs', request).join(' ')).toBe(
       `-N wsp-slot-a -l select=3:ncpus=2:mpiprocs=1:mem=301mb -l place=scatter ${rest}`,
     );
@@ -191,14 +235,21 @@ describe('what is asked for', () => {
   });
 
   it('has no path in its script that the shell would take apart', () => {
-    const script = jobScript('torque', '/srv/programs/wsp-slot-a.cjs', '/usr/bin/node', '/opt/torque/bin');
-    expect(script).toContain('/usr/bin/node /srv/programs/wsp-slot-a.cjs 2>&1');
+    const places = {
+      programFile: '/srv/programs/wsp-slot-a.cjs',
+      wordsFile: '/srv/programs/wsp-slot-a.said',
+      node: '/usr/bin/node',
+      binDir: '/opt/torque/bin',
+    };
+    const script = jobScript('torque', places);
+    expect(script).toContain('/usr/bin/node /srv/programs/wsp-slot-a.cjs /srv/programs/wsp-slot-a.said');
     expect(script).toContain('pbsdsh -u -- /bin/sh');
-    for (const [program, node, binDir] of [
-      ['/srv; id/x', 'node', undefined],
-      ['/srv/x', 'no de', undefined],
-      ['/srv/x', 'node', '/opt/$(id)'],
-    ] as const)
-      expect(() => jobScript('openpbs', program, node, binDir)).toThrow(/cannot take this path/);
+    for (const odd of [
+      { programFile: '/srv; id/x' },
+      { wordsFile: "/srv/'x" },
+      { node: 'no de' },
+      { binDir: '/opt/$(id)' },
+    ])
+      expect(() => jobScript('openpbs', { ...places, ...odd })).toThrow(/cannot take this path/);
   });
 });

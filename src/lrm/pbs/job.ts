@@ -1,4 +1,5 @@
 import type { LrmJob, LrmJobState } from '../lrm.ts';
+import { endOfNumber, plain, waitingWords } from './words.ts';
 
 /** What both dialects say of a job, in their own letters and numbers. Times in milliseconds since the epoch; undefined: not told. */
 export interface PbsJob {
@@ -25,19 +26,23 @@ export interface PbsJob {
   readonly substate?: number | undefined;
 }
 
-/** PBS's own reasons for an end, in `Exit_status`: OpenPBS's and Torque's numbers for a job over its walltime. */
-const overWalltime: readonly number[] = [-29, -11];
-const deletedSubstate = 91;
+/** OpenPBS's substates (job.h) that its letters do not tell. */
+const prerun = 41;
+const suspendedByCommand = 43;
+const dependencyHold = 22;
+const deleted = 91;
+/** The scheduler of OpenPBS deletes jobs for one reason: others go before them. */
+const scheduler = /^Scheduler@/;
 /** Exit codes of our job script (job-script.ts). */
 const noProgram = 77;
 const notLaunched = 78;
 
-/** One job as the family of LRMs says it. `deleted`: we have ordered its end; a PBS server says so only in a comment, and Torque not at all. */
-export function toJob(job: PbsJob, deleted: boolean): LrmJob {
+/** One job as the family of LRMs says it. `weEnded`: we have ordered its end; a PBS server says so only in a comment, and Torque not at all. */
+export function toJob(job: PbsJob, weEnded: boolean): LrmJob {
   const { jobId, jobName, startedAt, walltimeSeconds } = job;
-  const { state, reason } = how(job, deleted);
+  const { state, reason, outlook } = how(job, weEnded);
   const waits = state === 'waiting';
-  const isLive = state === 'running' || state === 'ending';
+  const isOver = job.letter === 'C' || job.letter === 'F' || job.letter === 'X';
   const limitAt =
     startedAt === undefined || walltimeSeconds === undefined
       ? undefined
@@ -47,35 +52,41 @@ export function toJob(job: PbsJob, deleted: boolean): LrmJob {
     jobName,
     state,
     reason,
-    estimatedStartAt: waits ? job.estimatedStartAt : undefined,
+    ...(outlook === undefined ? {} : { outlook }),
+    // PBS leaves it where it was when a job is held.
+    estimatedStartAt: waits && job.letter === 'Q' ? job.estimatedStartAt : undefined,
     startedAt: waits ? undefined : startedAt,
-    endsAt: waits ? undefined : isLive ? limitAt : job.endedAt,
+    endsAt: waits ? undefined : isOver ? job.endedAt : limitAt,
     nodes: waits ? [] : hostsOf(job.execHost),
   };
 }
 
-type Outcome = Pick<LrmJob, 'reason'> & { readonly state: LrmJobState };
+type Outcome = Pick<LrmJob, 'reason' | 'outlook'> & { readonly state: LrmJobState };
 
-function how(job: PbsJob, deleted: boolean): Outcome {
+function how(job: PbsJob, weEnded: boolean): Outcome {
   switch (job.letter) {
     case 'H':
-      return { state: 'waiting', reason: whyHeld(job.holds) };
+      return whyHeld(job);
     case 'W':
-      return { state: 'waiting', reason: `it may not start before ${job.notBefore}` };
+      return {
+        state: 'waiting',
+        reason: `it may not start before ${job.notBefore}`,
+        outlook: 'passes',
+      };
     case 'Q':
     case 'T':
     case 'B':
-      return { state: 'waiting', reason: whyWaiting(job.comment) };
+      return { state: 'waiting', ...waitingWords(job.comment) };
     case 'E':
-      return { state: 'ending', reason: undefined };
+      return { state: 'ending', reason: whyEnding(job.comment) };
     case 'R':
     case 'S':
     case 'U':
-      return { state: deleted || isToldToEnd(job.comment) ? 'ending' : 'running', reason: undefined };
+      return howRunning(job, weEnded);
     case 'C':
     case 'F':
     case 'X':
-      return howEnded(job, deleted);
+      return howEnded(job, weEnded);
     default:
       // M: another server has it, and ours tells no more of it.
       return {
@@ -85,19 +96,41 @@ function how(job: PbsJob, deleted: boolean): Outcome {
   }
 }
 
-function howEnded(job: PbsJob, deleted: boolean): Outcome {
+/** OpenPBS says in the comment at once that a job is to end; it is R until its processes have. */
+function howRunning(job: PbsJob, weEnded: boolean): Outcome {
+  const { letter, comment, substate } = job;
+  const ending = whyEnding(comment);
+  if (weEnded || ending !== undefined) return { state: 'ending', reason: ending };
+  if (letter === 'U')
+    return { state: 'suspended', reason: 'the job is suspended: somebody works at a node of it' };
+  if (letter === 'S') {
+    if (substate === suspendedByCommand)
+      return { state: 'suspended', reason: 'the job is suspended by a command (qsig)' };
+    const [, why] = /^Not Running: (.+)$/s.exec(comment) ?? [];
+    return {
+      state: 'suspended',
+      reason: `the scheduler has suspended the job for others${why === undefined ? '' : `: ${plain(why)}`}`,
+    };
+  }
+  return substate === prerun
+    ? { state: 'starting', reason: 'PBS is starting it: its nodes are being prepared' }
+    : { state: 'running', reason: undefined };
+}
+
+function howEnded(job: PbsJob, weEnded: boolean): Outcome {
   const { comment, exitStatus, startedAt, endedAt, walltimeSeconds = Infinity } = job;
   const ranSeconds = startedAt === undefined ? 0 : ((endedAt ?? startedAt) - startedAt) / 1_000;
-  if (/preempt/i.test(comment)) return { state: 'preempted', reason: `PBS preempted the job: ${comment}` };
-  if (overWalltime.includes(exitStatus ?? 0) || comment.endsWith(' exceeded resource walltime'))
-    return { state: 'timeout', reason: 'the job reached its time limit' };
-  const by = / terminated by (\S+)$/.exec(comment)?.[1];
-  if (by !== undefined || job.substate === deletedSubstate)
-    return { state: 'cancelled', reason: `the job was deleted${by === undefined ? '' : ` by ${by}`} (qdel)` };
+  const told = orderOf(comment);
+  if (told !== undefined) return told;
+  if (job.substate === deleted) return { state: 'cancelled', reason: 'the job was deleted (qdel)' };
+  if (exitStatus !== undefined && exitStatus < 0) {
+    const [state, reason] = endOfNumber(exitStatus, job.letter === 'C');
+    return { state, reason };
+  }
   if (exitStatus === 0) return { state: 'completed', reason: undefined };
   // Torque tells neither of these.
   if (ranSeconds >= walltimeSeconds) return { state: 'timeout', reason: 'the job reached its time limit' };
-  if (deleted) return { state: 'cancelled', reason: 'the job was deleted (qdel)' };
+  if (weEnded) return { state: 'cancelled', reason: 'the job was deleted (qdel)' };
   if (exitStatus === undefined && startedAt === undefined)
     return { state: 'cancelled', reason: 'the job was deleted in the queue' };
   if (exitStatus === 256 + 15)
@@ -105,9 +138,27 @@ function howEnded(job: PbsJob, deleted: boolean): Outcome {
   return { state: 'failed', reason: whyFailed(exitStatus) };
 }
 
+/** The end that somebody or a limit has ordered, as OpenPBS adds it to the comment. */
+function orderOf(comment: string): Outcome | undefined {
+  const by = / terminated by (\S+)$/.exec(comment)?.[1];
+  if (by !== undefined && scheduler.test(by))
+    return { state: 'preempted', reason: 'the scheduler deleted the job for one that goes before it' };
+  if (by !== undefined) return { state: 'cancelled', reason: `the job was deleted by ${by} (qdel)` };
+  if (/preempt/i.test(comment))
+    return { state: 'preempted', reason: `PBS preempted the job: ${plain(comment)}` };
+  const what = / exceeded resource (\S+)$/.exec(comment)?.[1];
+  if (what === 'walltime') return { state: 'timeout', reason: 'the job reached its time limit' };
+  if (what !== undefined)
+    return { state: 'failed', reason: `PBS ended the job: it used more ${what} than it has` };
+  return undefined;
+}
+
+function whyEnding(comment: string): string | undefined {
+  return orderOf(comment)?.reason;
+}
+
 function whyFailed(exitStatus: number | undefined): string {
   if (exitStatus === undefined) return 'PBS ended the job and does not say how';
-  if (exitStatus < 0) return `PBS could not run the job (Exit_status ${exitStatus})`;
   if (exitStatus > 256) return `the job was ended with signal ${exitStatus - 256}`;
   if (exitStatus === noProgram)
     return "the job could not read the pilot's program: is lrm.programDir the same on all nodes?";
@@ -115,26 +166,21 @@ function whyFailed(exitStatus: number | undefined): string {
   return `a pilot ended with exit code ${exitStatus}`;
 }
 
-/** OpenPBS adds it to the comment at once; the job is R until its processes have ended. */
-function isToldToEnd(comment: string): boolean {
-  return / and terminated by \S+$| and exceeded resource |preempt/i.test(comment);
-}
-
-function whyHeld(holds: string): string {
+function whyHeld({ holds, comment, substate }: PbsJob): Outcome {
+  if (substate === dependencyHold)
+    return { state: 'waiting', reason: 'the job waits for others on which it depends', outlook: 'passes' };
   const holders = [
     ...(holds.includes('u') ? ['its user'] : []),
     ...(/[op]/.test(holds) ? ['an operator'] : []),
     ...(holds.includes('s') ? ['the system'] : []),
   ];
-  return `the job is held${holders.length === 0 ? '' : ` by ${holders.join(' and ')}`} (qrls lets it go)`;
-}
-
-/** The scheduler's comment made a sentence. Torque's schedulers make none. */
-function whyWaiting(comment: string): string {
-  const [, kind, said] = /^(Not Running|Can Never Run): (.+)$/s.exec(comment) ?? [];
-  if (kind === 'Can Never Run') return `PBS can never run it: ${said}`;
-  if (kind === 'Not Running') return `it waits: ${said}`;
-  return comment === '' ? 'PBS has not started it yet and does not say why' : `PBS says: ${comment}`;
+  const why = comment === '' || comment.startsWith('Job held by') ? '' : `: ${plain(comment)}`;
+  const by = holders.length === 0 ? '' : ` by ${holders.join(' and ')}`;
+  return {
+    state: 'waiting',
+    reason: `the job is held${by}${why} (qrls lets it go)`,
+    outlook: 'needs-somebody',
+  };
 }
 
 /** `pbm1/0*2+pbm2/0*2`, `pbm2/0-1+pbm1/0-1` or `n1/0+n1/1`: the hosts, each once, as their short names. */

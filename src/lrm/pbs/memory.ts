@@ -2,21 +2,26 @@ import { finalJobStates, type LrmJob } from '../lrm.ts';
 import { forgetOldest } from '../oldest.ts';
 
 /**
- * What PBS does not tell, or not again: that a job is being deleted (Torque), and how jobs ended whose history was asked for (OpenPBS). It is remembered in this process alone: a restart costs the reason,
- * never the end.
+ * What PBS does not tell, or not again: that a job is being deleted (Torque), and how jobs ended that
+ * have left its list. It is remembered in this process alone: a restart costs the reason, never the end.
  *
- *   listed ─► not in the list any more ─► asked for, a few times at most ─► its end is known, or it is gone
+ *   listed ─► not in the list any more ─► asked for until the server tells ─► its end is known, or that it knows no such job
  */
 const most = 1_000;
-const mostQuestions = 3;
+
+/** What is known of a job that has not ended. */
+interface Seen {
+  readonly jobName: string;
+  /** It has been given nodes. */
+  readonly hasRun: boolean;
+}
 
 /** What was seen of jobs. The oldest is forgotten. */
 export class Memory {
   readonly #deleted = new Set<string>();
   readonly #ended = new Map<string, LrmJob>();
-  /** Jobs that have left the list, and how often their history was asked for. */
-  readonly #missing = new Map<string, number>();
-  #listed: ReadonlySet<string> = new Set();
+  /** Jobs that were there when last asked, or are missing since. */
+  readonly #seen = new Map<string, Seen>();
 
   /** We have ordered its end. */
   noteDeletion(jobId: string): void {
@@ -30,38 +35,42 @@ export class Memory {
   }
 
   /** A job that the server has taken, and may have ended before the next list. */
-  noteSubmission(jobId: string): void {
-    this.#listed = new Set([...this.#listed, jobId]);
+  noteSubmission(jobId: string, jobName: string): void {
+    this.#seen.set(jobId, { jobName, hasRun: false });
   }
 
-  /** What is listed now. Returns the ids of those that have left, whose history should be asked for. */
+  /** A job as it was last seen, if it had not ended. */
+  seen(jobId: string): Seen | undefined {
+    return this.#seen.get(jobId);
+  }
+
+  /** What is listed now. Returns the ids of those that have left, whose end must be asked for. */
   look(listed: readonly LrmJob[]): readonly string[] {
     const now = new Set(listed.map(({ jobId }) => jobId));
-    for (const jobId of this.#listed)
-      if (!now.has(jobId) && !this.#ended.has(jobId)) this.#missing.set(jobId, 0);
-    // Those that had ended when they were listed are known.
-    this.#listed = new Set(
-      listed.filter(({ state }) => !finalJobStates.has(state)).map(({ jobId }) => jobId),
-    );
-    for (const jobId of now) this.#missing.delete(jobId);
-    for (const [jobId, questions] of this.#missing) {
-      if (questions >= mostQuestions) this.#missing.delete(jobId);
-      else this.#missing.set(jobId, questions + 1);
-    }
-    return [...this.#missing.keys()];
+    for (const { jobId, jobName, state } of listed)
+      if (finalJobStates.has(state)) this.#seen.delete(jobId);
+      else this.#seen.set(jobId, { jobName, hasRun: state !== 'waiting' });
+    return [...this.#seen.keys()].filter(jobId => !now.has(jobId));
   }
 
-  /** What their history says. */
-  learn(jobs: readonly LrmJob[]): void {
-    for (const job of jobs) {
-      if (!finalJobStates.has(job.state)) continue;
-      this.#ended.set(job.jobId, job);
-      this.#missing.delete(job.jobId);
-    }
+  /** How a job has ended. */
+  learn(job: LrmJob): void {
+    this.#seen.delete(job.jobId);
+    this.#ended.set(job.jobId, job);
     forgetOldest(this.#ended, most);
   }
 
-  /** The ends that are known of jobs that are not listed. */
+  /** The server knows no such job any more. */
+  forget(jobId: string): void {
+    this.#seen.delete(jobId);
+  }
+
+  /** How a job ended, if that is known. */
+  endOf(jobId: string): LrmJob | undefined {
+    return this.#ended.get(jobId);
+  }
+
+  /** The ends that are known. */
   get ended(): readonly LrmJob[] {
     return [...this.#ended.values()];
   }

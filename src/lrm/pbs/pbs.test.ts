@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -23,8 +23,8 @@ const user = userInfo().username;
 
 /** A recorded answer: a line with the command, what it printed, its exit code. The recorded user is ours. */
 function recorded(path: string): CommandResult {
-  const text = readFileSync(new URL(`fixtures/${path}.txt`, import.meta.url), 'utf8').replaceAll(
-    'pbsuser@',
+  const text = readFileSync(new URL(`fixtures/${path}.txt`, import.meta.url), 'utf8').replace(
+    /\b(?:pbsuser|wsp)@/g,
     `${user}@`,
   );
   const [, body = '', code = '0'] =
@@ -39,10 +39,27 @@ function recorded(path: string): CommandResult {
   };
 }
 
+/** What OpenPBS prints when it has nothing to tell. */
+const nothing = '{\n\t"timestamp":\t1,\n\t"pbs_version":\t"23",\n\t"pbs_server":\t"pbss"\n}\n';
+const unknownJob = (jobId: string) => ({ code: 153, stderr: `qstat: Unknown Job Id ${jobId}\n` });
+
+async function withPrograms(test: (programDir: string) => Promise<void>): Promise<void> {
+  const programDir = mkdtempSync(join(tmpdir(), 'wsp-programs-'));
+  try {
+    await test(programDir);
+  } finally {
+    rmSync(programDir, { recursive: true });
+  }
+}
+
 const good = (stdout: string): CommandResult => ({ code: 0, signal: null, stdout, stderr: '' });
 
 /** An adapter whose commands answer by their name and arguments, `qstat -x 5.pbss`; what they were asked is kept. */
-function adapter(dialect: PbsSettings['dialect'], answers: Readonly<Record<string, CommandResult>>) {
+function adapter(
+  dialect: PbsSettings['dialect'],
+  answers: Readonly<Record<string, CommandResult>>,
+  programDir = '/nonexistent/wsp',
+) {
   const asked: string[] = [];
   const run: ProcessRunner['run'] = ([command, ...args]) => {
     const line = [command, ...args].join(' ');
@@ -51,7 +68,7 @@ function adapter(dialect: PbsSettings['dialect'], answers: Readonly<Record<strin
     const answer = name === undefined ? undefined : answers[name];
     return answer ? Promise.resolve(answer) : Promise.reject(new Error(`nobody expected ${line}`));
   };
-  return { lrm: pbs({ dialect, programDir: '/nonexistent/wsp' }, { run }, systemClock), asked, answers };
+  return { lrm: pbs({ dialect, programDir }, { run }, systemClock), asked, answers };
 }
 
 describe('OpenPBS', () => {
@@ -75,44 +92,165 @@ describe('OpenPBS', () => {
   });
 
   it('asks for the history of jobs that have left the list, all in one query, and remembers it', async () => {
-    const answers: Record<string, CommandResult> = { 'qstat -f': recorded('openpbs/qstat-all') };
+    const answers: Record<string, CommandResult> = { 'qstat -u': recorded('openpbs/qstat-all') };
     const { lrm, asked } = adapter('openpbs', answers);
     expect((await lrm.list()).map(({ jobId, state }) => [jobId, state])).toEqual([
       ['11.pbss', 'running'],
       ['12.pbss', 'waiting'],
     ]);
-    answers['qstat -f'] = good(
-      '{\n\t"timestamp":\t1,\n\t"pbs_version":\t"23",\n\t"pbs_server":\t"pbss"\n}\n',
-    );
-    answers['qstat -x'] = recorded('openpbs/qstat-finished-after-qdel');
+    answers['qstat -u'] = good(nothing);
+    answers['qstat -x'] = { ...recorded('openpbs/qstat-finished-after-qdel'), ...unknownJob('12.pbss') };
     const [ended, ...others] = await lrm.list();
     expect(ended).toMatchObject({ jobId: '11.pbss', state: 'cancelled' });
     expect(ended?.reason).toBe(`the job was deleted by ${user}@pbss (qdel)`);
     expect(others).toEqual([]);
     expect(asked.at(-1)).toBe('qstat -x -f -F json 11.pbss 12.pbss');
-    // Of the other nothing is known: it is asked for a few times more.
+    // Both are known now: the server knows nothing of the other.
     for (let round = 0; round < 5; round += 1) expect(await lrm.list()).toEqual([ended]);
-    expect(asked.filter(line => line.startsWith('qstat -x'))).toHaveLength(3);
+    expect(asked.filter(line => line.startsWith('qstat -x'))).toHaveLength(1);
   });
 
-  it('takes a server without history, or that fails meanwhile, for one that tells nothing more', async () => {
-    const answers: Record<string, CommandResult> = { 'qstat -f': recorded('openpbs/qstat-running-2nodes') };
-    const { lrm } = adapter('openpbs', answers);
+  it('asks a server without history whether it knows the job at all', async () => {
+    const answers: Record<string, CommandResult> = { 'qstat -u': recorded('openpbs/qstat-running-2nodes') };
+    const { lrm, asked } = adapter('openpbs', answers);
     await lrm.list();
-    answers['qstat -f'] = good('{"timestamp":1,"pbs_server":"pbss"}');
-    answers['qstat -x'] = recorded('openpbs/qstat-unknown-job');
-    expect(await lrm.list()).toEqual([]);
+    answers['qstat -u'] = good(nothing);
     answers['qstat -x'] = {
-      ...good(''),
-      code: 1,
-      stderr: 'qstat: PBS is not configured to maintain job history',
+      ...good(nothing),
+      stderr: 'qstat: PBS is not configured to maintain job history\n',
     };
+    answers['qstat -f'] = { ...good(nothing), ...unknownJob('11.pbss') };
+    expect(await lrm.list()).toEqual([]);
+    expect(asked.at(-1)).toBe('qstat -f -F json 11.pbss');
+    await lrm.list();
+    expect(asked.at(-1)).toBe(`qstat -u ${user} -f -F json`);
+  });
+
+  it.each(['openpbs/qstat-server-down', 'openpbs-real/qstat-server-down-real'])(
+    'site S1: does not take an outage for an empty list: %s',
+    async file => {
+      const { lrm } = adapter('openpbs', { 'qstat -u': recorded(file) });
+      await expect(lrm.list()).rejects.toEqual(kind('unavailable'));
+    },
+  );
+
+  it('site S1: a server that dies between two questions has not ended the jobs of the first', async () => {
+    const answers: Record<string, CommandResult> = { 'qstat -u': recorded('openpbs/qstat-running-2nodes') };
+    const { lrm, asked } = adapter('openpbs', answers);
+    await lrm.list();
+    answers['qstat -u'] = good(nothing);
+    for (const dead of [
+      recorded('openpbs-real/qstat-server-down-real'),
+      { ...good(nothing), code: 255, stderr: 'qstat: End of File' },
+      // Of the job, neither that it is there nor that it is not.
+      good(nothing),
+    ]) {
+      answers['qstat -x'] = dead;
+      await expect(lrm.list()).rejects.toEqual(kind('unavailable'));
+    }
+    answers['qstat -x'] = recorded('openpbs/qstat-finished-after-qdel');
+    expect(await lrm.list()).toMatchObject([{ jobId: '11.pbss', state: 'cancelled' }]);
+    expect(asked.filter(line => line.startsWith('qstat -x'))).toHaveLength(4);
+  });
+
+  it('site S8: the last words of a job that failed are in its reason, once', async () => {
+    await withPrograms(async programDir => {
+      const answers: Record<string, CommandResult> = { 'qstat -u': recorded('openpbs/qstat-running-2nodes') };
+      const { lrm } = adapter('openpbs', answers, programDir);
+      await lrm.list();
+      const left = ['cjs', 'said'].map(ending => join(programDir, `wsp-slot1.${ending}`));
+      for (const path of left)
+        writeFileSync(path, `${'noise\n'.repeat(1_000)}/bin/sh: 9:\n/no/node: not found\n`);
+      answers['qstat -u'] = good(nothing);
+      const failed = recorded('openpbs/qstat-finished-exit1');
+      answers['qstat -x'] = {
+        ...failed,
+        stdout: failed.stdout.replace(/"\d+\.pbss":/, '"11.pbss":').replace(/wsp-[\w-]+/, 'wsp-slot1'),
+      };
+      const reason = 'a pilot ended with exit code 1: noise; noise; noise; /bin/sh: 9:; /no/node: not found';
+      for (const _ of [1, 2]) expect(await lrm.list()).toMatchObject([{ state: 'failed', reason }]);
+      for (const path of left) expect(existsSync(path)).toBe(false);
+    });
+  });
+
+  it('pbs 8: the program of a job that never ran goes with it', async () => {
+    await withPrograms(async programDir => {
+      const answers = { ...site, qsub: good('11.pbss\n'), qdel: good(''), 'qstat -u': good(nothing) };
+      const { lrm } = adapter('openpbs', answers, programDir);
+      const file = join(programDir, `${request.jobName}.cjs`);
+      await lrm.submit({ ...request, nodes: 1 });
+      expect(existsSync(file)).toBe(true);
+      await lrm.cancel('11.pbss');
+      expect(existsSync(file)).toBe(false);
+    });
+  });
+
+  it('report 4: a job of another user with our job’s name is never ours', async () => {
+    const { stdout } = recorded('openpbs/qstat-running-2nodes');
+    const foreign = good(stdout.replace(`${user}@`, 'mallory@'));
+    const { lrm } = adapter('openpbs', { 'qstat -u': foreign });
     expect(await lrm.list()).toEqual([]);
   });
 
-  it('does not take an outage for an empty list', async () => {
-    const { lrm } = adapter('openpbs', { 'qstat -f': recorded('openpbs/qstat-server-down') });
-    await expect(lrm.list()).rejects.toEqual(kind('unavailable'));
+  it('report 1: a qdel that PBS could not answer is not done', async () => {
+    const down = { ...good(''), code: 162, stderr: 'qdel: cannot connect to server pbss (errno=15010)' };
+    const strange = { ...good(''), code: 1, stderr: 'qdel: Bus error' };
+    for (const qdel of [down, strange])
+      await expect(adapter('openpbs', { qdel }).lrm.cancel('11.pbss')).rejects.toEqual(kind('unavailable'));
+  });
+
+  it('report 1: a limit of jobs in the queue is worth another try', async () => {
+    await withPrograms(async programDir => {
+      const said = "qsub: would exceed queue vms's per-user limit of jobs in 'Q' state\n";
+      const answers = { ...site, qsub: { ...good(''), code: 38, stderr: said } };
+      const submitted = adapter('openpbs', answers, programDir).lrm.submit({ ...request, nodes: 1 });
+      await expect(submitted).rejects.toEqual(kind('deferred'));
+      await expect(submitted).rejects.toThrow(/takes no such job just now: would exceed queue vms's/);
+    });
+  });
+
+  it('site S2: knows nodes of several sizes', async () => {
+    const { stdout } = recorded('openpbs-real/pbsnodes-real');
+    const big = good(stdout.replace('"mem":\t"1400mb"', '"mem":\t"64gb"').replace('"free"', '"offline"'));
+    const { lrm } = adapter('openpbs', { ...site, pbsnodes: big });
+    expect(await lrm.capabilities()).toMatchObject({
+      nodes: 3,
+      idleNodes: 2,
+      memoryMiBPerNode: 65_536,
+      sizes: [
+        { nodes: 2, idleNodes: 2, memoryMiB: 1_400, cpus: 4 },
+        { nodes: 1, idleNodes: 0, memoryMiB: 65_536, cpus: 4 },
+      ],
+    });
+  });
+
+  it('site S10: an administrator’s words on a node make no other node', async () => {
+    const { stdout } = recorded('openpbs-real/pbsnodes-real');
+    const comment = JSON.stringify('down\n"},\n\t\t"n04":\t{"state":"free');
+    const words = good(stdout.replace('"ntype":', `"comment":\t${comment},\n\t\t\t"ntype":`));
+    expect((await adapter('openpbs', { ...site, pbsnodes: words }).lrm.capabilities()).nodes).toBe(3);
+    const broken = good(stdout.replace('"ntype":', '"comment":\t"it\'s "out"",\n\t\t\t"ntype":'));
+    await expect(adapter('openpbs', { ...site, pbsnodes: broken }).lrm.capabilities()).rejects.toEqual(
+      kind('unavailable'),
+    );
+  });
+
+  it('site S5: a dry run asks for the queue and its limits', async () => {
+    const queues = good(
+      JSON.stringify({
+        pbs_server: 'pbss',
+        Queue: {
+          workq: { resources_max: { walltime: '00:00:30' }, enabled: 'True' },
+          closed: { enabled: 'False' },
+        },
+      }),
+    );
+    const { lrm } = adapter('openpbs', { ...site, 'qstat -Q': queues });
+    const asked = { ...request, nodes: 1 };
+    await expect(lrm.dryRun({ ...asked, queue: 'nowhere' })).rejects.toThrow('PBS has no queue nowhere');
+    await expect(lrm.dryRun({ ...asked, queue: 'closed' })).rejects.toEqual(kind('deferred'));
+    await expect(lrm.dryRun({ ...asked, queue: 'workq' })).rejects.toThrow(/longest job .* is 30s/);
+    await lrm.dryRun({ ...asked, queue: 'workq', walltimeMs: 30_000 });
   });
 
   it('reads 500 jobs of one answer, those of other users left out', async () => {
@@ -123,7 +261,7 @@ describe('OpenPBS', () => {
     const of = (owner: string) => ({ ...job, Job_Owner: `${owner}@pbss` });
     const jobs = Object.fromEntries(Array.from({ length: 500 }, (_, n) => [`${n}.pbss`, of(user)]));
     const all = JSON.stringify({ ...one, Jobs: { ...jobs, '900.pbss': of('somebody.else') } });
-    const { lrm, asked } = adapter('openpbs', { 'qstat -f': good(all) });
+    const { lrm, asked } = adapter('openpbs', { 'qstat -u': good(all) });
     expect(await lrm.list()).toHaveLength(500);
     expect(asked).toHaveLength(1);
   });
@@ -155,7 +293,7 @@ describe('OpenPBS', () => {
 
   it('says that an extension is for operators, in the words of PBS', async () => {
     const { lrm } = adapter('openpbs', {
-      'qstat -f': recorded('openpbs/qstat-running-2nodes'),
+      'qstat -u': recorded('openpbs/qstat-running-2nodes'),
       'qalter -l walltime=00:20:00 11.pbss': {
         ...good(''),
         code: 159,

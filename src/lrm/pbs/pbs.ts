@@ -2,14 +2,16 @@ import { homedir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import type { Clock } from '../../platform/clock.ts';
 import type { ProcessRunner } from '../../platform/process.ts';
+import { formatDuration } from '../../protocol/units.ts';
 import { type LrmCommands, lrmCommands, oneLine } from '../commands.ts';
 import { finalJobStates, type GangRequest, type Lrm, LrmError, type LrmJob } from '../lrm.ts';
-import { keepProgram, programFile, sweepPrograms } from '../programs.ts';
+import { keepProgram, programFile, removeProgram, sweepPrograms, takeWords, wordsFile } from '../programs.ts';
 import { type Dialect, dialectOf } from './dialect.ts';
 import { toJob } from './job.ts';
 import { jobScript, type PbsDialect, qsubArguments, walltimeText } from './job-script.ts';
 import { Memory } from './memory.ts';
-import { capabilitiesOf, nodesOfQueue } from './server.ts';
+import { capabilitiesOf, nodesOfQueue, type PbsSite } from './server.ts';
+import { errorKind } from './words.ts';
 
 /** Which PBS it is, where its commands are, and what of it gangs use. */
 export interface PbsSettings {
@@ -44,38 +46,43 @@ export function pbs(settings: PbsSettings, processes: ProcessRunner, clock: Cloc
     },
 
     async submit(request: GangRequest): Promise<string> {
-      const script = jobScript(
-        name,
-        programFile(programDir, request.jobName),
-        settings.node ?? 'node',
+      const { jobName } = request;
+      const script = jobScript(name, {
+        programFile: programFile(programDir, jobName),
+        wordsFile: wordsFile(programDir, jobName),
+        node: settings.node ?? 'node',
         binDir,
-      );
+      });
       await refuseImpossible(commands, dialect, request);
       await keepProgram(programDir, request);
       const jobId = await qsub(commands, qsubArguments(name, request), script);
-      memory.noteSubmission(jobId);
+      memory.noteSubmission(jobId, jobName);
       return jobId;
     },
 
-    // PBS has no way to be asked without submitting.
-    dryRun: request => refuseImpossible(commands, dialect, request),
+    // PBS has no way to be asked without submitting: what it has is compared.
+    async dryRun(request: GangRequest): Promise<void> {
+      refuseForQueue(await dialect.site(commands), request);
+      await refuseImpossible(commands, dialect, request);
+    },
 
     async list(): Promise<readonly LrmJob[]> {
       const live = await listed();
-      const missing = memory.look(live);
-      if (missing.length > 0) memory.learn(await history(commands, dialect, memory, missing));
+      await learnEnds(memory.look(live), { commands, dialect, memory, programDir });
+      for (const job of live) if (finalJobStates.has(job.state)) await learn(memory, programDir, job);
       const waitsOrRuns = live.filter(({ state }) => !finalJobStates.has(state));
       await sweepPrograms(programDir, new Set(waitsOrRuns.map(({ jobName }) => jobName)), clock.now());
-      const ids = new Set(live.map(({ jobId }) => jobId));
-      return [...live, ...memory.ended.filter(({ jobId }) => !ids.has(jobId))];
+      return [...waitsOrRuns, ...memory.ended];
     },
 
     async cancel(jobId: string): Promise<void> {
       const { code, stdout, stderr } = await commands.run('qdel', [jobId]);
+      const said = oneLine(stderr || stdout);
       // A job that is gone is what was wanted.
-      if (code !== 0 && isOutage(stderr))
-        throw new LrmError('unavailable', `qdel: ${oneLine(stderr || stdout)}`);
+      if (code !== 0 && !isGone(said)) throw new LrmError('unavailable', `qdel: ${said}`);
       if (code === 0) memory.noteDeletion(jobId);
+      const seen = memory.seen(jobId);
+      if (seen && !seen.hasRun) await removeProgram(programDir, seen.jobName);
     },
 
     async extend(jobId: string, endsAt: number): Promise<number> {
@@ -109,32 +116,55 @@ async function qsub({ run }: LrmCommands, args: readonly string[], script: strin
   const jobId = stdout.trim().split('\n').at(-1) ?? '';
   if (code === 0 && /^\d+\.[\w.-]+$/.test(jobId)) return jobId;
   const words = oneLine(stderr || stdout).replace(/^qsub: /, '');
-  throw new LrmError(
-    isOutage(stderr) || code === 0 ? 'unavailable' : 'refused',
-    `PBS refused the job: ${words || `qsub exited with ${code} and no word`}`,
-  );
+  const kind = code === 0 ? 'unavailable' : errorKind(code, words);
+  const what = {
+    refused: 'PBS refused the job',
+    deferred: 'PBS takes no such job just now',
+    unavailable: 'PBS could not be asked',
+  }[kind];
+  throw new LrmError(kind, `${what}: ${words || `qsub exited with ${code} and no word`}`);
 }
 
 async function liveJobs(commands: LrmCommands, dialect: Dialect, memory: Memory): Promise<readonly LrmJob[]> {
   const user = userInfo().username;
-  // Another user's service may have its own here.
-  const ours = (await dialect.jobs(commands)).filter(({ owner }) => owner.split('@')[0] === user);
+  // Another user's jobs may have our names.
+  const ours = (await dialect.jobs(commands, user)).filter(({ owner }) => owner.split('@')[0] === user);
   return ours.map(job => toJob(job, memory.isDeleted(job.jobId)));
 }
 
-/** How jobs ended that have left the list. A server that keeps no history, or not theirs any more, tells nothing: they are gone. */
-async function history(
-  commands: LrmCommands,
-  dialect: Dialect,
-  memory: Memory,
+/**
+ * Asks how jobs ended that have left the list, or whether nothing is known of them any more: then they
+ * are gone. Throws `LrmError` (`unavailable`) while the server says neither of one of them.
+ */
+async function learnEnds(
   jobIds: readonly string[],
-): Promise<readonly LrmJob[]> {
-  try {
-    return (await dialect.history(commands, jobIds)).map(job => toJob(job, memory.isDeleted(job.jobId)));
-  } catch (cause) {
-    if (cause instanceof LrmError) return [];
-    throw cause;
+  parts: {
+    readonly commands: LrmCommands;
+    readonly dialect: Dialect;
+    readonly memory: Memory;
+    readonly programDir: string;
+  },
+): Promise<void> {
+  if (jobIds.length === 0) return;
+  const { commands, dialect, memory, programDir } = parts;
+  const { jobs, unknown } = await dialect.history(commands, jobIds);
+  for (const jobId of unknown) memory.forget(jobId);
+  for (const told of jobs) {
+    const job = toJob(told, memory.isDeleted(told.jobId));
+    if (finalJobStates.has(job.state)) await learn(memory, programDir, job);
   }
+  const left = jobIds.filter(jobId => !unknown.has(jobId) && !memory.endOf(jobId));
+  if (left.length === 0) return;
+  throw new LrmError('unavailable', `qstat does not list ${left.join(', ')}, and does not say why`);
+}
+
+/** Remembers how a job ended, with the last words of one that failed, and removes what it has left. */
+async function learn(memory: Memory, programDir: string, job: LrmJob): Promise<void> {
+  if (memory.endOf(job.jobId)) return;
+  const words = await takeWords(programDir, job.jobName);
+  await removeProgram(programDir, job.jobName);
+  const reason = job.state === 'failed' && words !== '' ? `${job.reason}: ${words}` : job.reason;
+  memory.learn({ ...job, reason });
 }
 
 /** PBS takes a job that no nodes could ever run, and lets it wait. Nodes that are down just now count: they may come back. */
@@ -152,6 +182,22 @@ async function refuseImpossible(
   );
 }
 
+/** What qsub would say of the queue. Throws `LrmError` (`refused`, `deferred`). */
+function refuseForQueue({ queues, server, defaultQueue }: PbsSite, request: GangRequest): void {
+  const name = request.queue ?? defaultQueue;
+  if (name === undefined) return;
+  const queue = queues.get(name);
+  if (!queue) throw new LrmError('refused', `PBS has no queue ${name}`);
+  if (!queue.isEnabled)
+    throw new LrmError('deferred', `the queue ${name} of PBS takes no jobs just now: it is not enabled`);
+  const most = queue.maxWalltimeSeconds ?? server.maxWalltimeSeconds ?? Infinity;
+  if (request.walltimeMs > most * 1_000)
+    throw new LrmError(
+      'refused',
+      `the longest job of the queue ${name} of PBS is ${formatDuration(most * 1_000)}`,
+    );
+}
+
 /** PBS lets only its operators and managers give a running job more time (qalter(1B)). */
 async function extendJob({ run }: LrmCommands, job: LrmJob | undefined, endsAt: number): Promise<number> {
   if (job?.state !== 'running' || job.endsAt === undefined || job.startedAt === undefined)
@@ -165,15 +211,13 @@ async function extendJob({ run }: LrmCommands, job: LrmJob | undefined, endsAt: 
   ]);
   if (code !== 0)
     throw new LrmError(
-      isOutage(stderr) ? 'unavailable' : 'refused',
+      errorKind(code, stderr || stdout) === 'refused' ? 'refused' : 'unavailable',
       `PBS gives the job no more time (only its operators may, qalter(1B)): ${oneLine(stderr || stdout)}`,
     );
   return job.startedAt + seconds * 1_000;
 }
 
-/** Words of PBS's commands when its server cannot be reached or is not ready: another try may help. */
-function isOutage(stderr: string): boolean {
-  return /cannot connect to (default )?server|communication failure|connection (refused|timed out|reset)|no route to host|errno=15(01|03)\d|end of file|pbs_iff|server (is )?shutting down|time-?out|resource temporarily unavailable/i.test(
-    stderr,
-  );
+/** What qdel(1B) says of a job that is unknown or has ended. */
+function isGone(said: string): boolean {
+  return /unknown job id|nonexistent job id|job has finished|invalid for state of job/i.test(said);
 }

@@ -37,6 +37,7 @@ export function parseJsonLimits(
         {
           maxWalltimeSeconds: isJsonNode(most) ? secondsOf(text(most['walltime'])) : undefined,
           killDelaySeconds: number(attributes['kill_delay']),
+          isEnabled: text(attributes['enabled']) !== 'False',
           defaultQueue: text(attributes['default_queue']) || undefined,
         },
       ];

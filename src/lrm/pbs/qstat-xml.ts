@@ -60,6 +60,7 @@ export function parseTextLimits(
         {
           maxWalltimeSeconds: secondsOf(values.get('resources_max.walltime') ?? ''),
           killDelaySeconds: killDelay === undefined ? undefined : Number(killDelay),
+          isEnabled: values.get('enabled') !== 'False',
           defaultQueue: values.get('default_queue'),
           isActive: values.get('server_state') === 'Active',
         },

@@ -1,4 +1,4 @@
-import type { LrmCapabilities } from '../lrm.ts';
+import type { LrmCapabilities, NodesOfSize } from '../lrm.ts';
 
 /** What a server says of its queues and nodes, of either dialect. */
 export interface PbsSite {
@@ -13,6 +13,8 @@ export interface PbsSite {
 export interface PbsLimits {
   readonly maxWalltimeSeconds: number | undefined;
   readonly killDelaySeconds: number | undefined;
+  /** Takes jobs. */
+  readonly isEnabled: boolean;
 }
 
 /** One host. */
@@ -45,10 +47,12 @@ export function capabilitiesOf(
   if (limits === undefined) return undefined;
   const nodes = nodesOfQueue(site.nodes, name);
   const maxWalltimeSeconds = limits.maxWalltimeSeconds ?? site.server.maxWalltimeSeconds;
+  const sizes = sizesOf(nodes);
   const most = (values: readonly number[]): number => Math.max(0, ...values);
   return {
     nodes: nodes.length,
     idleNodes: nodes.filter(({ isIdle }) => isIdle).length,
+    ...(sizes.length > 1 ? { sizes } : {}),
     memoryMiBPerNode: most(nodes.map(({ memoryMiB }) => memoryMiB)),
     cpusPerNode: most(nodes.map(({ cpus }) => cpus)),
     ...(maxWalltimeSeconds === undefined ? {} : { maxWalltimeMs: maxWalltimeSeconds * 1_000 }),
@@ -57,4 +61,14 @@ export function capabilitiesOf(
     jobEndEnv: [],
     walltimeStepMs: 1_000,
   };
+}
+
+function sizesOf(nodes: readonly PbsNode[]): readonly NodesOfSize[] {
+  const sizes = new Map<string, Required<NodesOfSize>>();
+  for (const { memoryMiB, cpus, isIdle } of nodes) {
+    const key = `${memoryMiB} ${cpus}`;
+    const size = sizes.get(key) ?? { nodes: 0, idleNodes: 0, memoryMiB, cpus };
+    sizes.set(key, { ...size, nodes: size.nodes + 1, idleNodes: size.idleNodes + Number(isIdle) });
+  }
+  return [...sizes.values()].toSorted((one, other) => one.memoryMiB - other.memoryMiB);
 }
