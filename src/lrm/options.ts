@@ -1,5 +1,6 @@
 import { gridEngineOptionMistakes } from './gridengine/options.ts';
 import type { LrmConfig } from './index.ts';
+import { pbsOptionMistakes } from './pbs/options.ts';
 import { slurmOptionMistakes } from './slurm/options.ts';
 
 /** One of the site's options for the submit command that leases cannot work with. `index`: which of the arguments; `message` says what to use instead. */
@@ -12,6 +13,7 @@ export interface OptionMistake {
 const mistakesOf: Partial<
   Record<LrmConfig['kind'], (options: readonly string[]) => readonly OptionMistake[]>
 > = {
+  pbs: pbsOptionMistakes,
   slurm: slurmOptionMistakes,
   gridengine: gridEngineOptionMistakes,
 };
