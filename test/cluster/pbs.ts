@@ -19,6 +19,12 @@ export interface PbsCluster extends BatchCluster {
   readonly binDir: string;
   readonly dialect: ShimConfig['dialect'];
   readonly settings: PbsSettings;
+  /** What its scheduler and machines do to a job, or to the server. */
+  administer(what: 'stop-server' | 'start-server'): Promise<void>;
+  administer(
+    what: 'preempt-by-suspension' | 'resume' | 'preempt-by-deletion' | 'restart-mom',
+    jobId: string,
+  ): Promise<void>;
 }
 
 export interface PbsOptions {
@@ -26,13 +32,28 @@ export interface PbsOptions {
   readonly nodes: number;
   /** Default 10. */
   readonly killDelaySeconds?: number;
+  /** Of each node; every second one has twice as much (default: 1400). */
   readonly memoryMiBPerNode?: number;
+  /** What a node does before a job begins (default: 1). */
+  readonly prologSeconds?: number;
   /** Whether the tests' user may do what operators may. Default true. */
   readonly operators?: boolean;
 }
 
 const startDeadlineMs = 30_000;
-const programs = ['qsub', 'qstat', 'qdel', 'qalter', 'qrls', 'qrerun', 'pbsnodes', 'pbsdsh'];
+const programs = [
+  'qsub',
+  'qstat',
+  'qdel',
+  'qalter',
+  'qrls',
+  'qhold',
+  'qsig',
+  'qrerun',
+  'pbsnodes',
+  'pbsdsh',
+  'administer',
+];
 
 /** Starts a cluster and waits until it answers. Needs root. */
 export async function startPbs(options: PbsOptions): Promise<PbsCluster> {
@@ -51,6 +72,7 @@ export async function startPbs(options: PbsOptions): Promise<PbsCluster> {
   const settings: PbsSettings = {
     dialect: options.dialect,
     binDir,
+    queue: 'vms',
     programDir: join(directory, 'programs'),
     node: process.execPath,
   };
@@ -63,9 +85,16 @@ export async function startPbs(options: PbsOptions): Promise<PbsCluster> {
     vmLan: networks.vmLan,
     nodes: networks.nodes,
     run,
-    lrmSection: more => ({ kind: 'pbs', ...settings, options: more }),
+    lrmSection: more => ({
+      kind: 'pbs',
+      ...settings,
+      account: 'physics',
+      options: [...(options.dialect === 'openpbs' ? ['-P', 'lab'] : []), ...more],
+    }),
     jobs: () => jobsOf(cluster),
     endJob: async jobId => void (await must(run(['qdel', jobId]))),
+    administer: async (what, jobId?: string) =>
+      void (await must(run(['administer', what, ...(jobId === undefined ? [] : [jobId])]))),
     untilIdle: () => until(async () => (await jobsOf(cluster)).length === 0),
     stop: () => removePlace(directory),
   };
@@ -74,9 +103,9 @@ export async function startPbs(options: PbsOptions): Promise<PbsCluster> {
       dialect: options.dialect,
       directory,
       socket: join(directory, 'socket'),
-      nodes: networks.nodes.map(({ name, netns }) => ({ name, netns })),
+      nodes: networks.nodes.map(({ name, netns }, index) => ({ name, netns, ...sizeOf(index, options) })),
+      prologSeconds: options.prologSeconds ?? 1,
       killDelaySeconds: options.killDelaySeconds ?? 10,
-      memoryMiBPerNode: options.memoryMiBPerNode ?? 1_400,
       operators: options.operators ?? true,
     };
     writePrograms(binDir, config.socket);
@@ -87,6 +116,16 @@ export async function startPbs(options: PbsOptions): Promise<PbsCluster> {
     await cluster.stop();
     throw cause;
   }
+}
+
+/** Sites have nodes of several sizes. */
+function sizeOf(
+  index: number,
+  { memoryMiBPerNode = 1_400 }: PbsOptions,
+): { cpus: number; memoryMiB: number } {
+  return index % 2 === 0
+    ? { cpus: 2, memoryMiB: memoryMiBPerNode }
+    : { cpus: 2, memoryMiB: 2 * memoryMiBPerNode };
 }
 
 function writePrograms(binDir: string, socket: string): void {

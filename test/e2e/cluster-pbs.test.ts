@@ -36,14 +36,20 @@ it.each(['openpbs', 'torque'] as const)(
 );
 
 it('deleted by an administrator of PBS, a workspace ends with that reason', async () => {
-  site = await startSite({ lrm: 'openpbs', nodes: 1, vmm: { kind: 'sim' }, lrmOptions: ['-h'] });
+  site = await startSite({ lrm: 'openpbs', nodes: 1, vmm: { kind: 'sim' } });
+  // Another's job has the node.
+  await site.cluster?.run(['qsub', '-N', 'other', '-l', 'select=1:ncpus=2'], 'sleep 1000\n');
   const create = ['create', '--image', 'mini', '--memory', '160M', '--name', 'held'];
   const { id } = await site.json<WorkspaceView>(create);
+  const ours = /^[1-9]\d*\./;
+  const isOurs = async (): Promise<boolean> => ((await site?.cluster?.jobs()) ?? []).some(job => ours.test(job));
+  await expect.poll(isOurs, { timeout: 20_000 }).toBe(true);
+  const jobId = ((await site.cluster?.jobs()) ?? []).find(job => ours.test(job)) ?? '';
+  await site.cluster?.run(['qhold', jobId]);
   const waits = await site
     .client()
-    .waitForWorkspace(id, ({ slot }) => Boolean(slot?.lrmReason), { timeoutMs: 20_000 });
+    .waitForWorkspace(id, ({ slot }) => /held/.test(slot?.lrmReason ?? ''), { timeoutMs: 20_000 });
   expect(waits.slot?.lrmReason).toMatch(/held by its user/);
-  const [jobId = ''] = (await site.cluster?.jobs()) ?? [];
   await site.cluster?.endJob(jobId);
   const ended = await site
     .client()

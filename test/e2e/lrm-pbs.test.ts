@@ -1,12 +1,16 @@
-import { existsSync, mkdirSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Lrm } from '../../src/lrm/lrm.ts';
+import { finalJobStates, type Lrm } from '../../src/lrm/lrm.ts';
 import { endOf, gangRequest, jobWhen, lrmContract } from '../../src/lrm/lrm.contract.ts';
 import { pbs } from '../../src/lrm/pbs/pbs.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { systemProcesses } from '../../src/platform/process.ts';
 import { type PbsCluster, startPbs } from '../cluster/pbs.ts';
+import { orphanSeconds } from '../cluster/pbs/model.ts';
+
+const forEver = 'setInterval(() => undefined, 1000);';
+const leavesWhenWarned = `process.on('SIGTERM', () => process.exit(0)); ${forEver}`;
 
 /** On the PBS of the tests, which is no real one (test/cluster/pbs.ts). OpenPBS's user is an operator there, Torque's is not. */
 describe.each(['openpbs', 'torque'] as const)('%s', dialect => {
@@ -33,7 +37,7 @@ describe.each(['openpbs', 'torque'] as const)('%s', dialect => {
       expect(await lrm.capabilities()).toMatchObject({
         nodes: 4,
         idleNodes: 4,
-        memoryMiBPerNode: 1_400,
+        memoryMiBPerNode: 2_800,
         cpusPerNode: 2,
         maxWalltimeMs: 86_400_000,
         killDelayMs: 2_000,
@@ -54,16 +58,70 @@ describe.each(['openpbs', 'torque'] as const)('%s', dialect => {
       await cluster.run(['qrls', held]);
       expect(await endOf(lrm, held)).toBe('completed');
       expect(existsSync(file)).toBe(false);
+      expect(readdirSync(programDir)).toEqual([]);
     });
 
     it('tells a job that reached its time limit, after its warning', async () => {
       // Long enough for a job whose shell did not wait to be killed.
       const leave = `require('node:fs').writeFileSync(${JSON.stringify(shared)} + '/late-' + process.env.HOSTNAME, ''); process.exit(0);`;
       const onTerm = `process.on('SIGTERM', () => setTimeout(() => { ${leave} }, 700)); setInterval(() => undefined, 1000);`;
-      const jobId = await lrm.submit(gangRequest({ nodes: 2, walltimeMs: 2_000, program: onTerm }));
+      const jobId = await lrm.submit(gangRequest({ nodes: 2, walltimeMs: 8_000, program: onTerm }));
       expect((await jobWhen(lrm, jobId, ({ state }) => state === 'running'))?.nodes).toEqual(['n01', 'n02']);
       expect(await endOf(lrm, jobId)).toBe('timeout');
       for (const node of ['n01', 'n02']) expect(existsSync(join(shared, `late-${node}`))).toBe(true);
+    });
+
+    it('pbs 1: holds no nodes after its end, and leaves no output in the home, however it ends', async () => {
+      const ends: Readonly<Record<string, string>> = {
+        completed: '',
+        failed: 'process.exit(3)',
+        cancelled: `process.on('SIGTERM', () => undefined); ${forEver}`,
+      };
+      for (const [state, program] of Object.entries(ends)) {
+        const jobId = await lrm.submit(gangRequest({ program }));
+        if (state === 'cancelled') {
+          await jobWhen(lrm, jobId, job => job.state === 'running');
+          await lrm.cancel(jobId);
+        }
+        expect(await endOf(lrm, jobId)).toBe(state);
+        expect(await cluster.jobs()).toEqual([]);
+        expect(readdirSync(cluster.directory).filter(name => /\.[oe]\d+$/.test(name))).toEqual([]);
+      }
+    });
+
+    it('pbs 7: is gone as soon as its program is, without pbs_mom looking for what it left', async () => {
+      for (let round = 0; round < 3; round += 1) {
+        const jobId = await lrm.submit(gangRequest({ program: leavesWhenWarned }));
+        await jobWhen(lrm, jobId, ({ state }) => state === 'running');
+        const startedAt = systemClock.monotonicMs();
+        await lrm.cancel(jobId);
+        expect(await endOf(lrm, jobId)).toBe('cancelled');
+        expect(systemClock.monotonicMs() - startedAt).toBeLessThan(orphanSeconds * 1_000);
+      }
+    });
+
+    it('site S8: says the last words of a program that failed', async () => {
+      const wrong = pbs({ ...cluster.settings, node: '/no/such/node' }, systemProcesses, systemClock);
+      const jobId = await wrong.submit(gangRequest());
+      const job = await jobWhen(wrong, jobId, ({ state }) => finalJobStates.has(state));
+      expect(job).toMatchObject({ state: 'failed' });
+      expect(job?.reason).toMatch(/exit code 127: .*\/no\/such\/node: not found/);
+      expect(readdirSync(join(cluster.directory, 'programs'))).toEqual([]);
+    });
+
+    it('site S1: believes nothing of a server that is down, and goes on with what it knew', async () => {
+      const jobId = await lrm.submit(gangRequest());
+      await jobWhen(lrm, jobId, ({ state }) => state === 'running');
+      await cluster.administer('stop-server');
+      try {
+        for (const asked of [lrm.list(), lrm.capabilities(), lrm.submit(gangRequest()), lrm.cancel(jobId)])
+          await expect(asked).rejects.toMatchObject({ name: 'LrmError', kind: 'unavailable' });
+      } finally {
+        await cluster.administer('start-server');
+      }
+      expect((await jobWhen(lrm, jobId, () => true))?.state).toBe('running');
+      await lrm.cancel(jobId);
+      expect(await endOf(lrm, jobId)).toBe('cancelled');
     });
 
     it('is not started again when an operator would', async () => {
@@ -82,6 +140,33 @@ describe.each(['openpbs', 'torque'] as const)('%s', dialect => {
       const more = lrm.submit(gangRequest({ cpusPerNode: 3 }));
       await expect(more).rejects.toThrow(/0 of 4 nodes have as much/);
     });
+
+    if (dialect === 'openpbs') {
+      it('pbs 3: tells a job that the scheduler suspends, and lets its pilots finish afterwards as before', async () => {
+        const left = join(shared, 'left-after-suspension');
+        const leaves = `process.on('SIGTERM', () => setTimeout(() => { require('node:fs').writeFileSync(${JSON.stringify(left)}, ''); process.exit(0); }, 1000)); ${forEver}`;
+        const jobId = await lrm.submit(gangRequest({ nodes: 2, program: leaves }));
+        await jobWhen(lrm, jobId, ({ state }) => state === 'running');
+        await cluster.administer('preempt-by-suspension', jobId);
+        const suspended = await jobWhen(lrm, jobId, ({ state }) => state === 'suspended');
+        expect(suspended?.reason).toMatch(/suspended the job for others: Insufficient amount/);
+        await cluster.administer('resume', jobId);
+        await jobWhen(lrm, jobId, ({ state }) => state === 'running');
+        await lrm.cancel(jobId);
+        expect(await endOf(lrm, jobId)).toBe('cancelled');
+        expect(existsSync(left)).toBe(true);
+      });
+
+      it.each([
+        ['pbs 4', 'preempt-by-deletion', 'preempted'],
+        ['pbs 6', 'restart-mom', 'node-failed'],
+      ] as const)('%s: tells the end by %s', async (_finding, what, state) => {
+        const jobId = await lrm.submit(gangRequest({ program: leavesWhenWarned }));
+        await jobWhen(lrm, jobId, job => job.state === 'running');
+        await cluster.administer(what, jobId);
+        expect(await endOf(lrm, jobId)).toBe(state);
+      });
+    }
 
     it('tells an LRM that is missing from one that says no', async () => {
       const missing = pbs({ ...cluster.settings, binDir: '/nonexistent' }, systemProcesses, systemClock);

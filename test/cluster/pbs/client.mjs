@@ -11,13 +11,16 @@ const request = {
   env: Object.fromEntries(names.map(name => [name, process.env[name]])),
 };
 const connection = net.connect(socket);
-connection.on('error', () => {
-  // As recorded of a server that is down.
-  const submits = command === 'qsub';
-  process.stderr.write(submits ? 'Connection refused\n' : 'Communication failure.\n');
-  process.stderr.write(`${command}: cannot connect to server pbss (errno=${submits ? 15010 : 15031})\n`);
-  process.exit(submits ? 162 : 255);
-});
+/** As recorded of a server that is down: qstat prints an empty list all the same. */
+const refuse = () => {
+  process.stderr.write(`Connection refused\n${command}: cannot connect to server pbss (errno=15010)\n`);
+  if (command === 'qstat' && args.includes('json'))
+    process.stdout.write(
+      '{\n\t"timestamp":\t1795810703,\n\t"pbs_version":\t"23.06.06",\n\t"pbs_server":\t"pbss"\n}\n',
+    );
+  process.exit(command === 'qstat' ? 255 : 162);
+};
+connection.on('error', refuse);
 connection.write(`${JSON.stringify(request)}\n`);
 // pbsdsh(1B): what it is sent it sends to its tasks, and is gone.
 if (command === 'pbsdsh')
@@ -26,6 +29,7 @@ if (command === 'pbsdsh')
 let answer = '';
 connection.on('data', chunk => (answer += chunk));
 connection.on('end', () => {
+  if (answer === '' && command !== 'pbsdsh') refuse();
   if (answer === '') process.exit(1);
   const { stdout, stderr, code } = JSON.parse(answer);
   process.stderr.write(stderr);

@@ -21,6 +21,9 @@ const config = JSON.parse(readFileSync(process.argv[2] ?? '', 'utf8')) as ShimCo
 const server = new PbsServer(config);
 const says = config.dialect === 'openpbs' ? openPbs : torque;
 
+/** Whether pbs_server is stopped. The moms go on. */
+let isDown = false;
+
 const good = (stdout: string): ShimAnswer => ({ stdout, stderr: '', code: 0 });
 
 function fullId(id: string | undefined): string {
@@ -38,7 +41,10 @@ function qstat(args: readonly string[]): ShimAnswer {
   if (args.includes('-B')) return good(says.serverAnswer(server));
   if (args.includes('-Q')) return good(says.queuesAnswer(server));
   return config.dialect === 'openpbs'
-    ? openPbs.jobsAnswer(server, ids, args.includes('-x'))
+    ? openPbs.jobsAnswer(server, ids, {
+        withEnded: args.includes('-x'),
+        user: args.includes('-u') ? args[args.indexOf('-u') + 1] : undefined,
+      })
     : good(torque.jobsAnswer(server, ids));
 }
 
@@ -52,6 +58,19 @@ function qalter([, list = '', id]: readonly string[]): ShimAnswer {
   job.walltimeSeconds = seconds;
   server.armWalltime(job);
   return good('');
+}
+
+/** Not a program of PBS: what its scheduler and machines do. */
+function administer([what = '', id]: readonly string[]): void {
+  if (what === 'stop-server' || what === 'start-server') {
+    isDown = what === 'stop-server';
+    return;
+  }
+  const job = known(what, id);
+  if (what === 'preempt-by-suspension') server.suspend(job, 45);
+  if (what === 'resume') server.resume(job);
+  if (what === 'preempt-by-deletion') server.delete(job, `Scheduler@${serverName}`);
+  if (what === 'restart-mom') server.restartMom(job);
 }
 
 function answerAtOnce(request: ShimRequest): ShimAnswer {
@@ -78,6 +97,20 @@ function answerAtOnce(request: ShimRequest): ShimAnswer {
       server.schedule();
       return good('');
     }
+    case 'qhold': {
+      const job = known(command, id);
+      if (job.state === 'Q') Object.assign(job, { state: 'H', substate: 20 });
+      return good('');
+    }
+    case 'qsig': {
+      const job = known(command, id);
+      if (args[1] === 'resume') server.resume(job);
+      else server.suspend(job, 43);
+      return good('');
+    }
+    case 'administer':
+      administer(args);
+      return good('');
     case 'qrerun':
       server.rerun(known(command, id));
       return good('');
@@ -95,6 +128,8 @@ async function pbsdsh(
     return { stdout: '', stderr: 'pbsdsh: not executing under PBS\n', code: 1 };
   const options = args.slice(0, args.indexOf('--'));
   const codes = await server.spawnAll(job, args.slice(options.length + 1), options.includes('-u'), onTasks);
+  if (codes === undefined)
+    return { stdout: '', stderr: job.hosts.map(() => 'error 17000 on spawn\n').join(''), code: 0 };
   const lines = codes.flatMap((code, index) => {
     const task = config.dialect === 'openpbs' ? `0x${String(index).padStart(8, '0')}` : String(index);
     return code === 0 ? [] : [`pbsdsh: task ${task} exit status ${code}\n`];
@@ -119,6 +154,10 @@ function serve(connection: net.Socket): void {
     if ('signal' in said) {
       signalled = said.signal;
       signalTasks(tasks, said.signal);
+      return;
+    }
+    if (isDown && said.command !== 'pbsdsh' && said.command !== 'administer') {
+      connection.end();
       return;
     }
     if (said.command === 'pbsdsh') {

@@ -5,11 +5,20 @@ export interface ShimConfig {
   readonly dialect: 'openpbs' | 'torque';
   readonly directory: string;
   readonly socket: string;
-  readonly nodes: readonly { readonly name: string; readonly netns: string }[];
+  readonly nodes: readonly ShimNode[];
   readonly killDelaySeconds: number;
-  readonly memoryMiBPerNode: number;
+  /** What a node does before a job's first process. */
+  readonly prologSeconds: number;
   /** Whether those who ask may do what only operators may. */
   readonly operators: boolean;
+}
+
+/** A node; they need not be alike. */
+export interface ShimNode {
+  readonly name: string;
+  readonly netns: string;
+  readonly cpus: number;
+  readonly memoryMiB: number;
 }
 
 /** What a program asks. */
@@ -28,7 +37,11 @@ export interface ShimAnswer {
 }
 
 export const serverName = 'pbss';
-export const cpusPerNode = 2;
+/** As recorded: how long pbs_mom tries to copy output that this host does not take, and how late it looks for processes that a task's leader has left behind. */
+export const stagingSeconds = 95;
+export const orphanSeconds = 7;
+/** How long pbs_mom tries to reach pbs_demux before it gives a task up. */
+export const demuxSeconds = 2;
 
 /** A process that a mom has started: the leader of a session of its own. */
 export interface Task {
@@ -50,13 +63,16 @@ export interface Job {
   readonly rerunable: boolean;
   readonly joins: boolean;
   readonly output: string | undefined;
+  /** `-k oe`: its output stays in the user's home. */
+  readonly keeps: boolean;
+  readonly project: string;
   readonly submitArguments: string;
   readonly script: string;
   readonly env: Readonly<Record<string, string>>;
   readonly cookie: string;
   readonly createdAt: number;
   walltimeSeconds: number;
-  state: 'Q' | 'H' | 'R' | 'E' | 'ended';
+  state: 'Q' | 'H' | 'R' | 'S' | 'E' | 'ended';
   comment: string;
   changedAt: number;
   startedAt: number | undefined;
@@ -67,7 +83,7 @@ export interface Job {
   hosts: readonly string[];
   tasks: readonly Task[];
   /** Why it is being ended. */
-  ending: 'deleted' | 'walltime' | 'rerun' | undefined;
+  ending: 'deleted' | 'walltime' | 'rerun' | 'restarted' | undefined;
   stopTimers: readonly (() => void)[];
 }
 

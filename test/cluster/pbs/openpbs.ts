@@ -1,12 +1,17 @@
 import { walltimeText } from '../../../src/lrm/pbs/job-script.ts';
-import { cpusPerNode, type Job, Refusal, serverName } from './model.ts';
+import { type Job, Refusal, serverName } from './model.ts';
 import { type PbsServer, vnodesOf } from './server.ts';
+import { queuesOf } from './submit.ts';
 
 /** What OpenPBS prints, in the form of the recorded answers: JSON with tabs. */
 type Value = string | number | { readonly [key: string]: Value | undefined };
 
 /** `qstat -f -F json`; with `-x` also of jobs that have ended. */
-export function jobsAnswer(server: PbsServer, ids: readonly string[], withEnded: boolean) {
+export function jobsAnswer(
+  server: PbsServer,
+  ids: readonly string[],
+  { withEnded, user }: { readonly withEnded: boolean; readonly user: string | undefined },
+) {
   const said: string[] = [];
   let code = 0;
   const wanted = ids.length === 0 ? [...server.jobs.values()] : ids.flatMap(id => jobNamed(id) ?? []);
@@ -23,7 +28,9 @@ export function jobsAnswer(server: PbsServer, ids: readonly string[], withEnded:
     }
     return job;
   }
-  const shown = wanted.filter(job => withEnded || job.state !== 'ended');
+  const isShown = (job: Job): boolean =>
+    (withEnded || job.state !== 'ended') && (user === undefined || job.owner.startsWith(`${user}@`));
+  const shown = wanted.filter(isShown);
   const jobs = Object.fromEntries(shown.map(job => [job.id, attributes(job)]));
   return {
     stdout: document(server, shown.length === 0 ? {} : { Jobs: jobs }),
@@ -34,21 +41,21 @@ export function jobsAnswer(server: PbsServer, ids: readonly string[], withEnded:
 
 /** `pbsnodes -a -F json`. */
 export function nodesAnswer(server: PbsServer): string {
-  const nodes = server.config.nodes.map(({ name }) => {
+  const nodes = server.config.nodes.map(({ name, cpus: pcpus, memoryMiB: has }) => {
     const { cpus, memoryMiB, jobs } = server.usedOf(name);
     return [
       name,
       {
         Mom: name,
         ntype: 'PBS',
-        state: cpus >= cpusPerNode ? 'job-busy' : 'free',
-        pcpus: cpusPerNode,
+        state: cpus >= pcpus ? 'job-busy' : 'free',
+        pcpus,
         ...(jobs.length === 0 ? {} : { jobs: jobs.map(({ id }) => `${id}/0`).join(', ') }),
         resources_available: {
           arch: 'linux',
           host: name,
-          mem: `${server.config.memoryMiBPerNode * 1_024}kb`,
-          ncpus: cpusPerNode,
+          mem: `${has * 1_024}kb`,
+          ncpus: pcpus,
           vnode: name,
         },
         resources_assigned: jobs.length === 0 ? {} : { mem: `${memoryMiB * 1_024}kb`, ncpus: cpus },
@@ -64,17 +71,16 @@ export function nodesAnswer(server: PbsServer): string {
 /** `qstat -Q -f -F json`. */
 export function queuesAnswer(server: PbsServer): string {
   const { killDelaySeconds } = server.config;
+  const queue = {
+    queue_type: 'Execution',
+    total_jobs: server.jobs.size,
+    resources_max: { walltime: '24:00:00' },
+    kill_delay: killDelaySeconds,
+    enabled: 'True',
+    started: 'True',
+  };
   return document(server, {
-    Queue: {
-      workq: {
-        queue_type: 'Execution',
-        total_jobs: server.jobs.size,
-        resources_max: { walltime: '24:00:00' },
-        kill_delay: killDelaySeconds,
-        enabled: 'True',
-        started: 'True',
-      },
-    },
+    Queue: Object.fromEntries(queuesOf('openpbs').map(name => [name, queue])),
   });
 }
 
@@ -103,7 +109,7 @@ export function refuseDeletion(id: string, job: Job | undefined): void {
 }
 
 function attributes(job: Job): Value {
-  const letters = { Q: 'Q', H: 'H', R: 'R', E: 'E', ended: 'F' };
+  const letters = { Q: 'Q', H: 'H', R: 'R', S: 'S', E: 'E', ended: 'F' };
   const ran = job.hosts.length > 0;
   return {
     Job_Name: job.name,
@@ -120,7 +126,7 @@ function attributes(job: Job): Value {
     exec_vnode: ran ? vnodesOf(job) : undefined,
     Hold_Types: job.state === 'H' ? 'u' : 'n',
     Join_Path: job.joins ? 'oe' : 'n',
-    Keep_Files: 'n',
+    Keep_Files: job.keeps ? 'oe' : 'n',
     Mail_Points: 'n',
     mtime: timeText(job.changedAt),
     Output_Path: `${serverName}:${job.output ?? `/users/pbsuser/${job.name}.o`}`,
@@ -145,7 +151,7 @@ function attributes(job: Job): Value {
     Exit_status: job.exitStatus,
     Submit_arguments: job.submitArguments,
     history_timestamp: job.endedAt,
-    project: '_pbs_project_default',
+    project: job.project,
     Submit_Host: serverName,
   };
 }

@@ -1,15 +1,25 @@
-import { systemClock } from '../../../src/platform/clock.ts';
+import { pause, systemClock } from '../../../src/platform/clock.ts';
 import { systemRandom } from '../../../src/platform/random.ts';
-import { signalTasks, slotsOf, startTask, startTop } from './mom.ts';
-import { cpusPerNode, type Job, Refusal, type ShimConfig, type ShimRequest, type Task } from './model.ts';
+import { canSpawn, hasOrphans, signalTasks, slotsOf, startTask, startTop } from './mom.ts';
+import {
+  demuxSeconds,
+  type Job,
+  orphanSeconds,
+  Refusal,
+  type ShimConfig,
+  type ShimRequest,
+  stagingSeconds,
+  type Task,
+} from './model.ts';
 import { jobOf } from './submit.ts';
 
 /**
  * The queue, in memory: what pbs_server and its scheduler do.
  *
- *   H ─► Q ─► R ─► (TERM to the first node's processes ─► kill delay ─► KILL to all) ─► E ─► ended        R ─► Q when it is run again
+ *   H ─► Q ─► R ─► (TERM to the first node's processes ─► kill delay ─► KILL to all) ─► E ─► ended        R ─► Q when it is run again; R ⇄ S
  *
- * A job has ended when its top task has, and then all of its tasks have been killed.
+ * A job has ended when its top task has, and then all of its tasks have been killed, and output that is
+ * not kept has been copied, during which it has its nodes.
  */
 export class PbsServer {
   readonly config: ShimConfig;
@@ -49,13 +59,13 @@ export class PbsServer {
   schedule(): void {
     for (const job of this.jobs.values()) {
       if (job.state !== 'Q') continue;
-      const { nodes, memoryMiBPerNode } = this.config;
-      const free = nodes.filter(({ name }) => {
+      const { nodes } = this.config;
+      const could = nodes.filter(({ cpus, memoryMiB }) => job.cpus <= cpus && job.memoryMiB <= memoryMiB);
+      const free = could.filter(({ name, cpus, memoryMiB }) => {
         const used = this.usedOf(name);
-        return used.cpus + job.cpus <= cpusPerNode && used.memoryMiB + job.memoryMiB <= memoryMiBPerNode;
+        return used.cpus + job.cpus <= cpus && used.memoryMiB + job.memoryMiB <= memoryMiB;
       });
-      const could = job.cpus <= cpusPerNode && job.memoryMiB <= memoryMiBPerNode ? nodes.length : 0;
-      if (job.nodes > could) this.#comment(job, 'Can Never Run: Not enough total nodes available');
+      if (job.nodes > could.length) this.#comment(job, 'Can Never Run: Not enough total nodes available');
       else if (free.length < job.nodes) this.#comment(job, 'Not Running: Not enough free nodes available');
       else
         this.#start(
@@ -75,22 +85,30 @@ export class PbsServer {
       hosts,
       startedAt: this.now,
       changedAt: this.now,
-      substate: 42,
+      substate: 41,
       runs: job.runs + 1,
     });
     const [, day, month, date, clock] =
       /^(\w+), (\d+) (\w+) \d+ (\d+:\d+)/.exec(new Date(this.now * 1_000).toUTCString()) ?? [];
     this.#comment(job, `Job run at ${day} ${date} ${month} at ${clock} on ${vnodesOf(job)}`);
-    void startTop(this.config, job).then(
-      top => this.#run(job, top),
-      () => this.#finish(job, -1),
-    );
+    const begin = (): void =>
+      void startTop(this.config, job).then(
+        top => this.#run(job, top),
+        () => this.#finish(job, -1),
+      );
+    systemClock.after(this.config.prologSeconds * 1_000, begin);
   }
 
   #run(job: Job, top: Task): void {
     job.tasks = [top, ...job.tasks];
+    job.substate = 42;
     this.armWalltime(job);
-    void top.child.exited.then(({ code, signal }) => this.#finish(job, code ?? 256 + signalNumber(signal)));
+    void top.child.exited.then(({ code, signal }) => {
+      const finish = (): void => this.#finish(job, code ?? 256 + signalNumber(signal));
+      // pbs_mom looks for them but now and then.
+      if (hasOrphans(this.config, job, top)) systemClock.after(orphanSeconds * 1_000, finish);
+      else finish();
+    });
     // Deleted before its first process was there.
     if (job.ending) this.#warn(job);
   }
@@ -113,9 +131,30 @@ export class PbsServer {
     } else this.#end(job, 'deleted');
   }
 
+  /** The scheduler takes the nodes of a job for others, or `qsig -s suspend` does: all of its processes are stopped. */
+  suspend(job: Job, substate: number): void {
+    if (job.state !== 'R') throw new Refusal(170, `qsig: Request invalid for state of job ${job.id}`);
+    signalTasks(job.tasks, 'SIGSTOP');
+    Object.assign(job, { state: 'S', substate, changedAt: this.now });
+    this.#comment(job, 'Not Running: Insufficient amount of resource: ncpus (R: 2 A: 0 T: 8)');
+  }
+
+  resume(job: Job): void {
+    if (job.state !== 'S') throw new Refusal(170, `qsig: Request invalid for state of job ${job.id}`);
+    Object.assign(job, { state: 'R', substate: 42, changedAt: this.now });
+    this.#comment(job, `Job run at ${new Date(this.now * 1_000).toUTCString()} on ${vnodesOf(job)}`);
+    signalTasks(job.tasks, 'SIGCONT');
+  }
+
+  /** pbs_mom of the first node is started anew: it ends what it finds of the job. */
+  restartMom(job: Job): void {
+    job.ending = 'restarted';
+    signalTasks(job.tasks, 'SIGKILL');
+  }
+
   /** qrerun(1B): an operator has a job begin anew. */
   rerun(job: Job): void {
-    if (!job.rerunable) throw new Refusal(159, `qrerun: Job not rerunnable ${job.id}`);
+    if (!job.rerunable) throw new Refusal(190, `qrerun: job is not rerunnable ${job.id}`);
     if (job.state !== 'R') throw new Refusal(170, `qrerun: Request invalid for state of job ${job.id}`);
     job.ending = 'rerun';
     signalTasks(job.tasks, 'SIGKILL');
@@ -140,15 +179,21 @@ export class PbsServer {
 
   #finish(job: Job, exitStatus: number): void {
     for (const stop of job.stopTimers) stop();
-    job.state = 'E';
+    Object.assign(job, { state: 'E', substate: 51 });
     signalTasks(job.tasks, 'SIGKILL');
+    const isCopied = job.output === undefined || job.keeps || this.config.dialect === 'torque';
     void Promise.all(job.tasks.map(({ child }) => child.exited)).then(() => {
-      Object.assign(job, { tasks: [], hosts: job.ending === 'rerun' ? [] : job.hosts, changedAt: this.now });
-      if (job.ending === 'rerun')
-        Object.assign(job, { state: 'Q', ending: undefined, startedAt: undefined, substate: 10 });
-      else this.#record(job, exitStatus);
-      this.schedule();
+      if (isCopied) this.#close(job, exitStatus);
+      else systemClock.after(stagingSeconds * 1_000, () => this.#close(job, exitStatus));
     });
+  }
+
+  #close(job: Job, exitStatus: number): void {
+    Object.assign(job, { tasks: [], hosts: job.ending === 'rerun' ? [] : job.hosts, changedAt: this.now });
+    if (job.ending === 'rerun')
+      Object.assign(job, { state: 'Q', ending: undefined, startedAt: undefined, substate: 10 });
+    else this.#record(job, exitStatus);
+    this.schedule();
   }
 
   #record(job: Job, exitStatus: number): void {
@@ -158,25 +203,32 @@ export class PbsServer {
     Object.assign(job, {
       state: 'ended',
       endedAt: this.now,
-      exitStatus: job.ending === 'walltime' ? overLimit : exitStatus,
+      exitStatus: job.ending === 'walltime' ? overLimit : job.ending === 'restarted' ? -4 : exitStatus,
       substate: job.ending === 'deleted' ? 91 : exitStatus === 0 ? 92 : 93,
     });
   }
 
-  /** pbsdsh(1B): a task for each slot, or each host (`-u`). Resolves when all have ended; `onTasks` gets them as soon as they are there. */
+  /**
+   * pbsdsh(1B): a task for each slot, or each host (`-u`). Resolves when all have ended, with their exit
+   * codes, or with nothing when none could be started; `onTasks` gets them as soon as they are there.
+   */
   async spawnAll(
     job: Job,
     argv: readonly string[],
     eachHost: boolean,
     onTasks: (tasks: readonly Task[]) => void,
-  ): Promise<readonly number[]> {
+  ): Promise<readonly number[] | undefined> {
+    if (!canSpawn(this.config, job)) {
+      await pause(systemClock, demuxSeconds * 1_000);
+      return undefined;
+    }
     const slots = slotsOf(this.config, job);
     const where = eachHost ? [...new Set(slots)] : slots;
     const tasks = await Promise.all(where.map(node => startTask(this.config, job, node, argv)));
     job.tasks = [...job.tasks, ...tasks];
     onTasks(tasks);
     // It has ended meanwhile.
-    if (job.state !== 'R') signalTasks(tasks, 'SIGKILL');
+    if (job.state !== 'R' && job.state !== 'S') signalTasks(tasks, 'SIGKILL');
     const exits = await Promise.all(tasks.map(({ child }) => child.exited));
     return exits.map(({ code, signal }) => code ?? 256 + signalNumber(signal));
   }

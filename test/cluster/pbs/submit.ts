@@ -2,7 +2,7 @@ import { secondsOf } from '../../../src/lrm/commands.ts';
 import { sizeMiB } from '../../../src/lrm/pbs/job.ts';
 import { type Job, Refusal, type ShimConfig, type ShimRequest, serverName } from './model.ts';
 
-const withValue = ['-N', '-l', '-r', '-m', '-j', '-o', '-e', '-S', '-v', '-q', '-A', '-W', '-k'];
+const withValue = ['-N', '-l', '-r', '-m', '-j', '-o', '-e', '-S', '-v', '-q', '-A', '-W', '-k', '-P'];
 
 /** qsub(1B): the job that is asked for. Throws `Refusal` in the recorded words. */
 export function jobOf(
@@ -14,7 +14,7 @@ export function jobOf(
   const one = (name: string): string | undefined => options.get(name)?.at(-1);
   const { dialect } = config;
   const queue = one('-q') ?? queueOf(dialect);
-  if (queue !== queueOf(dialect)) throw unknownQueue(dialect);
+  if (!queuesOf(dialect).includes(queue)) throw unknownQueue(dialect);
   const resources = new Map(
     (options.get('-l') ?? []).flatMap(list =>
       list.split(',').map(each => [each.replace(/=.*$/s, ''), each.replace(/^[^=]*=/, '')] as const),
@@ -32,6 +32,8 @@ export function jobOf(
     rerunable: one('-r') !== 'n',
     joins: one('-j') === 'oe',
     output: one('-o'),
+    keeps: one('-k') === 'oe',
+    project: one('-P') ?? '_pbs_project_default',
     submitArguments: args.join(' '),
     script: input,
     env: Object.fromEntries(
@@ -55,8 +57,13 @@ export function jobOf(
   };
 }
 
-/** The only queue of a server. */
-export function queueOf(dialect: ShimConfig['dialect']): string {
+/** The queues of a server: the default one, and the one that sites give to leases. */
+export function queuesOf(dialect: ShimConfig['dialect']): readonly string[] {
+  return [queueOf(dialect), 'vms'];
+}
+
+/** The default queue. */
+function queueOf(dialect: ShimConfig['dialect']): string {
   return dialect === 'openpbs' ? 'workq' : 'batch';
 }
 

@@ -1,6 +1,7 @@
 import { walltimeText } from '../../../src/lrm/pbs/job-script.ts';
-import { cpusPerNode, type Job, Refusal, serverName } from './model.ts';
+import { type Job, Refusal, serverName } from './model.ts';
 import type { PbsServer } from './server.ts';
+import { queuesOf } from './submit.ts';
 
 /** What Torque prints, in the form of the recorded answers: XML on one line; queues and the server as text. */
 type Element = readonly [name: string, value: string | number | readonly Element[] | undefined];
@@ -17,17 +18,17 @@ export function jobsAnswer(server: PbsServer, ids: readonly string[]): string {
 
 /** `pbsnodes -x`. */
 export function nodesAnswer(server: PbsServer): string {
-  const nodes = server.config.nodes.map(({ name }): Element => {
+  const nodes = server.config.nodes.map(({ name, cpus: np, memoryMiB }): Element => {
     const { cpus, jobs } = server.usedOf(name);
-    const memory = `${server.config.memoryMiBPerNode * 1_024}kb`;
-    const status = `opsys=linux,uname=Linux ${name} 6.1 x86_64,nsessions=0,nusers=0,totmem=${memory},availmem=${memory},physmem=${memory},ncpus=${cpusPerNode},loadave=0.06,gres=,state=free,varattr= ,rectime=${server.now},jobs=`;
+    const memory = `${memoryMiB * 1_024}kb`;
+    const status = `opsys=linux,uname=Linux ${name} 6.1 x86_64,nsessions=0,nusers=0,totmem=${memory},availmem=${memory},physmem=${memory},ncpus=${np},loadave=0.06,gres=,state=free,varattr= ,rectime=${server.now},jobs=`;
     return [
       'Node',
       [
         ['name', name],
-        ['state', cpus >= cpusPerNode ? 'job-exclusive' : 'free'],
+        ['state', cpus >= np ? 'job-exclusive' : 'free'],
         ['power_state', 'Running'],
-        ['np', cpusPerNode],
+        ['np', np],
         ['ntype', 'cluster'],
         [
           'jobs',
@@ -44,7 +45,9 @@ export function nodesAnswer(server: PbsServer): string {
 
 /** `qstat -Q -f`. */
 export function queuesAnswer(server: PbsServer): string {
-  return `Queue: batch
+  return queuesOf('torque')
+    .map(
+      name => `Queue: ${name}
     queue_type = Execution
     total_jobs = ${server.jobs.size}
     state_count = Transit:0 Queued:0 Held:0 Waiting:0 Running:0 Exiting:0 Complete:0 
@@ -55,7 +58,9 @@ export function queuesAnswer(server: PbsServer): string {
     enabled = True
     started = True
 
-`;
+`,
+    )
+    .join('');
 }
 
 /** `qstat -B -f`. */
@@ -83,7 +88,7 @@ export function refuseDeletion(id: string, job: Job | undefined): void {
 }
 
 function attributes(server: PbsServer, job: Job): readonly Element[] {
-  const letters = { Q: 'Q', H: 'H', R: 'R', E: 'E', ended: 'C' };
+  const letters = { Q: 'Q', H: 'H', R: 'R', S: 'S', E: 'E', ended: 'C' };
   const slots = job.cpus === 1 ? '0' : `0-${job.cpus - 1}`;
   const remaining = (job.startedAt ?? 0) + job.walltimeSeconds - server.now;
   return [
@@ -99,7 +104,7 @@ function attributes(server: PbsServer, job: Job): readonly Element[] {
     ['exec_host', job.hosts.length === 0 ? undefined : job.hosts.map(host => `${host}/${slots}`).join('+')],
     ['Hold_Types', job.state === 'H' ? 'u' : 'n'],
     ['Join_Path', job.joins ? 'oe' : 'n'],
-    ['Keep_Files', 'n'],
+    ['Keep_Files', job.keeps ? 'oe' : 'n'],
     ['Mail_Points', 'n'],
     ['mtime', job.changedAt],
     ['Output_Path', `${serverName}:${job.output ?? `/users/pbsuser/${job.name}.o`}`],
