@@ -42,7 +42,8 @@ it('deleted by an administrator of PBS, a workspace ends with that reason', asyn
   const create = ['create', '--image', 'mini', '--memory', '160M', '--name', 'held'];
   const { id } = await site.json<WorkspaceView>(create);
   const ours = /^[1-9]\d*\./;
-  const isOurs = async (): Promise<boolean> => ((await site?.cluster?.jobs()) ?? []).some(job => ours.test(job));
+  const isOurs = async (): Promise<boolean> =>
+    ((await site?.cluster?.jobs()) ?? []).some(job => ours.test(job));
   await expect.poll(isOurs, { timeout: 20_000 }).toBe(true);
   const jobId = ((await site.cluster?.jobs()) ?? []).find(job => ours.test(job)) ?? '';
   await site.cluster?.run(['qhold', jobId]);
