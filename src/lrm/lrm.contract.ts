@@ -247,3 +247,31 @@ function isAlive(pid: string): boolean {
     return false;
   }
 }
+
+/** The kill delay of the LRM under `letsGangLeave`, and how long its programs need of it. */
+export const patience = { killDelaySeconds: 60, leavesAfterMs: 40_000 } as const;
+
+/**
+ * What every LRM adapter must do where the site gives time: every program of a gang of two nodes may
+ * use it after the warning, and the job is then gone. Takes `leavesAfterMs` and a little.
+ */
+export async function letsGangLeave({ lrm, scratch }: LrmUnderTest): Promise<void> {
+  const mark = (what: string): string =>
+    `require('node:fs').writeFileSync(${JSON.stringify(scratch)} + '/${what}-' + process.pid, '')`;
+  const leave = `if (!leaving) setTimeout(() => { ${mark('left')}; process.exit(0); }, ${patience.leavesAfterMs}); leaving = true;`;
+  const program = `let leaving = false; for (const signal of ${warnings}) process.on(signal, () => { ${leave} }); ${mark('here')}; ${forEver}`;
+  const count = (what: string): number =>
+    readdirSync(scratch).filter(file => file.startsWith(`${what}-`)).length;
+  expect((await lrm.capabilities()).killDelayMs).toBe(patience.killDelaySeconds * 1_000);
+  const jobId = await lrm.submit(gangRequest({ nodes: 2, walltimeMs: 600_000, program }));
+  await expect.poll(() => count('here'), { timeout: 60_000 }).toBe(2);
+  await lrm.cancel(jobId);
+  const isOver = async (): Promise<boolean> => {
+    const job = (await lrm.list()).find(each => each.jobId === jobId);
+    return job === undefined || finalJobStates.has(job.state);
+  };
+  await expect
+    .poll(isOver, { timeout: patience.killDelaySeconds * 1_000 + deadlineMs, interval: 500 })
+    .toBe(true);
+  expect(count('left')).toBe(2);
+}
