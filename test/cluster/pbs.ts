@@ -69,6 +69,7 @@ export async function startPbs(options: PbsOptions): Promise<PbsCluster> {
       env: { ...process.env, PATH: `${binDir}:${process.env['PATH']}` },
       input,
     });
+  const project = options.dialect === 'openpbs' ? ['-P', 'lab'] : [];
   const settings: PbsSettings = {
     dialect: options.dialect,
     binDir,
@@ -85,12 +86,7 @@ export async function startPbs(options: PbsOptions): Promise<PbsCluster> {
     vmLan: networks.vmLan,
     nodes: networks.nodes,
     run,
-    lrmSection: more => ({
-      kind: 'pbs',
-      ...settings,
-      account: 'physics',
-      options: [...(options.dialect === 'openpbs' ? ['-P', 'lab'] : []), ...more],
-    }),
+    lrmSection: more => ({ kind: 'pbs', ...settings, account: 'physics', options: [...project, ...more] }),
     jobs: () => jobsOf(cluster),
     endJob: async jobId => void (await must(run(['qdel', jobId]))),
     administer: async (what, jobId?: string) =>
