@@ -121,3 +121,22 @@ describe('report F: waiting in vain', () => {
     expect(stderr).toContain(`after 1s workspace slow is still ${state}. ${why}`);
   });
 });
+
+describe('report H: lists', () => {
+  it('report H: wsp ls reads all pages, and filters', async () => {
+    for (let index = 0; index < 1_050; index++) {
+      const digits = String(index).padStart(7, '0');
+      const id = `ws-lll${digits.replaceAll(/\d/g, digit => 'abcdefghij'[Number(digit)] ?? '')}`;
+      api.engine.addWorkspace({ id, owner: 'olga', state: index === 7 ? 'queued' : 'running' });
+    }
+    const many = api.engine.workspaces.size;
+    const script = `
+      wsp ls --all | tail -n +2 | wc -l
+      wsp ls --owner olga --state queued | wc -l
+      wsp ls --state happy; echo $?`;
+    const { stdout, stderr } = await programs.shell(script, { ...env, WSP_TOKEN: 'token-of-admin' });
+    expect(stdout.split('\n').slice(1)).toEqual(['2', '2', '']);
+    expect(Number(stdout.split('\n')[0])).toBe(many);
+    expect(stderr).toContain('say one of pending, requested, queued');
+  });
+});

@@ -9,6 +9,7 @@ import type {
   TypesView,
   WorkspaceView,
 } from '../protocol/api.ts';
+import type { WorkspaceState } from '../protocol/states.ts';
 import type { GroupRequest, OperateRequest, WorkspaceRequest } from '../protocol/cluster.ts';
 import type {
   AuditView,
@@ -55,6 +56,27 @@ export interface ClientOptions {
   readonly pause?: (delayMs: number) => Promise<void>;
 }
 
+/** Which workspaces to list. */
+export interface WorkspaceQuery {
+  readonly all?: boolean;
+  readonly states?: readonly WorkspaceState[];
+  readonly owner?: string;
+  readonly name?: string;
+  /** Created then or later; ISO 8601. */
+  readonly since?: string;
+}
+
+/** Which lines of the audit log to read. */
+export interface AuditQuery {
+  /** Only those with a smaller number. */
+  readonly before?: number;
+  /** How many at most. Default 1,000. */
+  readonly limit?: number;
+  readonly user?: string;
+  /** ISO 8601. */
+  readonly since?: string;
+}
+
 /** Which part of the history to read. */
 export interface EventQuery {
   /** Events with a higher number than this. Default 0: from the first. */
@@ -88,8 +110,8 @@ export type StreamEnd = { readonly kind: 'tcp'; readonly port: number } | { read
 export interface Client {
   readonly url: string;
   createWorkspace(request: WorkspaceRequest): Promise<WorkspaceView>;
-  /** The live ones; with `all`, the ended ones too. */
-  listWorkspaces(options?: { readonly all?: boolean }): Promise<readonly WorkspaceView[]>;
+  /** The live ones, the oldest first; with `all`, or their state among `states`, the ended ones too. As all lists, read page by page. */
+  listWorkspaces(query?: WorkspaceQuery): Promise<readonly WorkspaceView[]>;
   getWorkspace(workspace: string): Promise<WorkspaceView>;
   /** What `createWorkspace` would come to, now; nothing is created. */
   tryWorkspace(request: WorkspaceRequest): Promise<DryRunView>;
@@ -128,7 +150,7 @@ export interface Client {
   /** Times as ISO 8601. */
   usage(query?: { readonly since?: string; readonly until?: string }): Promise<UsageView>;
   /** The newest lines first. */
-  audit(query?: { readonly before?: number; readonly limit?: number }): Promise<readonly AuditView[]>;
+  audit(query?: AuditQuery): Promise<readonly AuditView[]>;
   listWebhooks(): Promise<readonly WebhookView[]>;
   /** The secret is in this answer alone. */
   createWebhook(request: WebhookRequest): Promise<NewWebhookView>;

@@ -868,6 +868,7 @@ export interface components {
                 cpuSeconds: number;
                 memoryMiBSeconds: number;
             }[];
+            next: string | null;
         };
         User: {
             name: string;
@@ -1031,7 +1032,19 @@ export interface operations {
     listWorkspaces: {
         parameters: {
             query?: {
+                /** @description a number of entries from 1 to 1000, which is also the default */
+                limit?: number;
+                /** @description what the page before has as next; absent: the first page */
+                cursor?: string;
                 all?: boolean;
+                /** @description only in these states */
+                state?: ("pending" | "requested" | "queued" | "deploying" | "running" | "ending" | "ended")[];
+                /** @description a user's name */
+                owner?: string;
+                /** @description a workspace's name */
+                name?: string;
+                /** @description a time as in ISO 8601, with its zone: 2026-11-23T14:00:00Z */
+                since?: string;
             };
             header?: never;
             path?: never;
@@ -1047,6 +1060,8 @@ export interface operations {
                 content: {
                     "application/json": {
                         workspaces: components["schemas"]["Workspace"][];
+                        /** @description ask again with cursor=next; null: this was the last page */
+                        next: string | null;
                     };
                 };
             };
@@ -1504,6 +1519,7 @@ export interface operations {
                 workspace?: string;
                 waitMs?: number;
                 limit?: number;
+                type?: string[];
             };
             header?: never;
             path?: never;
@@ -1550,6 +1566,7 @@ export interface operations {
                 after?: number;
                 /** @description an id or a name of a workspace; a name means its newest */
                 workspace?: string;
+                type?: string[];
             };
             header?: never;
             path?: never;
@@ -1626,7 +1643,15 @@ export interface operations {
     };
     listSlots: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description a number of entries from 1 to 1000, which is also the default */
+                limit?: number;
+                /** @description what the page before has as next; absent: the first page */
+                cursor?: string;
+                state?: ("requested" | "queued" | "reserving" | "ready" | "preempting" | "releasing" | "released" | "failed")[];
+                /** @description a pool's name */
+                pool?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -1641,6 +1666,8 @@ export interface operations {
                 content: {
                     "application/json": {
                         slots: components["schemas"]["Slot"][];
+                        /** @description ask again with cursor=next; null: this was the last page */
+                        next: string | null;
                     };
                 };
             };
@@ -1666,7 +1693,14 @@ export interface operations {
     };
     listNodes: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description a number of entries from 1 to 1000, which is also the default */
+                limit?: number;
+                /** @description what the page before has as next; absent: the first page */
+                cursor?: string;
+                /** @description a pool's name */
+                pool?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -1681,6 +1715,8 @@ export interface operations {
                 content: {
                     "application/json": {
                         nodes: components["schemas"]["Node"][];
+                        /** @description ask again with cursor=next; null: this was the last page */
+                        next: string | null;
                     };
                 };
             };
@@ -1706,7 +1742,12 @@ export interface operations {
     };
     listImages: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description a number of entries from 1 to 1000, which is also the default */
+                limit?: number;
+                /** @description what the page before has as next; absent: the first page */
+                cursor?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -1721,6 +1762,8 @@ export interface operations {
                 content: {
                     "application/json": {
                         images: components["schemas"]["Image"][];
+                        /** @description ask again with cursor=next; null: this was the last page */
+                        next: string | null;
                     };
                 };
             };
@@ -1826,7 +1869,14 @@ export interface operations {
     };
     listUsers: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description a number of entries from 1 to 1000, which is also the default */
+                limit?: number;
+                /** @description what the page before has as next; absent: the first page */
+                cursor?: string;
+                /** @description a user's name */
+                name?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -1841,6 +1891,8 @@ export interface operations {
                 content: {
                     "application/json": {
                         users: components["schemas"]["User"][];
+                        /** @description ask again with cursor=next; null: this was the last page */
+                        next: string | null;
                     };
                 };
             };
@@ -1911,7 +1963,14 @@ export interface operations {
     };
     listProjects: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description a number of entries from 1 to 1000, which is also the default */
+                limit?: number;
+                /** @description what the page before has as next; absent: the first page */
+                cursor?: string;
+                /** @description a project's name */
+                name?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -1926,6 +1985,8 @@ export interface operations {
                 content: {
                     "application/json": {
                         projects: components["schemas"]["Project"][];
+                        /** @description ask again with cursor=next; null: this was the last page */
+                        next: string | null;
                     };
                 };
             };
@@ -1997,7 +2058,13 @@ export interface operations {
     listTokens: {
         parameters: {
             query?: {
+                /** @description a number of entries from 1 to 1000, which is also the default */
+                limit?: number;
+                /** @description what the page before has as next; absent: the first page */
+                cursor?: string;
                 all?: boolean;
+                /** @description a user's name */
+                user?: string;
             };
             header?: never;
             path?: never;
@@ -2013,6 +2080,8 @@ export interface operations {
                 content: {
                     "application/json": {
                         tokens: components["schemas"]["Token"][];
+                        /** @description ask again with cursor=next; null: this was the last page */
+                        next: string | null;
                     };
                 };
             };
@@ -2124,7 +2193,12 @@ export interface operations {
             query?: {
                 /** @description the number of a line; only those with smaller ones */
                 before?: number;
+                /** @description a number of lines from 1 to 1000; 100 by default */
                 limit?: number;
+                /** @description a user's name */
+                user?: string;
+                /** @description a time as in ISO 8601, with its zone: 2026-11-23T14:00:00Z */
+                since?: string;
             };
             header?: never;
             path?: never;
@@ -2140,6 +2214,8 @@ export interface operations {
                 content: {
                     "application/json": {
                         entries: components["schemas"]["Audit"][];
+                        /** @description ask again with before=next; null: this was the last page */
+                        next: number | null;
                     };
                 };
             };
@@ -2326,6 +2402,10 @@ export interface operations {
     getUsage: {
         parameters: {
             query?: {
+                /** @description a number of entries from 1 to 1000, which is also the default */
+                limit?: number;
+                /** @description what the page before has as next; absent: the first page */
+                cursor?: string;
                 /** @description a time as in ISO 8601, with its zone: 2026-11-23T14:00:00Z */
                 since?: string;
                 /** @description a time as in ISO 8601, with its zone: 2026-11-23T14:00:00Z */
@@ -2368,7 +2448,14 @@ export interface operations {
     };
     listWebhooks: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description a number of entries from 1 to 1000, which is also the default */
+                limit?: number;
+                /** @description what the page before has as next; absent: the first page */
+                cursor?: string;
+                /** @description a user's name */
+                owner?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -2383,6 +2470,8 @@ export interface operations {
                 content: {
                     "application/json": {
                         webhooks: components["schemas"]["Webhook"][];
+                        /** @description ask again with cursor=next; null: this was the last page */
+                        next: string | null;
                     };
                 };
             };
@@ -2530,7 +2619,12 @@ export interface operations {
     };
     listDeadLetters: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description a number of entries from 1 to 1000, which is also the default */
+                limit?: number;
+                /** @description what the page before has as next; absent: the first page */
+                cursor?: string;
+            };
             header?: never;
             path: {
                 /** @description a webhook's id */
@@ -2548,6 +2642,8 @@ export interface operations {
                 content: {
                     "application/json": {
                         deadLetters: components["schemas"]["DeadLetter"][];
+                        /** @description ask again with cursor=next; null: this was the last page */
+                        next: string | null;
                     };
                 };
             };

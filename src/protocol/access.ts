@@ -161,7 +161,13 @@ export const UsageLine = Type.Object({
 });
 export type UsageLine = Type.Static<typeof UsageLine>;
 
-export const UsageView = Type.Object({ since: Time, until: Time, lines: Type.Array(UsageLine) });
+export const UsageView = Type.Object({
+  since: Time,
+  until: Time,
+  lines: Type.Array(UsageLine),
+  /** The cursor of the next page. */
+  next: Type.Union([Text, Type.Null()]),
+});
 export type UsageView = Type.Static<typeof UsageView>;
 
 export const AuditView = Type.Object({

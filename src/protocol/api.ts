@@ -12,10 +12,10 @@ import {
 } from './states.ts';
 
 /**
- * The shapes of the HTTP API's answers. Times are ISO 8601 in UTC with milliseconds; a time that is not known (yet) is null.
+ * The shapes of the HTTP API's answers. Every list takes `limit` and `cursor`, and has `next`, the cursor of its next page or null (src/service/api/paging.ts). Times are ISO 8601 in UTC with milliseconds; a time that is not known (yet) is null.
  *
  *   POST   /v1/workspaces                     WorkspaceRequest → 201 Workspace
- *   GET    /v1/workspaces?all=true            → { workspaces: Workspace[] }   live ones; with all=true the ended ones too
+ *   GET    /v1/workspaces?state=S&owner=U&name=N&since=T&all=true → { workspaces: Workspace[], next }   live ones; with all=true the ended ones too
  *   GET    /v1/workspaces/:workspace          id or name → Workspace (a name means its newest)
  *   DELETE /v1/workspaces/:workspace          → 202 Workspace (destroying what has ended already succeeds)
  *   POST   /v1/workspaces/dry-run             WorkspaceRequest → DryRun
@@ -34,7 +34,7 @@ import {
  *   GET    /v1/tokens · POST /v1/tokens · DELETE /v1/tokens/:id                  their tokens are in the answer to POST alone
  *   GET    /v1/webhooks · POST /v1/webhooks · DELETE /v1/webhooks/:id            … /:id/resume, /:id/dead-letters
  *   GET    /v1/usage?since=T&until=T          → Usage
- *   GET    /v1/audit?before=SEQ&limit=N       → { entries: Audit[] }             operators
+ *   GET    /v1/audit?before=SEQ&limit=N&user=U&since=T → { entries: Audit[], next: SEQ }             operators
  *   GET    /v1/health (no token)              → { status: 'ok', version }
  *   WS     /v1/workspaces/:workspace/vms/:vm/stream?target=tcp&port=22 | target=console    bytes, both ways
  *   GET    /openapi.json (no token)

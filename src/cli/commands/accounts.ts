@@ -37,7 +37,9 @@ export function addAccountCommands(program: Command, run: Run): void {
     .command('audit')
     .description('who did what, and who tried to; operators')
     .option('--limit <n>', 'how many lines, the newest first', '50')
-    .action((options: { limit: string }) => run(context => audit(context, options)));
+    .option('--user <name>', 'only what they did')
+    .option('--since <time>', 'only from then on: 7d (ago), or a time as 2026-11-01T00:00:00Z')
+    .action((options: AuditOptions) => run(context => audit(context, options)));
 }
 
 interface UserOptions {
@@ -202,8 +204,18 @@ async function usage(
   context.answer(usage, table(headings, rows));
 }
 
-async function audit(context: CommandContext, { limit }: { limit: string }): Promise<void> {
-  const entries = await context.client().audit({ limit: whole(limit, '--limit') });
+interface AuditOptions {
+  readonly limit: string;
+  readonly user?: string;
+  readonly since?: string;
+}
+
+async function audit(context: CommandContext, { limit, user, since }: AuditOptions): Promise<void> {
+  const entries = await context.client().audit({
+    limit: whole(limit, '--limit'),
+    ...(user === undefined ? {} : { user }),
+    ...(since === undefined ? {} : { since: past(since, '--since', systemClock.now()) }),
+  });
   const rows = entries.map(entry => [
     entry.at,
     entry.user ?? '-',

@@ -1,11 +1,13 @@
-import { type Command, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { systemClock } from '../../platform/clock.ts';
 import type { EventView, VmView, WorkspaceView } from '../../protocol/api.ts';
 import { printed } from '../../platform/printing.ts';
 import { WspError } from '../../protocol/errors.ts';
+import { type WorkspaceState, workspaceStates } from '../../protocol/states.ts';
 import { eventText, table, timelineText, workspaceText } from '../output.ts';
 import { story } from '../story.ts';
 import type { CommandContext, Run } from '../program.ts';
-import { duration } from '../values.ts';
+import { duration, past } from '../values.ts';
 
 /** Adds the commands on workspaces that are there: ls, show, events, timeline, destroy. */
 export function addWorkspaceCommands(program: Command, run: Run): void {
@@ -13,7 +15,15 @@ export function addWorkspaceCommands(program: Command, run: Run): void {
     .command('ls')
     .description('list workspaces')
     .option('--all', 'also those that have ended')
-    .action((options: { all?: boolean }) => run(context => list(context, options.all ?? false)));
+    .addOption(
+      new Option('--state <state>', 'only those in this state; repeatable')
+        .choices(workspaceStates)
+        .argParser(repeat),
+    )
+    .option('--owner <user>', 'only theirs; operators see everybody’s')
+    .option('--name <name>', 'only those of this name')
+    .option('--since <time>', 'only those made since: 7d (ago), or a time as 2026-11-01T00:00:00Z')
+    .action((options: ListOptions) => run(context => list(context, options)));
   program
     .command('show <workspace>')
     .description('what it is doing, and why')
@@ -63,6 +73,13 @@ export function addWorkspaceCommands(program: Command, run: Run): void {
     );
 }
 
+/** Commander's own check of choices is lost with a parser. */
+function repeat(text: string, earlier: readonly WorkspaceState[] = []): readonly WorkspaceState[] {
+  const state = workspaceStates.find(each => each === text);
+  if (state === undefined) throw new InvalidArgumentError(`say one of ${workspaceStates.join(', ')}.`);
+  return [...earlier, state];
+}
+
 const waitStates = ['running', 'paused', 'stopped', 'terminated', 'ended'] as const;
 type WaitState = (typeof waitStates)[number];
 
@@ -94,8 +111,20 @@ async function waitUntil(
   throw new WspError('failed', why);
 }
 
-async function list(context: CommandContext, all: boolean): Promise<void> {
-  const workspaces = await context.client().listWorkspaces({ all });
+interface ListOptions {
+  readonly all?: boolean;
+  readonly state?: readonly WorkspaceState[];
+  readonly owner?: string;
+  readonly name?: string;
+  readonly since?: string;
+}
+
+async function list(context: CommandContext, { state, since, ...same }: ListOptions): Promise<void> {
+  const workspaces = await context.client().listWorkspaces({
+    ...same,
+    ...(state === undefined ? {} : { states: state }),
+    ...(since === undefined ? {} : { since: past(since, '--since', systemClock.now()) }),
+  });
   const rows = workspaces.map(each => [
     each.name,
     each.id,

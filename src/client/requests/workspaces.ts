@@ -1,14 +1,26 @@
 import type { WorkspaceView } from '../../protocol/api.ts';
 import type { GroupRequest, OperateRequest, WorkspaceRequest } from '../../protocol/cluster.ts';
 import type { Asker } from '../ask.ts';
+import type { WorkspaceQuery } from '../client.ts';
+import { allPages, cursorQuery } from '../pages.ts';
 
 /** Workspaces and their leases. */
 export function workspaceRequests({ api, ask }: Asker) {
   const at = (workspace: string) => ({ path: { workspace } });
   return {
     createWorkspace: (body: WorkspaceRequest) => ask(signal => api.POST('/v1/workspaces', { body, signal })),
-    listWorkspaces: async (query: { readonly all?: boolean } = {}) =>
-      (await ask(signal => api.GET('/v1/workspaces', { params: { query }, signal }))).workspaces,
+    listWorkspaces: ({ states, ...filters }: WorkspaceQuery = {}) =>
+      allPages(async cursor => {
+        const query = {
+          ...filters,
+          ...cursorQuery(cursor),
+          ...(states === undefined ? {} : { state: [...states] }),
+        };
+        const { workspaces, next } = await ask(signal =>
+          api.GET('/v1/workspaces', { params: { query }, signal }),
+        );
+        return { entries: workspaces, next };
+      }),
     getWorkspace: (workspace: string, stop?: AbortSignal): Promise<WorkspaceView> =>
       ask(signal => api.GET('/v1/workspaces/{workspace}', { params: at(workspace), signal }), { stop }),
     tryWorkspace: (body: WorkspaceRequest) =>

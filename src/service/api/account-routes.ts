@@ -3,7 +3,8 @@ import { ProjectChange, TokenRequest, UserChange, userPattern } from '../../prot
 import { WspError } from '../../protocol/errors.ts';
 import { namePattern } from '../../protocol/ids.ts';
 import { callerOf, hasRole } from './auth.ts';
-import { errorAnswers, type Route } from './route.ts';
+import { listQuery, Next, pageOf } from './paging.ts';
+import { errorAnswers, Moment, momentOf, type Route } from './route.ts';
 import { ref } from './schemas.ts';
 import { strictBody } from './strict-body.ts';
 
@@ -23,11 +24,16 @@ const users: Route = (app, { accounts }) => {
   const schema = {
     operationId: 'listUsers',
     summary: 'The users that the service knows by name; operators and administrators',
-    response: { 200: Type.Object({ users: Type.Array(ref('User')) }), ...errorAnswers },
+    querystring: listQuery({
+      name: Type.Optional(Type.String({ pattern: userPattern, description: "a user's name" })),
+    }),
+    response: { 200: Type.Object({ users: Type.Array(ref('User')), next: Next }), ...errorAnswers },
   };
-  app.get('/v1/users', { schema, config: { role: 'operator' } }, async () => ({
-    users: [...accounts.users()],
-  }));
+  app.get('/v1/users', { schema, config: { role: 'operator' } }, async request => {
+    const wanted = accounts.users().filter(user => (request.query.name ?? user.name) === user.name);
+    const { page, next } = pageOf(wanted, ({ name }) => name, request.query);
+    return { users: page, next };
+  });
 };
 
 const setUser: Route = (app, { accounts }) => {
@@ -55,14 +61,19 @@ const projects: Route = (app, { accounts }) => {
   const schema = {
     operationId: 'listProjects',
     summary: 'The projects with their members; users see their own',
-    response: { 200: Type.Object({ projects: Type.Array(ref('Project')) }), ...errorAnswers },
+    querystring: listQuery({
+      name: Type.Optional(Type.String({ pattern: namePattern, description: "a project's name" })),
+    }),
+    response: { 200: Type.Object({ projects: Type.Array(ref('Project')), next: Next }), ...errorAnswers },
   };
   app.get('/v1/projects', { schema }, async request => {
     const caller = callerOf(request);
-    const all = accounts.projects();
-    return {
-      projects: all.filter(({ name }) => hasRole(caller, 'operator') || caller.projects.includes(name)),
-    };
+    const wanted = accounts
+      .projects()
+      .filter(({ name }) => hasRole(caller, 'operator') || caller.projects.includes(name))
+      .filter(({ name }) => (request.query.name ?? name) === name);
+    const { page, next } = pageOf(wanted, ({ name }) => name, request.query);
+    return { projects: page, next };
   });
 };
 
@@ -84,15 +95,22 @@ const tokens: Route = (app, { accounts }) => {
   const schema = {
     operationId: 'listTokens',
     summary: "The caller's tokens, without the tokens themselves; administrators with all=true everybody's",
-    querystring: Type.Object({ all: Type.Optional(Type.Boolean()) }),
-    response: { 200: Type.Object({ tokens: Type.Array(ref('Token')) }), ...errorAnswers },
+    querystring: listQuery({
+      all: Type.Optional(Type.Boolean()),
+      user: Type.Optional(Type.String({ pattern: userPattern, description: "a user's name" })),
+    }),
+    response: { 200: Type.Object({ tokens: Type.Array(ref('Token')), next: Next }), ...errorAnswers },
   };
   app.get('/v1/tokens', { schema }, async request => {
     const caller = callerOf(request);
     const all = request.query.all === true;
     if (all && !hasRole(caller, 'admin'))
       throw new WspError('forbidden', "everybody's tokens are an administrator's business");
-    return { tokens: [...accounts.tokensOf(all ? undefined : caller.user)] };
+    const wanted = accounts
+      .tokensOf(all ? undefined : caller.user)
+      .filter(({ user }) => (request.query.user ?? user) === user);
+    const { page, next } = pageOf(wanted, ({ createdAt, id }) => `${createdAt} ${id}`, request.query);
+    return { tokens: page, next };
   });
 };
 
@@ -141,13 +159,36 @@ const auditEntries: Route = (app, { audit }) => {
       before: Type.Optional(
         Type.Integer({ minimum: 1, description: 'the number of a line; only those with smaller ones' }),
       ),
-      limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000 })),
+      limit: Type.Optional(
+        Type.Integer({
+          minimum: 1,
+          maximum: 1_000,
+          description: 'a number of lines from 1 to 1000; 100 by default',
+        }),
+      ),
+      user: Type.Optional(Type.String({ pattern: userPattern, description: "a user's name" })),
+      since: Type.Optional(Moment),
     }),
-    response: { 200: Type.Object({ entries: Type.Array(ref('Audit')) }), ...errorAnswers },
+    response: {
+      200: Type.Object({
+        entries: Type.Array(ref('Audit')),
+        next: Type.Union([Type.Integer(), Type.Null()], {
+          description: 'ask again with before=next; null: this was the last page',
+        }),
+      }),
+      ...errorAnswers,
+    },
   };
   app.get('/v1/audit', { schema, config: { role: 'operator' } }, async request => {
-    const { before = Number.MAX_SAFE_INTEGER, limit = 100 } = request.query;
-    return { entries: [...(await audit.read({ before, limit }))] };
+    const { before = Number.MAX_SAFE_INTEGER, limit = 100, user, since } = request.query;
+    const filters = {
+      ...(user === undefined ? {} : { user }),
+      ...(since === undefined ? {} : { sinceAt: momentOf(since, 'since') }),
+    };
+    // One more, to know whether there is a next page.
+    const found = await audit.read({ before, limit: limit + 1, ...filters });
+    const entries = found.slice(0, limit);
+    return { entries, next: found.length > limit ? (entries.at(-1)?.seq ?? null) : null };
   });
 };
 

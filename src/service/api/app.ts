@@ -25,6 +25,7 @@ import { historyRoutes } from './history-routes.ts';
 import { leaseRoutes } from './lease-routes.ts';
 import { loginRoutes } from './login-routes.ts';
 import { openApiDocument } from './openapi.ts';
+import { refuseUnknownParameters } from './paging.ts';
 import { pilotHttpRoutes } from './pilot-http.ts';
 import { pilotRoutes } from './pilot-socket.ts';
 import { addComponents } from './schemas.ts';
@@ -108,6 +109,7 @@ export async function buildApp(parts: ApiParts): Promise<FastifyInstance> {
   requireTokens(app, parts);
   limits.limitCallers();
   keepAudit(app, parts);
+  refuseUnknownParameters(app);
   app.addHook('onResponse', async (request, reply) => {
     const fields = { ...about(request), status: reply.statusCode, durationMs: Math.round(reply.elapsedTime) };
     parts.log.debug('answered', fields);

@@ -17,6 +17,8 @@ const scanLimit = 1_000;
 export interface EventQuery {
   readonly caller: Caller;
   readonly workspaceId: string | undefined;
+  /** Only events of these. Absent: all. */
+  readonly types?: readonly string[] | undefined;
   readonly after: number;
   readonly waitMs: number;
   readonly limit: number;
@@ -41,7 +43,7 @@ export function eventFeed(engine: Engine, clock: Clock): EventFeed {
   let waiters = 0;
 
   /** One page of what the user may see; `next` also passes over what he may not. */
-  async function read({ caller, workspaceId, after, limit }: EventQuery) {
+  async function read({ caller, workspaceId, types, after, limit }: EventQuery) {
     let next = after;
     for (;;) {
       const scan = workspaceId === undefined ? scanLimit : limit;
@@ -49,6 +51,7 @@ export function eventFeed(engine: Engine, clock: Clock): EventFeed {
         after: next,
         limit: scan,
         ...(workspaceId === undefined ? {} : { workspaceId }),
+        ...(types === undefined ? {} : { types }),
       });
       const events = found.filter(event => maySee(engine.state, caller, event)).slice(0, limit);
       const full = events.length === limit;

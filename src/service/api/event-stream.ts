@@ -16,6 +16,12 @@ const pageLimit = 500;
 /** How soon a client that was cut off should come again. */
 const retryMs = 1_000;
 
+/** The only types of events that are wanted, as `vm.failed`. */
+export const EventTypes = Type.Array(
+  Type.String({ pattern: '^[a-z]+([.][a-z-]+)+$', description: "an event's type, such as vm.failed" }),
+  { maxItems: 64 },
+);
+
 /**
  * `GET /v1/events/stream`: the history as server-sent events (WHATWG HTML §9.2), each with its number as id. A client that comes again says the last number
  * that it has (`Last-Event-ID`) and goes on after it: nothing is missed and nothing comes twice, also when the service was started again in between.
@@ -29,6 +35,7 @@ export function eventStreamRoute(feed: EventFeed): Route {
     querystring: Type.Object({
       after: Type.Optional(Type.Integer({ minimum: 0 })),
       workspace: Type.Optional(WorkspaceParams.properties.workspace),
+      type: Type.Optional(EventTypes),
     }),
     response: {
       200: {
@@ -47,6 +54,7 @@ export function eventStreamRoute(feed: EventFeed): Route {
       const query = {
         caller,
         workspaceId: workspace === undefined ? undefined : findWorkspace(engine.state, caller, workspace).id,
+        types: request.query.type,
         after: lastEventId(request) ?? request.query.after ?? 0,
         waitMs: Math.min(heartbeatMs, maxWaitMs),
         limit: pageLimit,

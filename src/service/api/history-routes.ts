@@ -2,7 +2,7 @@ import Type from 'typebox';
 import { timelineOf } from '../timeline.ts';
 import { callerOf } from './auth.ts';
 import { type EventFeed, maxWaitMs } from './event-feed.ts';
-import { eventStreamRoute } from './event-stream.ts';
+import { EventTypes, eventStreamRoute } from './event-stream.ts';
 import { findWorkspace } from './owners.ts';
 import { errorAnswers, type Route, WorkspaceParams } from './route.ts';
 import { ref } from './schemas.ts';
@@ -53,6 +53,7 @@ function events(feed: EventFeed): Route {
       workspace: Type.Optional(WorkspaceParams.properties.workspace),
       waitMs: Type.Optional(Type.Integer({ minimum: 0, maximum: maxWaitMs })),
       limit: Type.Optional(Type.Integer({ minimum: 1, maximum: pageLimit })),
+      type: Type.Optional(EventTypes),
     }),
     response: {
       200: Type.Object({
@@ -65,12 +66,12 @@ function events(feed: EventFeed): Route {
   return (app, { engine }) => {
     app.get('/v1/events', { schema }, async (request, reply) => {
       const caller = callerOf(request);
-      const { workspace, after = 0, waitMs = 0, limit = pageLimit } = request.query;
+      const { workspace, type: types, after = 0, waitMs = 0, limit = pageLimit } = request.query;
       const workspaceId =
         workspace === undefined ? undefined : findWorkspace(engine.state, caller, workspace).id;
       const gone = new AbortController();
       reply.raw.once('close', () => gone.abort());
-      return feed.page({ caller, workspaceId, after, waitMs, limit }, gone.signal);
+      return feed.page({ caller, workspaceId, types, after, waitMs, limit }, gone.signal);
     });
   };
 }

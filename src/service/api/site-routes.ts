@@ -1,11 +1,17 @@
 import Type from 'typebox';
 import { imageView, nodeViews, ownNodeViews, slotView, typesView } from '../views.ts';
+import { namePattern } from '../../protocol/ids.ts';
+import { literals } from '../../protocol/schema.ts';
+import { slotStates } from '../../protocol/states.ts';
 import type { Caller } from '../access/accounts.ts';
 import type { ApiParts } from './app.ts';
 import { callerOf } from './auth.ts';
 import { mayRead, readableIn } from './owners.ts';
+import { byAge, listQuery, Next, pageOf } from './paging.ts';
 import { errorAnswers, type Route } from './route.ts';
 import { ref } from './schemas.ts';
+
+const PoolName = Type.String({ pattern: namePattern, description: "a pool's name" });
 
 const types: Route = (app, { engine, images }) => {
   const schema = {
@@ -22,20 +28,31 @@ const slots: Route = (app, parts) => {
   const schema = {
     operationId: 'listSlots',
     summary: 'The resource slots that are held or asked for',
-    response: { 200: Type.Object({ slots: Type.Array(ref('Slot')) }), ...errorAnswers },
+    querystring: listQuery({
+      state: Type.Optional(Type.Array(literals(slotStates), { maxItems: 16 })),
+      pool: Type.Optional(PoolName),
+    }),
+    response: { 200: Type.Object({ slots: Type.Array(ref('Slot')), next: Next }), ...errorAnswers },
   };
-  app.get('/v1/slots', { schema }, async request => ({
-    slots: liveSlots(parts, callerOf(request)).map(({ slot, workspaces }) =>
-      slotView(slot, workspaces, parts.engine.lrmOf(slot.pool), parts.engine.state.settings),
-    ),
-  }));
+  app.get('/v1/slots', { schema }, async request => {
+    const { state, pool } = request.query;
+    const wanted = liveSlots(parts, callerOf(request)).filter(
+      ({ slot }) => (state?.includes(slot.state) ?? true) && (pool === undefined || slot.pool === pool),
+    );
+    const { page, next } = pageOf(wanted, ({ slot }) => byAge(slot.createdAt, slot.id), request.query);
+    const { engine } = parts;
+    const view = ({ slot, workspaces }: (typeof page)[number]) =>
+      slotView(slot, workspaces, engine.lrmOf(slot.pool), engine.state.settings);
+    return { slots: page.map(view), next };
+  });
 };
 
 const nodes: Route = (app, parts) => {
   const schema = {
     operationId: 'listNodes',
     summary: 'The nodes of those slots and what runs on them, and idle static nodes',
-    response: { 200: Type.Object({ nodes: Type.Array(ref('Node')) }), ...errorAnswers },
+    querystring: listQuery({ pool: Type.Optional(PoolName) }),
+    response: { 200: Type.Object({ nodes: Type.Array(ref('Node')), next: Next }), ...errorAnswers },
   };
   app.get('/v1/nodes', { schema }, async request => {
     const capacity = await parts.engine.capacity();
@@ -43,7 +60,16 @@ const nodes: Route = (app, parts) => {
     const held = liveSlots(parts, callerOf(request)).flatMap(({ slot, workspaces }) =>
       nodeViews(state, slot, workspaces),
     );
-    return { nodes: [...held, ...ownNodeViews(state, capacity)] };
+    const { pool } = request.query;
+    const wanted = [...held, ...ownNodeViews(state, capacity)].filter(
+      node => pool === undefined || node.pool === pool,
+    );
+    const { page, next } = pageOf(
+      wanted,
+      node => `${node.pool} ${node.name} ${node.slot ?? ''}`,
+      request.query,
+    );
+    return { nodes: page, next };
   });
 };
 
@@ -51,9 +77,14 @@ const images: Route = (app, parts) => {
   const schema = {
     operationId: 'listImages',
     summary: 'The images that a VM can be started from',
-    response: { 200: Type.Object({ images: Type.Array(ref('Image')) }), ...errorAnswers },
+    querystring: listQuery({}),
+    response: { 200: Type.Object({ images: Type.Array(ref('Image')), next: Next }), ...errorAnswers },
   };
-  app.get('/v1/images', { schema }, async () => ({ images: parts.images.read().images.map(imageView) }));
+  app.get('/v1/images', { schema }, async request => {
+    const views = parts.images.read().images.map(imageView);
+    const { page, next } = pageOf(views, ({ name }) => name, request.query);
+    return { images: page, next };
+  });
 };
 
 const health: Route = (app, { version }) => {

@@ -4,6 +4,7 @@ import { usageEvents, usageOf } from '../usage.ts';
 import { callerOf } from './auth.ts';
 import type { EventFeed } from './event-feed.ts';
 import { mayRead } from './owners.ts';
+import { listQuery, pageOf } from './paging.ts';
 import { errorAnswers, Moment, momentOf, type Route } from './route.ts';
 import { ref } from './schemas.ts';
 
@@ -12,7 +13,7 @@ export function usageRoutes(feed: EventFeed): readonly Route[] {
   const schema = {
     operationId: 'getUsage',
     summary: 'What users and projects hold, and for how long their VMs have run; users see their own',
-    querystring: Type.Object({ since: Type.Optional(Moment), until: Type.Optional(Moment) }),
+    querystring: listQuery({ since: Type.Optional(Moment), until: Type.Optional(Moment) }),
     response: { 200: ref('Usage'), ...errorAnswers },
   };
   return [
@@ -30,10 +31,16 @@ export function usageRoutes(feed: EventFeed): readonly Route[] {
           throw new WspError('invalid_request', `since: ${since} is after ${until ?? 'now'}`);
         const events = await feed.allOf(usageEvents);
         const lines = usageOf(engine.state, events, period, ({ owner }) => mayRead(caller, owner));
+        const { page, next } = pageOf(
+          lines,
+          ({ kind, name }) => `${kind === 'user' ? 0 : 1} ${name}`,
+          request.query,
+        );
         return {
           since: new Date(period.since).toISOString(),
           until: new Date(period.until).toISOString(),
-          lines: [...lines],
+          lines: page,
+          next,
         };
       });
     },

@@ -1,10 +1,11 @@
 import Type from 'typebox';
-import { WebhookRequest } from '../../protocol/access.ts';
+import { userPattern, WebhookRequest } from '../../protocol/access.ts';
 import { WspError } from '../../protocol/errors.ts';
 import type { Caller } from '../access/accounts.ts';
 import type { Webhooks } from '../notify/webhooks.ts';
 import { callerOf, hasRole } from './auth.ts';
 import { findWorkspace } from './owners.ts';
+import { byAge, listQuery, Next, pageOf } from './paging.ts';
 import { errorAnswers, type Route } from './route.ts';
 import { ref } from './schemas.ts';
 import { strictBody } from './strict-body.ts';
@@ -24,11 +25,18 @@ const list: Route = (app, { webhooks }) => {
   const schema = {
     operationId: 'listWebhooks',
     summary: "The caller's webhooks, and how they stand; administrators see everybody's",
-    response: { 200: Type.Object({ webhooks: Type.Array(ref('Webhook')) }), ...errorAnswers },
+    querystring: listQuery({
+      owner: Type.Optional(Type.String({ pattern: userPattern, description: "a user's name" })),
+    }),
+    response: { 200: Type.Object({ webhooks: Type.Array(ref('Webhook')), next: Next }), ...errorAnswers },
   };
   app.get('/v1/webhooks', { schema }, async request => {
     const caller = callerOf(request);
-    return { webhooks: [...webhooks.of(hasRole(caller, 'admin') ? undefined : caller.user)] };
+    const wanted = webhooks
+      .of(hasRole(caller, 'admin') ? undefined : caller.user)
+      .filter(({ owner }) => (request.query.owner ?? owner) === owner);
+    const { page, next } = pageOf(wanted, ({ createdAt, id }) => `${createdAt} ${id}`, request.query);
+    return { webhooks: page, next };
   });
 };
 
@@ -80,11 +88,17 @@ const deadLetters: Route = (app, { webhooks }) => {
     operationId: 'listDeadLetters',
     summary: 'The events that could not be delivered, and why',
     params: HookParams,
-    response: { 200: Type.Object({ deadLetters: Type.Array(ref('DeadLetter')) }), ...errorAnswers },
+    querystring: listQuery({}),
+    response: {
+      200: Type.Object({ deadLetters: Type.Array(ref('DeadLetter')), next: Next }),
+      ...errorAnswers,
+    },
   };
-  app.get('/v1/webhooks/:webhook/dead-letters', { schema }, async request => ({
-    deadLetters: [...webhooks.deadLetters(ownHook(webhooks, callerOf(request), request.params.webhook))],
-  }));
+  app.get('/v1/webhooks/:webhook/dead-letters', { schema }, async request => {
+    const all = webhooks.deadLetters(ownHook(webhooks, callerOf(request), request.params.webhook));
+    const { page, next } = pageOf(all, ({ event }) => byAge(event, ''), request.query);
+    return { deadLetters: page, next };
+  });
 };
 
 /** Events posted to where users want them. */

@@ -1,9 +1,14 @@
 import Type from 'typebox';
+import { userPattern } from '../../protocol/access.ts';
 import { WorkspaceRequest } from '../../protocol/cluster.ts';
+import { namePattern } from '../../protocol/ids.ts';
+import { literals } from '../../protocol/schema.ts';
+import { workspaceStates } from '../../protocol/states.ts';
 import { workspaceView } from '../views.ts';
 import { callerOf } from './auth.ts';
 import { findWorkspace, mayRead, withProject } from './owners.ts';
-import { errorAnswers, type Route, WorkspaceParams } from './route.ts';
+import { byAge, listQuery, Next, pageOf } from './paging.ts';
+import { errorAnswers, Moment, momentOf, type Route, WorkspaceParams } from './route.ts';
 import { strictBody } from './strict-body.ts';
 import { ref } from './schemas.ts';
 
@@ -29,18 +34,32 @@ const list: Route = (app, { engine }) => {
   const schema = {
     operationId: 'listWorkspaces',
     summary: 'The live workspaces, oldest first; with all=true the ended ones too',
-    querystring: Type.Object({ all: Type.Optional(Type.Boolean()) }),
-    response: { 200: Type.Object({ workspaces: Type.Array(ref('Workspace')) }), ...errorAnswers },
+    querystring: listQuery({
+      all: Type.Optional(Type.Boolean()),
+      state: Type.Optional(
+        Type.Array(literals(workspaceStates), { maxItems: 16, description: 'only in these states' }),
+      ),
+      owner: Type.Optional(Type.String({ pattern: userPattern, description: "a user's name" })),
+      name: Type.Optional(Type.String({ pattern: namePattern, description: "a workspace's name" })),
+      since: Type.Optional(Moment),
+    }),
+    response: { 200: Type.Object({ workspaces: Type.Array(ref('Workspace')), next: Next }), ...errorAnswers },
   };
   app.get('/v1/workspaces', { schema }, async request => {
     const caller = callerOf(request);
     const { state } = engine;
-    const workspaces = [...state.workspaces.values()]
-      .filter(workspace => mayRead(caller, workspace.owner))
-      .filter(workspace => request.query.all === true || workspace.state !== 'ended')
-      .sort((one, other) => one.createdAt - other.createdAt)
-      .map(workspace => workspaceView(state, workspace));
-    return { workspaces };
+    const { all, state: states, owner, name, since } = request.query;
+    const sinceAt = since === undefined ? undefined : momentOf(since, 'since');
+    const wanted = [...state.workspaces.values()].filter(
+      workspace =>
+        mayRead(caller, workspace.owner) &&
+        (states ? states.includes(workspace.state) : all === true || workspace.state !== 'ended') &&
+        (owner === undefined || workspace.owner === owner) &&
+        (name === undefined || workspace.name === name) &&
+        (sinceAt === undefined || workspace.createdAt >= sinceAt),
+    );
+    const { page, next } = pageOf(wanted, ({ createdAt, id }) => byAge(createdAt, id), request.query);
+    return { workspaces: page.map(workspace => workspaceView(state, workspace)), next };
   });
 };
 

@@ -172,10 +172,18 @@ class SqliteStore implements Store {
     await this.#rows(statements.audit, [JSON.stringify(entries.map(entry => JSON.stringify(entry)))]);
   }
 
-  async audit({ before, limit }: { before: number; limit: number }): Promise<readonly AuditView[]> {
+  async audit({
+    before,
+    limit,
+    user,
+    sinceAt,
+  }: Parameters<Store['audit']>[0]): Promise<readonly AuditView[]> {
+    const since = sinceAt === undefined ? null : new Date(sinceAt).toISOString();
     const rows = await this.#rows<{ seq: number; body: string }>(
-      'select seq, body from audit where seq < ? order by seq desc limit ?',
-      [before, limit],
+      `select seq, body from audit where seq < ?1
+       and (?2 is null or json_extract(body, '$.user') = ?2) and (?3 is null or json_extract(body, '$.at') >= ?3)
+       order by seq desc limit ?4`,
+      [before, user ?? null, since, limit],
     );
     return rows.map(({ seq, body }) => ({ seq, ...(JSON.parse(body) as AuditEntry) }));
   }

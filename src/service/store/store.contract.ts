@@ -89,6 +89,10 @@ export function storeContract(name: string, make: () => StoreUnderTest): void {
           { seq: 1, ...entry },
         ]);
         expect(await again.audit({ before: 99, limit: 1 })).toMatchObject([{ seq: 3, path: '/z' }]);
+        await again.appendAudit([{ ...entry, user: 'ann', at: '2026-02-01T00:00:00.000Z' }]);
+        expect(await again.audit({ before: 99, limit: 9, user: 'ann' })).toMatchObject([{ seq: 4 }]);
+        const sinceAt = Date.parse('2026-01-15T00:00:00Z');
+        expect(await again.audit({ before: 99, limit: 9, sinceAt })).toMatchObject([{ seq: 4 }]);
       }));
 
     it('gives the events of some types alone', () =>

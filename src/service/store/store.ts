@@ -22,7 +22,13 @@ export interface Store {
   putAccess(rows: readonly AccessRow[]): Promise<void>;
   appendAudit(entries: readonly AuditEntry[]): Promise<void>;
   /** The newest `limit` lines with numbers below `before`, newest first. */
-  audit(query: { readonly before: number; readonly limit: number }): Promise<readonly AuditView[]>;
+  audit(query: {
+    readonly before: number;
+    readonly limit: number;
+    readonly user?: string;
+    /** Milliseconds since the epoch. */
+    readonly sinceAt?: number;
+  }): Promise<readonly AuditView[]>;
   /** Gives the store free. Nothing may be called after it. */
   close(): Promise<void>;
 }
