@@ -1,12 +1,15 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type TestApi, testApi } from '../../test/support/api.ts';
 import { buildPrograms, type Programs } from '../../test/support/cli.ts';
 import type { WorkspaceRequest } from '../protocol/cluster.ts';
 
 /** `wsp` as a process of its own before the real API, whose state and answers are the test's. */
+
+// Every step is a process or several, on a machine that may be busy.
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 let api: TestApi;
 let programs: Programs;

@@ -8,6 +8,9 @@ import type { WorkspaceView } from '../protocol/api.ts';
 
 /** What the programs print, by real processes: it arrives whole at any reader's pace, or the exit code says that it does not. */
 
+// Every step is a process or several, on a machine that may be busy.
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
+
 let api: TestApi;
 let env: NodeJS.ProcessEnv;
 let programs: Programs;
