@@ -160,6 +160,30 @@ describe('a slot', () => {
     expect((await vmm.exited).signal).toBe('SIGKILL');
   });
 
+  it("report D is undone by another slot's helper when pilot and helper are both killed; slots that live are not", async () => {
+    const vmm = await endless();
+    const directory = join(nodes.directory, 'work', 'n01', 'slot-aaaaaaaaav', 'vms');
+    mkdirSync(directory, { recursive: true });
+    const pilot = await pilotWith('slot-aaaaaaaaav', nicPlan(11), vmm.pid, directory);
+    const living = await nodes.helper(0, 'slot-aaaaaaaaaw');
+    await living.attachNic(nicPlan(12), 'two');
+    process.kill(-pilot.pid, 'SIGSTOP');
+    await killHelper('slot-aaaaaaaaav');
+    process.kill(-pilot.pid, 'SIGKILL');
+    await pilot.exited;
+    // Its pilot lives, and starts it again: nobody holds the slot for a moment only.
+    await killHelper('slot-aaaaaaaaaw');
+    const next = await nodes.helper(0, 'slot-aaaaaaaaax');
+    expect([await link('wttest11'), existsSync(directory), journals().length]).toEqual([true, true, 2]);
+    await expect.poll(() => link('wttest11'), { timeout: 90_000, interval: 200 }).toBe(false);
+    expect((await vmm.exited).signal).toBe('SIGKILL');
+    await expect.poll(journals, { timeout: 10_000 }).toHaveLength(1);
+    expect(existsSync(directory)).toBe(false);
+    expect(await link('wttest12')).toBe(true);
+    await living.detachNic('wttest12');
+    await Promise.all([living.undo(), next.undo()]);
+  });
+
   it('is undone by kill-all beside a live helper, which then serves no more', async () => {
     const helper = await nodes.helper(0, 'slot-aaaaaaaaah');
     await helper.attachNic(nicPlan(11), 'one');
@@ -384,13 +408,14 @@ async function say(text: string): Promise<unknown[]> {
 }
 
 /** A process of its own, session and group too, that holds a slot as a pilot would. Resolves when the slot has its interface. */
-async function pilotWith(slotId: string, nic: NicPlan, pid: number): Promise<Child> {
+async function pilotWith(slotId: string, nic: NicPlan, pid: number, directory?: string): Promise<Child> {
   const program = `
 const { startHelper } = await import('${root}/src/control/helper/client.ts');
 const { systemClock } = await import('${root}/src/platform/clock.ts');
 const { silentLog } = await import('${root}/src/platform/log.ts');
 const helper = await startHelper({ argv: ${JSON.stringify(nodes.helperArgv(0))}, node: 'n01', slotId: '${slotId}', clock: systemClock, log: silentLog });
 await helper.adoptProcess(${pid});
+${directory === undefined ? '' : `await helper.adoptDirectory(${JSON.stringify(directory)});`}
 await helper.attachNic(${JSON.stringify(nic)}, 'one');
 console.log('attached');
 setInterval(() => undefined, 1000);`;

@@ -33,6 +33,7 @@ type DetachedMark = { readonly kind: 'detached'; readonly tap: string };
  *   <state dir>/<node>/lock                      see node-lock.ts
  *                      slots/<slotId>/undo.jsonl see UndoJournal
  *                                     owner      uid of the job's user
+ *                                     holder     see dead-slots.ts
  *                      bridges/<bridge>/…        see bridges.ts
  *   <disk dir>/<node>/<slotId>                      see disk-records.ts
  */

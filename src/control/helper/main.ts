@@ -6,8 +6,10 @@ import { nodeNamePattern, slotIdPattern } from '../../protocol/ids.ts';
 import { Lines } from '../vmm/qemu/lines.ts';
 import { Bridges } from './bridges.ts';
 import { leaveCgroups } from './cgroups.ts';
+import { deadSlots, slotHold, sweepAfterMs, sweepDeadSlots } from './dead-slots.ts';
 import { defaultDiskDir } from './disk-records.ts';
 import { helperDirectory, undoJournal } from './journal.ts';
+import { withNodeLock } from './node-lock.ts';
 import { BadRequest, type HelperAnswer, parseRequest } from './requests.ts';
 import { type ServerParts, serve, undoAll } from './server.ts';
 import { RootTools } from './tools.ts';
@@ -32,12 +34,37 @@ export async function runHelper(args: readonly string[]): Promise<number> {
   process.umask(0o022);
   for (const path of leaveCgroups()) complain(`cannot move to ${path}`, 0);
   say({ id: 0, ok: true });
+  // Beside the requests: none of them waits for it.
+  const sweep = beginSweep(parts);
   await serveInput(parts);
+  (await sweep)();
   try {
     await undoAll(parts);
     return 0;
   } catch (cause) {
     return complain(messageOf(cause), 1);
+  }
+}
+
+/** Looks for slots that nobody undoes any more, and undoes them a little later. Returns what calls that off. */
+async function beginSweep(parts: ServerParts): Promise<() => void> {
+  const { at, hold, uid, journal, tools } = parts;
+  const own = journal.slotId;
+  try {
+    const seen = await withNodeLock(at, async () => {
+      await hold();
+      return deadSlots(at, own);
+    });
+    if (seen.length === 0) return () => undefined;
+    return tools.clock.after(sweepAfterMs, () => {
+      sweepDeadSlots(at, parts, { own, seen, uid }).then(
+        told => told.forEach(sentence => complain(sentence, 0)),
+        (cause: unknown) => complain(messageOf(cause), 0),
+      );
+    });
+  } catch (cause) {
+    complain(messageOf(cause), 0);
+    return () => undefined;
   }
 }
 
@@ -117,6 +144,7 @@ function partsFrom(args: readonly string[]): ServerParts | string {
   return {
     at,
     journal: undoJournal(at, one('slot'), uid),
+    hold: slotHold(at, one('slot')),
     bridges: new Bridges(at, tools),
     tools,
     uid,

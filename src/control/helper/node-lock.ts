@@ -44,14 +44,7 @@ async function acquire(nodeDirectory: string): Promise<number> {
     const file = open(nodeDirectory, path);
     if (file === undefined) continue;
     try {
-      const child = await startChild(
-        ['flock', '--exclusive', '--timeout', String(lockDeadlineSeconds), '3'],
-        {
-          stdio: ['ignore', 'ignore', 'ignore', file],
-        },
-      );
-      const { code } = await child.exited;
-      if (code !== 0) throw locked(path);
+      if (!(await lockFile(file, lockDeadlineSeconds))) throw locked(path);
     } catch (cause) {
       closeSync(file);
       throw cause;
@@ -64,6 +57,14 @@ async function acquire(nodeDirectory: string): Promise<number> {
     closeSync(file);
   }
   throw locked(path);
+}
+
+/** Locks an open file for as long as this process has it open (flock(2)); false when another one has held it for so long. */
+export async function lockFile(file: number, waitSeconds: number): Promise<boolean> {
+  const child = await startChild(['flock', '--exclusive', '--timeout', String(waitSeconds), '3'], {
+    stdio: ['ignore', 'ignore', 'ignore', file],
+  });
+  return (await child.exited).code === 0;
 }
 
 /** Undefined when the directory was removed meanwhile. */

@@ -21,6 +21,8 @@ import { detachNics, removeForgotten, type UndoParts, undoSlot } from './slot-un
 export interface ServerParts extends UndoParts {
   readonly at: HelperDirectory;
   readonly journal: UndoJournal;
+  /** Holds the slot, once it has a journal (`dead-slots.ts`). */
+  readonly hold: () => Promise<void>;
   /** The job's user: who called sudo. */
   readonly uid: number;
   readonly gid: number;
@@ -29,7 +31,10 @@ export interface ServerParts extends UndoParts {
 /** Carries out a request; never throws. */
 export async function serve(parts: ServerParts, request: HelperRequest): Promise<HelperAnswer> {
   try {
-    await withNodeLock(parts.at, () => perform(parts, request));
+    await withNodeLock(parts.at, async () => {
+      await perform(parts, request);
+      await parts.hold();
+    });
     return { id: request.id, ok: true };
   } catch (cause) {
     const code = cause instanceof ControlError ? cause.code : 'helper_failed';
