@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { gangRequest, jobWhen } from '../../src/lrm/lrm.contract.ts';
 import type { Lrm } from '../../src/lrm/lrm.ts';
@@ -8,11 +9,28 @@ import { serviceLrm } from '../cluster/slurm-lrm.ts';
 
 let cluster: SlurmCluster;
 let lrm: Lrm;
+/** What decides who is who on this machine, before the cluster is there. */
+let before: readonly string[];
+const accountsOfThisMachine = (): readonly string[] => [
+  ...['/etc/passwd', '/etc/group'].map(path => readFileSync(path, 'utf8')),
+  ...readdirSync('/etc/sudoers.d'),
+];
 beforeAll(async () => {
+  before = accountsOfThisMachine();
   cluster = await startSlurm({ nodes: 2, killWaitSeconds: 2 });
   lrm = serviceLrm(cluster);
 });
 afterAll(() => cluster?.stop());
+
+it('its user may start the helper as root and nothing else, and is unknown to the machine', async () => {
+  const [, ...helper] = cluster.account.helper;
+  const asUser = (...argv: string[]) => cluster.run(cluster.account.as(argv));
+  expect((await asUser('id', '-un')).stdout).toBe('wsp\n');
+  // It is the helper itself that refuses.
+  expect((await asUser('sudo', ...helper)).stderr).toMatch(/^wsp helper: --node must be given/);
+  expect((await asUser('sudo', '-n', 'true')).stderr).toMatch(/password is required/);
+  expect(accountsOfThisMachine()).toEqual(before);
+});
 
 const stateOf = async (jobId: string): Promise<string> =>
   (await cluster.run(['squeue', '-h', '-j', jobId, '-o', '%T'])).stdout.trim();
