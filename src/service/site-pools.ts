@@ -71,6 +71,7 @@ function lrmOf(
       lrm: {
         kind,
         queue,
+        options,
         binDir: binDir === undefined ? undefined : at(binDir),
         conf: conf === undefined ? undefined : at(conf),
         node: node === undefined ? undefined : word(node, at),

@@ -8,11 +8,12 @@ import { siteTerms } from './slurm-conf.ts';
 export function serviceLrm({ conf, node, account }: Pick<SlurmCluster, 'conf' | 'node' | 'account'>): Lrm {
   const { queue, options } = siteTerms;
   const lrm = slurm(
-    { conf, node, queue },
+    { conf, node, queue, options },
     {
       run: (argv, how) =>
         systemProcesses.run(account.as(argv), { ...how, env: { ...how.env, ...account.env } }),
     },
+    { uid: account.id },
   );
   return {
     ...lrm,

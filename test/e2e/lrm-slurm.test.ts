@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemProcesses } from '../../src/platform/process.ts';
-import { type Lrm, LrmError } from '../../src/lrm/lrm.ts';
+import { finalJobStates, type Lrm, LrmError } from '../../src/lrm/lrm.ts';
 import { endOf, gangRequest, jobWhen, lrmContract } from '../../src/lrm/lrm.contract.ts';
 import { slurm } from '../../src/lrm/slurm/slurm.ts';
 import { type SlurmCluster, startSlurm } from '../cluster/slurm.ts';
@@ -24,10 +24,14 @@ afterAll(() => cluster?.stop());
 lrmContract('slurm', () => ({ lrm, nodes: cluster.nodes.map(({ name }) => name), scratch: shared }));
 
 describe('the Slurm adapter on a real Slurm', () => {
-  it('knows what the site has', async () => {
+  it('site S2 knows what the site has, every size of node', async () => {
     expect(await lrm.capabilities()).toMatchObject({
       nodes: 4,
-      memoryMiBPerNode: 1_400,
+      sizes: [
+        { nodes: 2, memoryMiB: 2_100, cpus: 2 },
+        { nodes: 2, memoryMiB: 1_400, cpus: 2 },
+      ],
+      memoryMiBPerNode: 2_100,
       cpusPerNode: 2,
       maxWalltimeMs: 86_400_000,
       killDelayMs: 2_000,
@@ -93,5 +97,112 @@ describe('the Slurm adapter on a real Slurm', () => {
       { run: () => Promise.resolve({ code: 0, signal: null, stdout: '{"jobs":', stderr: '' }) },
     );
     await expect(garbled.list()).rejects.toBeInstanceOf(LrmError);
+  });
+});
+
+describe('what Slurm itself knows', () => {
+  it('site S8 a program that is not there, or fails, is told in its own last words, and nobody reads a secret', async () => {
+    const wrong = serviceLrm({ ...cluster, node: 'no-such-node' });
+    const lost = await wrong.submit(gangRequest({ nodes: 2 }));
+    expect(await jobWhen(lrm, lost, ({ state }) => state === 'failed')).toMatchObject({
+      reason: expect.stringMatching(/no-such-node.*No such file or directory/) as string,
+    });
+    const secret = 'q7Zr0SxkQ2bVnT5mUe8yLw3aHc9dJf1gPiOoKl4NvBs';
+    const program = `const secret = '${secret}'; throw new Error('no room for ' + secret);`;
+    const broken = await lrm.submit(gangRequest({ program }));
+    const job = await jobWhen(lrm, broken, ({ state }) => state === 'failed');
+    expect(job?.reason).toMatch(/Error: no room for/);
+    expect(job?.reason).not.toContain(secret.slice(0, 24));
+    expect((await cluster.run(['squeue', '-t', 'all', '-O', 'Comment:2000'])).stdout).not.toContain(secret);
+  });
+
+  it("site S10 a newline in a node's drain reason is not another node's", async () => {
+    const jobId = await lrm.submit(gangRequest({ nodes: 2 }));
+    const running = await jobWhen(lrm, jobId, ({ state }) => state === 'running');
+    const [first = '', second = ''] = running?.nodes ?? [];
+    await cluster.setNode(first, 'State=DRAIN', `Reason=disk\n${second}|fan`);
+    const drained = await jobWhen(lrm, jobId, ({ draining }) => (draining ?? []).length > 0);
+    expect(drained?.draining).toEqual([{ node: first, reason: `disk; ${second}|fan` }]);
+    await lrm.cancel(jobId);
+    await endOf(lrm, jobId);
+    await cluster.setNode(first, 'State=RESUME');
+    await cluster.untilIdle();
+  });
+
+  it('site S9 a node that is lost ends its job as that, with the words that Slurm has for it', async () => {
+    const jobId = await lrm.submit(gangRequest());
+    const running = await jobWhen(lrm, jobId, ({ state }) => state === 'running');
+    const node = running?.nodes[0] ?? '';
+    const index = cluster.nodes.findIndex(({ name }) => name === node);
+    await cluster.powerOff(index);
+    await cluster.setNode(node, 'State=DOWN', 'Reason=a fan');
+    const job = await jobWhen(lrm, jobId, ({ state }) => finalJobStates.has(state));
+    expect(job).toMatchObject({
+      state: 'node-failed',
+      reason: `Slurm has lost a node of the job: ${node} (a fan)`,
+    });
+    await cluster.powerOn(index);
+    await cluster.untilIdle();
+  });
+
+  it('site S3 a job that is suspended is, until it is resumed', async () => {
+    const jobId = await lrm.submit(gangRequest());
+    await jobWhen(lrm, jobId, ({ state }) => state === 'running');
+    await cluster.suspend(jobId);
+    await jobWhen(lrm, jobId, ({ state }) => state === 'suspended');
+    await cluster.resume(jobId);
+    await jobWhen(lrm, jobId, ({ state }) => state === 'running');
+    await lrm.cancel(jobId);
+    await endOf(lrm, jobId);
+  });
+
+  it("report 4 another user's job with our job's name is none of ours", async () => {
+    const request = gangRequest();
+    const [foreign = ''] = await cluster.foreignJobs(1, `--job-name=${request.jobName}`);
+    expect((await lrm.list()).map(({ jobName }) => jobName)).not.toContain(request.jobName);
+    await cluster.endJob(foreign);
+  });
+
+  it('report 1 a munged or a controller that is away is an outage, of every command', async () => {
+    const jobId = await lrm.submit(gangRequest());
+    const away = expect.objectContaining({ name: 'LrmError', kind: 'unavailable' }) as LrmError;
+    const tried = async (): Promise<void> => {
+      for (const attempt of [
+        () => lrm.list(),
+        () => lrm.capabilities(),
+        () => lrm.submit(gangRequest()),
+        () => lrm.dryRun(gangRequest()),
+        () => lrm.cancel(jobId),
+        () => lrm.extend(jobId, 0),
+      ])
+        await expect(attempt()).rejects.toEqual(away);
+    };
+    await cluster.stopMunge();
+    await tried();
+    await cluster.startMunge();
+    await cluster.stopController();
+    await tried();
+    await cluster.startController();
+    expect((await lrm.list()).map(job => job.jobId)).toContain(jobId);
+    await lrm.cancel(jobId);
+    await endOf(lrm, jobId);
+  });
+
+  it('report 5 several queues are one place, as sbatch has it', async () => {
+    const both = slurm({ conf: cluster.conf, queue: 'batch,urgent' }, systemProcesses);
+    expect(await both.capabilities()).toMatchObject({ nodes: 4, cpusPerNode: 2 });
+    const jobId = await lrm.submit(gangRequest({ queue: 'batch,urgent' }));
+    await jobWhen(lrm, jobId, ({ state }) => state === 'running');
+    await lrm.cancel(jobId);
+    await endOf(lrm, jobId);
+  });
+
+  it('site S5 a dry run asks Slurm with the real options, and submits nothing', async () => {
+    const known = (await lrm.list()).length;
+    await lrm.dryRun(gangRequest());
+    const refused = { name: 'LrmError', kind: 'refused' };
+    await expect(lrm.dryRun(gangRequest({ queue: 'nowhere' }))).rejects.toMatchObject(refused);
+    await expect(lrm.dryRun(gangRequest({ options: ['--constraint=none'] }))).rejects.toMatchObject(refused);
+    expect((await lrm.list()).length).toBeLessThanOrEqual(known);
   });
 });

@@ -16,23 +16,9 @@ export interface Outage {
   readonly adapter: (processes: ProcessRunner, clock: Clock) => { list(): Promise<readonly LrmJob[]> };
 }
 
-/** squeue --json of Slurm 22.05: an empty list and an exit code of 0. */
-const noJobs = `{
-  "meta": {
-    "plugin": { "type": "openapi\\/v0.0.38", "name": "Slurm OpenAPI v0.0.38" },
-    "Slurm": { "version": { "major": 22, "micro": 8, "minor": 5 }, "release": "22.05.8" }
-  },
-  "errors": [
-    {
-      "description": "Failed while looking for jobs",
-      "error_number": -1,
-      "error": "Unspecified error",
-      "source": "slurm_load_jobs"
-    }
-  ],
-  "jobs": [
-  ]
-}`;
+/** What squeue of Slurm 22.05 says before its error. */
+const munge =
+  'squeue: error: If munged is up, restart with --num-threads=10\nsqueue: error: Munge encode failed: Failed to connect to "/run/munge/munge.socket.2": Connection refused\nsqueue: error: slurm_send_node_msg: auth_g_create: REQUEST_JOB_INFO has authentication error\n';
 
 const ofSlurm: Outage['adapter'] = processes => slurm({}, processes);
 const ofGridEngine: Outage['adapter'] = (processes, clock) =>
@@ -54,8 +40,8 @@ export const outages: readonly Outage[] = [
   {
     name: 'slurmctld is dead',
     answer: {
-      code: 0,
-      stdout: noJobs,
+      code: 1,
+      stdout: '',
       stderr: 'slurm_load_jobs error: Unable to contact slurm controller (connect failure)\n',
     },
     adapter: ofSlurm,
@@ -63,16 +49,20 @@ export const outages: readonly Outage[] = [
   {
     name: 'munged is dead',
     answer: {
-      code: 0,
-      stdout: noJobs,
-      stderr:
-        'squeue: error: If munged is up, restart with --num-threads=10\nsqueue: error: Munge encode failed: Failed to connect to "/run/munge/munge.socket.2": Connection refused\nsqueue: error: slurm_send_node_msg: auth_g_create: REQUEST_JOB_INFO has authentication error\n',
+      code: 1,
+      stdout: '',
+      stderr: `${munge}slurm_load_jobs error: Protocol authentication error\n`,
     },
     adapter: ofSlurm,
   },
   {
+    name: 'squeue says nothing',
+    answer: { code: 0, stdout: '', stderr: '' },
+    adapter: ofSlurm,
+  },
+  {
     name: 'squeue is cut off',
-    answer: { code: 0, stdout: noJobs.slice(0, 400), stderr: '' },
+    answer: { code: 0, stdout: 'JOBIDz0USERz0STATEz0', stderr: '' },
     adapter: ofSlurm,
   },
   {

@@ -1,14 +1,34 @@
 import { type GangRequest, LrmError } from '../lrm.ts';
 
+/** What a comment of a job begins with that says its last words. */
+export const lastWordsMark = 'last words: ';
+
+/** Signals of Slurm, its administrators and its users. */
+const signals = 'HUP INT QUIT TERM USR1 USR2';
+
+/**
+ * What is kept of the words of a job that fails: its last lines, none of them long (an interpreter that is not Node may print the program itself), and no word in them
+ * as long as a secret, because a job's comment is for everybody's eyes.
+ */
+const lastWords = [
+  'tail -c 4000',
+  // Frames of a stack, and what srun says of itself whatever happens.
+  `sed -E -e '/^ +at |^Node\\.js v|^ *$|lacks support for cpu binding/d' -e '/.{400}/d' -e 's/[A-Za-z0-9_+=-]{24,}/.../g'`,
+  'cut -c 1-200',
+  'tail -n 5',
+].join(' | ');
+
 /**
  * The batch script of a gang: hands the program to one `node -` per node through srun, which broadcasts its standard input to
  * all tasks (srun(1), --input). So the program, and the slot's secret in it, is in no argument, no environment and no file but the batch
  * script, which Slurm keeps readable by its owner and Slurm's administrators.
  *
- * - `exec`: the batch step becomes srun; there is no shell left that could swallow a signal.
+ * - `trap ''` and `trap -`: signals are srun's, which hands them on to the pilots; the shell and what reads srun's words outlive it.
  * - `--kill-on-bad-exit=0 --wait=0`: a pilot that ends does not take the others with it.
  * - `--output=/dev/null`: nothing that a pilot leaves behind holds a pipe of Slurm's, for which it would keep the job for another minute.
  * - `--cpus-per-task`: since 22.05 srun does not take it from sbatch; without it a pilot would have one processor.
+ * - The last words of a job that fails become its comment: the one place that its user may write to, that the service reads with its list, and that goes
+ *   with the job. A controller that is away is not waited for.
  * - The delimiter ends the program only if the program has it as a line; it is taken from the slot's random id and checked.
  *
  * Throws `LrmError` (`refused`) when the script would not be what was asked for.
@@ -21,11 +41,17 @@ export function batchScript(request: GangRequest, node: string): string {
   if (!/^[A-Za-z0-9._/+-]+$/.test(node))
     throw new LrmError('refused', `lrm.node has characters that a batch script cannot take: ${node}`);
   const srun = [
-    'srun --input=all --output=/dev/null --error=/dev/null --kill-on-bad-exit=0 --wait=0 --mpi=none --cpu-bind=none --export=ALL',
+    'srun --input=all --output=/dev/null --error=all --kill-on-bad-exit=0 --wait=0 --mpi=none --cpu-bind=none --export=ALL',
     `--nodes=${nodes} --ntasks=${nodes} --ntasks-per-node=1 --cpus-per-task=${cpusPerNode}`,
   ].join(' ');
   return `#!/bin/sh
-exec ${srun} ${node} - <<'${delimiter}'
+trap '' ${signals}
+{
+words=$({ (trap - ${signals}; exec ${srun} ${node} -); echo "exit $?" >&2; } 2>&1 >/dev/null | ${lastWords})
+code=\${words##*exit }
+[ "$code" = 0 ] || timeout 5 scontrol update "JobId=$SLURM_JOB_ID" "Comment=${lastWordsMark}\${words%exit *}" >/dev/null 2>&1
+exit "$code"
+} <<'${delimiter}'
 ${program}
 ${delimiter}
 `;

@@ -106,3 +106,13 @@ function awaitsValue(option: string): boolean {
   const first = [...option.slice(1)].findIndex(letter => !valuelessLetters.includes(letter));
   return option.startsWith('-') && first !== -1 && first === option.length - 2;
 }
+
+/** The value that the site's options give to this one, by its name or its letter; the last counts. */
+export function optionValue(options: readonly string[], name: string, letter: string): string | undefined {
+  const values = options.flatMap((option, index) => {
+    if (option === `--${name}` || option === `-${letter}`) return options[index + 1] ?? [];
+    if (option.startsWith(`--${name}=`)) return option.slice(name.length + 3);
+    return option.startsWith(`-${letter}`) ? option.slice(2) : [];
+  });
+  return values.at(-1);
+}

@@ -1,85 +1,77 @@
 import { describe, expect, it } from 'vitest';
 import { CommandFailure, type CommandResult, type ProcessRunner } from '../../platform/process.ts';
 import type { GangRequest } from '../lrm.ts';
-import { parseCapabilities, slurm } from './slurm.ts';
+import { slurm } from './slurm.ts';
 
 /** What cannot be had from a real Slurm at will; the rest is in the contract, which runs against one (test/e2e/lrm-slurm.test.ts). */
 
-const config = 'Configuration data as of …\nKillWait                = 45 sec\nSLURM_VERSION = 22.05.8\n';
+/** A squeue or sinfo that prints these rows, of as many fields as it is asked for. */
+function printed(argv: readonly string[], rows: readonly (readonly string[])[]): string {
+  const fields = (argv.at(-1) ?? '').split(',').map(field => field.split(':'));
+  const end = fields[0]?.[1] ?? '';
+  return [fields.map(([name = '']) => name), ...rows].map(row => `${row.join(end)}${end}\n`).join('');
+}
 
-describe('capabilities of a queue', () => {
-  it('come from the default partition when none is named', () => {
-    const rows = 'debug*|4|7976|2|1:00:00|1/3/0/4\nbig|100|512000|64|infinite|0/100/0/100\n';
-    expect(parseCapabilities(rows, config, undefined)).toMatchObject({
-      nodes: 4,
-      idleNodes: 3,
-      memoryMiBPerNode: 7_976,
-      cpusPerNode: 2,
-      maxWalltimeMs: 3_600_000,
-      killDelayMs: 45_000,
-    });
-    expect(parseCapabilities(rows, config, 'big')).not.toHaveProperty('maxWalltimeMs');
-  });
-
-  it('add up nodes of several kinds, and say what the largest can give', () => {
-    const rows = 'mixed*|2|1000+|2|2-12:30:00|0/2/0/2\nmixed*|3|4000|8+|2-12:30:00|1/2/0/3\n';
-    expect(parseCapabilities(rows, config, undefined)).toMatchObject({
-      nodes: 5,
-      idleNodes: 4,
-      memoryMiBPerNode: 4_000,
-      cpusPerNode: 8,
-      maxWalltimeMs: (60 * 60 + 30) * 60_000,
-    });
-  });
-
-  it('are an error for a queue that is not there', () => {
-    expect(() => parseCapabilities('debug*|4|7976|2|1:00:00|1/3/0/4\n', config, 'big')).toThrow(
-      'Slurm has no queue big',
-    );
-    expect(() => parseCapabilities('', config, undefined)).toThrow('Slurm has no queue (default)');
-  });
-});
-
-describe('nodes that an administrator drains', () => {
-  const running = { job_id: 7, name: 'wsp-slot-aaaaaaaaaa', job_state: 'RUNNING', nodes: 'n[01-03]' };
-  const waiting = { job_id: 8, name: 'wsp-slot-bbbbbbbbbb', job_state: 'PENDING', nodes: '' };
-  const over = { job_id: 9, name: 'wsp-slot-cccccccccc', job_state: 'COMPLETED', nodes: 'n03' };
-  /** A Slurm with these jobs, and this answer of sinfo; `asked`: the commands that were run. */
-  const with_ = (jobs: readonly object[], sinfo: Partial<CommandResult>) => {
+describe('nodes of a job', () => {
+  const uid = String(process.getuid?.());
+  const job = (state: string, nodes: string) =>
+    ['7', uid, state, 'None', '1000', '4600', 'N/A', nodes, 'wsp-slot-aaaaaaaaaa', '(null)'] as const;
+  /** A Slurm with this job, and these rows of sinfo; `asked`: the commands that were run. */
+  const with_ = (state: string, nodes: string, troubles: readonly (readonly string[])[], code = 0) => {
     const asked: string[] = [];
-    const run: ProcessRunner['run'] = ([command = '', ...args]) => {
-      asked.push([command, ...args].join(' '));
-      const printed = args.includes('--json') ? JSON.stringify({ jobs }) : '';
-      const answer = command === 'sinfo' ? sinfo : { stdout: printed };
-      return Promise.resolve({ code: 0, signal: null, stdout: '', stderr: '', ...answer });
+    const run: ProcessRunner['run'] = argv => {
+      asked.push(argv.slice(0, 5).join(' '));
+      const sinfo = argv[0] === 'sinfo';
+      const stdout = printed(argv, sinfo ? troubles : [job(state, nodes)]);
+      return Promise.resolve({ code: sinfo ? code : 0, signal: null, stdout, stderr: '' });
     };
     return { asked, list: () => slurm({}, { run }).list() };
   };
 
-  it('are told of the running job that has them, once, with the words as they are', async () => {
+  it('that an administrator drains are told, once, with the words as they are', async () => {
     // n03 is in two partitions; n09 is none of ours.
-    const stdout = 'n03|kernel | update: 5|6\nn03|kernel | update: 5|6\nn09|disk\n';
-    const { asked, list } = with_([running, waiting, over], { stdout });
-    const [first, second, third] = await list();
-    expect(first?.draining).toEqual([{ node: 'n03', reason: 'kernel | update: 5|6' }]);
-    expect([second?.draining, third?.draining]).toEqual([undefined, undefined]);
-    expect(asked).toContain('sinfo -h -a -N -t drain -o %N|%E');
+    const row = ['n03', 'draining', 'kernel | update: 5|6'];
+    const { asked, list } = with_('RUNNING', 'n[01-03]', [row, row, ['n09', 'draining', 'disk']]);
+    expect((await list())[0]?.draining).toEqual([{ node: 'n03', reason: 'kernel | update: 5|6' }]);
+    expect(asked).toContain('sinfo -a -t drain,down,fail -O');
+  });
+
+  it("site S10 a newline in one's reason is no other node's", async () => {
+    const { list } = with_('RUNNING', 'n[01-03]', [['n03', 'draining', 'disk\nn01|draining\nfan']]);
+    expect((await list())[0]?.draining).toEqual([{ node: 'n03', reason: 'disk; n01|draining; fan' }]);
   });
 
   it('are none when sinfo names none, and may have no words', async () => {
-    expect((await with_([running], { stdout: '' }).list())[0]?.draining).toEqual([]);
-    const [job] = await with_([running], { stdout: 'n01|none\n' }).list();
-    expect(job?.draining).toEqual([{ node: 'n01', reason: '' }]);
+    expect((await with_('RUNNING', 'n01', []).list())[0]?.draining).toEqual([]);
+    const [drained] = await with_('RUNNING', 'n01', [['n01', 'drained', 'none']]).list();
+    expect(drained?.draining).toEqual([{ node: 'n01', reason: '' }]);
   });
 
-  it('are not asked for while no job of ours runs', async () => {
-    const { asked, list } = with_([waiting, over], { stdout: 'n03|kernel\n' });
+  it('that are lost are named, with the words that Slurm or an administrator has for it', async () => {
+    const rows = [
+      ['n02', 'down*', 'Not responding'],
+      ['n01', 'drained', 'disk'],
+    ];
+    expect((await with_('NODE_FAIL', 'n[01-02]', rows).list())[0]).toMatchObject({
+      state: 'node-failed',
+      reason: 'Slurm has lost a node of the job: n02 (Not responding)',
+    });
+  });
+
+  it('site S7 that are being powered up are why the job does not run yet', async () => {
+    const { asked, list } = with_('CONFIGURING', 'n01', [['n01', 'allocated#', 'none']]);
+    expect((await list())[0]).toMatchObject({ state: 'starting', reason: 'its nodes are being powered up' });
+    expect(asked).toContain('sinfo -a -t drain,down,fail,powering_up -O');
+  });
+
+  it('are not asked for while no job of ours has any', async () => {
+    const { asked, list } = with_('PENDING', '', [['n03', 'draining', 'kernel']]);
     await list();
     expect(asked.filter(command => command.startsWith('sinfo'))).toEqual([]);
   });
 
   it('are not taken as back in service because sinfo fails: there is no list then', async () => {
-    const failed = with_([running], { code: 1, stderr: 'slurm_load_partitions: Connection refused' });
+    const failed = with_('RUNNING', 'n01', [], 1);
     await expect(failed.list()).rejects.toMatchObject({ name: 'LrmError', kind: 'unavailable' });
   });
 });
@@ -98,22 +90,59 @@ describe('a command of Slurm that', () => {
   const says = (result: Partial<CommandResult>) =>
     with_(() => Promise.resolve({ code: 0, signal: null, stdout: '', stderr: '', ...result }));
   const kind = (expected: string) => expect.objectContaining({ name: 'LrmError', kind: expected });
+  const failed = (words: string): string => `sbatch: error: Batch job submission failed: ${words}\n`;
+
+  /** Said of the request itself. */
+  const refusals = [
+    failed('Invalid account or account/partition combination specified'),
+    `sbatch: error: invalid partition specified: nowhere\n${failed('Invalid partition name specified')}`,
+    `sbatch: error: Memory specification can not be satisfied\n${failed('Requested node configuration is not available')}`,
+    failed('Invalid qos specification'),
+    failed('Invalid feature specification'),
+    failed('Requested time limit is invalid (missing or exceeds some limit)'),
+    failed("User's group not permitted to use this partition"),
+    `sbatch: error: QOSMaxWallDurationPerJobLimit\n${failed("Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)")}`,
+    'sbatch: unrecognized option \'--foo\'\nTry "sbatch --help" for more information\n',
+    'sbatch: error: Invalid --mem specification\n',
+    'allocation failure: Requested node configuration is not available\n',
+  ];
+  /** Passes. */
+  const deferrals = [
+    `sbatch: error: AssocMaxSubmitJobLimit\n${failed("Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)")}`,
+    `sbatch: error: QOSMaxSubmitJobPerUserLimit\n${failed("Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)")}`,
+    failed('MaxJobCount limit reached'),
+    failed('Required partition not available (inactive or drain)'),
+    failed('System submissions disabled'),
+    failed('Licenses currently unavailable'),
+  ];
+  /** Says nothing about the request. */
+  const outages = [
+    failed('Unable to contact slurm controller (connect failure)'),
+    failed('Slurm backup controller in standby mode'),
+    failed('Socket timed out on send/recv operation'),
+    failed('Resource temporarily unavailable'),
+    failed('Unspecified error'),
+    failed('A word of 2030'),
+    'sbatch: error: If munged is up, restart with --num-threads=10\nsbatch: error: Munge encode failed: Failed to access "/run/munge/munge.socket.2": No such file or directory (Did you start munged?)\nsbatch: error: slurm_send_node_msg: auth_g_create: REQUEST_SUBMIT_BATCH_JOB has authentication error\nsbatch: error: Batch job submission failed: Protocol authentication error\n',
+    'sbatch: error: s_p_parse_file: unable to read "/etc/slurm/slurm.conf": Permission denied\nsbatch: error: ClusterName needs to be specified\nsbatch: fatal: Unable to process configuration file\n',
+    'sbatch: error: fork: Resource temporarily unavailable\n',
+    // What the site's submit plugin says may have any word in it.
+    `sbatch: error: Invalid account? ask the help desk\n${failed('Unspecified error')}`,
+    '',
+  ];
 
   it.each([
-    [
-      'cannot reach its controller',
-      'unavailable',
-      { code: 1, stderr: 'sbatch: error: Batch job submission failed: Unable to contact slurm controller' },
-    ],
-    ['prints no job id', 'unavailable', { code: 0, stdout: 'OK\n' }],
-    [
-      'refuses',
-      'refused',
-      { code: 1, stderr: 'sbatch: error: Batch job submission failed: Invalid account\n' },
-    ],
-    ['fails without a word', 'refused', { code: 1 }],
-  ] as const)('%s is %s', async (_, expected, result) => {
-    await expect(says(result).submit(request)).rejects.toEqual(kind(expected));
+    ...refusals.map(stderr => ['refused', stderr] as const),
+    ...deferrals.map(stderr => ['deferred', stderr] as const),
+    ...outages.map(stderr => ['unavailable', stderr] as const),
+  ])('report 1 site S6: %s: %s', async (expected, stderr) => {
+    await expect(says({ code: 1, stderr }).submit(request)).rejects.toEqual(kind(expected));
+    await expect(says({ code: 1, stderr }).dryRun(request)).rejects.toEqual(kind(expected));
+  });
+
+  it('prints no job id is unavailable: the job may be there', async () => {
+    await expect(says({ stdout: 'OK\n' }).submit(request)).rejects.toEqual(kind('unavailable'));
+    expect(await says({ stdout: 'Welcome\n17;site\n' }).submit(request)).toBe('17');
   });
 
   it('hangs, or is not there, is unavailable', async () => {
@@ -122,10 +151,16 @@ describe('a command of Slurm that', () => {
     await expect(failing.list()).rejects.toEqual(kind('unavailable'));
   });
 
-  it('does not know the job to cancel has done what was wanted', async () => {
-    await says({ code: 1, stderr: 'scancel: error: Invalid job id 99' }).cancel('99');
-    await expect(says({ code: 1, stderr: 'Connection refused' }).cancel('99')).rejects.toEqual(
-      kind('unavailable'),
-    );
+  it('report 1: does not know the job to cancel has done what was wanted, and nothing else has', async () => {
+    await says({
+      code: 1,
+      stderr: 'scancel: error: Kill job error on job id 99: Invalid job id specified',
+    }).cancel('99');
+    for (const stderr of [
+      'scancel: error: Kill job error on job id 99: Protocol authentication error',
+      'scancel: error: Kill job error on job id 99: Access/permission denied',
+      '',
+    ])
+      await expect(says({ code: 1, stderr }).cancel('99')).rejects.toEqual(kind('unavailable'));
   });
 });
