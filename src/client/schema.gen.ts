@@ -603,6 +603,7 @@ export interface components {
                 message: string;
                 hint?: string;
             } | null;
+            doubt: string | null;
             slot: {
                 held: string | null;
                 nodes: number;
@@ -839,6 +840,12 @@ export interface components {
                     idle: number | null;
                     vmMemoryMiB: number;
                     vmCpus: number;
+                    sizes: {
+                        count: number;
+                        idle: number | null;
+                        memoryMiB: number;
+                        cpus: number;
+                    }[];
                 } | null;
                 trouble: {
                     kind: "refused" | "deferred" | "unavailable";

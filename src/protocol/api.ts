@@ -167,6 +167,15 @@ const PoolView = Type.Object({
       /** The most that one VM can have. */
       vmMemoryMiB: Type.Integer(),
       vmCpus: Type.Integer(),
+      /** Its sizes of nodes, the largest first; empty: all nodes are alike. */
+      sizes: Type.Array(
+        Type.Object({
+          count: Type.Integer(),
+          idle: Type.Union([Type.Integer(), Type.Null()]),
+          memoryMiB: Type.Integer(),
+          cpus: Type.Integer(),
+        }),
+      ),
     }),
     Type.Null(),
   ]),
@@ -206,6 +215,8 @@ export type TypesView = Type.Static<typeof TypesView>;
 export const DryRunView = Type.Object({
   accepted: Type.Boolean(),
   refusal: Type.Union([Type.Object({ code: Text, message: Text, hint: Type.Optional(Text) }), Type.Null()]),
+  /** Why the batch scheduler would not take its job now, but perhaps later; null: it would, or is not asked. */
+  doubt: MaybeText,
   /** Null when it is refused, or would wait for its launch. */
   slot: Type.Union([
     Type.Object({

@@ -169,10 +169,21 @@ describe('a Slurm site', () => {
       writeFileSync(join(directory, 'bin', name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
     return { ...site(), lrm: { kind: 'slurm', binDir: 'bin' }, ...more };
   }
+  /** Prints rows as it is asked to end their fields: the last argument says with what. */
+  const rows = (...all: readonly string[]): string =>
+    [
+      'for last; do :; done',
+      'row() { for field; do printf "%s%s" "$field" "${last##*:}"; done; echo; }',
+      ...all.map(each => `row ${each}`),
+    ].join('\n');
   const answers = {
-    sinfo: "echo 'debug*|4|2000|2|1-00:00:00'",
+    sinfo: rows(
+      'PARTITION AVAIL TIMELIMIT NODELIST MEMORY CPUS STATE FEATURES',
+      "'debug*' up 1-00:00:00 'n[1-4]' 2000 2 idle '(null)'",
+    ),
     scontrol: "echo 'KillWait = 30 sec'",
-    squeue: `echo '{"jobs": []}'`,
+    squeue: rows('JOBID USER STATE REASON START END PREEMPT NODELIST NAME COMMENT'),
+    sbatch: 'echo "sbatch: Job 7 to start at once" >&2',
   };
 
   it('is asked what it can give', async () => {
@@ -181,6 +192,18 @@ describe('a Slurm site', () => {
       { status: 'ok', message: expect.stringMatching(/4 nodes .* 2000 MiB and 2 processors, 30s/) },
     ]);
     expect(found('walltime')).toEqual([]);
+  });
+
+  it.each([
+    ['ok', 'exit 0', 'would take a lease of one node'],
+    ['fail', 'Invalid account or account/partition combination specified', 'Invalid account'],
+    ['warn', 'Unable to contact slurm controller (connect failure)', 'Unable to contact'],
+  ])('site S5 is asked itself whether it would take a lease: %s, %s', async (status, says, words) => {
+    const sbatch =
+      status === 'ok' ? says : `echo "sbatch: error: Batch job submission failed: ${says}" >&2; exit 1`;
+    expect((await examine(slurmSite({ ...answers, sbatch })))('lrm dry run')).toMatchObject([
+      { status, message: expect.stringContaining(words) },
+    ]);
   });
 
   it('warns of leases that are longer than its longest job', async () => {
@@ -195,7 +218,7 @@ describe('a Slurm site', () => {
       { ...answers, sinfo: 'echo "Unable to contact" >&2; exit 1' },
       'Unable',
     ],
-    ['a squeue without JSON', { ...answers, squeue: 'echo no JSON' }, 'did not print JSON'],
+    ['a squeue that prints something else', { ...answers, squeue: 'echo jobs' }, 'is not whole'],
   ])('fails with %s', async (_what, commands, words) => {
     expect((await examine(slurmSite(commands)))('lrm')).toMatchObject([
       { status: 'fail', message: expect.stringContaining(words) },

@@ -1,6 +1,6 @@
 import { createServer } from 'node:http';
 import { openLrm } from '../lrm/index.ts';
-import { LrmError, type LrmCapabilities } from '../lrm/lrm.ts';
+import { type Lrm, LrmError, type LrmCapabilities } from '../lrm/lrm.ts';
 import { roomFor } from '../platform/directory.ts';
 import { systemRandom } from '../platform/random.ts';
 import { statIfThere } from '../platform/stat.ts';
@@ -8,6 +8,7 @@ import { type Check, failure, good, warning } from '../protocol/check.ts';
 import { WspError } from '../protocol/errors.ts';
 import { formatDuration } from '../protocol/units.ts';
 import { imageCatalogue } from './images.ts';
+import { type GangSite, gangRequest } from './lrm-effects.ts';
 import { listenOn } from './listening.ts';
 import { secretFileMistake } from './secret-file.ts';
 import { examineSite, type SiteConfig } from './site.ts';
@@ -111,7 +112,7 @@ function checkImages(imagesDir: string): readonly Check[] {
 }
 
 async function checkPool(
-  { at: name, lrm: settings }: PoolConfig,
+  { at: name, lrm: settings, gang }: PoolConfig,
   { leases }: SiteConfig,
 ): Promise<readonly Check[]> {
   if (settings.kind === 'static') return [checkStatic(name, settings.joinSecretFile)];
@@ -133,6 +134,7 @@ async function checkPool(
     return [
       good(name, `${lrm.kind} answers: ${sizeOf(site)}; jobs of ours: ${jobs.length}`),
       ...checkWalltime(site, leases.maxDurationMs + leases.walltimePadMs),
+      await checkDryRun(name, lrm, gang, leases.defaultDurationMs + leases.walltimePadMs),
     ];
   } catch (cause) {
     if (!(cause instanceof LrmError)) throw cause;
@@ -145,6 +147,25 @@ async function checkPool(
     ];
   } finally {
     await lrm.close();
+  }
+}
+
+/** What the scheduler itself says of the smallest lease, with all that the site adds to each. */
+async function checkDryRun(at: string, lrm: Lrm, gang: GangSite, walltimeMs: number): Promise<Check> {
+  const name = `${at} dry run`;
+  const size = { nodesWanted: 1, memoryMiBPerNode: 256, cpusPerNode: 1, walltimeMs };
+  try {
+    await lrm.dryRun(gangRequest({ id: 'slot-doctor', ...size }, gang, ''));
+    return good(
+      name,
+      `${lrm.kind} would take a lease of one node for ${formatDuration(walltimeMs)} with this queue, account and options; of limits it may look at some only when a job is really submitted`,
+    );
+  } catch (cause) {
+    if (!(cause instanceof LrmError)) throw cause;
+    const fix = `correct queue, account and options of ${at}, or ask the scheduler's administrators for what this user may do`;
+    return cause.kind === 'refused'
+      ? failure(name, cause.message, fix)
+      : warning(name, cause.message, 'it may pass: leases are submitted again until it has');
   }
 }
 

@@ -22,8 +22,8 @@ export interface Engine {
   capacity(): Promise<readonly PoolCapacity[]>;
   /** The kind of a pool's LRM: `slurm`. */
   lrmOf(pool: string): string;
-  /** What `create` would answer to this request now; changes nothing. */
-  tryCreate(owner: string, request: WorkspaceRequest): Trial;
+  /** What `create` would answer to this request now, and what the LRM says of the job that it would come to; changes nothing. */
+  tryCreate(owner: string, request: WorkspaceRequest): Promise<Trial>;
   /** Throws `WspError` with the refusal's code. Resolves once the workspace is durable. */
   create(owner: string, request: WorkspaceRequest): Promise<Workspace>;
   /** Adds groups to a workspace that has not been launched. Throws `WspError` with the refusal's code. Resolves once they are durable. */
@@ -72,6 +72,8 @@ export interface Trial {
   readonly refusal: Refusal | undefined;
   /** What would be asked of the LRM; undefined when it is refused, or would wait for its launch. */
   readonly slot: Slot | undefined;
+  /** Why the LRM would not take its job now, but perhaps later; undefined: it would, or was not to be asked. */
+  readonly doubt: string | undefined;
 }
 
 /** An event as the store has it: numbered, and with the service's own time (milliseconds since the epoch). */

@@ -180,7 +180,7 @@ class RunningEngine implements Engine {
     return this.#pools.find(({ name }) => name === pool)?.lrm.kind ?? 'none';
   }
 
-  tryCreate(owner: string, request: WorkspaceRequest): Trial {
+  async tryCreate(owner: string, request: WorkspaceRequest): Promise<Trial> {
     const state = { ...this.state, settings: { ...this.state.settings, images: this.#options.images() } };
     const input = {
       type: 'create',
@@ -191,9 +191,13 @@ class RunningEngine implements Engine {
       requestDigest: digestOf(request),
     } as const;
     const outcome = decide(state, input, this.#options.clock.now());
-    return outcome.ok
-      ? { refusal: undefined, slot: outcome.decision.slots[0] }
-      : { refusal: outcome.refusal, slot: undefined };
+    const refusedWith = (refusal: Refusal): Trial => ({ refusal, slot: undefined, doubt: undefined });
+    if (!outcome.ok) return refusedWith(outcome.refusal);
+    const slot = outcome.decision.slots[0];
+    const pool = this.#pools.find(({ name }) => name === slot?.pool);
+    const error = slot?.state === 'requested' ? await pool?.dryRun(slot) : undefined;
+    if (error?.kind === 'refused') return refusedWith({ code: 'exceeds_site', message: error.message });
+    return { refusal: undefined, slot, doubt: error?.message };
   }
 
   add(workspaceId: string, by: string, groups: readonly GroupRequest[]): Promise<Workspace> {

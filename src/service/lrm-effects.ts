@@ -95,7 +95,8 @@ async function submitGang(
   }
   try {
     // A queue that the site file names and the LRM does not have is refused here: at once, in its words.
-    const submitted = await lrm.submit(gangRequest(slot, await parts.capabilities(), parts));
+    const program = programOf(slot, await parts.capabilities(), parts);
+    const submitted = await lrm.submit(gangRequest(slot, parts.gang, program));
     await submit({ type: 'lrm.submitted', slotId, jobId: submitted }, [key]);
   } catch (cause) {
     if (!(cause instanceof LrmError) || cause.kind !== 'refused') throw cause;
@@ -108,13 +109,19 @@ async function findJob(lrm: Lrm, slotId: string): Promise<string | undefined> {
   return (await lrm.list()).find(job => job.jobName === jobName)?.jobId;
 }
 
-function gangRequest(
+/** What every node of the slot runs. */
+function programOf(
   slot: Slot,
   capabilities: LrmCapabilities,
-  { gang, pilot, slotSecret }: Pick<LrmEffectParts, 'gang' | 'pilot' | 'slotSecret'>,
-): GangRequest {
+  { pilot, slotSecret }: Pick<LrmEffectParts, 'pilot' | 'slotSecret'>,
+): string {
   const secret = slotSecret(slot.id);
   if (secret === undefined) throw new Error(`${slot.id} has no secret`);
+  return programText(slotAssignment(slot, secret, pilot, capabilities), pilot.program);
+}
+
+/** The job of a slot, with what the site adds to each. */
+export function gangRequest(slot: GangSize & Pick<Slot, 'id'>, gang: GangSite, program: string): GangRequest {
   return {
     jobName: jobNameOf(slot.id),
     nodes: slot.nodesWanted,
@@ -124,6 +131,9 @@ function gangRequest(
     queue: gang.queue,
     account: gang.account,
     options: gang.options,
-    program: programText(slotAssignment(slot, secret, pilot, capabilities), pilot.program),
+    program,
   };
 }
+
+/** What of a slot the LRM is asked for. */
+export type GangSize = Pick<Slot, 'nodesWanted' | 'memoryMiBPerNode' | 'cpusPerNode' | 'walltimeMs'>;

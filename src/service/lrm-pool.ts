@@ -1,12 +1,15 @@
-import type { Effect, LeaseInput, Pool, SiteState } from '../lease/types.ts';
-import type { Lrm, LrmCapabilities } from '../lrm/lrm.ts';
-import type { Clock } from '../platform/clock.ts';
+import type { Effect, LeaseInput, Pool, SiteState, Slot } from '../lease/types.ts';
+import { type Lrm, type LrmCapabilities, LrmError } from '../lrm/lrm.ts';
+import { type Clock, DeadlineError, withDeadline } from '../platform/clock.ts';
 import type { Log } from '../platform/log.ts';
 import type { PilotSite } from './assignment.ts';
 import type { PoolTrouble } from './engine-api.ts';
-import { type GangSite, performLrmEffect } from './lrm-effects.ts';
+import { type GangSite, gangRequest, performLrmEffect } from './lrm-effects.ts';
 import { SiteCapabilities } from './reconcile/capabilities.ts';
 import { LrmReconciler } from './reconcile/lrm.ts';
+
+/** How long whoever only asks waits for the LRM. */
+const dryRunDeadlineMs = 10_000;
 
 /** A pool as the site file and its LRM make it. */
 export interface EnginePool extends Pick<Pool, 'name' | 'policy' | 'reaches'> {
@@ -77,6 +80,19 @@ export class LrmPool {
   /** Why the LRM did not answer when it was last asked what it can give. */
   get trouble(): PoolTrouble | undefined {
     return this.#capabilities.trouble;
+  }
+
+  /** Whether the LRM itself would take the slot's job; resolves with its words when it would not. */
+  async dryRun(slot: Slot): Promise<LrmError | undefined> {
+    const request = gangRequest(slot, this.#pool.gang, '');
+    try {
+      await withDeadline(this.#parts.clock, dryRunDeadlineMs, "the LRM's answer", this.lrm.dryRun(request));
+      return undefined;
+    } catch (cause) {
+      if (cause instanceof LrmError) return cause;
+      if (cause instanceof DeadlineError) return new LrmError('unavailable', cause.message, cause);
+      throw cause;
+    }
   }
 
   /** Does one effect on the LRM. Rejects when it is worth another try. */

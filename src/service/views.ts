@@ -85,10 +85,11 @@ function lrmWords({ lrmState, lrmReason, lrmOutlook, lrmTrouble, estimatedStartA
 }
 
 /** What would become of a request. */
-export function dryRunView({ refusal, slot }: Trial): DryRunView {
+export function dryRunView({ refusal, slot, doubt }: Trial): DryRunView {
   return {
     accepted: refusal === undefined,
     refusal: refusal ?? null,
+    doubt: doubt ?? null,
     slot: slot
       ? {
           held: slot.state === 'ready' ? slot.id : null,
@@ -272,6 +273,12 @@ function poolView(
           idle: now.idleNodes ?? null,
           vmMemoryMiB: largestGuestMiB({ memoryMiB: now.memoryMiBPerNode, cpus: now.cpusPerNode }, memory),
           vmCpus: now.cpusPerNode,
+          sizes: (now.sizes ?? []).map(size => ({
+            count: size.nodes,
+            idle: size.idleNodes ?? null,
+            memoryMiB: size.memoryMiB,
+            cpus: size.cpus,
+          })),
         }
       : null,
     trouble: trouble ? { ...trouble, since: iso(trouble.since) } : null,

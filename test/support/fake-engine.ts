@@ -67,7 +67,8 @@ export class FakeEngine implements Engine {
 
   lrmOf = (): string => 'fake';
 
-  tryCreate = (): Trial => ({ refusal: undefined, slot: undefined });
+  tryCreate = (): Promise<Trial> =>
+    Promise.resolve({ refusal: undefined, slot: undefined, doubt: undefined });
 
   add(workspaceId: string): Promise<Workspace> {
     return this.destroy(workspaceId, 'add');

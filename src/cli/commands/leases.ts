@@ -139,7 +139,8 @@ async function tryOut(context: CommandContext, request: WorkspaceRequest): Promi
     : slot
       ? `would be accepted: one batch job of ${slot.nodes} nodes, each with ${slot.memoryMiBPerNode} MiB and ${slot.cpusPerNode} processors, for ${formatDuration(slot.walltimeMs)}`
       : 'would be accepted';
-  context.answer(trial, `${text}\n`);
+  const doubt = trial.doubt === null ? '' : `; not just now: ${trial.doubt}`;
+  context.answer(trial, `${text}${doubt}\n`);
 }
 
 /** Answers at once, or (`wait`) when the workspace is up. */

@@ -41,7 +41,18 @@ function poolLine(pool: Types['pools'][number], types: Types): string {
   const free = nodes.idle === null ? '' : `, ${nodes.idle} of them idle now`;
   const reached =
     networks.length === types.networks.length ? '' : `; networks: ${networks.join(', ') || 'none'}`;
-  return `${name} (${lrm}, ${policy}): ${nodes.count} nodes${free}; a VM there has at most ${nodes.vmMemoryMiB}M and ${nodes.vmCpus} processors${reached}`;
+  return `${name} (${lrm}, ${policy}): ${nodes.count} nodes${free}; a VM there has at most ${nodes.vmMemoryMiB}M and ${nodes.vmCpus} processors${reached}${sizesText(nodes.sizes)}`;
+}
+
+/** Nodes of several sizes, as lines of their own below the pool. */
+function sizesText(sizes: NonNullable<Types['pools'][number]['nodes']>['sizes']): string {
+  if (sizes.length < 2) return '';
+  return sizes
+    .map(({ count, idle, memoryMiB, cpus }) => {
+      const free = idle === null ? '' : `, ${idle} idle`;
+      return `\n  ${count} nodes of ${memoryMiB}M and ${cpus} processors${free}`;
+    })
+    .join('');
 }
 
 /** Why a pool tells nothing of its nodes. */

@@ -15,7 +15,7 @@ const dryRun: Route = (app, { engine }) => {
   };
   const validatorCompiler = strictBody(WorkspaceRequest);
   app.post('/v1/workspaces/dry-run', { schema, validatorCompiler }, async request =>
-    dryRunView(engine.tryCreate(callerOf(request).user, withProject(callerOf(request), request.body))),
+    dryRunView(await engine.tryCreate(callerOf(request).user, withProject(callerOf(request), request.body))),
   );
 };
 

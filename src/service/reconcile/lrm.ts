@@ -159,7 +159,12 @@ export class LrmReconciler {
     if (this.#failing) log.info('the LRM answers again', { pool, lrm: lrm.kind });
     this.#failing = false;
     if (this.#stopped) return;
-    const input = { type: 'lrm.observed', pool, takenAt, jobs: observed(jobs, pool, state()) } as const;
+    const input = {
+      type: 'lrm.observed',
+      pool,
+      takenAt,
+      jobs: observed(jobs, pool, takenAt, state()),
+    } as const;
     await submit(input).catch((cause: unknown) =>
       log.warn('what the LRM says could not be recorded; the next round says it again', errorFields(cause)),
     );
@@ -170,7 +175,12 @@ export class LrmReconciler {
  * Our jobs, in the core's words. A job of a slot that we have never known is not ours: a slot is durable before it is submitted, so it belongs to
  * another service of the same user. One of another pool's slot is that pool's business: two pools may be two queues of one LRM.
  */
-function observed(jobs: readonly LrmJob[], pool: string, state: SiteState): readonly ObservedJob[] {
+function observed(
+  jobs: readonly LrmJob[],
+  pool: string,
+  takenAt: number,
+  state: SiteState,
+): readonly ObservedJob[] {
   return jobs.flatMap(job => {
     const { jobId, jobName, state: jobState, reason, outlook, estimatedStartAt, endsAt, draining } = job;
     const slotId = slotIdOfJobName(jobName);
@@ -181,7 +191,9 @@ function observed(jobs: readonly LrmJob[], pool: string, state: SiteState): read
       state: jobState,
       reason: reason ?? null,
       outlook: outlook ?? null,
-      estimatedStartAt: estimatedStartAt ?? null,
+      // One that has passed is no estimate any more; schedulers tell it on until they make another.
+      estimatedStartAt:
+        estimatedStartAt !== undefined && estimatedStartAt > takenAt ? estimatedStartAt : null,
       endsAt: endsAt ?? null,
       draining: draining ?? null,
     };
