@@ -96,6 +96,7 @@ describe('a slot', () => {
     const { uid, gid, mode } = statSync('/dev/null');
     expect({ uid, gid, mode: (mode & 0o777).toString(8) }).toEqual({ uid: 0, gid: 0, mode: '666' });
     await helper.undo();
+    expect(existsSync(nodes.stateDir)).toBe(false);
   });
 
   it('gives back one interface and keeps the other', async () => {

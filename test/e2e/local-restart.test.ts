@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { systemProcesses } from '../../src/platform/process.ts';
@@ -33,6 +33,8 @@ it('a service that is killed leaves no node and no guest to the one that is star
   const pids = async (): Promise<string> =>
     (await systemProcesses.run(['pgrep', '-f', '--', site.workDir], { deadlineMs: 10_000 })).stdout;
   await expect.poll(pids, { timeout: 60_000, interval: 200 }).toBe('');
-  const undone = readdirSync(site.helperStateDir, { recursive: true, encoding: 'utf8' });
+  const undone = existsSync(site.helperStateDir)
+    ? readdirSync(site.helperStateDir, { recursive: true, encoding: 'utf8' })
+    : [];
   expect(undone.filter(path => path.endsWith('undo.jsonl'))).toEqual([]);
 });

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { basename } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { systemProcesses } from '../../src/platform/process.ts';
@@ -47,6 +47,8 @@ it('report I: a virtual cluster comes and goes, its pilots and helpers on the No
   expect(new Set(programs)).toEqual(new Set([process.execPath]));
   await site.json(['destroy', 'osg', '--wait']);
   await expect.poll(programsOnNodes, { timeout: 60_000, interval: 200 }).toEqual([]);
-  const undone = readdirSync(site.helperStateDir, { recursive: true, encoding: 'utf8' });
+  const undone = existsSync(site.helperStateDir)
+    ? readdirSync(site.helperStateDir, { recursive: true, encoding: 'utf8' })
+    : [];
   expect(undone.filter(path => path.endsWith('undo.jsonl'))).toEqual([]);
 });

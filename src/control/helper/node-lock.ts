@@ -9,7 +9,7 @@ import {
   rmSync,
   writeSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { startChild } from '../../platform/children.ts';
 import { statIfThere } from '../../platform/stat.ts';
 import { ControlError } from '../control.ts';
@@ -26,7 +26,7 @@ const mostAttempts = 100;
  *
  * The lock is flock(2) on `<node>/lock`. Node has no flock, but flock(1) locks the open file description that it inherits from us, and that
  * lock stays ours when it ends. So waiting is the kernel's, and whoever dies, however, holds nothing any more: no lock can be stale.
- * Whoever leaves a node with neither slot nor bridge takes the directory with it, the lock's file too; who waited for that one tries again.
+ * Whoever leaves a node with neither slot nor bridge takes the directory with it, the lock's file and an empty state directory too; who waited for that one tries again.
  */
 export async function withNodeLock<T>(at: HelperDirectory, work: () => Promise<T>): Promise<T> {
   const file = await acquire(at.node);
@@ -69,8 +69,8 @@ export async function lockFile(file: number, waitSeconds: number): Promise<boole
 
 /** Undefined when the directory was removed meanwhile. */
 function open(nodeDirectory: string, path: string): number | undefined {
-  mkdirSync(nodeDirectory, { recursive: true, mode: 0o711 });
   try {
+    mkdirSync(nodeDirectory, { recursive: true, mode: 0o711 });
     return openSync(path, 'a', 0o600);
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
@@ -103,6 +103,9 @@ function removeIfEmpty(at: HelperDirectory): void {
     }
     rmSync(join(at.node, 'lock'), { force: true });
     rmdirSync(at.node);
+    // The state directory too, as far as it is a helper's: nothing of a lease stays under /run.
+    const stateDir = dirname(at.node);
+    if (statIfThere(stateDir)?.uid === process.getuid?.()) rmdirSync(stateDir);
   } catch {
     // Not empty: it is still needed.
   }

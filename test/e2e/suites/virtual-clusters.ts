@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { EventView, WorkspaceView } from '../../../src/protocol/api.ts';
@@ -43,6 +43,7 @@ export function virtualClusters({ lrm, name, hold, heldReason }: Scheduler): voi
 
   /** Undo entries of any node's helper. */
   function undoEntries(): string[] {
+    if (!existsSync(site.helperStateDir)) return [];
     return readdirSync(site.helperStateDir, { recursive: true, encoding: 'utf8' }).filter(path =>
       path.endsWith('undo.jsonl'),
     );
