@@ -51,6 +51,14 @@ describe('site G4: why a job waits', () => {
       'it waits for nodes to become free: n01 is short of mem_free (1.367G)',
       'passes',
     ],
+    [
+      [
+        'cannot run in queue "all.q" because it is not contained in its hard queue list (-q)',
+        'cannot run in PE "wsp1" because it only offers 0 slots',
+      ],
+      'it waits for nodes to become free: the parallel environment wsp1 offers only 0 slots',
+      'passes',
+    ],
     [[], 'it waits for nodes to become free', undefined],
     [['There are no messages available'], 'it waits for nodes to become free', undefined],
     [[full], 'it waits for nodes to become free', 'passes'],

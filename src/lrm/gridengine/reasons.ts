@@ -85,8 +85,12 @@ const rows: readonly (readonly [
 
 /** What the others come to, said only when there are none. */
 const slots = /^cannot run in PE "(?<pe>[^"]+)" because it only offers (?<slots>\d+) slots/;
-const idle =
-  /^(All queues dropped because of overload or full|There are no messages available|Job is in (hold|error) state|no suitable queues)/;
+/** What says nothing: of the others' sum, and of queues that the request is not for. */
+const idle: readonly RegExp[] = [
+  /^(All queues dropped because of overload or full|There are no messages available|no suitable queues)/,
+  /^Job is in (hold|error) state/,
+  /^cannot run in queue "[^"]+" because it is not contained in its hard queue list/,
+];
 
 /** What these remarks of the scheduler about a job say. */
 export function whyItWaits(remarks: readonly string[], states: QueueStates): Why {
@@ -116,7 +120,7 @@ export function whatStandsInTheWay(remarks: readonly string[]): string {
 }
 
 function explain(remarks: readonly string[], states: QueueStates): readonly Remark[] {
-  const said = [...new Set(remarks)].filter(remark => !idle.test(remark));
+  const said = [...new Set(remarks)].filter(remark => !idle.some(pattern => pattern.test(remark)));
   const told = said.filter(remark => !slots.test(remark)).map(remark => toRemark(remark, states));
   if (told.length > 0) return told;
   return said.map(remark => {
