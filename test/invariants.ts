@@ -259,7 +259,8 @@ function* everythingEnds(evidence: Evidence): Iterable<string> {
       for (const vm of vmsOf(state, workspace)) if (!vmOver(vm)) yield `${id} ended, ${vm.id} is ${vm.state}`;
     } else {
       if (over) yield `${id} is ${workspace.state} for ever`;
-      if (endsAt !== null && lags(evidence, endsAt, tolerance.endMs))
+      const suspended = (state.slots.get(workspace.slotId)?.suspendedSince ?? null) !== null;
+      if (!suspended && endsAt !== null && lags(evidence, endsAt, tolerance.endMs))
         yield `${id} is ${workspace.state} ${truth.now - endsAt} ms after its end`;
     }
   }

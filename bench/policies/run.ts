@@ -47,6 +47,7 @@ function settings(policy: Policy, nodes: number): PoolSettings {
     reserveTimeoutMs: 60_000,
     pilotSilenceMs: 300_000,
     drain: 'wait',
+    suspended: 'wait',
     deployTimeoutMs: 300_000,
     releaseTimeoutMs: 60_000,
     site: {

@@ -16,6 +16,7 @@ const slot = (more: Partial<SlotView>): SlotView => ({
   lrmReason: null,
   lrmOutlook: null,
   lrmTrouble: null,
+  suspendedSince: null,
   nodesWanted: 2,
   nodes: [
     { name: 'n1', state: 'reserved', connected: true, address: null, reason: null },
@@ -55,6 +56,11 @@ describe('a slot is explained', () => {
       'queued, when somebody has to act',
       { state: 'queued', lrmState: 'waiting', lrmReason: 'held by its owner', lrmOutlook: 'needs-somebody' },
       'Waiting in the queue as job 7. The batch scheduler says: held by its owner. Somebody has to act: it does not start by itself.',
+    ],
+    [
+      'site S3 suspended',
+      { suspendedSince: at },
+      `In use. Suspended by the batch scheduler since ${at}: pilots and guests stand still until it lets the job run on.`,
     ],
     [
       'report B not to be asked about',

@@ -1,6 +1,9 @@
 import type { SlotView, WorkspaceView } from '../protocol/api.ts';
 
-type Words = Pick<SlotView, 'lrmJobId' | 'lrmState' | 'lrmReason' | 'lrmOutlook' | 'lrmTrouble'> & {
+type Words = Pick<
+  SlotView,
+  'suspendedSince' | 'lrmJobId' | 'lrmState' | 'lrmReason' | 'lrmOutlook' | 'lrmTrouble'
+> & {
   readonly estimatedStartAt: string | null;
 };
 
@@ -24,8 +27,10 @@ function stateStory(workspace: WorkspaceView): string {
       return `${slot ? queueStory(slot) : 'Waiting in the queue.'}${afterwards(slot)}${anew(workspace)}`;
     case 'deploying':
       return `The nodes are reserved; the VMs are being started. The lease begins when all of them run.${drained(workspace)}`;
+    case 'suspended':
+      return `Suspended by the batch scheduler since ${slot?.suspendedSince ?? 'a while'}: its VMs stand still, and nothing can be told to them. When the job goes on they do, and the lease ends later by what it stood still, as far as the job lasts; wsp destroy ends it at once.`;
     case 'running':
-      return `Running until ${workspace.endsAt ?? 'an unknown time'}${workspace.contextualized ? '' : '; some guests have not reported that they are set up'}.${replaced(workspace)}${drained(workspace)}`;
+      return `Running until ${workspace.endsAt ?? 'an unknown time'}${workspace.contextualized ? '' : '; some guests have not reported that they are set up'}.${unheard(workspace)}${replaced(workspace)}${drained(workspace)}`;
     case 'ending':
       return `Ending (${cause ?? 'unknown cause'}): guests are shutting down.${because}${mayComeBack(workspace) ? ' If it may still be started anew, that is done when its job is gone.' : ''}`;
     case 'ended':
@@ -44,6 +49,17 @@ function replaced({ vms }: WorkspaceView): string {
       reason?.code === 'replaced' && (state === 'pending' || state === 'propagating' || state === 'starting'),
   );
   return onTheWay.map(({ reason }) => ` ${sentence(reason?.message ?? '')}`).join('');
+}
+
+/** Nodes that are not heard, since when, and what happens next. */
+function unheard({ vms }: WorkspaceView): string {
+  const silent = new Map(
+    vms.flatMap(({ node, unheardSince }) => (node !== null && unheardSince ? [[node, unheardSince]] : [])),
+  );
+  const told = [...silent].map(([node, since]) => `${node} since ${since}`).join(', ');
+  return told === ''
+    ? ''
+    : ` Nothing is heard of ${told}: its VMs may run or not; the slot is given up if that stays so.`;
 }
 
 /** That a node of its slot is taken out of service. */
@@ -101,7 +117,11 @@ function troubleStory({ doing, kind, message, since }: NonNullable<Words['lrmTro
 export function slotStory(slot: SlotView): string {
   const { lrmTrouble, state } = slot;
   const beside = lrmTrouble && state !== 'requested' ? ` ${troubleStory(lrmTrouble)}` : '';
-  return `${slotStateStory(slot)}${beside}`;
+  const stands =
+    slot.suspendedSince === null
+      ? ''
+      : ` Suspended by the batch scheduler since ${slot.suspendedSince}: pilots and guests stand still until it lets the job run on.`;
+  return `${slotStateStory(slot)}${stands}${beside}`;
 }
 
 function slotStateStory(slot: SlotView): string {

@@ -770,6 +770,7 @@ export interface components {
                 /** Format: date-time */
                 since: string;
             } | null;
+            suspendedSince: string | null;
             nodesWanted: number;
             nodes: {
                 name: string;
@@ -908,13 +909,14 @@ export interface components {
             id: string;
             name: string;
             group: string;
-            state: "pending" | "propagating" | "starting" | "running" | "paused" | "rebooting" | "stopping" | "stopped" | "terminated" | "failed";
+            state: "pending" | "propagating" | "starting" | "running" | "paused" | "rebooting" | "stopping" | "stopped" | "terminated" | "failed" | "suspended" | "unreachable";
             context: "none" | "pending" | "ok" | "error";
             reason: {
                 code: string;
                 message: string;
             } | null;
             node: string | null;
+            unheardSince: string | null;
             image: string;
             memoryMiB: number;
             cpus: number;
@@ -962,7 +964,7 @@ export interface components {
             name: string;
             owner: string;
             project: string | null;
-            state: "pending" | "requested" | "queued" | "deploying" | "running" | "ending" | "ended";
+            state: "pending" | "requested" | "queued" | "deploying" | "running" | "ending" | "ended" | "suspended";
             cause: ("expired" | "destroyed" | "preempted" | "failed" | "cancelled") | null;
             reason: {
                 code: string;
@@ -993,6 +995,7 @@ export interface components {
                     /** Format: date-time */
                     since: string;
                 } | null;
+                suspendedSince: string | null;
                 estimatedStartAt: string | null;
             } | null;
             contextualized: boolean;

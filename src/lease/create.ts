@@ -78,6 +78,7 @@ function newWorkspace(
     createdAt: draft.now,
     startsAt: null,
     endsAt: null,
+    suspendedMs: 0,
     endingDeadlineAt: null,
     endedAt: null,
     deployDeadlineAt: null,

@@ -32,6 +32,9 @@ export function nextDeadlineAt(state: SiteState): number | null {
 /** When something is due in a slot; `Infinity`: nothing is. */
 export function slotDeadlineAt(slot: Slot, settings: LeaseSettings): number {
   if (isFinalSlot(slot.state)) return Number.POSITIVE_INFINITY;
+  // Nobody waits for pilots that are stopped.
+  if (slot.suspendedSince !== null && (slot.state === 'queued' || slot.state === 'reserving'))
+    return Number.POSITIVE_INFINITY;
   return Math.min(slot.deadlineAt ?? Number.POSITIVE_INFINITY, silentUntil(slot, settings));
 }
 
@@ -39,6 +42,8 @@ function workspaceDeadlineAt(state: SiteState, workspace: Workspace): number {
   const never = Number.POSITIVE_INFINITY;
   if (workspace.state === 'pending') return pendingUntil(workspace);
   if (workspace.state === 'requested' || workspace.state === 'queued') return workspace.startBy ?? never;
+  const suspended = (state.slots.get(workspace.slotId)?.suspendedSince ?? null) !== null;
+  if (suspended) return workspace.state === 'deploying' ? (workspace.startBy ?? never) : never;
   if (workspace.state === 'deploying')
     return Math.min(workspace.deployDeadlineAt ?? never, workspace.startBy ?? never);
   if (workspace.state === 'running')

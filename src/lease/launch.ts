@@ -165,6 +165,8 @@ export function askForSlot(
     lrmReason: null,
     lrmOutlook: null,
     lrmTrouble: null,
+    suspendedSince: null,
+    cancelOrdered: false,
     estimatedStartAt: null,
     jobEndsAt: null,
     ...slot,

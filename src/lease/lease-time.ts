@@ -4,6 +4,7 @@ import type { Draft } from './draft.ts';
 import { endMarginMs } from './policies/slot-request.ts';
 import { overQuota } from './quota.ts';
 import { noSuchWorkspace } from './request.ts';
+import { suspendedRefusal } from './suspension.ts';
 import { isUpVm } from './transitions.ts';
 import type { LeaseInput, LeaseSettings, Refusal, Vm, Workspace } from './types.ts';
 import { latestEnd } from './workspace.ts';
@@ -28,6 +29,8 @@ export function extend(
       code: 'conflict',
       message: `workspace ${name} is ${state}: only a lease that runs can be extended`,
     };
+  const suspended = suspendedRefusal(draft, workspace);
+  if (suspended) return suspended;
   const until = endsAt + durationMs;
   const longer = {
     ...workspace,

@@ -118,7 +118,7 @@ describe('what the LRM says of a job', () => {
     const bench = new LeaseBench().running(1);
     bench.node('n0', 'preempting');
     bench.now += 1_000;
-    bench.observed({ state: 'cancelled' });
+    bench.observed({ state: 'preempted' });
     expect(bench.slot.state).toBe('released');
     expect(bench.workspace).toMatchObject({ state: 'ended', cause: 'preempted' });
     expect(bench.vmStates).toEqual(['terminated']);

@@ -8,7 +8,9 @@ import { estimateOf, outlookWords } from './outlook.ts';
 import { askWhetherGone, cancelJob, slotGone } from './slot.ts';
 import { isFinalSlot } from './transitions.ts';
 import type { LeaseInput, ObservedJob, Slot } from './types.ts';
-import { shortenLease } from './workspace.ts';
+import { followSuspension } from './suspension.ts';
+import { tellTrueEnd } from './true-end.ts';
+import { followJobEnd } from './workspace.ts';
 
 /** What the LRM answered and what it says of our jobs (paper §2.3, §3.1). Slots follow their jobs, and jobs that no slot wants are cancelled. */
 
@@ -93,16 +95,21 @@ function follow(draft: Draft, slot: Slot, job: ObservedJob): void {
   const told = slot.lrmState !== lrmState || slot.lrmReason !== lrmReason || slot.lrmOutlook !== lrmOutlook;
   if (told || slot.estimatedStartAt !== estimatedStartAt || slot.jobEndsAt !== jobEndsAt)
     draft.putSlot({ ...slot, lrmState, lrmReason, lrmOutlook, estimatedStartAt, jobEndsAt });
-  if (told) draft.recordSlot('slot.lrm', slot, { reason: { code: lrmState, message: wordsOf(job) } });
+  if (told) draft.recordSlot('slot.lrm', slot, { reason: { code: lrmState, message: wordsOf(job, slot) } });
   if (isFinalJob(job)) return jobGone(draft, slot, job);
+  followSuspension(draft, slot.id, job);
+  // It was put back into the queue while its pilots left: nobody wants it any more.
+  const leaves = slot.state === 'releasing' || slot.state === 'preempting';
+  if (leaves && job.state === 'waiting') cancelJob(draft, slot.id, job.jobId);
   expectPilots(draft, slot.id, job);
   followDrains(draft, slot.id, job.draining);
   if (slot.jobEndsAt === jobEndsAt) return;
-  for (const { id } of draft.workspacesIn(slot)) shortenLease(draft, id);
+  for (const { id } of draft.workspacesIn(slot)) followJobEnd(draft, id);
   settle(draft, slot.id);
 }
 
-function wordsOf({ state, reason, outlook }: ObservedJob): string {
+function wordsOf({ state, reason, outlook }: ObservedJob, { cancelOrdered }: Slot): string {
+  if (state === 'cancelled' && cancelOrdered) return 'this service has cancelled it';
   const next = outlookWords(outlook);
   return `${reason ?? `the LRM's job is ${state}`}${next === '' ? '' : `; ${next}`}`;
 }
@@ -141,7 +148,9 @@ function expectPilots(draft: Draft, slotId: SlotId, job: ObservedJob): void {
 
 function jobGone(draft: Draft, slot: Slot, job: ObservedJob | undefined): void {
   const cause: EndCause = job?.state === 'cancelled' || job?.state === 'preempted' ? job.state : 'failed';
-  slotGone(draft, slot.id, cause, goneReason(slot, job));
+  const reason = goneReason(draft.slot(slot.id), job);
+  if (job) tellTrueEnd(draft, slot.id, job.state, reason);
+  slotGone(draft, slot.id, cause, reason);
   settle(draft, slot.id);
 }
 
@@ -149,7 +158,7 @@ function goneReason(slot: Slot, job: ObservedJob | undefined): Reason {
   const name = `the LRM's job ${slot.lrmJobId}`;
   if (!job) return { code: 'lrm_lost', message: `${name} is gone, and the LRM does not say why` };
   const how = {
-    cancelled: 'was cancelled',
+    cancelled: slot.cancelOrdered ? 'was cancelled by this service' : 'was cancelled',
     preempted: 'had to make way',
     timeout: 'ran out of its walltime',
     'node-failed': 'has lost a node',

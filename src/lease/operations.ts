@@ -4,6 +4,7 @@ import type { Draft } from './draft.ts';
 import { noSuchWorkspace } from './request.ts';
 import { settle } from './settle.ts';
 import type { LeaseInput, Refusal, Vm } from './types.ts';
+import { suspendedRefusal } from './suspension.ts';
 import { stopVm } from './vm.ts';
 import { graceWithinLease } from './workspace.ts';
 
@@ -42,6 +43,8 @@ export function operate(draft: Draft, input: Extract<LeaseInput, { type: 'operat
       code: 'conflict',
       message: `workspace ${workspace.name} is ${workspace.state}: its VMs take orders while it is running`,
     };
+  const suspended = suspendedRefusal(draft, workspace);
+  if (suspended) return suspended;
   if (vms.length === 0)
     return { code: 'not_found', message: `workspace ${workspace.name} has no VM and no group ${target}` };
   const acting = vms.filter(({ state }) => !alreadyIn[operation].includes(state));

@@ -71,9 +71,12 @@ export function disconnected(draft: Draft, slotId: string, node: string): void {
 }
 
 /** When the first of a ready slot's silent pilots is taken as lost. Other slots have deadlines of their own. */
-export function silentUntil({ state, nodes }: Slot, { pilotSilenceMs }: LeaseSettings): number {
+export function silentUntil(
+  { state, nodes, suspendedSince }: Slot,
+  { pilotSilenceMs }: LeaseSettings,
+): number {
   const never = Number.POSITIVE_INFINITY;
-  if (state !== 'ready') return never;
+  if (state !== 'ready' || suspendedSince !== null) return never;
   const until = (node: SlotNode): number =>
     hasLeft(node) || node.silentSince === null ? never : node.silentSince + pilotSilenceMs;
   return Math.min(never, ...nodes.map(until));

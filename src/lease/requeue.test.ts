@@ -72,11 +72,14 @@ describe('a preempted workspace that asks for it', () => {
     expect(bench.workspace.state).toBe('requested');
   });
 
-  it.each(['cancelled', 'timeout'] as const)('ends when the LRM says that its job was %s', state => {
+  it.each([
+    ['cancelled', 'cancelled'],
+    ['timeout', 'expired'],
+  ] as const)('ends when the LRM says that its job was %s', (state, cause) => {
     const bench = preempted();
     bench.observed({ state });
-    bench.atDeadline();
-    expect(bench.workspace).toMatchObject({ state: 'ended', cause: 'preempted', requeues: 0 });
+    bench.after(0);
+    expect(bench.workspace).toMatchObject({ state: 'ended', cause, requeues: 0 });
   });
 
   it('ends when its owner destroys it before it has begun anew', () => {

@@ -14,10 +14,14 @@ import type { SiteState, Workspace } from './types.ts';
  */
 export const mostRequeues = 3;
 
+/** The reason's code of a job that has lost a node: its slot was taken, too. */
+const nodeFailedCode = 'lrm_node-failed';
+
 /** Whether a workspace that is ending will be started anew when its slot is gone. */
 export function isToBeRequeued(workspace: Workspace): boolean {
   const { state, cause, requeue, requeues } = workspace;
-  const asksForIt = cause === 'preempted' ? requeue : cause === 'failed' && isToBeHealed(workspace);
+  const taken = cause === 'preempted' || (cause === 'failed' && workspace.reason?.code === nodeFailedCode);
+  const asksForIt = (taken && requeue) || (cause === 'failed' && isToBeHealed(workspace));
   return state === 'ending' && asksForIt && requeues < mostRequeues;
 }
 

@@ -22,6 +22,7 @@ export function settle(draft: Draft, slotId: SlotId): void {
   for (const { id } of workspaces) allOrNone(draft, id);
   if (workspaces.every(({ id }) => !isLive(draft.workspace(id)) && allOff(draft, id)))
     slotUnneeded(draft, slotId);
+  suspendedUnneeded(draft, slotId);
   nodesLeaving(draft, slotId);
   for (const { id } of workspaces) endIfOff(draft, id);
 }
@@ -124,6 +125,15 @@ function whyNotKept(draft: Draft, slot: Slot): Reason | undefined {
 function lastReason(draft: Draft, { workspaceIds }: Slot): Reason | undefined {
   const last = workspaceIds.at(-1);
   return (last === undefined ? undefined : draft.workspace(last).reason) ?? undefined;
+}
+
+/** Guests of a suspended job cannot shut down: when all that is there is to end, the job is cancelled at once. */
+function suspendedUnneeded(draft: Draft, slotId: SlotId): void {
+  const slot = draft.slot(slotId);
+  const workspaces = draft.workspacesIn(slot);
+  if (slot.suspendedSince === null || workspaces.length === 0 || slot.state === 'releasing') return;
+  if (workspaces.every(workspace => !isLive(workspace)))
+    releaseSlot(draft, slotId, 0, workspaces.at(-1)?.reason ?? undefined);
 }
 
 /** A preempted slot is `releasing` when all of its pilots are. */

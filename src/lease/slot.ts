@@ -32,6 +32,9 @@ const cancelPeriodMs = 60_000;
 
 /** Owes the LRM's cancelling of a job. */
 export function cancelJob(draft: Draft, slotId: SlotId, jobId: string): void {
+  const slot = draft.findSlot(slotId);
+  if (slot?.lrmJobId === jobId && !slot.cancelOrdered && slot.lrmState !== 'ending')
+    draft.putSlot({ ...slot, cancelOrdered: true });
   const period = Math.floor(draft.now / cancelPeriodMs);
   draft.owe({ kind: 'lrm.cancel', key: `cancel:${slotId}:${jobId}:${period}`, slotId, jobId });
 }
@@ -61,8 +64,10 @@ export function releaseSlot(draft: Draft, slotId: SlotId, graceMs: number, reaso
 
 /** Once no pilot that could be told is left: the job should be gone, so ask; or pilots are missing or silent, and no order will reach them. */
 export function askWhetherGone(draft: Draft, slotId: SlotId): void {
-  const { state, nodes, nodesWanted, lrmJobId } = draft.slot(slotId);
+  const { state, nodes, nodesWanted, lrmJobId, suspendedSince } = draft.slot(slotId);
   if (state !== 'releasing' || lrmJobId === null) return;
+  // Its pilots are stopped: no order reaches them.
+  if (suspendedSince !== null) return cancelJob(draft, slotId, lrmJobId);
   const staying = nodes.filter(node => !hasLeft(node));
   if (!staying.every(node => isSilentTooLong(node, draft))) return;
   if (staying.length > 0 || nodes.length < nodesWanted) cancelJob(draft, slotId, lrmJobId);
@@ -85,7 +90,12 @@ export function slotGone(draft: Draft, slotId: SlotId, cause: EndCause, reason: 
   for (const workspace of workspaces)
     for (const vm of draft.vmsOf(workspace.id)) vmGone(draft, vm, !isLive(workspace), reason);
 
-  const patch: Partial<Slot> = { endedAt: draft.now, deadlineAt: null, lrmTrouble: null };
+  const patch: Partial<Slot> = {
+    endedAt: draft.now,
+    deadlineAt: null,
+    lrmTrouble: null,
+    suspendedSince: null,
+  };
   if (slot.state === 'preempting') draft.moveSlot(slotId, 'releasing');
   if (draft.slot(slotId).state === 'releasing') draft.moveSlot(slotId, 'released', { patch });
   else draft.moveSlot(slotId, 'failed', { reason, patch });

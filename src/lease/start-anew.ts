@@ -1,6 +1,5 @@
 import type { SlotId, WorkspaceId } from '../protocol/ids.ts';
 import type { Draft } from './draft.ts';
-import { nodeDrainedCode } from './drained-nodes.ts';
 import { askForSlot } from './launch.ts';
 import { bestPool, possiblePools } from './pools.ts';
 import { mostRequeues } from './requeue.ts';
@@ -32,7 +31,14 @@ export function startAnew(draft: Draft, id: WorkspaceId, slotId: SlotId): void {
   }
   const requeues = before.requeues + 1;
   const message = `${before.reason?.message ?? before.cause}; started anew in a new slot (${requeues} of at most ${mostRequeues} times)`;
-  const lease = { cause: null, startsAt: null, endsAt: null, endingDeadlineAt: null, deployDeadlineAt: null };
+  const lease = {
+    cause: null,
+    startsAt: null,
+    endsAt: null,
+    suspendedMs: 0,
+    endingDeadlineAt: null,
+    deployDeadlineAt: null,
+  };
   // A latest start that was kept once is not asked for again.
   draft.putWorkspace({ ...before, ...lease, slotId, requeues, startBy: null, noticesGivenMs: [] });
   draft.moveWorkspace(id, 'requested', { reason: { code: 'requeued', message } });
@@ -44,8 +50,6 @@ export function startAnew(draft: Draft, id: WorkspaceId, slotId: SlotId): void {
 }
 
 /** A job that somebody has cancelled, or that has had all of its time, was not preempted; its pilots were sent the same signal. One that was given up we have cancelled. */
-function wasMeant({ cause, reason }: Workspace, { lrmState }: Slot): boolean {
-  // Pilots that did not leave a drained node in time were not asked to go by a cancelling: that followed, and is ours.
-  if (reason?.code === nodeDrainedCode && lrmState === 'cancelled') return false;
-  return cause === 'preempted' && (lrmState === 'cancelled' || lrmState === 'timeout');
+function wasMeant({ cause }: Workspace, { lrmState, cancelOrdered }: Slot): boolean {
+  return cause === 'preempted' && ((lrmState === 'cancelled' && !cancelOrdered) || lrmState === 'timeout');
 }

@@ -40,6 +40,8 @@ export interface Workspace {
   /** The lease: from the moment that all VMs run. */
   readonly startsAt: number | null;
   readonly endsAt: number | null;
+  /** How long the lease has stood still because the LRM had its job suspended: added to its end. */
+  readonly suspendedMs: number;
   /** While ending: what remains is destroyed at this time, and the workspace is not `ended` before it when the lease expires. */
   readonly endingDeadlineAt: number | null;
   readonly endedAt: number | null;
@@ -96,6 +98,10 @@ export interface Slot {
   readonly lrmOutlook: ObservedJob['outlook'];
   /** What of the LRM does not work just now and is tried again until it does. */
   readonly lrmTrouble: LrmTrouble | null;
+  /** Since when the LRM has the job's processes stopped (`suspension.ts`); null: it has not. */
+  readonly suspendedSince: number | null;
+  /** We have told the LRM to cancel a job that it was not ending by itself: that the job is cancelled is ours. */
+  readonly cancelOrdered: boolean;
   readonly estimatedStartAt: number | null;
   readonly jobEndsAt: number | null;
   readonly nodesWanted: number;
@@ -186,6 +192,8 @@ export interface LeaseSettings {
   readonly pilotSilenceMs: number;
   /** What becomes of leases on a node that an administrator drains. */
   readonly drain: DrainPolicy;
+  /** What becomes of leases whose job the LRM suspends. */
+  readonly suspended: SuspendedPolicy;
   /** From the slot being ready until every VM must run. */
   readonly deployTimeoutMs: number;
   /** From the order to release until the LRM job must be gone; then the job is cancelled. */
@@ -262,6 +270,9 @@ export interface ObservedJob {
 
 /** What becomes of leases on a node that an administrator drains (`drain.ts`). */
 export type DrainPolicy = 'wait' | 'leave';
+
+/** What becomes of leases whose job the LRM suspends (`suspension.ts`). */
+export type SuspendedPolicy = 'wait' | 'leave';
 
 /** Everything that can happen to the core: what a client asks, what the LRM, the pilots and the clock say. */
 export type LeaseInput =

@@ -5,7 +5,8 @@ import type { Slot, Workspace } from './types.ts';
 
 /** The end of a job's walltime, told from somebody who wants the nodes back (which the original could not: docs/reliability.md, defect 9). */
 
-const walltimeCode = 'walltime';
+/** The reason's code of what ended because its job had run for as long as it may. */
+export const walltimeCode = 'walltime';
 
 /** Why a slot ends that nobody takes back: its job has run for as long as it may. Undefined: it has not, or its end is not known. */
 export function walltimeOver(draft: Draft, slot: Slot): Reason | undefined {

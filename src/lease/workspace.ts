@@ -81,15 +81,24 @@ export function startLease(draft: Draft, id: WorkspaceId): void {
   draft.moveWorkspace(id, 'running', { patch: { startsAt, endsAt, deployDeadlineAt: null } });
 }
 
-/** The LRM has brought the job's end forward: the lease follows. It never grows by itself. */
-export function shortenLease(draft: Draft, id: WorkspaceId): void {
+/**
+ * The LRM has moved the job's end, or the lease has stood still: a lease that is too long for its job is shortened, and one that was
+ * is given back its time as far as the job lasts. It never becomes longer than it was asked for.
+ */
+export function followJobEnd(draft: Draft, id: WorkspaceId): void {
   const workspace = draft.workspace(id);
-  if (workspace.state !== 'running' || workspace.endsAt === null) return;
-  const endsAt = latestEnd(draft, workspace);
-  if (endsAt >= workspace.endsAt) return;
-  draft.putWorkspace({ ...workspace, endsAt });
-  const reason = { code: 'lrm_shortened', message: 'the LRM will end the job earlier than it had said' };
-  draft.record('workspace.shortened', { workspaceId: id, slotId: workspace.slotId, reason });
+  const { state, startsAt, durationMs, suspendedMs, slotId } = workspace;
+  if (state !== 'running' || startsAt === null || workspace.endsAt === null) return;
+  const endsAt = Math.min(startsAt + durationMs + suspendedMs, latestEnd(draft, workspace));
+  if (endsAt === workspace.endsAt) return;
+  const shorter = endsAt < workspace.endsAt;
+  const noticesGivenMs = workspace.noticesGivenMs.filter(noticeMs => endsAt - noticeMs <= draft.now);
+  draft.putWorkspace({ ...workspace, endsAt, noticesGivenMs });
+  const at = new Date(endsAt).toISOString();
+  const reason = shorter
+    ? { code: 'lrm_shortened', message: 'the LRM will end the job earlier than it had said' }
+    : { code: 'lrm_lengthened', message: `the lease has its time back: it ends at ${at}` };
+  draft.record(`workspace.${shorter ? 'shortened' : 'lengthened'}`, { workspaceId: id, slotId, reason });
 }
 
 /** As late as the job allows; but guests get their time to shut down, whatever the job allows. */

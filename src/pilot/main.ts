@@ -8,6 +8,7 @@ import { createControl } from '../control/workspace-control.ts';
 import { startChild } from '../platform/children.ts';
 import { systemClock } from '../platform/clock.ts';
 import { errorFields, jsonLog } from '../platform/log.ts';
+import { patientClock } from '../platform/patient-clock.ts';
 import { linesTo } from '../platform/log-file.ts';
 import { exitWith } from '../platform/printing.ts';
 import { runErrand, takeErrand } from './agent/install.ts';
@@ -53,7 +54,8 @@ async function runPilot(value: unknown): Promise<number> {
   mkdirSync(dirname(directory.path), { recursive: true, mode: 0o711 });
   mkdirSync(directory.path, { recursive: true, mode: 0o700 });
   await notePilot(directory.path, process.pid);
-  const clock = systemClock;
+  // The scheduler may suspend the job: what was due meanwhile is no sign of a dead service.
+  const clock = patientClock(systemClock);
   const log = jsonLog(clock, linesTo(directory.pilotLog), {
     slotId: assignment.slotId,
     node,

@@ -6,9 +6,9 @@ import {
   endCauses,
   ownNodeStates,
   slotNodeStates,
+  shownVmStates,
+  shownWorkspaceStates,
   slotStates,
-  vmStates,
-  workspaceStates,
 } from './states.ts';
 
 /**
@@ -51,10 +51,12 @@ export const VmView = Type.Object({
   id: Text,
   name: Text,
   group: Text,
-  state: literals(vmStates),
+  state: literals(shownVmStates),
   context: literals(contextStates),
   reason: MaybeReason,
   node: MaybeText,
+  /** Since when its node's pilot is not heard; null: it is connected, or the VM has no node. */
+  unheardSince: MaybeTime,
   image: Text,
   memoryMiB: Type.Integer(),
   cpus: Type.Integer(),
@@ -82,6 +84,8 @@ const lrmWords = {
   /** Whether a job that waits will start by itself; null: nobody knows. */
   lrmOutlook: Type.Union([literals(['passes', 'needs-somebody', 'never'] as const), Type.Null()]),
   lrmTrouble: Type.Union([LrmTroubleView, Type.Null()]),
+  /** Since when the scheduler has the job's processes stopped. */
+  suspendedSince: MaybeTime,
 };
 
 const WorkspaceSlotView = Type.Object({
@@ -98,7 +102,7 @@ export const WorkspaceView = Type.Object({
   name: Text,
   owner: Text,
   project: MaybeText,
-  state: literals(workspaceStates),
+  state: literals(shownWorkspaceStates),
   /** How it ended; null while it lives. */
   cause: Type.Union([literals(endCauses), Type.Null()]),
   /** Why it is in this state: why it waits, or how it came to end. */

@@ -303,6 +303,8 @@ const Leases = Type.Object(
     pilotSilence: Type.Optional(DurationText),
     /** What becomes of leases on a node that an administrator drains: they go on to their end (default), or are ended as preempted. */
     drain: Type.Optional(Type.Union([Type.Literal('wait'), Type.Literal('leave')])),
+    /** What becomes of leases whose job the scheduler suspends: they stand still until it goes on (default), or are ended as preempted. */
+    suspended: Type.Optional(Type.Union([Type.Literal('wait'), Type.Literal('leave')])),
     /** From the slot being ready until every VM must run. Default 5m. */
     deployTimeout: Type.Optional(DurationText),
     /** From the order to release until the job must be gone; then it is cancelled. Default 60s. */

@@ -5,7 +5,7 @@ import type { Static } from 'typebox';
 import { vmmMemory } from '../control/vmm/memory.ts';
 import type { MemorySettings } from '../lease/memory.ts';
 import { noQuota, type Quota } from '../lease/quota.ts';
-import type { DrainPolicy, LeaseSettings } from '../lease/types.ts';
+import type { DrainPolicy, SuspendedPolicy, LeaseSettings } from '../lease/types.ts';
 import { statIfThere } from '../platform/stat.ts';
 import { invalidFile, mistakesIn, parseYaml } from '../protocol/document.ts';
 import { type ErrorDetail, WspError } from '../protocol/errors.ts';
@@ -32,6 +32,7 @@ export interface LeaseConfig {
   readonly submitTimeoutMs: number;
   readonly pilotSilenceMs: number;
   readonly drain: DrainPolicy;
+  readonly suspended: SuspendedPolicy;
   readonly deployTimeoutMs: number;
   readonly releaseTimeoutMs: number;
   readonly contextTimeoutMs: number;
@@ -182,7 +183,7 @@ function leasesAndNode(
   const given = site.leases ?? {};
   const vmm = vmmOf(site.node.vmm, at, mistake);
   const ms = (
-    key: Exclude<keyof typeof given, 'vmmOverhead' | 'pilotOverhead' | 'endNotices' | 'drain'>,
+    key: Exclude<keyof typeof given, 'vmmOverhead' | 'pilotOverhead' | 'endNotices' | 'drain' | 'suspended'>,
     ordinary: string,
   ): number => duration(given[key] ?? ordinary, `leases.${key}`, mistake);
   const leases: LeaseConfig = {
@@ -198,6 +199,7 @@ function leasesAndNode(
     reserveTimeoutMs: ms('reserveTimeout', '60s'),
     pilotSilenceMs: ms('pilotSilence', '5m'),
     drain: given.drain ?? 'wait',
+    suspended: given.suspended ?? 'wait',
     deployTimeoutMs: ms('deployTimeout', '5m'),
     releaseTimeoutMs: ms('releaseTimeout', '60s'),
     contextTimeoutMs: ms('contextTimeout', '2m'),

@@ -2,6 +2,7 @@ import { isInPool, poolSize } from '../lease/addresses.ts';
 import { slotDeadlineAt } from '../lease/deadlines.ts';
 import { drainedReason } from '../lease/drained-nodes.ts';
 import { largestGuestMiB } from '../lease/memory.ts';
+import { isFinalVm, isUpVm } from '../lease/transitions.ts';
 import { addressesInUse } from '../lease/requeue.ts';
 import type { LeaseSettings, Pool, SiteState, Slot, Vm, Workspace } from '../lease/types.ts';
 import type {
@@ -36,9 +37,13 @@ export function workspaceView(state: SiteState, workspace: Workspace): Workspace
     name: workspace.name,
     owner: workspace.owner,
     project: workspace.project,
-    state: workspace.state,
+    state: shownState(workspace, slot),
     cause: workspace.cause,
-    reason: drainReason(workspace, slot) ?? workspace.reason ?? waitingReason(workspace, slot),
+    reason:
+      suspendedReason(workspace, slot) ??
+      drainReason(workspace, slot) ??
+      workspace.reason ??
+      waitingReason(workspace, slot),
     groups: workspace.groups.map(({ name, image, count, memoryMiB, cpus, networks, roles }) => ({
       name,
       image,
@@ -48,7 +53,7 @@ export function workspaceView(state: SiteState, workspace: Workspace): Workspace
       networks: [...networks],
       roles: [...roles],
     })),
-    vms: vms.map(vmView),
+    vms: vms.map(vm => vmView(vm, slot)),
     slot: slot
       ? {
           id: slot.id,
@@ -74,8 +79,10 @@ export function workspaceView(state: SiteState, workspace: Workspace): Workspace
 }
 
 /** What the LRM says of a slot's job. An estimate from before it could not be asked any more tells nothing. */
-function lrmWords({ lrmState, lrmReason, lrmOutlook, lrmTrouble, estimatedStartAt }: Slot) {
+function lrmWords(slot: Slot) {
+  const { lrmState, lrmReason, lrmOutlook, lrmTrouble, suspendedSince, estimatedStartAt } = slot;
   return {
+    suspendedSince: iso(suspendedSince),
     lrmState,
     lrmReason,
     lrmOutlook,
@@ -116,15 +123,38 @@ function drainReason({ state }: Workspace, slot: Slot | undefined): Reason | nul
   return slot && (state === 'deploying' || state === 'running') ? drainedReason(slot) : null;
 }
 
-function vmView(vm: Vm): VmView {
+/** What stands still with its job is suspended, whatever it was before. */
+function shownState({ state }: Workspace, slot: Slot | undefined): WorkspaceView['state'] {
+  const stands = state === 'deploying' || state === 'running';
+  return stands && slot && slot.suspendedSince !== null ? 'suspended' : state;
+}
+
+function suspendedReason(workspace: Workspace, slot: Slot | undefined): Reason | null {
+  if (!slot || shownState(workspace, slot) !== 'suspended') return null;
+  const words = slot.lrmReason === null ? '' : `: ${slot.lrmReason}`;
+  return { code: 'suspended', message: `suspended by the batch scheduler${words}` };
+}
+
+/** A guest that was up stands still with its job, and nobody knows of one whose node is not heard. */
+function shownVmState({ state }: Vm, slot: Slot | undefined, unheardSince: number | null): VmView['state'] {
+  if (!isUpVm(state)) return state;
+  if (slot && slot.suspendedSince !== null) return 'suspended';
+  return unheardSince === null ? state : 'unreachable';
+}
+
+function vmView(vm: Vm, slot: Slot | undefined): VmView {
+  const unheardSince = isFinalVm(vm.state)
+    ? null
+    : (slot?.nodes.find(({ name }) => name === vm.node)?.silentSince ?? null);
   return {
     id: vm.id,
     name: vm.name,
     group: vm.group,
-    state: vm.state,
+    state: shownVmState(vm, slot, unheardSince),
     context: vm.context,
     reason: vm.reason,
     node: vm.node,
+    unheardSince: iso(unheardSince),
     image: vm.image,
     memoryMiB: vm.memoryMiB,
     cpus: vm.cpus,

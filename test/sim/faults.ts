@@ -22,6 +22,8 @@ export const deeds = [
   'node lost',
   'drain',
   'drain',
+  'suspend',
+  'suspend',
   'lrm down',
   'parted at orders',
   'parted at orders',
@@ -64,6 +66,7 @@ export const ordersAtPartition: readonly [TwoOrders, ...TwoOrders[]] = [
 /** Deeds that need a workspace that runs. */
 export const deedsOnRunning: ReadonlySet<Deed> = new Set([
   'drain',
+  'suspend',
   'order',
   'extend',
   'parted at orders',

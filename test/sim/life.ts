@@ -360,6 +360,10 @@ class Life {
       'parted at orders': () => this.#partAtOrders(),
       'pilot killed': () => this.#lrm.killPilot(),
       'node lost': () => this.#lrm.loseNode(),
+      suspend: () => {
+        const forMs = this.#awayMs([5_000, 70_000, 400_000]);
+        this.#part(forMs, this.#lrm.suspend(forMs));
+      },
       drain: () => this.#lrm.drain(this.#awayMs([15_000, 15_000, 300_000])),
       'lrm down': () => this.#lrm.goDown(dice.pick([2_000, 60_000, 3_600_000])),
       'lrm lies': () => this.#lrm.disown(dice.pick(['hidden', 'failed']), dice.pick([1_000, 60_000, 9e6])),

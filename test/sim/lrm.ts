@@ -302,6 +302,22 @@ export class SimLrm implements Lrm {
     }
   }
 
+  /** A job of higher priority has a running job stopped for a while; its end is moved by as much, or not. Returns its nodes, which cannot be heard meanwhile. */
+  suspend(forMs: number): readonly SimNode[] {
+    const job = this.#any('running');
+    if (!job || job.unlaunched > 0 || job.lie) return [];
+    this.#faults.happened('job suspended');
+    job.state = 'suspended';
+    if (this.#dice.chance(0.7)) {
+      job.endsAt = (job.endsAt ?? 0) + forMs;
+      this.#armEnd(job);
+    }
+    this.#clock.after(forMs, () => {
+      if (job.state === 'suspended') job.state = 'running';
+    });
+    return job.nodes;
+  }
+
   /** An administrator takes a node out of service for a while, one that has a job if any has: the job goes on, nothing new begins there. */
   drain(forMs: number): void {
     const busy = this.#any('running')?.nodes ?? [];

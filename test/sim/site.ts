@@ -30,6 +30,7 @@ export function engineOptions(
       reserveTimeoutMs: 30_000,
       pilotSilenceMs: 60_000,
       drain,
+      suspended: 'wait',
       deployTimeoutMs: 60_000,
       releaseTimeoutMs: 15_000,
     },

@@ -41,6 +41,7 @@ export const settings: PoolSettings = onePool({
   reserveTimeoutMs: 60_000,
   pilotSilenceMs: 300_000,
   drain: 'wait',
+  suspended: 'wait',
   deployTimeoutMs: 120_000,
   releaseTimeoutMs: 30_000,
   site: {

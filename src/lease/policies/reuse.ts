@@ -40,7 +40,7 @@ export function heldSlotFor(
   for (const { id } of state.slots.values()) {
     const slot = draft.slot(id);
     if (slot.pool !== pool || slot.state !== 'ready' || endOf(slot) < until) continue;
-    if (drainedReason(slot)) continue;
+    if (drainedReason(slot) || slot.suspendedSince !== null) continue;
     if (!policy.shared && slot.owner !== null && slot.owner !== workspace.owner) continue;
     if (best && endOf(best.slot) <= endOf(slot)) continue;
     const placement = place(

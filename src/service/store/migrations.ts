@@ -51,6 +51,9 @@ const migrations: readonly string[] = [
      where exists (select 1 from json_each(body, '$.nodes') where value ->> '$.reason' is null);`,
   // What of the LRM does not work, and whether a job that waits will start by itself.
   `update slots set body = json_set(body, '$.lrmOutlook', null, '$.lrmTrouble', null);`,
+  // Jobs that the LRM suspends, and whose cancelling is ours.
+  `update slots set body = json_set(body, '$.suspendedSince', null, '$.cancelOrdered', json('false'));
+   update workspaces set body = json_set(body, '$.suspendedMs', 0);`,
 ];
 
 /** Brings the database to this program's schema, each step in a transaction of its own. Throws `WspError` (`failed`): it is newer than we are. */

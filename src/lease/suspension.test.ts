@@ -1,0 +1,137 @@
+import { describe, expect, it } from 'vitest';
+import { LeaseBench, must } from '../../test/support/lease.ts';
+import { workspaceView } from '../service/views.ts';
+import type { Decision } from './types.ts';
+
+const hourMs = 3_600_000;
+const typesOf = ({ events }: Decision): readonly string[] => events.map(({ type }) => type);
+const suspended = (bench: LeaseBench, more: object = {}): Decision =>
+  bench.observed({ state: 'suspended', reason: 'for a job of higher priority', ...more });
+const shown = (bench: LeaseBench) => workspaceView(bench.state, bench.workspace);
+
+describe('site S3, pbs 3, site G2: a job that the LRM suspends', () => {
+  it('is told once, with since when; its workspace and VMs are suspended, and go on', () => {
+    const bench = new LeaseBench().running(2);
+    const since = bench.now;
+    const told = suspended(bench);
+    expect(typesOf(told)).toEqual(['slot.lrm', 'slot.suspended', 'workspace.suspended']);
+    expect(typesOf(suspended(bench))).toEqual([]);
+    expect(shown(bench)).toMatchObject({
+      state: 'suspended',
+      reason: { code: 'suspended' },
+      slot: { suspendedSince: new Date(since).toISOString() },
+      vms: [{ state: 'suspended' }, { state: 'suspended' }],
+    });
+    expect(bench.slot.state).toBe('ready');
+    bench.now += 60_000;
+    expect(typesOf(bench.observed({}))).toEqual(
+      expect.arrayContaining(['slot.resumed', 'workspace.resumed']),
+    );
+    expect(shown(bench)).toMatchObject({
+      state: 'running',
+      vms: [{ state: 'running' }, { state: 'running' }],
+    });
+  });
+
+  it('is not taken as lost while its pilots are silent, nor for as long again once it goes on', () => {
+    const bench = new LeaseBench().running(1);
+    suspended(bench);
+    bench.step({
+      type: 'pilot.connected',
+      slotId: bench.slotId,
+      node: 'n0',
+      address: '10.0.0.1',
+      vms: [{ vmId: must(bench.vms[0]).id, state: 'running', context: 'ok' }],
+    });
+    bench.step({ type: 'pilot.disconnected', slotId: bench.slotId, node: 'n0' });
+    bench.after(10 * hourMs);
+    expect(bench.workspace.state).toBe('running');
+    bench.observed({});
+    bench.after(299_999);
+    expect(bench.workspace.state).toBe('running');
+    bench.after(1);
+    expect(bench.workspace).toMatchObject({ state: 'ending', reason: { code: 'pilot_lost' } });
+  });
+
+  it('has its lease stand still, and given back as far as the job lasts, also when that is told later', () => {
+    const bench = new LeaseBench();
+    bench.create(1, { durationMs: hourMs });
+    bench.submitted();
+    bench.node('n0', 'reserved');
+    const jobEndsAt = bench.now + hourMs + 120_000;
+    bench.observed({ endsAt: jobEndsAt });
+    bench.vm(0, 'running');
+    const endsAt = must(bench.workspace.endsAt);
+    expect(endsAt).toBe(bench.now + hourMs);
+    suspended(bench, { endsAt: jobEndsAt });
+    bench.after(2 * hourMs);
+    expect(bench.workspace.state).toBe('running');
+    bench.observed({ endsAt: jobEndsAt });
+    // The LRM has not moved the job's end yet: guests have their time to shut down.
+    expect(bench.workspace.endsAt).toBe(bench.now + 10_000);
+    const told = bench.observed({ endsAt: jobEndsAt + 2 * hourMs });
+    expect(typesOf(told)).toContain('workspace.lengthened');
+    expect(bench.workspace.endsAt).toBe(endsAt + 2 * hourMs);
+    bench.observed({ endsAt: jobEndsAt + 9 * hourMs });
+    expect(bench.workspace.endsAt).toBe(endsAt + 2 * hourMs);
+  });
+
+  it('waits for no pilot and for no VM until it goes on', () => {
+    const reserving = new LeaseBench();
+    reserving.create(2);
+    reserving.submitted();
+    reserving.node('n0', 'reserved');
+    suspended(reserving);
+    reserving.after(hourMs);
+    expect(reserving.slot.state).toBe('reserving');
+    reserving.observed({});
+    expect(reserving.slot.deadlineAt).toBe(reserving.now + 60_000);
+
+    const deploying = new LeaseBench().reserved(1);
+    suspended(deploying);
+    deploying.after(hourMs);
+    expect([deploying.workspace.state, shown(deploying).state]).toEqual(['deploying', 'suspended']);
+    deploying.observed({});
+    deploying.after(120_000);
+    expect(deploying.workspace.reason?.code).toBe('deploy_timeout');
+  });
+
+  it('is cancelled at once when its workspace is destroyed: nobody there can obey', () => {
+    const bench = new LeaseBench().running(1);
+    suspended(bench);
+    const destroyed = bench.destroy();
+    expect(bench.effectsOf(destroyed, 'lrm.cancel')).toHaveLength(1);
+    bench.observed({ state: 'cancelled' });
+    expect(bench.workspace).toMatchObject({ state: 'ended', cause: 'destroyed' });
+    expect(bench.slot.state).toBe('released');
+  });
+
+  it('takes no orders but that', () => {
+    const bench = new LeaseBench().running(1);
+    suspended(bench);
+    const order = { workspaceId: bench.ws, by: 'ann' } as const;
+    const operate = { operation: 'pause', target: undefined, graceMs: undefined } as const;
+    expect(bench.refusal({ type: 'operate', ...order, ...operate }).message).toContain(
+      'suspended by the batch scheduler since',
+    );
+    expect(bench.refusal({ type: 'extend', ...order, durationMs: 1_000 }).code).toBe('conflict');
+  });
+
+  it('is left where the site says so, and started anew for who asks for it', () => {
+    const bench = new LeaseBench({ suspended: 'leave' }).running(1, { requeue: true });
+    expect(bench.effectsOf(suspended(bench), 'lrm.cancel')).toHaveLength(1);
+    expect(bench.workspace).toMatchObject({ cause: 'preempted', reason: { code: 'suspended' } });
+    bench.observed({ state: 'cancelled' });
+    bench.after(0);
+    expect(bench.workspace).toMatchObject({ state: 'requested', requeues: 1 });
+  });
+});
+
+it('report D: a VM whose node is not heard is unreachable, since when', () => {
+  const bench = new LeaseBench().running(1);
+  bench.connect('n0', [{ vmId: must(bench.vms[0]).id, state: 'running', context: 'ok' }]);
+  expect(shown(bench).vms).toMatchObject([{ state: 'running', unheardSince: null }]);
+  bench.step({ type: 'pilot.disconnected', slotId: bench.slotId, node: 'n0' });
+  const unheardSince = new Date(bench.now).toISOString();
+  expect(shown(bench).vms).toMatchObject([{ state: 'unreachable', unheardSince }]);
+});
