@@ -16,8 +16,9 @@ const lockDeadlineMs = 10_000;
 /** Without the first hierarchy's freezer (a machine whose systemd owns the cgroups) jobs are known by who started whom. */
 export const tracksByCgroup = existsSync(join(freezer, 'release_agent'));
 
-/** Memory and cores are limited where this machine has both controllers in the first hierarchy. */
-const limitsByCgroup = tracksByCgroup && limiting.every(path => existsSync(join(path, 'release_agent')));
+/** Memory and cores are limited where this machine has both controllers in the first hierarchy; elsewhere Slurm only counts them. */
+export const limitsByCgroup =
+  tracksByCgroup && limiting.every(path => existsSync(join(path, 'release_agent')));
 
 /** Lines of slurm.conf for the cluster of that tag (four hexadecimal digits). */
 export function trackingLines(tag: string): readonly string[] {

@@ -6,6 +6,7 @@ import { finalJobStates, type Lrm, LrmError } from '../../src/lrm/lrm.ts';
 import { endOf, gangRequest, jobWhen, lrmContract } from '../../src/lrm/lrm.contract.ts';
 import { slurm } from '../../src/lrm/slurm/slurm.ts';
 import { type SlurmCluster, startSlurm } from '../cluster/slurm.ts';
+import { limitsByCgroup } from '../cluster/tracking.ts';
 import { serviceLrm } from '../cluster/slurm-lrm.ts';
 
 let cluster: SlurmCluster;
@@ -53,7 +54,11 @@ describe('the Slurm adapter on a real Slurm', () => {
     await lrm.cancel(jobId);
   });
 
-  it('has a job end by cgroup that takes more memory than it asked for', async () => {
+  if (!limitsByCgroup)
+    console.warn(
+      'not tested: the end of a job that takes too much memory (no memory controller of cgroups v1)',
+    );
+  it.skipIf(!limitsByCgroup)('has a job end by cgroup that takes more memory than it asked for', async () => {
     // Without a limit it would run for ever.
     const program = 'Buffer.alloc(300 * 1024 * 1024, 1); setInterval(() => undefined, 1000);';
     const jobId = await lrm.submit(gangRequest({ memoryMiBPerNode: 128, program }));
