@@ -1,4 +1,5 @@
 import { writeFileSync } from 'node:fs';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Child } from '../../src/platform/children.ts';
 import { type BatchCluster, linesOf } from './cluster.ts';
@@ -13,6 +14,8 @@ export interface GridEngineAdministrator {
   qmod(...what: string[]): Promise<void>;
   /** `qconf …` on the head node, such as `-rattr queue h_rt 0:5:0 vms.q`; resolves with what it printed. */
   qconf(...what: string[]): Promise<string>;
+  /** Prologs do not end until they are let go by what this resolves with. */
+  holdPrologs(): Promise<() => Promise<void>>;
   /** Tears a node away: everything on it ends at once, and nobody tells Grid Engine. */
   powerOff(index: number): Promise<void>;
   /** Sets a value of the site's configuration (sge_conf(5)), such as `max_u_jobs`. */
@@ -32,6 +35,11 @@ export interface Reach {
   setMemory(how: 'measured' | 'counted'): Promise<void>;
 }
 
+/** While this file is there prologs do not end. */
+export function heldProlog(directory: string): string {
+  return join(directory, 'hold-prolog');
+}
+
 /** The administrator of a Grid Engine whose sge_qmaster is `master`. */
 export function gridEngineAdministrator(reach: Reach, master: Child): GridEngineAdministrator {
   let running = master;
@@ -46,6 +54,11 @@ export function gridEngineAdministrator(reach: Reach, master: Child): GridEngine
     },
     qmod: async (...what) => void (await linesOf(reach.run, ['qmod', ...what])),
     qconf: reach.qconf,
+    holdPrologs: async () => {
+      const path = heldProlog(reach.directory);
+      await writeFile(path, '');
+      return () => rm(path);
+    },
     powerOff: async index => {
       const node = reach.nodes[index];
       if (!node) throw new Error(`there is no node ${index}`);

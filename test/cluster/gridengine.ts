@@ -8,7 +8,11 @@ import { type CommandResult, systemProcesses } from '../../src/platform/process.
 import { systemRandom } from '../../src/platform/random.ts';
 import { makePlace, noteNodes, removePlace, removeStale } from '../support/places.ts';
 import { type BatchCluster, linesOf } from './cluster.ts';
-import { type GridEngineAdministrator, gridEngineAdministrator } from './gridengine-administrator.ts';
+import {
+  type GridEngineAdministrator,
+  gridEngineAdministrator,
+  heldProlog,
+} from './gridengine-administrator.ts';
 import { type HostView, makeHostView } from './host-view.ts';
 import { makeServiceAccount, type ServiceAccount } from './service-account.ts';
 import { freePort } from './slurm.ts';
@@ -318,7 +322,12 @@ async function configure(site: Site): Promise<void> {
   const project = { name: 'physics', oticket: '0', fshare: '0', acl: 'NONE', xacl: 'NONE' };
   await qconf('-Aprj', file('project', project));
   const prolog = join(directory, 'prolog');
-  writeFileSync(prolog, `#!/bin/sh\nsleep ${options.prologSeconds ?? 2}\n`, { mode: 0o755 });
+  const script = [
+    '#!/bin/sh',
+    `sleep ${options.prologSeconds ?? 2}`,
+    `while [ -e ${heldProlog(directory)} ]; do sleep 0.2; done`,
+  ];
+  writeFileSync(prolog, `${script.join('\n')}\n`, { mode: 0o755 });
   await qconf(
     '-Aq',
     file('queue', queue(site, { qname: 'vms.q', pe_list: 'wsp1 wsp2', projects: 'physics', prolog })),

@@ -39,10 +39,12 @@ const becomes = (jobId: string, wanted: Partial<LrmJob> & { readonly words?: Reg
   );
 
 it('site G6: a job whose prolog runs is starting, with that reason, and then running', async () => {
+  const letGo = await cluster.holdPrologs();
   const jobId = await submit();
   const starting = await becomes(jobId, { state: 'starting' });
   expect(starting?.reason).toBe('Grid Engine makes its nodes ready (the prolog runs)');
   expect(starting?.nodes).toHaveLength(1);
+  await letGo();
   const running = await becomes(jobId, { state: 'running' });
   expect(running?.reason).toBeUndefined();
 });
