@@ -143,3 +143,65 @@ describe('report H: lists', () => {
     expect(stderr).toContain('say one of pending, requested, queued');
   });
 });
+
+describe('report 7: homes and paths', () => {
+  /** A directory to be in, which must stay empty, and where all that lasts may go. */
+  const prepare = 'rm -rf cwd tmp "a home" && mkdir cwd tmp "a home" && cd cwd';
+
+  it.each([
+    ['home is missing', 'HOME=/dev/null/none'],
+    ['home cannot be written', 'HOME=/proc'],
+    ['XDG variables are empty', 'HOME="$DIR/a home" XDG_CONFIG_HOME= XDG_CACHE_HOME= XDG_RUNTIME_DIR='],
+    [
+      'XDG variables are relative',
+      'HOME="$DIR/a home" XDG_CONFIG_HOME=conf XDG_CACHE_HOME=./cache XDG_RUNTIME_DIR=run',
+    ],
+    ['home is relative', 'HOME=home XDG_CONFIG_HOME="$DIR/a home"'],
+    ['the home’s path has a space', 'HOME="$DIR/a home"'],
+  ])(
+    'report 7: all works from WSP_URL and WSP_TOKEN, and nothing is written where one is, when %s',
+    async (_what, setting) => {
+      const name = `h${api.engine.created.length}`;
+      const script = `${prepare} && export ${setting} && wsp create --image mini --name ${name} && wsp ls > /dev/null &&
+      wsp create --image mini > /dev/null && find . -type f && find "$DIR/tmp" "$DIR/a home" -name id_ed25519 | wc -l`;
+      const { code, stdout, stderr } = await programs.shell(script, {
+        WSP_URL: env['WSP_URL'],
+        WSP_TOKEN: env['WSP_TOKEN'],
+        DIR: programs.directory,
+        TMPDIR: join(programs.directory, 'tmp'),
+      });
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+      // The same key both times.
+      expect(stdout.trim().split('\n').at(-1)).toBe('1');
+      expect(stdout.trim().split('\n')).toHaveLength(2);
+      const [one, two] = api.engine.created
+        .slice(-2)
+        .map(({ request }) => (request as WorkspaceRequest).sshKeys);
+      expect(one).toEqual(two);
+    },
+  );
+
+  it.each(['a home', '50% "of it"', String.raw`back\slash`, "it's"])(
+    'report 7: wsp ssh gives ssh every path as it is: %s',
+    async home => {
+      api.engine.addWorkspace({ id: 'ws-mmmmmmmmmm', name: 'in' });
+      // The real ssh reads what it was given, and says how it understood it.
+      const script = `mkdir -p "$HOME" && printf '#!/bin/sh\\nexec /usr/bin/ssh -G "$@"\\n' > bin/ssh && chmod +x bin/ssh && wsp ssh in -- true`;
+      const { code, stdout, stderr } = await programs.shell(script, {
+        ...env,
+        HOME: join(programs.directory, home),
+      });
+      expect(code, stderr).toBe(0);
+      const said = new Map(
+        stdout.split('\n').map(line => [line.split(' ')[0], line.slice(line.indexOf(' ') + 1)]),
+      );
+      const literal = (text: string | undefined): string | undefined => text?.replaceAll('%%', '%');
+      expect(literal(said.get('identityfile'))).toBe(
+        join(programs.directory, home, '.config/wsp/id_ed25519'),
+      );
+      expect(literal(said.get('userknownhostsfile'))).toBe(
+        join(programs.directory, home, '.cache/wsp/known_hosts.ws-mmmmmmmmmm'),
+      );
+    },
+  );
+});

@@ -1,8 +1,8 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
-import { homedir } from 'node:os';
+import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { WspError } from '../protocol/errors.ts';
+import { configDirectory } from './directories.ts';
 
 /**
  * Where the service is and who asks: WSP_URL, WSP_TOKEN (or WSP_TOKEN_FILE) and WSP_CA_FILE, else the config file; where nothing says where the service
@@ -19,22 +19,17 @@ export interface CliSettings {
 /** Where the administrator's guide puts `service.socket`. */
 const usualSocket = '/run/workspace-pilot/socket';
 
-/** Directory of the user's own files: the config file, the SSH key. XDG Base Directory Specification. */
-export function configDirectory(env: NodeJS.ProcessEnv): string {
-  return join(env['XDG_CONFIG_HOME'] ?? join(env['HOME'] ?? homedir(), '.config'), 'wsp');
-}
-
 /** Reads the settings. Throws `WspError` (`usage`) that says where they could be given. */
 export function cliSettings(env: NodeJS.ProcessEnv): CliSettings {
-  const path = env['WSP_CONFIG'] ?? join(configDirectory(env), 'config.yaml');
-  // The ordinary file need not be there; one that was asked for must.
-  const file = env['WSP_CONFIG'] !== undefined || existsSync(path) ? readConfig(path) : {};
+  const path = configFile(env);
+  const file = path === undefined ? {} : readConfig(path);
+  const place = path ?? `${configDirectory(env) ?? '~/.config/wsp'}/config.yaml`;
   const url = env['WSP_URL'] ?? file.url ?? (existsSync(usualSocket) ? `unix:${usualSocket}` : undefined);
   const tokenFile = env['WSP_TOKEN_FILE'] ?? file.tokenFile;
   const token = env['WSP_TOKEN'] ?? (tokenFile === undefined ? undefined : readToken(tokenFile));
   if (url === undefined || url === '') {
     throw new WspError('usage', 'the URL of the service is not known', {
-      hint: `set WSP_URL, or url in ${path}`,
+      hint: `set WSP_URL, or url in ${place}`,
     });
   }
   if (!/^(https?:\/\/[^/]|unix:\/.)/.test(url)) {
@@ -42,17 +37,35 @@ export function cliSettings(env: NodeJS.ProcessEnv): CliSettings {
       'usage',
       `the URL of the service must begin with http://, https:// or unix:/ (it is ${url})`,
       {
-        hint: `correct WSP_URL, or url in ${path}`,
+        hint: `correct WSP_URL, or url in ${place}`,
       },
     );
   }
   if (token === '') {
     throw new WspError('usage', 'the token is empty', {
-      hint: `set WSP_TOKEN or WSP_TOKEN_FILE, or tokenFile in ${path}; or none, to log in without`,
+      hint: `set WSP_TOKEN or WSP_TOKEN_FILE, or tokenFile in ${place}; or none, to log in without`,
     });
   }
   const caFile = env['WSP_CA_FILE'] ?? file.caFile;
   return { url, token, ca: caFile === undefined ? undefined : readCertificate(caFile) };
+}
+
+/** The file that was asked for, which must be there; or the ordinary one when it is there. One that others alone can read is as good as none where the environment says enough. */
+function configFile(env: NodeJS.ProcessEnv): string | undefined {
+  if (env['WSP_CONFIG']) return env['WSP_CONFIG'];
+  const directory = configDirectory(env);
+  const path = directory === undefined ? undefined : join(directory, 'config.yaml');
+  if (path === undefined || !existsSync(path)) return undefined;
+  return env['WSP_URL'] && !isReadable(path) ? undefined : path;
+}
+
+function isReadable(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 interface ConfigFile {

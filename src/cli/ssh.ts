@@ -1,5 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { homedir } from 'node:os';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { WorkspaceView } from '../protocol/api.ts';
 import { WspError } from '../protocol/errors.ts';
@@ -7,13 +6,19 @@ import { startChild } from '../platform/children.ts';
 import { NotPrinted, print, printed } from '../platform/printing.ts';
 import { systemProcesses } from '../platform/process.ts';
 import type { CommandContext } from './program.ts';
-import { configDirectory } from './settings.ts';
+import { cachePlaces, isTrusted, keyPlaces, writableDirectory } from './directories.ts';
+
+const keyName = 'id_ed25519';
 
 /** The user's own key for VMs, made on first need. Returns the private key's path. */
 export async function userKey(env: NodeJS.ProcessEnv): Promise<string> {
-  const path = join(configDirectory(env), 'id_ed25519');
-  if (existsSync(path)) return path;
-  mkdirSync(configDirectory(env), { recursive: true, mode: 0o700 });
+  const places = keyPlaces(env);
+  const there = places
+    .filter(isTrusted)
+    .map(({ directory }) => join(directory, keyName))
+    .find(existsSync);
+  if (there !== undefined) return there;
+  const path = join(writableDirectory(places, 'the SSH key'), keyName);
   const made = await systemProcesses.run(
     ['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-C', 'wsp', '-f', path],
     { deadlineMs: 30_000 },
@@ -55,11 +60,7 @@ export async function ssh(
   login: string,
 ): Promise<number> {
   const { workspace, vm } = await findVm(context, target);
-  const cache = join(
-    context.env['XDG_CACHE_HOME'] ?? join(context.env['HOME'] ?? homedir(), '.cache'),
-    'wsp',
-  );
-  mkdirSync(cache, { recursive: true, mode: 0o700 });
+  const cache = writableDirectory(cachePlaces(context.env), 'the known hosts');
   const knownHosts = join(cache, `known_hosts.${workspace.id}`);
   writeFileSync(knownHosts, `${(await context.client().knownHosts(workspace.id)).join('\n')}\n`, {
     mode: 0o600,
@@ -70,11 +71,11 @@ export async function ssh(
   const options = {
     ProxyCommand: proxy,
     HostKeyAlias: `${workspace.id}.${vm}`,
-    UserKnownHostsFile: knownHosts,
+    UserKnownHostsFile: sshQuote(knownHosts),
     GlobalKnownHostsFile: '/dev/null',
     StrictHostKeyChecking: 'yes',
     IdentitiesOnly: 'yes',
-    IdentityFile: await userKey(context.env),
+    IdentityFile: sshQuote(await userKey(context.env)),
     LogLevel: 'ERROR',
   };
   const child = await startChild(
@@ -92,6 +93,11 @@ export async function ssh(
   );
   const { code } = await child.exited;
   return code ?? 255;
+}
+
+/** A path as ssh_config(5) takes it: spaces separate words, and a % begins a token. */
+function sshQuote(path: string): string {
+  return `"${path.replaceAll('%', '%%').replaceAll(/[\\"]/g, String.raw`\$&`)}"`;
 }
 
 function shellQuote(text: string): string {

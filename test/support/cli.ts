@@ -37,8 +37,8 @@ export async function buildPrograms(): Promise<Programs> {
   return {
     directory,
     shell: (script, env = {}) =>
-      systemProcesses.run(['bash', '-c', script], {
-        deadlineMs: 60_000,
+      systemProcesses.run(['bash', '--norc', '-c', script], {
+        deadlineMs: 110_000,
         cwd: directory,
         env: { PATH: `${bin}:${process.env['PATH']}`, ...env },
       }),

@@ -1,0 +1,103 @@
+import { accessSync, constants, existsSync, lstatSync, mkdirSync } from 'node:fs';
+import { userInfo } from 'node:os';
+import { dirname, isAbsolute, join } from 'node:path';
+import { WspError } from '../protocol/errors.ts';
+
+/**
+ * Where the user's own files are, by the XDG Base Directory Specification: a variable that is empty or holds no absolute path counts as not set. Where a home is missing or cannot be
+ * written, files that are needed (the SSH key, known hosts) are in a directory of this user alone that lasts as long as the host lets it.
+ */
+
+/** A directory that files may be in. */
+interface Place {
+  readonly directory: string;
+  /** In a place that all users share, somebody else may have made it before us. */
+  readonly shared: boolean;
+}
+
+/** The directory of the config file; undefined: there is no home. */
+export function configDirectory(env: NodeJS.ProcessEnv): string | undefined {
+  return ownDirectory(env, 'XDG_CONFIG_HOME', '.config');
+}
+
+/** Where the SSH key may be, the best place first. */
+export function keyPlaces(env: NodeJS.ProcessEnv): readonly Place[] {
+  return placesFrom(configDirectory(env), env);
+}
+
+/** Where known hosts may be, the best place first. */
+export function cachePlaces(env: NodeJS.ProcessEnv): readonly Place[] {
+  return placesFrom(ownDirectory(env, 'XDG_CACHE_HOME', '.cache'), env);
+}
+
+/** The first of the places that can be written; made if it is not there. Throws `WspError` (`failed`). */
+export function writableDirectory(places: readonly Place[], what: string): string {
+  const found = places.find(isWritable);
+  if (found !== undefined) return found.directory;
+  const tried = places.map(({ directory }) => directory).join(', ');
+  throw new WspError('failed', `there is no place for ${what}: ${tried} cannot be written`, {
+    hint: 'set XDG_CONFIG_HOME and XDG_CACHE_HOME to directories of yours',
+  });
+}
+
+/** Whether nobody but this user (and root) can have put into a place what is there. */
+export function isTrusted({ directory, shared }: Place): boolean {
+  if (!shared) return true;
+  const stat = lstatSync(directory, { throwIfNoEntry: false });
+  return stat?.isDirectory() === true && stat.uid === process.getuid?.() && (stat.mode & 0o022) === 0;
+}
+
+function ownDirectory(env: NodeJS.ProcessEnv, variable: string, belowHome: string): string | undefined {
+  const base = absolute(env[variable]);
+  if (base !== undefined) return join(base, 'wsp');
+  const home = absolute(env['HOME']) ?? homeByName();
+  return home === undefined ? undefined : join(home, belowHome, 'wsp');
+}
+
+function placesFrom(best: string | undefined, env: NodeJS.ProcessEnv): readonly Place[] {
+  const runtime = absolute(env['XDG_RUNTIME_DIR']);
+  return [
+    ...(best === undefined ? [] : [{ directory: best, shared: false }]),
+    ...(runtime === undefined ? [] : [{ directory: join(runtime, 'wsp'), shared: true }]),
+    {
+      directory: join(absolute(env['TMPDIR']) ?? '/tmp', `wsp-${process.getuid?.() ?? 0}`),
+      shared: true,
+    },
+  ];
+}
+
+function isWritable(place: Place): boolean {
+  const { directory } = place;
+  try {
+    makeDirectory(directory);
+    accessSync(directory, constants.R_OK | constants.W_OK | constants.X_OK);
+    return isTrusted(place);
+  } catch {
+    return false;
+  }
+}
+
+/** With those above it. Not Node's own `recursive`: it tries for ever where a directory that is there takes no new ones (ENOENT: /proc, an automounted /home). */
+function makeDirectory(directory: string): void {
+  if (existsSync(directory)) return;
+  makeDirectory(dirname(directory));
+  try {
+    mkdirSync(directory, { mode: 0o700 });
+  } catch (cause) {
+    // Another command of ours may have been faster.
+    if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause;
+  }
+}
+
+function absolute(path: string | undefined): string | undefined {
+  return path !== undefined && isAbsolute(path) ? path : undefined;
+}
+
+/** What the host's list of users says; it may not know us (a container with a user of its own). */
+function homeByName(): string | undefined {
+  try {
+    return absolute(userInfo().homedir);
+  } catch {
+    return undefined;
+  }
+}
