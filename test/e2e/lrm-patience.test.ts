@@ -1,7 +1,6 @@
 import { chmodSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, it } from 'vitest';
-import { gridEngine } from '../../src/lrm/gridengine/gridengine.ts';
 import { local } from '../../src/lrm/local/local.ts';
 import type { Lrm } from '../../src/lrm/lrm.ts';
 import { letsGangLeave, patience } from '../../src/lrm/lrm.contract.ts';
@@ -9,7 +8,8 @@ import { pbs } from '../../src/lrm/pbs/pbs.ts';
 import { startChild } from '../../src/platform/children.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { systemProcesses } from '../../src/platform/process.ts';
-import { gridEngineSettings, startGridEngine } from '../cluster/gridengine.ts';
+import { startGridEngine } from '../cluster/gridengine.ts';
+import { gridEngineLrm } from '../cluster/gridengine-lrm.ts';
 import { type PbsCluster, startPbs } from '../cluster/pbs.ts';
 import { startSlurm } from '../cluster/slurm.ts';
 import { serviceLrm } from '../cluster/slurm-lrm.ts';
@@ -51,7 +51,7 @@ const starts: Readonly<Record<string, () => Promise<Site>>> = {
   },
   gridengine: async () => {
     const cluster = await startGridEngine({ nodes: 2, notifySeconds: killDelaySeconds });
-    return { ...cluster, lrm: gridEngine(gridEngineSettings(cluster), systemProcesses, systemClock) };
+    return { ...cluster, lrm: gridEngineLrm(cluster) };
   },
   openpbs: () => startPbsSite('openpbs'),
   torque: () => startPbsSite('torque'),
