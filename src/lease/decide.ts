@@ -71,7 +71,7 @@ function happened(draft: Draft, input: Exclude<LeaseInput, { type: ClientInput }
     case 'pilot.connected':
       return connected(draft, input);
     case 'pilot.disconnected':
-      return disconnected(draft, input.slotId, input.node);
+      return disconnected(draft, input.slotId, input.node, input.hungUp);
     case 'pilot.notified':
       return notified(draft, input);
     case 'service.started':

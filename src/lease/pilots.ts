@@ -9,6 +9,7 @@ import {
   endAll,
   hasLeft,
   isSilentTooLong,
+  lostAt,
   orderNodeRelease,
   patchNode,
   releaseSlot,
@@ -47,7 +48,7 @@ export function connected(draft: Draft, input: Connected): void {
   const known = ensureNode(draft, slot, node);
   if (!known.connected) recordNode(draft, slot, node, 'node.connected');
   if (!known.connected || known.address !== address)
-    patchNode(draft, slotId, node, { connected: true, silentSince: null, address });
+    patchNode(draft, slotId, node, { connected: true, silentSince: null, hungUp: false, address });
   firstPilot(draft, slotId);
   for (const report of input.vms) applyReport(draft, slotId, node, report);
   const reported = new Set(input.vms.map(({ vmId }) => vmId));
@@ -63,22 +64,18 @@ function missing(draft: Draft, vm: Vm): void {
 }
 
 /** A broken connection decides nothing: pilots come back, and if not, the LRM tells, or `silentUntil` comes. */
-export function disconnected(draft: Draft, slotId: string, node: string): void {
+export function disconnected(draft: Draft, slotId: string, node: string, hungUp = false): void {
   const slot = draft.findSlot(slotId);
   if (!slot?.nodes.some(({ name, connected }) => name === node && connected)) return;
-  patchNode(draft, slotId, node, { connected: false, silentSince: draft.now });
+  patchNode(draft, slotId, node, { connected: false, silentSince: draft.now, hungUp });
   recordNode(draft, slot, node, 'node.disconnected');
 }
 
 /** When the first of a ready slot's silent pilots is taken as lost. Other slots have deadlines of their own. */
-export function silentUntil(
-  { state, nodes, suspendedSince }: Slot,
-  { pilotSilenceMs }: LeaseSettings,
-): number {
+export function silentUntil({ state, nodes, suspendedSince }: Slot, settings: LeaseSettings): number {
   const never = Number.POSITIVE_INFINITY;
   if (state !== 'ready' || suspendedSince !== null) return never;
-  const until = (node: SlotNode): number =>
-    hasLeft(node) || node.silentSince === null ? never : node.silentSince + pilotSilenceMs;
+  const until = (node: SlotNode): number => (hasLeft(node) ? never : lostAt(node, settings));
   return Math.min(never, ...nodes.map(until));
 }
 
@@ -87,10 +84,12 @@ export function silentUntil(
  * given up, its job cancelled as soon as the other pilots have left; its guests count as off when their pilots say so, or the LRM that its job is over.
  */
 export function silentTooLong(draft: Draft, slot: Slot): void {
-  const { pilotSilenceMs, shutdownGraceMs } = draft.settings;
+  const { shutdownGraceMs } = draft.settings;
   const lost = slot.nodes.filter(node => !hasLeft(node) && isSilentTooLong(node, draft));
   const names = lost.map(({ name }) => name);
-  const message = `nothing has been heard of the pilot on ${names.join(', ')} for ${formatDuration(pilotSilenceMs)}`;
+  const silentMs = Math.max(...lost.map(({ silentSince }) => draft.now - (silentSince ?? draft.now)));
+  const how = lost.some(({ hungUp }) => hungUp) ? ', whose node has closed its connection,' : '';
+  const message = `nothing has been heard of the pilot on ${names.join(', ')}${how} for ${formatDuration(silentMs)}`;
   const reason = { code: 'pilot_lost', message };
   endAll(draft, slot.id, 'failed', reason, { graceMs: shutdownGraceMs, order: false });
   releaseSlot(draft, slot.id, shutdownGraceMs, reason);
@@ -240,6 +239,7 @@ function newNode(name: string): SlotNode {
     address: null,
     connected: false,
     silentSince: null,
+    hungUp: false,
     appliedSeq: 0,
   };
 }

@@ -32,7 +32,7 @@ export function silentFromNow(draft: Draft, slotId: string): void {
   const slot = draft.slot(slotId);
   if (slot.nodes.every(({ silentSince }) => silentSince === null || silentSince === draft.now)) return;
   const nodes = slot.nodes.map(node =>
-    node.silentSince === null ? node : { ...node, silentSince: draft.now },
+    node.silentSince === null ? node : { ...node, silentSince: draft.now, hungUp: false },
   );
   draft.putSlot({ ...slot, nodes });
 }

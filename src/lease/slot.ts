@@ -2,7 +2,7 @@ import type { SlotId } from '../protocol/ids.ts';
 import type { EndCause, Reason } from '../protocol/states.ts';
 import type { Draft } from './draft.ts';
 import { isFinalSlot } from './transitions.ts';
-import type { Slot, SlotNode } from './types.ts';
+import type { LeaseSettings, Slot, SlotNode } from './types.ts';
 import { vmGone } from './vm.ts';
 import { beginEnding, isLive } from './workspace.ts';
 
@@ -15,9 +15,18 @@ import { beginEnding, isLive } from './workspace.ts';
 
 export const hasLeft = ({ state }: SlotNode): boolean => state === 'released' || state === 'failed';
 
+/** A pilot that lives tries to come back every 5 s at least (`pilot/session.ts`). */
+const hungUpMs = 15_000;
+
+/** When a pilot that is silent is taken as lost: soon, if its node's kernel has closed its connection, for then its process has ended; infinite: it is not silent. */
+export function lostAt({ silentSince, hungUp }: SlotNode, { pilotSilenceMs }: LeaseSettings): number {
+  if (silentSince === null) return Number.POSITIVE_INFINITY;
+  return silentSince + (hungUp ? Math.min(hungUpMs, pilotSilenceMs) : pilotSilenceMs);
+}
+
 /** Whether nothing has been heard of a node's pilot for so long that it is taken as lost. */
-export function isSilentTooLong({ silentSince }: SlotNode, { now, settings }: Draft): boolean {
-  return silentSince !== null && silentSince + settings.pilotSilenceMs <= now;
+export function isSilentTooLong(node: SlotNode, { now, settings }: Draft): boolean {
+  return lostAt(node, settings) <= now;
 }
 
 /** Changes what is known of one of the slot's nodes. */

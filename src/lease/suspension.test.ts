@@ -135,3 +135,38 @@ it('report D: a VM whose node is not heard is unreachable, since when', () => {
   const unheardSince = new Date(bench.now).toISOString();
   expect(shown(bench).vms).toMatchObject([{ state: 'unreachable', unheardSince }]);
 });
+
+describe('report D: a pilot whose node has closed its connection without its farewell', () => {
+  const hungUp = (bench: LeaseBench): void => {
+    bench.connect('n0', [{ vmId: must(bench.vms[0]).id, state: 'running', context: 'ok' }]);
+    bench.step({ type: 'pilot.disconnected', slotId: bench.slotId, node: 'n0', hungUp: true });
+  };
+
+  it('is taken as dead within 20 s', () => {
+    const bench = new LeaseBench().running(1);
+    hungUp(bench);
+    bench.after(15_000);
+    expect(bench.workspace).toMatchObject({
+      state: 'ending',
+      cause: 'failed',
+      reason: {
+        code: 'pilot_lost',
+        message: 'nothing has been heard of the pilot on n0, whose node has closed its connection, for 15s',
+      },
+    });
+  });
+
+  it('but not when it comes back, and has all of the time again when the service was away', () => {
+    const bench = new LeaseBench().running(1);
+    hungUp(bench);
+    bench.after(10_000);
+    bench.connect('n0', [{ vmId: must(bench.vms[0]).id, state: 'running', context: 'ok' }]);
+    bench.after(60_000);
+    expect(bench.workspace.state).toBe('running');
+    hungUp(bench);
+    bench.now += 1_000;
+    bench.step({ type: 'service.started' });
+    bench.after(60_000);
+    expect(bench.workspace.state).toBe('running');
+  });
+});

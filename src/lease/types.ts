@@ -73,6 +73,8 @@ export interface SlotNode {
   readonly connected: boolean;
   /** Since when its pilot is not connected; null: it is, or it never was. */
   readonly silentSince: number | null;
+  /** While it is silent: its node's own kernel has closed the connection, without a farewell of the pilot's. */
+  readonly hungUp: boolean;
   /** The highest notification number applied; a number at or below it is a duplicate. */
   readonly appliedSeq: number;
 }
@@ -334,7 +336,13 @@ export type LeaseInput =
       readonly address: string;
       readonly vms: readonly VmReport[];
     }
-  | { readonly type: 'pilot.disconnected'; readonly slotId: SlotId; readonly node: string }
+  /** `hungUp`: see `SlotNode`. */
+  | {
+      readonly type: 'pilot.disconnected';
+      readonly slotId: SlotId;
+      readonly node: string;
+      readonly hungUp?: boolean;
+    }
   | {
       readonly type: 'pilot.notified';
       readonly slotId: SlotId;

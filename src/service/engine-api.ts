@@ -96,6 +96,8 @@ export interface PilotHub {
 
 /** The service's end of one connection. Messages are parsed and have passed the schema. */
 export interface PilotConnection {
+  /** The address that it comes from; absent: something else carries it. */
+  readonly peerAddress?: string | undefined;
   send(message: ServiceMessage): void;
   close(why: string): void;
 }
@@ -103,5 +105,6 @@ export interface PilotConnection {
 /** Where a connection's messages go. */
 export interface PilotSession {
   received(message: PilotMessage): void;
-  closed(): void;
+  /** `byPeer`: the other end's kernel closed it, without the closing handshake of a program that lives. */
+  closed(byPeer?: boolean): void;
 }

@@ -115,8 +115,9 @@ export class FakePilot {
   }
 
   /** A new connection; the same pilot. */
-  connect(engine: Engine): PilotSession {
+  connect(engine: Engine, peerAddress?: string): PilotSession {
     this.session = engine.pilots.attach(this.slotId, this.node, {
+      peerAddress,
       send: message => this.heard.push(message),
       close: why => {
         this.closedBecause = why;

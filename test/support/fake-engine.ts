@@ -255,6 +255,7 @@ function slotOf(workspace: Workspace): Slot {
         connected: true,
         reason: null,
         silentSince: null,
+        hungUp: false,
         appliedSeq: 2,
       },
     ],

@@ -11,13 +11,17 @@ const maxUnsentBytes = 16 * 1024 * 1024;
 export const closeRefused = 1008;
 /** RFC 6455 §7.4.1: going away. */
 const closeGoing = 1001;
+/** RFC 6455 §7.4.1: the connection ended, and no close frame came. */
+const lost = 1006;
+/** Sockets that we have ended without a closing handshake. */
+const cutOff = new WeakSet<WebSocket>();
 /** RFC 6455 §5.5: a close frame's reason has at most 123 bytes. */
 const maxReasonBytes = 123;
 
 /** Where what comes over a socket goes. */
 interface Session<Message> {
   received(message: Message): void;
-  closed(): void;
+  closed(byPeer?: boolean): void;
 }
 
 /** A schema, compiled. */
@@ -44,7 +48,7 @@ export function serveSocket<Message extends object>(
   });
   socket.on('close', (code, reason) => {
     log.info('a node has gone', { code, why: reason.toString() });
-    session.closed();
+    session.closed(code === lost && !cutOff.has(socket));
   });
 }
 
@@ -71,7 +75,7 @@ export function connectionOver(
       if (socket.readyState !== socket.OPEN) return;
       if (socket.bufferedAmount > maxUnsentBytes) {
         log.warn('a node does not read; cut off', { unsentBytes: socket.bufferedAmount });
-        socket.terminate();
+        terminate(socket);
         return;
       }
       socket.send(JSON.stringify(message));
@@ -87,7 +91,7 @@ function keepAlive(socket: WebSocket, clock: Clock, log: Log): void {
   const ping = (): void => {
     if (!answered) {
       log.warn('a node does not answer; cut off', { silentMs: pingEveryMs });
-      socket.terminate();
+      terminate(socket);
       return;
     }
     answered = false;
@@ -99,6 +103,11 @@ function keepAlive(socket: WebSocket, clock: Clock, log: Log): void {
   });
   socket.on('close', () => stop());
   stop = clock.after(pingEveryMs, ping);
+}
+
+function terminate(socket: WebSocket): void {
+  cutOff.add(socket);
+  socket.terminate();
 }
 
 function close(socket: WebSocket, code: number, why: string): void {

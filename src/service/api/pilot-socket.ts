@@ -47,7 +47,7 @@ export function pilotRoutes(parts: ApiParts): FastifyPluginAsyncTypebox {
       { websocket: true, schema: { params: NodeParams }, config: { open: true } },
       (socket, request) => {
         const { slotId, node } = request.params;
-        serveNode(parts, socket, slotId, node);
+        serveNode(parts, socket, slotId, node, request.socket.remoteAddress?.replace(/^::ffff:/, ''));
       },
     );
     app.get(
@@ -65,9 +65,15 @@ export function pilotRoutes(parts: ApiParts): FastifyPluginAsyncTypebox {
   };
 }
 
-function serveNode({ engine, clock, log }: ApiParts, socket: WebSocket, slotId: string, node: string): void {
+function serveNode(
+  { engine, clock, log }: ApiParts,
+  socket: WebSocket,
+  slotId: string,
+  node: string,
+  peerAddress: string | undefined,
+): void {
   const about = log.with({ slot: slotId, node });
-  const session = engine.pilots.attach(slotId, node, connectionOver(socket, about));
+  const session = engine.pilots.attach(slotId, node, { ...connectionOver(socket, about), peerAddress });
   serveSocket(socket, { clock, log: about }, text => readPilotMessage(text, slotId, node), session);
 }
 

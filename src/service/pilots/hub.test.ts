@@ -155,6 +155,23 @@ describe('the pilot hub', () => {
     expect(bench.slot(slotId).nodes).toMatchObject([{ connected: false }]);
   });
 
+  it.each([
+    ['10.0.0.1', true],
+    // A proxy, or a network that translates: it may be that, and not the node, that has closed it.
+    ['10.9.9.9', false],
+    [undefined, false],
+  ])(
+    'report D: a node at 10.0.0.1 whose connection from %s is closed by the peer has hung up: %s',
+    async (peerAddress, hungUp) => {
+      pilot.connect(bench.engine, peerAddress);
+      pilot.hello();
+      await bench.settle();
+      pilot.session.closed(true);
+      await bench.settle();
+      expect(bench.slot(slotId).nodes).toMatchObject([{ connected: false, hungUp }]);
+    },
+  );
+
   it('dismisses pilots of a slot that is over, those that are there and those that come', async () => {
     pilot.hello();
     await bench.settle();

@@ -124,6 +124,8 @@ class Session implements PilotSession {
   readonly #log: Log;
   readonly #hub: SessionHub;
   #greeted = false;
+  /** Nothing lies between us and the node, so that what closes the connection is the node. */
+  #direct = false;
   #ready = false;
   #dismissed = false;
   /** It knows that the LRM takes its slot back. */
@@ -168,11 +170,12 @@ class Session implements PilotSession {
     }
   }
 
-  closed(): void {
+  closed(byPeer = false): void {
     if (this.#over) return;
     this.#end();
     const { slotId, node } = this;
-    this.#parts.submit({ type: 'pilot.disconnected', slotId, node }).catch((cause: unknown) => {
+    const hungUp = byPeer && this.#direct;
+    this.#parts.submit({ type: 'pilot.disconnected', slotId, node, hungUp }).catch((cause: unknown) => {
       // Only a flag is wrong then, until the pilot or the service comes back.
       this.#log.warn('a lost connection could not be recorded', errorFields(cause));
     });
@@ -222,6 +225,7 @@ class Session implements PilotSession {
     if (hello.slotId !== slotId || hello.node !== node)
       return this.#breakOff('hello names another slot or node');
     this.#greeted = true;
+    this.#direct = this.#connection.peerAddress === hello.address;
     await this.#parts.submit({
       type: 'pilot.connected',
       slotId,

@@ -54,6 +54,9 @@ const migrations: readonly string[] = [
   // Jobs that the LRM suspends, and whose cancelling is ours.
   `update slots set body = json_set(body, '$.suspendedSince', null, '$.cancelOrdered', json('false'));
    update workspaces set body = json_set(body, '$.suspendedMs', 0);`,
+  // Pilots whose node has closed the connection.
+  `update slots set body = json_set(body, '$.nodes',
+     json((select json_group_array(json_set(value, '$.hungUp', json('false'))) from json_each(body, '$.nodes'))));`,
 ];
 
 /** Brings the database to this program's schema, each step in a transaction of its own. Throws `WspError` (`failed`): it is newer than we are. */
