@@ -83,8 +83,8 @@ describe('report 9: keys', () => {
       'ssh-keygen -q -t ed25519 -N "" -f k; (echo "# two"; cat k.pub; echo; cat k.pub) > keys; wsp create --image mini --ssh-key keys';
     const { code, stderr } = await programs.shell(script, env);
     expect(code, stderr).toBe(0);
-    const { sshKeys } = api.engine.created.at(-1)?.request as WorkspaceRequest;
-    expect(sshKeys?.filter(key => key.startsWith('ssh-ed25519 '))).toHaveLength(3);
+    const created = api.engine.created.at(-1)?.request as WorkspaceRequest | undefined;
+    expect(created?.sshKeys?.filter(key => key.startsWith('ssh-ed25519 '))).toHaveLength(3);
   });
 });
 

@@ -31,6 +31,8 @@ import { asker, tokenSource } from './ask.ts';
 import { connectionTo } from './connection.ts';
 import { followEvents } from './follow.ts';
 import { accessRequests } from './requests/access.ts';
+import { accountingRequests } from './requests/accounting.ts';
+import { webhookRequests } from './requests/webhooks.ts';
 import { historyRequests } from './requests/history.ts';
 import { siteRequests } from './requests/site.ts';
 import { workspaceRequests } from './requests/workspaces.ts';
@@ -190,6 +192,8 @@ export function createClient(options: ClientOptions): Client {
     ...history,
     ...siteRequests(asking),
     ...accessRequests(asking),
+    ...accountingRequests(asking),
+    ...webhookRequests(asking),
     getWorkspace: workspace => getWorkspace(workspace),
     events: (query = {}) => events(query),
     follow: (query = {}) => followEvents(events, query, options.pause),

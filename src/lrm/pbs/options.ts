@@ -66,7 +66,7 @@ function mistakeOf(
   if (previous !== undefined && letterAwaitingValue(previous) !== undefined) return undefined;
   if (!/^-[A-Za-z]/.test(option))
     return `${option || 'an empty argument'} is no option of qsub; write a value after its option, as in -P, lab`;
-  for (const [at, letter] of [...option].entries()) {
+  for (const [at, letter] of Array.from(option).entries()) {
     if (at === 0) continue;
     const why = forbidden[letter];
     if (why !== undefined) return `-${letter} cannot be used: ${why}`;
@@ -89,6 +89,6 @@ function mistakeOfValue(letter: string, value: string): string | undefined {
 /** The letter of an option whose value is the next argument. */
 function letterAwaitingValue(option: string): string | undefined {
   if (!/^-[A-Za-z]/.test(option)) return undefined;
-  const first = [...option].findIndex((letter, at) => at > 0 && !valueless.includes(letter));
+  const first = Array.from(option).findIndex((letter, at) => at > 0 && !valueless.includes(letter));
   return first === option.length - 1 ? option[first] : undefined;
 }

@@ -103,7 +103,7 @@ function ofLetters(text: string): string | undefined {
 /** Whether the argument after this one is its value. */
 function awaitsValue(option: string): boolean {
   if (option.startsWith('--')) return !option.includes('=') && !valueless.has(option.slice(2));
-  const first = [...option.slice(1)].findIndex(letter => !valuelessLetters.includes(letter));
+  const first = Array.from(option.slice(1)).findIndex(letter => !valuelessLetters.includes(letter));
   return option.startsWith('-') && first !== -1 && first === option.length - 2;
 }
 

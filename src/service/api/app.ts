@@ -72,28 +72,7 @@ const stopGraceMs = 1_000;
 
 /** The service's HTTP face: clients' routes, pilots' WebSockets, byte streams. Does not listen yet. */
 export async function buildApp(parts: ApiParts): Promise<FastifyInstance> {
-  const app = Fastify({
-    ...(parts.tls
-      ? { https: { ...parts.tls, requireHostHeader: false } }
-      : { http: { requireHostHeader: false } }),
-    bodyLimit: bodyLimitBytes,
-    requestTimeout: requestTimeoutMs,
-    handlerTimeout: handlerTimeoutMs,
-    forceCloseConnections: 'idle',
-    frameworkErrors: refuseUnrouted,
-    clientErrorHandler: refuseUnparsed,
-    // For paths and query strings, which arrive as text; bodies are checked by protocol/document.ts.
-    ajv: {
-      customOptions: {
-        removeAdditional: false,
-        useDefaults: true,
-        coerceTypes: 'array',
-        allErrors: true,
-        verbose: true,
-      },
-    },
-  }).withTypeProvider<TypeBoxTypeProvider>();
-
+  const app = newApp(parts);
   // Answers are built by views.ts and checked by the compiler; a schema-driven serializer would only drop what it does not know.
   app.setSerializerCompiler(() => data => JSON.stringify(data));
   await app.register(swagger, openApiDocument(parts.version));
@@ -137,6 +116,29 @@ export async function buildApp(parts: ApiParts): Promise<FastifyInstance> {
   await app.register(clientStreamRoutes(parts));
   await app.ready();
   return app;
+}
+
+/** A server with our limits, whose own refusals have the shape of ours. */
+function newApp({ tls }: Pick<ApiParts, 'tls'>) {
+  return Fastify({
+    ...(tls ? { https: { ...tls, requireHostHeader: false } } : { http: { requireHostHeader: false } }),
+    bodyLimit: bodyLimitBytes,
+    requestTimeout: requestTimeoutMs,
+    handlerTimeout: handlerTimeoutMs,
+    forceCloseConnections: 'idle',
+    frameworkErrors: refuseUnrouted,
+    clientErrorHandler: refuseUnparsed,
+    // For paths and query strings, which arrive as text; bodies are checked by protocol/document.ts.
+    ajv: {
+      customOptions: {
+        removeAdditional: false,
+        useDefaults: true,
+        coerceTypes: 'array',
+        allErrors: true,
+        verbose: true,
+      },
+    },
+  }).withTypeProvider<TypeBoxTypeProvider>();
 }
 
 /** JSON is UTF-8 (RFC 8259 §8.1). A body in another encoding is refused: of its odd bytes nothing would be left. */
