@@ -26,6 +26,7 @@ policies: setup
 bench: setup
 	@node --import tsx bench/pilots.ts 16 10
 	@node --import tsx bench/start.ts 10
+	@node --import tsx bench/memory.ts
 	@node --import tsx bench/expiry.ts 1000
 	@node --import tsx bench/foreign-jobs.ts 2000
 clean:
