@@ -46,6 +46,7 @@ export const gridEngineTerms = {
 const startDeadlineMs = 60_000;
 const cell = 'default';
 const packageRoot = '/var/lib/gridengine';
+/** Grid Engine's own programs. Debian's of the same names ask about the machine for half a second before each. */
 const tools = '/usr/lib/gridengine';
 
 /** Starts a cluster and waits until all nodes answer. Needs root and Debian's gridengine-master, -exec, -client. */
@@ -66,7 +67,11 @@ export async function startGridEngine(options: GridEngineOptions): Promise<GridE
     SGE_EXECD_PORT: String(await freePort(networks.headAddress)),
   };
   const run = (argv: readonly [string, ...string[]], input?: string): Promise<CommandResult> =>
-    systemProcesses.run(view.inside(argv), { deadlineMs: 60_000, env: { ...process.env, ...env }, input });
+    systemProcesses.run(view.inside(argv), {
+      deadlineMs: 60_000,
+      env: { ...process.env, ...env, PATH: `${tools}:${process.env['PATH'] ?? ''}` },
+      input,
+    });
   const place: Place = { directory, view, env, run };
   try {
     await initialise(place, networks, options);
@@ -481,6 +486,7 @@ async function must(
 export function gridEngineSettings({ directory, env }: Pick<GridEngineCluster, 'directory' | 'env'>) {
   return {
     root: env['SGE_ROOT'] ?? '',
+    binDir: tools,
     cell,
     qmasterPort: Number(env['SGE_QMASTER_PORT']),
     execdPort: Number(env['SGE_EXECD_PORT']),

@@ -30,7 +30,7 @@ export function jobScript(files: { readonly program: string; readonly words: str
   return `#!/bin/sh
 trap '' USR1 USR2
 umask 077
-PATH=$PATH:$SGE_ROOT/bin/$ARC
+PATH=$SGE_ROOT/bin/$ARC:$PATH
 [ -r ${program} ] || exit 77
 : > ${words}
 gang() {
