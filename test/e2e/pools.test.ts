@@ -22,7 +22,7 @@ function startAgent(): Promise<Child> {
       `--net=/run/netns/${node?.netns}`,
       ...site.command(
         ...['agent', '--service', site.url, '--pool', 'static', '--secret-file', secretFile],
-        ...['--node', own, '--memory', '600M', '--cpus', '2'],
+        ...['--node', own, '--memory', '800M', '--cpus', '2'],
       ),
     ],
     { env: { PATH: site.clientEnv['PATH'] } },
@@ -160,7 +160,7 @@ describe('a static node that is added over ssh', () => {
       '--name',
       own,
       '--memory',
-      '600M',
+      '800M',
       '--cpus',
       '2',
     ];
