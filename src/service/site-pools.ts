@@ -46,6 +46,11 @@ export function poolsOf(
           `${where}networks`,
           `${network} is none of the networks (${known.join(', ') || 'there are none'})`,
         );
+    if (hasOwnNodes(written) && entries.slice(0, index).some(({ lrm }) => hasOwnNodes(lrm)))
+      mistake(
+        `${where}lrm.namespaces`,
+        'must be none: the nodes of one local pool only can have network namespaces, as the service listens in one network of theirs',
+      );
     const chosenLrm = lrmOf(written, `${where}lrm`, at, mistake);
     for (const wrong of optionMistakes(written.kind, chosenLrm.gang.options))
       mistake(`${where}lrm.options[${wrong.index}]`, wrong.message);
@@ -57,6 +62,11 @@ export function poolsOf(
       reaches: reached ?? null,
     };
   });
+}
+
+/** Whether its nodes may be network namespaces that the embedded LRM makes. */
+function hasOwnNodes(lrm: PoolEntry['lrm']): boolean {
+  return lrm.kind === 'local' && lrm.namespaces !== 'none';
 }
 
 function lrmOf(

@@ -411,6 +411,19 @@ describe('a bad site file', () => {
       d => (d['leases'] = { reserveTimeout: '0s' }),
       /^leases\.reserveTimeout: must be longer than nothing/,
     ],
+    [
+      'report A: two local pools with namespaces, of which the second never starts a lease',
+      d => {
+        const lrm = { kind: 'local', nodes: 1, memoryPerNode: '1G' };
+        delete d['lrm'];
+        d['pools'] = [
+          { name: 'one', lrm },
+          { name: 'two', lrm: { ...lrm, namespaces: 'none' } },
+          { name: 'three', lrm },
+        ];
+      },
+      /^pools\[2\]\.lrm\.namespaces: must be none: the nodes of one local pool only/,
+    ],
     ['no way to drain', d => (d['leases'] = { drain: 'kill' }), /^leases\.drain: /],
     ['too long', d => (d['leases'] = { maxDuration: '15d' }), /^leases\.maxDuration: must be at most 14d$/],
     [

@@ -150,7 +150,8 @@ describe('a static node that is added over ssh', () => {
     const sshd = await startSshd(site.directory, { netns: node?.netns ?? '', address, account });
     const program = ['--node-program', account?.node ?? process.execPath];
     const directory = ['--directory', join(site.directory, 'agent'), ...program];
-    const where = [address, ...directory, ...sshd.options];
+    const login = ['--login', account === undefined ? 'root' : 'wsp'];
+    const where = [address, ...login, ...directory, ...sshd.options];
     const added = [
       'nodes',
       'add',
@@ -163,6 +164,8 @@ describe('a static node that is added over ssh', () => {
       '800M',
       '--cpus',
       '2',
+      '--service',
+      site.url,
     ];
     const secret = ['--secret-file', join(site.directory, 'join-secret')];
     try {

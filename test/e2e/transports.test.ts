@@ -119,8 +119,10 @@ describe('a site whose pilots cannot use WebSockets', () => {
     const ssh = {
       kind: 'ssh',
       host: '127.0.0.1',
+      user: 'root',
       identityFile: sshd.identityFile,
       options: options(sshd.port),
+      command: ['wsp', 'ingest'],
     };
     file.service['transports'] = [{ kind: 'websocket' }, ssh];
     writeFileSync(site.siteFile, JSON.stringify(file));

@@ -10,10 +10,12 @@ const request = {
   input: command === 'qsub' && !args.includes('--') ? readFileSync(0, 'utf8') : '',
   env: Object.fromEntries(names.map(name => [name, process.env[name]])),
 };
-const connection = net.connect(socket);
+// Another server than the tests' is one that cannot be connected to.
+const server = process.env.PBS_SERVER ?? process.env.PBS_DEFAULT ?? 'pbss';
+const connection = net.connect(server === 'pbss' ? socket : `${socket}-of-${server}`);
 /** As recorded of a server that is down: qstat prints an empty list all the same. */
 const refuse = () => {
-  process.stderr.write(`Connection refused\n${command}: cannot connect to server pbss (errno=15010)\n`);
+  process.stderr.write(`Connection refused\n${command}: cannot connect to server ${server} (errno=15010)\n`);
   if (command === 'qstat' && args.includes('json'))
     process.stdout.write(
       '{\n\t"timestamp":\t1795810703,\n\t"pbs_version":\t"23.06.06",\n\t"pbs_server":\t"pbss"\n}\n',
