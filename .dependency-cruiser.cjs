@@ -14,7 +14,7 @@ const allowed = {
 // Messages of the platform tell times in people's units, as all the others do.
 const words = '|src/protocol/units[.]ts$';
 // What a VMM takes of a node is its driver's to say, and what the service asks the LRM for.
-const memory = '|src/control/vmm/([a-z]+/)?memory[.]ts$';
+const memory = '|src/control/vmm/[a-z/]*memory[.]ts$';
 const besides = { platform: words, service: memory };
 
 const arrows = Object.entries(allowed).map(([from, to]) => ({

@@ -43,8 +43,13 @@ export function writableDirectory(places: readonly Place[], what: string): strin
 /** Whether nobody but this user (and root) can have put into a place what is there. */
 export function isTrusted({ directory, shared }: Place): boolean {
   if (!shared) return true;
-  const stat = lstatSync(directory, { throwIfNoEntry: false });
-  return stat?.isDirectory() === true && stat.uid === process.getuid?.() && (stat.mode & 0o022) === 0;
+  try {
+    const stat = lstatSync(directory);
+    return stat.isDirectory() && stat.uid === process.getuid?.() && (stat.mode & 0o022) === 0;
+  } catch {
+    // It is not there, or is not for us to look at.
+    return false;
+  }
 }
 
 function ownDirectory(env: NodeJS.ProcessEnv, variable: string, belowHome: string): string | undefined {

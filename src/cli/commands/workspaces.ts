@@ -11,19 +11,7 @@ import { duration, past } from '../values.ts';
 
 /** Adds the commands on workspaces that are there: ls, show, events, timeline, destroy. */
 export function addWorkspaceCommands(program: Command, run: Run): void {
-  program
-    .command('ls')
-    .description('list workspaces')
-    .option('--all', 'also those that have ended')
-    .addOption(
-      new Option('--state <state>', 'only those in this state; repeatable')
-        .choices(workspaceStates)
-        .argParser(repeat),
-    )
-    .option('--owner <user>', 'only theirs; operators see everybody’s')
-    .option('--name <name>', 'only those of this name')
-    .option('--since <time>', 'only those made since: 7d (ago), or a time as 2026-11-01T00:00:00Z')
-    .action((options: ListOptions) => run(context => list(context, options)));
+  addListCommand(program, run);
   program
     .command('show <workspace>')
     .description('what it is doing, and why')
@@ -71,6 +59,22 @@ export function addWorkspaceCommands(program: Command, run: Run): void {
     .action((names: string[], options: { wait?: boolean; timeout: string }) =>
       run(context => destroy(context, names, options)),
     );
+}
+
+function addListCommand(program: Command, run: Run): void {
+  program
+    .command('ls')
+    .description('list workspaces')
+    .option('--all', 'also those that have ended')
+    .addOption(
+      new Option('--state <state>', 'only those in this state; repeatable')
+        .choices(workspaceStates)
+        .argParser(repeat),
+    )
+    .option('--owner <user>', 'only theirs; operators see everybody’s')
+    .option('--name <name>', 'only those of this name')
+    .option('--since <time>', 'only those made since: 7d (ago), or a time as 2026-11-01T00:00:00Z')
+    .action((options: ListOptions) => run(context => list(context, options)));
 }
 
 /** Commander's own check of choices is lost with a parser. */
