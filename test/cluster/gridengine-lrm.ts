@@ -2,10 +2,11 @@ import { gridEngine } from '../../src/lrm/gridengine/gridengine.ts';
 import type { Lrm } from '../../src/lrm/lrm.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { systemProcesses } from '../../src/platform/process.ts';
-import { type GridEngineCluster, gridEngineSettings, gridEngineTerms } from './gridengine.ts';
+import { type GridEngineCluster, gridEngineSettings } from './gridengine.ts';
+import { gridEngineTerms } from './gridengine-conf.ts';
 
 /** The adapter's settings here, as a site's service has them. */
-export type GridEngineLrmSettings = ReturnType<typeof gridEngineSettings> & { readonly queue?: string };
+type GridEngineLrmSettings = ReturnType<typeof gridEngineSettings> & { readonly queue?: string };
 
 /** The adapter on a cluster; jobs get the site file's queue, account and options. Its user is who runs the test. */
 export function gridEngineLrm(
@@ -13,12 +14,7 @@ export function gridEngineLrm(
   more: Partial<GridEngineLrmSettings> & { readonly binDir?: string } = {},
 ): Lrm {
   const { queue, account, options } = gridEngineTerms;
-  const lrm = gridEngine(
-    { ...gridEngineSettings(cluster), queue, ...more },
-    // Its commands are run here, not in the site's view of this machine.
-    systemProcesses,
-    systemClock,
-  );
+  const lrm = gridEngine({ ...gridEngineSettings(cluster), queue, ...more }, systemProcesses, systemClock);
   const withTerms = <T extends { readonly options: readonly string[] }>(request: T) => ({
     ...{ queue, account },
     ...request,
