@@ -114,8 +114,14 @@ describe.each(['openpbs', 'torque'] as const)('%s', dialect => {
       await jobWhen(lrm, jobId, ({ state }) => state === 'running');
       await cluster.administer('stop-server');
       try {
-        for (const asked of [lrm.list(), lrm.capabilities(), lrm.submit(gangRequest()), lrm.cancel(jobId)])
-          await expect(asked).rejects.toMatchObject({ name: 'LrmError', kind: 'unavailable' });
+        const questions: readonly (() => Promise<unknown>)[] = [
+          () => lrm.list(),
+          () => lrm.capabilities(),
+          () => lrm.submit(gangRequest()),
+          () => lrm.cancel(jobId),
+        ];
+        for (const ask of questions)
+          await expect(ask()).rejects.toMatchObject({ name: 'LrmError', kind: 'unavailable' });
       } finally {
         await cluster.administer('start-server');
       }

@@ -44,7 +44,6 @@ exit $code`;
 
 /** On a node: waits for the warning, and hands it to the pilot, whose whole command line the pattern is. */
 const relayWarning = `exec > /dev/null 2>&1 < /dev/null
-rm -f "$1"
 trap : TERM
 sleep 2147483647 & wait $!
 pkill -TERM -f -- "$0"
@@ -58,8 +57,8 @@ kill $!`;
  *   hence the file.
  * - The warning (SIGTERM, on qdel, preemption and at the end of the walltime) is sent to the sessions
  *   of the first node only, and a job whose script ends is killed. The pbsdsh that starts the pilots
- *   must outlast it, so it has a session of its own; another one, which the warning reaches, hands it
- *   to its tasks on all nodes, and is gone. Nothing can be started after the warning: on gangs it also
+ *   must outlast it, so it has a session of its own; on gangs another
+ *   one, which the warning reaches, hands it to its tasks on all nodes, and is gone. Nothing can be started after the warning: on gangs it also
  *   ends pbs_demux, without which pbs_mom starts no task.
  * - PBS feeds the script's path to a login shell (unless it was built to do otherwise), which would
  *   die of the warning, and the job with it. That shell, the leader of our session, is stopped
@@ -93,12 +92,17 @@ failed=0
 if [ -r ${programFile} ]; then
   setsid ${pbsdsh} /bin/sh -c '${startPilot}' ${node} ${programFile} ${wordsFile} "$kept" >> ${wordsFile} 2>&1 < /dev/null &
   pilots=$!
-  ${pbsdsh} /bin/sh -c '${relayWarning}' '${pilot}' "$kept" > /dev/null 2>&1 < /dev/null &
-  relay=$!
+  relay=
+  if [ "$(sort -u "$PBS_NODEFILE" | wc -l)" -gt 1 ]; then
+    ${pbsdsh} /bin/sh -c '${relayWarning}' '${pilot}' > /dev/null 2>&1 < /dev/null &
+    relay=$!
+  fi
   await $pilots
   pilots=$code
-  kill -TERM $relay 2> /dev/null
-  await $relay
+  if [ -n "$relay" ]; then
+    kill -TERM $relay 2> /dev/null
+    await $relay
+  fi
   said=$(grep -e '^pbsdsh' -e 'on spawn$' ${wordsFile})
   case $said in
     *' on spawn'*|*'spawn failed'*) failed=78 ;;
