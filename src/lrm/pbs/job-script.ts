@@ -29,9 +29,9 @@ const awaitChild = `await() {
 }`;
 
 /**
- * On a node: starts the pilot ($0 runs $1; $2 takes what it says), and lasts as long. It outlives the warning, which is the
- * pilot's. HOSTNAME is how a pilot knows its node. `$3`: where PBS keeps what we print: nothing is
- * printed, and the file is not left behind even by a job that is killed.
+ * On a node: starts the pilot ($0 runs $1; $2 takes what it says), and lasts as long. It outlives the
+ * warning, which is the pilot's. HOSTNAME is how a pilot knows its node. `$3`: where PBS keeps what we
+ * print: nothing is printed, and the file is not left behind even by a job that is killed.
  */
 const startPilot = `exec >> "$2" 2>&1 < /dev/null
 rm -f "$3"
@@ -57,9 +57,9 @@ kill $!`;
  *   hence the file.
  * - The warning (SIGTERM, on qdel, preemption and at the end of the walltime) is sent to the sessions
  *   of the first node only, and a job whose script ends is killed. The pbsdsh that starts the pilots
- *   must outlast it, so it has a session of its own; on gangs another
- *   one, which the warning reaches, hands it to its tasks on all nodes, and is gone. Nothing can be started after the warning: on gangs it also
- *   ends pbs_demux, without which pbs_mom starts no task.
+ *   must outlast it, so it has a session of its own. On gangs another one, which the warning reaches,
+ *   hands it to its tasks on all nodes, and is gone. Nothing can be started after the warning: on gangs
+ *   it also ends pbs_demux, without which pbs_mom starts no task.
  * - PBS feeds the script's path to a login shell (unless it was built to do otherwise), which would
  *   die of the warning, and the job with it. That shell, the leader of our session, is stopped
  *   meanwhile, also after PBS has suspended the job and continued it: a stopped process gets its
