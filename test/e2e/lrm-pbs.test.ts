@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { finalJobStates, type Lrm } from '../../src/lrm/lrm.ts';
 import { endOf, gangRequest, jobWhen, lrmContract } from '../../src/lrm/lrm.contract.ts';
 import { pbs } from '../../src/lrm/pbs/pbs.ts';
@@ -20,11 +20,16 @@ describe.each(['openpbs', 'torque'] as const)('%s', dialect => {
   let shared: string;
   beforeAll(async () => {
     cluster = await startPbs({ dialect, nodes: 4, killDelaySeconds: 2, operators: dialect === 'openpbs' });
+    // The home is the same on all hosts.
+    vi.stubEnv('HOME', cluster.directory);
     shared = join(cluster.directory, 'shared');
     mkdirSync(shared);
     lrm = pbs(cluster.settings, systemProcesses, systemClock);
   });
-  afterAll(() => cluster?.stop());
+  afterAll(async () => {
+    vi.unstubAllEnvs();
+    await cluster?.stop();
+  });
 
   lrmContract(`pbs (${dialect})`, () => ({
     lrm,

@@ -1,3 +1,6 @@
+import { rm } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
 import type { LrmCommands } from '../commands.ts';
 import { finalJobStates, LrmError, type LrmJob } from '../lrm.ts';
 import { removeProgram, takeWords } from '../programs.ts';
@@ -35,6 +38,9 @@ export async function learnEnds(
 export async function learn(memory: Memory, programDir: string, job: LrmJob): Promise<void> {
   if (memory.endOf(job.jobId)) return;
   const words = await takeWords(programDir, job.jobName);
+  // What PBS kept of a job that was ended before its script could remove it (-k oe), where its home is ours.
+  const kept = join(homedir(), `${job.jobName}.o${job.jobId.split('.')[0]}`);
+  await rm(kept, { force: true }).catch(() => undefined);
   await removeProgram(programDir, job.jobName);
   const reason = job.state === 'failed' && words !== '' ? `${job.reason}: ${words}` : job.reason;
   memory.learn({ ...job, reason });

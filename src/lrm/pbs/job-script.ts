@@ -78,6 +78,8 @@ export function jobScript(dialect: PbsDialect, places: ScriptPlaces): string {
   const pbsdsh = dialect === 'openpbs' ? 'pbsdsh --' : 'pbsdsh -u --';
   const pilot = `^[^ ]+ ${programFile.replace(/[.+]/g, '[$&]')}$`;
   return `#!/bin/sh
+kept=$HOME/$PBS_JOBNAME.o\${PBS_JOBID%%.*}
+rm -f "$kept"
 ${dialect === 'openpbs' ? '[ -r /etc/pbs.conf ] && . /etc/pbs.conf && PATH=$PATH:$PBS_EXEC/bin\n' : ''}${binDir === undefined ? '' : `PATH=$PATH:${binDir}\n`}leader=$(ps -o sid= -p $$ | tr -d ' ')
 [ "$leader" = "$PPID" ] || leader=
 hold() { [ -z "$leader" ] || kill -STOP "$leader"; }
@@ -86,8 +88,6 @@ ${awaitChild}
 trap 'heard=1 warned=1' TERM
 trap 'heard=1; hold' CONT
 hold
-kept=$HOME/$PBS_JOBNAME.o\${PBS_JOBID%%.*}
-rm -f "$kept"
 failed=0
 if [ -r ${programFile} ]; then
   setsid ${pbsdsh} /bin/sh -c '${startPilot}' ${node} ${programFile} ${wordsFile} "$kept" >> ${wordsFile} 2>&1 < /dev/null &
