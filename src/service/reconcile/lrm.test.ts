@@ -44,6 +44,7 @@ describe('the LRM reconciler', () => {
 
   it('asks soon, then less soon, when nodes are given back', async () => {
     const { workspace, pilots } = await bench.running();
+    bench.lrm.change('1', { state: 'running' }, false);
     await bench.advance(120_000);
     await bench.engine.destroy(workspace.id, 'ann');
     must(pilots[0]).vm(must(workspace.vmIds[0]), 'terminated');
