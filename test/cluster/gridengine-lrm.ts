@@ -1,6 +1,6 @@
 import { gridEngine } from '../../src/lrm/gridengine/gridengine.ts';
 import type { Lrm } from '../../src/lrm/lrm.ts';
-import { systemClock } from '../../src/platform/clock.ts';
+import { type Clock, systemClock } from '../../src/platform/clock.ts';
 import { systemProcesses } from '../../src/platform/process.ts';
 import { type GridEngineCluster, gridEngineSettings } from './gridengine.ts';
 import { gridEngineTerms } from './gridengine-conf.ts';
@@ -11,10 +11,11 @@ type GridEngineLrmSettings = ReturnType<typeof gridEngineSettings> & { readonly 
 /** The adapter on a cluster; jobs get the site file's queue, account and options. Its user is who runs the test. */
 export function gridEngineLrm(
   cluster: GridEngineCluster,
-  more: Partial<GridEngineLrmSettings> & { readonly binDir?: string } = {},
+  more: Partial<GridEngineLrmSettings> = {},
+  clock: Clock = systemClock,
 ): Lrm {
   const { queue, account, options } = gridEngineTerms;
-  const lrm = gridEngine({ ...gridEngineSettings(cluster), queue, ...more }, systemProcesses, systemClock);
+  const lrm = gridEngine({ ...gridEngineSettings(cluster), queue, ...more }, systemProcesses, clock);
   const withTerms = <T extends { readonly options: readonly string[] }>(request: T) => ({
     ...{ queue, account },
     ...request,

@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import type { Lrm, LrmJob } from '../../src/lrm/lrm.ts';
 import { endOf, gangRequest, jobWhen } from '../../src/lrm/lrm.contract.ts';
+import { systemClock } from '../../src/platform/clock.ts';
 import { type GridEngineCluster, gridEngineSettings, startGridEngine } from '../cluster/gridengine.ts';
 import { gridEngineLrm } from '../cluster/gridengine-lrm.ts';
 
@@ -9,9 +10,11 @@ import { gridEngineLrm } from '../cluster/gridengine-lrm.ts';
 
 let cluster: GridEngineCluster;
 let lrm: Lrm;
+/** How far the adapter's clock is ahead. */
+let aheadMs = 0;
 beforeAll(async () => {
   cluster = await startGridEngine({ nodes: 2, notifySeconds: 2, maxUnheardSeconds: 15 });
-  lrm = gridEngineLrm(cluster);
+  lrm = gridEngineLrm(cluster, {}, { ...systemClock, now: () => systemClock.now() + aheadMs });
 });
 afterAll(() => cluster?.stop());
 const jobs: string[] = [];
@@ -217,6 +220,9 @@ it('site G3: a node that is lost is named at once, and the job ends as one whose
   await becomes(jobId, { words: new RegExp(`does not hear of ${lost} any more`) });
   await lrm.cancel(jobId);
   await becomes(jobId, { state: 'ending', words: new RegExp(`does not hear of ${lost}`) });
+  // It has been so for a while, and is no qmaster that has just started.
+  aheadMs = 60_000;
+  await becomes(jobId, { state: 'ending' });
   // Grid Engine keeps such a job until an administrator forces it out.
   await cluster.run(['qdel', '-f', jobId]);
   const ended = await becomes(jobId, { state: 'node-failed' });

@@ -243,12 +243,24 @@ describe('the memory of what was seen', () => {
   it('site G3: tells that a node of a job that is gone was lost, until it is heard of again', () => {
     const memory = new Memory();
     memory.look([job('1', 'running'), job('2', 'running')], []);
-    memory.noteLost('1', ['n01']);
-    memory.noteLost('2', ['n02']);
-    memory.noteLost('2', []);
+    for (const now of [0, 60_000]) {
+      memory.noteSilent('1', ['n01'], now);
+      memory.noteSilent('2', ['n02'], now);
+    }
+    memory.noteSilent('2', [], 61_000);
     expect(memory.look([], [])).toMatchObject([
       { jobId: '1', state: 'node-failed', reason: 'Grid Engine does not hear of n01 any more' },
     ]);
+  });
+
+  it('site G3: a node that is silent for a moment, as all are when sge_qmaster starts, is not lost', () => {
+    const memory = new Memory();
+    memory.noteSilent('1', ['n01'], 0);
+    memory.noteSilent('1', ['n01'], 40_000);
+    expect([...memory.silent.keys()]).toEqual(['1']);
+    expect([...memory.lost.keys()]).toEqual([]);
+    memory.noteSilent('1', ['n01'], 45_000);
+    expect([...memory.lost.keys()]).toEqual(['1']);
   });
 
   it('knows which jobs were deleted', () => {

@@ -25,7 +25,7 @@ export async function listJobs(sources: Sources): Promise<readonly LrmJob[]> {
   const { commands, owner, programDir, memory } = sources;
   const listed = parseJobs(await commands.ask('qstat', ['-xml', '-r', '-g', 't', '-u', owner]), owner);
   const live = new Set(listed.map(({ jobId }) => jobId));
-  await noteLost(sources, listed);
+  await noteSilent(sources, listed);
   const known = { owner, deletions: memory.deletions, lost: memory.lost };
   const ended = (await endedJobs(sources.accounting, known)).filter(({ jobId }) => !live.has(jobId));
   const begun = await begunJobs(programDir);
@@ -33,7 +33,7 @@ export async function listJobs(sources: Sources): Promise<readonly LrmJob[]> {
   await sweepPrograms(programDir, new Set(listed.map(({ jobName }) => jobName)), sources.now());
   const running = withBeginnings(listed, begun);
   const jobs = await withReasons(sources, running);
-  return [...jobs.map(job => withLost(job, memory.lost)), ...told, ...memory.look(jobs, ended)];
+  return [...jobs.map(job => withSilent(job, memory.silent)), ...told, ...memory.look(jobs, ended)];
 }
 
 /** What qrsh and the pilots of a job that failed said last; their file is removed, however the job ended. */
@@ -58,21 +58,22 @@ function withBeginnings(jobs: readonly ListedJob[], begun: ReadonlySet<string>):
 }
 
 /** Which nodes of running jobs Grid Engine hears nothing of. */
-async function noteLost({ commands, memory }: Sources, jobs: readonly ListedJob[]): Promise<void> {
+async function noteSilent({ commands, memory, now }: Sources, jobs: readonly ListedJob[]): Promise<void> {
   const onNodes = jobs.filter(({ nodes }) => nodes.length > 0);
   if (onNodes.length === 0) return;
   const { code, stdout } = await commands.run('qselect', ['-qs', 'u']);
   // It fails when there is none.
   const silent = new Set(code === 0 ? stdout.split('\n').map(line => line.trim().split('@')[1] ?? '') : []);
   for (const { jobId, nodes } of onNodes)
-    memory.noteLost(
+    memory.noteSilent(
       jobId,
       nodes.filter(node => silent.has(node)),
+      now(),
     );
 }
 
-function withLost(job: LrmJob, lost: ReadonlyMap<string, readonly string[]>): LrmJob {
-  const nodes = lost.get(job.jobId);
+function withSilent(job: LrmJob, silent: ReadonlyMap<string, readonly string[]>): LrmJob {
+  const nodes = silent.get(job.jobId);
   return nodes && !finalJobStates.has(job.state) ? { ...job, reason: lostWords(nodes) } : job;
 }
 

@@ -10,13 +10,22 @@ import { lostWords } from './accounting.ts';
  *   its nodes do not answer ─► over, or not in the list any more ─► its nodes were lost; they answer again ─► forgotten
  */
 const most = 1_000;
+/** A sge_qmaster that was started again hears of each node when that next reports its load, every 40 s (sge_conf(5), load_report_time). */
+const lostAfterMs = 45_000;
+
+/** Nodes that do not answer: since when, and when they were last seen not to. */
+interface Lost {
+  readonly nodes: readonly string[];
+  readonly since: number;
+  readonly until: number;
+}
 
 /** What was seen of jobs. The oldest is forgotten. */
 export class Memory {
   readonly #live = new Map<string, LrmJob>();
   readonly #gone = new Map<string, LrmJob>();
   readonly #ending = new Set<string>();
-  readonly #lost = new Map<string, readonly string[]>();
+  readonly #lost = new Map<string, Lost>();
   readonly #words = new Map<string, string>();
 
   /** We, or somebody else, have had it deleted. */
@@ -30,14 +39,21 @@ export class Memory {
     return this.#ending;
   }
 
-  /** Jobs of which Grid Engine had lost nodes when it was last asked, and which. */
-  get lost(): ReadonlyMap<string, readonly string[]> {
-    return this.#lost;
+  /** Nodes that do not answer, of each job that has such. */
+  get silent(): ReadonlyMap<string, readonly string[]> {
+    return new Map([...this.#lost].map(([jobId, { nodes }]) => [jobId, nodes]));
   }
 
-  /** Which of a job's nodes do not answer just now. Of a job that is deleted because of it, or that has ended, it is remembered. */
-  noteLost(jobId: string, nodes: readonly string[]): void {
-    if (nodes.length > 0) this.#lost.set(jobId, nodes);
+  /** Those of them that have not answered for so long that they count as lost. */
+  get lost(): ReadonlyMap<string, readonly string[]> {
+    const counted = [...this.#lost].filter(([, { since, until }]) => until - since >= lostAfterMs);
+    return new Map(counted.map(([jobId, { nodes }]) => [jobId, nodes]));
+  }
+
+  /** Which of a job's nodes do not answer at `now` (milliseconds since the epoch). When the job is over it is remembered. */
+  noteSilent(jobId: string, nodes: readonly string[], now: number): void {
+    if (nodes.length > 0)
+      this.#lost.set(jobId, { nodes, since: this.#lost.get(jobId)?.since ?? now, until: now });
     else this.#lost.delete(jobId);
     forgetOldest(this.#lost, most);
   }
@@ -69,7 +85,7 @@ export class Memory {
   }
 
   #leave(job: LrmJob): void {
-    const lost = this.#lost.get(job.jobId);
+    const lost = this.lost.get(job.jobId);
     if (lost) this.#gone.set(job.jobId, { ...job, state: 'node-failed', reason: lostWords(lost) });
     else if (job.state === 'waiting')
       this.#gone.set(job.jobId, { ...job, state: 'cancelled', reason: 'the job was deleted in the queue' });
