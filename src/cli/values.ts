@@ -66,7 +66,7 @@ export function fromFile<T>(flag: string, path: string, read: (path: string, wha
     return read(path, `the file of ${flag}`);
   } catch (cause) {
     if (!(cause instanceof WspError)) throw cause;
-    const { message, hint } = cause;
-    throw new WspError('usage', message, hint === undefined ? {} : { hint });
+    const { message, hint = `say a file that can be read and is not too long: ${flag} FILE` } = cause;
+    throw new WspError('usage', message, { hint });
   }
 }

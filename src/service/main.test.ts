@@ -53,7 +53,7 @@ describe('wsp service', () => {
     expect(await (await fetch(`${url}/v1/health`)).json()).toMatchObject({ status: 'ok' });
     const token = readFileSync(join(directory, 'tokens'), 'utf8').trim().split(' ')[1];
     const answer = await fetch(`${url}/v1/workspaces`, { headers: { authorization: `Bearer ${token}` } });
-    expect(await answer.json()).toEqual({ workspaces: [] });
+    expect(await answer.json()).toEqual({ workspaces: [], next: null });
     process.emit('SIGTERM', 'SIGTERM');
     await service;
     expect(existsSync(urlFile())).toBe(false);
