@@ -61,7 +61,9 @@ describe('report 6: user data', () => {
     );
     expect({ code, stderr }).toEqual({
       code: 2,
-      stderr: expect.stringMatching(/^wsp: the file of --user-data is too long: it has more than 65536 bytes\n/),
+      stderr: expect.stringMatching(
+        /^wsp: the file of --user-data is too long: it has more than 65536 bytes\n/,
+      ),
     });
   });
 });

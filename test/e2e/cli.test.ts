@@ -238,7 +238,10 @@ describe('a wrong command line: exit code 2', () => {
     [['create', '--image', 'mini', '--memory', '256'], /--memory 256 .*256M/],
     [['create', '--image', 'mini', '--duration', '1 hour'], /--duration 1 hour .*1h30m/],
     [['create', '--image', 'mini', '--wait', '--timeout', 'soon'], /--timeout soon .*90s/],
-    [['create', '--image', 'mini', '--ssh-key', '/no/key'], /the file of --ssh-key is not there \(\/no\/key\)/],
+    [
+      ['create', '--image', 'mini', '--ssh-key', '/no/key'],
+      /the file of --ssh-key is not there \(\/no\/key\)/,
+    ],
     [
       ['create', '--image', 'mini', '--user-data', '/no/data'],
       /the file of --user-data is not there \(\/no\/data\)/,
