@@ -13,7 +13,12 @@ const each = 20;
 const quota = 500;
 let site: TestSite;
 beforeAll(async () => {
-  site = await startSite({ lrm: 'slurm', nodes: 2, lrmOptions: ['--hold'], vmm: { kind: 'sim' } });
+  site = await startSite({
+    lrm: 'slurm',
+    nodes: 2,
+    lrmOptions: ['--begin=2037-01-01T01:01'],
+    vmm: { kind: 'sim' },
+  });
 });
 afterAll(() => site?.stop());
 
