@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -92,7 +92,7 @@ describe('a workspace', () => {
       { name: 'b', cpus: 2, networks: ['public', 'private'] },
     ]);
     const refused = await site.wsp(['add', 'grows', ...small, '--group', 'c', '--user-data', '/no/data']);
-    expect(refused.stderr).toContain('/no/data cannot be read');
+    expect(refused.stderr).toContain('the file of --user-data is not there (/no/data)');
   });
 
   it('is launched, and waited for no longer than --timeout says', async () => {
@@ -195,10 +195,10 @@ describe('people', () => {
     await site.json(['destroy', 'used', '--wait']);
     const lines = async (...args: readonly string[]): Promise<UsageView['lines']> =>
       (await site.json<UsageView>(['usage', ...args])).lines;
-    expect(await lines('--since', '1h ago')).toEqual(
-      expect.arrayContaining([expect.objectContaining({ name: 'admin' })]),
-    );
-    expect(await lines('--since', '2h ago', '--until', '1h ago')).toEqual([]);
+    const secondsOf = async (...args: readonly string[]): Promise<number> =>
+      (await lines(...args)).reduce((sum, { vmSeconds }) => sum + vmSeconds, 0);
+    expect(await secondsOf('--since', '1h ago')).toBeGreaterThan(0);
+    expect(await secondsOf('--since', '2h ago', '--until', '1h ago')).toBe(0);
   });
 });
 
@@ -245,7 +245,7 @@ describe('wsp doctor', () => {
     expect(code).toBe(1);
     expect(of('qemu')).toMatchObject({ status: 'fail', message: expect.stringContaining('/no/qemu') });
     expect(of('work-dir')).toMatchObject({ status: 'ok', message: expect.stringContaining(site.directory) });
-    expect(JSON.stringify(checks)).toContain(`${root}/.cache/images`);
+    expect(checks.map(({ name }) => name)).toContain('image mini');
   });
 });
 
@@ -286,8 +286,7 @@ describe('wsp pilot', () => {
     await expect.poll(logged, soon).toContain('401');
     pilot.kill('SIGTERM');
     await pilot.exited;
-    const undone = readdirSync(join(site.directory, 'by-hand-helper'), { recursive: true, encoding: 'utf8' });
-    expect(undone.filter(path => path.endsWith('undo.jsonl'))).toEqual([]);
+    await expect.poll(() => existsSync(join(site.directory, 'by-hand-helper')), soon).toBe(false);
     const wrong = await site.wsp(['pilot', '--assignment', file('wrong.json', '{}')]);
     expect([wrong.code, wrong.stderr]).toEqual([1, expect.stringContaining('slotId is not a slot id')]);
   });

@@ -37,7 +37,7 @@ describe('policies and the terms of leases', () => {
   const local = {
     kind: 'local',
     nodes: 1,
-    memoryPerNode: '1G',
+    memoryPerNode: '2G',
     cpusPerNode: 4,
     namespaces: 'none',
   };
@@ -65,7 +65,7 @@ describe('policies and the terms of leases', () => {
           kind: 'warm',
           slots: 1,
           nodes: 2,
-          memoryPerNode: '900M',
+          memoryPerNode: '1300M',
           cpusPerNode: 3,
           duration: '2h',
           vmsPerNode: 2,
@@ -141,7 +141,7 @@ describe('policies and the terms of leases', () => {
       (await slotsOf(the.site)).find(slot => slot.warm && slot.state === 'ready');
     await expect.poll(warm, soon).toMatchObject({
       nodesWanted: 2,
-      memoryMiBPerNode: 900,
+      memoryMiBPerNode: 1_300,
       cpusPerNode: 3,
       walltimeMs: expect.any(Number),
     });
@@ -275,7 +275,9 @@ describe('guests that do not answer', () => {
     // An ordinary site would give them a minute, and this is not waited for so long.
     await whileNodesStandStill(the.site, async () => {
       await the.site.json(['destroy', 'stuck']);
-      await the.site.json(['wait', 'stuck', '--for', 'ended', '--timeout', '40s']);
+      const state = async (): Promise<string> =>
+        (await the.site.json<WorkspaceView>(['show', 'stuck'])).state;
+      await expect.poll(state, { timeout: 40_000, interval: 200 }).toBe('ended');
       await expect.poll(() => slotsOf(the.site), { timeout: 40_000, interval: 200 }).toEqual([]);
     });
   });
