@@ -13,7 +13,12 @@ import { must, startController, startMunge, until } from './slurm-daemons.ts';
 import { writeNodeScripts } from './slurm-scripts.ts';
 import { cgroupConfiguration } from './tracking.ts';
 import { makePlace, noteNodes, removePlace, removeStale } from '../support/places.ts';
-import { makeNodes, type NamespaceNode, plugNode } from '../../src/lrm/local/namespaces.ts';
+import {
+  makeNodes,
+  type NamespaceNode,
+  type NodeNetworks,
+  plugNode,
+} from '../../src/lrm/local/namespaces.ts';
 
 /** A private, real Slurm on this machine: slurmctld, one slurmd per network namespace, a munged of its own. */
 export interface SlurmCluster extends BatchCluster, SlurmAdministrator {
@@ -60,12 +65,8 @@ async function startIn(directory: string, options: SlurmOptions): Promise<SlurmC
   const account = await makeServiceAccount(view, directory);
   await startMunge(directory);
   const { headAddress } = networks;
-  const port = await freePort(headAddress);
-  const accountingPort = await freePort(headAddress);
-  writeFileSync(conf, slurmConfiguration({ directory, tag, networks, options, port, accountingPort }));
+  const accountingPort = await configure(directory, tag, networks, options);
   if (options.accounting) await startAccounting(directory, { headAddress, port: accountingPort }, run);
-  writeFileSync(join(directory, 'cgroup.conf'), cgroupConfiguration(options));
-  writeNodeScripts(directory, options);
   await startController(directory, run);
   // nsenter, not `ip netns exec`: that remounts /sys, and slurmd then misses the cgroups.
   const startNode = ({ netns, name }: NamespaceNode): Promise<void> =>
@@ -105,6 +106,22 @@ async function startIn(directory: string, options: SlurmOptions): Promise<SlurmC
       await startNode(node);
     },
   };
+}
+
+/** Writes all of its configuration. Returns the port of its accounting. */
+async function configure(
+  directory: string,
+  tag: string,
+  networks: NodeNetworks,
+  options: SlurmOptions,
+): Promise<number> {
+  const port = await freePort(networks.headAddress);
+  const accountingPort = await freePort(networks.headAddress);
+  const configuration = slurmConfiguration({ directory, tag, networks, options, port, accountingPort });
+  writeFileSync(join(directory, 'slurm.conf'), configuration);
+  writeFileSync(join(directory, 'cgroup.conf'), cgroupConfiguration(options));
+  writeNodeScripts(directory, options);
+  return accountingPort;
 }
 
 function missing(what: string): never {

@@ -44,7 +44,7 @@ async function inside(target: string, ...command: readonly string[]): Promise<st
 
 it('user data runs in the guest, a second key may log in, and the user to be is taken: --user-data, --ssh-key, ssh --login', async () => {
   const data = join(site.directory, 'data.sh');
-  writeFileSync(data, '#!/bin/sh\necho "from the user" > /root/told\n');
+  writeFileSync(data, '#!/bin/sh\necho "from the user" > /etc/told\n');
   const key = join(site.directory, 'second');
   const made = await systemProcesses.run(
     ['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-C', 'second', '-f', key],
@@ -54,7 +54,7 @@ it('user data runs in the guest, a second key may log in, and the user to be is 
   const create = ['create', '--image', 'mini', '--memory', '160M', '--count', '2', '--name', 'real'];
   const flags = ['--user-data', data, '--ssh-key', `${key}.pub`, '--wait'];
   await site.json<WorkspaceView>([...create, ...flags], 150_000);
-  expect(await inside('real/vm-0', 'cat', '/root/told')).toBe('from the user\n');
+  expect(await inside('real/vm-0', 'cat', '/etc/told')).toBe('from the user\n');
   const keys = await inside('real/vm-1', 'cat', '/root/.ssh/authorized_keys');
   expect(keys).toContain(readFileSync(`${key}.pub`, 'utf8').trim());
   expect((await site.wsp(['ssh', '--login', 'root', 'real/vm-0', '--', 'id', '-un'])).stdout).toBe('root\n');
