@@ -173,7 +173,9 @@ export class SimLrm implements Lrm {
   /** Until when the service, which has heard it since `servedSince`, doubts its empty list; 0: it has jobs. */
   doubtedUntil(servedSince: number): number {
     if (this.#emptySince === undefined) return 0;
-    return Math.min(this.#clock.now(), Math.max(this.#emptySince, servedSince) + 62_000);
+    // What it said before it was down was not doubted: its jobs were there then, or there were none.
+    const since = Math.max(this.#emptySince, this.#downUntil, servedSince);
+    return Math.min(this.#clock.now(), since + 62_000);
   }
 
   async cancel(jobId: string): Promise<void> {
