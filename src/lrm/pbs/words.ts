@@ -93,14 +93,19 @@ const timeLimit: End = ['timeout', 'the job reached its time limit'];
 const restarted: End = ['node-failed', 'pbs_mom of its first node was started anew, and ended the job'];
 const more = (what: string): End => ['failed', `PBS ended the job: it used more ${what} than it has`];
 
-/** OpenPBS's own reasons for an end, in `Exit_status` (job.h, JOB_EXEC_…). */
-const openPbsEnds: Readonly<Record<number, End>> = {
+/** What both dialects mean by a number. */
+const commonEnds: Readonly<Record<number, End>> = {
   [-1]: ['failed', 'PBS could not start the job on its nodes'],
   [-2]: ['failed', 'PBS could not start the job on its nodes'],
   [-3]: ['failed', 'PBS could not start the job on its nodes'],
   [-4]: restarted,
   [-5]: restarted,
   [-6]: restarted,
+};
+
+/** OpenPBS's own reasons for an end, in `Exit_status` (job.h, JOB_EXEC_…). */
+const openPbsEnds: Readonly<Record<number, End>> = {
+  ...commonEnds,
   [-10]: ['failed', 'the nodes do not know the user or group of the job'],
   [-16]: ['failed', 'a hook of the site refused the job'],
   [-17]: ['failed', 'a hook of the site refused the job'],
@@ -120,12 +125,7 @@ const openPbsEnds: Readonly<Record<number, End>> = {
 
 /** Torque's (its job.h, JOB_EXEC_…). */
 const torqueEnds: Readonly<Record<number, End>> = {
-  [-1]: ['failed', 'PBS could not start the job on its nodes'],
-  [-2]: ['failed', 'PBS could not start the job on its nodes'],
-  [-3]: ['failed', 'PBS could not start the job on its nodes'],
-  [-4]: restarted,
-  [-5]: restarted,
-  [-6]: restarted,
+  ...commonEnds,
   [-9]: ['failed', 'PBS could not write the output file of the job in the home of its user'],
   [-10]: more('memory'),
   [-11]: timeLimit,
