@@ -6,10 +6,9 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { commandLine } from '../../src/cli/command-line.ts';
 import { cliSettings } from '../../src/cli/settings.ts';
 import { readClusterFile } from '../../src/client/cluster-file.ts';
-import { WspError } from '../../src/protocol/errors.ts';
-import { parseSite } from '../../src/service/site.ts';
 import { blocksOf, type Block, commandsIn } from '../documents/blocks.ts';
 import { notRun } from '../documents/not-run.ts';
+import { expectSiteFile } from '../documents/site-file.ts';
 import { commands } from '../proofs/surface.ts';
 import { readTree } from '../tidy/tree.ts';
 
@@ -26,8 +25,8 @@ const ofKind = (kind: string): readonly (readonly [string, Block])[] =>
 
 /** Kinds that are read or run by name; the two guides' command blocks and the units have tests of their own. */
 const readers: Readonly<Record<string, (text: string) => void>> = {
-  'yaml site': text => readSite(text),
-  'yaml site part': text => readSite(JSON.stringify(merged(example(), parse(text) as Section))),
+  'yaml site': expectSiteFile,
+  'yaml site part': text => expectSiteFile(JSON.stringify(merged(example(), parse(text) as Section))),
   'yaml cluster.yaml': text => void readClusterFile(write('cluster.yaml', text)),
   'yaml client': text => {
     writeFileSync(join(place, 'token'), 'a-token-of-ann', { mode: 0o600 });
@@ -64,19 +63,6 @@ function merged(site: Section, part: Section): Section {
 
 function isSection(value: unknown): value is Section {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-/** Its directories are those of a site, not of the machine that runs the tests. */
-function readSite(text: string): void {
-  try {
-    parseSite(text, '/etc/workspace-pilot/site.yaml');
-  } catch (cause) {
-    const details =
-      cause instanceof WspError ? (cause.details ?? []) : [{ path: '', message: String(cause) }];
-    expect(
-      details.filter(({ message }) => !/^\/(srv|var|opt)\/.* is not a (directory|file)$/.test(message)),
-    ).toEqual([]);
-  }
 }
 
 const onNodes = new Set(['agent', 'helper', 'kill-all', 'pilot']);

@@ -1,4 +1,5 @@
 import { LrmError, type NodesOfSize } from '../lrm.ts';
+import { bySize } from '../sizes.ts';
 import { isNode, nodesOf, parseXml, textOf as text, type XmlNode } from '../xml.ts';
 import { isClosed, type QueueStates } from './reasons.ts';
 
@@ -81,16 +82,7 @@ export class Sizes {
 
 /** Nodes that are alike together, the largest first. `cpusAtMost`: what the parallel environments give. */
 export function sizesOf(hosts: readonly Host[], cpusAtMost: number): readonly NodesOfSize[] {
-  const sizes = new Map<string, NodesOfSize>();
-  for (const { memoryMiB, cpus: all, idle } of hosts) {
-    const cpus = Math.min(all, cpusAtMost);
-    const key = `${memoryMiB}/${cpus}`;
-    const { nodes = 0, idleNodes = 0 } = sizes.get(key) ?? {};
-    sizes.set(key, { nodes: nodes + 1, idleNodes: idleNodes + Number(idle), memoryMiB, cpus });
-  }
-  return [...sizes.values()].toSorted(
-    (one, other) => other.memoryMiB - one.memoryMiB || other.cpus - one.cpus,
-  );
+  return bySize(hosts.map(host => ({ ...host, cpus: Math.min(host.cpus, cpusAtMost) })));
 }
 
 function hostsIn(stdout: string): readonly XmlNode[] {

@@ -1,4 +1,5 @@
-import type { LrmCapabilities, NodesOfSize } from '../lrm.ts';
+import type { LrmCapabilities } from '../lrm.ts';
+import { bySize } from '../sizes.ts';
 
 /** What a server says of its queues and nodes, of either dialect. */
 export interface PbsSite {
@@ -47,7 +48,7 @@ export function capabilitiesOf(
   if (limits === undefined) return undefined;
   const nodes = nodesOfQueue(site.nodes, name);
   const maxWalltimeSeconds = limits.maxWalltimeSeconds ?? site.server.maxWalltimeSeconds;
-  const sizes = sizesOf(nodes);
+  const sizes = bySize(nodes.map(node => ({ ...node, idle: node.isIdle }))).toReversed();
   const most = (values: readonly number[]): number => Math.max(0, ...values);
   return {
     nodes: nodes.length,
@@ -61,14 +62,4 @@ export function capabilitiesOf(
     jobEndEnv: [],
     walltimeStepMs: 1_000,
   };
-}
-
-function sizesOf(nodes: readonly PbsNode[]): readonly NodesOfSize[] {
-  const sizes = new Map<string, Required<NodesOfSize>>();
-  for (const { memoryMiB, cpus, isIdle } of nodes) {
-    const key = `${memoryMiB} ${cpus}`;
-    const size = sizes.get(key) ?? { nodes: 0, idleNodes: 0, memoryMiB, cpus };
-    sizes.set(key, { ...size, nodes: size.nodes + 1, idleNodes: size.idleNodes + Number(isIdle) });
-  }
-  return [...sizes.values()].toSorted((one, other) => one.memoryMiB - other.memoryMiB);
 }

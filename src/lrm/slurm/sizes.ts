@@ -1,6 +1,7 @@
 import type { Random } from '../../platform/random.ts';
 import type { LrmCommands } from '../commands.ts';
-import { LrmError, type LrmCapabilities, type NodesOfSize } from '../lrm.ts';
+import { LrmError, type LrmCapabilities } from '../lrm.ts';
+import { bySize, type SizedNode } from '../sizes.ts';
 import { optionValue } from './options.ts';
 import { matches } from './constraint.ts';
 import { expandHostlist } from './hostlist.ts';
@@ -18,12 +19,6 @@ type Sizes = Pick<
   'nodes' | 'idleNodes' | 'sizes' | 'memoryMiBPerNode' | 'cpusPerNode' | 'maxWalltimeMs'
 >;
 
-interface Node {
-  readonly memoryMiB: number;
-  readonly cpus: number;
-  readonly idle: boolean;
-}
-
 /**
  * The nodes of the site's partitions by size. `-e`: Slurm tells nodes apart that differ in what is asked for, instead of the least of each. All partitions, hidden
  * ones too: sinfo does not take -a together with the name of one. Throws `LrmError` (`unavailable`).
@@ -38,7 +33,7 @@ export function sizesOf(rows: readonly (readonly string[])[], { queue, options }
   const ours = partitionsOf(rows, queue);
   const constraint = optionValue(options, 'constraint', 'C');
   const excluded = new Set(expandHostlist(optionValue(options, 'exclude', 'x') ?? ''));
-  const nodes = new Map<string, Node>();
+  const nodes = new Map<string, SizedNode>();
   for (const [, available, , names = '', memory, cpus, state = '', features = ''] of ours) {
     if (constraint !== undefined && !matches(constraint, given(features)?.split(',') ?? [])) continue;
     for (const name of expandHostlist(names)) {
@@ -77,19 +72,6 @@ function partitionsOf(
   if (defaults.length > 0) return defaults;
   if (rows.length === 0) throw new LrmError('unavailable', 'Slurm has no queue (default)');
   return rows;
-}
-
-/** The largest first. */
-function bySize(nodes: readonly Node[]): readonly NodesOfSize[] {
-  const sizes = new Map<string, { nodes: number; idleNodes: number; memoryMiB: number; cpus: number }>();
-  for (const { memoryMiB, cpus, idle } of nodes) {
-    const key = `${memoryMiB} ${cpus}`;
-    const size = sizes.get(key) ?? { nodes: 0, idleNodes: 0, memoryMiB, cpus };
-    size.nodes += 1;
-    size.idleNodes += idle ? 1 : 0;
-    sizes.set(key, size);
-  }
-  return [...sizes.values()].sort((a, b) => b.memoryMiB - a.memoryMiB || b.cpus - a.cpus);
 }
 
 /** Slurm's `days-hours:minutes:seconds`; undefined for `infinite`. */
