@@ -34,7 +34,7 @@ describe('lines over a stream', () => {
     await clock.advanceBy(44_000);
     expect(closed).toEqual([]);
     await clock.advanceBy(1_000);
-    expect(closed).toEqual(['silent for 45000 ms']);
+    expect(closed).toEqual(['silent for 45s']);
     expect(stream.destroyed).toBe(true);
     link.send('nothing happens');
   });
