@@ -1,6 +1,8 @@
 /**
- * `node --import tsx bench/foreign-jobs.ts [JOBS=2000]`: what others' jobs cost the Slurm adapter. It asks for its list while others have no jobs and while they have many: 100,000 that a
- * stand-in for squeue knows, and JOBS of a real Slurm whose service is an ordinary user. Prints medians and their ratios; the exit code is 1 when a ratio is above 1.2.
+ * `node --import tsx bench/foreign-jobs.ts [JOBS=2000]`: what others' jobs cost the Slurm adapter.
+ * It asks for its list while others have no jobs and while they have many: 100,000 that a
+ * stand-in for squeue knows, and JOBS of a real Slurm whose service is an ordinary user. Prints
+ * medians and their ratios; the exit code is 1 when a ratio is above 1.2.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -23,7 +25,9 @@ console.log(machine());
 const ratios = [await withStandIn(100_000), await withSlurm(jobs)];
 process.exitCode = ratios.every(ratio => ratio <= most) ? 0 : 1;
 
-/** How long each takes for its list, asked in turn: whatever else the machine does, it does to both. */
+/**
+ * How long each takes for its list, asked in turn: whatever else the machine does, it does to both.
+ */
 async function lists(without: Lrm, with_: Lrm): Promise<{ none: number[]; many: number[] }> {
   const took = { none: [] as number[], many: [] as number[] };
   const timed = async (lrm: Lrm, into: number[]): Promise<void> => {

@@ -1,7 +1,10 @@
 /**
- * Memory of jobs whose guests use all of theirs: what the LRM is asked for, which is the limit, against what is really used: guest, QEMU, pilot, and what the LRM runs around
- * them. On a real Slurm that limits jobs by cgroup, without swap. Used: what the kernel cannot take back from the job; the highest, as none of it is given back while the guest lives.
- * Usage: node --import tsx bench/memory.ts [MIB…]. Needs root and `make setup`. Exits with 1 when a guest did not live.
+ * Memory of jobs whose guests use all of theirs: what the LRM is asked for, which is the limit,
+ * against what is really used: guest, QEMU, pilot, and what the LRM runs around
+ * them. On a real Slurm that limits jobs by cgroup, without swap. Used: what the kernel cannot take
+ * back from the job; the highest, as none of it is given back while the guest lives.
+ * Usage: node --import tsx bench/memory.ts [MIB…]. Needs root and `make setup`. Exits with 1 when a
+ * guest did not live.
  */
 import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,5 @@
-// Builds dist/, or the directory that it is given: the service and CLI (split into chunks, packages left outside) and the pilot (one file, everything inside).
+// Builds dist/, or the directory that it is given: the service and CLI (split into chunks, packages
+// left outside) and the pilot (one file, everything inside).
 import { rmSync } from 'node:fs';
 import { build } from 'esbuild';
 

@@ -1,4 +1,7 @@
-/** Writes docs/tested.md: which test exercises which key of the site file, flag and route. Run it as `npm run proofs`; a test fails when the page drifts. */
+/**
+ * Writes docs/tested.md: which test exercises which key of the site file, flag and route. Run it as
+ * `npm run proofs`; a test fails when the page drifts.
+ */
 import { writeFileSync } from 'node:fs';
 import { pageText } from '../test/proofs/tables.ts';
 

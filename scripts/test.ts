@@ -1,6 +1,8 @@
 /**
  * Everything that `make test` checks, after `make setup`: format, lint, types, import rules, unused code, then unit, tidy and simulation tests, then end-to-end tests on
- * real parts; then the unit tests and one virtual cluster again on the newest Node.js that is supported. Ends with one line `N passed, N failed, N skipped`; a static check counts as one test. Arguments choose steps by name.
+ * real parts; then the unit tests and one virtual cluster again on the newest Node.js that is
+ * supported. Ends with one line `N passed, N failed, N skipped`; a static check counts as one test.
+ * Arguments choose steps by name.
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -36,7 +38,10 @@ const checks: Readonly<Record<string, readonly [string, ...string[]]>> = {
 /** The end-to-end tests run alone: they start schedulers and guests, and say how long things take. */
 const suites: readonly (readonly string[])[] = [['unit', 'tidy'], ['sim'], ['e2e']];
 
-/** On the newest Node.js that is supported, where that is not the one that runs this: the unit tests and a virtual cluster. */
+/**
+ * On the newest Node.js that is supported, where that is not the one that runs this: the unit tests
+ * and a virtual cluster.
+ */
 const newest = 'newest';
 const onNewest: readonly Suite[] = [
   { name: `unit on the ${newest} Node.js`, args: ['--project', 'unit'] },

@@ -4,8 +4,10 @@ import { dirname, isAbsolute, join } from 'node:path';
 import { WspError } from '../protocol/errors.ts';
 
 /**
- * Where the user's own files are, by the XDG Base Directory Specification: a variable that is empty or holds no absolute path counts as not set. Where a home is missing or cannot be
- * written, files that are needed (the SSH key, known hosts) are in a directory of this user alone that lasts as long as the host lets it.
+ * Where the user's own files are, by the XDG Base Directory Specification: a variable that is empty
+ * or holds no absolute path counts as not set. Where a home is missing or cannot be
+ * written, files that are needed (the SSH key, known hosts) are in a directory of this user alone
+ * that lasts as long as the host lets it.
  */
 
 /** A directory that files may be in. */
@@ -30,7 +32,10 @@ export function cachePlaces(env: NodeJS.ProcessEnv): readonly Place[] {
   return placesFrom(ownDirectory(env, 'XDG_CACHE_HOME', '.cache'), env);
 }
 
-/** The first of the places that can be written; made if it is not there. Throws `WspError` (`failed`). */
+/**
+ * The first of the places that can be written; made if it is not there. Throws `WspError`
+ * (`failed`).
+ */
 export function writableDirectory(places: readonly Place[], what: string): string {
   const found = places.find(isWritable);
   if (found !== undefined) return found.directory;
@@ -82,7 +87,10 @@ function isWritable(place: Place): boolean {
   }
 }
 
-/** With those above it. Not Node's own `recursive`: it tries for ever where a directory that is there takes no new ones (ENOENT: /proc, an automounted /home). */
+/**
+ * With those above it. Not Node's own `recursive`: it tries for ever where a directory that is
+ * there takes no new ones (ENOENT: /proc, an automounted /home).
+ */
 function makeDirectory(directory: string): void {
   if (existsSync(directory)) return;
   makeDirectory(dirname(directory));

@@ -50,7 +50,10 @@ export function cliSettings(env: NodeJS.ProcessEnv): CliSettings {
   return { url, token, ca: caFile === undefined ? undefined : readCertificate(caFile) };
 }
 
-/** The file that was asked for, which must be there; or the ordinary one when it is there. One that others alone can read is as good as none where the environment says enough. */
+/**
+ * The file that was asked for, which must be there; or the ordinary one when it is there. One that
+ * others alone can read is as good as none where the environment says enough.
+ */
 function configFile(env: NodeJS.ProcessEnv): string | undefined {
   if (env['WSP_CONFIG']) return env['WSP_CONFIG'];
   const directory = configDirectory(env);

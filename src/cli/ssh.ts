@@ -133,6 +133,7 @@ export async function carry(
     if (code !== 'ERR_STREAM_PREMATURE_CLOSE')
       throw new WspError('unreachable', `the stream to ${target} broke: ${message}`);
   }
-  // Nobody is there to hear what may still come on standard input, which ssh keeps open until we end.
+  // Nobody is there to hear what may still come on standard input, which ssh keeps open until we
+  // end.
   return 0;
 }

@@ -33,7 +33,10 @@ export function memory(text: string, flag: string): number {
   return memoryMiB;
 }
 
-/** A moment to come, as ISO 8601: written so, or as a duration from `now` (milliseconds since the epoch). */
+/**
+ * A moment to come, as ISO 8601: written so, or as a duration from `now` (milliseconds since the
+ * epoch).
+ */
 export function moment(text: string, flag: string, now: number): string {
   const durationMs = parseDurationMs(text);
   const at = durationMs === undefined ? parseMoment(text) : now + durationMs;
@@ -41,7 +44,9 @@ export function moment(text: string, flag: string, now: number): string {
   return iso(at);
 }
 
-/** A moment that has been, as ISO 8601: written so, or as a duration before `now`, `7d` or `7d ago`. */
+/**
+ * A moment that has been, as ISO 8601: written so, or as a duration before `now`, `7d` or `7d ago`.
+ */
 export function past(text: string, flag: string, now: number): string {
   const durationMs = parseDurationMs(text.replace(/ +ago$/, ''));
   const at = durationMs === undefined ? parseMoment(text) : now - durationMs;

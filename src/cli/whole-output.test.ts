@@ -6,7 +6,10 @@ import { buildPrograms, type Programs } from '../../test/support/cli.ts';
 import { startChild } from '../platform/children.ts';
 import type { WorkspaceView } from '../protocol/api.ts';
 
-/** What the programs print, by real processes: it arrives whole at any reader's pace, or the exit code says that it does not. */
+/**
+ * What the programs print, by real processes: it arrives whole at any reader's pace, or the exit
+ * code says that it does not.
+ */
 
 // Every step is a process or several, on a machine that may be busy.
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });

@@ -112,7 +112,10 @@ export type StreamEnd = { readonly kind: 'tcp'; readonly port: number } | { read
 export interface Client {
   readonly url: string;
   createWorkspace(request: WorkspaceRequest): Promise<WorkspaceView>;
-  /** The live ones, the oldest first; with `all`, or their state among `states`, the ended ones too. As all lists, read page by page. */
+  /**
+   * The live ones, the oldest first; with `all`, or their state among `states`, the ended ones too.
+   * As all lists, read page by page.
+   */
   listWorkspaces(query?: WorkspaceQuery): Promise<readonly WorkspaceView[]>;
   getWorkspace(workspace: string): Promise<WorkspaceView>;
   /** What `createWorkspace` would come to, now; nothing is created. */

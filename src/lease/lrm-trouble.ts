@@ -4,8 +4,10 @@ import { isFinalSlot } from './transitions.ts';
 import type { LrmTrouble } from './types.ts';
 
 /**
- * An LRM that cannot be asked, or that puts requests off. Nothing is decided by it: what runs goes on, and what
- * was to be done is tried again (`service/outbox.ts`, `service/reconcile/lrm.ts`). It is told to whoever waits,
+ * An LRM that cannot be asked, or that puts requests off. Nothing is decided by it: what runs goes
+ * on, and what
+ * was to be done is tried again (`service/outbox.ts`, `service/reconcile/lrm.ts`). It is told to
+ * whoever waits,
  * and a job that the LRM has not taken for too long is given up (`submitTimeoutMs`).
  */
 

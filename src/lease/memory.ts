@@ -2,7 +2,8 @@ import { type VmmMemory, vmmOverheadMiB } from '../protocol/vmm-memory.ts';
 import type { NodeSize } from './types.ts';
 
 /**
- * Memory of a node, counted once: the guests', what the VMM takes for each of them, and the pilot's, once in each slot on a
+ * Memory of a node, counted once: the guests', what the VMM takes for each of them, and the
+ * pilot's, once in each slot on a
  * node. The LRM is asked for the sum, and enforces it.
  */
 export interface MemorySettings {
@@ -16,7 +17,9 @@ export function vmMemoryMiB(vm: NodeSize, { vmm }: MemorySettings): number {
   return vm.memoryMiB + vmmOverheadMiB(vm, vmm);
 }
 
-/** The largest guest that fits on a node alone with so many processors, in whole MiB; 0: none does. */
+/**
+ * The largest guest that fits on a node alone with so many processors, in whole MiB; 0: none does.
+ */
 export function largestGuestMiB(node: NodeSize, { vmm, pilotMiB }: MemorySettings): number {
   const left = node.memoryMiB - pilotMiB - vmm.fixedMiB - vmm.perCpuMiB * node.cpus;
   return Math.max(0, Math.floor(left / (1 + vmm.guestShare)));

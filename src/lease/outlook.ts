@@ -1,6 +1,9 @@
 import type { Slot } from './types.ts';
 
-/** Whether a job that waits will start by itself, in words that follow the LRM's reason. Empty: nobody knows. */
+/**
+ * Whether a job that waits will start by itself, in words that follow the LRM's reason. Empty:
+ * nobody knows.
+ */
 export function outlookWords(outlook: Slot['lrmOutlook']): string {
   switch (outlook) {
     case 'passes':
@@ -14,7 +17,10 @@ export function outlookWords(outlook: Slot['lrmOutlook']): string {
   }
 }
 
-/** When the LRM expects the job to start: only what lies ahead, of a job that waits and that nobody needs to act for. */
+/**
+ * When the LRM expects the job to start: only what lies ahead, of a job that waits and that nobody
+ * needs to act for.
+ */
 export function estimateOf(
   job: {
     readonly state: string;

@@ -27,7 +27,9 @@ export function serviceStarted(draft: Draft): void {
   }
 }
 
-/** Pilots that were silent before could not be heard: the service was away, or they were stopped. */
+/**
+ * Pilots that were silent before could not be heard: the service was away, or they were stopped.
+ */
 export function silentFromNow(draft: Draft, slotId: string): void {
   const slot = draft.slot(slotId);
   if (slot.nodes.every(({ silentSince }) => silentSince === null || silentSince === draft.now)) return;

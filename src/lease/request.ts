@@ -129,7 +129,9 @@ export function exceedsSite(
   return undefined;
 }
 
-/** Why nodes of several sizes are too few; undefined: enough of them are as large as a gang wants. */
+/**
+ * Why nodes of several sizes are too few; undefined: enough of them are as large as a gang wants.
+ */
 function fewerThanWanted(
   { nodesWanted, memoryMiBPerNode, cpusPerNode }: SlotRequest,
   { sizes, nodes }: PoolSize,

@@ -127,7 +127,10 @@ function lastReason(draft: Draft, { workspaceIds }: Slot): Reason | undefined {
   return (last === undefined ? undefined : draft.workspace(last).reason) ?? undefined;
 }
 
-/** Guests of a suspended job cannot shut down: when all that is there is to end, the job is cancelled at once. */
+/**
+ * Guests of a suspended job cannot shut down: when all that is there is to end, the job is
+ * cancelled at once.
+ */
 function suspendedUnneeded(draft: Draft, slotId: SlotId): void {
   const slot = draft.slot(slotId);
   const workspaces = draft.workspacesIn(slot);

@@ -18,7 +18,10 @@ export const hasLeft = ({ state }: SlotNode): boolean => state === 'released' ||
 /** A pilot that lives tries to come back every 5 s at least (`pilot/session.ts`). */
 const hungUpMs = 15_000;
 
-/** When a pilot that is silent is taken as lost: soon, if its node's kernel has closed its connection, for then its process has ended; infinite: it is not silent. */
+/**
+ * When a pilot that is silent is taken as lost: soon, if its node's kernel has closed its
+ * connection, for then its process has ended; infinite: it is not silent.
+ */
 export function lostAt({ silentSince, hungUp }: SlotNode, { pilotSilenceMs }: LeaseSettings): number {
   if (silentSince === null) return Number.POSITIVE_INFINITY;
   return silentSince + (hungUp ? Math.min(hungUpMs, pilotSilenceMs) : pilotSilenceMs);

@@ -7,13 +7,15 @@ import type { ObservedJob, Refusal, Slot, Workspace } from './types.ts';
 import { followJobEnd } from './workspace.ts';
 
 /**
- * The LRM stops a job's processes for another job's sake, or an administrator's, and lets them run on later. What
+ * The LRM stops a job's processes for another job's sake, or an administrator's, and lets them run
+ * on later. What
  * runs in it stands still meanwhile, pilots and guests, and nothing can be told to them:
  *
  *   ready ── suspended ─► nothing is waited for, the lease stands still ── resumed ─► deadlines begin anew, the lease ends later
  *                    └─► everybody in it is to end, or the site says `leave`: the job is cancelled
  *
- * The slot's state stays; that it is suspended is in `suspendedSince`. A lease is given the time back for which it stood still, as far as its job lasts.
+ * The slot's state stays; that it is suspended is in `suspendedSince`. A lease is given the time
+ * back for which it stood still, as far as its job lasts.
  */
 export function followSuspension(draft: Draft, slotId: SlotId, job: ObservedJob): void {
   const { suspendedSince } = draft.slot(slotId);

@@ -2,7 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { LeaseBench, must } from '../../test/support/lease.ts';
 import type { ObservedJob } from './types.ts';
 
-/** A lease whose pilot was sent a signal and has left; its workspace has ended, the job's end is not known. */
+/**
+ * A lease whose pilot was sent a signal and has left; its workspace has ended, the job's end is not
+ * known.
+ */
 function signalled(more: object = {}): LeaseBench {
   const bench = new LeaseBench().running(1, more);
   const reason = { code: 'lrm_signal', message: 'the LRM sent SIGTERM to the pilot' };

@@ -5,8 +5,10 @@ import type { ObservedJob, Slot, Workspace } from './types.ts';
 import { causeOfTaking, walltimeCode } from './walltime.ts';
 
 /**
- * How a workspace ended is what the LRM says of its job's end. Pilots hear signals only, which a preemption, a deletion, a lost node and
- * anybody with the right to send one give alike: what they make of it is a first guess, and is corrected here, also when the workspace has ended by then.
+ * How a workspace ended is what the LRM says of its job's end. Pilots hear signals only, which a
+ * preemption, a deletion, a lost node and
+ * anybody with the right to send one give alike: what they make of it is a first guess, and is
+ * corrected here, also when the workspace has ended by then.
  */
 const guesses: ReadonlySet<string> = new Set(['lrm_signal', 'preempted', 'node_left', 'pilot_lost']);
 

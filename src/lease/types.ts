@@ -73,7 +73,10 @@ export interface SlotNode {
   readonly connected: boolean;
   /** Since when its pilot is not connected; null: it is, or it never was. */
   readonly silentSince: number | null;
-  /** While it is silent: its node's own kernel has closed the connection, without a farewell of the pilot's. */
+  /**
+   * While it is silent: its node's own kernel has closed the connection, without a farewell of the
+   * pilot's.
+   */
   readonly hungUp: boolean;
   /** The highest notification number applied; a number at or below it is a duplicate. */
   readonly appliedSeq: number;
@@ -102,7 +105,10 @@ export interface Slot {
   readonly lrmTrouble: LrmTrouble | null;
   /** Since when the LRM has the job's processes stopped (`suspension.ts`); null: it has not. */
   readonly suspendedSince: number | null;
-  /** We have told the LRM to cancel a job that it was not ending by itself: that the job is cancelled is ours. */
+  /**
+   * We have told the LRM to cancel a job that it was not ending by itself: that the job is
+   * cancelled is ours.
+   */
   readonly cancelOrdered: boolean;
   readonly estimatedStartAt: number | null;
   readonly jobEndsAt: number | null;
@@ -315,7 +321,10 @@ export type LeaseInput =
   | { readonly type: 'destroy'; readonly workspaceId: WorkspaceId; readonly by: string }
   | { readonly type: 'lrm.submitted'; readonly slotId: SlotId; readonly jobId: string }
   | { readonly type: 'lrm.refused'; readonly slotId: SlotId; readonly message: string }
-  /** What an LRM was asked for a slot did not work, and is tried again; and a cancel that had not worked has. */
+  /**
+   * What an LRM was asked for a slot did not work, and is tried again; and a cancel that had not
+   * worked has.
+   */
   | ({ readonly type: 'lrm.deferred'; readonly slotId: SlotId } & Omit<LrmTrouble, 'since'>)
   | { readonly type: 'lrm.cancelled'; readonly slotId: SlotId }
   /** A pool's LRM does not tell how its jobs are. */

@@ -82,7 +82,8 @@ export function startLease(draft: Draft, id: WorkspaceId): void {
 }
 
 /**
- * The LRM has moved the job's end, or the lease has stood still: a lease that is too long for its job is shortened, and one that was
+ * The LRM has moved the job's end, or the lease has stood still: a lease that is too long for its
+ * job is shortened, and one that was
  * is given back its time as far as the job lasts. It never becomes longer than it was asked for.
  */
 export function followJobEnd(draft: Draft, id: WorkspaceId): void {

@@ -252,7 +252,8 @@ function isAlive(pid: string): boolean {
 export const patience = { killDelaySeconds: 60, leavesAfterMs: 40_000 } as const;
 
 /**
- * What every LRM adapter must do where the site gives time: every program of a gang of two nodes may
+ * What every LRM adapter must do where the site gives time: every program of a gang of two nodes
+ * may
  * use it after the warning, and the job is then gone. Takes `leavesAfterMs` and a little.
  */
 export async function letsGangLeave({ lrm, scratch }: LrmUnderTest): Promise<void> {

@@ -10,8 +10,10 @@ export interface Lrm {
   capabilities(): Promise<LrmCapabilities>;
 
   /**
-   * Submits one gang and returns the LRM's job id. Not idempotent by itself: after a crash, and after an `unavailable`, the caller first looks for
-   * `jobName` in `list()`. Throws `LrmError`: `refused` is final, `deferred` and `unavailable` may be tried again.
+   * Submits one gang and returns the LRM's job id. Not idempotent by itself: after a crash, and
+   * after an `unavailable`, the caller first looks for
+   * `jobName` in `list()`. Throws `LrmError`: `refused` is final, `deferred` and `unavailable` may
+   * be tried again.
    */
   submit(request: GangRequest): Promise<string>;
   /**
@@ -22,8 +24,10 @@ export interface Lrm {
   dryRun(request: GangRequest): Promise<void>;
 
   /**
-   * The jobs of this service's own user whose name starts with `wsp-`, in one query (never one per job) whose cost does not grow with the jobs of others. A finished
-   * job may be there for a while, or be gone. The list is whole, or there is none: an answer with errors, or cut off, throws `LrmError` (`unavailable`).
+   * The jobs of this service's own user whose name starts with `wsp-`, in one query (never one per
+   * job) whose cost does not grow with the jobs of others. A finished
+   * job may be there for a while, or be gone. The list is whole, or there is none: an answer with
+   * errors, or cut off, throws `LrmError` (`unavailable`).
    */
   list(): Promise<readonly LrmJob[]>;
 
@@ -56,7 +60,10 @@ export interface LrmCapabilities {
   readonly free?: readonly { readonly name: string; readonly memoryMiB: number; readonly cpus: number }[];
   /** Nodes that belong to us for good and are not there just now, of an LRM that knows. */
   readonly away?: readonly string[];
-  /** Every size of node that a gang could have, with how many there are; absent: all nodes are alike. */
+  /**
+   * Every size of node that a gang could have, with how many there are; absent: all nodes are
+   * alike.
+   */
   readonly sizes?: readonly NodesOfSize[];
   /** The most that one node could give a job. */
   readonly memoryMiBPerNode: number;
@@ -72,7 +79,10 @@ export interface LrmCapabilities {
   readonly walltimeStepMs: number;
 }
 
-/** Nodes that are alike. Those that cannot run anything now (down, closed, in an error state) are not idle. */
+/**
+ * Nodes that are alike. Those that cannot run anything now (down, closed, in an error state) are
+ * not idle.
+ */
 export interface NodesOfSize {
   readonly nodes: number;
   readonly idleNodes?: number;
@@ -103,7 +113,10 @@ export interface LrmJob {
   readonly jobId: string;
   readonly jobName: string;
   readonly state: LrmJobState;
-  /** Why it waits, what is done before it runs, or how it ended, in the LRM's own words made a sentence; shown to the client. */
+  /**
+   * Why it waits, what is done before it runs, or how it ended, in the LRM's own words made a
+   * sentence; shown to the client.
+   */
   readonly reason?: string | undefined;
   /** Of a job that waits: whether it will start by itself; absent: nobody knows. */
   readonly outlook?: Outlook | undefined;
@@ -124,20 +137,24 @@ export interface DrainedNode {
 }
 
 /**
- * Whether a job that waits will start by itself. `passes`: it will, as others end or time passes; `needs-somebody`: when its user or an administrator acts (held, a
- * queue that is closed, a node in an error state); `never`: as it was asked for it cannot start here, and its reason says what would fit.
+ * Whether a job that waits will start by itself. `passes`: it will, as others end or time passes;
+ * `needs-somebody`: when its user or an administrator acts (held, a
+ * queue that is closed, a node in an error state); `never`: as it was asked for it cannot start
+ * here, and its reason says what would fit.
  */
 export type Outlook = 'passes' | 'needs-somebody' | 'never';
 
 /**
  * - `waiting`: in the queue, held or not.
- * - `starting`: it has its nodes, and the LRM makes them ready (a prolog, nodes that are powered up):
+ * - `starting`: it has its nodes, and the LRM makes them ready (a prolog, nodes that are powered
+ *   up):
  *   no pilot can have begun yet.
  * - `running`: pilots have been or are being launched.
  * - `suspended`: it has run and will run on; until then its processes are stopped.
  * - `ending`: told to go, not gone.
  *
- * The rest are final. `cancelled`: by someone's command; `preempted`: for a job that goes before it;
+ * The rest are final. `cancelled`: by someone's command; `preempted`: for a job that goes before
+ * it;
  * `timeout`: walltime; `node-failed`: the LRM has lost a node of it; `failed`: any other bad end.
  */
 export type LrmJobState =
@@ -164,7 +181,8 @@ export const finalJobStates: ReadonlySet<LrmJobState> = new Set([
 
 /**
  * - `refused`: the LRM said no to the request itself; asking again gives the same answer.
- * - `deferred`: the LRM answers, and takes this request when something has passed (a limit of jobs in
+ * - `deferred`: the LRM answers, and takes this request when something has passed (a limit of jobs
+ *   in
  *   the queue): worth another try.
  * - `unavailable`: the LRM could not be asked, or what it said is no answer: worth another try.
  *   Whatever is not known to be one of the others is this.

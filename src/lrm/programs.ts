@@ -88,7 +88,10 @@ export async function sweepPrograms(
   }
 }
 
-/** The names of the jobs that have a file for their words: of those that make it when they begin, all that have begun. */
+/**
+ * The names of the jobs that have a file for their words: of those that make it when they begin,
+ * all that have begun.
+ */
 export async function begunJobs(directory: string): Promise<ReadonlySet<string>> {
   const names = await readdir(directory).catch(() => []);
   return new Set(

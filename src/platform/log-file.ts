@@ -17,7 +17,10 @@ export function linesTo(path: string): (line: string) => void {
   };
 }
 
-/** Writes lines of a log on a descriptor, at once. A log that cannot be written, or that nobody reads any more, ends no process. */
+/**
+ * Writes lines of a log on a descriptor, at once. A log that cannot be written, or that nobody
+ * reads any more, ends no process.
+ */
 export function linesOn(descriptor: number): (line: string) => void {
   return line => {
     try {

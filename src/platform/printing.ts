@@ -1,14 +1,19 @@
 import { fstatSync, writeSync } from 'node:fs';
 
 /**
- * What our programs print on standard output. Node writes to a pipe later than it says, and an exit cuts off what is still to be written; into a file it writes
- * at once, and takes no notice when only a part fits. Here everything is written whole, in order, at the reader's pace, or it is an error.
+ * What our programs print on standard output. Node writes to a pipe later than it says, and an exit
+ * cuts off what is still to be written; into a file it writes
+ * at once, and takes no notice when only a part fits. Here everything is written whole, in order,
+ * at the reader's pace, or it is an error.
  *
  *   print ─► waits for what was printed before ─► written ─► … ─► exitWith: all of it is written, or the exit code is not 0
  */
 let last: Promise<void> = Promise.resolve();
 
-/** Standard output does not take any more. `exitWith` tells it, or is silent when its reader has closed it: then nothing more is wanted, and that is no failure. */
+/**
+ * Standard output does not take any more. `exitWith` tells it, or is silent when its reader has
+ * closed it: then nothing more is wanted, and that is no failure.
+ */
 export class NotPrinted extends Error {
   override readonly name = 'NotPrinted';
   readonly readerGone: boolean;
@@ -18,7 +23,10 @@ export class NotPrinted extends Error {
   }
 }
 
-/** Prints a text on standard output after what was printed before; what has become of it is told by `printed`. */
+/**
+ * Prints a text on standard output after what was printed before; what has become of it is told by
+ * `printed`.
+ */
 export function print(text: string | Uint8Array): void {
   last = last.then(() => writeWhole(process.stdout, text));
   // Told to who asks, and at the exit.
@@ -30,7 +38,10 @@ export function printed(): Promise<void> {
   return last;
 }
 
-/** Ends the process when all that it has printed is written. What cannot be written is told on standard error, after `program`, and the exit code is then not 0. */
+/**
+ * Ends the process when all that it has printed is written. What cannot be written is told on
+ * standard error, after `program`, and the exit code is then not 0.
+ */
 export async function exitWith(code: number, program: string): Promise<never> {
   let exitCode = code;
   try {
@@ -42,7 +53,8 @@ export async function exitWith(code: number, program: string): Promise<never> {
       process.stderr.write(`${program}: ${cause.message}\n`);
     }
   }
-  // There is nowhere to tell that standard error cannot be written; the exit code tells what was to be said there.
+  // There is nowhere to tell that standard error cannot be written; the exit code tells what was to
+  // be said there.
   await writeToStream(process.stderr, '').catch(() => undefined);
   process.exit(exitCode);
 }
@@ -56,7 +68,10 @@ async function writeWhole(stream: typeof process.stdout, text: string | Uint8Arr
   }
 }
 
-/** A file or a device, which takes all or fails; Node's own stream ignores that a disk took only a part. */
+/**
+ * A file or a device, which takes all or fails; Node's own stream ignores that a disk took only a
+ * part.
+ */
 function isFile(stream: typeof process.stdout): boolean {
   const stat = fstatSync(stream.fd);
   return stat.isFile() || (stat.isCharacterDevice() && !stream.isTTY);

@@ -12,7 +12,9 @@ import {
 } from './states.ts';
 
 /**
- * The shapes of the HTTP API's answers. Every list takes `limit` and `cursor`, and has `next`, the cursor of its next page or null (src/service/api/paging.ts). Times are ISO 8601 in UTC with milliseconds; a time that is not known (yet) is null.
+ * The shapes of the HTTP API's answers. Every list takes `limit` and `cursor`, and has `next`, the
+ * cursor of its next page or null (src/service/api/paging.ts). Times are ISO 8601 in UTC with
+ * milliseconds; a time that is not known (yet) is null.
  *
  *   POST   /v1/workspaces                     WorkspaceRequest → 201 Workspace
  *   GET    /v1/workspaces?state=S&owner=U&name=N&since=T&all=true → { workspaces: Workspace[], next }   live ones; with all=true the ended ones too
@@ -183,7 +185,10 @@ const PoolView = Type.Object({
     }),
     Type.Null(),
   ]),
-  /** Why the LRM does not answer, or that it is set up wrongly (`refused`), since when; null: it answers. */
+  /**
+   * Why the LRM does not answer, or that it is set up wrongly (`refused`), since when; null: it
+   * answers.
+   */
   trouble: Type.Union([
     Type.Object({
       kind: literals(['refused', 'deferred', 'unavailable'] as const),
@@ -219,7 +224,10 @@ export type TypesView = Type.Static<typeof TypesView>;
 export const DryRunView = Type.Object({
   accepted: Type.Boolean(),
   refusal: Type.Union([Type.Object({ code: Text, message: Text, hint: Type.Optional(Text) }), Type.Null()]),
-  /** Why the batch scheduler would not take its job now, but perhaps later; null: it would, or is not asked. */
+  /**
+   * Why the batch scheduler would not take its job now, but perhaps later; null: it would, or is
+   * not asked.
+   */
   doubt: MaybeText,
   /** Null when it is refused, or would wait for its launch. */
   slot: Type.Union([

@@ -44,11 +44,16 @@ export type VmState = (typeof vmStates)[number];
 export const contextStates = ['none', 'pending', 'ok', 'error'] as const;
 export type ContextState = (typeof contextStates)[number];
 
-/** Instead of running or deploying, while the batch scheduler has the job's processes stopped: derived, no state of the core's. */
+/**
+ * Instead of running or deploying, while the batch scheduler has the job's processes stopped:
+ * derived, no state of the core's.
+ */
 const suspendedState = 'suspended';
 /** A workspace's states as they are shown. */
 export const shownWorkspaceStates = [...workspaceStates, suspendedState] as const;
-/** A VM's states as they are shown: `unreachable` is one that was up when its node was last heard. */
+/**
+ * A VM's states as they are shown: `unreachable` is one that was up when its node was last heard.
+ */
 export const shownVmStates = [...vmStates, suspendedState, 'unreachable'] as const;
 
 /** What a pilot last said about its node. */

@@ -1,6 +1,9 @@
 import { WspError } from './errors.ts';
 
-/** A file's bytes as text. Throws `WspError` (`invalid_file`) when they are not UTF-8, of which odd bytes would be lost without a word. */
+/**
+ * A file's bytes as text. Throws `WspError` (`invalid_file`) when they are not UTF-8, of which odd
+ * bytes would be lost without a word.
+ */
 export function textOf(bytes: Uint8Array, file: string): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);

@@ -25,12 +25,17 @@ export function parseMemoryMiB(text: string): number | undefined {
   return Number.isSafeInteger(memoryMiB) && memoryMiB > 0 ? memoryMiB : undefined;
 }
 
-/** An ISO 8601 time with its zone; as a JSON Schema has it. `parseMoment` also knows the calendar. */
+/**
+ * An ISO 8601 time with its zone; as a JSON Schema has it. `parseMoment` also knows the calendar.
+ */
 export const momentPattern =
   '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d(:\\d\\d(\\.\\d{1,3})?)?(Z|[+-]\\d\\d:\\d\\d)$';
 export const momentWords = 'a time as in ISO 8601, with its zone: 2026-11-23T14:00:00Z';
 
-/** Milliseconds since the epoch of `2026-11-23T14:00:00Z`; undefined when the text is not a time with its zone, or of a day or an hour that is not there. */
+/**
+ * Milliseconds since the epoch of `2026-11-23T14:00:00Z`; undefined when the text is not a time
+ * with its zone, or of a day or an hour that is not there.
+ */
 export function parseMoment(text: string): number | undefined {
   if (!new RegExp(momentPattern).test(text)) return undefined;
   const at = Date.parse(text);

@@ -1,5 +1,6 @@
 /**
- * What a VMM takes of its node's memory for one VM, beside the guest's own: `fixedMiB + perCpuMiB × processors + guestShare × the
+ * What a VMM takes of its node's memory for one VM, beside the guest's own: `fixedMiB + perCpuMiB ×
+ * processors + guestShare × the
  * guest's memory`. A VMM's driver states it, from measurements (`bench/memory.ts`).
  */
 export interface VmmMemory {

@@ -22,7 +22,10 @@ export interface Engine {
   capacity(): Promise<readonly PoolCapacity[]>;
   /** The kind of a pool's LRM: `slurm`. */
   lrmOf(pool: string): string;
-  /** What `create` would answer to this request now, and what the LRM says of the job that it would come to; changes nothing. */
+  /**
+   * What `create` would answer to this request now, and what the LRM says of the job that it would
+   * come to; changes nothing.
+   */
   tryCreate(owner: string, request: WorkspaceRequest): Promise<Trial>;
   /** Throws `WspError` with the refusal's code. Resolves once the workspace is durable. */
   create(owner: string, request: WorkspaceRequest): Promise<Workspace>;
@@ -58,7 +61,10 @@ export interface PoolCapacity {
   readonly trouble: PoolTrouble | undefined;
 }
 
-/** Why an LRM does not tell what it can give: it cannot be asked, or (`refused`) the site file asks for what it does not have. */
+/**
+ * Why an LRM does not tell what it can give: it cannot be asked, or (`refused`) the site file asks
+ * for what it does not have.
+ */
 export interface PoolTrouble {
   readonly kind: LrmError['kind'];
   /** The LRM's words. */
@@ -72,7 +78,10 @@ export interface Trial {
   readonly refusal: Refusal | undefined;
   /** What would be asked of the LRM; undefined when it is refused, or would wait for its launch. */
   readonly slot: Slot | undefined;
-  /** Why the LRM would not take its job now, but perhaps later; undefined: it would, or was not to be asked. */
+  /**
+   * Why the LRM would not take its job now, but perhaps later; undefined: it would, or was not to
+   * be asked.
+   */
   readonly doubt: string | undefined;
 }
 
@@ -105,6 +114,9 @@ export interface PilotConnection {
 /** Where a connection's messages go. */
 export interface PilotSession {
   received(message: PilotMessage): void;
-  /** `byPeer`: the other end's kernel closed it, without the closing handshake of a program that lives. */
+  /**
+   * `byPeer`: the other end's kernel closed it, without the closing handshake of a program that
+   * lives.
+   */
   closed(byPeer?: boolean): void;
 }

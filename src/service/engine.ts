@@ -70,7 +70,10 @@ export interface EngineOptions {
   readonly onBroken?: (cause: unknown) => void;
 }
 
-/** An LRM that cannot be asked to extend a job is asked again: within what a client's request may take. */
+/**
+ * An LRM that cannot be asked to extend a job is asked again: within what a client's request may
+ * take.
+ */
 const extendAgainAfterMs = [500, 1_000, 2_000, 4_000] as const;
 
 /** The engine over these parts; it does nothing before `start`. */

@@ -1,11 +1,15 @@
 import { pino } from 'pino';
 import type { Log, LogFields } from '../platform/log.ts';
 
-/** Lines that could not be written are kept up to this, for when they can be (a disk that was full); what does not fit is lost. */
+/**
+ * Lines that could not be written are kept up to this, for when they can be (a disk that was full);
+ * what does not fit is lost.
+ */
 const keptBytes = 1_048_576;
 
 /**
- * The service's log: one JSON object a line on standard error, written at once, so that the last line before a crash is there too. A log that cannot be
+ * The service's log: one JSON object a line on standard error, written at once, so that the last
+ * line before a crash is there too. A log that cannot be
  * written, or that nobody reads any more, ends no service: leases matter more.
  */
 export function serviceLog(level: 'debug' | 'info' = 'info'): Log {

@@ -28,7 +28,10 @@ export interface LrmEffectParts {
 
 type LrmEffect = Extract<Effect, { readonly kind: `lrm.${string}` }>;
 
-/** Does one effect on the LRM. Rejects when it is worth another try, which whoever waits for it is told of. */
+/**
+ * Does one effect on the LRM. Rejects when it is worth another try, which whoever waits for it is
+ * told of.
+ */
 export async function performLrmEffect(
   effect: LrmEffect,
   again: boolean,
@@ -94,7 +97,8 @@ async function submitGang(
     return;
   }
   try {
-    // A queue that the site file names and the LRM does not have is refused here: at once, in its words.
+    // A queue that the site file names and the LRM does not have is refused here: at once, in its
+    // words.
     const program = programOf(slot, await parts.capabilities(), parts);
     const submitted = await lrm.submit(gangRequest(slot, parts.gang, program));
     await submit({ type: 'lrm.submitted', slotId, jobId: submitted }, [key]);

@@ -82,7 +82,9 @@ export class LrmPool {
     return this.#capabilities.trouble;
   }
 
-  /** Whether the LRM itself would take the slot's job; resolves with its words when it would not. */
+  /**
+   * Whether the LRM itself would take the slot's job; resolves with its words when it would not.
+   */
   async dryRun(slot: Slot): Promise<LrmError | undefined> {
     const request = gangRequest(slot, this.#pool.gang, '');
     try {

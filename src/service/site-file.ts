@@ -265,7 +265,9 @@ const Node = Type.Object(
     /** Argument vector of the privileged helper on the nodes. */
     helper: Type.Array(Program, { minItems: 1, maxItems: 32 }),
     adaptation: Type.Optional(Type.Literal('none')),
-    /** Of how many ended slots a node keeps logs and journals, and for how long. (default: 100, 14d) */
+    /**
+     * Of how many ended slots a node keeps logs and journals, and for how long. (default: 100, 14d)
+     */
     keepLogs: Type.Optional(
       Type.Object(
         {
@@ -286,7 +288,10 @@ const Leases = Type.Object(
     defaultDuration: Type.Optional(DurationText),
     /** Default and at most 14d. */
     maxDuration: Type.Optional(DurationText),
-    /** Memory that the VMM takes for each VM beside its guest's. (default: what the VMM's driver states, by the VM's size) */
+    /**
+     * Memory that the VMM takes for each VM beside its guest's. (default: what the VMM's driver
+     * states, by the VM's size)
+     */
     vmmOverhead: Type.Optional(MemoryText),
     /** Memory that a pilot takes on each node of its slot. (default: 96M) */
     pilotOverhead: Type.Optional(MemoryText),
@@ -296,14 +301,20 @@ const Leases = Type.Object(
     shutdownGrace: Type.Optional(DurationText),
     /** How long before its end a lease's owner and guests are told. Default 10m and 1m; an empty list tells nobody. */
     endNotices: Type.Optional(Type.Array(DurationText, { maxItems: 8, uniqueItems: true })),
-    /** From the first submission that the scheduler did not take, or could not be asked for, until it must have taken one. Default 1h. */
+    /**
+     * From the first submission that the scheduler did not take, or could not be asked for, until
+     * it must have taken one. Default 1h.
+     */
     submitTimeout: Type.Optional(DurationText),
     /** From the first pilot's report until all must have reported. Default 60s. */
     reserveTimeout: Type.Optional(DurationText),
     pilotSilence: Type.Optional(DurationText),
     /** What becomes of leases on a node that an administrator drains: they go on to their end (default), or are ended as preempted. */
     drain: Type.Optional(Type.Union([Type.Literal('wait'), Type.Literal('leave')])),
-    /** What becomes of leases whose job the scheduler suspends: they stand still until it goes on (default), or are ended as preempted. */
+    /**
+     * What becomes of leases whose job the scheduler suspends: they stand still until it goes on
+     * (default), or are ended as preempted.
+     */
     suspended: Type.Optional(Type.Union([Type.Literal('wait'), Type.Literal('leave')])),
     /** From the slot being ready until every VM must run. Default 5m. */
     deployTimeout: Type.Optional(DurationText),

@@ -78,7 +78,10 @@ export function workspaceView(state: SiteState, workspace: Workspace): Workspace
   };
 }
 
-/** What the LRM says of a slot's job. An estimate from before it could not be asked any more tells nothing. */
+/**
+ * What the LRM says of a slot's job. An estimate from before it could not be asked any more tells
+ * nothing.
+ */
 function lrmWords(slot: Slot) {
   const { lrmState, lrmReason, lrmOutlook, lrmTrouble, suspendedSince, estimatedStartAt } = slot;
   return {
@@ -135,7 +138,9 @@ function suspendedReason(workspace: Workspace, slot: Slot | undefined): Reason |
   return { code: 'suspended', message: `suspended by the batch scheduler${words}` };
 }
 
-/** A guest that was up stands still with its job, and nobody knows of one whose node is not heard. */
+/**
+ * A guest that was up stands still with its job, and nobody knows of one whose node is not heard.
+ */
 function shownVmState({ state }: Vm, slot: Slot | undefined, unheardSince: number | null): VmView['state'] {
   if (!isUpVm(state)) return state;
   if (slot && slot.suspendedSince !== null) return 'suspended';

@@ -4,7 +4,10 @@ import { join } from 'node:path';
 import type { Child } from '../../src/platform/children.ts';
 import { type BatchCluster, linesOf } from './cluster.ts';
 
-/** What the people of a site do to its Grid Engine while leases wait, run and end there. Each rejects when Grid Engine refuses it. */
+/**
+ * What the people of a site do to its Grid Engine while leases wait, run and end there. Each
+ * rejects when Grid Engine refuses it.
+ */
 export interface GridEngineAdministrator {
   /** Ends sge_qmaster, which saves its state; resolves when it has ended. What runs goes on. */
   stopMaster(): Promise<void>;
@@ -12,7 +15,10 @@ export interface GridEngineAdministrator {
   startMaster(): Promise<void>;
   /** `qmod …`, such as `-sj 7`, `-d vms.q`. */
   qmod(...what: string[]): Promise<void>;
-  /** `qconf …` on the head node, such as `-rattr queue h_rt 0:5:0 vms.q`; resolves with what it printed. */
+  /**
+   * `qconf …` on the head node, such as `-rattr queue h_rt 0:5:0 vms.q`; resolves with what it
+   * printed.
+   */
   qconf(...what: string[]): Promise<string>;
   /** Prologs do not end until they are let go by what this resolves with. */
   holdPrologs(): Promise<() => Promise<void>>;
@@ -20,7 +26,10 @@ export interface GridEngineAdministrator {
   powerOff(index: number): Promise<void>;
   /** Sets a value of the site's configuration (sge_conf(5)), such as `max_u_jobs`. */
   setLimit(key: string, value: string): Promise<void>;
-  /** Memory as Grid Engine has it when it is installed, a load value that nothing is taken from; or counted, as at most sites. */
+  /**
+   * Memory as Grid Engine has it when it is installed, a load value that nothing is taken from; or
+   * counted, as at most sites.
+   */
   setMemory(how: 'measured' | 'counted'): Promise<void>;
 }
 

@@ -17,7 +17,10 @@ export interface GridEngineOptions {
   readonly maxUnheardSeconds?: number;
 }
 
-/** The site file's `lrm`, as a site has to fill it in here: its queue is not the only one, and jobs without a project or the nodes' feature do not get there. */
+/**
+ * The site file's `lrm`, as a site has to fill it in here: its queue is not the only one, and jobs
+ * without a project or the nodes' feature do not get there.
+ */
 export const gridEngineTerms = {
   queue: 'vms.q',
   account: 'physics',
@@ -45,7 +48,10 @@ function fileOf(directory: string, name: string, lines: Readonly<Record<string, 
   return path;
 }
 
-/** Makes everything that an administrator makes once: hosts, what jobs ask for, parallel environments, a project, queues. */
+/**
+ * Makes everything that an administrator makes once: hosts, what jobs ask for, parallel
+ * environments, a project, queues.
+ */
 export async function configure(site: ToConfigure): Promise<void> {
   await hurry(site);
   await makeHosts(site);
@@ -54,7 +60,8 @@ export async function configure(site: ToConfigure): Promise<void> {
 
 async function makeHosts({ directory, options, nodes, qconf }: ToConfigure): Promise<void> {
   const file = (name: string, lines: Readonly<Record<string, string>>) => fileOf(directory, name, lines);
-  // No two clusters at once may share a group: the end of a job is the end of all processes that have its group.
+  // No two clusters at once may share a group: the end of a job is the end of all processes that
+  // have its group.
   const firstGroup = 100_000 + systemRandom.bytes(2).reduce((high, low) => high * 256 + low, 0) * 1_000;
   for (const [index, { name }] of nodes.entries()) {
     await qconf('-ah', name);
@@ -122,7 +129,10 @@ function memoryOf({ memoryMiB = [1_400, 2_100] }: GridEngineOptions, index: numb
   return memoryMiB[index % memoryMiB.length] ?? 0;
 }
 
-/** Memory that is counted is taken from its node's; what is measured is as Grid Engine is installed. (h_vmem would limit addresses, of which Node.js reserves many.) */
+/**
+ * Memory that is counted is taken from its node's; what is measured is as Grid Engine is installed.
+ * (h_vmem would limit addresses, of which Node.js reserves many.)
+ */
 export async function setMemory(
   { directory, options, nodes, qconf }: ToConfigure,
   how: 'measured' | 'counted',
@@ -168,7 +178,9 @@ async function hurry({ directory, qconf }: ToConfigure): Promise<void> {
   await qconf('-Mc', path);
 }
 
-/** sge_pe(5): so many slots on each of n nodes, and their execds let the job start something there. */
+/**
+ * sge_pe(5): so many slots on each of n nodes, and their execds let the job start something there.
+ */
 const parallelEnvironment = (slots: number): Record<string, string> => ({
   pe_name: `wsp${slots}`,
   slots: '999',

@@ -8,7 +8,10 @@ import { gridEngineTerms } from './gridengine-conf.ts';
 /** The adapter's settings here, as a site's service has them. */
 type GridEngineLrmSettings = ReturnType<typeof gridEngineSettings> & { readonly queue?: string };
 
-/** The adapter on a cluster; jobs get the site file's queue, account and options. Its user is who runs the test. */
+/**
+ * The adapter on a cluster; jobs get the site file's queue, account and options. Its user is who
+ * runs the test.
+ */
 export function gridEngineLrm(
   cluster: GridEngineCluster,
   more: Partial<GridEngineLrmSettings> = {},

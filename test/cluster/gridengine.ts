@@ -31,7 +31,10 @@ export interface GridEngineCluster extends BatchCluster, GridEngineAdministrator
 const startDeadlineMs = 60_000;
 const cell = 'default';
 const packageRoot = '/var/lib/gridengine';
-/** Grid Engine's own programs. Debian's of the same names ask about the machine for half a second before each. */
+/**
+ * Grid Engine's own programs. Debian's of the same names ask about the machine for half a second
+ * before each.
+ */
 const tools = '/usr/lib/gridengine';
 
 /** Starts a cluster and waits until all nodes answer. Needs root and Debian's gridengine-master, -exec, -client. */

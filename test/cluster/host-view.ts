@@ -6,8 +6,10 @@ import { systemProcesses } from '../../src/platform/process.ts';
 export type SiteUser = 'wsp' | 'ann';
 
 /**
- * This machine as a site's people and daemons see it, and nobody else: with ordinary users, sudo rules, a checkout and a Node.js that everybody can read. It is a mount
- * namespace for each command, so nothing of the machine's is touched, whatever has been installed there and however many sites there are at once.
+ * This machine as a site's people and daemons see it, and nobody else: with ordinary users, sudo
+ * rules, a checkout and a Node.js that everybody can read. It is a mount
+ * namespace for each command, so nothing of the machine's is touched, whatever has been installed
+ * there and however many sites there are at once.
  */
 export interface HostView {
   /** The checkout and the Node program there: the machine's own may be where only root gets to. */

@@ -2,7 +2,10 @@ import { join } from 'node:path';
 import { systemProcesses } from '../../src/platform/process.ts';
 import { type HostView, userIds } from './host-view.ts';
 
-/** The ordinary user who runs a site's service and whose jobs the leases are, with the helper behind sudo, as docs/admin/helper.md installs it. */
+/**
+ * The ordinary user who runs a site's service and whose jobs the leases are, with the helper behind
+ * sudo, as docs/admin/helper.md installs it.
+ */
 export interface ServiceAccount {
   /** Of the user and of their group. */
   readonly id: number;
@@ -21,7 +24,10 @@ export interface ServiceAccount {
   readonly helperStateDir: string;
 }
 
-/** Installs the helper for `wsp` on the site's nodes, which share this machine's files; programs and journals in `directory`, which is root's. */
+/**
+ * Installs the helper for `wsp` on the site's nodes, which share this machine's files; programs and
+ * journals in `directory`, which is root's.
+ */
 export async function makeServiceAccount(view: HostView, directory: string): Promise<ServiceAccount> {
   const prefix = join(directory, 'local');
   const helperStateDir = join(directory, 'helper');

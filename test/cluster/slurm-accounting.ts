@@ -6,10 +6,14 @@ import { type BatchCluster, linesOf } from './cluster.ts';
 import type { SiteUser } from './host-view.ts';
 import { must, until } from './slurm-daemons.ts';
 
-/** Slurm's accounting, with limits that are enforced: who may submit at all, and how much (slurmdbd with a MariaDB of its own). */
+/**
+ * Slurm's accounting, with limits that are enforced: who may submit at all, and how much (slurmdbd
+ * with a MariaDB of its own).
+ */
 export interface SlurmAccounting {
   /**
-   * Sets limits of the QOS that the site's jobs get, in the words of sacctmgr(1), such as `MaxWall=10`, `MaxSubmitJobsPerUser=2`, `MaxJobsPerUser=1`,
+   * Sets limits of the QOS that the site's jobs get, in the words of sacctmgr(1), such as
+   * `MaxWall=10`, `MaxSubmitJobsPerUser=2`, `MaxJobsPerUser=1`,
    * `Flags=DenyOnLimit`; `-1` takes one away. slurmctld knows them when this resolves.
    */
   limit(...what: string[]): Promise<void>;

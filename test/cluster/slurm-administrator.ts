@@ -3,7 +3,10 @@ import { type BatchCluster, linesOf } from './cluster.ts';
 import type { HostView } from './host-view.ts';
 import { endDaemon, startController, startMunge } from './slurm-daemons.ts';
 
-/** What the people of a site do to its Slurm while leases wait, run and end there. Each rejects when Slurm refuses it. */
+/**
+ * What the people of a site do to its Slurm while leases wait, run and end there. Each rejects when
+ * Slurm refuses it.
+ */
 export interface SlurmAdministrator {
   /** Ends slurmctld, which saves its state, and resolves when it has ended. What runs goes on. */
   stopController(): Promise<void>;
@@ -16,11 +19,17 @@ export interface SlurmAdministrator {
   resume(jobId: string): Promise<void>;
   /** `scontrol update NodeName=…`, with words such as `State=DRAIN`, `Reason=…`. */
   setNode(name: string, ...what: string[]): Promise<void>;
-  /** Submits jobs of `ann`, held, each a record of its own; resolves with their ids. `options` are of sbatch. */
+  /**
+   * Submits jobs of `ann`, held, each a record of its own; resolves with their ids. `options` are
+   * of sbatch.
+   */
   foreignJobs(count: number, ...options: string[]): Promise<readonly string[]>;
 }
 
-/** The administrator of the Slurm whose files are in `directory`; `run` is of root, with its SLURM_CONF. */
+/**
+ * The administrator of the Slurm whose files are in `directory`; `run` is of root, with its
+ * SLURM_CONF.
+ */
 export function slurmAdministrator(
   directory: string,
   view: HostView,

@@ -8,7 +8,10 @@ import { type JobLimits, trackingLines } from './tracking.ts';
 export interface SlurmOptions extends JobLimits {
   readonly nodes: number;
   readonly killWaitSeconds?: number;
-  /** The sizes of nodes, in turn. Slurm believes them, whatever this machine has. Default: two sizes, of 2 processors each. */
+  /**
+   * The sizes of nodes, in turn. Slurm believes them, whatever this machine has. Default: two
+   * sizes, of 2 processors each.
+   */
   readonly sizes?: readonly NodeSize[];
   /** Accounting in a database, with limits enforced. Default: none. */
   readonly accounting?: boolean;
@@ -39,7 +42,10 @@ const twoSizes: readonly [NodeSize, NodeSize] = [
   { cpus: 2, memoryMiB: 2_100 },
 ];
 
-/** The site file's `lrm`, as a site has to fill it in here: its partition is not Slurm's default one, and not all nodes of that are for VMs. */
+/**
+ * The site file's `lrm`, as a site has to fill it in here: its partition is not Slurm's default
+ * one, and not all nodes of that are for VMs.
+ */
 export const siteTerms = {
   queue: 'batch',
   account: 'physics',

@@ -10,7 +10,10 @@ import type { BatchCluster } from './cluster.ts';
 
 const deadlineMs = 60_000;
 
-/** Starts slurmctld with the state that it has saved, if any; resolves when it answers. `run` has its SLURM_CONF. */
+/**
+ * Starts slurmctld with the state that it has saved, if any; resolves when it answers. `run` has
+ * its SLURM_CONF.
+ */
 export async function startController(directory: string, run: BatchCluster['run']): Promise<void> {
   await must(run, ['slurmctld', '-f', join(directory, 'slurm.conf')]);
   await until(run, ['scontrol', 'ping'], ({ stdout }) => stdout.includes(' is UP'));
@@ -51,7 +54,10 @@ export async function endDaemon(pidFile: string): Promise<void> {
   }
 }
 
-/** Slurm has no event for what is waited for; it is asked again until the answer is right or the deadline is over. */
+/**
+ * Slurm has no event for what is waited for; it is asked again until the answer is right or the
+ * deadline is over.
+ */
 export async function until(
   run: BatchCluster['run'],
   argv: readonly [string, ...string[]],

@@ -4,7 +4,10 @@ import { systemProcesses } from '../../src/platform/process.ts';
 import type { SlurmCluster } from './slurm.ts';
 import { siteTerms } from './slurm-conf.ts';
 
-/** The adapter as the site's service has it: Slurm's commands are run as its user, and jobs get the site file's queue, account and options. */
+/**
+ * The adapter as the site's service has it: Slurm's commands are run as its user, and jobs get the
+ * site file's queue, account and options.
+ */
 export function serviceLrm({ conf, node, account }: Pick<SlurmCluster, 'conf' | 'node' | 'account'>): Lrm {
   const { queue, options } = siteTerms;
   const lrm = slurm(

@@ -2,7 +2,10 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { SlurmOptions } from './slurm-conf.ts';
 
-/** What root runs on a node before and after each job (slurm.conf(5), Prolog, Epilog): the prolog that takes its time, and the epilog of docs/admin/helper.md. */
+/**
+ * What root runs on a node before and after each job (slurm.conf(5), Prolog, Epilog): the prolog
+ * that takes its time, and the epilog of docs/admin/helper.md.
+ */
 export function writeNodeScripts(directory: string, { prologSeconds = 0, epilog }: SlurmOptions): void {
   const script = (name: string, text: string): void =>
     writeFileSync(join(directory, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });

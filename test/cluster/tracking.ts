@@ -16,7 +16,10 @@ const lockDeadlineMs = 10_000;
 /** Without the first hierarchy's freezer (a machine whose systemd owns the cgroups) jobs are known by who started whom. */
 export const tracksByCgroup = existsSync(join(freezer, 'release_agent'));
 
-/** Memory and cores are limited where this machine has both controllers in the first hierarchy; elsewhere Slurm only counts them. */
+/**
+ * Memory and cores are limited where this machine has both controllers in the first hierarchy;
+ * elsewhere Slurm only counts them.
+ */
 export const limitsByCgroup =
   tracksByCgroup && limiting.every(path => existsSync(join(path, 'release_agent')));
 
@@ -31,7 +34,10 @@ export function trackingLines(tag: string): readonly string[] {
 
 /** What of a job's share of its nodes is enforced. */
 export interface JobLimits {
-  /** Jobs get processors of their own. Default: true. All nodes' first processor is one and the same here: where it is measured what many nodes do, they would wait for it. */
+  /**
+   * Jobs get processors of their own. Default: true. All nodes' first processor is one and the same
+   * here: where it is measured what many nodes do, they would wait for it.
+   */
   readonly limitCores?: boolean;
   /** What takes more memory than it asked for is killed. Default: true. */
   readonly limitMemory?: boolean;

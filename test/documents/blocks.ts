@@ -25,7 +25,10 @@ export function blocksOf(files: readonly TreeFile[]): readonly Block[] {
     );
 }
 
-/** The commands `wsp …` of a block, each as its words: prompts, comments, assignments before it and what the shell does with its output are left out. */
+/**
+ * The commands `wsp …` of a block, each as its words: prompts, comments, assignments before it and
+ * what the shell does with its output are left out.
+ */
 export function commandsIn(text: string): readonly (readonly string[])[] {
   return text
     .replace(/\\\n/g, ' ')

@@ -2,7 +2,10 @@ import { expect } from 'vitest';
 import { WspError } from '../../src/protocol/errors.ts';
 import { parseSite } from '../../src/service/site.ts';
 
-/** Expects that the service reads a site file of the documents. Its directories are those of a site, not of the machine that runs the tests. */
+/**
+ * Expects that the service reads a site file of the documents. Its directories are those of a site,
+ * not of the machine that runs the tests.
+ */
 export function expectSiteFile(text: string): void {
   try {
     parseSite(text, '/etc/workspace-pilot/site.yaml');

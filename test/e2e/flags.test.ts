@@ -18,7 +18,10 @@ import type { SlotAssignment } from '../../src/protocol/pilot.ts';
 import { whileNodesStandStill } from '../support/stand-still.ts';
 import { helperArgv, root, startSite, type TestSite } from '../support/site.ts';
 
-/** Flags and commands that no other test uses, each on a running service with the embedded LRM, by what it changes there. */
+/**
+ * Flags and commands that no other test uses, each on a running service with the embedded LRM, by
+ * what it changes there.
+ */
 
 let site: TestSite;
 let receiver: Server;
@@ -38,7 +41,8 @@ beforeAll(async () => {
   site = await startSite({
     lrm: 'local',
     nodes: 3,
-    // A guest that ignores its shutdown is ended at the end of its grace; one that is asked nicely never ends.
+    // A guest that ignores its shutdown is ended at the end of its grace; one that is asked nicely
+    // never ends.
     vmm: { kind: 'sim', boot: '20ms', failStart: '^bad-', ignoreShutdown: '^deaf-' },
     leases: { shutdownGrace: '50s', releaseTimeout: '2m' },
     more: { webhooks: { allow: ['127.0.0.0/8'] } },

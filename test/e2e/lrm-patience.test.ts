@@ -15,7 +15,10 @@ import { startSlurm } from '../cluster/slurm.ts';
 import { serviceLrm } from '../cluster/slurm-lrm.ts';
 import { makePlace, removePlace } from '../support/places.ts';
 
-/** One site for each scheduler, with a minute from warning to kill. All wait at the same time, for it is real time. */
+/**
+ * One site for each scheduler, with a minute from warning to kill. All wait at the same time, for
+ * it is real time.
+ */
 const { killDelaySeconds } = patience;
 
 interface Site {

@@ -5,7 +5,10 @@ import type { WorkspaceView } from '../../src/protocol/api.ts';
 import { fillMemory, jobUse } from '../support/memory.ts';
 import { type SiteOptions, startSite, type TestSite } from '../support/site.ts';
 
-/** Guests that use all of their memory, in jobs of a real Slurm that get no more than they ask for: by cgroup, without swap. */
+/**
+ * Guests that use all of their memory, in jobs of a real Slurm that get no more than they ask for:
+ * by cgroup, without swap.
+ */
 
 let site: TestSite | undefined;
 let leases: SiteOptions['leases'];

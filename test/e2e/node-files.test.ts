@@ -4,9 +4,13 @@ import type { WorkspaceView } from '../../src/protocol/api.ts';
 import { changesOf, nodeFiles } from '../support/node-files.ts';
 import { startSite, type TestSite } from '../support/site.ts';
 
-/** A node's files before and after a lease of a real guest, with the real helper, on every scheduler. */
+/**
+ * A node's files before and after a lease of a real guest, with the real helper, on every
+ * scheduler.
+ */
 
-// An earlier version of the helper gave it to dnsmasq's user, and then it would be "as before" for ever.
+// An earlier version of the helper gave it to dnsmasq's user, and then it would be "as before" for
+// ever.
 beforeAll(() => chownSync('/dev/null', 0, 0));
 
 let site: TestSite | undefined;

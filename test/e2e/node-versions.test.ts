@@ -5,7 +5,10 @@ import { systemProcesses } from '../../src/platform/process.ts';
 import type { WorkspaceView } from '../../src/protocol/api.ts';
 import { root, startSite, type TestSite } from '../support/site.ts';
 
-/** A virtual cluster on the Node.js that runs the tests: `make test` does this once more on the newest that is supported. */
+/**
+ * A virtual cluster on the Node.js that runs the tests: `make test` does this once more on the
+ * newest that is supported.
+ */
 
 const nodes = 4;
 let site: TestSite;

@@ -4,7 +4,9 @@ import { systemClock } from '../../src/platform/clock.ts';
 import { systemProcesses } from '../../src/platform/process.ts';
 import { type PbsCluster, startPbs } from '../cluster/pbs.ts';
 
-/** A key of the site file that the clusters of the tests do without: which server of PBS is asked. */
+/**
+ * A key of the site file that the clusters of the tests do without: which server of PBS is asked.
+ */
 describe.each(['openpbs', 'torque'] as const)('%s', dialect => {
   let cluster: PbsCluster;
   beforeAll(async () => {

@@ -9,7 +9,10 @@ import type { SlurmCluster } from '../cluster/slurm.ts';
 import { type SiteOptions, startSite, type TestSite } from '../support/site.ts';
 import { whileNodesStandStill } from '../support/stand-still.ts';
 
-/** Keys of the site file that no other test sets, each on a running service with the embedded LRM and its pilots, by what it changes there. */
+/**
+ * Keys of the site file that no other test sets, each on a running service with the embedded LRM
+ * and its pilots, by what it changes there.
+ */
 
 const small = ['--image', 'mini', '--memory', '128M'];
 const soon = { timeout: 60_000, interval: 200 };
@@ -180,7 +183,10 @@ describe('quotas and rates', () => {
   };
   const tokenOf = async (user: string): Promise<string> =>
     (await the.site.json<NewTokenView>(['token', '--user', user])).token;
-  /** A request for each limit that is just inside of it, and one that is not: when so many VMs are allowed. */
+  /**
+   * A request for each limit that is just inside of it, and one that is not: when so many VMs are
+   * allowed.
+   */
   const limits = (vms: number): readonly (readonly [string, readonly string[], readonly string[]])[] => {
     const short = ['--duration', '5m'];
     return [
@@ -194,7 +200,8 @@ describe('quotas and rates', () => {
 
   it.each(limits(4))('a user may have %s up to the limit of users', async (_what, inside, over) => {
     const token = await tokenOf('solo');
-    // The embedded LRM has one node: what is more than it can give is another refusal, after the quota's.
+    // The embedded LRM has one node: what is more than it can give is another refusal, after the
+    // quota's.
     expect(await refusalOf(token, ...inside)).not.toBe('quota_exceeded');
     expect(await refusalOf(token, ...over)).toBe('quota_exceeded');
   });

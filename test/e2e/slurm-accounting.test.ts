@@ -3,7 +3,10 @@ import type { WorkspaceView } from '../../src/protocol/api.ts';
 import type { SlurmCluster } from '../cluster/slurm.ts';
 import { startSite, type TestSite } from '../support/site.ts';
 
-/** Leases on a Slurm with accounts in a database and limits that are enforced, a prolog that takes its time, and nodes that are given whole to jobs and restored after them. */
+/**
+ * Leases on a Slurm with accounts in a database and limits that are enforced, a prolog that takes
+ * its time, and nodes that are given whole to jobs and restored after them.
+ */
 
 let site: TestSite;
 let cluster: SlurmCluster;

@@ -5,7 +5,10 @@ import type { Lrm } from '../../src/lrm/lrm.ts';
 import { type SlurmCluster, startSlurm } from '../cluster/slurm.ts';
 import { serviceLrm } from '../cluster/slurm-lrm.ts';
 
-/** What the tests' Slurm lets its administrator do is what tests of outages, suspension and foreign jobs stand on. */
+/**
+ * What the tests' Slurm lets its administrator do is what tests of outages, suspension and foreign
+ * jobs stand on.
+ */
 
 let cluster: SlurmCluster;
 let lrm: Lrm;

@@ -12,7 +12,10 @@ export interface Table {
   readonly proofs: readonly Proof[];
 }
 
-/** One line for each thing that no test is named for, for each test that is not there or does not mention what it is named for, and for each thing that is none. */
+/**
+ * One line for each thing that no test is named for, for each test that is not there or does not
+ * mention what it is named for, and for each thing that is none.
+ */
 export function mistakesOf(table: Table, files: readonly TreeFile[]): readonly string[] {
   const known = new Set(table.surface);
   const proven = new Set(table.proofs.flatMap(({ of }) => of));
@@ -50,7 +53,10 @@ function titlesOf(file: TreeFile): readonly string[] {
   });
 }
 
-/** Its own text, and that of the modules under test/ that it imports, and so on: a test's site file is written there. */
+/**
+ * Its own text, and that of the modules under test/ that it imports, and so on: a test's site file
+ * is written there.
+ */
 function textWithImports(file: TreeFile, files: readonly TreeFile[]): string {
   const seen = new Set<TreeFile>();
   const visit = (each: TreeFile): void => {
@@ -73,7 +79,9 @@ const shortFlags: Readonly<Record<string, string>> = {
   '--ssh-option': '-o',
 };
 
-/** The last word: `leases.drain` → drain, `lrm[slurm].kind` → slurm, `wsp create --name` → --name. */
+/**
+ * The last word: `leases.drain` → drain, `lrm[slurm].kind` → slurm, `wsp create --name` → --name.
+ */
 function nameOf(item: string): string {
   const kind = /\[(\w+)\]\.kind$/.exec(item)?.[1];
   return kind ?? item.split(/[. ]/).at(-1)?.replace(/\[.*$/, '') ?? item;

@@ -1,10 +1,16 @@
-/** A test that exercises what people can write to the product: by its file and its title, as they stand in the source. */
+/**
+ * A test that exercises what people can write to the product: by its file and its title, as they
+ * stand in the source.
+ */
 export interface Proof {
   readonly file: string;
   readonly title: string;
   /** What it exercises, in the words of `surface.ts`. */
   readonly of: readonly string[];
-  /** What must stand in the test's file, or in a module of the tests that it imports. Default: the name of the key, the command or the flag. */
+  /**
+   * What must stand in the test's file, or in a module of the tests that it imports. Default: the
+   * name of the key, the command or the flag.
+   */
   readonly by?: string;
 }
 

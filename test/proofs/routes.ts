@@ -10,7 +10,10 @@ const hooks =
   'get what they asked for and no more, go on when told to, and end: --workspace, --type, rehook, dead-letters, unhook';
 const people = 'are made with their projects and quotas, and get tokens that are shown once';
 
-/** Which test asks which route of a service that runs; `by`: the command, or the path, that it does so with. */
+/**
+ * Which test asks which route of a service that runs; `by`: the command, or the path, that it does
+ * so with.
+ */
 export const routeProofs: readonly Proof[] = [
   { file: cli, title: life, of: ['POST /v1/workspaces'], by: "'create'" },
   { file: cli, title: life, of: ['GET /v1/workspaces'], by: "'ls'" },

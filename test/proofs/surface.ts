@@ -3,7 +3,10 @@ import type { Command } from 'commander';
 import { commandLine } from '../../src/cli/command-line.ts';
 import { SiteFile } from '../../src/service/site-file.ts';
 
-/** Everything that people can write to the product: the keys of a site file, the commands with their flags, the routes of the API. Each from what the product itself reads. */
+/**
+ * Everything that people can write to the product: the keys of a site file, the commands with their
+ * flags, the routes of the API. Each from what the product itself reads.
+ */
 
 interface Rules {
   readonly properties?: Readonly<Record<string, Rules>>;
@@ -12,7 +15,10 @@ interface Rules {
   readonly const?: unknown;
 }
 
-/** Paths of all keys, as `networks[].link.uplink`; where a `kind` decides which keys there are, with it: `lrm[slurm].queue`. */
+/**
+ * Paths of all keys, as `networks[].link.uplink`; where a `kind` decides which keys there are, with
+ * it: `lrm[slurm].queue`.
+ */
 export function siteKeys(): readonly string[] {
   const keys = keysOf(SiteFile as Rules, '')
     // What may be in a pool's `lrm` and `policy` is what may be in the only ones.
@@ -36,7 +42,10 @@ function kindOf({ properties }: Rules): string {
   return typeof kind === 'string' ? `[${kind}]` : '';
 }
 
-/** `wsp create`, `wsp create --name`, …; then those of the commands on nodes, as docs/cli.md has them. */
+/**
+ * `wsp create`, `wsp create --name`, …; then those of the commands on nodes, as docs/cli.md has
+ * them.
+ */
 export function commands(): readonly string[] {
   const program = commandLine(() => Promise.resolve());
   const all = program.commands.flatMap(command => [command, ...command.commands]);

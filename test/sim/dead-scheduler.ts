@@ -6,8 +6,10 @@ import type { Clock } from '../../src/platform/clock.ts';
 import type { CommandResult, ProcessRunner } from '../../src/platform/process.ts';
 
 /**
- * What the commands of real schedulers print when they are asked for jobs while their daemons are dead
- * or dying, recorded. The product's own adapters read it: whatever they make of it, an error or a list,
+ * What the commands of real schedulers print when they are asked for jobs while their daemons are
+ * dead
+ * or dying, recorded. The product's own adapters read it: whatever they make of it, an error or a
+ * list,
  * is what the world's scheduler answers while it is down.
  */
 export interface Outage {

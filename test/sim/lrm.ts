@@ -161,7 +161,10 @@ export class SimLrm implements Lrm {
     return jobs;
   }
 
-  /** A list without jobs is not believed for a minute, as that of a scheduler that has just been started anew. */
+  /**
+   * A list without jobs is not believed for a minute, as that of a scheduler that has just been
+   * started anew.
+   */
   #noteEmpty(isEmpty: boolean): void {
     if (isEmpty) this.#emptySince ??= this.#clock.now();
     else if (this.#emptySince !== undefined) {
@@ -170,10 +173,14 @@ export class SimLrm implements Lrm {
     }
   }
 
-  /** Until when the service, which has heard it since `servedSince`, doubts its empty list; 0: it has jobs. */
+  /**
+   * Until when the service, which has heard it since `servedSince`, doubts its empty list; 0: it
+   * has jobs.
+   */
   doubtedUntil(servedSince: number): number {
     if (this.#emptySince === undefined) return 0;
-    // What it said before it was down was not doubted: its jobs were there then, or there were none.
+    // What it said before it was down was not doubted: its jobs were there then, or there were
+    // none.
     const since = Math.max(this.#emptySince, this.#downUntil, servedSince);
     return Math.min(this.#clock.now(), since + 62_000);
   }
@@ -304,7 +311,10 @@ export class SimLrm implements Lrm {
     }
   }
 
-  /** A job of higher priority has a running job stopped for a while; its end is moved by as much, or not. Returns its nodes, which cannot be heard meanwhile. */
+  /**
+   * A job of higher priority has a running job stopped for a while; its end is moved by as much, or
+   * not. Returns its nodes, which cannot be heard meanwhile.
+   */
   suspend(forMs: number): readonly SimNode[] {
     const job = this.#any('running');
     if (!job || job.unlaunched > 0 || job.lie) return [];

@@ -1,5 +1,6 @@
 /**
- * A boot sector that fills a machine's memory from its first MiB on, says so on the serial port, and stays: for guests too small for a kernel. In 32-bit protected
+ * A boot sector that fills a machine's memory from its first MiB on, says so on the serial port,
+ * and stays: for guests too small for a kernel. In 32-bit protected
  * mode, which reaches all of it; an x86 BIOS loads it to 0x7c00.
  */
 export function bareFiller(memoryMiB: number, word: string): Buffer {

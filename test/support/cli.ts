@@ -5,12 +5,15 @@ import { type CommandResult, systemProcesses } from '../../src/platform/process.
 
 const root = new URL('../..', import.meta.url).pathname;
 
-/** Our programs, built from the sources as they are now, for tests of what only real processes show. */
+/**
+ * Our programs, built from the sources as they are now, for tests of what only real processes show.
+ */
 export interface Programs {
   /** A directory that goes with them. */
   readonly directory: string;
   /**
-   * Runs a bash script in which `wsp` is the command and `pilot` the one file of nodes. Of our environment it has PATH alone; it runs in `directory` unless it
+   * Runs a bash script in which `wsp` is the command and `pilot` the one file of nodes. Of our
+   * environment it has PATH alone; it runs in `directory` unless it
    * goes elsewhere.
    */
   shell(script: string, env?: NodeJS.ProcessEnv): Promise<CommandResult>;

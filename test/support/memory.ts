@@ -6,7 +6,10 @@ import { imagesDirectory } from './guest.ts';
 
 /** Guests that use all of their memory, and what the kernel counts for the job that they are in. */
 
-/** A shell's commands: fills a guest's memory but for what its kernel needs to go on. `run`: how its programs are called. */
+/**
+ * A shell's commands: fills a guest's memory but for what its kernel needs to go on. `run`: how its
+ * programs are called.
+ */
 function filling(run: string): string {
   return `${run} mkdir -p /fill
 ${run} mount -t tmpfs -o size=100%,nr_inodes=0 fill /fill
@@ -23,10 +26,15 @@ done
 /** User data with which the image mini fills its memory before it says that it is up. */
 export const fillMemory = `#!/bin/sh\n${filling('')}`;
 
-/** What the images of `makeFillers` say on their consoles when their memory is full; they then stay. */
+/**
+ * What the images of `makeFillers` say on their consoles when their memory is full; they then stay.
+ */
 export const filledWord = 'memory is full';
 
-/** The least that the image `filler` boots in, and what `filler-bare` has: no kernel of Debian's boots in that. */
+/**
+ * The least that the image `filler` boots in, and what `filler-bare` has: no kernel of Debian's
+ * boots in that.
+ */
 const leastMiB = 128;
 const bareMiB = 64;
 
@@ -37,7 +45,10 @@ export function fillerFor(memoryMiB: number): string {
   throw new RangeError(`there is no image for ${memoryMiB} MiB`);
 }
 
-/** Makes the images `filler`, which is mini's kernel with nothing but a shell, and `filler-bare`, which has no kernel. */
+/**
+ * Makes the images `filler`, which is mini's kernel with nothing but a shell, and `filler-bare`,
+ * which has no kernel.
+ */
 export async function makeFillers(directory: string): Promise<void> {
   const mini = join(imagesDirectory, 'mini');
   const manifest = JSON.parse(readFileSync(join(mini, 'image.json'), 'utf8')) as { readonly boot: object };
@@ -83,7 +94,10 @@ while :; do /bin/busybox sleep 1000; done
 /** Memory of a job of the tests' Slurm on a node, as the first cgroup hierarchy counts it. */
 export interface JobUse {
   readonly limitMiB: number;
-  /** Of the job's processes and of the kernel for them: not what it keeps of files, which it gives up when it must. */
+  /**
+   * Of the job's processes and of the kernel for them: not what it keeps of files, which it gives
+   * up when it must.
+   */
   readonly usedMiB: number;
   /** How many of its processes the kernel has killed for want of memory. */
   readonly oomKills: number;

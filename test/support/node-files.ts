@@ -3,12 +3,16 @@ import { lstatSync, readdirSync, readFileSync, readlinkSync, type Stats } from '
 import { join } from 'node:path';
 
 /**
- * What a node's `/dev`, `/run` and `/etc` are, to the last byte, owner and mode: taken before a lease and after it. Shares no
+ * What a node's `/dev`, `/run` and `/etc` are, to the last byte, owner and mode: taken before a
+ * lease and after it. Shares no
  * code with the product.
  */
 const roots = ['/dev', '/run', '/etc'] as const;
 
-/** Left out, with all that is below: the machine itself, or a test that runs beside this one, changes them at any time. */
+/**
+ * Left out, with all that is below: the machine itself, or a test that runs beside this one,
+ * changes them at any time.
+ */
 const leftOut: Readonly<Record<string, string>> = {
   '/dev/pts': 'terminals of whoever logs in',
   '/dev/shm': 'memory that running programs share',
@@ -54,7 +58,10 @@ function visit(path: string, found: Map<string, string>): void {
   }
 }
 
-/** Type and permissions, owner, device number, and what is in it. Times are not compared: who only reads a file changes them. */
+/**
+ * Type and permissions, owner, device number, and what is in it. Times are not compared: who only
+ * reads a file changes them.
+ */
 function describe(path: string, stat: Stats): string {
   const facts = [stat.mode.toString(8), `${stat.uid}:${stat.gid}`, `device ${stat.rdev}`];
   if (stat.isSymbolicLink()) facts.push(`to ${readlinkSync(path)}`);

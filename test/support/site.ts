@@ -56,7 +56,10 @@ export interface TestSite {
   ): Promise<CommandResult>;
   /** Runs `wsp … --json` and returns what it printed. Rejects with stderr when the exit code is not 0. */
   json<T = Record<string, unknown>>(args: readonly string[], deadlineMs?: number): Promise<T>;
-  /** `wsp …` as a command of whoever runs the service, for programs that stay: their user, their checkout. */
+  /**
+   * `wsp …` as a command of whoever runs the service, for programs that stay: their user, their
+   * checkout.
+   */
   command(...args: readonly string[]): [string, ...string[]];
   /** The typed client, as the admin. */
   client(): Client;
@@ -240,7 +243,8 @@ class RunningSite implements TestSite {
     const child = await startChild(this.#asTheirs(['sh', '-c', logged, this.#program, this.siteFile, log]), {
       env: { ...process.env, ...this.cluster?.account?.env },
       stdio: ['ignore', 'ignore', 'ignore'],
-      // A session of its own, as a daemon has: what the tests do counts against its share of the processors otherwise.
+      // A session of its own, as a daemon has: what the tests do counts against its share of the
+      // processors otherwise.
       detached: true,
     });
     this.#service = child;

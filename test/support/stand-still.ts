@@ -3,7 +3,10 @@ import { join } from 'node:path';
 import { type CommandResult, systemProcesses } from '../../src/platform/process.ts';
 import type { TestSite } from './site.ts';
 
-/** The processes on the nodes of a site with the embedded LRM as its only pool: pilots, helpers, VMs. */
+/**
+ * The processes on the nodes of a site with the embedded LRM as its only pool: pilots, helpers,
+ * VMs.
+ */
 async function processesOnNodes(site: TestSite): Promise<readonly string[]> {
   const run = (...argv: readonly [string, ...string[]]): Promise<CommandResult> =>
     systemProcesses.run(argv, { deadlineMs: 10_000 });
@@ -18,7 +21,10 @@ async function processesOnNodes(site: TestSite): Promise<readonly string[]> {
   return pids.flatMap(text => text.split('\n')).filter(pid => pid !== '');
 }
 
-/** Does something while all processes on the nodes stand still: what the nodes are told is not done meanwhile. */
+/**
+ * Does something while all processes on the nodes stand still: what the nodes are told is not done
+ * meanwhile.
+ */
 export async function whileNodesStandStill(site: TestSite, work: () => Promise<void>): Promise<void> {
   const pids = await processesOnNodes(site);
   if (pids.length === 0) throw new Error('there are no processes on the nodes');

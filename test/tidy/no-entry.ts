@@ -1,7 +1,10 @@
 import type { Rule } from './tree.ts';
 import { typeScriptOf } from './typescript.ts';
 
-/** What statSync's `throwIfNoEntry` says of a path below a file is not the same in all versions of Node.js that we support: it throws in 20, and is *nothing there* in later ones. */
+/**
+ * What statSync's `throwIfNoEntry` says of a path below a file is not the same in all versions of
+ * Node.js that we support: it throws in 20, and is *nothing there* in later ones.
+ */
 export const noEntry: Rule = {
   name: 'whether something is at a path is asked of statIfThere',
   check: files =>

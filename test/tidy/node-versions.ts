@@ -1,6 +1,9 @@
 import type { Rule, TreeFile } from './tree.ts';
 
-/** Who says which versions of Node.js are supported, says the same as the list that `make test NODE=…` takes them from. */
+/**
+ * Who says which versions of Node.js are supported, says the same as the list that `make test
+ * NODE=…` takes them from.
+ */
 export const nodeVersions: Rule = {
   name: 'the supported versions of Node.js are the same everywhere',
   check: files => {

@@ -2,7 +2,8 @@ import type { Rule } from './tree.ts';
 import { typeScriptOf } from './typescript.ts';
 
 /**
- * Node writes to a pipe later than it says, and an exit cuts off what is still to be written; a file takes a part and nobody is told. So there is one way to
+ * Node writes to a pipe later than it says, and an exit cuts off what is still to be written; a
+ * file takes a part and nobody is told. So there is one way to
  * print and one way to exit.
  */
 export const onePrinter: Rule = {

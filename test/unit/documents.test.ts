@@ -12,7 +12,10 @@ import { expectSiteFile } from '../documents/site-file.ts';
 import { commands } from '../proofs/surface.ts';
 import { readTree } from '../tidy/tree.ts';
 
-/** Every block of every document: site files are read by the service's own parser, cluster files and settings by the client's, commands by the command line. */
+/**
+ * Every block of every document: site files are read by the service's own parser, cluster files and
+ * settings by the client's, commands by the command line.
+ */
 
 const blocks = blocksOf(readTree());
 const place = mkdtempSync(join(tmpdir(), 'wsp-documents-'));
@@ -23,7 +26,10 @@ const isListed = (block: Block): boolean =>
 const ofKind = (kind: string): readonly (readonly [string, Block])[] =>
   blocks.filter(block => block.kind === kind).map(block => [`${block.page}: ${block.first}`, block] as const);
 
-/** Kinds that are read or run by name; the two guides' command blocks and the units have tests of their own. */
+/**
+ * Kinds that are read or run by name; the two guides' command blocks and the units have tests of
+ * their own.
+ */
 const readers: Readonly<Record<string, (text: string) => void>> = {
   'yaml site': expectSiteFile,
   'yaml site part': text => expectSiteFile(JSON.stringify(merged(example(), parse(text) as Section))),

@@ -83,7 +83,10 @@ async function examineSite(
   ];
 }
 
-/** What cannot be opened of the images as the start of a VM does; that they are there the service's own look has told. */
+/**
+ * What cannot be opened of the images as the start of a VM does; that they are there the service's
+ * own look has told.
+ */
 async function openImages({ node, imagesDir }: SiteConfig): Promise<readonly Check[]> {
   if (node.vmm.kind === 'sim') return [];
   const { checkImages } = await loadNodeDoctor();

@@ -6,8 +6,10 @@ import { openDisk } from '../images/disk.ts';
 import { openImage } from '../images/image.ts';
 
 /**
- * Whether this host reads the site's images, and can open them as the start of a VM does. The service looks at the manifests in the same directory from its
- * own host. `run`: what runs qemu-img; undefined: disks are not opened, as the simulated VMM opens none.
+ * Whether this host reads the site's images, and can open them as the start of a VM does. The
+ * service looks at the manifests in the same directory from its
+ * own host. `run`: what runs qemu-img; undefined: disks are not opened, as the simulated VMM opens
+ * none.
  */
 export async function checkImages(
   imagesDir: string,
@@ -56,7 +58,10 @@ async function checkImage(
   }
 }
 
-/** Why the disk cannot be opened; undefined when it can. Rejects with `CommandFailure` when qemu-img cannot run. */
+/**
+ * Why the disk cannot be opened; undefined when it can. Rejects with `CommandFailure` when qemu-img
+ * cannot run.
+ */
 async function diskTrouble(
   disk: Parameters<typeof openDisk>[0],
   run: ProcessRunner['run'],

@@ -6,12 +6,14 @@ import { lockFile, withNodeLock } from './node-lock.ts';
 import { type UndoParts, undoSlot } from './slot-undo.ts';
 
 /**
- * Slots whose pilot and helper have both been killed, so that nobody is left who undoes them: another slot's helper on the node does.
+ * Slots whose pilot and helper have both been killed, so that nobody is left who undoes them:
+ * another slot's helper on the node does.
  *
  *   held by its helper ─► helper dies ─► a new one holds it at once, because its pilot lives
  *                                    └─► nobody holds it at two looks ─► undone
  *
- * `slots/<slotId>/holder` is locked by the slot's helper for as long as that lives, and the kernel lets go of it. A slot without that file is of a helper that
+ * `slots/<slotId>/holder` is locked by the slot's helper for as long as that lives, and the kernel
+ * lets go of it. A slot without that file is of a helper that
  * holds none, or that died before it could: kill-all is for those.
  */
 const holderFile = 'holder';
@@ -21,7 +23,10 @@ export const sweepAfterMs = 30_000;
 /** Of one sweep; the next helper goes on. */
 const mostSlots = 100;
 
-/** Holds the slot for this process, once it has a journal. Under the node's lock. Holding it again does nothing. */
+/**
+ * Holds the slot for this process, once it has a journal. Under the node's lock. Holding it again
+ * does nothing.
+ */
 export function slotHold({ slots }: HelperDirectory, slotId: string): () => Promise<void> {
   let held = false;
   return async () => {
@@ -50,7 +55,10 @@ async function isFree(path: string): Promise<boolean> {
   }
 }
 
-/** Undoes those of `seen` that still nobody holds and that are of the user `uid`. Resolves with a sentence for each of them. */
+/**
+ * Undoes those of `seen` that still nobody holds and that are of the user `uid`. Resolves with a
+ * sentence for each of them.
+ */
 export function sweepDeadSlots(
   at: HelperDirectory,
   parts: UndoParts,

@@ -46,7 +46,10 @@ export async function runHelper(args: readonly string[]): Promise<number> {
   }
 }
 
-/** Looks for slots that nobody undoes any more, and undoes them a little later. Returns what calls that off. */
+/**
+ * Looks for slots that nobody undoes any more, and undoes them a little later. Returns what calls
+ * that off.
+ */
 async function beginSweep(parts: ServerParts): Promise<() => void> {
   const { at, hold, uid, journal, tools } = parts;
   const own = journal.slotId;

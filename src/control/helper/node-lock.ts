@@ -26,7 +26,8 @@ const mostAttempts = 100;
  *
  * The lock is flock(2) on `<node>/lock`. Node has no flock, but flock(1) locks the open file description that it inherits from us, and that
  * lock stays ours when it ends. So waiting is the kernel's, and whoever dies, however, holds nothing any more: no lock can be stale.
- * Whoever leaves a node with neither slot nor bridge takes the directory with it, the lock's file and an empty state directory too; who waited for that one tries again.
+ * Whoever leaves a node with neither slot nor bridge takes the directory with it, the lock's file
+ * and an empty state directory too; who waited for that one tries again.
  */
 export async function withNodeLock<T>(at: HelperDirectory, work: () => Promise<T>): Promise<T> {
   const file = await acquire(at.node);
@@ -59,7 +60,10 @@ async function acquire(nodeDirectory: string): Promise<number> {
   throw locked(path);
 }
 
-/** Locks an open file for as long as this process has it open (flock(2)); false when another one has held it for so long. */
+/**
+ * Locks an open file for as long as this process has it open (flock(2)); false when another one has
+ * held it for so long.
+ */
 export async function lockFile(file: number, waitSeconds: number): Promise<boolean> {
   const child = await startChild(['flock', '--exclusive', '--timeout', String(waitSeconds), '3'], {
     stdio: ['ignore', 'ignore', 'ignore', file],

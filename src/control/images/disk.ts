@@ -13,8 +13,10 @@ interface DiskFile {
 }
 
 /**
- * Opens an image's disk as the start of a VM does: as the format that the manifest declares, with every file that it stands on; and looks whether each
- * of them is of the format that it is declared to be. Changes nothing. Throws `ControlError` `image_invalid`; `CommandFailure` when qemu-img cannot run.
+ * Opens an image's disk as the start of a VM does: as the format that the manifest declares, with
+ * every file that it stands on; and looks whether each
+ * of them is of the format that it is declared to be. Changes nothing. Throws `ControlError`
+ * `image_invalid`; `CommandFailure` when qemu-img cannot run.
  */
 export async function openDisk(
   disk: { readonly path: string; readonly format: 'qcow2' | 'raw' },

@@ -13,7 +13,8 @@ export interface DhcpFiles {
 /**
  * dnsmasq(8) for one bridge: reservations only, no dynamic range, no DNS, no lease file (a reservation has nothing to remember). The
  * bridge has only its link-local address; `--shared-network` is what lets it serve the VMs' subnet all the same.
- * Without CAP_CHOWN it cannot give its log file to its user, as it does when root starts it: that file is the node's /dev/null. It goes on all the same.
+ * Without CAP_CHOWN it cannot give its log file to its user, as it does when root starts it: that
+ * file is the node's /dev/null. It goes on all the same.
  * Option 121 (RFC 3442) brings the on-link route to the service address; as clients then ignore option 3, it repeats the default route.
  */
 export function dnsmasqArguments(nic: NicPlan, files: DhcpFiles): [string, ...string[]] {

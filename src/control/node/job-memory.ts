@@ -1,7 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
-/** What the kernel says of the memory of this process's cgroup, which is the LRM's job: cgroups(7), first or second hierarchy. */
+/**
+ * What the kernel says of the memory of this process's cgroup, which is the LRM's job: cgroups(7),
+ * first or second hierarchy.
+ */
 export interface JobMemory {
   /** How many of the job's processes the kernel has killed for want of memory. */
   readonly oomKills: number;
@@ -81,7 +84,10 @@ function tightestLimit({ root, directory, limit, used }: Hierarchy): JobMemory['
   return tightest;
 }
 
-/** What the first hierarchy says when there is no limit is some pages less than this; the second says `max`. */
+/**
+ * What the first hierarchy says when there is no limit is some pages less than this; the second
+ * says `max`.
+ */
 const noLimitBytes = 2 ** 62;
 
 function mebibytesIn(path: string): number | undefined {
@@ -100,7 +106,10 @@ export class OomKills {
     this.#told = look()?.oomKills ?? 0;
   }
 
-  /** The job's memory, when one more process was killed than have been asked for: for whom a SIGKILL has just ended. */
+  /**
+   * The job's memory, when one more process was killed than have been asked for: for whom a SIGKILL
+   * has just ended.
+   */
   take(): JobMemory | undefined {
     const memory = this.#look();
     if (!memory || memory.oomKills <= this.#told) return undefined;

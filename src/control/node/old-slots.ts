@@ -6,14 +6,19 @@ import { slotIdPattern } from '../../protocol/ids.ts';
 import { startTimeOf } from '../helper/proc.ts';
 
 /**
- * What ended slots leave in `<workDir>/<node>`: their pilots' logs and journals, for whoever asks what happened. Each pilot removes at its start those
+ * What ended slots leave in `<workDir>/<node>`: their pilots' logs and journals, for whoever asks
+ * what happened. Each pilot removes at its start those
  * that are too old or too many.
  *
- * A slot has ended when the process that its `pilot` file names is gone, and so is its `vms` directory, which the helper's undo removes.
+ * A slot has ended when the process that its `pilot` file names is gone, and so is its `vms`
+ * directory, which the helper's undo removes.
  */
 const pilotFile = 'pilot';
 
-/** Of one start's work: directories that are looked at, and that are removed. The next start goes on. */
+/**
+ * Of one start's work: directories that are looked at, and that are removed. The next start goes
+ * on.
+ */
 const mostSeen = 1_000;
 const mostRemoved = 100;
 /** A directory that was written to since then may be a slot's that is just beginning. */
@@ -24,7 +29,10 @@ export async function notePilot(slotDirectory: string, pid: number): Promise<voi
   await writeFile(join(slotDirectory, pilotFile), `${pid} ${startTimeOf(pid) ?? ''}`, { mode: 0o600 });
 }
 
-/** Removes ended slots other than `own`; resolves with their ids. Rejects when the directory cannot be read. */
+/**
+ * Removes ended slots other than `own`; resolves with their ids. Rejects when the directory cannot
+ * be read.
+ */
 export async function removeOldSlots(
   nodeDirectory: string,
   own: string,
@@ -57,7 +65,10 @@ async function slotsIn(directory: string): Promise<readonly string[]> {
   return slots;
 }
 
-/** When the slot's pilot wrote its last line; undefined while it may still live, or when another one has just removed it. */
+/**
+ * When the slot's pilot wrote its last line; undefined while it may still live, or when another one
+ * has just removed it.
+ */
 async function endOf(directory: string): Promise<number | undefined> {
   try {
     if (existsSync(join(directory, 'vms'))) return undefined;

@@ -13,7 +13,8 @@ export interface Known {
 }
 
 /**
- * How jobs ended, from the end of Grid Engine's accounting file (accounting(5)): qstat forgets a job as soon as it is over. A file that is not there, or not for us, tells
+ * How jobs ended, from the end of Grid Engine's accounting file (accounting(5)): qstat forgets a
+ * job as soon as it is over. A file that is not there, or not for us, tells
  * nothing. Grid Engine may write it a while later (sge_conf(5), accounting_flush_time).
  */
 export async function endedJobs(path: string | undefined, known: Known): Promise<readonly LrmJob[]> {
@@ -37,7 +38,10 @@ const fields = {
   petask: 41,
 } as const;
 
-/** Newer Grid Engines count milliseconds since the epoch, which seconds will not reach for thousands of years. */
+/**
+ * Newer Grid Engines count milliseconds since the epoch, which seconds will not reach for thousands
+ * of years.
+ */
 const leastMs = 100_000_000_000;
 
 /** A time of the file in milliseconds since the epoch. */
@@ -48,7 +52,10 @@ function timeMs(text: string): number {
 
 /** What `failed` is when sge_qmaster itself has ended a job at its limit. */
 const limitEnforced = 37;
-/** What `failed` is when the daemon of a node has no word of how the job ended there (sge_status(5)): both were killed. */
+/**
+ * What `failed` is when the daemon of a node has no word of how the job ended there
+ * (sge_status(5)): both were killed.
+ */
 const nodeLost: ReadonlySet<number> = new Set([19, 21]);
 
 /** One line of the file; undefined when it is not of a job of ours. */

@@ -2,11 +2,15 @@ import { oneLine } from '../commands.ts';
 import { LrmError } from '../lrm.ts';
 
 /**
- * What qsub, qdel and qconf of Grid Engine answer when they do not do what they were asked, and what that means: the one table of the adapter's
- * refusals and outages (what a waiting job is told is in `reasons.ts`). What it does not know is an outage, and is tried again.
+ * What qsub, qdel and qconf of Grid Engine answer when they do not do what they were asked, and
+ * what that means: the one table of the adapter's
+ * refusals and outages (what a waiting job is told is in `reasons.ts`). What it does not know is an
+ * outage, and is tried again.
  */
 
-/** sge_error_classes: the exit code for "again later", of limits on jobs and of a JSV that says so. */
+/**
+ * sge_error_classes: the exit code for "again later", of limits on jobs and of a JSV that says so.
+ */
 const again = 25;
 
 /** The request itself is wrong, or the site does not allow it: the same tomorrow. */
@@ -41,13 +45,17 @@ const outages: readonly RegExp[] = [
 /** What kind of answer these words are. `code`: the command's exit code. */
 export function kindOf(code: number | null, words: string): LrmError['kind'] {
   const is = (known: readonly RegExp[]): boolean => known.some(pattern => pattern.test(words));
-  // qsub names the qmaster that it cannot reach in a line of its own, and then says that the job was not run.
+  // qsub names the qmaster that it cannot reach in a line of its own, and then says that the job
+  // was not run.
   if (is(outages) && !/no suitable queues/.test(words)) return 'unavailable';
   if (code === again || is(deferrals)) return 'deferred';
   return is(refusals) ? 'refused' : 'unavailable';
 }
 
-/** An answer as an error. `what`: a sentence's beginning, such as "Grid Engine did not take the job". */
+/**
+ * An answer as an error. `what`: a sentence's beginning, such as "Grid Engine did not take the
+ * job".
+ */
 export function answerError(
   what: string,
   code: number | null,
@@ -67,7 +75,10 @@ export function plainWords(words: string): string {
   ).replace(/;\s*$/, '');
 }
 
-/** The id of a job that was submitted; qsub has a warning in place of it when the job was taken all the same. */
+/**
+ * The id of a job that was submitted; qsub has a warning in place of it when the job was taken all
+ * the same.
+ */
 export function submittedId(stdout: string, stderr: string): string | undefined {
   const last = stdout.trim().split('\n').at(-1) ?? '';
   if (/^\d+$/.test(last)) return last;

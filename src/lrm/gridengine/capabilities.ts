@@ -5,7 +5,10 @@ import type { GridEngineSettings } from './commands.ts';
 import type { Facts } from './facts.ts';
 import { parseHosts, type Sizes, sizesOf } from './hosts.ts';
 
-/** What the site can give. Throws `LrmError`: `refused` when what the site file names is not there, or is not what gangs need. */
+/**
+ * What the site can give. Throws `LrmError`: `refused` when what the site file names is not there,
+ * or is not what gangs need.
+ */
 export async function capabilities(
   commands: LrmCommands,
   settings: GridEngineSettings,
@@ -38,7 +41,9 @@ export async function capabilities(
 
 type Queue = (key: string) => string;
 
-/** The queues that gangs can go to: the site's, or all that have one of the parallel environments. */
+/**
+ * The queues that gangs can go to: the site's, or all that have one of the parallel environments.
+ */
 async function queuesWith(
   { run, ask }: LrmCommands,
   { queue, parallelEnvironments }: GridEngineSettings,
@@ -60,7 +65,10 @@ async function queuesWith(
   );
 }
 
-/** `qconf -sq` of several queues: keys and values, the queues one after the other. A value may be overridden for hosts; the ordinary one counts. */
+/**
+ * `qconf -sq` of several queues: keys and values, the queues one after the other. A value may be
+ * overridden for hosts; the ordinary one counts.
+ */
 function queuesOf(text: string): readonly Queue[] {
   const blocks = text
     .replaceAll(/\\\n\s*/g, '')

@@ -11,13 +11,24 @@ export interface GridEngineSettings {
   readonly cell?: string | undefined;
   readonly qmasterPort?: number | undefined;
   readonly execdPort?: number | undefined;
-  /** The queue that gangs go to, for the limits. Default: all that have the parallel environments. */
+  /**
+   * The queue that gangs go to, for the limits. Default: all that have the parallel environments.
+   */
   readonly queue?: string | undefined;
-  /** Parallel environments, one for each number of slots on a node that VMs may need (sge_pe(5): allocation_rule, a number; control_slaves TRUE). */
+  /**
+   * Parallel environments, one for each number of slots on a node that VMs may need (sge_pe(5):
+   * allocation_rule, a number; control_slaves TRUE).
+   */
   readonly parallelEnvironments: readonly string[];
-  /** The resource that counts memory (complex(5)). Not one that sets a limit on addresses (h_vmem): Node.js and QEMU reserve many. */
+  /**
+   * The resource that counts memory (complex(5)). Not one that sets a limit on addresses (h_vmem):
+   * Node.js and QEMU reserve many.
+   */
   readonly memoryResource: string;
-  /** Directory that this host and the nodes share and the service's user alone can read. Default: .workspace-pilot in the home. */
+  /**
+   * Directory that this host and the nodes share and the service's user alone can read. Default:
+   * .workspace-pilot in the home.
+   */
   readonly programDir?: string | undefined;
   /** The Node program on the nodes. Default: `node`. */
   readonly node?: string | undefined;

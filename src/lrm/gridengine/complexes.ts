@@ -4,7 +4,8 @@ import { LrmError } from '../lrm.ts';
  * How Grid Engine counts the memory resource (`qconf -sc`, complex(5)):
  * - `slot`: what a job asks for is taken from its node, for each slot.
  * - `node`: taken from each of its nodes once (consumable HOST, of newer Grid Engines).
- * - `load`: not taken at all: a job starts where the load value is large enough just then, as `mem_free` is when Grid Engine is installed.
+ * - `load`: not taken at all: a job starts where the load value is large enough just then, as
+ *   `mem_free` is when Grid Engine is installed.
  */
 export type MemoryCounting = 'slot' | 'node' | 'load';
 

@@ -11,10 +11,16 @@ export interface SiteFacts {
   readonly counting: MemoryCounting;
 }
 
-/** Administrators seldom change it, and each of qconf's answers is a process: many gangs that are submitted at once ask once. */
+/**
+ * Administrators seldom change it, and each of qconf's answers is a process: many gangs that are
+ * submitted at once ask once.
+ */
 const freshMs = 60_000;
 
-/** The site's facts, read when they are first needed and again after a minute. Both throw `LrmError`: `refused` when what the site file names is not there or not of use. */
+/**
+ * The site's facts, read when they are first needed and again after a minute. Both throw
+ * `LrmError`: `refused` when what the site file names is not there or not of use.
+ */
 export class Facts {
   readonly #commands: LrmCommands;
   readonly #settings: GridEngineSettings;

@@ -7,7 +7,10 @@ import { isClosed, type QueueStates } from './reasons.ts';
 export interface Host {
   readonly name: string;
   readonly cpus: number;
-  /** What it has, as far as it is known: of a consumable resource what was left when nothing ran there. */
+  /**
+   * What it has, as far as it is known: of a consumable resource what was left when nothing ran
+   * there.
+   */
   readonly memoryMiB: number;
   /** What of the memory resource is left to jobs now; undefined when it is not counted. */
   readonly leftMiB?: number | undefined;
@@ -15,7 +18,10 @@ export interface Host {
   readonly idle: boolean;
 }
 
-/** What `qhost -q -F RESOURCE -xml` says of each host that has one of the queues (null: any). Throws `LrmError` (`unavailable`). */
+/**
+ * What `qhost -q -F RESOURCE -xml` says of each host that has one of the queues (null: any). Throws
+ * `LrmError` (`unavailable`).
+ */
 export function parseHosts(
   stdout: string,
   queues: readonly string[] | null,
@@ -62,7 +68,10 @@ export function parseQueueStates(stdout: string): QueueStates {
   );
 }
 
-/** What every node was seen to have. Of a consumable Grid Engine tells only what is left: an idle node's is all of it. */
+/**
+ * What every node was seen to have. Of a consumable Grid Engine tells only what is left: an idle
+ * node's is all of it.
+ */
 export class Sizes {
   readonly #seen = new Map<string, number>();
 
@@ -80,7 +89,10 @@ export class Sizes {
   }
 }
 
-/** Nodes that are alike together, the largest first. `cpusAtMost`: what the parallel environments give. */
+/**
+ * Nodes that are alike together, the largest first. `cpusAtMost`: what the parallel environments
+ * give.
+ */
 export function sizesOf(hosts: readonly Host[], cpusAtMost: number): readonly NodesOfSize[] {
   return bySize(hosts.map(host => ({ ...host, cpus: Math.min(host.cpus, cpusAtMost) })));
 }

@@ -17,7 +17,8 @@ const wordsBytes = 2_000;
  *
  * - Grid Engine's spools show every user every job script, so the program, and the slot's secret in it, is in a file of the job's user alone
  *   (`programFile`), for as long as the job lasts. (It is not on standard input: qrsh stalls after 64 KiB of that.)
- * - `wordsFile` is there as soon as the script runs, after the prolog, which nothing else tells; the last that qrsh and the pilots said is in it when the job fails.
+ * - `wordsFile` is there as soon as the script runs, after the prolog, which nothing else tells;
+ *   the last that qrsh and the pilots said is in it when the job fails.
  * - The warning (SIGUSR2, qsub(1) -notify) reaches pilots directly on every node. It is for them: the script and the qrsh clients, which would die of it, ignore it.
  * - The job fails with the exit code of a pilot that failed.
  *
@@ -50,7 +51,9 @@ exit $failed
 `;
 }
 
-/** Arguments of qsub(1) for a gang, but for its check (`-w`); the script comes on standard input. */
+/**
+ * Arguments of qsub(1) for a gang, but for its check (`-w`); the script comes on standard input.
+ */
 export function qsubArguments(
   request: GangRequest,
   environment: ParallelEnvironment,

@@ -3,14 +3,19 @@ import { forgetOldest } from '../oldest.ts';
 import { lostWords } from './accounting.ts';
 
 /**
- * What Grid Engine does not tell: of a job that is deleted before it starts it keeps nothing, of one that is deleted later not that it was, and of one whose
- * node is lost not that either. So what was seen is remembered, in this process alone: a restart costs the reason, never the end.
+ * What Grid Engine does not tell: of a job that is deleted before it starts it keeps nothing, of
+ * one that is deleted later not that it was, and of one whose
+ * node is lost not that either. So what was seen is remembered, in this process alone: a restart
+ * costs the reason, never the end.
  *
  *   waiting ─► not in the list any more, nor in the accounting ─► it was deleted          being deleted ─► over ─► it was deleted
  *   its nodes do not answer ─► over, or not in the list any more ─► its nodes were lost; they answer again ─► forgotten
  */
 const most = 1_000;
-/** A sge_qmaster that was started again hears of each node when that next reports its load, every 40 s (sge_conf(5), load_report_time). */
+/**
+ * A sge_qmaster that was started again hears of each node when that next reports its load, every 40
+ * s (sge_conf(5), load_report_time).
+ */
 const lostAfterMs = 45_000;
 
 /** Nodes that do not answer: since when, and when they were last seen not to. */
@@ -50,7 +55,10 @@ export class Memory {
     return new Map(counted.map(([jobId, { nodes }]) => [jobId, nodes]));
   }
 
-  /** Which of a job's nodes do not answer at `now` (milliseconds since the epoch). When the job is over it is remembered. */
+  /**
+   * Which of a job's nodes do not answer at `now` (milliseconds since the epoch). When the job is
+   * over it is remembered.
+   */
   noteSilent(jobId: string, nodes: readonly string[], now: number): void {
     if (nodes.length > 0)
       this.#lost.set(jobId, { nodes, since: this.#lost.get(jobId)?.since ?? now, until: now });
@@ -69,7 +77,10 @@ export class Memory {
     return this.#words.get(jobId);
   }
 
-  /** What is listed now, and what has ended. Returns the jobs that are in neither: deleted in the queue, or with a node that was lost. */
+  /**
+   * What is listed now, and what has ended. Returns the jobs that are in neither: deleted in the
+   * queue, or with a node that was lost.
+   */
   look(listed: readonly LrmJob[], ended: readonly LrmJob[]): readonly LrmJob[] {
     const known = new Set([...listed, ...ended].map(({ jobId }) => jobId));
     for (const [jobId, job] of this.#live) if (!known.has(jobId)) this.#leave(job);

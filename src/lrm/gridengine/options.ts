@@ -9,7 +9,9 @@ const directory = 'a pilot works in pilot.workDir of the site file';
 const anew = 'a lease is started anew by wsp create --requeue';
 const script = "the job's program is the pilot";
 
-/** Options of qsub(1) that would break what the service has promised, each with what to use instead. */
+/**
+ * Options of qsub(1) that would break what the service has promised, each with what to use instead.
+ */
 const forbidden: Readonly<Record<string, string>> = {
   '-@': 'what is in another file is not checked: write its options here',
   '-b': script,
@@ -52,7 +54,10 @@ const bare: ReadonlySet<string> = new Set(['-hard', '-soft', '-V']);
 /** `-binding [env|pe|set] linear:4`: the value, and a word that may be before it. */
 const bindings = /^(env|pe|set|linear|striding|explicit)(:|$)/;
 
-/** See `optionMistakes`. Grid Engine's options are whole words, each an argument, their values the arguments after them. */
+/**
+ * See `optionMistakes`. Grid Engine's options are whole words, each an argument, their values the
+ * arguments after them.
+ */
 export function gridEngineOptionMistakes(options: readonly string[]): readonly OptionMistake[] {
   const mistakes: OptionMistake[] = [];
   for (let index = 0; index < options.length; index += 1) {

@@ -1,7 +1,10 @@
 import { LrmError, type LrmJob, type LrmJobState } from '../lrm.ts';
 import { isNode, nodesOf, parseXml, textOf as text, type XmlNode } from '../xml.ts';
 
-/** One of our jobs as qstat lists it. `heldBy`: the jobs that it waits for; `isHeld`: it does not wait for nodes. */
+/**
+ * One of our jobs as qstat lists it. `heldBy`: the jobs that it waits for; `isHeld`: it does not
+ * wait for nodes.
+ */
 export interface ListedJob extends LrmJob {
   readonly isHeld: boolean;
   readonly isInError: boolean;
@@ -9,7 +12,8 @@ export interface ListedJob extends LrmJob {
 }
 
 /**
- * `qstat -xml -r -g t` (qstat(1); Son of Grid Engine 8.1.9) as the jobs of `owner`. It has a `job_list` for every node of a running job, as its MASTER or SLAVE. An answer
+ * `qstat -xml -r -g t` (qstat(1); Son of Grid Engine 8.1.9) as the jobs of `owner`. It has a
+ * `job_list` for every node of a running job, as its MASTER or SLAVE. An answer
  * that is not that document is an error, never an empty list: an empty list would end every lease. Times are those of TZ=UTC.
  */
 export function parseJobs(stdout: string, owner: string): readonly ListedJob[] {

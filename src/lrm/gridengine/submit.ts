@@ -8,20 +8,31 @@ import type { Facts } from './facts.ts';
 import { environmentFor, jobScript, qsubArguments } from './job-script.ts';
 import { whatStandsInTheWay } from './reasons.ts';
 
-/** qsub's check of whether a job could ever run (qsub(1), -w): `e`: refused if it could not, with an empty site; `n`: none. */
+/**
+ * qsub's check of whether a job could ever run (qsub(1), -w): `e`: refused if it could not, with an
+ * empty site; `n`: none.
+ */
 type Check = 'e' | 'n';
-/** What a check is of: `v` an empty site, without load values; `p` the site as it is now, with them. */
+/**
+ * What a check is of: `v` an empty site, without load values; `p` the site as it is now, with them.
+ */
 type Look = 'v' | 'p';
 
 /** A gang, ready to be handed to qsub. */
 export interface Submission {
   readonly script: string;
-  /** Takes load values for their hosts' fixed sizes, so that a check without load values can be made. */
+  /**
+   * Takes load values for their hosts' fixed sizes, so that a check without load values can be
+   * made.
+   */
   arguments(memory?: 'mem_total'): readonly string[];
   readonly counting: MemoryCounting;
 }
 
-/** What a request is for this Grid Engine. Throws `LrmError`: `refused` when the site cannot have such a job at all. */
+/**
+ * What a request is for this Grid Engine. Throws `LrmError`: `refused` when the site cannot have
+ * such a job at all.
+ */
 export async function prepare(
   facts: Facts,
   settings: GridEngineSettings,
@@ -46,8 +57,10 @@ export async function prepare(
 }
 
 /**
- * Submits it and returns the job's id. Grid Engine refuses at once what could never run, but it takes no load values for that (`-w e`), so what is measured
- * and not counted, such as `mem_free` when Grid Engine is installed, is never there for it. What such a check refuses is asked about again before it is believed.
+ * Submits it and returns the job's id. Grid Engine refuses at once what could never run, but it
+ * takes no load values for that (`-w e`), so what is measured
+ * and not counted, such as `mem_free` when Grid Engine is installed, is never there for it. What
+ * such a check refuses is asked about again before it is believed.
  */
 export async function submit({ run }: LrmCommands, submission: Submission): Promise<string> {
   const once = (check: Check) => run('qsub', ['-w', check, ...submission.arguments()], submission.script);
@@ -60,14 +73,18 @@ export async function submit({ run }: LrmCommands, submission: Submission): Prom
   throw answerError('Grid Engine did not take the job', code, stderr || stdout);
 }
 
-/** Asks Grid Engine whether it would take it. Throws `LrmError` as `submit` would, with what stands in the way. */
+/**
+ * Asks Grid Engine whether it would take it. Throws `LrmError` as `submit` would, with what stands
+ * in the way.
+ */
 export async function mustFit({ run }: Pick<LrmCommands, 'run'>, submission: Submission): Promise<void> {
   const look = (how: Look, args: readonly string[]) => run('qsub', ['-w', how, ...args], submission.script);
   const { counting } = submission;
   const ever = await look('v', submission.arguments(counting === 'load' ? 'mem_total' : undefined));
   if (ever.code === 0) return;
   const words = ever.stderr || ever.stdout;
-  // Some of what it asks for may be a load value: with them, and only as the site is now, it may do.
+  // Some of what it asks for may be a load value: with them, and only as the site is now, it may
+  // do.
   if (isUnfit(words) && (await look('p', submission.arguments())).code === 0) return;
   throw answerError('Grid Engine would not run the job', ever.code, words, causes(words));
 }

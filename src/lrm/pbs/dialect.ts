@@ -38,7 +38,8 @@ export function dialectOf(dialect: PbsDialect): Dialect {
 const json = ['-f', '-F', 'json'];
 
 const openPbs: Dialect = {
-  // Not with -x: a server has the history of everybody's last weeks. The server leaves out what is others'; -f must come after -u.
+  // Not with -x: a server has the history of everybody's last weeks. The server leaves out what is
+  // others'; -f must come after -u.
   jobs: async ({ ask }, user) => parseJsonJobs(await ask('qstat', ['-u', user, ...json])),
   async history(commands, jobIds) {
     const told = await ended(commands, ['-x', ...json, ...jobIds]);
@@ -82,11 +83,15 @@ const torque: Dialect = {
   defaultKillDelaySeconds: 2,
 };
 
-/** Exit codes of qstat(1B), pbs_error.h's numbers: it did not find a job, or it has ended, or there is no history of it. */
+/**
+ * Exit codes of qstat(1B), pbs_error.h's numbers: it did not find a job, or it has ended, or there
+ * is no history of it.
+ */
 const notThere: readonly (number | null)[] = [0, 15_001 % 256, 15_139 % 256];
 
 /**
- * What OpenPBS says of jobs by their ids. Its exit code is that of the worst job. What it says of none
+ * What OpenPBS says of jobs by their ids. Its exit code is that of the worst job. What it says of
+ * none
  * of them, and a server that dies between two answers, is no answer: it would end leases.
  */
 async function ended(

@@ -9,7 +9,8 @@ import { toJob } from './job.ts';
 import type { Memory } from './memory.ts';
 
 /**
- * Asks how jobs ended that have left the list, or whether nothing is known of them any more: then they
+ * Asks how jobs ended that have left the list, or whether nothing is known of them any more: then
+ * they
  * are gone. Throws `LrmError` (`unavailable`) while the server says neither of one of them.
  */
 export async function learnEnds(
@@ -34,11 +35,14 @@ export async function learnEnds(
   throw new LrmError('unavailable', `qstat does not list ${left.join(', ')}, and does not say why`);
 }
 
-/** Remembers how a job ended, with the last words of one that failed, and removes what it has left. */
+/**
+ * Remembers how a job ended, with the last words of one that failed, and removes what it has left.
+ */
 export async function learn(memory: Memory, programDir: string, job: LrmJob): Promise<void> {
   if (memory.endOf(job.jobId)) return;
   const words = await takeWords(programDir, job.jobName);
-  // What PBS kept of a job that was ended before its script could remove it (-k oe), where its home is ours.
+  // What PBS kept of a job that was ended before its script could remove it (-k oe), where its home
+  // is ours.
   const kept = join(homedir(), `${job.jobName}.o${job.jobId.split('.')[0]}`);
   await rm(kept, { force: true }).catch(() => undefined);
   await removeProgram(programDir, job.jobName);

@@ -7,7 +7,10 @@ const plain = /^[A-Za-z0-9._/+-]+$/;
 
 /** What of a gang's script depends on the site. */
 export interface ScriptPlaces {
-  /** The program, and the slot's secret in it: a file that all nodes see and its user alone can read. */
+  /**
+   * The program, and the slot's secret in it: a file that all nodes see and its user alone can
+   * read.
+   */
   readonly programFile: string;
   /** What went wrong on any node is written here; a job that ends well removes it. */
   readonly wordsFile: string;
@@ -29,8 +32,10 @@ const awaitChild = `await() {
 }`;
 
 /**
- * On a node: starts the pilot ($0 runs $1; $2 takes what it says), and lasts as long. It outlives the
- * warning, which is the pilot's. HOSTNAME is how a pilot knows its node. `$3`: where PBS keeps what we
+ * On a node: starts the pilot ($0 runs $1; $2 takes what it says), and lasts as long. It outlives
+ * the
+ * warning, which is the pilot's. HOSTNAME is how a pilot knows its node. `$3`: where PBS keeps what
+ * we
  * print: nothing is printed, and the file is not left behind even by a job that is killed.
  */
 const startPilot = `exec >> "$2" 2>&1 < /dev/null
@@ -42,7 +47,10 @@ trap heard=1 TERM
 await $!
 exit $code`;
 
-/** On a node: waits for the warning, and hands it to the pilot, whose whole command line the pattern is. */
+/**
+ * On a node: waits for the warning, and hands it to the pilot, whose whole command line the pattern
+ * is.
+ */
 const relayWarning = `exec > /dev/null 2>&1 < /dev/null
 trap : TERM
 sleep 2147483647 & wait $!
@@ -50,12 +58,15 @@ pkill -TERM -f -- "$0"
 kill $!`;
 
 /**
- * The job script of a gang: runs on the first node, and has the program started once on every node of
+ * The job script of a gang: runs on the first node, and has the program started once on every node
+ * of
  * the gang by pbsdsh(1B).
  *
- * - pbsdsh gives its tasks no standard input, and arguments and environments are everybody's to see:
+ * - pbsdsh gives its tasks no standard input, and arguments and environments are everybody's to
+ *   see:
  *   hence the file.
- * - The warning (SIGTERM, on qdel, preemption and at the end of the walltime) is sent to the sessions
+ * - The warning (SIGTERM, on qdel, preemption and at the end of the walltime) is sent to the
+ *   sessions
  *   of the first node only, and a job whose script ends is killed. The pbsdsh that starts the pilots
  *   must outlast it, so it has a session of its own. On gangs another one, which the warning reaches,
  *   hands it to its tasks on all nodes, and is gone. Nothing can be started after the warning: on gangs
@@ -141,7 +152,8 @@ export function qsubArguments(dialect: PbsDialect, request: GangRequest): string
     ...['-l', `walltime=${walltimeText(Math.ceil(walltimeMs / 1_000))}`],
     // PBS starting a lease again by itself would be a second lease that nobody asked for.
     ...['-r', 'n'],
-    // Kept on the first node, where the script removes it: with -o PBS would copy it to this host first.
+    // Kept on the first node, where the script removes it: with -o PBS would copy it to this host
+    // first.
     ...['-m', 'n', '-j', 'oe', '-k', 'oe', '-S', '/bin/sh'],
     // Where lrm.node is found; nothing else of ours is the job's business.
     ...['-v', 'PATH'],

@@ -37,7 +37,10 @@ const scheduler = /^Scheduler@/;
 const noProgram = 77;
 const notLaunched = 78;
 
-/** One job as the family of LRMs says it. `weEnded`: we have ordered its end; a PBS server says so only in a comment, and Torque not at all. */
+/**
+ * One job as the family of LRMs says it. `weEnded`: we have ordered its end; a PBS server says so
+ * only in a comment, and Torque not at all.
+ */
 export function toJob(job: PbsJob, weEnded: boolean): LrmJob {
   const { jobId, jobName, startedAt, walltimeSeconds } = job;
   const { state, reason, outlook } = how(job, weEnded);

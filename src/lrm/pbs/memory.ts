@@ -2,8 +2,10 @@ import { finalJobStates, type LrmJob } from '../lrm.ts';
 import { forgetOldest } from '../oldest.ts';
 
 /**
- * What PBS does not tell, or not again: that a job is being deleted (Torque), and how jobs ended that
- * have left its list. It is remembered in this process alone: a restart costs the reason, never the end.
+ * What PBS does not tell, or not again: that a job is being deleted (Torque), and how jobs ended
+ * that
+ * have left its list. It is remembered in this process alone: a restart costs the reason, never the
+ * end.
  *
  *   listed ─► not in the list any more ─► asked for until the server tells ─► its end is known, or that it knows no such job
  */

@@ -3,7 +3,10 @@ import type { OptionMistake } from '../options.ts';
 const bySize = 'what a lease asks for decides it';
 const lastWords = 'the last words of a job that fails are in wsp show';
 
-/** Options of qsub(1B) that would break what the service has promised, each with what to use instead. */
+/**
+ * Options of qsub(1B) that would break what the service has promised, each with what to use
+ * instead.
+ */
 const forbidden: Readonly<Record<string, string>> = {
   C: 'directives in the script are none of a lease',
   d: 'a pilot works in node.workDir of the site file',
@@ -50,7 +53,10 @@ const attributes: Readonly<Record<string, string>> = {
 /** Letters that take no value. */
 const valueless = 'EfhInVwxXz';
 
-/** See `optionMistakes`. Letters may be put together, and a value follow its letter at once, as in getopt(3). */
+/**
+ * See `optionMistakes`. Letters may be put together, and a value follow its letter at once, as in
+ * getopt(3).
+ */
 export function pbsOptionMistakes(options: readonly string[]): readonly OptionMistake[] {
   return options.flatMap((option, index) => {
     const message = mistakeOf(option, options[index - 1], options[index + 1]);

@@ -32,10 +32,14 @@ const errors: readonly (readonly [words: RegExp, kind: ErrorKind])[] = [
   [/unknown job id|nonexistent job id|job has finished|cannot modify attribute/i, 'refused'],
 ];
 
-/** Exit codes whose words are the site's own: a hook of the site has refused the request (15136). */
+/**
+ * Exit codes whose words are the site's own: a hook of the site has refused the request (15136).
+ */
 const hookExit = 15_136 % 256;
 
-/** What a command that failed means. Whatever is not known is an outage: asking again harms nobody. */
+/**
+ * What a command that failed means. Whatever is not known is an outage: asking again harms nobody.
+ */
 export function errorKind(code: number | null, said: string): ErrorKind {
   const known = errors.find(([words]) => words.test(said))?.[1];
   return known ?? (code === hookExit && said.trim() !== '' ? 'refused' : 'unavailable');

@@ -2,8 +2,10 @@ import { oneLine } from '../commands.ts';
 import { LrmError } from '../lrm.ts';
 
 /**
- * What Slurm's commands say when they have not done what they were asked for (slurm_strerror(3)). Known are the words about the request itself (`refused`),
- * and those about what passes (`deferred`); everything else, such as a controller in standby, a munged that restarts, a configuration that cannot be read for a
+ * What Slurm's commands say when they have not done what they were asked for (slurm_strerror(3)).
+ * Known are the words about the request itself (`refused`),
+ * and those about what passes (`deferred`); everything else, such as a controller in standby, a
+ * munged that restarts, a configuration that cannot be read for a
  * moment, is an outage.
  */
 const refusals: readonly RegExp[] = [
@@ -37,7 +39,10 @@ const badArgument =
 /** The job is not there any more, or ends already. */
 const gone = /Invalid job id specified|already completing or completed/i;
 
-/** The line that says what became of the request; what is before it is others' words, such as those of the site's submit plugin. */
+/**
+ * The line that says what became of the request; what is before it is others' words, such as those
+ * of the site's submit plugin.
+ */
 function verdictOf(stderr: string): string {
   const lines = stderr.trim().split('\n');
   const says = (line: string): boolean =>

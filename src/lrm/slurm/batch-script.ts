@@ -7,7 +7,8 @@ export const lastWordsMark = 'last words: ';
 const signals = 'HUP INT QUIT TERM USR1 USR2';
 
 /**
- * What is kept of the words of a job that fails: its last lines, none of them long (an interpreter that is not Node may print the program itself), and no word in them
+ * What is kept of the words of a job that fails: its last lines, none of them long (an interpreter
+ * that is not Node may print the program itself), and no word in them
  * as long as a secret, because a job's comment is for everybody's eyes.
  */
 const lastWords = [
@@ -23,11 +24,13 @@ const lastWords = [
  * all tasks (srun(1), --input). So the program, and the slot's secret in it, is in no argument, no environment and no file but the batch
  * script, which Slurm keeps readable by its owner and Slurm's administrators.
  *
- * - `trap ''` and `trap -`: signals are srun's, which hands them on to the pilots; the shell and what reads srun's words outlive it.
+ * - `trap ''` and `trap -`: signals are srun's, which hands them on to the pilots; the shell and
+ *   what reads srun's words outlive it.
  * - `--kill-on-bad-exit=0 --wait=0`: a pilot that ends does not take the others with it.
  * - `--output=/dev/null`: nothing that a pilot leaves behind holds a pipe of Slurm's, for which it would keep the job for another minute.
  * - `--cpus-per-task`: since 22.05 srun does not take it from sbatch; without it a pilot would have one processor.
- * - The last words of a job that fails become its comment: the one place that its user may write to, that the service reads with its list, and that goes
+ * - The last words of a job that fails become its comment: the one place that its user may write
+ *   to, that the service reads with its list, and that goes
  *   with the job. A controller that is away is not waited for.
  * - The delimiter ends the program only if the program has it as a line; it is taken from the slot's random id and checked.
  *

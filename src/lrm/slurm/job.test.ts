@@ -19,7 +19,9 @@ const usual = {
   Comment: '(null)',
 };
 
-/** The list of a Slurm whose squeue prints these rows; `change`: what else becomes of its answer. */
+/**
+ * The list of a Slurm whose squeue prints these rows; `change`: what else becomes of its answer.
+ */
 function listOf(
   rows: readonly Row[],
   change: (answer: CommandResult) => Partial<CommandResult> = () => ({}),

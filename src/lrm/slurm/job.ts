@@ -21,8 +21,10 @@ const fields = [
 ] as const;
 
 /**
- * The jobs of this user whose names begin with `wsp-`, those that ended lately too. In text: squeue's JSON is of everybody's jobs in Slurm 22.05, whatever it is
- * asked for, and a question about one user is answered by slurmctld with that user's jobs alone. Throws `LrmError` (`unavailable`).
+ * The jobs of this user whose names begin with `wsp-`, those that ended lately too. In text:
+ * squeue's JSON is of everybody's jobs in Slurm 22.05, whatever it is
+ * asked for, and a question about one user is answered by slurmctld with that user's jobs alone.
+ * Throws `LrmError` (`unavailable`).
  */
 export async function askJobs(
   commands: LrmCommands,

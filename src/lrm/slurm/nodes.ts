@@ -15,7 +15,8 @@ interface NodeTrouble {
 }
 
 /**
- * Nodes that an administrator drains (`drain` is both of DRAINING, where jobs still run, and DRAINED), that are down, or that are being powered up. All
+ * Nodes that an administrator drains (`drain` is both of DRAINING, where jobs still run, and
+ * DRAINED), that are down, or that are being powered up. All
  * partitions, hidden ones too: a job may be in any.
  */
 export async function askTroubles(

@@ -2,7 +2,10 @@ import type { OptionMistake } from '../options.ts';
 
 const bySize = 'what a lease asks for decides it';
 
-/** Options of sbatch(1) that would break what the service has promised, each with what to use instead. */
+/**
+ * Options of sbatch(1) that would break what the service has promised, each with what to use
+ * instead.
+ */
 const forbidden: Readonly<Record<string, string>> = {
   array: 'a lease is one job',
   chdir: 'a pilot works in pilot.workDir of the site file',
@@ -68,7 +71,10 @@ const valueless: ReadonlySet<string> = new Set(
 );
 const valuelessLetters = 'kOQsv';
 
-/** See `optionMistakes`. Long options may be shortened, and letters put together, as getopt_long(3) lets them. */
+/**
+ * See `optionMistakes`. Long options may be shortened, and letters put together, as getopt_long(3)
+ * lets them.
+ */
 export function slurmOptionMistakes(options: readonly string[]): readonly OptionMistake[] {
   return options.flatMap((option, index) => {
     const message = mistakeOf(option, options[index - 1]);
@@ -107,7 +113,9 @@ function awaitsValue(option: string): boolean {
   return option.startsWith('-') && first !== -1 && first === option.length - 2;
 }
 
-/** The value that the site's options give to this one, by its name or its letter; the last counts. */
+/**
+ * The value that the site's options give to this one, by its name or its letter; the last counts.
+ */
 export function optionValue(options: readonly string[], name: string, letter: string): string | undefined {
   const values = options.flatMap((option, index) => {
     if (option === `--${name}` || option === `-${letter}`) return options[index + 1] ?? [];

@@ -1,7 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { sizesOf } from './sizes.ts';
 
-/** Rows as `askSizes` has them: partition, available, longest job, nodes, memory, processors, state, features. */
+/**
+ * Rows as `askSizes` has them: partition, available, longest job, nodes, memory, processors, state,
+ * features.
+ */
 const row = (
   partition: string,
   nodes: string,

@@ -7,7 +7,10 @@ import { matches } from './constraint.ts';
 import { expandHostlist } from './hostlist.ts';
 import { askTable, given } from './table.ts';
 
-/** What a gang of the site could have: in which partitions, and what the site's options leave of their nodes. */
+/**
+ * What a gang of the site could have: in which partitions, and what the site's options leave of
+ * their nodes.
+ */
 export interface Place {
   /** Names with commas between them. Default: the default partition. */
   readonly queue?: string | undefined;
@@ -20,8 +23,10 @@ type Sizes = Pick<
 >;
 
 /**
- * The nodes of the site's partitions by size. `-e`: Slurm tells nodes apart that differ in what is asked for, instead of the least of each. All partitions, hidden
- * ones too: sinfo does not take -a together with the name of one. Throws `LrmError` (`unavailable`).
+ * The nodes of the site's partitions by size. `-e`: Slurm tells nodes apart that differ in what is
+ * asked for, instead of the least of each. All partitions, hidden
+ * ones too: sinfo does not take -a together with the name of one. Throws `LrmError`
+ * (`unavailable`).
  */
 export async function askSizes(commands: LrmCommands, random: Random, place: Place): Promise<Sizes> {
   const fields = ['Partition', 'Available', 'Time', 'NodeList', 'Memory', 'CPUs', 'StateLong', 'Features'];
@@ -37,7 +42,8 @@ export function sizesOf(rows: readonly (readonly string[])[], { queue, options }
   for (const [, available, , names = '', memory, cpus, state = '', features = ''] of ours) {
     if (constraint !== undefined && !matches(constraint, given(features)?.split(',') ?? [])) continue;
     for (const name of expandHostlist(names)) {
-      // `idle~` is powered down, and is started for a job; any other sign says that nothing can begin there now.
+      // `idle~` is powered down, and is started for a job; any other sign says that nothing can
+      // begin there now.
       const idle = (available === 'up' && /^idle~?$/.test(state)) || nodes.get(name)?.idle === true;
       if (!excluded.has(name)) nodes.set(name, { memoryMiB: Number(memory), cpus: Number(cpus), idle });
     }

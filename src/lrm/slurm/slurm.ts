@@ -14,9 +14,15 @@ export interface SlurmSettings {
   readonly binDir?: string | undefined;
   /** SLURM_CONF for them. Default: the environment's. */
   readonly conf?: string | undefined;
-  /** The queue that gangs go to, or several with commas, for the limits. Default: Slurm's default partition. */
+  /**
+   * The queue that gangs go to, or several with commas, for the limits. Default: Slurm's default
+   * partition.
+   */
   readonly queue?: string | undefined;
-  /** The site's options of sbatch, for what they leave of the nodes (`--constraint`, `--exclude`). Default: none. */
+  /**
+   * The site's options of sbatch, for what they leave of the nodes (`--constraint`, `--exclude`).
+   * Default: none.
+   */
   readonly options?: readonly string[] | undefined;
   /** The Node program on the nodes. Default: `node`. */
   readonly node?: string | undefined;
@@ -38,7 +44,10 @@ interface Asking {
   readonly uid: number;
 }
 
-/** The adapter for Slurm: sbatch, one squeue for our jobs, one sinfo for what their nodes have, scancel. It changes nothing of Slurm and needs no privilege in it. */
+/**
+ * The adapter for Slurm: sbatch, one squeue for our jobs, one sinfo for what their nodes have,
+ * scancel. It changes nothing of Slurm and needs no privilege in it.
+ */
 export function slurm(
   settings: SlurmSettings,
   processes: ProcessRunner,

@@ -3,9 +3,12 @@ import type { LrmCommands } from '../commands.ts';
 import { LrmError } from '../lrm.ts';
 
 /**
- * Asks squeue(1) or sinfo(1) for a table, as rows of the given `fields` (words of their --Format), each a whole text: names, comments and reasons are
- * others' words, and may have any character and any number of lines in them. So what ends a field is made anew for each question: nobody can have written
- * it before. The answer counts only if it begins with its header and every row of it has ended; a command that has failed, or that leaves a field out,
+ * Asks squeue(1) or sinfo(1) for a table, as rows of the given `fields` (words of their --Format),
+ * each a whole text: names, comments and reasons are
+ * others' words, and may have any character and any number of lines in them. So what ends a field
+ * is made anew for each question: nobody can have written
+ * it before. The answer counts only if it begins with its header and every row of it has ended; a
+ * command that has failed, or that leaves a field out,
  * is no answer. Throws `LrmError` (`unavailable`).
  */
 export async function askTable(
@@ -15,7 +18,8 @@ export async function askTable(
   fields: readonly string[],
   random: Random,
 ): Promise<readonly (readonly string[])[]> {
-  // A letter first: a number would be the field's width. Without a width a field is as wide as it needs.
+  // A letter first: a number would be the field's width. Without a width a field is as wide as it
+  // needs.
   const end = `z${Buffer.from(random.bytes(12)).toString('hex')}`;
   const format = fields.map(field => `${field}:${end}`).join(',');
   return parseTable(await ask(command, [...args, '-O', format]), end, fields.length, command);

@@ -8,7 +8,10 @@ export interface Waiting {
 
 type Row = readonly [pattern: RegExp, outlook: Outlook, words: string];
 
-/** squeue(1), JOB REASON CODES, with what happens next. `$1`: what the limit is of. The first that fits counts. */
+/**
+ * squeue(1), JOB REASON CODES, with what happens next. `$1`: what the limit is of. The first that
+ * fits counts.
+ */
 const reasons: readonly Row[] = [
   [/^JobHeldUser$/, 'needs-somebody', 'the job is held by its user (scontrol release lets it go)'],
   [/^JobHeldAdmin$/, 'needs-somebody', 'the job is held by an administrator'],
@@ -78,7 +81,10 @@ const things: Readonly<Record<string, string>> = {
   License: 'licences',
 };
 
-/** Of Slurm's word for why a job waits; undefined: it has none. What is not known passes through in Slurm's own words. */
+/**
+ * Of Slurm's word for why a job waits; undefined: it has none. What is not known passes through in
+ * Slurm's own words.
+ */
 export function waitingFor(said: string): Waiting | undefined {
   if (said === '' || said === 'None') return undefined;
   for (const [pattern, outlook, words] of reasons) {

@@ -128,7 +128,8 @@ function newApp({ tls }: Pick<ApiParts, 'tls'>) {
     forceCloseConnections: 'idle',
     frameworkErrors: refuseUnrouted,
     clientErrorHandler: refuseUnparsed,
-    // For paths and query strings, which arrive as text; bodies are checked by protocol/document.ts.
+    // For paths and query strings, which arrive as text; bodies are checked by
+    // protocol/document.ts.
     ajv: {
       customOptions: {
         removeAdditional: false,
@@ -141,7 +142,10 @@ function newApp({ tls }: Pick<ApiParts, 'tls'>) {
   }).withTypeProvider<TypeBoxTypeProvider>();
 }
 
-/** JSON is UTF-8 (RFC 8259 §8.1). A body in another encoding is refused: of its odd bytes nothing would be left. */
+/**
+ * JSON is UTF-8 (RFC 8259 §8.1). A body in another encoding is refused: of its odd bytes nothing
+ * would be left.
+ */
 function takeUtf8Alone(app: FastifyInstance): void {
   const parse = app.getDefaultJsonParser('error', 'error');
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {

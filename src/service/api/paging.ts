@@ -3,7 +3,8 @@ import Type, { type Static, type TProperties } from 'typebox';
 import { WspError } from '../../protocol/errors.ts';
 
 /**
- * Lists in pages. A list has an order, by a key that each of its entries has for itself; a cursor is the key of the last entry that the client has got. So entries may come and go
+ * Lists in pages. A list has an order, by a key that each of its entries has for itself; a cursor
+ * is the key of the last entry that the client has got. So entries may come and go
  * between two pages: those that stay come once each.
  */
 
@@ -37,7 +38,10 @@ export const Next = Type.Union([Type.String(), Type.Null()], {
   description: 'ask again with cursor=next; null: this was the last page',
 });
 
-/** The page of a list, whose entries may be in any order. `keyOf`: what they are ordered by; no two have the same. Throws `WspError` (`invalid_request`) for a cursor that is none. */
+/**
+ * The page of a list, whose entries may be in any order. `keyOf`: what they are ordered by; no two
+ * have the same. Throws `WspError` (`invalid_request`) for a cursor that is none.
+ */
 export function pageOf<Entry>(
   entries: Iterable<Entry>,
   keyOf: (entry: Entry) => string,
@@ -54,7 +58,10 @@ export function pageOf<Entry>(
   return { page: page.map(({ entry }) => entry), next };
 }
 
-/** A key for the order in which things were made: milliseconds since the epoch, and the id for those of the same one. */
+/**
+ * A key for the order in which things were made: milliseconds since the epoch, and the id for those
+ * of the same one.
+ */
 export function byAge(createdAt: number, id: string): string {
   return `${String(createdAt).padStart(16, '0')} ${id}`;
 }
@@ -66,7 +73,10 @@ function keyIn(cursor: string): string {
   throw new WspError('invalid_request', `cursor: ${message}`, { details: [{ path: 'cursor', message }] });
 }
 
-/** What a route does not know in a query is refused, as it is in a body: a filter that is misspelt would let everything through. Call it before routes are added. */
+/**
+ * What a route does not know in a query is refused, as it is in a body: a filter that is misspelt
+ * would let everything through. Call it before routes are added.
+ */
 export function refuseUnknownParameters(app: FastifyInstance): void {
   app.addHook('preValidation', async request => {
     const { querystring } = (request.routeOptions.schema ?? {}) as {

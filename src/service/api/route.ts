@@ -23,7 +23,10 @@ export const WorkspaceParams = Type.Object({
 /** A time in a query. `momentOf` reads it. */
 export const Moment = Type.String({ pattern: momentPattern, description: momentWords });
 
-/** Milliseconds since the epoch. Throws `WspError` (`invalid_request`) when the calendar has no such time. */
+/**
+ * Milliseconds since the epoch. Throws `WspError` (`invalid_request`) when the calendar has no such
+ * time.
+ */
 export function momentOf(text: string, parameter: string): number {
   const at = parseMoment(text);
   if (at !== undefined) return at;

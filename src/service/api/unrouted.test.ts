@@ -4,7 +4,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type TestApi, testApi } from '../../../test/support/api.ts';
 import { ErrorView } from '../../protocol/api.ts';
 
-/** Requests as bytes, which no library would send: each error has the documented shape, whoever raises it. */
+/**
+ * Requests as bytes, which no library would send: each error has the documented shape, whoever
+ * raises it.
+ */
 
 let api: TestApi;
 let url: URL;

@@ -4,7 +4,8 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import { WspError } from '../../protocol/errors.ts';
 
 /**
- * Errors of requests that never reach a route: what Node's HTTP parser, the router and the WebSocket handshake refuse. They have the shape of all others.
+ * Errors of requests that never reach a route: what Node's HTTP parser, the router and the
+ * WebSocket handshake refuse. They have the shape of all others.
  *
  *   bytes ─► parser ─► expectation ─► router ─► route        each ─► may refuse, with an `ErrorBody`
  */
@@ -21,7 +22,9 @@ export function refuseUnrouted(error: FastifyError, _request: FastifyRequest, re
     .send(JSON.stringify(new WspError('invalid_request', message).toBody()));
 }
 
-/** What the parser refuses; Fastify's option `clientErrorHandler`. The connection is of no more use. */
+/**
+ * What the parser refuses; Fastify's option `clientErrorHandler`. The connection is of no more use.
+ */
 export function refuseUnparsed(error: Error & { readonly code?: string }, socket: Socket): void {
   // It has gone by itself: nobody is there to be told.
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
@@ -29,7 +32,10 @@ export function refuseUnparsed(error: Error & { readonly code?: string }, socket
   socket.end(rawAnswer(status, refusal));
 }
 
-/** What is refused between the parser and the router, by the server itself. Call it before the server listens. */
+/**
+ * What is refused between the parser and the router, by the server itself. Call it before the
+ * server listens.
+ */
 export function refuseBeforeRoutes(app: FastifyInstance): void {
   app.server.on('checkExpectation', (_request: IncomingMessage, response: ServerResponse) => {
     const refusal = new WspError(

@@ -14,7 +14,8 @@ import { slotIdOfJobName } from '../../protocol/ids.ts';
  * Signals: the LRM itself, an effect, a pilot that has gone. After a signal, or when a slot begins to be given back, it looks again soon, then
  * ever more rarely, up to what the slots' states call for. Nothing is kept here that a crash could lose: the first round after a start sees all.
  *
- * A list without any job, where jobs that nobody has told to end should be, is an outage until it has been said for a minute: a scheduler that is dying or has just
+ * A list without any job, where jobs that nobody has told to end should be, is an outage until it
+ * has been said for a minute: a scheduler that is dying or has just
  * been restarted may say that it has none, and believing that would end every lease.
  */
 export interface LrmReconcilerParts {
@@ -133,7 +134,10 @@ export class LrmReconciler {
     throw new LrmError('unavailable', `its list is empty, where ${expected} of our jobs should be`);
   }
 
-  /** Whoever waits is told what is the matter. What cannot be recorded is said again by the next round. */
+  /**
+   * Whoever waits is told what is the matter. What cannot be recorded is said again by the next
+   * round.
+   */
   async #tellUnanswered(cause: unknown): Promise<void> {
     const { log, pool, submit } = this.#parts;
     const message = cause instanceof Error ? cause.message : String(cause);
@@ -200,7 +204,10 @@ function observed(
   });
 }
 
-/** How many jobs a list of that time should have: of slots that had one, which nobody has told to end. */
+/**
+ * How many jobs a list of that time should have: of slots that had one, which nobody has told to
+ * end.
+ */
 function expectedJobs({ pool, state }: Pick<LrmReconcilerParts, 'pool' | 'state'>, takenAt: number): number {
   const held = [...state().slots.values()].filter(
     slot =>

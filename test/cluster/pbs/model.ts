@@ -37,7 +37,10 @@ export interface ShimAnswer {
 }
 
 export const serverName = 'pbss';
-/** As recorded: how long pbs_mom tries to copy output that this host does not take, and how late it looks for processes that a task's leader has left behind. */
+/**
+ * As recorded: how long pbs_mom tries to copy output that this host does not take, and how late it
+ * looks for processes that a task's leader has left behind.
+ */
 export const stagingSeconds = 95;
 export const orphanSeconds = 7;
 /** How long pbs_mom tries to reach pbs_demux before it gives a task up. */

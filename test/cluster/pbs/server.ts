@@ -18,7 +18,8 @@ import { jobOf } from './submit.ts';
  *
  *   H ─► Q ─► R ─► (TERM to the first node's processes ─► kill delay ─► KILL to all) ─► E ─► ended        R ─► Q when it is run again; R ⇄ S
  *
- * A job has ended when its top task has, and then all of its tasks have been killed, and output that is
+ * A job has ended when its top task has, and then all of its tasks have been killed, and output
+ * that is
  * not kept has been copied, during which it has its nodes.
  */
 export class PbsServer {
@@ -131,7 +132,10 @@ export class PbsServer {
     } else this.#end(job, 'deleted');
   }
 
-  /** The scheduler takes the nodes of a job for others, or `qsig -s suspend` does: all of its processes are stopped. */
+  /**
+   * The scheduler takes the nodes of a job for others, or `qsig -s suspend` does: all of its
+   * processes are stopped.
+   */
   suspend(job: Job, substate: number): void {
     if (job.state !== 'R') throw new Refusal(170, `qsig: Request invalid for state of job ${job.id}`);
     signalTasks(job.tasks, 'SIGSTOP');
@@ -209,8 +213,10 @@ export class PbsServer {
   }
 
   /**
-   * pbsdsh(1B): a task for each slot, or each host (`-u`). Resolves when all have ended, with their exit
-   * codes, or with nothing when none could be started; `onTasks` gets them as soon as they are there.
+   * pbsdsh(1B): a task for each slot, or each host (`-u`). Resolves when all have ended, with their
+   * exit
+   * codes, or with nothing when none could be started; `onTasks` gets them as soon as they are
+   * there.
    */
   async spawnAll(
     job: Job,
