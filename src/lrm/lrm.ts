@@ -5,6 +5,11 @@
 export interface Lrm {
   /** The adapter's name: `slurm`, `local`. */
   readonly kind: string;
+  /**
+   * The LRM lives in this process (`local`, `static`): its list never comes to us cut short, and an
+   * empty one is true. Absent: it is asked over a wire.
+   */
+  readonly embedded?: true;
 
   /** What the site can give, read from the LRM now. Throws `LrmError` (`unavailable`). */
   capabilities(): Promise<LrmCapabilities>;

@@ -29,6 +29,7 @@ export function countingRandom(): Random {
 /** An LRM without nodes: what it is asked is written down, what it answers is set by the test. */
 export class FakeLrm implements Lrm {
   readonly kind = 'fake';
+  embedded?: true;
   readonly submitted: GangRequest[] = [];
   readonly cancelled: string[] = [];
   jobs: LrmJob[] = [];

@@ -71,6 +71,7 @@ export function local(settings: LocalSettings, parts: LocalParts): Lrm {
 
 class LocalLrm implements Lrm {
   readonly kind = 'local';
+  readonly embedded = true;
   readonly #settings: LocalSettings;
   readonly #parts: LocalParts;
   readonly #listeners = new Set<() => void>();

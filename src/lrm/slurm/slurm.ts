@@ -130,7 +130,7 @@ async function extendJob(
   if (minutes === 0) return job.endsAt;
   const args = ['update', `JobId=${jobId}`, `TimeLimit=+${minutes}`];
   const { code, stderr } = await commands.run('scontrol', args);
-  if (code !== 0) throw failureOf('Slurm gives the job no more time', 'scontrol', stderr, code);
+  if (code !== 0) throw failureOf('Slurm', 'scontrol', stderr, code);
   return job.endsAt + minutes * 60_000;
 }
 

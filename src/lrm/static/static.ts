@@ -77,6 +77,7 @@ export function staticNodes(settings: StaticSettings, clock: Clock): StaticLrm {
 
 class StaticNodes implements StaticLrm {
   readonly kind = 'static';
+  readonly embedded = true;
   readonly #settings: StaticSettings;
   readonly #clock: Clock;
   readonly #spool: Spool;

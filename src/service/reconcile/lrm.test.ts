@@ -125,6 +125,14 @@ describe('the LRM reconciler', () => {
     expect(bench.workspace(workspace.id)).toMatchObject({ state: 'ended', reason: { code: 'lrm_lost' } });
   });
 
+  it('site S1: believes the empty list of an embedded LRM at once: its jobs died with the service', async () => {
+    const { workspace } = await bench.running();
+    bench.lrm.embedded = true;
+    bench.lrm.jobs.splice(0);
+    await bench.advance(55_000);
+    expect(bench.workspace(workspace.id)).toMatchObject({ state: 'ended', reason: { code: 'lrm_lost' } });
+  });
+
   it('site S1: believes an empty list at once when the only job was told to end', async () => {
     const { workspace, pilots } = await bench.running();
     await bench.engine.destroy(workspace.id, 'ann');

@@ -152,7 +152,7 @@ export class LrmReconciler {
     let jobs: readonly LrmJob[];
     try {
       jobs = await lrm.list();
-      this.#checkNotEmpty(jobs, takenAt);
+      if (!lrm.embedded) this.#checkNotEmpty(jobs, takenAt);
     } catch (cause) {
       const fields = { pool, lrm: lrm.kind, ...errorFields(cause) };
       if (!this.#failing) log.error('the LRM does not answer; everything stays as it is', fields);

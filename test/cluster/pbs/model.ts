@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import type { Child } from '../../../src/platform/children.ts';
 
 /** What the daemon is started with. */
@@ -19,6 +20,11 @@ export interface ShimNode {
   readonly netns: string;
   readonly cpus: number;
   readonly memoryMiB: number;
+}
+
+/** The jobs whose processes pbs_mom had to look for: they left their task's leader. */
+export function orphansFileOf({ directory }: Pick<ShimConfig, 'directory'>): string {
+  return join(directory, 'orphans');
 }
 
 /** What a program asks. */

@@ -1,3 +1,4 @@
+import { appendFileSync } from 'node:fs';
 import { pause, systemClock } from '../../../src/platform/clock.ts';
 import { systemRandom } from '../../../src/platform/random.ts';
 import { canSpawn, hasOrphans, signalTasks, slotsOf, startTask, startTop } from './mom.ts';
@@ -5,6 +6,7 @@ import {
   demuxSeconds,
   type Job,
   orphanSeconds,
+  orphansFileOf,
   Refusal,
   type ShimConfig,
   type ShimRequest,
@@ -107,8 +109,9 @@ export class PbsServer {
     void top.child.exited.then(({ code, signal }) => {
       const finish = (): void => this.#finish(job, code ?? 256 + signalNumber(signal));
       // pbs_mom looks for them but now and then.
-      if (hasOrphans(this.config, job, top)) systemClock.after(orphanSeconds * 1_000, finish);
-      else finish();
+      if (!hasOrphans(this.config, job, top)) return finish();
+      appendFileSync(orphansFileOf(this.config), `${job.id}\n`);
+      systemClock.after(orphanSeconds * 1_000, finish);
     });
     // Deleted before its first process was there.
     if (job.ending) this.#warn(job);
