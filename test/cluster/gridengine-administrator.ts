@@ -3,6 +3,7 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Child } from '../../src/platform/children.ts';
 import { type BatchCluster, linesOf } from './cluster.ts';
+import type { HostView } from './host-view.ts';
 
 /**
  * What the people of a site do to its Grid Engine while leases wait, run and end there. Each
@@ -31,11 +32,14 @@ export interface GridEngineAdministrator {
    * counted, as at most sites.
    */
   setMemory(how: 'measured' | 'counted'): Promise<void>;
+  /** Submits jobs of `ann`, held; resolves with their ids. `options` are of qsub. */
+  foreignJobs(count: number, ...options: string[]): Promise<readonly string[]>;
 }
 
 /** What an administrator needs of the cluster. */
 export interface Reach {
   readonly run: BatchCluster['run'];
+  readonly view: HostView;
   qconf(...what: string[]): Promise<string>;
   startMaster(): Promise<Child>;
   /** By node: the process that all of its others are in. */
@@ -84,5 +88,10 @@ export function gridEngineAdministrator(reach: Reach, master: Child): GridEngine
       await reach.qconf('-Mconf', path);
     },
     setMemory: reach.setMemory,
+    foreignJobs: async (count, ...options) => {
+      const submit =
+        'cd /; for n in $(seq "$0"); do echo "sleep 600" | qsub -terse -h -o /dev/null -j y "$@" || exit; done';
+      return linesOf(reach.run, reach.view.as('ann', ['sh', '-c', submit, String(count), ...options]));
+    },
   };
 }

@@ -85,7 +85,7 @@ async function startIn(
     !/\s-\s+-\s+-\s*$/m.test(stdout.split('\n').slice(3).join('\n'));
   await until(run, ['qhost'], up);
   const account = await makeServiceAccount(view, directory);
-  const reach = { directory, run, qconf, nodes };
+  const reach = { directory, view, run, qconf, nodes };
   return {
     directory,
     env,

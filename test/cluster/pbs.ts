@@ -25,6 +25,9 @@ export interface PbsCluster extends BatchCluster {
     what: 'preempt-by-suspension' | 'resume' | 'preempt-by-deletion' | 'restart-mom',
     jobId: string,
   ): Promise<void>;
+  administer(what: 'limit-jobs', most: string): Promise<void>;
+  /** Submits a job of `ann`, held; resolves with its id. */
+  foreignJob(jobName: string): Promise<string>;
 }
 
 export interface PbsOptions {
@@ -89,8 +92,10 @@ export async function startPbs(options: PbsOptions): Promise<PbsCluster> {
     lrmSection: more => ({ kind: 'pbs', ...settings, account: 'physics', options: [...project, ...more] }),
     jobs: () => jobsOf(cluster),
     endJob: async jobId => void (await must(run(['qdel', jobId]))),
-    administer: async (what, jobId?: string) =>
-      void (await must(run(['administer', what, ...(jobId === undefined ? [] : [jobId])]))),
+    administer: async (what, argument?: string) =>
+      void (await must(run(['administer', what, ...(argument === undefined ? [] : [argument])]))),
+    foreignJob: async jobName =>
+      (await must(run(['env', 'USER=ann', 'qsub', '-h', '-N', jobName], 'sleep 600\n'))).trim(),
     untilIdle: () => until(async () => (await jobsOf(cluster)).length === 0),
     stop: () => removePlace(directory),
   };

@@ -193,25 +193,6 @@ it('site G1: with memory that is measured and not counted, as Grid Engine is ins
   }
 });
 
-it('site S1: sge_qmaster away is an outage for every question, and nothing of a running or waiting job is lost', async () => {
-  const running = await submit({ nodes: 2, cpusPerNode: 2 });
-  await becomes(running, { state: 'running' });
-  const waiting = await submit();
-  await becomes(waiting, { state: 'waiting' });
-  await cluster.stopMaster();
-  const outage = { name: 'LrmError', kind: 'unavailable' };
-  await expect(lrm.list()).rejects.toMatchObject(outage);
-  await expect(lrm.submit(gangRequest())).rejects.toMatchObject(outage);
-  await expect(lrm.dryRun(gangRequest())).rejects.toMatchObject(outage);
-  await expect(lrm.cancel(waiting)).rejects.toMatchObject(outage);
-  await expect(lrm.capabilities()).rejects.toMatchObject(outage);
-  await cluster.startMaster();
-  await becomes(running, { state: 'running' });
-  await becomes(waiting, { state: 'waiting' });
-  await lrm.cancel(waiting);
-  expect((await endOf(lrm, waiting)) ?? 'cancelled').toBe('cancelled');
-}, 300_000);
-
 it('site G3: a node that is lost is named at once, and the job ends as one whose node failed', async () => {
   const jobId = await submit({ nodes: 2, walltimeMs: 600_000 });
   await becomes(jobId, { state: 'running' });

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { gridEngine } from '../../src/lrm/gridengine/gridengine.ts';
 import type { Lrm } from '../../src/lrm/lrm.ts';
 import { endOf, gangRequest, jobWhen, lrmContract } from '../../src/lrm/lrm.contract.ts';
+import { type OthersOfLrm, othersContract } from '../../src/lrm/others.contract.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { type GridEngineCluster, gridEngineSettings, startGridEngine } from '../cluster/gridengine.ts';
 import { gridEngineLrm } from '../cluster/gridengine-lrm.ts';
@@ -20,7 +21,38 @@ beforeAll(async () => {
 });
 afterAll(() => cluster?.stop());
 
-lrmContract('gridengine', () => ({ lrm, nodes: cluster.nodes.map(({ name }) => name), scratch: shared }));
+const underTest = () => ({ lrm, nodes: cluster.nodes.map(({ name }) => name), scratch: shared });
+lrmContract('gridengine', underTest);
+
+const others: OthersOfLrm = {
+  stopServer: async () => {
+    await cluster.stopMaster();
+    return () => cluster.startMaster();
+  },
+  suspend: async jobId => {
+    await cluster.qmod('-sj', jobId);
+    return () => cluster.qmod('-usj', jobId);
+  },
+  foreignJob: async jobName => {
+    const [jobId = ''] = await cluster.foreignJobs(1, '-N', jobName);
+    return () => cluster.endJob(jobId);
+  },
+  limitJobs: async most => {
+    await cluster.setLimit('max_u_jobs', String(most));
+    return () => cluster.setLimit('max_u_jobs', '0');
+  },
+  saysWhy: true,
+  forbidden: {
+    name: ['-N', 'mine'],
+    nodes: ['-pe', 'mpi', '2'],
+    time: ['-l', 'h_rt=1:0:0'],
+    output: ['-o', '/tmp'],
+    array: ['-t', '1-3'],
+    hold: ['-h'],
+    queue: ['-q', 'other.q'],
+  },
+};
+othersContract('gridengine', () => ({ ...underTest(), others }));
 
 describe('the Grid Engine adapter on a real Grid Engine', () => {
   it('knows what the site has', async () => {

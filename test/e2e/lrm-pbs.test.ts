@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { finalJobStates, type Lrm } from '../../src/lrm/lrm.ts';
 import { endOf, gangRequest, jobWhen, lrmContract } from '../../src/lrm/lrm.contract.ts';
+import { type OthersOfLrm, othersContract } from '../../src/lrm/others.contract.ts';
 import { pbs } from '../../src/lrm/pbs/pbs.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { systemProcesses } from '../../src/platform/process.ts';
@@ -11,6 +12,41 @@ import { orphansFileOf } from '../cluster/pbs/model.ts';
 
 const forEver = 'setInterval(() => undefined, 1000);';
 const leavesWhenWarned = `process.on('SIGTERM', () => process.exit(0)); ${forEver}`;
+
+function othersOf(cluster: PbsCluster): OthersOfLrm {
+  return {
+    stopServer: async () => {
+      await cluster.administer('stop-server');
+      return () => cluster.administer('start-server');
+    },
+    // Torque's server is not known to do it.
+    ...(cluster.dialect === 'openpbs' && {
+      suspend: async jobId => {
+        await cluster.administer('preempt-by-suspension', jobId);
+        return () => cluster.administer('resume', jobId);
+      },
+    }),
+    foreignJob: async jobName => {
+      const jobId = await cluster.foreignJob(jobName);
+      return () => cluster.endJob(jobId);
+    },
+    limitJobs: async most => {
+      await cluster.administer('limit-jobs', String(most));
+      return () => cluster.administer('limit-jobs', 'Infinity');
+    },
+    // Torque's server has no comment for a job that its scheduler leaves in the queue.
+    saysWhy: cluster.dialect === 'openpbs',
+    forbidden: {
+      name: ['-N', 'mine'],
+      nodes: ['-l', cluster.dialect === 'openpbs' ? 'select=2' : 'nodes=2'],
+      time: ['-l', 'walltime=1:00:00'],
+      output: ['-o', '/tmp'],
+      array: [cluster.dialect === 'openpbs' ? '-J' : '-t', '0-3'],
+      hold: ['-h'],
+      queue: ['-q', 'other'],
+    },
+  };
+}
 
 /** On the PBS of the tests, which is no real one (test/cluster/pbs.ts). OpenPBS's user is an operator there, Torque's is not. */
 describe.each(['openpbs', 'torque'] as const)('%s', dialect => {
@@ -31,11 +67,9 @@ describe.each(['openpbs', 'torque'] as const)('%s', dialect => {
     await cluster?.stop();
   });
 
-  lrmContract(`pbs (${dialect})`, () => ({
-    lrm,
-    nodes: cluster.nodes.map(({ name }) => name),
-    scratch: shared,
-  }));
+  const underTest = () => ({ lrm, nodes: cluster.nodes.map(({ name }) => name), scratch: shared });
+  lrmContract(`pbs (${dialect})`, underTest);
+  othersContract('pbs', () => ({ ...underTest(), others: othersOf(cluster) }));
 
   describe(`the PBS adapter on the ${dialect} of the tests`, () => {
     it('knows what the site has', async () => {
@@ -111,27 +145,6 @@ describe.each(['openpbs', 'torque'] as const)('%s', dialect => {
       expect(job).toMatchObject({ state: 'failed' });
       expect(job?.reason).toMatch(/exit code 127: .*\/no\/such\/node: not found/);
       expect(readdirSync(join(cluster.directory, 'programs'))).toEqual([]);
-    });
-
-    it('site S1: believes nothing of a server that is down, and goes on with what it knew', async () => {
-      const jobId = await lrm.submit(gangRequest());
-      await jobWhen(lrm, jobId, ({ state }) => state === 'running');
-      await cluster.administer('stop-server');
-      try {
-        const questions: readonly (() => Promise<unknown>)[] = [
-          () => lrm.list(),
-          () => lrm.capabilities(),
-          () => lrm.submit(gangRequest()),
-          () => lrm.cancel(jobId),
-        ];
-        for (const ask of questions)
-          await expect(ask()).rejects.toMatchObject({ name: 'LrmError', kind: 'unavailable' });
-      } finally {
-        await cluster.administer('start-server');
-      }
-      expect((await jobWhen(lrm, jobId, () => true))?.state).toBe('running');
-      await lrm.cancel(jobId);
-      expect(await endOf(lrm, jobId)).toBe('cancelled');
     });
 
     it('is not started again when an operator would', async () => {

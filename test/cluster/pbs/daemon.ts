@@ -66,6 +66,10 @@ function administer([what = '', id]: readonly string[]): void {
     isDown = what === 'stop-server';
     return;
   }
+  if (what === 'limit-jobs') {
+    server.mostJobsOfUser = Number(id);
+    return;
+  }
   const job = known(what, id);
   if (what === 'preempt-by-suspension') server.suspend(job, 45);
   if (what === 'resume') server.resume(job);

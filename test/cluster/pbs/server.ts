@@ -27,6 +27,8 @@ import { jobOf } from './submit.ts';
 export class PbsServer {
   readonly config: ShimConfig;
   readonly jobs = new Map<string, Job>();
+  /** `max_queued` of the server, for each user. */
+  mostJobsOfUser = Number.POSITIVE_INFINITY;
   #number = 0;
 
   constructor(config: ShimConfig) {
@@ -52,10 +54,23 @@ export class PbsServer {
         190,
         'qsub: submit error (Job exceeds queue resource limits MSG=cannot locate feasible nodes (nodes file is empty, all systems are busy, or no nodes have the requested feature))',
       );
+    this.#refuseBeyondLimit(job);
     this.#number += 1;
     this.jobs.set(job.id, job);
     this.schedule();
     return job;
+  }
+
+  #refuseBeyondLimit({ owner, queue }: Job): void {
+    const theirs = [...this.jobs.values()].filter(job => job.owner === owner && job.state !== 'ended');
+    if (theirs.length < this.mostJobsOfUser) return;
+    const user = owner.replace(/@.*$/, '');
+    throw this.config.dialect === 'openpbs'
+      ? new Refusal(198, `qsub: Maximum number of jobs for user ${user} already in complex`)
+      : new Refusal(
+          198,
+          `qsub: submit error (Maximum number of jobs already in queue for user MSG=total number of current user's jobs exceeds the queue limit: user ${owner}, queue ${queue})`,
+        );
   }
 
   /** Starts what fits, first come first served, and says of the rest why it waits. */
