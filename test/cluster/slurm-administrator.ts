@@ -1,7 +1,9 @@
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type BatchCluster, linesOf } from './cluster.ts';
 import type { HostView } from './host-view.ts';
 import { endDaemon, startController, startMunge } from './slurm-daemons.ts';
+import { heldProlog } from './slurm-scripts.ts';
 
 /**
  * What the people of a site do to its Slurm while leases wait, run and end there. Each rejects when
@@ -17,6 +19,8 @@ export interface SlurmAdministrator {
   startMunge(): Promise<void>;
   suspend(jobId: string): Promise<void>;
   resume(jobId: string): Promise<void>;
+  /** Prologs do not end until they are let go by what this resolves with. */
+  holdPrologs(): Promise<() => Promise<void>>;
   /** `scontrol update NodeName=…`, with words such as `State=DRAIN`, `Reason=…`. */
   setNode(name: string, ...what: string[]): Promise<void>;
   /**
@@ -43,6 +47,11 @@ export function slurmAdministrator(
     startMunge: () => startMunge(directory),
     suspend: jobId => order('scontrol', 'suspend', jobId),
     resume: jobId => order('scontrol', 'resume', jobId),
+    holdPrologs: async () => {
+      const path = heldProlog(directory);
+      await writeFile(path, '');
+      return () => rm(path, { force: true });
+    },
     setNode: (name, ...what) => order('scontrol', 'update', `NodeName=${name}`, ...what),
     foreignJobs: async (count, ...options) => {
       const submit =

@@ -5,6 +5,7 @@ import { type GangRequest, type Lrm, type LrmCapabilities, LrmError, type LrmJob
 import { failureOf, saysGone } from './answers.ts';
 import { batchScript, sbatchArguments } from './batch-script.ts';
 import { askJobs } from './job.ts';
+import { SlurmLimits } from './limits.ts';
 import { askTroubles, dependsOnNodes, withTroubles } from './nodes.ts';
 import { askSizes } from './sizes.ts';
 
@@ -42,6 +43,7 @@ interface Asking {
   readonly tables: LrmCommands;
   readonly random: Random;
   readonly uid: number;
+  readonly limits: SlurmLimits;
 }
 
 /**
@@ -53,7 +55,8 @@ export function slurm(
   processes: ProcessRunner,
   { random = systemRandom, uid = process.getuid?.() ?? 0 }: SlurmParts = {},
 ): Lrm {
-  const asking = { ...commandsOf(settings, processes), random, uid };
+  const commands = commandsOf(settings, processes);
+  const asking = { ...commands, random, uid, limits: new SlurmLimits(commands.tables, random) };
   const { run, ask } = asking.commands;
   const script = (request: GangRequest): string => batchScript(request, settings.node ?? 'node');
   return {
@@ -108,8 +111,8 @@ function commandsOf(
 }
 
 /** One squeue for our jobs, and one sinfo for what it does not tell of their nodes. */
-async function listJobs({ tables, random, uid }: Asking): Promise<readonly LrmJob[]> {
-  const jobs = await askJobs(tables, random, uid);
+async function listJobs({ tables, random, uid, limits }: Asking): Promise<readonly LrmJob[]> {
+  const jobs = await limits.addTo(await askJobs(tables, random, uid));
   if (!jobs.some(dependsOnNodes)) return jobs;
   // A list without it is no list: "drained no more" would be made up of a command that failed.
   const starting = jobs.some(({ state }) => state === 'starting');
