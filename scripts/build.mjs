@@ -1,6 +1,6 @@
-// Builds dist/, or the directory that it is given: the service and CLI (split into chunks, packages
-// left outside) and the pilot (one file, everything inside).
-import { rmSync } from 'node:fs';
+// Builds dist/, or the directory that it is given: the service and CLI (split into chunks) and the
+// pilot (one file, everything inside).
+import { readFileSync, rmSync } from 'node:fs';
 import { build } from 'esbuild';
 
 const root = new URL('..', import.meta.url).pathname;
@@ -13,6 +13,16 @@ const common = {
   logLevel: 'warning',
   sourcemap: 'linked',
 };
+/**
+ * What the command line needs of packages is inside: finding and opening their five hundred files
+ * would take most of a short command's time. The rest, which only the service needs, is left
+ * outside.
+ */
+const inside = ['commander', 'openapi-fetch', 'typebox', 'ws', 'yaml'];
+const { dependencies } = JSON.parse(readFileSync(`${root}package.json`, 'utf8'));
+const outside = Object.keys(dependencies).filter(name => !inside.includes(name));
+/** Its native addons are left out on purpose. */
+const optionalOfWs = ['bufferutil', 'utf-8-validate'];
 rmSync(dist, { recursive: true, force: true });
 await Promise.all([
   build({
@@ -21,9 +31,13 @@ await Promise.all([
     outdir: dist,
     format: 'esm',
     splitting: true,
-    packages: 'external',
+    external: [...outside, ...optionalOfWs],
+    // Packages inside that are CommonJS ask for modules of Node.js.
+    banner: {
+      js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);",
+    },
   }),
-  // No source map: the file travels with every job. ws's optional native addons are left out on purpose.
+  // No source map: the file travels with every job.
   build({
     ...common,
     entryPoints: { pilot: 'src/pilot/main.ts' },
@@ -32,6 +46,6 @@ await Promise.all([
     sourcemap: false,
     minify: true,
     keepNames: true,
-    external: ['bufferutil', 'utf-8-validate'],
+    external: optionalOfWs,
   }),
 ]);
