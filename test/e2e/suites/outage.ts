@@ -51,7 +51,11 @@ export function outageSuite(lrm: SiteOptions['lrm'], serverOf: (site: TestSite) 
       'during',
       '--wait',
     ]);
-    expect(destroyed.workspaces.map(({ cause }) => cause)).toEqual(['destroyed', 'destroyed']);
+    const why = destroyed.workspaces.map(({ name, reason }) => `${name}: ${reason?.message}`).join('; ');
+    expect(
+      destroyed.workspaces.map(({ cause }) => cause),
+      why,
+    ).toEqual(['destroyed', 'destroyed']);
     await site.cluster?.untilIdle();
     expect(await site.leftovers()).toEqual([]);
   }, 600_000);
