@@ -1,8 +1,9 @@
 /**
- * `node --import tsx bench/foreign-jobs.ts [JOBS=2000]`: what others' jobs cost the Slurm adapter.
- * It asks for its list while others have no jobs and while they have many: 100,000 that a
- * stand-in for squeue knows, and JOBS of a real Slurm whose service is an ordinary user. Prints
- * medians and their ratios; the exit code is 1 when a ratio is above 1.2.
+ * `node --import tsx bench/foreign-jobs.ts [JOBS=2000]`: what others' jobs cost the Slurm adapter
+ * and its service. It asks for the list, and for the service's answers, while others have no jobs
+ * and while they have many: 100,000 that a stand-in for squeue knows, and JOBS of a real Slurm
+ * whose service is an ordinary user. Prints medians and their ratios; the exit code is 1 when a
+ * ratio is above 1.2.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,8 +12,9 @@ import type { Lrm } from '../src/lrm/lrm.ts';
 import { slurm } from '../src/lrm/slurm/slurm.ts';
 import { systemClock } from '../src/platform/clock.ts';
 import { systemProcesses } from '../src/platform/process.ts';
-import { type SlurmCluster, startSlurm } from '../test/cluster/slurm.ts';
+import type { SlurmCluster } from '../test/cluster/slurm.ts';
 import { serviceLrm } from '../test/cluster/slurm-lrm.ts';
+import { startSite, type TestSite } from '../test/support/site.ts';
 import { machine, median, row } from './figures.ts';
 
 const rounds = 21;
@@ -22,17 +24,19 @@ const atOnce = 50;
 const jobs = Number(process.argv[2] ?? 2_000);
 
 console.log(machine());
-const ratios = [await withStandIn(100_000), await withSlurm(jobs)];
+const ratios = [await withStandIn(100_000), ...(await withSlurm(jobs))];
 process.exitCode = ratios.every(ratio => ratio <= most) ? 0 : 1;
 
+type Ask = () => Promise<unknown>;
+
 /**
- * How long each takes for its list, asked in turn: whatever else the machine does, it does to both.
+ * How long each takes, asked in turn: whatever else the machine does, it does to both.
  */
-async function lists(without: Lrm, with_: Lrm): Promise<{ none: number[]; many: number[] }> {
+async function answers(without: Ask, with_: Ask): Promise<{ none: number[]; many: number[] }> {
   const took = { none: [] as number[], many: [] as number[] };
-  const timed = async (lrm: Lrm, into: number[]): Promise<void> => {
+  const timed = async (ask: Ask, into: number[]): Promise<void> => {
     const from = systemClock.monotonicMs();
-    await lrm.list();
+    await ask();
     into.push(systemClock.monotonicMs() - from);
   };
   for (let round = 0; round < rounds; round += 1) {
@@ -42,13 +46,13 @@ async function lists(without: Lrm, with_: Lrm): Promise<{ none: number[]; many: 
   return took;
 }
 
-/** Prints both, and returns how much longer the list takes with others' jobs. */
-async function compared(where: string, without: Lrm, with_: Lrm, count: number): Promise<number> {
-  const { none, many } = await lists(without, with_);
+/** Prints both, and returns how much longer the answer takes with others' jobs. */
+async function compared(what: string, without: Ask, with_: Ask, count: number): Promise<number> {
+  const { none, many } = await answers(without, with_);
   const ratio = median(many) / median(none);
-  console.log(row(`${where}: the list, no other jobs`, none));
-  console.log(row(`${where}: the list, ${count} jobs of others`, many));
-  console.log(`${where}: ${ratio.toFixed(2)} × (at most ${most})`);
+  console.log(row(`${what}, no other jobs`, none));
+  console.log(row(`${what}, ${count} jobs of others`, many));
+  console.log(`${what}: ${ratio.toFixed(2)} × (at most ${most})`);
   return ratio;
 }
 
@@ -75,21 +79,60 @@ async function withStandIn(count: number): Promise<number> {
   const directory = mkdtempSync(join(tmpdir(), 'wsp-foreign-'));
   try {
     const without = standIn(join(directory, 'none'), 0);
-    return await compared('stand-in', without, standIn(join(directory, 'many'), count), count);
+    const with_ = standIn(join(directory, 'many'), count);
+    return await compared(
+      'stand-in: the list',
+      () => without.list(),
+      () => with_.list(),
+      count,
+    );
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
 }
 
-/** Two Slurms side by side, of which one has others' jobs. */
-async function withSlurm(count: number): Promise<number> {
-  const clusters = [await startSlurm({ nodes: 2 })];
+/**
+ * Two sites side by side, of which one has others' jobs; on both a lease runs and another waits,
+ * so that both services ask their Slurm as often as they ever do.
+ */
+async function withSlurm(count: number): Promise<readonly number[]> {
+  const sites: TestSite[] = [];
   try {
-    clusters.push(await startSlurm({ nodes: 2 }));
-    const [without, with_] = clusters as [SlurmCluster, SlurmCluster];
-    for (let left = count; left > 0; left -= atOnce) await with_.foreignJobs(Math.min(left, atOnce));
-    return await compared('Slurm', serviceLrm(without), serviceLrm(with_), count);
+    for (let site = 0; site < 2; site += 1)
+      sites.push(await startSite({ lrm: 'slurm', nodes: 2, vmm: { kind: 'sim' } }));
+    const [without, with_] = sites as [TestSite, TestSite];
+    for (const site of sites) {
+      const create = [
+        'create',
+        '--image',
+        'mini',
+        '--memory',
+        '128M',
+        '--count',
+        '2',
+        '--cpus',
+        '2',
+        '--duration',
+        '1h',
+      ];
+      await site.json([...create, '--name', 'runs', '--wait']);
+      await site.json([...create, '--name', 'waits']);
+    }
+    const cluster = with_.cluster as SlurmCluster;
+    for (let left = count; left > 0; left -= atOnce) await cluster.foreignJobs(Math.min(left, atOnce));
+    const listOf = (site: TestSite): Ask => {
+      const lrm = serviceLrm(site.cluster as SlurmCluster);
+      return () => lrm.list();
+    };
+    const apiOf = (site: TestSite): Ask => {
+      const client = site.client();
+      return () => client.listWorkspaces();
+    };
+    return [
+      await compared('Slurm: the list', listOf(without), listOf(with_), count),
+      await compared("the service's API: all workspaces", apiOf(without), apiOf(with_), count),
+    ];
   } finally {
-    await Promise.all(clusters.map(cluster => cluster.stop()));
+    await Promise.all(sites.map(site => site.stop()));
   }
 }

@@ -1,5 +1,5 @@
 /**
- * `make demo`: the paper's example (§2.3) on this machine. Starts a site (LRM=local: the embedded LRM; LRM=slurm, LRM=gridengine: a private, real one), leases the OSG cluster
+ * `make demo`: the paper's example (§2.3) on this machine. Starts a site (LRM=local: the embedded LRM; LRM=slurm, LRM=gridengine: a private, real one; LRM=openpbs, LRM=torque: a stand-in, because Debian has no package of them), leases the OSG cluster
  * of examples/osg-cluster.yaml, logs into its head and from there reaches every other VM by name, shows the lease's timeline, gives the nodes back, and proves it.
  */
 import { startChild } from '../src/platform/children.ts';
@@ -10,9 +10,17 @@ import { formatDuration } from '../src/protocol/units.ts';
 import { root, startSite } from '../test/support/site.ts';
 
 const nodes = 4;
+const names = {
+  local: 'the embedded LRM',
+  slurm: 'a private Slurm',
+  gridengine: 'a private Grid Engine',
+  openpbs: 'a stand-in for OpenPBS (Debian has no package of it)',
+  torque: 'a stand-in for Torque (Debian has no package of it)',
+} as const;
+const isKnown = (name: string): name is keyof typeof names => Object.hasOwn(names, name);
 const lrm = process.env['LRM'] ?? 'local';
-if (lrm !== 'local' && lrm !== 'slurm' && lrm !== 'gridengine') {
-  console.error(`demo: LRM=${lrm} is not known: LRM=local, LRM=slurm or LRM=gridengine`);
+if (!isKnown(lrm)) {
+  console.error(`demo: LRM=${lrm} is not known: it is one of ${Object.keys(names).join(', ')}`);
   process.exit(2);
 }
 if (process.getuid?.() !== 0) {
@@ -23,11 +31,6 @@ const startedMs = systemClock.monotonicMs();
 const say = (text: string): void =>
   console.log(`\n[${formatDuration(systemClock.monotonicMs() - startedMs)}] ${text}`);
 
-const names = {
-  local: 'the embedded LRM',
-  slurm: 'a private Slurm',
-  gridengine: 'a private Grid Engine',
-} as const;
 say(`starting ${names[lrm]} with ${nodes} nodes`);
 const others = new Set(await allNamespaces());
 const site = await startSite({ lrm, nodes });
@@ -39,7 +42,9 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 }
 let failed = false;
 try {
-  const namespaces = (await allNamespaces()).filter(name => !others.has(name) && /-n\d+$/.test(name)).sort();
+  const namespaces = site.cluster
+    ? site.cluster.nodes.map(({ netns }) => netns)
+    : (await allNamespaces()).filter(name => !others.has(name) && /-n\d+$/.test(name)).sort();
   if (namespaces.length !== nodes)
     throw new Error(`${namespaces.length} node namespaces are there instead of ${nodes}`);
   const before = await Promise.all(namespaces.map(nodeState));

@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemProcesses } from '../../src/platform/process.ts';
@@ -181,6 +181,27 @@ describe('what Slurm itself knows', () => {
     });
     await cluster.powerOn(index);
     await cluster.untilIdle();
+  });
+
+  it('site S1 a controller that goes away as a job begins is waited for, and the job runs', async () => {
+    const tries = join(shared, 'tries');
+    const delayed = serviceLrm(cluster, script =>
+      script
+        .replace('exec srun', `echo x >> '${tries}'; sleep 2; exec srun`)
+        .replace('until timeout', `until echo x >> '${tries}.asked'; timeout`),
+    );
+    const begun = join(shared, 'begun');
+    const program = `require('node:fs').writeFileSync(${JSON.stringify(begun)}, '');`;
+    const jobId = await delayed.submit(gangRequest({ program, walltimeMs: 600_000 }));
+    const linesOf = (path: string) => (existsSync(path) ? readFileSync(path, 'utf8').length / 2 : 0);
+    const tried = () => linesOf(tries);
+    const asked = () => linesOf(`${tries}.asked`);
+    await expect.poll(tried, { timeout: 60_000 }).toBe(1);
+    await cluster.stopController();
+    await expect.poll(asked, { timeout: 60_000 }).toBeGreaterThan(1);
+    await cluster.startController();
+    expect((await endOf(lrm, jobId)) ?? 'completed').toBe('completed');
+    expect(existsSync(begun)).toBe(true);
   });
 
   it('report 1 a munged that is away is an outage, of every command', async () => {

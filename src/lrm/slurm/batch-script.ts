@@ -20,12 +20,25 @@ const lastWords = [
 ].join(' | ');
 
 /**
+ * What srun says when it could not ask slurmctld for its step, as patterns of sh: it gives up
+ * after nine seconds (Slurm 22.05), before it has started anything or read any of its input.
+ */
+const controllerAway = ['confirm allocation', 'create step']
+  .map(what => `*'srun: error: Unable to ${what} for job '*'Unable to contact slurm controller'*`)
+  .join(' | ');
+/** How often it is asked whether slurmctld is back: for an hour and a half at least. */
+const mostTries = 1_000;
+const pauseSeconds = 5;
+
+/**
  * The batch script of a gang: hands the program to one `node -` per node through srun, which broadcasts its standard input to
  * all tasks (srun(1), --input). So the program, and the slot's secret in it, is in no argument, no environment and no file but the batch
  * script, which Slurm keeps readable by its owner and Slurm's administrators.
  *
  * - `trap ''` and `trap -`: signals are srun's, which hands them on to the pilots; the shell and
  *   what reads srun's words outlive it.
+ * - srun is started again when slurmctld is back: a job may begin in the moment in which that stops,
+ *   and has its nodes all the same. The program is still there, unread, on the script's input.
  * - `--kill-on-bad-exit=0 --wait=0`: a pilot that ends does not take the others with it.
  * - `--output=/dev/null`: nothing that a pilot leaves behind holds a pipe of Slurm's, for which it would keep the job for another minute.
  * - `--cpus-per-task`: since 22.05 srun does not take it from sbatch; without it a pilot would have one processor.
@@ -50,7 +63,17 @@ export function batchScript(request: GangRequest, node: string): string {
   return `#!/bin/sh
 trap '' ${signals}
 {
+tries=0
+while
 words=$({ (trap - ${signals}; exec ${srun} ${node} -); echo "exit $?" >&2; } 2>&1 >/dev/null | ${lastWords})
+case $words in ${controllerAway}) ;; *) false ;; esac
+do
+until timeout 20 scontrol ping 2>/dev/null | grep -q ' is UP'; do
+tries=$((tries + 1))
+[ "$tries" -lt ${mostTries} ] || break 2
+sleep ${pauseSeconds}
+done
+done
 code=\${words##*exit }
 [ "$code" = 0 ] || timeout 5 scontrol update "JobId=$SLURM_JOB_ID" "Comment=${lastWordsMark}\${words%exit *}" >/dev/null 2>&1
 exit "$code"
