@@ -1,6 +1,6 @@
 /**
  * The one interface to local resource managers (paper §3.1; DESIGN §8). A gang is one job of n nodes; inside it the LRM's
- * own launcher starts one pilot per node. Every member passes `lrm.contract.ts`; the factory is `lrm/index.ts`.
+ * own launcher starts one pilot per node. Every member passes `lrm.contract.ts`, and `others.contract.ts` where others use it too; the factory is `lrm/index.ts`.
  */
 export interface Lrm {
   /** The adapter's name: `slurm`, `local`. */
