@@ -22,6 +22,8 @@ const most = 1.2;
 /** So many are submitted by one command, which has a deadline. */
 const atOnce = 50;
 const jobs = Number(process.argv[2] ?? 2_000);
+/** A lease of all processors of both nodes. */
+const bothNodes = 'create --image mini --memory 128M --count 2 --cpus 2 --duration 1h'.split(' ');
 
 console.log(machine());
 const ratios = [await withStandIn(100_000), ...(await withSlurm(jobs))];
@@ -102,21 +104,8 @@ async function withSlurm(count: number): Promise<readonly number[]> {
       sites.push(await startSite({ lrm: 'slurm', nodes: 2, vmm: { kind: 'sim' } }));
     const [without, with_] = sites as [TestSite, TestSite];
     for (const site of sites) {
-      const create = [
-        'create',
-        '--image',
-        'mini',
-        '--memory',
-        '128M',
-        '--count',
-        '2',
-        '--cpus',
-        '2',
-        '--duration',
-        '1h',
-      ];
-      await site.json([...create, '--name', 'runs', '--wait']);
-      await site.json([...create, '--name', 'waits']);
+      await site.json([...bothNodes, '--name', 'runs', '--wait']);
+      await site.json([...bothNodes, '--name', 'waits']);
     }
     const cluster = with_.cluster as SlurmCluster;
     for (let left = count; left > 0; left -= atOnce) await cluster.foreignJobs(Math.min(left, atOnce));

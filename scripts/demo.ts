@@ -1,6 +1,9 @@
 /**
- * `make demo`: the paper's example (§2.3) on this machine. Starts a site (LRM=local: the embedded LRM; LRM=slurm, LRM=gridengine: a private, real one; LRM=openpbs, LRM=torque: a stand-in, because Debian has no package of them), leases the OSG cluster
- * of examples/osg-cluster.yaml, logs into its head and from there reaches every other VM by name, shows the lease's timeline, gives the nodes back, and proves it.
+ * `make demo`: the paper's example (§2.3) on this machine. Starts a site (LRM=local: the embedded
+ * LRM; LRM=slurm, LRM=gridengine: a private, real one; LRM=openpbs, LRM=torque: a stand-in, because
+ * Debian has no package of them), leases the OSG cluster of examples/osg-cluster.yaml, logs into its
+ * head and from there reaches every other VM by name, shows the lease's timeline, gives the nodes
+ * back, and proves it.
  */
 import { startChild } from '../src/platform/children.ts';
 import { systemClock } from '../src/platform/clock.ts';

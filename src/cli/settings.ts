@@ -51,8 +51,8 @@ export function cliSettings(env: NodeJS.ProcessEnv): CliSettings {
 }
 
 /**
- * The file that was asked for, which must be there; or the ordinary one when it is there. One that
- * others alone can read is as good as none where the environment says enough.
+ * The file that was asked for, which must be there; or the ordinary one when it is there. A file
+ * that only other users can read counts as none where the environment says enough.
  */
 function configFile(env: NodeJS.ProcessEnv): string | undefined {
   if (env['WSP_CONFIG']) return env['WSP_CONFIG'];

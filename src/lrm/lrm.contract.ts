@@ -12,9 +12,6 @@ export interface LrmUnderTest {
   readonly scratch: string;
 }
 
-/** Undoes what was done to the LRM. */
-export type UntilUndone = () => Promise<void>;
-
 /** For schedulers that have just been away, on a machine with much else to do. */
 const deadlineMs = 90_000;
 const forEver = 'setInterval(() => undefined, 1000);';

@@ -1,25 +1,37 @@
 import { describe, expect, it } from 'vitest';
-import { endOf, gangRequest, jobWhen, type LrmUnderTest, type UntilUndone } from './lrm.contract.ts';
+import { endOf, gangRequest, jobWhen, type LrmUnderTest } from './lrm.contract.ts';
 import { optionMistakes } from './options.ts';
 import type { LrmConfig } from './index.ts';
 import type { LrmError } from './lrm.ts';
 
+/** Undoes what was done to the LRM. */
+type Undo = () => Promise<void>;
+
 /** What a site's administrator and its other users do to the LRM under test. */
 export interface OthersOfLrm {
   /** Ends the server to which the adapter's commands speak; what runs goes on. */
-  stopServer(): Promise<UntilUndone>;
+  stopServer(): Promise<Undo>;
   /** Suspends a running job. Absent: nobody can there. */
-  readonly suspend?: (jobId: string) => Promise<UntilUndone>;
+  readonly suspend?: (jobId: string) => Promise<Undo>;
   /** Submits a job of another user, held. */
-  foreignJob(jobName: string): Promise<UntilUndone>;
+  foreignJob(jobName: string): Promise<Undo>;
   /** Lets no user have more than so many jobs. */
-  limitJobs(most: number): Promise<UntilUndone>;
+  limitJobs(most: number): Promise<Undo>;
   /** Whether it says why a job waits. */
   readonly saysWhy: boolean;
   /** Arguments of the submit command that take each of these things away from the service. */
   readonly forbidden: Readonly<
     Record<'name' | 'nodes' | 'time' | 'output' | 'array' | 'hold' | 'queue', readonly string[]>
   >;
+}
+
+/**
+ * Every question is answered as by an LRM that is away. They are asked at once: a command of Slurm
+ * tries for a while.
+ */
+export async function expectOutage(questions: readonly Promise<unknown>[]): Promise<void> {
+  for (const answer of await Promise.allSettled(questions))
+    expect(answer).toMatchObject({ reason: { name: 'LrmError', kind: 'unavailable' } });
 }
 
 /**
@@ -33,7 +45,7 @@ export function othersContract(
   const leave = async (jobId: string): Promise<void> => {
     const { lrm } = open();
     await lrm.cancel(jobId);
-    await endOf(lrm, jobId);
+    expect((await endOf(lrm, jobId)) ?? 'cancelled').toBe('cancelled');
   };
 
   describe('among others', () => {
@@ -45,16 +57,13 @@ export function othersContract(
       await jobWhen(lrm, waiting, ({ state }) => state === 'waiting');
       const back = await others.stopServer();
       try {
-        // All at once: a command of Slurm tries for a while.
-        const questions: readonly Promise<unknown>[] = [
+        await expectOutage([
           lrm.list(),
           lrm.capabilities(),
           lrm.submit(gangRequest()),
           lrm.dryRun(gangRequest()),
           lrm.cancel(waiting),
-        ];
-        for (const answer of await Promise.allSettled(questions))
-          expect(answer).toMatchObject({ reason: { name: 'LrmError', kind: 'unavailable' } });
+        ]);
       } finally {
         await back();
       }
@@ -78,8 +87,7 @@ export function othersContract(
       expect(resumed?.reason).toBeUndefined();
       await others.suspend(jobId);
       await jobWhen(lrm, jobId, ({ state }) => state === 'suspended');
-      await lrm.cancel(jobId);
-      expect((await endOf(lrm, jobId)) ?? 'cancelled').toBe('cancelled');
+      await leave(jobId);
     });
 
     it("report 4: another user's job with our job's name is none of ours", async () => {

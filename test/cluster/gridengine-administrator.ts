@@ -1,8 +1,8 @@
 import { writeFileSync } from 'node:fs';
-import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Child } from '../../src/platform/children.ts';
 import { type BatchCluster, linesOf } from './cluster.ts';
+import { holdPrologs } from './held-prolog.ts';
 import type { HostView } from './host-view.ts';
 
 /**
@@ -48,11 +48,6 @@ export interface Reach {
   setMemory(how: 'measured' | 'counted'): Promise<void>;
 }
 
-/** While this file is there prologs do not end. */
-export function heldProlog(directory: string): string {
-  return join(directory, 'hold-prolog');
-}
-
 /** The administrator of a Grid Engine whose sge_qmaster is `master`. */
 export function gridEngineAdministrator(reach: Reach, master: Child): GridEngineAdministrator {
   let running = master;
@@ -67,11 +62,7 @@ export function gridEngineAdministrator(reach: Reach, master: Child): GridEngine
     },
     qmod: async (...what) => void (await linesOf(reach.run, ['qmod', ...what])),
     qconf: reach.qconf,
-    holdPrologs: async () => {
-      const path = heldProlog(reach.directory);
-      await writeFile(path, '');
-      return () => rm(path);
-    },
+    holdPrologs: () => holdPrologs(reach.directory),
     powerOff: async index => {
       const node = reach.nodes[index];
       if (!node) throw new Error(`there is no node ${index}`);

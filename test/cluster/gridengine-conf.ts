@@ -3,7 +3,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { NodeNetworks } from '../../src/lrm/local/namespaces.ts';
 import { systemRandom } from '../../src/platform/random.ts';
-import { heldProlog } from './gridengine-administrator.ts';
+import { untilLetGo } from './held-prolog.ts';
 
 export interface GridEngineOptions {
   readonly nodes: number;
@@ -107,11 +107,7 @@ async function makeQueues(site: ToConfigure): Promise<void> {
   const project = { name: 'physics', oticket: '0', fshare: '0', acl: 'NONE', xacl: 'NONE' };
   await qconf('-Aprj', file('project', project));
   const prolog = join(directory, 'prolog');
-  const script = [
-    '#!/bin/sh',
-    `sleep ${options.prologSeconds ?? 2}`,
-    `while [ -e ${heldProlog(directory)} ]; do sleep 0.2; done`,
-  ];
+  const script = ['#!/bin/sh', `sleep ${options.prologSeconds ?? 2}`, untilLetGo(directory)];
   writeFileSync(prolog, `${script.join('\n')}\n`, { mode: 0o755 });
   await qconf(
     '-Aq',

@@ -1,9 +1,8 @@
-import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type BatchCluster, linesOf } from './cluster.ts';
+import { holdPrologs } from './held-prolog.ts';
 import type { HostView } from './host-view.ts';
 import { endDaemon, startController, startMunge } from './slurm-daemons.ts';
-import { heldProlog } from './slurm-scripts.ts';
 
 /**
  * What the people of a site do to its Slurm while leases wait, run and end there. Each rejects when
@@ -47,11 +46,7 @@ export function slurmAdministrator(
     startMunge: () => startMunge(directory),
     suspend: jobId => order('scontrol', 'suspend', jobId),
     resume: jobId => order('scontrol', 'resume', jobId),
-    holdPrologs: async () => {
-      const path = heldProlog(directory);
-      await writeFile(path, '');
-      return () => rm(path, { force: true });
-    },
+    holdPrologs: () => holdPrologs(directory),
     setNode: (name, ...what) => order('scontrol', 'update', `NodeName=${name}`, ...what),
     foreignJobs: async (count, ...options) => {
       const submit =

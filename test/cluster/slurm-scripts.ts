@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { untilLetGo } from './held-prolog.ts';
 import type { SlurmOptions } from './slurm-conf.ts';
 
 /**
@@ -9,14 +10,9 @@ import type { SlurmOptions } from './slurm-conf.ts';
 export function writeNodeScripts(directory: string, { prologSeconds = 0, epilog }: SlurmOptions): void {
   const script = (name: string, text: string): void =>
     writeFileSync(join(directory, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
-  script('prolog', `sleep ${prologSeconds}\nwhile [ -e ${heldProlog(directory)} ]; do sleep 0.2; done`);
+  script('prolog', `sleep ${prologSeconds}\n${untilLetGo(directory)}`);
   const killAll = `exec ${join(directory, 'local/sbin/wsp-kill-all')} --node "$SLURMD_NODENAME"`;
   script('epilog', epilog ? `[ "$SLURM_JOB_USER" = wsp ] || exit 0\n${killAll}` : 'exit 0');
-}
-
-/** While this file is there prologs do not end. */
-export function heldProlog(directory: string): string {
-  return join(directory, 'hold-prolog');
 }
 
 /** Lines of slurm.conf(5): prologs run when nodes are given to the job, not at its first step. */

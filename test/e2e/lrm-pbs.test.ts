@@ -135,9 +135,12 @@ describe.each(['openpbs', 'torque'] as const)('%s', dialect => {
     it('pbs 7: is gone as soon as its program is, without pbs_mom looking for what it left', async () => {
       const ended: string[] = [];
       for (let round = 0; round < 3; round += 1) {
-        const jobId = await lrm.submit(gangRequest({ program: leavesWhenWarned }));
+        // The script is ready for the warning when its program runs: before, it may die of it.
+        const up = join(shared, `up-${dialect}-${round}`);
+        const program = `require('node:fs').writeFileSync(${JSON.stringify(up)}, ''); ${leavesWhenWarned}`;
+        const jobId = await lrm.submit(gangRequest({ program }));
         ended.push(jobId);
-        await jobWhen(lrm, jobId, ({ state }) => state === 'running');
+        await expect.poll(() => existsSync(up), { timeout: 60_000 }).toBe(true);
         await lrm.cancel(jobId);
         expect(await endOf(lrm, jobId)).toBe('cancelled');
       }

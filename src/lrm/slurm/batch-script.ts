@@ -20,15 +20,23 @@ const lastWords = [
 ].join(' | ');
 
 /**
- * What srun says when it could not ask slurmctld for its step, as patterns of sh: it gives up
- * after nine seconds (Slurm 22.05), before it has started anything or read any of its input.
+ * What srun says when it has no step for now, as patterns of sh: before it has started anything or
+ * read any of its input. Words of Slurm 22.05: without a controller it gives up after nine seconds;
+ * while its nodes have not registered with one that is back they are busy.
  */
-const controllerAway = ['confirm allocation', 'create step']
-  .map(what => `*'srun: error: Unable to ${what} for job '*'Unable to contact slurm controller'*`)
+const noStepYet = [
+  `'srun: error: Unable to confirm allocation for job '*'Unable to contact slurm controller'`,
+  ...['Unable to contact slurm controller', 'nodes are busy', 'rolog ', 'presently disabled'].map(
+    why => `'srun: error: Unable to create step for job '*'${why}'`,
+  ),
+]
+  .map(pattern => `*${pattern}*`)
   .join(' | ');
-/** How often it is asked whether slurmctld is back: for an hour and a half at least. */
+/** How long srun waits for its step. Left to itself it may wait for ever for one that is back. */
+const stepSeconds = 20;
+/** Of some ten seconds at least, each. */
 const mostTries = 1_000;
-const pauseSeconds = 5;
+const pauseSeconds = 2;
 
 /**
  * The batch script of a gang: hands the program to one `node -` per node through srun, which broadcasts its standard input to
@@ -37,8 +45,8 @@ const pauseSeconds = 5;
  *
  * - `trap ''` and `trap -`: signals are srun's, which hands them on to the pilots; the shell and
  *   what reads srun's words outlive it.
- * - srun is started again when slurmctld is back: a job may begin in the moment in which that stops,
- *   and has its nodes all the same. The program is still there, unread, on the script's input.
+ * - srun is started again while it has no step: a job may begin in the moment in which slurmctld
+ *   stops, and has its nodes all the same. The program is still there, unread, on the script's input.
  * - `--kill-on-bad-exit=0 --wait=0`: a pilot that ends does not take the others with it.
  * - `--output=/dev/null`: nothing that a pilot leaves behind holds a pipe of Slurm's, for which it would keep the job for another minute.
  * - `--cpus-per-task`: since 22.05 srun does not take it from sbatch; without it a pilot would have one processor.
@@ -58,6 +66,7 @@ export function batchScript(request: GangRequest, node: string): string {
     throw new LrmError('refused', `lrm.node has characters that a batch script cannot take: ${node}`);
   const srun = [
     'srun --input=all --output=/dev/null --error=all --kill-on-bad-exit=0 --wait=0 --mpi=none --cpu-bind=none --export=ALL',
+    `--immediate=${stepSeconds}`,
     `--nodes=${nodes} --ntasks=${nodes} --ntasks-per-node=1 --cpus-per-task=${cpusPerNode}`,
   ].join(' ');
   return `#!/bin/sh
@@ -66,14 +75,9 @@ trap '' ${signals}
 tries=0
 while
 words=$({ (trap - ${signals}; exec ${srun} ${node} -); echo "exit $?" >&2; } 2>&1 >/dev/null | ${lastWords})
-case $words in ${controllerAway}) ;; *) false ;; esac
-do
-until timeout 20 scontrol ping 2>/dev/null | grep -q ' is UP'; do
 tries=$((tries + 1))
-[ "$tries" -lt ${mostTries} ] || break 2
-sleep ${pauseSeconds}
-done
-done
+case $words in ${noStepYet}) [ "$tries" -lt ${mostTries} ] && sleep ${pauseSeconds} ;; *) false ;; esac
+do :; done
 code=\${words##*exit }
 [ "$code" = 0 ] || timeout 5 scontrol update "JobId=$SLURM_JOB_ID" "Comment=${lastWordsMark}\${words%exit *}" >/dev/null 2>&1
 exit "$code"

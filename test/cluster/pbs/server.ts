@@ -15,8 +15,6 @@ import {
 } from './model.ts';
 import { jobOf } from './submit.ts';
 
-const justEndingMs = 500;
-
 /**
  * The queue, in memory: what pbs_server and its scheduler do.
  *
@@ -125,13 +123,10 @@ export class PbsServer {
     this.armWalltime(job);
     void top.child.exited.then(({ code, signal }) => {
       const finish = (): void => this.#finish(job, code ?? 256 + signalNumber(signal));
-      // What is ending beside its leader is none that it has left behind.
-      systemClock.after(justEndingMs, () => {
-        // pbs_mom looks for them but now and then.
-        if (!hasOrphans(this.config, job, top)) return finish();
-        appendFileSync(orphansFileOf(this.config), `${job.id}\n`);
-        systemClock.after(orphanSeconds * 1_000, finish);
-      });
+      // pbs_mom looks for them but now and then.
+      if (!hasOrphans(this.config, job, top)) return finish();
+      appendFileSync(orphansFileOf(this.config), `${job.id}\n`);
+      systemClock.after(orphanSeconds * 1_000, finish);
     });
     // Deleted before its first process was there.
     if (job.ending) this.#warn(job);

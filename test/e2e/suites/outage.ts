@@ -31,10 +31,6 @@ export function outageSuite(lrm: SiteOptions['lrm'], serverOf: (site: TestSite) 
     const starting = await create('starting');
     const waiting = await create('waiting');
     await until(starting.id, ({ slot }) => Boolean(slot?.lrmJobId));
-    // An srun that has asked for its step as slurmctld stops may never hear of it (Slurm 22.05):
-    // such a lease ends by reserveTimeout. Known, and not what is tested here.
-    if (lrm === 'slurm')
-      for (const { id } of [starting, waiting]) await until(id, ({ state }) => state === 'running');
     await serverOf(site).stop();
     const during = await create('during');
     await pause(systemClock, outageMs);
