@@ -1,6 +1,6 @@
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { vmFiles } from '../../src/control/vmm/qemu/arguments.ts';
 import { createQemuVmm } from '../../src/control/vmm/qemu/driver.ts';
 import { vmmContract } from '../../src/control/vmm/vmm.contract.ts';
@@ -29,11 +29,22 @@ async function unstartable(): Promise<MachineSpec> {
 }
 
 describe.skipIf(noGuests !== undefined)('a real QEMU', () => {
+  const vmm = createQemuVmm(
+    { binary: 'qemu-system-x86_64', accelerator: 'auto', scratchDirectory: cache.directory },
+    { clock: systemClock, log: silentLog },
+  );
+
+  test('security 19 gets no new privileges, whatever it becomes', async () => {
+    const vm = await vmm.start(await machine(), { context: () => undefined, exited: () => undefined });
+    try {
+      expect(readFileSync(`/proc/${vm.pid}/status`, 'utf8')).toMatch(/^NoNewPrivs:\s1$/m);
+    } finally {
+      await vm.destroy();
+    }
+  });
+
   vmmContract('qemu', {
-    vmm: createQemuVmm(
-      { binary: 'qemu-system-x86_64', accelerator: 'auto', scratchDirectory: cache.directory },
-      { clock: systemClock, log: silentLog },
-    ),
+    vmm,
     machine,
     unstartable,
     isStarting: spec => existsSync(join(spec.directory, vmFiles.qmp)),

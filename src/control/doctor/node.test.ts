@@ -41,7 +41,7 @@ function hostRunner({ missing = [], kvm, tcg }: Host): ProcessRunner['run'] {
       return Promise.reject(
         new CommandFailure('not-found', argv, `${program} is not installed or not in PATH`),
       );
-    if (argv[1] === 'info') return Promise.resolve({ ...result(0), stdout: '{"format":"qcow2"}' });
+    if (argv.includes('info')) return Promise.resolve({ ...result(0), stdout: '{"format":"qcow2"}' });
     if (!argv.includes('-accel')) return Promise.resolve(result(0));
     const outcome = argv.includes('kvm') ? kvm : tcg;
     if (outcome === 'hangs')

@@ -25,7 +25,7 @@ const tools: readonly Tool[] = [
   {
     name: 'setpriv',
     argv: ['setpriv', '--version'],
-    purpose: 'ending VMs with their job',
+    purpose: 'ending VMs with their job, and giving QEMU no more rights than it has',
     debianPackage: 'util-linux',
   },
   {

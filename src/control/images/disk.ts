@@ -1,4 +1,5 @@
 import type { ProcessRunner } from '../../platform/process.ts';
+import { confined } from '../confine.ts';
 import { ControlError } from '../control.ts';
 
 /** Milliseconds when idle; the files may be on a slow shared file system. */
@@ -37,7 +38,7 @@ export async function openDisk(
 
 async function info(args: readonly string[], run: ProcessRunner['run']): Promise<readonly DiskFile[]> {
   // A VM may have the file open.
-  const { code, stdout, stderr } = await run(
+  const { code, stdout, stderr } = await confined(run)(
     ['qemu-img', 'info', '--force-share', '--output=json', ...args],
     {
       deadlineMs: openDeadlineMs,

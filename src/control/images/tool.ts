@@ -1,4 +1,5 @@
 import { CommandFailure, type ProcessRunner } from '../../platform/process.ts';
+import { confined } from '../confine.ts';
 import { ControlError } from '../control.ts';
 
 /** How a tool is run, and how its failure is told. */
@@ -10,13 +11,13 @@ export interface ToolRun {
   readonly purpose: string;
 }
 
-/** Runs a program that makes a file for a VM. Throws `ControlError`: `tool_missing`, `disk_full`, or the given failure with its own words. */
+/** Runs a program that makes a file for a VM, confined. Throws `ControlError`: `tool_missing`, `disk_full`, or the given failure with its own words. */
 export async function runTool(
   argv: readonly [string, ...string[]],
   how: ToolRun,
   run: ProcessRunner['run'],
 ): Promise<void> {
-  const result = await run(argv, { deadlineMs: how.deadlineMs }).catch((cause: unknown) => {
+  const result = await confined(run)(argv, { deadlineMs: how.deadlineMs }).catch((cause: unknown) => {
     if (!(cause instanceof CommandFailure)) throw cause;
     const code = cause.kind === 'not-found' ? 'tool_missing' : how.failure;
     throw new ControlError(code, `${how.purpose} could not be made: ${cause.message}`, cause);

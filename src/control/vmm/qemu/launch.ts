@@ -1,18 +1,18 @@
 import { CommandFailure, type ProcessRunner } from '../../../platform/process.ts';
+import { confinement } from '../../confine.ts';
 
 /**
- * The programs before QEMU's own on its command line; each replaces itself by the next.
- *
- * `setpriv --pdeathsig KILL` (util-linux): the kernel kills QEMU when the pilot's process is gone, however it went.
  * `env --block-signal` (coreutils ≥ 8.31): schedulers warn a job by signalling all of its processes. The warning is meant for
  * the pilot, which shuts guests down; QEMU itself would drop its guest at once. SIGKILL still ends it.
  */
-export const deathSignal = ['setpriv', '--pdeathsig', 'KILL', '--'] as const;
 const blockSignals = ['env', '--block-signal=TERM,INT,HUP,USR1,USR2,XCPU'] as const;
 
 const checkDeadlineMs = 5_000;
 
-/** The prefix that works here: with signals blocked where `env` can do that (not before coreutils 8.31). */
+/**
+ * The programs before QEMU's own on its command line, each of which replaces itself by the next: it is confined, and has signals
+ * blocked where `env` can do that (not before coreutils 8.31).
+ */
 export async function launchPrefix(
   run: ProcessRunner['run'],
 ): Promise<{ readonly argv: readonly [string, ...string[]]; readonly blocksSignals: boolean }> {
@@ -23,7 +23,7 @@ export async function launchPrefix(
     },
   );
   const blocksSignals = check.code === 0;
-  return { argv: blocksSignals ? [...blockSignals, ...deathSignal] : deathSignal, blocksSignals };
+  return { argv: blocksSignals ? [...blockSignals, ...confinement] : confinement, blocksSignals };
 }
 
 /** QEMU's environment: nothing of the job's, so nothing that a guest could find in a dump of its VMM. */

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Log } from '../../../platform/log.ts';
 import { CommandFailure, type ProcessRunner } from '../../../platform/process.ts';
+import { confined } from '../../confine.ts';
 import type { Accelerator } from './arguments.ts';
-import { deathSignal } from './launch.ts';
 
 /** A working KVM runs the probe's guest in about 0.1 s, TCG in half a second; a node may be loaded. */
 const probeDeadlineMs = { kvm: 2_000, tcg: 15_000 } as const;
@@ -34,9 +34,8 @@ export async function guestTrouble(
   try {
     const floppy = join(directory, 'floppy');
     await writeFile(floppy, bootSector());
-    const result = await run(
+    const result = await confined(run)(
       [
-        ...deathSignal,
         binary,
         ...['-nodefaults', '-no-user-config', '-display', 'none', '-machine', 'pc', '-m', '32'],
         ...['-accel', accelerator, '-cpu', accelerator === 'kvm' ? 'host' : 'max'],
