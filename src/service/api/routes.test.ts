@@ -215,6 +215,22 @@ describe('tokens', () => {
     );
   });
 
+  it.each(['ann', 'olga'])(
+    'for others are given, and all are listed, by administrators alone: not by %s',
+    async user => {
+      const forbidden = { status: 403, code: 'forbidden' };
+      expect(await refused('POST', '/v1/tokens', user, { user: 'bob' })).toMatchObject(forbidden);
+      expect(await refused('GET', '/v1/tokens?all=true', user)).toMatchObject(forbidden);
+      expect(api.accounts.tokensOf('bob')).toEqual([]);
+      const given = await call('POST', '/v1/tokens', 'admin', { user: 'bob' });
+      expect([given.status, given.body['user']]).toEqual([201, 'bob']);
+      expect((await call('GET', '/v1/tokens', user)).body['tokens']).toEqual([]);
+      expect((await call('GET', '/v1/tokens?all=true', 'admin')).body['tokens']).toMatchObject([
+        { user: 'bob' },
+      ]);
+    },
+  );
+
   it('never reach the log', async () => {
     await call('GET', '/v1/workspaces');
     expect(api.logged.map(line => line.message)).toContain('answered');
