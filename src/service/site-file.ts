@@ -413,7 +413,7 @@ export const SiteFile = Type.Object(
     webhooks: Type.Optional(
       Type.Object(
         {
-          /** Networks where webhooks may go although they are loopback, link-local or a cloud's metadata service. */
+          /** Networks where webhooks may go although they are not public, or this host's own. Default: none. */
           allow: Type.Optional(Type.Array(Word, { maxItems: 64 })),
         },
         strict,

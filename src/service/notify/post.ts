@@ -7,6 +7,7 @@ import {
   guardedLookup,
   isForbidden,
   literalAddress,
+  type LookUp,
 } from './addresses.ts';
 
 /** One request to a webhook. */
@@ -20,15 +21,23 @@ export interface Delivery {
   readonly body: string;
 }
 
-const deadlineMs = 10_000;
+/** The longest that one request may take. */
+export const deadlineMs = 10_000;
 
 /** `sha256=` and the hex HMAC-SHA256 of `<timestamp>.<body>`. */
-export function signatureOf(secret: string, at: number, body: string): string {
+function signatureOf(secret: string, at: number, body: string): string {
   return `sha256=${createHmac('sha256', secret).update(`${at}.${body}`).digest('hex')}`;
 }
 
-/** Resolves when the receiver has answered with 2xx. Rejects with why not; redirects are not followed. */
-export function post({ url, secret, eventId, at, body }: Delivery, allowed: AllowedNetworks): Promise<void> {
+/**
+ * Resolves when the receiver has answered with 2xx. Rejects with why not, which is not for the webhook's owner: it would tell them what there is where they cannot
+ * look. Redirects are not followed.
+ */
+export function post(
+  { url, secret, eventId, at, body }: Delivery,
+  allowed: AllowedNetworks,
+  lookUp?: LookUp,
+): Promise<void> {
   const target = new URL(url);
   const literal = literalAddress(target.hostname);
   if (literal !== undefined && isForbidden(literal, allowed))
@@ -39,7 +48,9 @@ export function post({ url, secret, eventId, at, body }: Delivery, allowed: Allo
       target,
       {
         method: 'POST',
-        lookup: guardedLookup(allowed),
+        // A connection of its own: one that somebody else has made was not checked, nor is a proxy.
+        agent: false,
+        lookup: guardedLookup(allowed, lookUp),
         signal: AbortSignal.timeout(deadlineMs),
         headers: {
           'content-type': 'application/json',

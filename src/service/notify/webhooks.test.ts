@@ -1,3 +1,4 @@
+import { createHmac } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -10,7 +11,7 @@ import type { Caller } from '../access/accounts.ts';
 import { maySee } from '../api/owners.ts';
 import { openSqliteStore } from '../store/sqlite.ts';
 import type { Store } from '../store/store.ts';
-import { signatureOf } from './post.ts';
+import type { LookUp } from './addresses.ts';
 import { Webhooks } from './webhooks.ts';
 
 interface Received {
@@ -28,9 +29,11 @@ let url: string;
 let received: Received[];
 /** What the receiver answers; the last one for all that follow. */
 let answers: number[];
+/** Where its answers send one. */
+let location: string | undefined;
 let disabled: boolean;
 
-function open(allowed = ['127.0.0.0/8']): Webhooks {
+function open(allowed = ['127.0.0.0/8'], lookUp?: LookUp): Webhooks {
   const caller: Caller = { user: 'ann', role: 'user', scope: 'full', projects: [], tokenId: null };
   return new Webhooks({
     clock,
@@ -43,6 +46,7 @@ function open(allowed = ['127.0.0.0/8']): Webhooks {
     },
     engine,
     allowed,
+    ...(lookUp === undefined ? {} : { lookUp }),
     callerOfUser: user => (disabled ? undefined : { ...caller, user }),
     maySee: (who, event) => maySee(engine.state, who, event),
   });
@@ -54,13 +58,14 @@ beforeEach(async () => {
   engine.addWorkspace({ id: 'ws-aaaaaaaaaa', owner: 'ann' });
   engine.addWorkspace({ id: 'ws-bbbbbbbbbb', owner: 'bob' });
   store = openSqliteStore({ directory: ':memory:' });
-  [received, answers, disabled] = [[], [200], false];
+  [received, answers, disabled, location] = [[], [200], false, undefined];
   server = createServer((request, response) => {
     let body = '';
     request.on('data', chunk => (body += String(chunk)));
     request.on('end', () => {
       received.push({ headers: request.headers, body, event: JSON.parse(body) as EventView });
-      response.writeHead((answers.length > 1 ? answers.shift() : answers[0]) ?? 200).end();
+      const status = (answers.length > 1 ? answers.shift() : answers[0]) ?? 200;
+      response.writeHead(status, location === undefined ? {} : { location }).end();
     });
   });
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
@@ -86,6 +91,21 @@ async function untilReceived(count: number): Promise<void> {
   }).toBeGreaterThanOrEqual(count);
 }
 
+/** What its owner is told of a webhook that never gets there. */
+const failed =
+  'the receiver did not answer with HTTP 2xx within 10s, or webhooks of this site may not go there';
+async function failureOf(target: string): Promise<string | undefined> {
+  const { id } = await webhooks.create('ann', null, { url: target });
+  engine.tell(mine);
+  await until(() => {
+    clock.runNext();
+    return webhooks.deadLetters(id).length;
+  }).toBe(1);
+  const [letter] = webhooks.deadLetters(id);
+  await webhooks.remove(id);
+  return letter?.error;
+}
+
 describe('a webhook', () => {
   it('gets the events that its owner may see, from now on, in order, signed', async () => {
     engine.tell(mine);
@@ -95,8 +115,12 @@ describe('a webhook', () => {
     engine.tell(mine);
     await until(seqs).toEqual([3, 4]);
     const [first] = received;
-    const at = Number(first?.headers['x-wsp-timestamp']);
-    expect(first?.headers['x-wsp-signature']).toBe(signatureOf(secret, at, first?.body ?? ''));
+    // As docs/webhooks.md says that a receiver does it.
+    const signed = `${String(first?.headers['x-wsp-timestamp'])}.${first?.body}`;
+    expect(first?.headers['x-wsp-timestamp']).toMatch(/^\d+$/);
+    expect(first?.headers['x-wsp-signature']).toBe(
+      `sha256=${createHmac('sha256', secret).update(signed).digest('hex')}`,
+    );
     expect(first?.headers['x-wsp-event']).toBe('3');
     await until(() => webhooks.of('ann')[0]?.deliveredUpTo).toBe(4);
   });
@@ -135,9 +159,10 @@ describe('a webhook', () => {
     const { id } = await webhooks.create('ann', null, { url });
     for (let count = 0; count < 7; count++) engine.tell(mine);
     await untilReceived(5 * 12);
-    await until(() => webhooks.of('ann')[0]?.stopped).toMatch(
-      /^5 events in a row could not be delivered: .*500$/,
-    );
+    await until(() => {
+      clock.runNext();
+      return webhooks.of('ann')[0]?.stopped;
+    }).toBe(`5 events in a row could not be delivered: ${failed}`);
     expect(webhooks.deadLetters(id).map(({ event, attempts }) => `${event} ${attempts}`)).toEqual(
       [1, 2, 3, 4, 5].map(event => `${event} 12`),
     );
@@ -163,6 +188,10 @@ describe('a webhook', () => {
 
   it.each([
     ['http://127.0.0.1:9/', 'forbidden'],
+    ['http://10.1.2.3/', 'forbidden'],
+    ['http://[::127.0.0.1]/', 'forbidden'],
+    ['http://[64:ff9b::a9fe:a9fe]/', 'forbidden'],
+    ['http://017700000001/', 'forbidden'],
     ['http://169.254.169.254/latest/meta-data', 'forbidden'],
     ['http://[::1]/', 'forbidden'],
     ['http://2130706433/', 'forbidden'],
@@ -176,15 +205,54 @@ describe('a webhook', () => {
   it('to a name that means the head node is never sent', async () => {
     await webhooks.stop();
     webhooks = open([]);
-    const named = url.replace('127.0.0.1', 'localhost');
-    const { id } = await webhooks.create('ann', null, { url: named });
+    expect(await failureOf(url.replace('127.0.0.1', 'localhost'))).toBe(failed);
+    expect(received).toEqual([]);
+  });
+
+  it('security 17: to a name that means the head node from the second time on is sent once', async () => {
+    await webhooks.stop();
+    let asked = 0;
+    const lookUp: LookUp = (_hostname, _options, callback) => {
+      asked += 1;
+      callback(null, [{ address: asked === 1 ? '127.0.0.1' : '127.0.0.2', family: 4 }]);
+    };
+    webhooks = open(['127.0.0.1/32'], lookUp);
+    answers = [500];
+    expect(await failureOf(url.replace('127.0.0.1', 'hooks.example'))).toBe(failed);
+    expect([asked, received.length]).toEqual([12, 1]);
+  });
+
+  it('security 17: to a network that the site has closed since is not sent any more', async () => {
+    const { id } = await webhooks.create('ann', null, { url });
+    await webhooks.stop();
+    webhooks = open([]);
+    await webhooks.start();
     engine.tell(mine);
     await until(() => {
       clock.runNext();
-      return webhooks.deadLetters(id).length;
-    }).toBe(1);
-    expect(webhooks.deadLetters(id)[0]?.error).toMatch(/where webhooks of this site may not go/);
+      return webhooks.deadLetters(id)[0]?.error;
+    }).toBe(failed);
     expect(received).toEqual([]);
+  });
+
+  it('security 17: follows no redirect', async () => {
+    [answers, location] = [[307], url.replace('/hook', '/elsewhere')];
+    expect(await failureOf(url)).toBe(failed);
+    expect(received).toHaveLength(12);
+  });
+
+  it('security 17: says the same of every failure, after the same time', async () => {
+    const closed = createServer();
+    await new Promise<void>(resolve => closed.listen(0, '127.0.0.1', resolve));
+    const nobody = `http://127.0.0.1:${(closed.address() as AddressInfo).port}/`;
+    await new Promise(resolve => closed.close(resolve));
+    answers = [404];
+    const told = new Set<string>();
+    for (const each of [nobody, url, url.replace('http:', 'https:'), url.replace('127.0.0.1', 'localhost')]) {
+      const begun = clock.now();
+      told.add(`${await failureOf(each)} after ${clock.now() - begun} ms`);
+    }
+    expect([...told]).toHaveLength(1);
   });
 
   it('is one of twenty at most', async () => {

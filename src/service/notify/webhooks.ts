@@ -4,12 +4,19 @@ import type { Random } from '../../platform/random.ts';
 import type { DeadLetterView, NewWebhookView, WebhookRequest, WebhookView } from '../../protocol/access.ts';
 import { WspError } from '../../protocol/errors.ts';
 import { idSuffix } from '../../protocol/ids.ts';
+import { formatDuration } from '../../protocol/units.ts';
 import type { Caller } from '../access/accounts.ts';
 import type { Engine, StoredEvent } from '../engine-api.ts';
 import type { AccessRow, Store } from '../store/store.ts';
 import { eventView } from '../views.ts';
-import { type AllowedNetworks, ForbiddenAddressError, isForbidden, literalAddress } from './addresses.ts';
-import { post } from './post.ts';
+import {
+  type AllowedNetworks,
+  ForbiddenAddressError,
+  isForbidden,
+  literalAddress,
+  type LookUp,
+} from './addresses.ts';
+import { deadlineMs, post } from './post.ts';
 
 /**
  * Webhooks: each event that their owner may see, posted in order, at least once.
@@ -21,7 +28,8 @@ import { post } from './post.ts';
  *
  * Nothing is queued here: the history is the queue, the cursor (the number of the last event that is done with) is all there is to keep.
  * Invariants: an event is sent before any later one, so the order holds within each workspace; no event between two cursors is passed over that the
- * owner may see. If we crash: the event in hand is sent again.
+ * owner may see. Of a try that fails the owner learns neither why nor how soon: what they name is looked for from the head node, where they cannot look. If we
+ * crash: the event in hand is sent again.
  */
 export interface WebhookParts {
   readonly clock: Clock;
@@ -31,6 +39,8 @@ export interface WebhookParts {
   readonly engine: Pick<Engine, 'events' | 'onEvents' | 'state'>;
   /** Networks that the site opens, beyond what is open to all. */
   readonly allowed: AllowedNetworks;
+  /** Default: the system's. */
+  readonly lookUp?: LookUp;
   /** What a user may see, now; undefined: he is disabled. */
   readonly callerOfUser: (user: string) => Caller | undefined;
   readonly maySee: (caller: Caller, event: StoredEvent) => boolean;
@@ -64,6 +74,8 @@ const firstRetryMs = 1_000;
 const longestRetryMs = 15 * 60_000;
 const deadUntilStopped = 5;
 const pageLimit = 200;
+/** Of every failure; the service's log says more. */
+const notDelivered = `the receiver did not answer with HTTP 2xx within ${formatDuration(deadlineMs)}, or webhooks of this site may not go there`;
 
 /** All webhooks of the service. */
 export class Webhooks {
@@ -215,7 +227,7 @@ export class Webhooks {
 
   /** Until it is delivered or given up, or the hook ends (false). */
   async #deliver(id: string, event: StoredEvent, end: AbortSignal): Promise<boolean> {
-    const { callerOfUser, maySee, allowed, clock, log } = this.#parts;
+    const { callerOfUser, maySee, allowed, lookUp, clock, log } = this.#parts;
     for (let tried = 0; ; ) {
       const hook = this.#hooks.get(id);
       if (!hook || hook.stopped !== null || end.aborted) return false;
@@ -224,34 +236,36 @@ export class Webhooks {
         await this.#put({ ...hook, cursor: event.seq });
         return true;
       }
+      const begunMs = clock.monotonicMs();
       try {
         const { url, secret } = hook;
         const body = JSON.stringify(eventView(event));
-        await post({ url, secret, eventId: event.seq, at: clock.now(), body }, allowed);
+        await post({ url, secret, eventId: event.seq, at: clock.now(), body }, allowed, lookUp);
         await this.#put({ ...hook, cursor: event.seq, deadInARow: 0 });
         return true;
       } catch (cause) {
         tried += 1;
         const error = cause instanceof Error ? cause.message : String(cause);
         log.info('a webhook could not be delivered', { hook: id, event: event.seq, tried, error });
-        if (tried >= attempts) return this.#giveUp(hook, event, error);
+        await this.#pause(deadlineMs - (clock.monotonicMs() - begunMs), end);
+        if (tried >= attempts) return this.#giveUp(hook, event);
         await this.#pause(Math.min(firstRetryMs * 2 ** (tried - 1), longestRetryMs), end);
       }
     }
   }
 
-  async #giveUp(hook: StoredHook, event: StoredEvent, error: string): Promise<boolean> {
+  async #giveUp(hook: StoredHook, event: StoredEvent): Promise<boolean> {
     const letter: StoredDeadLetter = {
       hook: hook.id,
       event: event.seq,
       at: this.#parts.clock.now(),
       attempts,
-      error,
+      error: notDelivered,
     };
     const deadInARow = hook.deadInARow + 1;
     const stopped =
       deadInARow >= deadUntilStopped
-        ? `${deadInARow} events in a row could not be delivered: ${error}`
+        ? `${deadInARow} events in a row could not be delivered: ${notDelivered}`
         : null;
     const key = `${hook.id}:${event.seq}`;
     await this.#parts.store.putAccess([{ kind: 'dead-letter', id: key, body: letter }]);
