@@ -112,8 +112,8 @@ describe('a guest', () => {
   }, 180_000);
 
   it.each([
-    ["another's address", 24, ['bridge', 'wsp-wttest24'], otherAddress, /exit code 20/],
-    ["another's MAC", 25, ['bridge', 'wsp-wttest25'], otherMac, /exit code 21/],
+    ["another's address", 24, ['netdev', 'wsp-wttest24'], otherAddress, /exit code 20/],
+    ["another's MAC", 25, ['netdev', 'wsp-wttest25'], otherMac, /exit code 21/],
     ["the node's services", 26, ['inet', 'wsp-wbtest'], nodePort, /exit code 22/],
   ] as const)(
     'could, were it not for the filter, which this test would see: %s',

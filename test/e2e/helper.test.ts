@@ -74,7 +74,7 @@ describe('a slot', () => {
       'wttest11',
       'wttest12',
       'wbtest',
-      'table bridge wsp-wttest11',
+      'table netdev wsp-wttest11',
       'table inet wsp-wbtest',
     ])
       expect(during).toContain(part);

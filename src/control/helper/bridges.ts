@@ -12,14 +12,16 @@ import { dirname, join } from 'node:path';
 import type { NicPlan } from '../../protocol/plan.ts';
 import { ControlError } from '../control.ts';
 import { dhcpMark, dnsmasqArguments, reservation } from '../network/dhcp.ts';
-import { bridgeRules, bridgeTable, deleteTable } from '../network/filter.ts';
-import { hasIpv6, interfaceNames } from '../network/interfaces.ts';
+import { bridgeRules, deleteBridgeRules } from '../network/filter.ts';
+import { interfaceNames } from '../network/interfaces.ts';
 import {
   bridgeCommands,
   bridgeMac,
   bridgeSettings,
+  bridgeUpCommands,
   floodCommands,
   linkInterface,
+  portSettings,
   vxlanName,
 } from '../network/links.ts';
 import { networkAddress } from '../network/subnet.ts';
@@ -134,13 +136,11 @@ export class Bridges {
       ...(uplinkWasUp === undefined ? {} : { uplinkWasUp }),
     };
     writeRecord(at.record, record);
-    // The rules are there before the first packet can be.
+    await this.#tools.ipBatch(bridgeCommands(bridge, bridgeMac(this.#at.name, bridge.name)));
+    this.#tools.set(bridgeSettings(bridge.name));
+    if (bridge.link.kind === 'vxlan') this.#tools.set(portSettings(vxlanName(bridge.name)));
     await this.#tools.nft(bridgeRules(nic, linkInterface(bridge)));
-    const mac = bridgeMac(this.#at.name, bridge.name);
-    await this.#tools.ipBatch(bridgeCommands(bridge, mac, hasIpv6()));
-    for (const [path, value] of bridgeSettings(bridge.name)) {
-      if (existsSync(`/proc/sys/net/${path}`)) writeFileSync(`/proc/sys/net/${path}`, value);
-    }
+    await this.#tools.ipBatch(bridgeUpCommands(bridge));
     await this.#tools.bridgeBatch(floodCommands(bridge.name, record.peers));
     writeRecord(at.record, { ...record, complete: true });
   }
@@ -167,8 +167,7 @@ export class Bridges {
       ...links.map(link => `link del dev ${link}`),
       ...down.map(link => `link set dev ${link} down`),
     ]);
-    const table = bridgeTable(name);
-    await this.#tools.nft(deleteTable('bridge', table) + deleteTable('inet', table));
+    await this.#tools.nft(deleteBridgeRules(name));
     rmSync(at.record, { force: true });
   }
 

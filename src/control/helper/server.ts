@@ -1,8 +1,8 @@
 import { lstatIfThere } from '../../platform/stat.ts';
 import { ControlError } from '../control.ts';
 import { tapRules } from '../network/filter.ts';
-import { hasIpv6, interfaceNames } from '../network/interfaces.ts';
-import { tapCommands } from '../network/links.ts';
+import { interfaceNames } from '../network/interfaces.ts';
+import { portSettings, tapCommands, tapUpCommands } from '../network/links.ts';
 import type { HelperDirectory, NicEntry, UndoJournal } from './journal.ts';
 import { withNodeLock } from './node-lock.ts';
 import { ownerOf, startTimeOf } from './proc.ts';
@@ -98,9 +98,11 @@ async function attachNic(parts: ServerParts, request: HelperRequest & { op: 'att
   }
   journal.append({ kind: 'nic', tap: nic.tap, bridge: nic.bridge.name, address: nic.address });
   await bridges.join(nic, hostname, journal.slotId);
-  // The filter first: there is no moment in which the tap is up and unfiltered.
+  // There is no moment in which the tap is up and unguarded.
+  await tools.ipBatch(tapCommands(nic, uid));
+  tools.set(portSettings(nic.tap));
   await tools.nft(tapRules(nic));
-  await tools.ipBatch(tapCommands(nic, uid, hasIpv6()));
+  await tools.ipBatch(tapUpCommands(nic));
 }
 
 async function detachNic(parts: ServerParts, entry: NicEntry): Promise<void> {

@@ -1,6 +1,8 @@
+import { existsSync, writeFileSync } from 'node:fs';
 import type { Clock } from '../../platform/clock.ts';
 import type { CommandResult, ProcessRunner } from '../../platform/process.ts';
 import { ControlError } from '../control.ts';
+import type { Setting } from '../network/links.ts';
 import { withSbin } from '../sbin.ts';
 
 const toolDeadlineMs = 10_000;
@@ -46,6 +48,13 @@ export class RootTools {
 
   async bridgeBatch(lines: readonly string[]): Promise<void> {
     if (lines.length > 0) await this.run(['bridge', '-batch', '-'], `${lines.join('\n')}\n`);
+  }
+
+  /** Kernel settings of interfaces that are there; those of a protocol that the node's kernel is without are left out. */
+  set(settings: readonly Setting[]): void {
+    for (const [path, value] of settings) {
+      if (existsSync(`/proc/sys/net/${path}`)) writeFileSync(`/proc/sys/net/${path}`, value);
+    }
   }
 
   /** One transaction. */

@@ -6,37 +6,45 @@ import type { NicPlan } from '../../protocol/plan.ts';
  * bridge or reach the node.
  */
 
+/** Families of nftables that a bridge has a table of. */
+const families = ['bridge', 'inet', 'netdev'] as const;
+type Family = (typeof families)[number];
+
 /** The table of a tap. Interface names have at most 15 characters, table names many more. */
-export function tapTable(tap: string): string {
+function tapTable(tap: string): string {
   return `wsp-${tap}`;
 }
 
 /** The tables of a bridge: one of this name in each family. */
-export function bridgeTable(bridge: string): string {
+function bridgeTable(bridge: string): string {
   return `wsp-${bridge}`;
 }
 
-/** What a guest may send: its own MAC, its own IPv4 address, ARP about itself, DHCP requests. No IPv6, no VLAN, no DHCP answers. */
+/**
+ * What a guest may send: its own MAC, its own IPv4 address, ARP about itself, DHCP requests. No IPv6, no VLAN, no DHCP
+ * answers, and to no group but all hosts and those of IPv4 multicast. It stands at the tap itself, before the bridge: what
+ * is sent to a bridge's own group addresses (01:80:c2:00:00:0X) the bridge hands to the node without asking its filters.
+ * The tap must be there, and not up yet.
+ */
 export function tapRules(nic: NicPlan): string {
   const { tap, mac, address } = nic;
   return replaceTable(
-    'bridge',
+    'netdev',
     tapTable(tap),
     `  chain guard {
-    type filter hook prerouting priority -300; policy accept;
-    iifname != "${tap}" accept
+    type filter hook ingress device "${tap}" priority 0; policy drop;
     ether saddr != ${mac} drop
-    ether type arp arp htype != 1 drop
-    ether type arp arp hlen != 6 drop
-    ether type arp arp plen != 4 drop
-    ether type arp arp saddr ether != ${mac} drop
-    ether type arp arp operation request arp saddr ip 0.0.0.0 accept
-    ether type arp arp saddr ip != ${address} drop
-    ether type arp accept
-    ether type != ip drop
+    ether type != { ip, arp } drop
+    ether daddr & 01:00:00:00:00:00 != 00:00:00:00:00:00 ether daddr != ff:ff:ff:ff:ff:ff ether daddr & ff:ff:ff:80:00:00 != 01:00:5e:00:00:00 drop
+    arp htype != 1 drop
+    arp hlen != 6 drop
+    arp plen != 4 drop
+    arp saddr ether != ${mac} drop
+    arp operation request arp saddr ip 0.0.0.0 accept
+    arp saddr ip ${address} accept
     udp sport 67 drop
     ip saddr 0.0.0.0 ip daddr 255.255.255.255 udp sport 68 udp dport 67 accept
-    ip saddr != ${address} drop
+    ip saddr ${address} accept
   }
 `,
   );
@@ -46,6 +54,9 @@ export function tapRules(nic: NicPlan): string {
  * What a bridge keeps on its node: DHCP, and the service address, which is the same on every node. Towards the node itself guests may only ask for
  * an address, ping, and answer connections that the node has opened: a TCP segment with SYN alone opens one. That rule needs no connection
  * tracking, which would otherwise be switched on for all of the node's traffic. Nothing is routed to or from the bridge.
+ *
+ * Its ports are closed to the node. What comes to a bridge's own group addresses would get there past the bridge; what
+ * daemons of the node may want of the site's network at these addresses (LLDP, LACP) is none of the types that are dropped.
  */
 export function bridgeRules(nic: NicPlan, link: string | undefined): string {
   const { name, serviceAddress } = nic.bridge;
@@ -68,9 +79,20 @@ ${kept('oifname')}  }
     type filter hook prerouting priority -200; policy accept;
 ${kept('iifname')}  }
 `;
+  const port =
+    link === undefined
+      ? ''
+      : `  chain port {
+    type filter hook ingress device "${link}" priority 0; policy accept;
+    ether daddr & ff:ff:ff:ff:ff:f0 == 01:80:c2:00:00:00 ether type { ip, arp, ip6, vlan, 0x88a8 } drop
+  }
+`;
+  const closed = ['wt*', ...(link === undefined ? [] : [link])]
+    .map(device => `    iifname "${device}" drop\n`)
+    .join('');
   const node = `  chain node {
     type filter hook input priority 0; policy accept;
-    iifname != "${name}" accept
+${closed}    iifname != "${name}" accept
     ip daddr { 255.255.255.255, ${serviceAddress} } udp dport 67 accept
     ip daddr != ${serviceAddress} drop
     icmp type { echo-request, echo-reply, destination-unreachable, time-exceeded } accept
@@ -83,15 +105,29 @@ ${kept('iifname')}  }
     oifname "${name}" iifname != "${name}" drop
   }
 `;
-  return replaceTable('bridge', bridgeTable(name), bridging) + replaceTable('inet', bridgeTable(name), node);
+  return (
+    replaceTable('bridge', bridgeTable(name), bridging) +
+    replaceTable('inet', bridgeTable(name), node) +
+    replaceTable('netdev', bridgeTable(name), port)
+  );
+}
+
+/** Deletes what `tapRules` has made. */
+export function deleteTapRules(tap: string): string {
+  return deleteTable('netdev', tapTable(tap));
+}
+
+/** Deletes what `bridgeRules` has made. */
+export function deleteBridgeRules(bridge: string): string {
+  return families.map(family => deleteTable(family, bridgeTable(bridge))).join('');
 }
 
 /** Deletes a table whether it is there or not (nft has `destroy` only from 1.0.7 on): adding an existing table changes nothing. */
-export function deleteTable(family: 'bridge' | 'inet', table: string): string {
+function deleteTable(family: Family, table: string): string {
   return `add table ${family} ${table}\ndelete table ${family} ${table}\n`;
 }
 
 /** The table, whatever was in it before: a request that is repeated does not double the rules. */
-function replaceTable(family: 'bridge' | 'inet', table: string, chains: string): string {
+function replaceTable(family: Family, table: string, chains: string): string {
   return `${deleteTable(family, table)}table ${family} ${table} {\n${chains}}\n`;
 }

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 
 /**
  * Names of the interfaces of this process's own network namespace. Not from /sys/class/net: that shows the namespace of whoever
@@ -11,9 +11,4 @@ export function interfaceNames(): ReadonlySet<string> {
 /** The names in the text of /proc/net/dev (proc(5)): two lines of heading, then one line an interface. */
 export function parseInterfaceNames(text: string): ReadonlySet<string> {
   return new Set(text.split('\n').flatMap(line => /^\s*([^\s:|]+):/.exec(line)?.[1] ?? []));
-}
-
-/** False where the kernel was started without it (`ipv6.disable=1`); commands about it fail there. */
-export function hasIpv6(): boolean {
-  return existsSync('/proc/sys/net/ipv6');
 }

@@ -27,36 +27,52 @@ export function bridgeMac(node: string, bridge: string): string {
   return ['02', ...[0, 2, 4, 6, 8].map(at => digest.slice(at, at + 2))].join(':');
 }
 
-/** No IPv6 address of its own; nothing to say where the node has no IPv6 at all (`ipv6.disable=1`). */
-function noAddresses(hasIpv6: boolean): string {
-  return hasIpv6 ? 'addrgenmode none ' : '';
-}
-
-/** `ip -batch` lines that make a bridge with its link. */
-export function bridgeCommands(bridge: BridgePlan, mac: string, hasIpv6: boolean): string[] {
-  const { name, mtu, link } = bridge;
-  const quiet = noAddresses(hasIpv6);
+/**
+ * `ip -batch` lines that make a bridge, its link and its port; nothing is up then, so that settings and rules are there before the
+ * first frame. The site's own interface is not the bridge's before `bridgeUpCommands`.
+ */
+export function bridgeCommands({ name, mtu, link }: BridgePlan, mac: string): string[] {
   const vxlan = vxlanName(name);
   return [
-    `link add name ${name} address ${mac} type bridge stp_state 0 mcast_snooping 0`,
+    `link add name ${name} address ${mac} mtu ${mtu} type bridge stp_state 0 mcast_snooping 0`,
     ...(link.kind === 'vxlan'
       ? [
           `link add name ${vxlan} type vxlan id ${link.vni} dstport ${link.port}`,
-          `link set dev ${vxlan} ${quiet}mtu ${mtu} master ${name} up`,
+          `link set dev ${vxlan} mtu ${mtu} master ${name}`,
         ]
       : []),
-    ...(link.kind === 'uplink' ? [`link set dev ${link.interface} master ${name} up`] : []),
-    `link set dev ${name} ${quiet}mtu ${mtu} up`,
-    `addr add ${bridge.serviceAddress}/32 dev ${name} scope link`,
   ];
 }
 
-/** Kernel settings of a bridge, by their paths under /proc/sys/net: it answers ARP for its own address only, and routes nothing. */
-export function bridgeSettings(bridge: string): readonly (readonly [path: string, value: string])[] {
+/** `ip -batch` lines after which a bridge carries frames. */
+export function bridgeUpCommands({ name, mtu, link, serviceAddress }: BridgePlan): string[] {
   return [
-    [`ipv6/conf/${bridge}/disable_ipv6`, '1'],
-    [`ipv4/conf/${bridge}/arp_ignore`, '1'],
-    [`ipv4/conf/${bridge}/forwarding`, '0'],
+    ...(link.kind === 'vxlan' ? [`link set dev ${vxlanName(name)} up`] : []),
+    ...(link.kind === 'uplink' ? [`link set dev ${link.interface} master ${name} up`] : []),
+    `link set dev ${name} mtu ${mtu} up`,
+    `addr add ${serviceAddress}/32 dev ${name} scope link`,
+  ];
+}
+
+/** A kernel setting of an interface, by its path under /proc/sys/net. */
+export type Setting = readonly [path: string, value: string];
+
+/** A bridge answers ARP for its own address only, routes nothing, and has no IPv6. */
+export function bridgeSettings(bridge: string): readonly Setting[] {
+  return settings(bridge, '1');
+}
+
+/** A port of a bridge that we have made is never spoken to itself. */
+export function portSettings(port: string): readonly Setting[] {
+  return settings(port, '8');
+}
+
+function settings(device: string, arpIgnore: string): readonly Setting[] {
+  return [
+    [`ipv6/conf/${device}/disable_ipv6`, '1'],
+    [`ipv6/conf/${device}/accept_ra`, '0'],
+    [`ipv4/conf/${device}/arp_ignore`, arpIgnore],
+    [`ipv4/conf/${device}/forwarding`, '0'],
   ];
 }
 
@@ -67,12 +83,18 @@ export function floodCommands(bridge: string, peers: readonly string[]): string[
   );
 }
 
-/** `ip -batch` lines that make a tap on its bridge, owned by the job's user, and the node's route to its guest. */
-export function tapCommands(nic: NicPlan, uid: number, hasIpv6: boolean): string[] {
-  const { tap, bridge, address } = nic;
+/** `ip -batch` lines that make a tap on its bridge, owned by the job's user; it is not up. */
+export function tapCommands({ tap, bridge }: NicPlan, uid: number): string[] {
   return [
     `tuntap add dev ${tap} mode tap user ${uid}`,
-    `link set dev ${tap} ${noAddresses(hasIpv6)}mtu ${bridge.mtu} master ${bridge.name} up`,
+    `link set dev ${tap} mtu ${bridge.mtu} master ${bridge.name}`,
+  ];
+}
+
+/** `ip -batch` lines after which a tap carries frames, with the node's route to its guest. */
+export function tapUpCommands({ tap, bridge, address }: NicPlan): string[] {
+  return [
+    `link set dev ${tap} up`,
     `route add ${address}/32 dev ${bridge.name} src ${bridge.serviceAddress}`,
   ];
 }
