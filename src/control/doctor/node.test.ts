@@ -28,13 +28,15 @@ interface Host {
   /** What QEMU says under each accelerator; absent: a guest runs. */
   readonly kvm?: CommandResult | 'hangs';
   readonly tcg?: CommandResult;
+  /** false: QEMU was built without seccomp. */
+  readonly sandbox?: false;
 }
 
 function result(code: number, stderr = ''): CommandResult {
   return { code, signal: null, stdout: code === 0 ? 'version 1.0\nand more' : '', stderr };
 }
 
-function hostRunner({ missing = [], kvm, tcg }: Host): ProcessRunner['run'] {
+function hostRunner({ missing = [], kvm, tcg, sandbox }: Host): ProcessRunner['run'] {
   return (argv, options) => {
     const [program] = argv;
     if (missing.includes(program))
@@ -42,6 +44,8 @@ function hostRunner({ missing = [], kvm, tcg }: Host): ProcessRunner['run'] {
         new CommandFailure('not-found', argv, `${program} is not installed or not in PATH`),
       );
     if (argv.includes('info')) return Promise.resolve({ ...result(0), stdout: '{"format":"qcow2"}' });
+    if (sandbox === false && argv.includes('-sandbox'))
+      return Promise.resolve(result(1, '-sandbox support is not enabled in this QEMU binary'));
     if (!argv.includes('-accel')) return Promise.resolve(result(0));
     const outcome = argv.includes('kvm') ? kvm : tcg;
     if (outcome === 'hangs')
@@ -108,6 +112,17 @@ describe('examineNode', () => {
       status,
       message: expect.stringContaining(words),
     });
+  });
+
+  it('security 19 refuses a QEMU that was built without seccomp', async () => {
+    const checks = await examine({ sandbox: false }, qemu('auto'));
+    expect(checks.get('sandbox')).toMatchObject({
+      status: 'fail',
+      message: expect.stringContaining('not enabled in this QEMU'),
+      fix: expect.stringContaining('seccomp'),
+    });
+    expect(checks.has('accelerator')).toBe(false);
+    expect((await examine({}, qemu('auto'))).get('sandbox')).toMatchObject({ status: 'ok' });
   });
 
   it('says what is wrong with the helper, and where to read on', async () => {

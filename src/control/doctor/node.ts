@@ -10,6 +10,7 @@ import { type Check, failure, good, warning } from '../../protocol/check.ts';
 import { idSuffix, nodeNamePattern } from '../../protocol/ids.ts';
 import type { VmmSettings } from '../../protocol/pilot.ts';
 import { startHelper } from '../helper/client.ts';
+import { sandboxArguments } from '../vmm/qemu/arguments.ts';
 import { launchPrefix } from '../vmm/qemu/launch.ts';
 import { guestTrouble } from '../vmm/qemu/probe.ts';
 import { checkImages } from './images.ts';
@@ -82,7 +83,23 @@ async function checkQemu(
         'install it (Debian: qemu-system-x86), or set node.vmm.binary in the site file',
       ),
     ];
-  return [good('qemu', version.line), await checkAccelerator(binary, accelerator, run)];
+  const found = good('qemu', version.line);
+  const sandbox = await checkSandbox(binary, run);
+  // No guest would run, under any accelerator.
+  if (sandbox.status === 'fail') return [found, sandbox];
+  return [found, sandbox, await checkAccelerator(binary, accelerator, run)];
+}
+
+/** QEMU reads its arguments in their order, and refuses there what it was built without. */
+async function checkSandbox(binary: string, run: ProcessRunner['run']): Promise<Check> {
+  const { ok, line } = await firstLine([binary, ...sandboxArguments, '--version'], run);
+  return ok
+    ? good('sandbox', 'QEMU gives up the system calls that no guest needs')
+    : failure(
+        'sandbox',
+        `${line}: no guest is started without it`,
+        'take a QEMU that was built with seccomp (those of distributions are), or set node.vmm.binary in the site file',
+      );
 }
 
 async function checkAccelerator(

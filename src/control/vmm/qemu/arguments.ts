@@ -11,6 +11,25 @@ export const vmFiles = { qmp: 'qmp', console: 'console', agent: 'agent', console
 export const agentPort = 'org.workspace-pilot.0';
 
 /**
+ * QEMU gives up the system calls that no guest needs it to make (seccomp(2)): starting programs, becoming somebody else, changing
+ * what it may use, and those that are obsolete. A breach is SIGSYS, which ends it. A QEMU that was built without seccomp says so and starts no guest.
+ */
+export const sandboxArguments = [
+  '-sandbox',
+  'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny',
+] as const;
+
+/** What QEMU is not to bring of its own: devices, the host's configuration files, a window. */
+export const bareArguments = ['-nodefaults', '-no-user-config', '-display', 'none'] as const;
+
+/** Without what no guest of ours uses, and a core dump of QEMU has nothing of its guest's memory. */
+const machines = {
+  // ACPI is how a microvm's guest powers itself off; without it QEMU never ends.
+  microvm: 'microvm,acpi=on,dump-guest-core=off',
+  q35: 'q35,usb=off,vmport=off,sata=off,smbus=off,dump-guest-core=off',
+} as const;
+
+/**
  * QEMU's arguments for a machine (qemu-system(1)); pure.
  * @param tscKhz frequency of the host's time stamp counter, in kHz; only used under TCG.
  * @throws VmmError `vmm_bad_machine` when the machine cannot be expressed.
@@ -22,10 +41,10 @@ export function qemuArguments(
 ): readonly string[] {
   const bus = spec.machine === 'microvm' ? 'device' : 'pci';
   return [
-    ...['-nodefaults', '-no-user-config', '-display', 'none'],
+    ...bareArguments,
+    ...sandboxArguments,
     ...['-name', `guest=${spec.vmId}`],
-    // ACPI is how a microvm's guest powers itself off; without it QEMU never ends.
-    ...['-machine', spec.machine === 'microvm' ? 'microvm,acpi=on' : 'q35'],
+    ...['-machine', machines[spec.machine]],
     ...(accelerator === 'kvm'
       ? ['-accel', 'kvm', '-cpu', 'host']
       : ['-accel', `tcg,tb-size=${tcgBufferMiB}`, '-cpu', 'max']),

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Log } from '../../../platform/log.ts';
 import { CommandFailure, type ProcessRunner } from '../../../platform/process.ts';
 import { confined } from '../../confine.ts';
-import type { Accelerator } from './arguments.ts';
+import { type Accelerator, bareArguments, sandboxArguments } from './arguments.ts';
 
 /** A working KVM runs the probe's guest in about 0.1 s, TCG in half a second; a node may be loaded. */
 const probeDeadlineMs = { kvm: 2_000, tcg: 15_000 } as const;
@@ -37,7 +37,9 @@ export async function guestTrouble(
     const result = await confined(run)(
       [
         binary,
-        ...['-nodefaults', '-no-user-config', '-display', 'none', '-machine', 'pc', '-m', '32'],
+        ...bareArguments,
+        ...sandboxArguments,
+        ...['-machine', 'pc', '-m', '32'],
         ...['-accel', accelerator, '-cpu', accelerator === 'kvm' ? 'host' : 'max'],
         ...['-drive', `if=floppy,format=raw,readonly=on,file=${floppy.replaceAll(',', ',,')}`],
         ...['-device', 'isa-debug-exit,iobase=0xf4,iosize=4'],
