@@ -14,7 +14,7 @@ import { isFinalSlot, isFinalVm, isUpVm } from './transitions.ts';
 import type { LeaseSettings, SiteState, Slot, Workspace } from './types.ts';
 import { stopVm } from './vm.ts';
 import { beginEnding, endIfOff, endPending, expire, expiryGraceMs } from './workspace.ts';
-import { formatDuration } from '../protocol/units.ts';
+import { formatDuration, formatMoment } from '../protocol/units.ts';
 
 /** Every wait has a deadline. All of them are here: when the next one is, and what happens then. */
 
@@ -69,7 +69,7 @@ function pendingUntil({ createdAt, startBy }: Workspace): number {
 }
 
 function pendingOverdue(draft: Draft, workspace: Workspace): void {
-  const message = `not launched by ${new Date(pendingUntil(workspace)).toISOString()}`;
+  const message = `not launched by ${formatMoment(pendingUntil(workspace))}`;
   endPending(draft, workspace.id, 'cancelled', { code: 'not_launched', message });
 }
 
@@ -174,7 +174,7 @@ function startByMissed(draft: Draft, { id, startBy, slotId, state }: Workspace):
     state === 'deploying'
       ? 'its VMs were still starting'
       : (lrmTrouble?.message ?? lrmReason ?? 'its slot was not there yet');
-  const message = `not running by ${new Date(startBy).toISOString()}: ${waiting}`;
+  const message = `not running by ${formatMoment(startBy)}: ${waiting}`;
   const how = { graceMs: 0, order: true };
   beginEnding(draft, id, 'cancelled', { code: 'start_by_missed', message }, how);
 }

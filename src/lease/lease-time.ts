@@ -1,5 +1,5 @@
 import type { WorkspaceId } from '../protocol/ids.ts';
-import { formatDuration } from '../protocol/units.ts';
+import { formatDuration, formatMoment } from '../protocol/units.ts';
 import type { Draft } from './draft.ts';
 import { endMarginMs } from './policies/slot-request.ts';
 import { overQuota } from './quota.ts';
@@ -44,7 +44,7 @@ export function extend(
     slotTooShort(draft, longer, durationMs, latestEnd(draft, workspace) - endsAt);
   if (refusal) return refusal;
   draft.putWorkspace(longer);
-  const message = `extended by ${by} by ${formatDuration(durationMs)}, until ${new Date(until).toISOString()}`;
+  const message = `extended by ${by} by ${formatDuration(durationMs)}, until ${formatMoment(until)}`;
   draft.record('workspace.extended', {
     workspaceId,
     slotId: workspace.slotId,
@@ -101,7 +101,7 @@ export function giveNotices(draft: Draft, id: WorkspaceId): void {
   const due = noticesAhead(workspace, draft.settings).filter(noticeMs => endsAt - noticeMs <= draft.now);
   if (due.length === 0) return;
   draft.putWorkspace({ ...workspace, noticesGivenMs: [...workspace.noticesGivenMs, ...due] });
-  const at = new Date(endsAt).toISOString();
+  const at = formatMoment(endsAt);
   const message = `the lease ends in ${formatDuration(Math.min(...due))}, at ${at}`;
   const reason = { code: 'ends_soon', message };
   draft.record('workspace.ends-soon', { workspaceId: id, slotId: workspace.slotId, reason });

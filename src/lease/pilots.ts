@@ -15,6 +15,7 @@ import {
   releaseSlot,
 } from './slot.ts';
 import { takeBack } from './take-back.ts';
+import { happenedAt, jobEndAt } from './told-times.ts';
 import { isFinalSlot } from './transitions.ts';
 import type { LeaseInput, LeaseSettings, Slot, SlotNode, Vm, Workspace } from './types.ts';
 import { applyReport, vmGone } from './vm.ts';
@@ -97,10 +98,11 @@ export function silentTooLong(draft: Draft, slot: Slot): void {
 
 /** Applies a notification once. A gap in the numbers is no harm: the later states say it all. */
 export function notified(draft: Draft, input: Notified): void {
-  const { slotId, node, seq, at, body } = input;
+  const { slotId, node, seq, body } = input;
   const slot = draft.findSlot(slotId);
   const appliedSeq = slot?.nodes.find(({ name }) => name === node)?.appliedSeq ?? 0;
   if (!slot || seq <= appliedSeq) return;
+  const at = happenedAt(draft, slot, input.at);
   ensureNode(draft, slot, node);
   patchNode(draft, slotId, node, { appliedSeq: seq });
   if (body.kind === 'vm') {
@@ -133,7 +135,7 @@ function nodeReported(
   const { jobEndsAt } = draft.slot(slot.id);
   // The LRM's own word, when there is one, counts more than the pilot's.
   if (body.jobEndsAt !== undefined && jobEndsAt === null)
-    draft.putSlot({ ...draft.slot(slot.id), jobEndsAt: body.jobEndsAt });
+    draft.putSlot({ ...draft.slot(slot.id), jobEndsAt: jobEndAt(draft, slot, body.jobEndsAt) });
   firstPilot(draft, slot.id);
   switch (body.state) {
     case 'reserving':

@@ -1,5 +1,5 @@
 import type { SlotId } from '../protocol/ids.ts';
-import { formatDuration } from '../protocol/units.ts';
+import { formatDuration, formatMoment } from '../protocol/units.ts';
 import type { Draft } from './draft.ts';
 import { silentFromNow } from './recovery.ts';
 import { cancelJob, endAll, releaseSlot } from './slot.ts';
@@ -77,7 +77,7 @@ export function suspendedRefusal(draft: Draft, { name, slotId }: Workspace): Ref
   if (suspendedSince === null) return undefined;
   return {
     code: 'conflict',
-    message: `workspace ${name} is suspended by the batch scheduler since ${new Date(suspendedSince).toISOString()}: its VMs stand still and take no orders`,
+    message: `workspace ${name} is suspended by the batch scheduler since ${formatMoment(suspendedSince)}: its VMs stand still and take no orders`,
     hint: 'try again when it goes on (wsp events -f); wsp destroy ends it at once',
   };
 }

@@ -6,6 +6,7 @@ import { isToBeRequeued } from './requeue.ts';
 import { isFinalVm } from './transitions.ts';
 import type { LeaseSettings, Workspace } from './types.ts';
 import { stopVm } from './vm.ts';
+import { formatMoment } from '../protocol/units.ts';
 
 /**
  * The ensemble's life: deployed whole, leased, ended whole.
@@ -95,7 +96,7 @@ export function followJobEnd(draft: Draft, id: WorkspaceId): void {
   const shorter = endsAt < workspace.endsAt;
   const noticesGivenMs = workspace.noticesGivenMs.filter(noticeMs => endsAt - noticeMs <= draft.now);
   draft.putWorkspace({ ...workspace, endsAt, noticesGivenMs });
-  const at = new Date(endsAt).toISOString();
+  const at = formatMoment(endsAt);
   const reason = shorter
     ? { code: 'lrm_shortened', message: 'the LRM will end the job earlier than it had said' }
     : { code: 'lrm_lengthened', message: `the lease has its time back: it ends at ${at}` };

@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import { nodeNamePattern, slotIdPattern } from '../protocol/ids.ts';
 import type { SlotAssignment } from '../protocol/pilot.ts';
+import { latestMoment } from '../protocol/units.ts';
 
 /** Name of the global that the job's program text sets on its first line (see `SlotAssignment`). */
 const globalName = 'wspAssignment';
@@ -45,6 +46,8 @@ export function nodeNameFrom(assignment: SlotAssignment, env: NodeJS.ProcessEnv)
 
 /** When the job ends, milliseconds since the epoch: from the LRM if it tells, else start plus walltime. */
 export function jobEndFrom(assignment: SlotAssignment, env: NodeJS.ProcessEnv, now: number): number {
-  const told = assignment.jobEndEnv.map(variable => Number(env[variable])).find(seconds => seconds > 0);
-  return told === undefined ? now + assignment.walltimeMs : told * 1_000;
+  const told = assignment.jobEndEnv
+    .map(variable => Math.floor(Number(env[variable]) * 1_000))
+    .find(at => at > 0 && at <= latestMoment);
+  return told ?? now + assignment.walltimeMs;
 }

@@ -1,6 +1,6 @@
 import Type from 'typebox';
 import { namePattern } from './ids.ts';
-import { literals } from './schema.ts';
+import { literals, Count } from './schema.ts';
 
 /** Who may do what: the shapes of users, projects, tokens, quotas, usage and the audit log in the API. */
 
@@ -24,7 +24,7 @@ const ProjectName = Type.String({
   pattern: namePattern,
   description: 'a name: lower-case letters, digits and hyphens, starting with a letter, at most 31',
 });
-const Limit = Type.Union([Type.Integer({ minimum: 0 }), Type.Null()]);
+const Limit = Type.Union([Count, Type.Null()]);
 
 /** Limits; null: none. */
 export const QuotaView = Type.Object(
@@ -199,7 +199,11 @@ export const WebhookRequest = Type.Object(
     /** Only events of these types, as `vm.failed`. Absent: all. */
     types: Type.Optional(
       Type.Array(
-        Type.String({ pattern: '^[a-z]+[.][a-z-]+$', description: "an event's type, as vm.failed" }),
+        Type.String({
+          maxLength: 64,
+          pattern: '^[a-z]+[.][a-z-]+$',
+          description: "an event's type, as vm.failed",
+        }),
         {
           maxItems: 64,
         },

@@ -25,7 +25,7 @@ const endings = ['exited', 'cancelled', 'timeout', 'failed'] as const;
 const JobEnd = Type.Object({
   jobId: JobId,
   /** Null: a signal ended it, or it never began. */
-  code: Type.Union([Type.Integer(), Type.Null()]),
+  code: Type.Union([Type.Integer({ minimum: 0, maximum: 255 }), Type.Null()]),
   why: literals(endings),
   /** With `failed`: what went wrong. */
   message: Type.Optional(Type.String({ maxLength: 1_024 })),

@@ -1,7 +1,7 @@
 import Type from 'typebox';
 import { nodeNamePattern, slotIdPattern, vmIdPattern } from './ids.ts';
 import { VmPlan } from './plan.ts';
-import { literals } from './schema.ts';
+import { literals, MomentMs, Count } from './schema.ts';
 import { contextStates, slotNodeStates, vmStates } from './states.ts';
 
 /**
@@ -22,7 +22,12 @@ import { contextStates, slotNodeStates, vmStates } from './states.ts';
  * until acknowledged. The service applies each number once; commands with a key seen before are acknowledged and ignored.
  */
 
-const reasonText = Type.String({ maxLength: 4_096 });
+/** The longest that a reason may be. */
+export const longestReason = 4_096;
+const reasonText = Type.String({ maxLength: longestReason });
+const ReasonOfNode = Type.Object({ code: Type.String({ maxLength: 64 }), message: reasonText });
+/** As a kernel or an ssh server writes one; empty where there is none. */
+const Address = Type.String({ pattern: '^[0-9A-Za-z.:%_-]{0,64}$' });
 
 /** What a VM's report says, both in a notification and in `hello`. */
 export const VmReport = Type.Object({
@@ -30,7 +35,7 @@ export const VmReport = Type.Object({
   state: literals(vmStates),
   context: literals(contextStates),
   /** Why, when the state or context is not what was asked for. */
-  reason: Type.Optional(Type.Object({ code: Type.String({ maxLength: 64 }), message: reasonText })),
+  reason: Type.Optional(ReasonOfNode),
 });
 export type VmReport = Type.Static<typeof VmReport>;
 
@@ -38,11 +43,11 @@ export const NotificationBody = Type.Union([
   Type.Object({
     kind: Type.Literal('node'),
     state: literals(slotNodeStates),
-    reason: Type.Optional(Type.Object({ code: Type.String({ maxLength: 64 }), message: reasonText })),
+    reason: Type.Optional(ReasonOfNode),
     /** With `reserving` and `reserved`: the node's address on the site network, for its peers' VXLANs. */
-    address: Type.Optional(Type.String({ maxLength: 64 })),
+    address: Type.Optional(Address),
     /** When the LRM will end the job, if the pilot can tell (milliseconds since the epoch). */
-    jobEndsAt: Type.Optional(Type.Integer()),
+    jobEndsAt: Type.Optional(MomentMs),
   }),
   Type.Object({ kind: Type.Literal('vm'), report: VmReport }),
 ]);
@@ -50,9 +55,9 @@ export type NotificationBody = Type.Static<typeof NotificationBody>;
 
 export const PilotNotification = Type.Object({
   type: Type.Literal('notification'),
-  seq: Type.Integer({ minimum: 1 }),
-  /** The node's clock when it happened, milliseconds since the epoch. */
-  at: Type.Integer(),
+  seq: Type.Integer({ ...Count, minimum: 1 }),
+  /** The node's clock when it happened. */
+  at: MomentMs,
   body: NotificationBody,
 });
 export type PilotNotification = Type.Static<typeof PilotNotification>;
@@ -62,7 +67,7 @@ export const PilotHello = Type.Object({
   slotId: Type.String({ pattern: slotIdPattern }),
   node: Type.String({ pattern: nodeNamePattern }),
   pilotVersion: Type.String({ maxLength: 64 }),
-  address: Type.String({ maxLength: 64 }),
+  address: Address,
   /** What runs here now, for the reconciler. */
   vms: Type.Array(VmReport, { maxItems: 256 }),
 });

@@ -1,9 +1,15 @@
 import Type from 'typebox';
+import { latestMoment } from './units.ts';
 
 /** A union of string literals, from an `as const` list of words. */
 export function literals<const T extends readonly string[]>(values: T) {
   return Type.Unsafe<T[number]>(Type.Union(values.map(value => Type.Literal(value))));
 }
+
+/** Milliseconds since the epoch, in messages: of a year that has four digits. */
+export const MomentMs = Type.Integer({ minimum: 0, maximum: latestMoment });
+/** A number of anything: one that is exact. */
+export const Count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 
 /** Durations and sizes in documents that people write; `units.ts` reads them. */
 export const DurationText = Type.String({

@@ -44,6 +44,18 @@ export function parseMoment(text: string): number | undefined {
   return Number.isNaN(at) || day > new Date(Date.UTC(year, month, 0)).getUTCDate() ? undefined : at;
 }
 
+/** The last moment that ISO 8601 writes with four digits for the year, in milliseconds since the epoch. */
+export const latestMoment = Date.UTC(9_999, 11, 31, 23, 59, 59, 999);
+
+/**
+ * ISO 8601 of a time in milliseconds since the epoch. Of a number that is none, the nearest that is:
+ * what somebody else has said, once, must not keep the rest from being shown.
+ */
+export function formatMoment(at: number): string {
+  const known = Number.isNaN(at) ? 0 : Math.min(Math.max(at, 0), latestMoment);
+  return new Date(known).toISOString();
+}
+
 /** `3725000` → `1h2m5s`; under a second, milliseconds. */
 export function formatDuration(totalMs: number): string {
   if (totalMs < 1_000) return `${Math.round(totalMs)}ms`;

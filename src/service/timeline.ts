@@ -1,4 +1,5 @@
 import type { TimelineView } from '../protocol/api.ts';
+import { formatMoment } from '../protocol/units.ts';
 import type { StoredEvent } from './engine-api.ts';
 
 /**
@@ -43,8 +44,8 @@ export function timelineOf(workspace: string, events: readonly StoredEvent[], ag
     hops.push({
       hop,
       meaning: meanings[hop],
-      startedAt: iso(from),
-      endedAt: end === null ? null : iso(end),
+      startedAt: formatMoment(from),
+      endedAt: end === null ? null : formatMoment(end),
       durationMs: end === null ? null : Math.round(end - from),
     });
   };
@@ -135,7 +136,4 @@ function earlier(one: Mark, other: number): number {
 }
 function later(one: Mark, other: number): number {
   return one === null ? other : Math.max(one, other);
-}
-function iso(time: number): string {
-  return new Date(time).toISOString();
 }

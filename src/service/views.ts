@@ -16,6 +16,7 @@ import type {
   WorkspaceView,
 } from '../protocol/api.ts';
 import type { Reason } from '../protocol/states.ts';
+import { formatMoment } from '../protocol/units.ts';
 import type { PoolCapacity, StoredEvent, Trial } from './engine-api.ts';
 import type { SiteImage } from './images.ts';
 
@@ -25,7 +26,7 @@ import type { SiteImage } from './images.ts';
 function iso(time: number): string;
 function iso(time: number | null): string | null;
 function iso(time: number | null): string | null {
-  return time === null ? null : new Date(time).toISOString();
+  return time === null ? null : formatMoment(time);
 }
 
 /** A workspace with its VMs and the slot that holds them. */

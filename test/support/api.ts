@@ -13,6 +13,7 @@ import { openSqliteStore } from '../../src/service/store/sqlite.ts';
 import { maySee } from '../../src/service/api/owners.ts';
 import { Webhooks } from '../../src/service/notify/webhooks.ts';
 import { buildApp } from '../../src/service/api/app.ts';
+import type { Engine } from '../../src/service/engine-api.ts';
 import { FakeEngine } from './fake-engine.ts';
 
 /** Tokens of the API's tests: the token is `token-of-` and the user. `olga` is an operator. */
@@ -38,6 +39,16 @@ export async function testApi(
   logins = noLogins(clock),
 ): Promise<TestApi> {
   const engine = new FakeEngine();
+  return { ...(await apiOver(engine, clock, rate, logins)), engine };
+}
+
+/** The API before any engine. */
+export async function apiOver(
+  engine: Engine,
+  clock: Clock,
+  rate = { perSecond: 1_000, burst: 10_000 },
+  logins = noLogins(clock),
+): Promise<Omit<TestApi, 'engine'>> {
   const logged: TestApi['logged'] = [];
   const store = openSqliteStore({ directory: ':memory:' });
   const accounts = new Accounts({
@@ -81,7 +92,6 @@ export async function testApi(
   });
   return {
     app,
-    engine,
     accounts,
     webhooks,
     logged,

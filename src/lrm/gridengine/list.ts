@@ -7,6 +7,7 @@ import { parseQueueStates } from './hosts.ts';
 import type { Memory } from './memory.ts';
 import { type ListedJob, parseJobs } from './qstat.ts';
 import { holds, type QueueStates, type Why, whyItWaits } from './reasons.ts';
+import { formatMoment } from '../../protocol/units.ts';
 
 /** Where the list is made from. */
 export interface Sources {
@@ -159,7 +160,7 @@ function whyWaits(
   const after = startsAfter.get(jobId) ?? 0;
   if (after > known.now)
     return {
-      reason: `it is not to start before ${new Date(after).toISOString()} (qsub -a)`,
+      reason: `it is not to start before ${formatMoment(after)} (qsub -a)`,
       outlook: 'passes',
     };
   return whyItWaits([...(remarks.get(jobId) ?? []), ...general], known.states);

@@ -17,6 +17,7 @@ import { WspError } from '../../protocol/errors.ts';
 import { idSuffix } from '../../protocol/ids.ts';
 import type { AccessRow, Store } from '../store/store.ts';
 import { hashOf, type Tokens } from '../tokens.ts';
+import { formatMoment } from '../../protocol/units.ts';
 
 /**
  * Users, projects and their tokens: in memory, a copy of the store's. A change is in the store before it counts.
@@ -266,14 +267,13 @@ function changed(before: Quota | null, change: QuotaChange | undefined, ordinary
 }
 
 function tokenView({ id, user, label, scope, createdAt, expiresAt, revokedAt }: StoredToken): TokenView {
-  const iso = (time: number): string => new Date(time).toISOString();
   return {
     id,
     user,
     label,
     scope,
-    createdAt: iso(createdAt),
-    expiresAt: iso(expiresAt),
-    revokedAt: revokedAt === null ? null : iso(revokedAt),
+    createdAt: formatMoment(createdAt),
+    expiresAt: formatMoment(expiresAt),
+    revokedAt: revokedAt === null ? null : formatMoment(revokedAt),
   };
 }

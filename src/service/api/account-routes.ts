@@ -2,6 +2,7 @@ import Type from 'typebox';
 import { ProjectChange, TokenRequest, UserChange, userPattern } from '../../protocol/access.ts';
 import { WspError } from '../../protocol/errors.ts';
 import { namePattern } from '../../protocol/ids.ts';
+import { Count } from '../../protocol/schema.ts';
 import { callerOf, hasRole } from './auth.ts';
 import { listQuery, Next, pageOf } from './paging.ts';
 import { errorAnswers, Moment, momentOf, type Route } from './route.ts';
@@ -157,7 +158,11 @@ const auditEntries: Route = (app, { audit }) => {
     summary: 'Who did what, also who tried to, newest first; operators and administrators',
     querystring: Type.Object({
       before: Type.Optional(
-        Type.Integer({ minimum: 1, description: 'the number of a line; only those with smaller ones' }),
+        Type.Integer({
+          ...Count,
+          minimum: 1,
+          description: 'the number of a line; only those with smaller ones',
+        }),
       ),
       limit: Type.Optional(
         Type.Integer({

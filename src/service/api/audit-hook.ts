@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Clock } from '../../platform/clock.ts';
 import type { AuditEntry, AuditLog } from '../access/audit.ts';
 import { addressOf, isLooking } from './auth.ts';
+import { formatMoment } from '../../protocol/units.ts';
 
 const refusals: ReadonlySet<number> = new Set([401, 403]);
 
@@ -23,7 +24,7 @@ export function entryOf(
   code: string | null = null,
 ): AuditEntry {
   return {
-    at: new Date(clock.now()).toISOString(),
+    at: formatMoment(clock.now()),
     user: request.caller?.user ?? null,
     token: request.caller?.tokenId ?? null,
     method: request.method,

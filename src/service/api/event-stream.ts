@@ -3,6 +3,7 @@ import Type from 'typebox';
 import { errorFields, type Log } from '../../platform/log.ts';
 import type { EventView } from '../../protocol/api.ts';
 import { WspError } from '../../protocol/errors.ts';
+import { Count } from '../../protocol/schema.ts';
 import { callerOf } from './auth.ts';
 import { type EventFeed, type EventQuery, maxWaitMs } from './event-feed.ts';
 import { findWorkspace } from './owners.ts';
@@ -18,7 +19,11 @@ const retryMs = 1_000;
 
 /** The only types of events that are wanted, as `vm.failed`. */
 export const EventTypes = Type.Array(
-  Type.String({ pattern: '^[a-z]+([.][a-z-]+)+$', description: "an event's type, such as vm.failed" }),
+  Type.String({
+    maxLength: 64,
+    pattern: '^[a-z]+([.][a-z-]+)+$',
+    description: "an event's type, such as vm.failed",
+  }),
   { maxItems: 64 },
 );
 
@@ -33,7 +38,7 @@ export function eventStreamRoute(feed: EventFeed): Route {
     summary:
       'The history as server-sent events, replayed after Last-Event-ID (or `after`), then as it happens',
     querystring: Type.Object({
-      after: Type.Optional(Type.Integer({ minimum: 0 })),
+      after: Type.Optional(Count),
       workspace: Type.Optional(WorkspaceParams.properties.workspace),
       type: Type.Optional(EventTypes),
     }),

@@ -1,5 +1,6 @@
 import Type from 'typebox';
 import { timelineOf } from '../timeline.ts';
+import { Count } from '../../protocol/schema.ts';
 import { callerOf } from './auth.ts';
 import { type EventFeed, maxWaitMs } from './event-feed.ts';
 import { EventTypes, eventStreamRoute } from './event-stream.ts';
@@ -49,7 +50,7 @@ function events(feed: EventFeed): Route {
     operationId: 'listEvents',
     summary: 'History after a number; waits for news up to waitMs when there is none yet',
     querystring: Type.Object({
-      after: Type.Optional(Type.Integer({ minimum: 0 })),
+      after: Type.Optional(Count),
       workspace: Type.Optional(WorkspaceParams.properties.workspace),
       waitMs: Type.Optional(Type.Integer({ minimum: 0, maximum: maxWaitMs })),
       limit: Type.Optional(Type.Integer({ minimum: 1, maximum: pageLimit })),

@@ -5,6 +5,7 @@ import { errorAnswers, type Route } from './route.ts';
 import type { ApiParts } from './app.ts';
 import { ref } from './schemas.ts';
 import { strictBody } from './strict-body.ts';
+import { formatMoment } from '../../protocol/units.ts';
 
 const ways: Route = (app, { logins }) => {
   const schema = {
@@ -73,7 +74,7 @@ function loggedIn({ accounts, sessions }: ApiParts, request: FastifyRequest, use
   // For the audit log: from here on it is known who asks.
   request.caller = caller;
   const { token, expiresAt } = sessions.begin(user);
-  return { user, token, expiresAt: new Date(expiresAt).toISOString() };
+  return { user, token, expiresAt: formatMoment(expiresAt) };
 }
 
 /** Logins of Unix users with no password. */

@@ -4,6 +4,7 @@ import Type from 'typebox';
 import { lineLink } from '../../platform/line-link.ts';
 import { WspError } from '../../protocol/errors.ts';
 import { pipeEndHeader, pipeNextHeader } from '../../protocol/pipe.ts';
+import { Count } from '../../protocol/schema.ts';
 import { PilotPipe } from '../pilots/pipe.ts';
 import type { ApiParts } from './app.ts';
 import { NodeParams, readPilotMessage, requireSlotSecret, Slot, StreamParams } from './pilot-socket.ts';
@@ -20,7 +21,6 @@ import { Buckets, tooOften } from './rate-limit.ts';
  */
 const pipeIdBytes = 16;
 const PipeParams = Type.Object({ ...Slot, pipe: Type.String({ pattern: '^[A-Za-z0-9_-]{22}$' }) });
-const Count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 const Bytes = Type.Object({ at: Count, end: Type.Optional(Type.Boolean()) });
 const Poll = Type.Object({
   after: Count,

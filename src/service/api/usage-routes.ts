@@ -7,6 +7,7 @@ import { mayRead } from './owners.ts';
 import { listQuery, pageOf } from './paging.ts';
 import { errorAnswers, Moment, momentOf, type Route } from './route.ts';
 import { ref } from './schemas.ts';
+import { formatMoment } from '../../protocol/units.ts';
 
 /** What has been used, by whom. */
 export function usageRoutes(feed: EventFeed): readonly Route[] {
@@ -37,8 +38,8 @@ export function usageRoutes(feed: EventFeed): readonly Route[] {
           request.query,
         );
         return {
-          since: new Date(period.since).toISOString(),
-          until: new Date(period.until).toISOString(),
+          since: formatMoment(period.since),
+          until: formatMoment(period.until),
           lines: page,
           next,
         };

@@ -17,6 +17,7 @@ import {
   type LookUp,
 } from './addresses.ts';
 import { deadlineMs, post } from './post.ts';
+import { formatMoment } from '../../protocol/units.ts';
 
 /**
  * Webhooks: each event that their owner may see, posted in order, at least once.
@@ -120,7 +121,7 @@ export class Webhooks {
       .filter(({ hook }) => hook === id)
       .map(({ event, at, attempts: tries, error }) => ({
         event,
-        at: new Date(at).toISOString(),
+        at: formatMoment(at),
         attempts: tries,
         error,
       }));
@@ -299,7 +300,7 @@ export class Webhooks {
       url,
       workspace,
       types: [...types],
-      createdAt: new Date(createdAt).toISOString(),
+      createdAt: formatMoment(createdAt),
       deliveredUpTo: cursor,
       deadLetters: this.deadLetters(id).length,
       stopped,

@@ -10,6 +10,7 @@ import type { StoredEvent } from '../engine-api.ts';
 import { lockStateDir } from './lock.ts';
 import { migrate } from './migrations.ts';
 import type { AccessRow, Commit, EventQuery, Store, StoredState } from './store.ts';
+import { formatMoment } from '../../protocol/units.ts';
 
 /**
  * The store on SQLite: Kysely over libsql, one file `wsp.db`.
@@ -178,7 +179,7 @@ class SqliteStore implements Store {
     user,
     sinceAt,
   }: Parameters<Store['audit']>[0]): Promise<readonly AuditView[]> {
-    const since = sinceAt === undefined ? null : new Date(sinceAt).toISOString();
+    const since = sinceAt === undefined ? null : formatMoment(sinceAt);
     const rows = await this.#rows<{ seq: number; body: string }>(
       `select seq, body from audit where seq < ?1
        and (?2 is null or json_extract(body, '$.user') = ?2) and (?3 is null or json_extract(body, '$.at') >= ?3)
