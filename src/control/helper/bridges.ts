@@ -12,7 +12,7 @@ import { dirname, join } from 'node:path';
 import type { NicPlan } from '../../protocol/plan.ts';
 import { ControlError } from '../control.ts';
 import { dhcpMark, dnsmasqArguments, reservation } from '../network/dhcp.ts';
-import { bridgeRules, deleteBridgeRules } from '../network/filter.ts';
+import { bridgeRules, deleteRulesOf } from '../network/filter.ts';
 import { interfaceNames } from '../network/interfaces.ts';
 import {
   bridgeCommands,
@@ -120,7 +120,7 @@ export class Bridges {
       members: join(directory, 'members'),
       hosts: join(directory, 'hosts'),
       record: join(directory, 'record'),
-      pid: join(directory, 'pid'),
+      pid: this.#at.dhcpPidOf(name),
     };
   }
 
@@ -136,7 +136,7 @@ export class Bridges {
       ...(uplinkWasUp === undefined ? {} : { uplinkWasUp }),
     };
     writeRecord(at.record, record);
-    await this.#tools.ipBatch(bridgeCommands(bridge, bridgeMac(this.#at.name, bridge.name)));
+    await this.#tools.ipBatch(bridgeCommands(bridge, bridgeMac(this.#at.name, bridge.name), this.#at.mark));
     this.#tools.set(bridgeSettings(bridge.name));
     if (bridge.link.kind === 'vxlan') this.#tools.set(portSettings(vxlanName(bridge.name)));
     await this.#tools.nft(bridgeRules(nic, linkInterface(bridge)));
@@ -167,7 +167,7 @@ export class Bridges {
       ...links.map(link => `link del dev ${link}`),
       ...down.map(link => `link set dev ${link} down`),
     ]);
-    await this.#tools.nft(deleteBridgeRules(name));
+    await this.#tools.nft(deleteRulesOf(name));
     rmSync(at.record, { force: true });
   }
 

@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, openSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, fsyncSync, ftruncateSync, openSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 
 /** Writes a file anew, and resolves when its content and its name are on disk. Only root may read it. */
@@ -22,11 +22,19 @@ export function syncDirectoryOf(path: string): void {
   }
 }
 
+/**
+ * All of it or none: what a limit of the caller's (RLIMIT_FSIZE) or a full file system cuts short is taken back, and thrown.
+ */
 function write(path: string, flags: 'a' | 'w', text: string): void {
   const file = openSync(path, flags, 0o600);
+  const before = fstatSync(file).size;
   try {
-    writeSync(file, text);
+    // Unlike writeSync it goes on until all of it is written.
+    writeFileSync(file, text);
     fsyncSync(file);
+  } catch (cause) {
+    ftruncateSync(file, before);
+    throw cause;
   } finally {
     closeSync(file);
   }

@@ -1,8 +1,9 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { ControlError } from '../control.ts';
+import { linkMark } from '../network/links.ts';
 import { DiskRecords, type WorkDirectory } from './disk-records.ts';
-import { appendDurably, syncDirectoryOf } from './durable.ts';
+import { appendDurably, syncDirectoryOf, writeDurably } from './durable.ts';
 
 /**
  * What the helper will have to undo, written before it is done (DESIGN §3). Undoing an entry whose change never came about does
@@ -43,6 +44,10 @@ export interface HelperDirectory {
   readonly slots: string;
   readonly bridges: string;
   readonly records: DiskRecords;
+  /** The alias of interfaces that are this state directory's. */
+  readonly mark: string;
+  /** The file with the process id of a bridge's DHCP service. */
+  dhcpPidOf(bridge: string): string;
 }
 
 /** Where a node's state is, under the helper's two directories: the one for what ends with the kernel's life, the other for what does not. */
@@ -54,6 +59,8 @@ export function helperDirectory(stateDir: string, diskDir: string, node: string)
     slots: join(path, 'slots'),
     bridges: join(path, 'bridges'),
     records: new DiskRecords(diskDir, node),
+    mark: linkMark(path),
+    dhcpPidOf: bridge => join(path, 'bridges', bridge, 'pid'),
   };
 }
 
@@ -89,7 +96,7 @@ export function undoJournal({ slots, records }: HelperDirectory, slotId: string,
       mkdirSync(slots, { recursive: true, mode: 0o700 });
       mkdirSync(directory, { recursive: true, mode: 0o700 });
       checkOwner();
-      if (uid !== undefined) writeFileSync(owner, String(uid), { mode: 0o600 });
+      if (uid !== undefined && !existsSync(owner)) writeDurably(owner, String(uid));
       if (entry.kind === 'directory')
         records.keep(slotId, { path: entry.path, uid: entry.uid, gid: entry.gid });
       appendLine(path, `${JSON.stringify(entry)}\n`);

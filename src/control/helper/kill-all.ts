@@ -9,7 +9,7 @@ import { nodeNamePattern, slotIdPattern } from '../../protocol/ids.ts';
 import { Bridges } from './bridges.ts';
 import { defaultDiskDir } from './disk-records.ts';
 import { type HelperDirectory, helperDirectory, undoJournal } from './journal.ts';
-import { ownLinks, ownTables } from './leftovers.ts';
+import { markedLinks, ownLinks, ownTables, removeUnjournaled } from './leftovers.ts';
 import { withNodeLock } from './node-lock.ts';
 import { removeForgotten, undoSlot } from './slot-undo.ts';
 import { RootTools } from './tools.ts';
@@ -30,7 +30,7 @@ interface KillAllOptions {
 /** What `--json` prints. */
 export interface KillAllReport {
   readonly node: string;
-  /** Slots whose every change is undone now. */
+  /** Slots whose every change is undone now, and interfaces of ours that no slot's journal named. */
   readonly undone: readonly string[];
   /** What is still there, a sentence each. Empty: the node is a job node again. */
   readonly left: readonly string[];
@@ -90,8 +90,8 @@ async function killAll(options: KillAllOptions): Promise<KillAllReport> {
     if (process.getuid?.() !== 0) throw new Error('root is needed: nothing was looked at');
     const at = helperDirectory(stateDir, diskDir, node);
     const tools = new RootTools(systemClock, systemProcesses);
-    // After a power loss there are only the records.
-    if (existsSync(at.node) || at.records.all().length > 0)
+    // After a power loss there are only the records; of a lost state directory, only interfaces.
+    if (existsSync(at.node) || at.records.all().length > 0 || (await markedLinks(at, tools)).length > 0)
       await withNodeLock(at, () => undoSlots(at, tools, slot, { undone, left }));
     else if (options.node === undefined) left.push(...otherNodes(stateDir, node));
     if (slot === undefined) left.push(...(await unjournaled(tools)));
@@ -129,6 +129,9 @@ async function undoSlots(
       orphans.map(({ tap }) => tap),
     );
   }
+  // One that is left keeps what it has on the node.
+  if (report.left.length === 0)
+    report.undone.push(...(await removeUnjournaled(at, tools)).map(name => `interface ${name}`));
 }
 
 /** On a cluster's node only one node's state is there, but the LRM may call it otherwise than the host is called. */
@@ -140,7 +143,7 @@ function otherNodes(stateDir: string, node: string): string[] {
     : [`${stateDir} knows no node ${node}, but ${others.join(', ')}: use --node`];
 }
 
-/** What has our names and is in no journal: not removed, because it may be another state directory's, but not passed over either. */
+/** What has our names and is another state directory's, or nobody's that we know: not removed, but not passed over either. */
 async function unjournaled(tools: RootTools): Promise<string[]> {
   return [...ownLinks().map(link => `interface ${link}`), ...(await ownTables(tools))].map(
     what => `${what} is there, but in no journal under this state directory`,

@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { type Clock, pause } from '../../platform/clock.ts';
 
 /** The process's start time in clock ticks (proc(5), stat field 22): with the pid, it names one process for ever. Undefined when it is gone or a zombie. */
@@ -29,6 +29,14 @@ export function argumentsOf(pid: number): readonly string[] {
   } catch {
     return [];
   }
+}
+
+/** Processes, of whichever user, that have `argument` in their argument vectors. */
+export function pidsWith(argument: string): number[] {
+  return readdirSync('/proc')
+    .filter(name => /^\d+$/.test(name))
+    .map(Number)
+    .filter(pid => argumentsOf(pid).includes(argument));
 }
 
 /** SIGKILLs that very process and waits until it is gone; false when it is still there after `deadlineMs`. */

@@ -99,7 +99,7 @@ async function attachNic(parts: ServerParts, request: HelperRequest & { op: 'att
   journal.append({ kind: 'nic', tap: nic.tap, bridge: nic.bridge.name, address: nic.address });
   await bridges.join(nic, hostname, journal.slotId);
   // There is no moment in which the tap is up and unguarded.
-  await tools.ipBatch(tapCommands(nic, uid));
+  await tools.ipBatch(tapCommands(nic, uid, parts.at.mark));
   tools.set(portSettings(nic.tap));
   await tools.nft(tapRules(nic));
   await tools.ipBatch(tapUpCommands(nic));

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { ControlError } from '../control.ts';
-import { deleteTapRules } from '../network/filter.ts';
+import { deleteRulesOf } from '../network/filter.ts';
 import { interfaceNames } from '../network/interfaces.ts';
 import type { Bridges } from './bridges.ts';
 import type { WorkDirectory } from './disk-records.ts';
@@ -58,7 +58,7 @@ export async function detachNics(entries: readonly NicEntry[], { bridges, tools 
   const left = entries.filter(({ tap }) => after.has(tap)).map(({ tap }) => tap);
   // A tap that is still there keeps its filter.
   if (left.length > 0) throw new ControlError('undo_failed', `${left.join(', ')} cannot be deleted`);
-  await tools.nft(entries.map(({ tap }) => deleteTapRules(tap)).join(''));
+  await tools.nft(entries.map(({ tap }) => deleteRulesOf(tap)).join(''));
   for (const bridge of new Set(entries.map(entry => entry.bridge))) {
     const taps = entries.filter(entry => entry.bridge === bridge).map(({ tap }) => tap);
     await bridges.leave(bridge, taps);

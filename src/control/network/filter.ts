@@ -10,14 +10,9 @@ import type { NicPlan } from '../../protocol/plan.ts';
 const families = ['bridge', 'inet', 'netdev'] as const;
 type Family = (typeof families)[number];
 
-/** The table of a tap. Interface names have at most 15 characters, table names many more. */
-function tapTable(tap: string): string {
-  return `wsp-${tap}`;
-}
-
-/** The tables of a bridge: one of this name in each family. */
-function bridgeTable(bridge: string): string {
-  return `wsp-${bridge}`;
+/** The table of a tap or a bridge, of this name in each family. Interface names have at most 15 characters, table names many more. */
+function tableOf(link: string): string {
+  return `wsp-${link}`;
 }
 
 /**
@@ -30,7 +25,7 @@ export function tapRules(nic: NicPlan): string {
   const { tap, mac, address } = nic;
   return replaceTable(
     'netdev',
-    tapTable(tap),
+    tableOf(tap),
     `  chain guard {
     type filter hook ingress device "${tap}" priority 0; policy drop;
     ether saddr != ${mac} drop
@@ -106,20 +101,15 @@ ${closed}    iifname != "${name}" accept
   }
 `;
   return (
-    replaceTable('bridge', bridgeTable(name), bridging) +
-    replaceTable('inet', bridgeTable(name), node) +
-    replaceTable('netdev', bridgeTable(name), port)
+    replaceTable('bridge', tableOf(name), bridging) +
+    replaceTable('inet', tableOf(name), node) +
+    replaceTable('netdev', tableOf(name), port)
   );
 }
 
-/** Deletes what `tapRules` has made. */
-export function deleteTapRules(tap: string): string {
-  return deleteTable('netdev', tapTable(tap));
-}
-
-/** Deletes what `bridgeRules` has made. */
-export function deleteBridgeRules(bridge: string): string {
-  return families.map(family => deleteTable(family, bridgeTable(bridge))).join('');
+/** Deletes what `tapRules` has made for a tap, or `bridgeRules` for a bridge. */
+export function deleteRulesOf(link: string): string {
+  return families.map(family => deleteTable(family, tableOf(link))).join('');
 }
 
 /** Deletes a table whether it is there or not (nft has `destroy` only from 1.0.7 on): adding an existing table changes nothing. */

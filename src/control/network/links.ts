@@ -28,17 +28,26 @@ export function bridgeMac(node: string, bridge: string): string {
 }
 
 /**
+ * The alias of every interface that a helper makes: whose state directory has it. So kill-all knows its own, whatever became of
+ * their journals.
+ */
+export function linkMark(stateDir: string): string {
+  return `workspace-pilot:${stateDir}`;
+}
+
+/**
  * `ip -batch` lines that make a bridge, its link and its port; nothing is up then, so that settings and rules are there before the
  * first frame. The site's own interface is not the bridge's before `bridgeUpCommands`.
  */
-export function bridgeCommands({ name, mtu, link }: BridgePlan, mac: string): string[] {
+export function bridgeCommands({ name, mtu, link }: BridgePlan, mac: string, mark: string): string[] {
   const vxlan = vxlanName(name);
   return [
     `link add name ${name} address ${mac} mtu ${mtu} type bridge stp_state 0 mcast_snooping 0`,
+    `link set dev ${name} alias ${mark}`,
     ...(link.kind === 'vxlan'
       ? [
           `link add name ${vxlan} type vxlan id ${link.vni} dstport ${link.port}`,
-          `link set dev ${vxlan} mtu ${mtu} master ${name}`,
+          `link set dev ${vxlan} mtu ${mtu} master ${name} alias ${mark}`,
         ]
       : []),
   ];
@@ -84,10 +93,10 @@ export function floodCommands(bridge: string, peers: readonly string[]): string[
 }
 
 /** `ip -batch` lines that make a tap on its bridge, owned by the job's user; it is not up. */
-export function tapCommands({ tap, bridge }: NicPlan, uid: number): string[] {
+export function tapCommands({ tap, bridge }: NicPlan, uid: number, mark: string): string[] {
   return [
     `tuntap add dev ${tap} mode tap user ${uid}`,
-    `link set dev ${tap} mtu ${bridge.mtu} master ${bridge.name}`,
+    `link set dev ${tap} mtu ${bridge.mtu} master ${bridge.name} alias ${mark}`,
   ];
 }
 
