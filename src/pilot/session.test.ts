@@ -382,6 +382,40 @@ describe('PilotSession', () => {
     expect(await code).toBe(0);
   });
 
+  it('does not count a refusal of before it was let in again', async () => {
+    const clock = createVirtualClock(1_000);
+    const w = world({ clock });
+    void w.session.run();
+    await clock.advanceBy(0);
+    for (let time = 0; time < 3; time++) {
+      w.state.accepted = false;
+      w.drop();
+      await clock.advanceBy(45_000);
+      w.state.accepted = true;
+      await clock.advanceBy(10_000);
+    }
+    expect(w.done).toEqual([]);
+  });
+
+  it.each([
+    ['later', 900_000],
+    ['sooner', 300_000],
+  ])(
+    'leaves before the new end of a job that ends %s, and not before the old one',
+    async (_what, lastsMs) => {
+      const clock = createVirtualClock(1_000);
+      const w = world({ clock });
+      const code = w.session.run();
+      await clock.advanceBy(0);
+      w.say({ type: 'command', key: 'k', body: { kind: 'job-end', endsAt: 1_000 + lastsMs } });
+      await clock.advanceBy(lastsMs - 30_000 - 5_000 - 1);
+      expect(w.done).toEqual([]);
+      await clock.advanceBy(1);
+      expect(await code).toBe(0);
+      expect(w.done.slice(0, 2)).toEqual(['stop ws-aaaaaaaaaa.w-0 5000', 'release 5000']);
+    },
+  );
+
   it('releases by itself before the LRM ends the job', async () => {
     const w = world();
     const code = w.session.run();

@@ -155,6 +155,40 @@ describe('the pilot hub', () => {
     expect(bench.slot(slotId).nodes).toMatchObject([{ connected: false }]);
   });
 
+  it('reaches a pilot that has come again, though the end of its older connection is noticed afterwards', async () => {
+    pilot.hello();
+    await bench.settle();
+    const older = pilot.session;
+    pilot.connect(bench.engine);
+    pilot.hello();
+    await bench.settle();
+    older.closed();
+    const stream = bench.engine.pilots.openStream(slotId, 'n0', { kind: 'console', vmId: 'vm' });
+    stream.catch(() => undefined);
+    expect(pilot.heard.at(-1)).toMatchObject({ type: 'open-stream' });
+    // The next end is that of the newer one.
+    pilot.session.closed();
+    await expect(stream).rejects.toMatchObject({ code: 'unreachable' });
+  });
+
+  it('acknowledges in its welcome what this node has said, not what another has', async () => {
+    ({ slotId } = await bench.create(2));
+    const pilots = ['n0', 'n1'].map(node => new FakePilot(bench.engine, slotId, node));
+    pilots[0]?.hello();
+    for (const state of ['reserving', 'reserved'] as const) pilots[0]?.notify({ kind: 'node', state });
+    await bench.settle();
+    pilots[1]?.hello();
+    await bench.settle();
+    expect(pilots[1]?.heard[0]).toMatchObject({ type: 'welcome', ackedSeq: 0 });
+    for (const each of pilots) each.connect(bench.engine);
+    for (const each of pilots) each.hello();
+    await bench.settle();
+    expect(pilots.map(({ heard }) => heard.findLast(({ type }) => type === 'welcome'))).toMatchObject([
+      { ackedSeq: 2 },
+      { ackedSeq: 0 },
+    ]);
+  });
+
   it.each([
     ['10.0.0.1', true],
     // A proxy, or a network that translates: it may be that, and not the node, that has closed it.

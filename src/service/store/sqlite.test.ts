@@ -1,9 +1,9 @@
 import Database from 'libsql';
-import { chmodSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { openSqliteStore } from './sqlite.ts';
+import { openDatabase, openSqliteStore } from './sqlite.ts';
 import { emptyCommit, storeContract } from './store.contract.ts';
 
 storeContract('sqlite in a directory', () => {
@@ -60,6 +60,14 @@ describe('sqlite store', () => {
     } finally {
       await store.close();
     }
+  });
+
+  it('has each commit on the disk before it is answered: a machine that loses its power has lost none', () => {
+    mkdirSync(directory, { recursive: true });
+    const database = openDatabase(join(directory, 'wsp.db'));
+    // sqlite.org/pragma.html: 2 is FULL, which in WAL mode is an fsync of the log for each commit.
+    expect(database.prepare('pragma synchronous').get()).toMatchObject({ synchronous: 2 });
+    database.close();
   });
 
   it('refuses a database from a newer program, and gives the lock free', async () => {

@@ -31,7 +31,7 @@ export interface SqliteStoreOptions {
 
 /** Opens and migrates. Throws `WspError`: `conflict` (another service holds it), `failed` (made by a newer version). */
 export function openSqliteStore({ directory }: SqliteStoreOptions): Store {
-  if (directory === ':memory:') return new SqliteStore(prepared(new Database(directory)), () => undefined);
+  if (directory === ':memory:') return new SqliteStore(openDatabase(directory), () => undefined);
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const unlock = lockStateDir(directory);
   try {
@@ -39,14 +39,16 @@ export function openSqliteStore({ directory }: SqliteStoreOptions): Store {
     // Made by us, not by SQLite, whose files would have the umask's mode; the log beside it takes the mode of the file.
     closeSync(openSync(file, 'a', 0o600));
     chmodSync(file, 0o600);
-    return new SqliteStore(prepared(new Database(file)), unlock);
+    return new SqliteStore(openDatabase(file), unlock);
   } catch (cause) {
     unlock();
     throw cause;
   }
 }
 
-function prepared(database: Database.Database): Database.Database {
+/** The connection of the store, as it writes: journal, fsync and schema are set. */
+export function openDatabase(file: string): Database.Database {
+  const database = new Database(file);
   try {
     database.exec(
       'pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on; pragma busy_timeout = 5000',
