@@ -3,10 +3,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { systemClock } from '../../platform/clock.ts';
+import type { CommandResult } from '../../platform/process.ts';
 import type { GangRequest, LrmJob } from '../lrm.ts';
 import { keepProgram, sweepPrograms } from '../programs.ts';
 import { endedJob, endedJobs, type Known } from './accounting.ts';
 import { environmentFor, jobScript, parallelEnvironment, qsubArguments } from './job-script.ts';
+import { gridEngine } from './gridengine.ts';
 import { Memory } from './memory.ts';
 import { type MemoryCounting, memoryCounting } from './complexes.ts';
 import { parseDetails } from './details.ts';
@@ -110,6 +112,37 @@ it('site G4: of what qstat -j says every list is read, those about all jobs too'
   expect(general).toEqual(['queue instance "all.q@n01" dropped because it is disabled']);
   expect(errors.get('3')).toBe("can't chdir to /x: No such file or directory");
   expect(startsAfter.get('3')).toBe(Date.UTC(2030, 0, 1));
+});
+
+describe('the end of a job that is ordered', () => {
+  const cancel = (code: number, words: string): Promise<void> => {
+    const run = (): Promise<CommandResult> =>
+      Promise.resolve({
+        code,
+        signal: null,
+        stdout: code === 0 ? words : '',
+        stderr: code === 0 ? '' : words,
+      });
+    const settings = { root: '/none', parallelEnvironments: ['wsp'], memoryResource: 'mem_free' };
+    return gridEngine({ ...settings, programDir: '/none' }, { run }, systemClock).cancel('5');
+  };
+
+  it.each([
+    [1, 'error: commlib error: got select error (Connection refused)'],
+    [1, 'error: unable to send message to qmaster using port 6444 on host "head": got send error'],
+    [1, 'denied: host "head" is no submit host'],
+    [139, ''],
+  ])('is not done while qdel cannot do it: exit code %d, %s', async (code, words) => {
+    await expect(cancel(code, words)).rejects.toMatchObject({ name: 'LrmError', kind: 'unavailable' });
+  });
+
+  it.each([
+    [0, 'vm has registered the job 5 for deletion'],
+    [1, 'denied: job "5" does not exist'],
+    [1, 'job 5 is already in deletion'],
+  ])('is done: exit code %d, %s', async (code, words) => {
+    await cancel(code, words);
+  });
 });
 
 describe('the hosts of a site', () => {

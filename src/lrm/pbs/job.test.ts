@@ -43,6 +43,7 @@ describe('a job of OpenPBS', () => {
       /suspended the job for others: Insufficient amount/,
     ],
     ['pbs 4', 'qstat-preempted-by-deletion-ending', 'ending', /for one that goes before it/],
+    ['pbs 3', 'qstat-ending-stuck-1', 'ending', /deleted by wsp@pbss \(qdel\)/],
     ['pbs 4', 'qstat-finished-preempted-by-deletion', 'preempted', /for one that goes before it/],
     ['pbs 6', 'qstat-finished-mom-restarted', 'node-failed', /pbs_mom .*was started anew.*Exit_status -4/],
     ['pbs 6', 'qstat-finished-after-outside-qdel', 'cancelled', /deleted by root@pbss \(qdel\)/],

@@ -346,6 +346,12 @@ describe('Torque', () => {
     expect(await adapter('torque', { 'qstat -x': good(''), 'qstat -B': active }).lrm.list()).toEqual([]);
     const silent = adapter('torque', { 'qstat -x': good(''), 'qstat -B': good('') });
     await expect(silent.lrm.list()).rejects.toEqual(kind('unavailable'));
+    // One that starts, or shuts down, has not read its jobs yet, or has let go of them.
+    for (const state of ['Idle', 'Hot_Start', 'Terminating_Delay', 'Shutting Down']) {
+      const inactive = text('Server', `    server_state = ${state}\n    default_queue = x`);
+      const { lrm } = adapter('torque', { 'qstat -x': good(''), 'qstat -B': inactive });
+      await expect(lrm.list()).rejects.toEqual(kind('unavailable'));
+    }
   });
 
   it('does not show that a job is being deleted: it is remembered', async () => {
