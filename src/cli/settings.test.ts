@@ -35,6 +35,12 @@ describe('cliSettings', () => {
     );
   });
 
+  it('takes the socket of the service on this host where nothing says where a service is', () => {
+    const socket = join(directory, 'plain');
+    expect(cliSettings(nothing(), socket).url).toBe(`unix:${socket}`);
+    expect(cliSettings({ WSP_URL: 'http://a' }, socket).url).toBe('http://a');
+  });
+
   it.each([
     ['no URL', { WSP_TOKEN: 't' }, /URL of the service is not known/],
     ['an empty URL', { WSP_URL: '', WSP_TOKEN: 't' }, /URL of the service is not known/],
@@ -57,7 +63,7 @@ describe('cliSettings', () => {
     ],
     ['a config file that is not there', { WSP_CONFIG: '/none/y' }, /config file \/none\/y cannot be used/],
   ])('refuses %s, and says where it is given', (_what, env, words) => {
-    expect(() => cliSettings({ ...nothing(), ...env })).toThrow(
+    expect(() => cliSettings({ ...nothing(), ...env }, '/none/socket')).toThrow(
       expect.objectContaining({
         code: 'usage',
         message: expect.stringMatching(words),

@@ -19,12 +19,15 @@ export interface CliSettings {
 /** Where the administrator's guide puts `service.socket`. */
 const usualSocket = '/run/workspace-pilot/socket';
 
-/** Reads the settings. Throws `WspError` (`usage`) that says where they could be given. */
-export function cliSettings(env: NodeJS.ProcessEnv): CliSettings {
+/**
+ * Reads the settings. Throws `WspError` (`usage`) that says where they could be given. `socket`:
+ * that of a service on this host, for when nothing else is said.
+ */
+export function cliSettings(env: NodeJS.ProcessEnv, socket = usualSocket): CliSettings {
   const path = configFile(env);
   const file = path === undefined ? {} : readConfig(path);
   const place = path ?? `${configDirectory(env) ?? '~/.config/wsp'}/config.yaml`;
-  const url = env['WSP_URL'] ?? file.url ?? (existsSync(usualSocket) ? `unix:${usualSocket}` : undefined);
+  const url = env['WSP_URL'] ?? file.url ?? (existsSync(socket) ? `unix:${socket}` : undefined);
   const tokenFile = env['WSP_TOKEN_FILE'] ?? file.tokenFile;
   const token = env['WSP_TOKEN'] ?? (tokenFile === undefined ? undefined : readToken(tokenFile));
   if (url === undefined || url === '') {
