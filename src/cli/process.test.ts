@@ -127,6 +127,58 @@ describe('report F: waiting in vain', () => {
   });
 });
 
+describe('wsp wait', () => {
+  it.each([
+    ['has failed', { state: 'failed', reason: { code: 'vmm_exited', message: 'the VMM died' } }],
+    [
+      'runs, and whose set-up has failed',
+      { state: 'running', context: 'error', reason: { code: 'context', message: 'the VMM died' } },
+    ],
+  ] as const)('fails, and says why, for a VM that %s', async (_what, change) => {
+    const { vmIds } = api.engine.addWorkspace({ id: 'ws-eeeeeeeeee', name: 'broken' });
+    for (const id of vmIds) api.engine.changeVm(id, change);
+    const answers = await programs.shell(
+      'wsp wait broken; echo $?; wsp wait broken --for ended --timeout 9s; echo $?',
+      env,
+    );
+    expect(answers.stdout).toBe('1\n1\n');
+    expect(answers.stderr.match(/VM \S+ is (failed|running): the VMM died/g)).toHaveLength(2);
+  });
+
+  it('fails also in wsp start, for a guest that is up and not set up', async () => {
+    const { vmIds } = api.engine.addWorkspace({ id: 'ws-eeeeeeeeee', name: 'half' });
+    const reason = { code: 'context', message: 'no DHCP' };
+    for (const id of vmIds) api.engine.changeVm(id, { state: 'running', context: 'error', reason });
+    const { code, stderr } = await programs.shell('wsp start half --wait --timeout 9s', env);
+    expect([code, stderr]).toEqual([1, expect.stringContaining('VM a-0 is running: no DHCP')]);
+    // One that only goes on has nothing to set up.
+    expect((await programs.shell('wsp resume half --wait --timeout 9s', env)).code).toBe(0);
+  });
+
+  it('succeeds when all VMs are as wanted, and not before they are set up', async () => {
+    const { vmIds } = api.engine.addWorkspace({ id: 'ws-eeeeeeeeee', name: 'good' });
+    const change = (context: 'pending' | 'ok'): void => {
+      for (const id of vmIds) api.engine.changeVm(id, { state: 'running', context, reason: null });
+    };
+    change('pending');
+    expect((await programs.shell('wsp wait good --timeout 1s', env)).code).toBe(1);
+    change('ok');
+    expect((await programs.shell('wsp wait good', env)).code).toBe(0);
+  });
+});
+
+describe('wsp ssh', () => {
+  it.each([
+    ['ends with a code', 'exit 7', 7],
+    ['is killed by a signal', 'kill -KILL $$', 255],
+  ])('ends as its ssh does, which %s', async (_what, deed, expected) => {
+    api.engine.addWorkspace({ id: 'ws-mmmmmmmmmm', name: 'in' });
+    const script = `printf '#!/bin/sh\\n%s\\n' '${deed}' > bin/ssh && chmod +x bin/ssh && wsp ssh in -- true; echo $?; rm bin/ssh`;
+    const { stdout, stderr } = await programs.shell(script, env);
+    expect(stdout, stderr).toBe(`${expected}\n`);
+  });
+});
+
 describe('report H: lists', () => {
   it('report H: wsp ls reads all pages, and filters', async () => {
     for (let index = 0; index < 1_050; index++) {

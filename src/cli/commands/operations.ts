@@ -99,7 +99,11 @@ async function waitFor(
         throw new WspError('failed', `VM ${vm} did not ${operation}: wsp events ${ordered.id} says why`);
     },
   });
-  const other = targetsOf(workspace.vms, target).find(vm => vm.state !== done[operation]);
+  // A guest that was told to go on says no more of its set-up; one that was started does.
+  const starts = operation === 'start' || operation === 'reboot';
+  const other = targetsOf(workspace.vms, target).find(
+    vm => vm.state !== done[operation] || (starts && vm.context === 'error'),
+  );
   if (other && operation !== 'destroy')
     throw new WspError(
       'failed',

@@ -89,11 +89,13 @@ type WaitState = (typeof waitStates)[number];
 
 const isInError = (vm: VmView): boolean => vm.state === 'failed' || vm.context === 'error';
 
+const isSetUp = ({ context }: VmView): boolean => context === 'ok' || context === 'none';
+
 function hasReached(workspace: WorkspaceView, state: WaitState): boolean {
   if (state === 'ended') return workspace.state === 'ended';
   return (
     workspace.vms.length > 0 &&
-    workspace.vms.every(vm => vm.state === state && (state !== 'running' || vm.context !== 'pending'))
+    workspace.vms.every(vm => vm.state === state && (state !== 'running' || isSetUp(vm)))
   );
 }
 
