@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { designedSteps } from '../../test/support/transitions.ts';
 import { slotStates, vmStates, workspaceStates } from '../protocol/states.ts';
 import {
   assertTransition,
@@ -22,6 +23,17 @@ function reaching<S extends string>(table: Readonly<Record<S, readonly S[]>>, to
 }
 
 describe('transitions', () => {
+  it('are those of the design, all of them and no others', () => {
+    const stepsOf = (entity: string, table: Readonly<Record<string, readonly string[]>>): string[] =>
+      Object.entries(table).flatMap(([from, next]) => next.map(to => `${entity} ${from} → ${to}`));
+    const steps = [
+      ...stepsOf('slot', slotTransitions),
+      ...stepsOf('vm', vmTransitions),
+      ...stepsOf('workspace', workspaceTransitions),
+    ];
+    expect(steps.toSorted()).toEqual(designedSteps.toSorted());
+  });
+
   it('lead every state to a final one', () => {
     expect(slotStates.filter(isFinalSlot)).toEqual(['released', 'failed']);
     expect(vmStates.filter(isFinalVm)).toEqual(['terminated', 'failed']);

@@ -1,13 +1,14 @@
-import { slotTransitions, vmTransitions, workspaceTransitions } from '../../src/lease/transitions.ts';
+import { slotStates, vmStates, workspaceStates } from '../../src/protocol/states.ts';
 import type { StoredEvent } from '../../src/service/engine-api.ts';
+import { designedSteps } from '../support/transitions.ts';
 import { crashPoints } from './crash-points.ts';
 
-/** What simulated lives have been through, held against all that there is: transitions of the core's tables, and crash points. */
+/** What simulated lives have been through, held against all that there is: the design's transitions, and crash points. */
 
-const tables: Readonly<Record<Entity, Readonly<Record<string, readonly string[]>>>> = {
-  slot: slotTransitions,
-  vm: vmTransitions,
-  workspace: workspaceTransitions,
+const states: Readonly<Record<Entity, readonly string[]>> = {
+  slot: slotStates,
+  vm: vmStates,
+  workspace: workspaceStates,
 };
 type Entity = 'slot' | 'vm' | 'workspace';
 /** The state in which an entity begins, before its history has a word of it. */
@@ -17,24 +18,22 @@ const beginsAs: Readonly<Record<Entity, string | undefined>> = {
   workspace: 'pending',
 };
 
-/** Every step that the tables allow: `slot ready → preempting`. */
-export const allTransitions: readonly string[] = (Object.keys(tables) as Entity[]).flatMap(entity =>
-  Object.entries(tables[entity]).flatMap(([from, next]) => next.map(to => `${entity} ${from} → ${to}`)),
-);
+/** Every step of the design, not of the tables under test: `slot ready → preempting`. */
+export const allTransitions = designedSteps;
 
 /**
  * The steps that a history tells of, in order. Each change of state is an event `<entity>.<state>` (src/lease/draft.ts): what the tables allow is not asked
  * here, so a step that they do not have shows.
  */
 export function* transitionsOf(history: readonly StoredEvent[]): Iterable<string> {
-  const states = new Map<string, string>();
+  const current = new Map<string, string>();
   for (const { type, slotId, vmId, workspaceId } of history) {
     const [entity, to, more] = type.split('.');
-    if (!isEntity(entity) || to === undefined || more !== undefined || !(to in tables[entity])) continue;
+    if (!isEntity(entity) || to === undefined || more !== undefined || !states[entity].includes(to)) continue;
     // A VM that is started anew after a preemption has another life, in another slot.
     const id = { slot: slotId, vm: `${slotId} ${vmId}`, workspace: workspaceId }[entity] ?? '';
-    const from = states.get(`${entity} ${id}`) ?? beginsAs[entity];
-    states.set(`${entity} ${id}`, to);
+    const from = current.get(`${entity} ${id}`) ?? beginsAs[entity];
+    current.set(`${entity} ${id}`, to);
     if (from !== undefined && from !== to) yield `${entity} ${from} → ${to}`;
   }
 }
