@@ -10,6 +10,7 @@ import {
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type CommandResult, systemProcesses } from '../../src/platform/process.ts';
+import { statIfThere } from '../../src/platform/stat.ts';
 import { makePlace, removePlace } from '../support/places.ts';
 import { root } from '../support/site.ts';
 
@@ -63,7 +64,7 @@ function ownFiles(): readonly (readonly [string, number | undefined, number | un
     '/usr/local/lib/workspace-pilot',
   ];
   return paths.map(path => {
-    const there = statSync(path, { throwIfNoEntry: false });
+    const there = statIfThere(path);
     return [path, there?.ino, there?.mtimeMs];
   });
 }
