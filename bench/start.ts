@@ -165,7 +165,7 @@ async function bootBare(argv: readonly string[], directory: string): Promise<num
     const up = agent?.connection.then(
       socket =>
         new Promise<void>((resolve, reject) => {
-          new AgentPort(socket, (state, reason) =>
+          new AgentPort(socket, systemClock, (state, reason) =>
             state === 'ok' ? resolve() : reject(new Error(reason?.message)),
           );
         }),

@@ -6,6 +6,7 @@ import type { VmReport } from '../protocol/pilot.ts';
 import type { VmPlan } from '../protocol/plan.ts';
 import { ControlError } from './control.ts';
 import type { VmHosting } from './hosting.ts';
+import { mostWords } from './guest-words.ts';
 import { Vm } from './vm.ts';
 import { type MachineSpec, type RunningVm, type VmEvents, type Vmm, VmmError } from './vmm/vmm.ts';
 
@@ -365,5 +366,39 @@ describe('a VM', () => {
     await clock.advanceBy(60_000);
     expect(reports).toHaveLength(told);
     expect(did.filter(what => what === 'dispose')).toHaveLength(1);
+  });
+});
+
+describe('security 7: a guest that changes its word all the time', () => {
+  const told = (): readonly VmReport[] => reports.filter(({ state }) => state === 'running');
+
+  it('is heard once a second, with its newest word', async () => {
+    await run();
+    const before = told().length;
+    for (let flip = 0; flip < 1_000; flip++) {
+      events?.context('ok');
+      events?.context('error', { code: 'context_failed', message: `try ${flip}` });
+    }
+    expect(told().length - before).toBe(1);
+    await clock.advanceBy(1_000);
+    expect(told().length - before).toBe(2);
+    expect(last()).toMatchObject({ context: 'error', reason: { message: 'try 999' } });
+    await clock.advanceBy(10_000);
+    expect(told().length - before).toBe(2);
+  });
+
+  it('is not heard any more after so many words, which is told', async () => {
+    await run();
+    const before = told().length;
+    for (let second = 0; second < 10 * mostWords; second++) {
+      events?.context(second % 2 === 0 ? 'ok' : 'error', { code: 'context_failed', message: `at ${second}` });
+      await clock.advanceBy(1_000);
+    }
+    expect(told().length - before).toBe(mostWords + 1);
+    expect(last()).toMatchObject({
+      state: 'running',
+      context: 'error',
+      reason: { code: 'context_unsteady' },
+    });
   });
 });

@@ -5,6 +5,7 @@ import type { VmReport } from '../protocol/pilot.ts';
 import type { VmPlan } from '../protocol/plan.ts';
 import type { Reason } from '../protocol/states.ts';
 import { ControlError, type ReportVm } from './control.ts';
+import { type GuestWord, GuestWords } from './guest-words.ts';
 import type { VmHosting } from './hosting.ts';
 import type { MachineSpec, RunningVm, VmEvents, Vmm } from './vmm/vmm.ts';
 import { formatDuration } from '../protocol/units.ts';
@@ -53,7 +54,7 @@ export class Vm {
   #report: VmReport;
   #running: RunningVm | undefined;
   /** The guest's word that came before we said `running`. */
-  #earlyContext: Pick<VmReport, 'context' | 'reason'> | undefined;
+  #earlyContext: GuestWord | undefined;
   /** When a VM that is to stop is destroyed, on the monotonic clock; undefined while it may live. */
   #destroyAtMs: number | undefined;
   readonly #timers: StopTimer[] = [];
@@ -168,17 +169,22 @@ export class Vm {
 
   /** From the VMM's start to the end of its process. */
   async #runOnce(machine: MachineSpec): Promise<Outcome> {
-    const { vmm, hosting } = this.#parts;
+    const { vmm, hosting, clock } = this.#parts;
     if (this.#report.state !== 'rebooting') this.#tell({ state: 'starting' });
     this.#earlyContext = undefined;
     this.#exited = new Promise(resolve => {
       this.#exit = resolve;
     });
-    const running = await vmm.start(machine, this.#events(), this.#abort.signal);
+    const words = new GuestWords(clock, word => {
+      if (this.#running) this.#tell(word);
+      else this.#earlyContext = word;
+    });
+    const running = await vmm.start(machine, this.#events(words), this.#abort.signal);
     try {
       const died = await Promise.race([this.#exited, hosting.adopt(running.pid)]);
       return died ?? (await this.#runUntilExit(running, machine.agent));
     } finally {
+      words.end();
       this.#running = undefined;
       for (const stop of this.#timers.splice(0)) stop();
       await this.#destroy(running);
@@ -270,12 +276,10 @@ export class Vm {
     );
   }
 
-  #events(): VmEvents {
+  #events(words: GuestWords): VmEvents {
     return {
       context: (context, reason) => {
-        const news = { context, ...(reason === undefined ? {} : { reason }) };
-        if (this.#running) this.#tell(news);
-        else this.#earlyContext = news;
+        words.hear({ context, ...(reason === undefined ? {} : { reason }) });
       },
       exited: ({ clean, reason }) => {
         const { name } = this.#plan;

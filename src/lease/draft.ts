@@ -20,11 +20,14 @@ interface Move<Entity> {
   readonly reason?: Reason | null | undefined;
   readonly at?: number;
   readonly patch?: Partial<Entity>;
+  /** Not written into the history (`told.ts`). */
+  readonly isUntold?: boolean;
 }
 
 /**
  * A decision in the making: reads through what has been decided so far to the state it began from, which it never touches. It lives inside
- * one call of `decide`. All changes of state pass `move…`, so each is in the transition tables and each is in the history.
+ * one call of `decide`. All changes of state pass `move…`, so each is in the transition tables and each is in the history,
+ * but for those of a VM that changes without end.
  */
 export class Draft {
   readonly now: number;
@@ -116,7 +119,7 @@ export class Draft {
     const reason = move.reason === undefined ? from.reason : move.reason;
     const vm = { ...from, ...move.patch, reason, state: to };
     this.putVm(vm);
-    this.recordVm(`vm.${to}`, vm, reason, move.at);
+    if (move.isUntold !== true) this.recordVm(`vm.${to}`, vm, reason, move.at);
   }
 
   record(

@@ -58,7 +58,7 @@ function replace(draft: Draft, slot: Slot, lost: Vm): void {
   draft.recordVm('vm.replaced', lost, reason);
   const id = vmIdOf(workspace.id, lost.group, lost.index, replaces);
   const context = lost.context === 'none' ? 'none' : 'pending';
-  draft.putVm({ ...lost, id, replaces, state: 'pending', context, reason, node: null, orders: 0 });
+  draft.putVm({ ...lost, id, replaces, state: 'pending', context, reason, node: null, orders: 0, told: 0 });
   draft.putWorkspace(withSuccessor(workspace, lost.id, id, draft.now + draft.settings.deployTimeoutMs));
   startOn(draft, draft.vm(id), node);
 }

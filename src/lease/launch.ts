@@ -144,6 +144,7 @@ function newVm(
     nics,
     orders: 0,
     replaces: 0,
+    told: 0,
   };
 }
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { LeaseBench, must, startedAt } from '../../test/support/lease.ts';
 import { isEmpty } from './decide.ts';
+import { mostTold } from './told.ts';
 
 describe('reserving', () => {
   it('begins with the first pilot and is over when all are reserved; then everything starts at once', () => {
@@ -378,5 +379,64 @@ describe('a node that cannot be undone', () => {
     const reason = { code: 'undo_failed', message: 'process 7 does not end' };
     bench.notify('n0', { kind: 'node', state: 'failed', reason });
     expect(bench.slot.nodes).toMatchObject([{ state: 'failed', reason }]);
+  });
+});
+
+describe('security 7: what goes to and fro without end', () => {
+  const eventsOf = (bench: LeaseBench, from: number, prefix: string): number =>
+    bench.events.slice(from).filter(({ type }) => type.startsWith(prefix)).length;
+
+  it('as a guest’s word changes the VM, and is counted', () => {
+    const bench = new LeaseBench().running(1);
+    const from = bench.events.length;
+    const reason = { code: 'context_failed', message: 'no' };
+    for (let round = 0; round < 500; round++) {
+      bench.vm(0, 'running', { context: 'error', reason });
+      bench.vm(0, 'running', { context: 'ok' });
+    }
+    expect(eventsOf(bench, from, 'vm.')).toBeLessThanOrEqual(mostTold);
+    expect(bench.vms[0]).toMatchObject({ context: 'ok', state: 'running' });
+    expect(must(bench.vms[0]).told).toBeGreaterThanOrEqual(1_000);
+    bench.vm(0, 'failed', { reason });
+    expect(bench.events.map(({ type }) => type)).toContain('vm.failed');
+  });
+
+  it('as states that nobody has ordered, orders that fail and connections', () => {
+    const bench = new LeaseBench().running(1);
+    const from = bench.events.length;
+    for (let round = 0; round < 500; round++) {
+      bench.vm(0, 'paused');
+      bench.vm(0, 'running');
+      bench.vm(0, 'running', { reason: { code: 'operation_failed', message: 'no' } });
+      bench.connect('n0', [{ vmId: must(bench.vms[0]).id, state: 'running', context: 'pending' }]);
+      bench.step({ type: 'pilot.disconnected', slotId: bench.slotId, node: 'n0' });
+    }
+    expect(eventsOf(bench, from, 'vm.')).toBeLessThanOrEqual(mostTold);
+    expect(eventsOf(bench, from, 'node.')).toBeLessThanOrEqual(mostTold);
+  });
+
+  it('as VMs that the slot does not have, which are ordered to stop', () => {
+    const bench = new LeaseBench().running(1);
+    for (let index = 0; index < 2_000; index++)
+      bench.notify('n0', {
+        kind: 'vm',
+        report: { vmId: `ws-zzzzzzzzzz.x-${index}`, state: 'running', context: 'none' },
+      });
+    expect(bench.effects.filter(({ kind }) => kind === 'pilot.stop-vm').length).toBeLessThanOrEqual(mostTold);
+  });
+
+  it('but what clients order is always told: usage is made of it', () => {
+    const bench = new LeaseBench().running(1);
+    for (let round = 0; round < 300; round++) {
+      const order = { workspaceId: bench.ws, by: 'ann', target: undefined, graceMs: undefined };
+      bench.step({ type: 'operate', operation: 'shutdown', ...order });
+      bench.vm(0, 'stopping');
+      bench.vm(0, 'stopped');
+      bench.step({ type: 'operate', operation: 'start', ...order });
+      bench.vm(0, 'starting');
+      bench.vm(0, 'running', { context: 'pending' });
+      bench.vm(0, 'running', { context: 'ok' });
+    }
+    expect(eventsOf(bench, 0, 'vm.stopped')).toBe(300);
   });
 });

@@ -15,6 +15,7 @@ import {
   releaseSlot,
 } from './slot.ts';
 import { takeBack } from './take-back.ts';
+import { isTellingOfNode } from './told.ts';
 import { happenedAt, jobEndAt } from './told-times.ts';
 import { isFinalSlot } from './transitions.ts';
 import type { LeaseInput, LeaseSettings, Slot, SlotNode, Vm, Workspace } from './types.ts';
@@ -47,7 +48,8 @@ export function connected(draft: Draft, input: Connected): void {
   // The hub dismisses pilots of slots that are over; nothing here changes any more.
   if (!slot || isFinalSlot(slot.state)) return;
   const known = ensureNode(draft, slot, node);
-  if (!known.connected) recordNode(draft, slot, node, 'node.connected');
+  if (!known.connected && isTellingOfNode(draft, slotId, node))
+    recordNode(draft, slot, node, 'node.connected');
   if (!known.connected || known.address !== address)
     patchNode(draft, slotId, node, { connected: true, silentSince: null, hungUp: false, address });
   firstPilot(draft, slotId);
@@ -69,7 +71,7 @@ export function disconnected(draft: Draft, slotId: string, node: string, hungUp 
   const slot = draft.findSlot(slotId);
   if (!slot?.nodes.some(({ name, connected }) => name === node && connected)) return;
   patchNode(draft, slotId, node, { connected: false, silentSince: draft.now, hungUp });
-  recordNode(draft, slot, node, 'node.disconnected');
+  if (isTellingOfNode(draft, slotId, node)) recordNode(draft, slot, node, 'node.disconnected');
 }
 
 /** When the first of a ready slot's silent pilots is taken as lost. Other slots have deadlines of their own. */
@@ -162,7 +164,7 @@ function notUndone(draft: Draft, slot: Slot, node: string, { state, reason }: No
   const known = slot.nodes.find(({ name }) => name === node);
   if (state !== 'releasing' || known?.state !== 'releasing' || reason === undefined) return;
   patchNode(draft, slot.id, node, { reason });
-  recordNode(draft, slot, node, 'node.not-undone', reason, at);
+  if (isTellingOfNode(draft, slot.id, node)) recordNode(draft, slot, node, 'node.not-undone', reason, at);
 }
 
 /** The LRM wants the node back. */
@@ -243,6 +245,7 @@ function newNode(name: string): SlotNode {
     silentSince: null,
     hungUp: false,
     appliedSeq: 0,
+    told: 0,
   };
 }
 

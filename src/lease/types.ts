@@ -80,6 +80,8 @@ export interface SlotNode {
   readonly hungUp: boolean;
   /** The highest notification number applied; a number at or below it is a duplicate. */
   readonly appliedSeq: number;
+  /** How many events its pilot's word has made that may come again and again (`told.ts`). */
+  readonly told: number;
 }
 
 /** A resource slot: nodes held through one LRM job. */
@@ -164,6 +166,8 @@ export interface Vm {
   readonly orders: number;
   /** How many VMs were lost in its place (`heal.ts`); 0: it is the first. */
   readonly replaces: number;
+  /** How many events its pilot's word has made, its guest's among them (`told.ts`). */
+  readonly told: number;
 }
 
 /** A network of the site as the core sees it: a pool of addresses to give out. */

@@ -2,6 +2,7 @@ import type { SlotId } from '../protocol/ids.ts';
 import type { VmReport } from '../protocol/pilot.ts';
 import type { ContextState, Reason } from '../protocol/states.ts';
 import type { Draft } from './draft.ts';
+import { isTellingOfNode, isTellingOfVm } from './told.ts';
 import { isFinalVm, isUpVm, vmTransitions } from './transitions.ts';
 import type { Slot, SlotNode, Vm } from './types.ts';
 
@@ -27,15 +28,17 @@ export function applyReport(draft: Draft, slotId: SlotId, node: string, report: 
   applyContext(draft, vm, report, at);
   if (!vmTransitions[vm.state].includes(report.state)) {
     // What was ordered did not come about.
-    if (report.state === vm.state && report.reason?.code === 'operation_failed')
-      draft.recordVm('vm.operation-failed', vm, report.reason, at);
+    const failed = report.state === vm.state && report.reason?.code === 'operation_failed';
+    if (failed && isTellingOfVm(draft, vm.id))
+      draft.recordVm('vm.operation-failed', vm, report.reason ?? null, at);
     return;
   }
   // An older order, carried out late by a pilot that was away: the order to stop is on its way after it.
   if (isUpVm(report.state) && draft.workspace(vm.workspaceId).state === 'ending') return;
   const move = at === undefined ? {} : { at };
   const reason = report.state === 'failed' ? (report.reason ?? unexplained) : report.reason;
-  draft.moveVm(vm.id, report.state, { ...move, reason });
+  const isUntold = !isTellingOfVm(draft, vm.id) && !isFinalVm(report.state);
+  draft.moveVm(vm.id, report.state, { ...move, reason, isUntold });
 }
 
 const unexplained: Reason = { code: 'vm_failed', message: 'its node gave no reason' };
@@ -47,10 +50,12 @@ function applyContext(draft: Draft, vm: Vm, report: VmReport, at?: number): void
   const reason = report.context === 'error' ? (report.reason ?? null) : null;
   const changed = { ...vm, context: report.context, reason };
   draft.putVm(changed);
-  draft.recordVm(`vm.context.${report.context}`, changed, reason, at);
+  if (isTellingOfVm(draft, vm.id)) draft.recordVm(`vm.context.${report.context}`, changed, reason, at);
 }
 
 function stopStray(draft: Draft, slotId: SlotId, node: string, vmId: string): void {
+  // Each is owed until its pilot has taken it.
+  if (!isTellingOfNode(draft, slotId, node)) return;
   draft.owe({
     kind: 'pilot.stop-vm',
     key: `stray:${slotId}:${node}:${vmId}`,

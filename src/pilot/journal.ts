@@ -1,10 +1,10 @@
-import { appendFileSync, existsSync, readFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import type { NotificationBody, PilotNotification } from '../protocol/pilot.ts';
 
 /**
  * The pilot's memory of what it has reported: one JSON line a notification, on disk before anything is sent (DESIGN §7).
  *
- *   append → [on disk, unacknowledged] → acknowledge(seq) → [durable at the service, forgotten here]
+ *   append → [on disk, unacknowledged] → acknowledge(seq) → [durable at the service, forgotten here; on disk until the file has grown, then written anew without it]
  *
  * Invariants: numbers count from 1 without a gap; `unacknowledged()` is in order. What the disk does not take is kept in memory. If the pilot is killed, the next one of the same slot on
  * this node (an LRM may start a job again) continues the numbering; the service's `welcome` says from where to repeat.
@@ -16,45 +16,98 @@ export interface NotificationJournal {
   unacknowledged(): readonly PilotNotification[];
 }
 
+/** What is acknowledged stays in the file until there is so much of it: whoever looks at a node finds what its pilot has said last. */
+const longestFileBytes = 256 * 1_024;
+
 /** A journal in the file at `path`, made with mode 0600. A last line cut off by a crash is ignored: it was never sent. */
 export function fileJournal(path: string): NotificationJournal {
   const text = existsSync(path) ? readFileSync(path, 'utf8') : '';
   // Ends the torn line, so that it does not swallow the next one.
   if (text !== '' && !text.endsWith('\n')) appendFileSync(path, '\n');
-  const earlier = text.split('\n').flatMap(parseLine);
-  return journal(earlier, notification =>
-    appendFileSync(path, `${JSON.stringify(notification)}\n`, { mode: 0o600 }),
-  );
+  return new Journal(text.split('\n').flatMap(parseLine), new JournalFile(path));
 }
 
 /** The same without a file, for simulated nodes. */
 export function memoryJournal(): NotificationJournal {
-  return journal([], () => undefined);
+  return new Journal([], { append: () => undefined, tidy: () => undefined });
 }
 
-function journal(
-  earlier: readonly PilotNotification[],
-  write: (notification: PilotNotification) => void,
-): NotificationJournal {
-  let pending = [...earlier];
-  let lastSeq = earlier.at(-1)?.seq ?? 0;
-  return {
-    append(at, body) {
-      const notification: PilotNotification = { type: 'notification', seq: lastSeq + 1, at, body };
-      try {
-        write(notification);
-      } catch {
-        // A disk that is full must not end the pilot, and its guests with it: only one that is started after it would not know of this.
-      }
-      lastSeq = notification.seq;
-      pending.push(notification);
-      return notification;
-    },
-    acknowledge(seq) {
-      pending = pending.filter(notification => notification.seq > seq);
-    },
-    unacknowledged: () => pending,
-  };
+/** Where notifications are written. A disk that is full must not end the pilot, and its guests with it: only one that is started after it would not know of them. */
+interface JournalWriter {
+  append(notification: PilotNotification): void;
+  /** Some are acknowledged: the file may be written anew, with what `kept` gives. */
+  tidy(kept: () => readonly PilotNotification[]): void;
+}
+
+class JournalFile implements JournalWriter {
+  readonly #path: string;
+  #bytes: number;
+  /** After writing it anew: what was left has to be acknowledged before that is worth it again. */
+  #limitBytes = longestFileBytes;
+
+  constructor(path: string) {
+    this.#path = path;
+    this.#bytes = existsSync(path) ? statSync(path).size : 0;
+  }
+
+  append(notification: PilotNotification): void {
+    const line = lineOf(notification);
+    try {
+      appendFileSync(this.#path, line, { mode: 0o600 });
+      this.#bytes += line.length;
+    } catch {
+      // It is kept in memory.
+    }
+  }
+
+  tidy(kept: () => readonly PilotNotification[]): void {
+    if (this.#bytes <= this.#limitBytes) return;
+    const text = kept().map(lineOf).join('');
+    try {
+      // A new file in place of the old one: whenever we are killed, one of them is whole.
+      writeFileSync(`${this.#path}.new`, text, { mode: 0o600 });
+      renameSync(`${this.#path}.new`, this.#path);
+      this.#bytes = text.length;
+    } catch {
+      // The old one is still there.
+    }
+    this.#limitBytes = Math.max(longestFileBytes, 2 * this.#bytes);
+  }
+}
+
+class Journal implements NotificationJournal {
+  readonly #writer: JournalWriter;
+  #pending: PilotNotification[];
+  /** Its number goes on. */
+  #last: PilotNotification | undefined;
+
+  constructor(earlier: readonly PilotNotification[], writer: JournalWriter) {
+    this.#writer = writer;
+    this.#pending = [...earlier];
+    this.#last = earlier.at(-1);
+  }
+
+  append(at: number, body: NotificationBody): PilotNotification {
+    const seq = (this.#last?.seq ?? 0) + 1;
+    const notification: PilotNotification = { type: 'notification', seq, at, body };
+    this.#writer.append(notification);
+    this.#last = notification;
+    this.#pending.push(notification);
+    return notification;
+  }
+
+  acknowledge(seq: number): void {
+    this.#pending = this.#pending.filter(notification => notification.seq > seq);
+    this.#writer.tidy(() => (this.#pending.length > 0 || !this.#last ? this.#pending : [this.#last]));
+  }
+
+  unacknowledged(): readonly PilotNotification[] {
+    return this.#pending;
+  }
+}
+
+function lineOf(notification: PilotNotification): string {
+  return `${JSON.stringify(notification)}\n`;
 }
 
 function parseLine(line: string): PilotNotification[] {

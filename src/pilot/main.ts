@@ -7,7 +7,7 @@ import { createVmm } from '../control/vmm/index.ts';
 import { createControl } from '../control/workspace-control.ts';
 import { startChild } from '../platform/children.ts';
 import { systemClock } from '../platform/clock.ts';
-import { errorFields, jsonLog } from '../platform/log.ts';
+import { errorFields, jsonLog, pacedLines } from '../platform/log.ts';
 import { patientClock } from '../platform/patient-clock.ts';
 import { linesTo } from '../platform/log-file.ts';
 import { exitWith } from '../platform/printing.ts';
@@ -47,6 +47,9 @@ async function main(): Promise<number> {
   }
 }
 
+/** A guest, or a service that cannot be reached, may be the cause of many lines: 8 MiB in a slot's ordinary life, and 5 MiB a day. */
+const bytesOfLog = { perSecond: 64, burst: 8 * 1_048_576 };
+
 async function runPilot(value: unknown): Promise<number> {
   const assignment = checkAssignment(value);
   const node = nodeNameFrom(assignment, process.env);
@@ -56,7 +59,7 @@ async function runPilot(value: unknown): Promise<number> {
   await notePilot(directory.path, process.pid);
   // The scheduler may suspend the job: what was due meanwhile is no sign of a dead service.
   const clock = patientClock(systemClock);
-  const log = jsonLog(clock, linesTo(directory.pilotLog), {
+  const log = jsonLog(clock, pacedLines(clock, bytesOfLog, linesTo(directory.pilotLog)), {
     slotId: assignment.slotId,
     node,
   });

@@ -1,4 +1,5 @@
 import type { Clock } from './clock.ts';
+import { type Rate, TokenBucket } from './token-bucket.ts';
 
 /** What a line of the log says besides its message. Never a secret. */
 export type LogFields = Readonly<Record<string, unknown>>;
@@ -27,6 +28,23 @@ export function jsonLog(clock: Clock, write: (line: string) => void, fields: Log
     warn: at(levels.warn),
     error: at(levels.error),
     with: more => jsonLog(clock, write, { ...fields, ...more }),
+  };
+}
+
+/** Where lines of a log go, no more of them than so many bytes a second: of what is left out, the next line says how much. */
+export function pacedLines(clock: Clock, bytes: Rate, write: (line: string) => void): (line: string) => void {
+  const bucket = new TokenBucket(clock, bytes);
+  let leftOut = 0;
+  return line => {
+    if (bucket.waitMs() > 0) {
+      leftOut += 1;
+      return;
+    }
+    bucket.spend(line.length);
+    if (leftOut > 0)
+      jsonLog(clock, write).warn('lines of this log are missing: there were too many', { leftOut });
+    leftOut = 0;
+    write(line);
   };
 }
 

@@ -256,6 +256,7 @@ function slotOf(workspace: Workspace): Slot {
         reason: null,
         silentSince: null,
         hungUp: false,
+        told: 0,
         appliedSeq: 2,
       },
     ],
@@ -283,6 +284,7 @@ function vmOf(workspace: Workspace, id: string): Vm {
     cpus: 1,
     orders: 0,
     replaces: 0,
+    told: 0,
     nics: [{ network: 'private', mac: '52:54:0a:5a:00:01', address: '10.90.0.1', tap: 'wt0a5a0001' }],
   };
 }

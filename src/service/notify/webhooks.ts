@@ -4,7 +4,7 @@ import type { Random } from '../../platform/random.ts';
 import type { DeadLetterView, NewWebhookView, WebhookRequest, WebhookView } from '../../protocol/access.ts';
 import { WspError } from '../../protocol/errors.ts';
 import { idSuffix } from '../../protocol/ids.ts';
-import { formatDuration } from '../../protocol/units.ts';
+import { formatDuration, formatMoment } from '../../protocol/units.ts';
 import type { Caller } from '../access/accounts.ts';
 import type { Engine, StoredEvent } from '../engine-api.ts';
 import type { AccessRow, Store } from '../store/store.ts';
@@ -17,7 +17,6 @@ import {
   type LookUp,
 } from './addresses.ts';
 import { deadlineMs, post } from './post.ts';
-import { formatMoment } from '../../protocol/units.ts';
 
 /**
  * Webhooks: each event that their owner may see, posted in order, at least once.

@@ -57,6 +57,10 @@ const migrations: readonly string[] = [
   // Pilots whose node has closed the connection.
   `update slots set body = json_set(body, '$.nodes',
      json((select json_group_array(json_set(value, '$.hungUp', json('false'))) from json_each(body, '$.nodes'))));`,
+  // What pilots and guests say without end is counted.
+  `update slots set body = json_set(body, '$.nodes',
+     json((select json_group_array(json_set(value, '$.told', 0)) from json_each(body, '$.nodes'))));
+   update vms set body = json_set(body, '$.told', 0);`,
 ];
 
 /** Brings the database to this program's schema, each step in a transaction of its own. Throws `WspError` (`failed`): it is newer than we are. */

@@ -1,4 +1,6 @@
 import type { Duplex } from 'node:stream';
+import type { Clock } from '../../../platform/clock.ts';
+import { paceReading } from '../../../platform/paced-reading.ts';
 import type { ContextState, Reason } from '../../../protocol/states.ts';
 import { Lines } from './lines.ts';
 
@@ -10,18 +12,20 @@ import { Lines } from './lines.ts';
  *   us    → shutdown                   power off now
  *   us    → notice <message>           for the guest's users
  *
- * What a guest says is believed of that guest only; lines that are none of these, or too long, are ignored.
+ * What a guest says is believed of that guest only; lines that are none of these, or too long, are ignored,
+ * and who says very much is read slowly.
  */
 export class AgentPort {
   readonly #stream: Duplex;
 
-  constructor(stream: Duplex, onContext: (state: ContextState, reason?: Reason) => void) {
+  constructor(stream: Duplex, clock: Clock, onContext: (state: ContextState, reason?: Reason) => void) {
     this.#stream = stream;
     const lines = new Lines(longestLineBytes, line => {
       const report = parseAgentLine(line);
       if (report) onContext(report.state, report.reason);
     });
     stream.on('data', (chunk: Buffer) => lines.push(chunk));
+    paceReading(stream, clock, bytesOfGuest);
   }
 
   tell(message: string): void {
@@ -34,6 +38,8 @@ export class AgentPort {
 }
 
 const longestLineBytes = 4_096;
+/** An agent says a few lines in a guest's life. Who says more has to wait: reading it costs the pilot, which has to hear the LRM's signal. */
+const bytesOfGuest = { perSecond: 16_384, burst: 65_536 };
 /** A guest's message travels to the service and to people: short, and without control characters. */
 const longestMessage = 500;
 

@@ -12,13 +12,14 @@ export class Lines {
     this.#onLine = onLine;
   }
 
-  /** Takes the next bytes; false when an unfinished line has become longer than the limit, which forgets it. */
+  /** Takes the next bytes; false when a line was longer than the limit, which is forgotten, as far as it has come. */
   push(chunk: Buffer): boolean {
     const parts = (this.#rest + this.#decoder.write(chunk)).split('\n');
     this.#rest = parts.pop() ?? '';
-    for (const line of parts) this.#onLine(line.replace(/\r$/, ''));
-    if (this.#rest.length <= this.#limitBytes) return true;
-    this.#rest = '';
-    return false;
+    const whole = parts.filter(({ length }) => length <= this.#limitBytes);
+    for (const line of whole) this.#onLine(line.replace(/\r$/, ''));
+    const isLong = this.#rest.length > this.#limitBytes;
+    if (isLong) this.#rest = '';
+    return !isLong && whole.length === parts.length;
   }
 }

@@ -104,7 +104,7 @@ export class QemuMachine implements RunningVm {
   /** From now on `events` are told. Called once, when the machine is given to control. */
   announce(events: VmEvents, agentSocket: Socket | undefined): void {
     if (agentSocket)
-      this.#agent = new AgentPort(agentSocket, (state, reason) => events.context(state, reason));
+      this.#agent = new AgentPort(agentSocket, this.#clock, (state, reason) => events.context(state, reason));
     void this.#ending().then(outcome => events.exited(outcome));
   }
 
