@@ -64,7 +64,7 @@ async function measure(on: TestSite, memoryMiB: number): Promise<void> {
   await on.json(['destroy', name, '--wait'], 60_000);
 }
 
-/** A console has no event that tells of a word in it, and its file is QEMU's. */
+/** A console has no event that tells of a word in it, and its file is written without one. */
 async function untilFilled(workDir: string): Promise<void> {
   const deadlineMs = systemClock.monotonicMs() + filledDeadlineMs;
   while (!consoles(workDir).some(text => text.includes(filledWord))) {

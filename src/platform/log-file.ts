@@ -1,13 +1,19 @@
-import { appendFileSync, writeSync } from 'node:fs';
+import { renameSync, writeSync } from 'node:fs';
+import { appendTo, olderOf } from './append.ts';
+import { lstatIfThere } from './stat.ts';
+
+/** Of a log and the older one beside it: weeks of a pilot's, or an hour of one whose guests make it write. */
+const ordinaryLimitBytes = 16 * 1024 * 1024;
 
 /**
- * Appends lines to a log's file, made with mode 0600: when what is in hand is done, at the latest when the process exits. So a disk holds up nobody who is in a hurry (a pilot at the LRM's signal).
+ * Appends lines to a log's file, made with mode 0600. One that would become longer than half of the limit goes to `path.1` before, in place of the one that is there.
+ * The lines are written when what is in hand is done, at the latest when the process exits. So a disk holds up nobody who is in a hurry (a pilot at the LRM's signal).
  * A process that is killed loses the lines of what it had in hand.
  */
-export function linesTo(path: string): (line: string) => void {
+export function linesTo(path: string, limitBytes = ordinaryLimitBytes): (line: string) => void {
   let lines = '';
   const flush = (): void => {
-    if (lines !== '') appendIfRoom(path, lines);
+    if (lines !== '') appendIfRoom(path, lines, limitBytes / 2);
     lines = '';
   };
   process.on('exit', flush);
@@ -32,9 +38,11 @@ export function linesOn(descriptor: number): (line: string) => void {
 }
 
 /** A disk that is full must not end the process. */
-function appendIfRoom(path: string, lines: string): void {
+function appendIfRoom(path: string, lines: string, longestBytes: number): void {
   try {
-    appendFileSync(path, lines, { mode: 0o600 });
+    const sizeBytes = lstatIfThere(path)?.size ?? 0;
+    if (sizeBytes > 0 && sizeBytes + Buffer.byteLength(lines) > longestBytes) renameSync(path, olderOf(path));
+    appendTo(path, lines);
   } catch {
     // There is nowhere else to say it.
   }

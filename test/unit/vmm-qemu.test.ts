@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, onTestFinished, test } from 'vitest';
 import { vmFiles } from '../../src/control/vmm/qemu/arguments.ts';
@@ -7,7 +7,7 @@ import { vmmContract } from '../../src/control/vmm/vmm.contract.ts';
 import type { MachineSpec } from '../../src/control/vmm/vmm.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { silentLog } from '../../src/platform/log.ts';
-import { machineFor, makeScratch, noGuestsBecause } from '../support/guest.ts';
+import { bootDeadlineMs, machineFor, makeScratch, noGuestsBecause } from '../support/guest.ts';
 import { processesOf } from '../support/places.ts';
 
 /** The driver's contract, with a QEMU that boots the real mini guest. */
@@ -28,10 +28,14 @@ async function unstartable(): Promise<MachineSpec> {
   return { ...spec, boot: { kind: 'kernel', kernel, commandLine: '' } };
 }
 
+const sizeOf = (path: string): number => (existsSync(path) ? statSync(path).size : 0);
+
 describe.skipIf(noGuests !== undefined)('a real QEMU', () => {
+  // Such a console is soon full: under TCG some kilobytes take a second.
+  const consoleLogBytes = 16 * 1024;
   const vmm = createQemuVmm(
     { binary: 'qemu-system-x86_64', accelerator: 'auto', scratchDirectory: cache.directory },
-    { clock: systemClock, log: silentLog },
+    { clock: systemClock, log: silentLog, consoleLogBytes },
   );
 
   test.each(['microvm', 'q35'] as const)(
@@ -51,6 +55,33 @@ describe.skipIf(noGuests !== undefined)('a real QEMU', () => {
       }
     },
   );
+
+  test('security 19 keeps the newest of a console that never stops, and never more than the limit; who reads it goes on', {
+    timeout: 3 * bootDeadlineMs,
+  }, async () => {
+    const { directory, remove } = makeScratch();
+    onTestFinished(remove);
+    const flood = '#!/bin/sh\nyes "flood without end" > /dev/console &\n';
+    const spec = await machineFor('mini', directory, { userData: flood });
+    const vm = await vmm.start(spec, { context: () => undefined, exited: () => undefined });
+    onTestFinished(() => vm.destroy());
+    const log = join(directory, vmFiles.consoleLog);
+    const reader = await vm.openConsole();
+    let heardBytes = 0;
+    reader.on('data', (chunk: Buffer) => {
+      heardBytes += chunk.length;
+    });
+    let mostBytes = 0;
+    const flooded = (): number => {
+      mostBytes = Math.max(mostBytes, sizeOf(`${log}.1`) + sizeOf(log));
+      return heardBytes;
+    };
+    await expect.poll(flooded, { timeout: 2 * bootDeadlineMs }).toBeGreaterThan(1.3 * consoleLogBytes);
+    expect(mostBytes).toBeGreaterThan(consoleLogBytes / 2);
+    expect(mostBytes).toBeLessThanOrEqual(consoleLogBytes);
+    await vm.destroy();
+    expect(readFileSync(log, 'utf8').slice(-2_000)).toMatch(/flood without end/);
+  });
 
   vmmContract('qemu', {
     vmm,

@@ -4,10 +4,12 @@ import { join } from 'node:path';
  * Where a slot's own files are on a node. Two roots, because two users write them: the job's user everything here; root the
  * helper's journals (`helper/journal.ts`), which no one else may write, because the helper believes them.
  *
- *   <workDir>/<node>/<slotId>/pilot.log              structured log of the pilot
+ *   <workDir>/<node>/<slotId>/pilot.log              structured log of the pilot; what is older, in pilot.log.1
  *                             notifications.jsonl    journal of what was reported
  *                             pilot                  the pilot's process (`old-slots.ts`)
- *                             vms/<vm id>/           disks, seed, sockets and logs of one VM
+ *                             vms/<vm id>/           disks, seed, sockets and the console's log of one VM
+ *
+ * What a guest can make longer has a bound: its disk, as the image says how large it is; its console's log and the pilot's, which keep what is newest.
  */
 export interface SlotDirectory {
   readonly path: string;

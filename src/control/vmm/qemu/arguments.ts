@@ -4,7 +4,7 @@ import { tcgBufferMiB } from './memory.ts';
 /** What runs a guest's instructions: the processor itself, or QEMU's translator. */
 export type Accelerator = 'kvm' | 'tcg';
 
-/** Names of what QEMU connects to or writes, all in the VM's own directory, which is QEMU's working directory. */
+/** Names of what QEMU connects to, and of the console's log, which the pilot writes; all in the VM's own directory, which is QEMU's working directory. */
 export const vmFiles = { qmp: 'qmp', console: 'console', agent: 'agent', consoleLog: 'console.log' } as const;
 
 /** The virtio port between a guest's agent and us. */
@@ -55,12 +55,7 @@ export function qemuArguments(
     ...spec.nics.flatMap((nic, index) => nicArguments(nic, index, bus)),
     ...['-object', 'rng-random,id=rng0,filename=/dev/urandom', '-device', `virtio-rng-${bus},rng=rng0`],
     ...['-chardev', `socket,id=qmp,path=${vmFiles.qmp},server=off`, '-mon', 'chardev=qmp,mode=control'],
-    ...[
-      '-chardev',
-      `socket,id=console,path=${vmFiles.console},server=off,logfile=${vmFiles.consoleLog},logappend=on`,
-      '-serial',
-      'chardev:console',
-    ],
+    ...['-chardev', `socket,id=console,path=${vmFiles.console},server=off`, '-serial', 'chardev:console'],
     ...(spec.agent ? agentArguments(bus) : []),
     // A guest that panics tells QEMU through this device, when its kernel has the driver; QEMU then ends.
     ...(spec.machine === 'q35' ? ['-device', 'pvpanic'] : []),

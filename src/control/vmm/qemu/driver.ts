@@ -1,8 +1,10 @@
 import type { Socket } from 'node:net';
+import { join } from 'node:path';
 import { type StartChild, startChild } from '../../../platform/children.ts';
 import { type Clock, withDeadline } from '../../../platform/clock.ts';
 import type { Log } from '../../../platform/log.ts';
 import { type ProcessRunner, systemProcesses } from '../../../platform/process.ts';
+import { RecentFile } from '../../../platform/recent-file.ts';
 import { OomKills } from '../../node/job-memory.ts';
 import { type MachineSpec, type RunningVm, type VmEvents, type Vmm, VmmError } from '../vmm.ts';
 import { type Accelerator, qemuArguments, vmFiles } from './arguments.ts';
@@ -12,6 +14,9 @@ import { probeAccelerator } from './probe.ts';
 import { QmpError } from './qmp.ts';
 import { VmSockets } from './sockets.ts';
 import { hostTscKhz } from './tsc.ts';
+
+/** What is kept of what a guest says on its console, which may be without end. */
+const ordinaryConsoleLogBytes = 4 * 1024 * 1024;
 
 /** QEMU speaks QMP after some 30 ms; a node that is loaded beyond this cannot host a guest. */
 const startDeadlineMs = 30_000;
@@ -24,12 +29,13 @@ export interface QemuSettings {
   readonly scratchDirectory: string;
 }
 
-/** What the driver works with. `run` and `start`: the system's, unless a test stands in for it. */
+/** What the driver works with. `run`, `start` and `consoleLogBytes`: the system's and the driver's own, unless a test stands in for it. */
 export interface QemuParts {
   readonly clock: Clock;
   readonly log: Log;
   readonly run?: ProcessRunner['run'];
   readonly start?: StartChild;
+  readonly consoleLogBytes?: number;
 }
 
 /** The driver for QEMU (KVM or TCG). What it needs to know of the host is found out from now on, in the background. */
@@ -84,7 +90,7 @@ class QemuVmm implements Vmm {
   }
 
   async #spawn(spec: MachineSpec, argv: readonly [string, ...string[]]): Promise<QemuMachine> {
-    const { clock, log, start = startChild } = this.#parts;
+    const { clock, log, start = startChild, consoleLogBytes = ordinaryConsoleLogBytes } = this.#parts;
     try {
       const child = await start(argv, {
         stdio: ['ignore', 'ignore', 'pipe'],
@@ -97,6 +103,7 @@ class QemuVmm implements Vmm {
         log: log.with({ vm: spec.vmId, pid: child.pid }),
         oomKills: this.#oomKills,
         memoryMiB: spec.memoryMiB,
+        consoleLog: new RecentFile(join(spec.directory, vmFiles.consoleLog), consoleLogBytes),
       });
     } catch (cause) {
       throw new VmmError('vmm_start_failed', `QEMU for ${spec.name}: ${String(cause)}`, cause);

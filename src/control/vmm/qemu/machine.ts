@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import type { Child, ChildExit } from '../../../platform/children.ts';
 import type { Clock } from '../../../platform/clock.ts';
 import { errorFields, type Log } from '../../../platform/log.ts';
+import type { RecentFile } from '../../../platform/recent-file.ts';
 import type { OomKills } from '../../node/job-memory.ts';
 import { ConsoleHub } from '../console.ts';
 import { type RunningVm, type VmEvents, VmmError } from '../vmm.ts';
@@ -22,6 +23,8 @@ interface QemuMachineParts {
   readonly oomKills: OomKills;
   /** The guest's. */
   readonly memoryMiB: number;
+  /** Of this machine alone. */
+  readonly consoleLog: RecentFile;
 }
 
 /**
@@ -30,7 +33,7 @@ interface QemuMachineParts {
  *   spawned ─► connected ─► running ─► exited
  *                 (QMP greets, status is running)
  *
- * Invariants: the process ends before `destroy` resolves; `exited` is told once, after all that QEMU said before its end.
+ * Invariants: the process ends before `destroy` resolves, and nothing is written in the machine's directory after it; `exited` is told once, after all that QEMU said before its end.
  * If we crash here: the kernel kills QEMU (`launch.ts`); the helper, told by `adoptProcess`, kills it again.
  */
 export class QemuMachine implements RunningVm {
@@ -40,7 +43,10 @@ export class QemuMachine implements RunningVm {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #console: ConsoleHub;
+  readonly #consoleLog: RecentFile;
   #consoleSocket: Socket | undefined;
+  /** Resolves when all that the guest has said is read. */
+  #consoleClosed: Promise<void> = Promise.resolve();
   #qmp: QmpClient | undefined;
   #agent: AgentPort | undefined;
   #stderr = '';
@@ -49,7 +55,7 @@ export class QemuMachine implements RunningVm {
   #destroyed = false;
   #resumed: () => void = () => undefined;
 
-  constructor(child: Child, { clock, log, oomKills, memoryMiB }: QemuMachineParts) {
+  constructor(child: Child, { clock, log, oomKills, memoryMiB, consoleLog }: QemuMachineParts) {
     this.#child = child;
     this.#end = child.exited.then(exit => ({
       exit,
@@ -59,6 +65,7 @@ export class QemuMachine implements RunningVm {
     }));
     this.#clock = clock;
     this.#log = log;
+    this.#consoleLog = consoleLog;
     this.#console = new ConsoleHub((chunk, taken) => {
       if (this.#consoleSocket?.writable) this.#consoleSocket.write(chunk, () => taken());
       else taken();
@@ -84,8 +91,16 @@ export class QemuMachine implements RunningVm {
   /** Takes the guest's console, from its first byte. */
   attachConsole(socket: Socket): void {
     this.#consoleSocket = socket;
-    socket.on('data', (chunk: Buffer) => this.#console.feed(chunk));
-    socket.on('close', () => this.#console.end());
+    socket.on('data', (chunk: Buffer) => {
+      this.#console.feed(chunk);
+      this.#consoleLog.write(chunk);
+    });
+    this.#consoleClosed = new Promise(closed => {
+      socket.on('close', () => {
+        this.#console.end();
+        closed();
+      });
+    });
   }
 
   /** Takes the QMP connection; resolves when the guest runs. Rejects with `QmpError`. */
@@ -142,6 +157,9 @@ export class QemuMachine implements RunningVm {
     this.#destroyed = true;
     this.#child.kill('SIGKILL');
     await this.#child.exited;
+    // The machine's directory may be removed now.
+    await this.#consoleClosed;
+    await this.#consoleLog.end();
   }
 
   openConsole(): Promise<Duplex> {
