@@ -4,6 +4,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
@@ -11,6 +12,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type CommandResult, systemProcesses } from '../../src/platform/process.ts';
 import { statIfThere } from '../../src/platform/stat.ts';
+import { nicPlan } from '../support/node.ts';
 import { makePlace, removePlace } from '../support/places.ts';
 import { root } from '../support/site.ts';
 
@@ -71,6 +73,15 @@ function ownFiles(): readonly (readonly [string, number | undefined, number | un
 
 /** As the job's user would: `sudo -n wsp-helper …`, with these lines on its input. */
 function asUser(input: string, ...args: readonly string[]): Promise<CommandResult> {
+  return asUserWith(['sudo', '-n'], input, ...args);
+}
+
+/** The same, with another way to sudo. */
+function asUserWith(
+  sudo: readonly string[],
+  input: string,
+  ...args: readonly string[]
+): Promise<CommandResult> {
   const helper = join(prefix, 'sbin/wsp-helper');
   const script = 'printf "%s" "$1" > /dev/null; input=$1; shift; printf "%s\\n" "$input" | "$@"';
   return run(
@@ -78,7 +89,7 @@ function asUser(input: string, ...args: readonly string[]): Promise<CommandResul
     '--reuid=nobody',
     '--regid=nogroup',
     '--clear-groups',
-    ...['sh', '-c', script, 'sh', input, 'sudo', '-n', helper, ...args],
+    ...['sh', '-c', script, 'sh', input, ...sudo, helper, ...args],
   );
 }
 
@@ -112,6 +123,41 @@ describe('scripts/install-helper', () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toBe('{"id":0,"ok":true}\n{"id":1,"ok":true}\n');
     expect(existsSync(join(place, 'state', 'n01'))).toBe(false);
+  });
+
+  it("security 10 runs no program of its caller's, where sudo keeps their PATH too", async () => {
+    const keeps = join(sudoers, 'zz-site');
+    writeFileSync(keeps, 'Defaults !secure_path\nDefaults env_keep += "PATH NODE_OPTIONS LD_PRELOAD"\n', {
+      mode: 0o440,
+    });
+    const theirs = join(place, 'theirs');
+    mkdirSync(theirs);
+    chmodSync(theirs, 0o777);
+    const ran = join(theirs, 'ran');
+    for (const name of ['flock', 'ip', 'nft', 'setsid', 'env', 'dnsmasq', 'setpriv', 'rm', 'node', 'bridge'])
+      writeFileSync(join(theirs, name), `#!/bin/sh\necho ${name} >> ${ran}\n`, { mode: 0o755 });
+    const { stdout } = await asUserWith(
+      ['env', `PATH=${theirs}:/usr/bin:/bin`, `NODE_OPTIONS=--require=${theirs}/env`, '/usr/bin/sudo', '-n'],
+      JSON.stringify({ id: 1, op: 'attach-nic', nic: nicPlan(51), hostname: 'one' }),
+      ...['--node', 'n01', '--slot', 'slot-aaaaaaaaaa'],
+    );
+    rmSync(keeps);
+    expect(existsSync(ran) && readFileSync(ran, 'utf8')).toBe(false);
+    expect(stdout).toContain('{"id":0,"ok":true}\n{"id":1,');
+  });
+
+  it('security 10 does not start where sudo has not said who calls', async () => {
+    const { code, stderr } = await run(
+      join(prefix, 'sbin/wsp-helper'),
+      '--node',
+      'n01',
+      '--slot',
+      'slot-aaaaaaaaaa',
+    );
+    expect({ code, stderr }).toEqual({
+      code: 2,
+      stderr: 'wsp-helper: start it with sudo, which tells it who asks\n',
+    });
   });
 
   it("takes the caller's identity from sudo: a directory of root's is not adopted", async () => {
@@ -191,7 +237,7 @@ describe('scripts/install-helper', () => {
     const { code, stderr } = await run(installer, '--root', image, '--node', '/usr/bin/node');
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(readFileSync(join(image, 'usr/local/sbin/wsp-helper'), 'utf8')).toContain(
-      'exec /usr/bin/node /usr/local/lib/workspace-pilot/pilot.cjs helper --state-dir /run/workspace-pilot --disk-dir /var/lib/workspace-pilot-helper "$@"',
+      '/usr/bin/node /usr/local/lib/workspace-pilot/pilot.cjs helper --state-dir /run/workspace-pilot --disk-dir /var/lib/workspace-pilot-helper "$@"',
     );
     expect(existsSync(join(image, 'etc/sudoers.d/workspace-pilot'))).toBe(true);
     // And nothing of this machine's own, which may have the product.

@@ -6,6 +6,7 @@ import { systemClock } from '../../platform/clock.ts';
 import { print } from '../../platform/printing.ts';
 import { systemProcesses } from '../../platform/process.ts';
 import { nodeNamePattern, slotIdPattern } from '../../protocol/ids.ts';
+import { forgetCaller } from './ambient.ts';
 import { Bridges } from './bridges.ts';
 import { defaultDiskDir } from './disk-records.ts';
 import { type HelperDirectory, helperDirectory, undoJournal } from './journal.ts';
@@ -42,6 +43,7 @@ export interface KillAllReport {
  * when the node is a job node again, 1 when something is left, 2 for bad arguments.
  */
 export async function runKillAll(args: readonly string[]): Promise<number> {
+  forgetCaller();
   const options = optionsFrom(args);
   if (typeof options === 'string') {
     process.stderr.write(`wsp kill-all: ${options}\n`);

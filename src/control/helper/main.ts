@@ -4,6 +4,7 @@ import { print } from '../../platform/printing.ts';
 import { systemProcesses } from '../../platform/process.ts';
 import { nodeNamePattern, slotIdPattern } from '../../protocol/ids.ts';
 import { Lines } from '../vmm/qemu/lines.ts';
+import { type Caller, forgetCaller } from './ambient.ts';
 import { Bridges } from './bridges.ts';
 import { leaveCgroups } from './cgroups.ts';
 import { deadSlots, slotHold, sweepAfterMs, sweepDeadSlots } from './dead-slots.ts';
@@ -24,14 +25,15 @@ const mostRequests = 100_000;
  * Resolves with the exit code: 0 when the node is as it was before, 1 when something is left (named on standard error; the journal stays), 2 for bad arguments.
  */
 export async function runHelper(args: readonly string[]): Promise<number> {
-  const parts = partsFrom(args);
+  const caller = forgetCaller();
+  if (!caller) return complain('SUDO_UID and SUDO_GID are not those of a user: start it with sudo', 2);
+  const parts = partsFrom(args, caller);
   if (typeof parts === 'string') return complain(parts, 2);
   // Whatever ends the job must not end the one who tidies up after it.
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const)
     process.on(signal, () => undefined);
   // The pilot may be gone: that is told by standard input.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
-  process.umask(0o022);
   for (const path of leaveCgroups()) complain(`cannot move to ${path}`, 0);
   say({ id: 0, ok: true });
   // Beside the requests: none of them waits for it.
@@ -120,7 +122,7 @@ function messageOf(cause: unknown): string {
   return cause instanceof Error ? cause.message : String(cause);
 }
 
-function partsFrom(args: readonly string[]): ServerParts | string {
+function partsFrom(args: readonly string[], { uid, gid }: Caller): ServerParts | string {
   const text = { type: 'string', multiple: true } as const;
   let values: { readonly [name: string]: readonly string[] | undefined };
   try {
@@ -142,8 +144,6 @@ function partsFrom(args: readonly string[]): ServerParts | string {
   if (process.getuid?.() !== 0) return 'root is needed (docs/admin/helper.md has the sudo rule)';
   const at = helperDirectory(stateDir, diskDir, one('node'));
   const tools = new RootTools(systemClock, systemProcesses);
-  // sudo sets them, whatever its caller's environment says.
-  const uid = Number(process.env['SUDO_UID'] ?? 0);
   return {
     at,
     journal: undoJournal(at, one('slot'), uid),
@@ -151,6 +151,6 @@ function partsFrom(args: readonly string[]): ServerParts | string {
     bridges: new Bridges(at, tools),
     tools,
     uid,
-    gid: Number(process.env['SUDO_GID'] ?? 0),
+    gid,
   };
 }

@@ -3,7 +3,6 @@ import type { Clock } from '../../platform/clock.ts';
 import type { CommandResult, ProcessRunner } from '../../platform/process.ts';
 import { ControlError } from '../control.ts';
 import type { Setting } from '../network/links.ts';
-import { withSbin } from '../sbin.ts';
 
 const toolDeadlineMs = 10_000;
 
@@ -19,8 +18,7 @@ export class RootTools {
 
   /** Throws `ControlError` with the program's own words when it fails. */
   async run(argv: readonly [string, ...string[]], input?: string): Promise<CommandResult> {
-    const env = withSbin(process.env);
-    const result = await this.#processes.run(argv, { deadlineMs: toolDeadlineMs, input, env });
+    const result = await this.#processes.run(argv, { deadlineMs: toolDeadlineMs, input });
     if (result.code === 0) return result;
     const words = result.stderr
       .trim()
@@ -41,7 +39,6 @@ export class RootTools {
     if (lines.length === 0) return;
     await this.#processes.run(['ip', '-force', '-batch', '-'], {
       deadlineMs: toolDeadlineMs,
-      env: withSbin(process.env),
       input: `${lines.join('\n')}\n`,
     });
   }
