@@ -10,6 +10,7 @@ import { systemRandom } from '../src/platform/random.ts';
 import { silentLog } from '../src/platform/log.ts';
 import type { Accounts } from '../src/service/access/accounts.ts';
 import type { AuditLog } from '../src/service/access/audit.ts';
+import type { Callers } from '../src/service/access/callers.ts';
 import type { Logins } from '../src/service/access/logins.ts';
 import type { Sessions } from '../src/service/access/sessions.ts';
 import { buildApp } from '../src/service/api/app.ts';
@@ -27,6 +28,7 @@ export async function documentText(): Promise<string> {
     accounts: {} as Accounts,
     logins: {} as Logins,
     sessions: {} as Sessions,
+    callers: {} as Callers,
     audit: {} as AuditLog,
     webhooks: {} as Webhooks,
     rate: { perSecond: 1, burst: 1 },

@@ -11,6 +11,7 @@ import { systemRandom } from '../platform/random.ts';
 import { WspError } from '../protocol/errors.ts';
 import { Accounts } from './access/accounts.ts';
 import { AuditLog } from './access/audit.ts';
+import { Callers } from './access/callers.ts';
 import { Logins } from './access/logins.ts';
 import { Sessions } from './access/sessions.ts';
 import { maySee } from './api/owners.ts';
@@ -174,7 +175,9 @@ async function openAccess(site: SiteConfig, store: Store, file: Tokens, engine: 
       cause,
     });
   });
-  return { accounts, webhooks, audit: new AuditLog(store, log), logins, sessions: new Sessions(parts) };
+  const sessions = new Sessions(parts);
+  const callers = new Callers({ ...parts, accounts, sessions });
+  return { accounts, webhooks, audit: new AuditLog(store, log), logins, sessions, callers };
 }
 
 async function openTls({ tls, listen: { host }, url }: SiteConfig, headAddress: string | undefined) {

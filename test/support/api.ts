@@ -9,6 +9,7 @@ import { Logins } from '../../src/service/access/logins.ts';
 import { Sessions } from '../../src/service/access/sessions.ts';
 import { systemProcesses } from '../../src/platform/process.ts';
 import { AuditLog } from '../../src/service/access/audit.ts';
+import { Callers } from '../../src/service/access/callers.ts';
 import { openSqliteStore } from '../../src/service/store/sqlite.ts';
 import { maySee } from '../../src/service/api/owners.ts';
 import { Webhooks } from '../../src/service/notify/webhooks.ts';
@@ -75,12 +76,14 @@ export async function apiOver(
     callerOfUser: user => accounts.callerOfUser(user),
     maySee: (caller, event) => maySee(engine.state, caller, event),
   });
+  const sessions = new Sessions({ clock, random: systemRandom });
   const app = await buildApp({
     engine,
     agentPools: [],
     accounts,
     logins,
-    sessions: new Sessions({ clock, random: systemRandom }),
+    sessions,
+    callers: new Callers({ accounts, sessions, clock }),
     audit: new AuditLog(store, keepingLog(logged)),
     webhooks,
     rate,

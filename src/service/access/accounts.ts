@@ -85,6 +85,7 @@ export class Accounts {
   readonly #projects = new Map<string, StoredProject>();
   readonly #tokens = new Map<string, StoredToken>();
   readonly #byHash = new Map<string, string>();
+  readonly #listeners = new Set<() => void>();
 
   constructor(parts: AccountParts) {
     this.#parts = parts;
@@ -102,6 +103,12 @@ export class Accounts {
     const stored = this.#tokens.get(this.#byHash.get(hashOf(token).toString('base64url')) ?? '');
     if (!stored || stored.revokedAt !== null || stored.expiresAt <= this.#parts.clock.now()) return undefined;
     return this.#caller(stored.user, stored.scope, stored.id);
+  }
+
+  /** Is called after each change, of a user, a project or a token. Returns how to hear no more. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   /** A user as if he asked himself, with all that he may; undefined when he is disabled. */
@@ -229,6 +236,7 @@ export class Accounts {
     await this.#parts.store.putAccess(rows);
     for (const row of rows) this.#keep(row);
     this.#tellQuotas();
+    for (const listener of this.#listeners) listener();
   }
 
   #keep({ kind, id, body }: AccessRow): void {

@@ -9,6 +9,7 @@ import type { Random } from '../../platform/random.ts';
 import { WspError } from '../../protocol/errors.ts';
 import type { Accounts } from '../access/accounts.ts';
 import type { AuditLog } from '../access/audit.ts';
+import type { Callers } from '../access/callers.ts';
 import type { Logins } from '../access/logins.ts';
 import type { Sessions } from '../access/sessions.ts';
 import type { Engine } from '../engine-api.ts';
@@ -43,6 +44,7 @@ export interface ApiParts {
   readonly accounts: Accounts;
   readonly logins: Logins;
   readonly sessions: Sessions;
+  readonly callers: Callers;
   readonly audit: AuditLog;
   readonly webhooks: Webhooks;
   /** What each user may ask. */
@@ -83,9 +85,8 @@ export async function buildApp(parts: ApiParts): Promise<FastifyInstance> {
   takeUtf8Alone(app);
   app.addHook('onRequest', () => parts.ready ?? Promise.resolve());
   const limits = rateLimits(app, parts.clock, parts.rate);
-  limits.limitWrongTokens();
   limits.limitLogins();
-  requireTokens(app, parts);
+  requireTokens(app, parts.callers, limits.guessed);
   limits.limitCallers();
   keepAudit(app, parts);
   refuseUnknownParameters(app);

@@ -5,10 +5,13 @@ import { addressOf, isLooking } from './auth.ts';
 import { formatMoment } from '../../protocol/units.ts';
 
 const refusals: ReadonlySet<number> = new Set([401, 403]);
+/** Nothing was done, and who asks without end must not fill the log. */
+const tooMany = 429;
 
 /** Everything that changes something, and every refusal for want of rights, is in the audit log before it is answered. */
 export function keepAudit(app: FastifyInstance, { audit, clock }: { audit: AuditLog; clock: Clock }): void {
   app.addHook('onSend', async (request, reply, payload) => {
+    if (reply.statusCode === tooMany) return payload;
     const changesNothing = isLooking(request) || request.routeOptions.config.carrier === true;
     if (changesNothing && !refusals.has(reply.statusCode)) return payload;
     await audit.write(entryOf(request, clock, reply.statusCode, codeOf(reply.statusCode, payload)));

@@ -1,8 +1,8 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { WspError } from '../../protocol/errors.ts';
 import type { Role } from '../../protocol/access.ts';
-import type { Accounts, Caller } from '../access/accounts.ts';
-import type { Sessions } from '../access/sessions.ts';
+import type { Caller } from '../access/accounts.ts';
+import { type Callers, type Standing, unknownToken } from '../access/callers.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -32,28 +32,25 @@ export function hasRole(caller: Pick<Caller, 'role'>, role: Role): boolean {
   return ranks[caller.role] >= ranks[role];
 }
 
-/** Every route but the `open` ones needs a token, of somebody who may; checked before the body is read. */
+/** Every route but the `open` ones needs a token, of somebody who may; checked before the body is read. `guessed` hears of every request without a good one, and may throw another refusal. */
 export function requireTokens(
   app: FastifyInstance,
-  { accounts, sessions }: { readonly accounts: Accounts; readonly sessions: Sessions },
+  callers: Callers,
+  guessed: (request: FastifyRequest, reply: FastifyReply) => void,
 ): void {
   app.decorateRequest('caller', null);
-  app.addHook('onRequest', async request => {
+  app.addHook('onRequest', async (request, reply) => {
     const { open = false, role = 'user' } = request.routeOptions.config;
     if (open) return;
     const token = bearerOf(request);
+    const caller = token === undefined ? undefined : callers.callerOf(token);
+    if (!caller) guessed(request, reply);
     if (token === undefined) {
       throw new WspError('unauthorized', 'the request carries no token (Authorization: Bearer …)', {
         hint: 'set WSP_TOKEN, or name it in the config file',
       });
     }
-    const loggedIn = sessions.userOf(token);
-    const caller = loggedIn === undefined ? accounts.callerOf(token) : accounts.callerOfUser(loggedIn);
-    if (!caller) {
-      throw new WspError('unauthorized', 'the service does not know this token (any more)', {
-        hint: 'check WSP_TOKEN; a token that has expired or was revoked is as good as none',
-      });
-    }
+    if (!caller) throw unknownToken();
     request.caller = caller;
     if (!hasRole(caller, role))
       throw new WspError('forbidden', `this takes the role ${role}; ${caller.user} is ${caller.role}`);
@@ -80,4 +77,15 @@ export function bearerOf(request: FastifyRequest): string | undefined {
 export function callerOf(request: FastifyRequest): Caller {
   if (request.caller === null) throw new Error(`${request.url} is open: it has no caller`);
   return request.caller;
+}
+
+/** What a request begins in its caller's name. A bug when called from an open route. */
+export function standingOf(
+  request: FastifyRequest,
+  callers: Callers,
+  may?: (caller: Caller) => boolean,
+): Standing {
+  const token = bearerOf(request);
+  if (token === undefined) throw new Error(`${request.url} is open: nobody stands for it`);
+  return callers.stand(token, may);
 }

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Role } from '../../protocol/access.ts';
+import { WspError } from '../../protocol/errors.ts';
 import type { Caller } from '../access/accounts.ts';
 import { FakeEngine } from '../../../test/support/fake-engine.ts';
 import { createVirtualClock, settle } from '../../platform/virtual-clock.ts';
@@ -20,13 +21,15 @@ afterEach(() => {
   expect(clock.nextAt()).toBeUndefined();
 });
 
-const caller = (user: string, role: Role = 'user'): Caller => ({
-  user,
-  role,
-  scope: 'full',
-  projects: [],
-  tokenId: null,
-});
+const caller =
+  (user: string, role: Role = 'user') =>
+  (): Caller => ({
+    user,
+    role,
+    scope: 'full',
+    projects: [],
+    tokenId: null,
+  });
 const ask = (over: Partial<Parameters<EventFeed['page']>[0]> = {}, gone = new AbortController()) =>
   feed.page(
     { caller: caller('ann'), workspaceId: undefined, after: 0, waitMs: 0, limit: 100, ...over },
@@ -101,8 +104,43 @@ describe('a long poll', () => {
     expect(await answers[1]).toEqual({ events: [], next: 0 });
   });
 
+  it('security 16: is refused to a user of whom too many wait, and to no other', async () => {
+    const answers = Array.from({ length: 64 }, () => ask({ waitMs: 30_000 }));
+    await settle();
+    await expect(ask({ waitMs: 30_000 })).rejects.toMatchObject({
+      code: 'busy',
+      message: '64 clients wait for events of ann already, which is the most of one',
+    });
+    const other = ask({ caller: caller('bob'), waitMs: 30_000 });
+    engine.tell(theirs);
+    expect((await other).events).toHaveLength(1);
+    feed.close();
+    await Promise.all(answers);
+  });
+
+  it('security 15: shows nothing more to one who is nobody any more, or less by then', async () => {
+    let who: Caller | undefined = caller('ann', 'operator')();
+    const looked = (): Caller => {
+      if (!who) throw new WspError('unauthorized', 'gone');
+      return who;
+    };
+    const lesser = ask({ caller: looked, waitMs: 30_000 });
+    await settle();
+    who = caller('ann')();
+    engine.tell(theirs);
+    engine.tell(mine);
+    expect((await lesser).events).toMatchObject([{ seq: 2 }]);
+    const none = ask({ caller: looked, after: 2, waitMs: 30_000 });
+    await settle();
+    who = undefined;
+    engine.tell(mine);
+    await expect(none).rejects.toMatchObject({ code: 'unauthorized' });
+  });
+
   it('is refused when too many wait', async () => {
-    const answers = Array.from({ length: 512 }, () => ask({ waitMs: 30_000 }));
+    const answers = Array.from({ length: 512 }, (_, count) =>
+      ask({ caller: caller(`user${count % 8}`), waitMs: 30_000 }),
+    );
     await settle();
     await expect(ask({ waitMs: 30_000 })).rejects.toMatchObject({ code: 'busy' });
     expect(await ask()).toMatchObject({ events: [] });

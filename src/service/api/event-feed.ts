@@ -1,21 +1,22 @@
 import type { Clock } from '../../platform/clock.ts';
 import type { EventView } from '../../protocol/api.ts';
-import { WspError } from '../../protocol/errors.ts';
 import type { Caller } from '../access/accounts.ts';
 import type { Engine, StoredEvent } from '../engine-api.ts';
+import { Shares } from '../shares.ts';
 import { eventView } from '../views.ts';
 import { maySee } from './owners.ts';
 
 /** The longest that one long poll waits. */
 export const maxWaitMs = 30_000;
 /** Long polls that may wait at the same time; one more is told to come back. */
-const maxWaiters = 512;
+const waiting = { all: 512, each: 64 };
 /** Events read from the store at once while looking for those that a user may see. */
 const scanLimit = 1_000;
 
 /** Which events, for whom, and how long to wait (milliseconds) when there is none. */
 export interface EventQuery {
-  readonly caller: Caller;
+  /** Who asks, as they are at that moment. What it throws ends the page. */
+  readonly caller: () => Caller;
   readonly workspaceId: string | undefined;
   /** Only events of these. Absent: all. */
   readonly types?: readonly string[] | undefined;
@@ -26,7 +27,7 @@ export interface EventQuery {
 
 /** The history as clients read it. Holds no events: only the number of those who wait for them. */
 export interface EventFeed {
-  /** Events that the user may see; waits for the first until `waitMs` are over, the client has gone or the service stops. */
+  /** Events that the user may see; waits for the first until `waitMs` are over, `gone` is aborted or the service stops. */
   page(query: EventQuery, gone: AbortSignal): Promise<{ events: EventView[]; next: number }>;
   /** The whole history of one workspace. */
   all(workspaceId: string): Promise<readonly StoredEvent[]>;
@@ -40,7 +41,7 @@ export interface EventFeed {
 /** The feed over the engine's history. */
 export function eventFeed(engine: Engine, clock: Clock): EventFeed {
   const closing = new AbortController();
-  let waiters = 0;
+  const waiters = new Shares('clients wait for events', waiting);
 
   /** One page of what the user may see; `next` also passes over what he may not. */
   async function read({ caller, workspaceId, types, after, limit }: EventQuery) {
@@ -53,7 +54,8 @@ export function eventFeed(engine: Engine, clock: Clock): EventFeed {
         ...(workspaceId === undefined ? {} : { workspaceId }),
         ...(types === undefined ? {} : { types }),
       });
-      const events = found.filter(event => maySee(engine.state, caller, event)).slice(0, limit);
+      const who = caller();
+      const events = found.filter(event => maySee(engine.state, who, event)).slice(0, limit);
       const full = events.length === limit;
       next = (full ? events.at(-1)?.seq : found.at(-1)?.seq) ?? next;
       if (events.length > 0 || found.length < scan) return { events: events.map(eventView), next };
@@ -73,9 +75,8 @@ export function eventFeed(engine: Engine, clock: Clock): EventFeed {
           const answer = await read({ ...query, after });
           after = answer.next;
           if (answer.events.length > 0 || query.waitMs === 0 || enough.aborted) return answer;
-          if (waiters >= maxWaiters) throw tooMany();
-          waiters += 1;
-          await news.since(seen, enough).finally(() => (waiters -= 1));
+          const giveBack = waiters.take(query.caller().user);
+          await news.since(seen, enough).finally(giveBack);
         }
       } finally {
         news.stop();
@@ -121,10 +122,4 @@ function watchNews(engine: Engine) {
         enough.addEventListener('abort', () => resolve(), { once: true });
       }),
   };
-}
-
-function tooMany(): WspError {
-  return new WspError('busy', `${maxWaiters} clients wait for events already`, {
-    hint: 'try again in a few seconds, or ask without waitMs',
-  });
 }

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type TestApi, testApi } from '../../../test/support/api.ts';
@@ -81,6 +83,90 @@ describe('the event stream', () => {
   });
 });
 
+describe('security 15: an event stream', () => {
+  const waiting = (): unknown => expect.poll(() => api.engine.waiting).toBeGreaterThan(0);
+  /** A stream in the name of a token of ann's, which is quiet; what it had brought when it ended. */
+  async function opened(lifetimeMs = 3_600_000) {
+    const { id, token } = await api.accounts.giveToken('ann', { lifetimeMs });
+    const answer = await fetch(`${await api.listen()}/v1/events/stream`, {
+      headers: { authorization: `Bearer ${token}` },
+    });
+    expect(answer.status).toBe(200);
+    await waiting();
+    return { id, brought: answer.text() };
+  }
+
+  it('ends at once when its token is revoked; that of another token goes on', async () => {
+    const other = take(1);
+    const { id, brought } = await opened();
+    await api.accounts.revokeToken(id);
+    expect(await brought).toBe('retry: 1000\n\n');
+    api.engine.tell(mine);
+    expect(await other).toEqual([1]);
+  });
+
+  it('ends at once when its user is disabled', async () => {
+    const { brought } = await opened();
+    await api.accounts.changeUser('ann', { disabled: true });
+    expect(await brought).toBe('retry: 1000\n\n');
+  });
+
+  it('ends soon after its token has expired, without an event', async () => {
+    const clock = createVirtualClock(0);
+    await api.app.close();
+    api = await testApi(clock);
+    const { brought } = await opened(20_000);
+    await clock.advanceBy(19_999);
+    await waiting();
+    await clock.advanceBy(15_000);
+    expect(await brought).toMatch(/^retry: 1000\n\n(: still here\n\n)+$/);
+  });
+
+  it('ends also when its client does not read', async () => {
+    const { id, token } = await api.accounts.giveToken('ann', {});
+    for (let count = 0; count < 20_000; count++) api.engine.tell({ ...mine, reason: 'x'.repeat(1_000) });
+    const { hostname, port } = new URL(await api.listen());
+    const socket = connect(Number(port), hostname);
+    socket.write(`GET /v1/events/stream HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${token}\r\n\r\n`);
+    await once(socket, 'readable');
+    const connections = () =>
+      new Promise<number>((resolve, reject) => {
+        api.app.server.getConnections((failure, count) => (failure ? reject(failure) : resolve(count)));
+      });
+    expect(await connections()).toBe(1);
+    await api.accounts.revokeToken(id);
+    await expect.poll(connections).toBe(0);
+    socket.destroy();
+  });
+
+  it('a long poll is answered with what it is now: nobody’s', async () => {
+    const { id, token } = await api.accounts.giveToken('ann', {});
+    const poll = fetch(`${await api.listen()}/v1/events?waitMs=30000`, {
+      headers: { authorization: `Bearer ${token}` },
+    });
+    await waiting();
+    await api.accounts.revokeToken(id);
+    expect((await poll).status).toBe(401);
+  });
+});
+
+describe('security 16: event streams', () => {
+  it('are refused to a user who has too many, and to no other', async () => {
+    const url = `${await api.listen()}/v1/events/stream`;
+    const cut = new AbortController();
+    const open = (user: string) => fetch(url, { headers: api.as(user), signal: cut.signal });
+    for (let count = 0; count < 64; count++) expect((await open('ann')).status).toBe(200);
+    const refused = await open('ann');
+    expect([
+      refused.status,
+      ((await refused.json()) as { error: { message: string } }).error.message,
+    ]).toEqual([503, '64 event streams are open of ann already, which is the most of one']);
+    expect((await open('bob')).status).toBe(200);
+    cut.abort();
+    await expect.poll(async () => (await open('ann').catch(() => undefined))?.status ?? 200).toBe(200);
+  });
+});
+
 describe('replay', () => {
   it('has every event that one may see, once, in order, wherever the client was cut off (property)', async () => {
     const step = fc.oneof(
@@ -96,7 +182,7 @@ describe('replay', () => {
         const feed = eventFeed(engine, createVirtualClock(0));
         const page = (after: number, limit: number) =>
           feed.page(
-            { caller, workspaceId: undefined, after, waitMs: 0, limit },
+            { caller: () => caller, workspaceId: undefined, after, waitMs: 0, limit },
             new AbortController().signal,
           );
         const had: number[] = [];

@@ -4,13 +4,15 @@ import { errorFields, type Log } from '../../platform/log.ts';
 import type { EventView } from '../../protocol/api.ts';
 import { WspError } from '../../protocol/errors.ts';
 import { Count } from '../../protocol/schema.ts';
-import { callerOf } from './auth.ts';
+import type { Standing } from '../access/callers.ts';
+import { Shares } from '../shares.ts';
+import { callerOf, standingOf } from './auth.ts';
 import { type EventFeed, type EventQuery, maxWaitMs } from './event-feed.ts';
 import { findWorkspace } from './owners.ts';
 import { errorAnswers, type Route, WorkspaceParams } from './route.ts';
 
 /** Streams that may be open at the same time. */
-const maxStreams = 512;
+const open = { all: 512, each: 64 };
 /** A comment this often keeps proxies from cutting a quiet stream, and finds out clients that are gone. */
 const heartbeatMs = 15_000;
 const pageLimit = 500;
@@ -32,7 +34,7 @@ export const EventTypes = Type.Array(
  * that it has (`Last-Event-ID`) and goes on after it: nothing is missed and nothing comes twice, also when the service was started again in between.
  */
 export function eventStreamRoute(feed: EventFeed): Route {
-  let streams = 0;
+  const streams = new Shares('event streams are open', open);
   const schema = {
     operationId: 'streamEvents',
     summary:
@@ -50,23 +52,25 @@ export function eventStreamRoute(feed: EventFeed): Route {
       ...errorAnswers,
     },
   };
-  return (app, { engine, log }) => {
+  return (app, { engine, callers, log }) => {
     // A HEAD of it would never end.
     const options = { schema, exposeHeadRoute: false };
     app.get('/v1/events/stream', options, async (request, reply) => {
       const caller = callerOf(request);
       const { workspace } = request.query;
       const query = {
-        caller,
         workspaceId: workspace === undefined ? undefined : findWorkspace(engine.state, caller, workspace).id,
         types: request.query.type,
         after: lastEventId(request) ?? request.query.after ?? 0,
         waitMs: Math.min(heartbeatMs, maxWaitMs),
         limit: pageLimit,
       };
-      if (streams >= maxStreams) throw new WspError('busy', `${maxStreams} event streams are open already`);
-      streams += 1;
-      await stream(feed, query, reply, log).finally(() => (streams -= 1));
+      const giveBack = streams.take(caller.user);
+      const standing = standingOf(request, callers);
+      await stream(feed, query, standing, reply, log).finally(() => {
+        standing.release();
+        giveBack();
+      });
     });
   };
 }
@@ -81,12 +85,22 @@ function lastEventId(request: FastifyRequest): number | undefined {
   );
 }
 
-/** Writes until the client has gone or the service stops; waits for a client that reads slowly, whose events stay in the store meanwhile. */
-async function stream(feed: EventFeed, from: EventQuery, reply: FastifyReply, log: Log): Promise<void> {
+/**
+ * Writes until the client has gone, nobody stands for it any more or the service stops; waits for a client that reads slowly, whose events stay in the store
+ * meanwhile.
+ */
+async function stream(
+  feed: EventFeed,
+  from: Omit<EventQuery, 'caller'>,
+  { caller, ended }: Standing,
+  reply: FastifyReply,
+  log: Log,
+): Promise<void> {
   reply.hijack();
   const { raw } = reply;
   const gone = new AbortController();
   raw.once('close', () => gone.abort());
+  const over = AbortSignal.any([gone.signal, ended]);
   raw.writeHead(200, {
     'content-type': 'text/event-stream; charset=utf-8',
     'cache-control': 'no-store',
@@ -95,17 +109,19 @@ async function stream(feed: EventFeed, from: EventQuery, reply: FastifyReply, lo
   raw.write(`retry: ${retryMs}\n\n`);
   let { after } = from;
   try {
-    while (!gone.signal.aborted && !feed.closed()) {
-      const page = await feed.page({ ...from, after }, gone.signal);
+    while (!over.aborted && !feed.closed()) {
+      const page = await feed.page({ ...from, caller, after }, over);
       after = page.next;
       const text = page.events.length === 0 ? ': still here\n\n' : page.events.map(asText).join('');
-      if (!gone.signal.aborted && !raw.write(text)) await drained(reply, gone.signal);
+      if (!over.aborted && !raw.write(text)) await drained(reply, over);
     }
   } catch (cause) {
     // The answer has begun: all that can be done is to end it. The client comes again.
-    log.warn('an event stream ended', errorFields(cause));
+    if (!over.aborted) log.warn('an event stream ended', errorFields(cause));
   } finally {
-    raw.end();
+    // Who does not read does not keep it open.
+    if (ended.aborted && raw.writableNeedDrain) raw.destroy();
+    else raw.end();
   }
 }
 
@@ -113,15 +129,15 @@ function asText(event: EventView): string {
   return `id: ${event.seq}\nevent: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`;
 }
 
-function drained({ raw }: FastifyReply, gone: AbortSignal): Promise<void> {
+function drained({ raw }: FastifyReply, over: AbortSignal): Promise<void> {
   return new Promise(resolve => {
-    if (gone.aborted) return resolve();
-    const over = (): void => {
-      raw.off('drain', over);
-      gone.removeEventListener('abort', over);
+    if (over.aborted) return resolve();
+    const goOn = (): void => {
+      raw.off('drain', goOn);
+      over.removeEventListener('abort', goOn);
       resolve();
     };
-    raw.on('drain', over);
-    gone.addEventListener('abort', over);
+    raw.on('drain', goOn);
+    over.addEventListener('abort', goOn);
   });
 }

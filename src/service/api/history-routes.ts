@@ -1,7 +1,7 @@
 import Type from 'typebox';
 import { timelineOf } from '../timeline.ts';
 import { Count } from '../../protocol/schema.ts';
-import { callerOf } from './auth.ts';
+import { callerOf, standingOf } from './auth.ts';
 import { type EventFeed, maxWaitMs } from './event-feed.ts';
 import { EventTypes, eventStreamRoute } from './event-stream.ts';
 import { findWorkspace } from './owners.ts';
@@ -64,7 +64,7 @@ function events(feed: EventFeed): Route {
       ...errorAnswers,
     },
   };
-  return (app, { engine }) => {
+  return (app, { engine, callers }) => {
     app.get('/v1/events', { schema }, async (request, reply) => {
       const caller = callerOf(request);
       const { workspace, type: types, after = 0, waitMs = 0, limit = pageLimit } = request.query;
@@ -72,7 +72,11 @@ function events(feed: EventFeed): Route {
         workspace === undefined ? undefined : findWorkspace(engine.state, caller, workspace).id;
       const gone = new AbortController();
       reply.raw.once('close', () => gone.abort());
-      return feed.page({ caller, workspaceId, types, after, waitMs, limit }, gone.signal);
+      const standing = standingOf(request, callers);
+      const over = AbortSignal.any([gone.signal, standing.ended]);
+      return feed
+        .page({ caller: standing.caller, workspaceId, types, after, waitMs, limit }, over)
+        .finally(standing.release);
     });
   };
 }

@@ -27,10 +27,15 @@ export function readableIn({ workspaces }: SiteState, caller: Caller, slot: Slot
     .filter(({ owner }) => mayRead(caller, owner));
 }
 
+/** Whether the caller may do all to the workspace, and go into its VMs: its owner and administrators. */
+export function mayEnter(caller: Caller, { owner }: Pick<Workspace, 'owner'>): boolean {
+  return owner === caller.user || hasRole(caller, 'admin');
+}
+
 /** The workspace of `findWorkspace`, for what only its owner and administrators may do. Throws `WspError` (`not_found`, `forbidden`). */
 export function findOwn(state: SiteState, caller: Caller, idOrName: string): Workspace {
   const workspace = findWorkspace(state, caller, idOrName);
-  if (workspace.owner === caller.user || hasRole(caller, 'admin')) return workspace;
+  if (mayEnter(caller, workspace)) return workspace;
   throw new WspError(
     'forbidden',
     `workspace ${workspace.name} is ${workspace.owner}'s: an operator may look at it and end it`,

@@ -1,4 +1,4 @@
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Clock } from '../../platform/clock.ts';
 import { WspError } from '../../protocol/errors.ts';
 import { formatDuration } from '../../protocol/units.ts';
@@ -10,10 +10,10 @@ export interface Rate {
   readonly burst: number;
 }
 
-/** Tokens that nobody knows, from one address: enough for a mistake in a config file, not for guessing. */
+/** Requests with no token that anybody knows, from one address or over the socket: enough for a mistake in a config file, not for guessing. Good ones are never counted. */
 const wrongTokens: Rate = { perSecond: 1, burst: 20 };
-/** Logins from one address, and over the socket: each is a line in the audit log, and takes no token to ask for. */
-const loginsOfOne: Rate = { perSecond: 20, burst: 200 };
+/** Logins, and requests without a token, from one address or over the socket: each is a line in the audit log that anybody can have written. */
+const linesOfOne: Rate = { perSecond: 20, burst: 200 };
 /** Callers that are remembered; one that has not asked for a while has a full bucket, and need not be. */
 const mostCallers = 10_000;
 
@@ -35,21 +35,14 @@ export class Buckets {
 
   /** Takes one; the milliseconds until there is one, when there is none. */
   take(who: string): number {
-    const waitMs = this.look(who);
-    if (waitMs > 0) return waitMs;
     const bucket = this.#fill(who);
+    if (bucket.left < 1) return Math.ceil(((1 - bucket.left) / this.#rate.perSecond) * 1_000);
     bucket.left -= 1;
     // The one that was used last is the last to be forgotten.
     this.#buckets.delete(who);
     this.#buckets.set(who, bucket);
     this.#forgetOld();
     return 0;
-  }
-
-  /** The milliseconds until there is one; takes none. */
-  look(who: string): number {
-    const { left } = this.#fill(who);
-    return left >= 1 ? 0 : Math.ceil(((1 - left) / this.#rate.perSecond) * 1_000);
   }
 
   #fill(who: string): Bucket {
@@ -69,27 +62,18 @@ export class Buckets {
   }
 }
 
-/** Who asks too often is told when to come again; so is an address that tries tokens. Call `limitWrongTokens` and `limitLogins` before callers are known, `limitCallers` after. */
+/** Who asks too often is told when to come again; so is who tries tokens: `guessed` is for requests without a good one. Call `limitLogins` before callers are known, `limitCallers` after. */
 export function rateLimits(app: FastifyInstance, clock: Clock, rate: Rate) {
   const callers = new Buckets(clock, rate);
   const strangers = new Buckets(clock, wrongTokens);
-  const logins = new Buckets(clock, loginsOfOne);
+  const logins = new Buckets(clock, linesOfOne);
+  const nameless = new Buckets(clock, linesOfOne);
   return {
-    limitWrongTokens(): void {
-      app.addHook('onRequest', async (request, reply) => {
-        if (request.routeOptions.config.open === true) return;
-        const address = addressOf(request);
-        // Users of the socket have no address: one who guesses would shut out all the others.
-        const waitMs = address === undefined ? 0 : strangers.look(address);
-        if (waitMs > 0) throw tooOften(waitMs, reply);
-      });
-      app.addHook('onResponse', async (request, reply) => {
-        // Who sends none does not guess; pilots, whose routes are open, have secrets of their own.
-        const guessed = reply.statusCode === 401 && bearerOf(request) !== undefined;
-        const address = addressOf(request);
-        if (guessed && address !== undefined && request.routeOptions.config.open !== true)
-          strangers.take(address);
-      });
+    guessed(request: FastifyRequest, reply: FastifyReply): void {
+      // Who sends none does not guess.
+      const bucket = bearerOf(request) === undefined ? nameless : strangers;
+      const waitMs = bucket.take(addressOf(request) ?? 'socket');
+      if (waitMs > 0) throw tooOften(waitMs, reply);
     },
     limitLogins(): void {
       app.addHook('onRequest', async (request, reply) => {

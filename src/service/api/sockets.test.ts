@@ -132,6 +132,90 @@ describe('a pilot', () => {
   });
 });
 
+describe('security 15: a client’s stream', () => {
+  it.each([
+    ['its token is revoked', (id: string) => api.accounts.revokeToken(id)],
+    ['its user is disabled', () => api.accounts.changeUser('ann', { disabled: true })],
+    ['its token has expired', () => clock.advanceBy(75_000)],
+  ])('ends when %s, on both sides', async (_what, end) => {
+    const { id, token } = await api.accounts.giveToken('ann', { lifetimeMs: 60_000 });
+    const pilot = new PassThrough();
+    api.engine.pilots.openStream = () => Promise.resolve(pilot);
+    const stream = await createClient({ url, token }).openStream('osg', 'a-0', { kind: 'console' });
+    stream.on('error', () => undefined);
+    const ends = [once(pilot, 'close'), new Promise(resolve => stream.once('end', resolve))];
+    await clock.advanceBy(30_000);
+    stream.write('still there');
+    expect(String((await once(stream, 'data'))[0])).toBe('still there');
+    stream.resume();
+    await end(id);
+    await Promise.all(ends);
+  });
+
+  it('of an administrator ends when they are none any more; their own goes on', async () => {
+    await api.accounts.changeUser('eve', { role: 'admin' });
+    const { token } = await api.accounts.giveToken('eve', {});
+    api.engine.addWorkspace({ id: 'ws-cccccccccc', name: 'own', owner: 'eve' });
+    const open = (workspace: string) =>
+      createClient({ url, token }).openStream(workspace, 'a-0', { kind: 'console' });
+    const [others, own] = [await open(ws), await open('own')];
+    others.on('error', () => undefined).resume();
+    const ended = new Promise(resolve => others.once('end', resolve));
+    await api.accounts.changeUser('eve', { role: 'user' });
+    await ended;
+    own.write('still there');
+    expect(String((await once(own, 'data'))[0])).toBe('still there');
+    own.destroy();
+  });
+
+  it('whose token is revoked while the pilot is asked never begins', async () => {
+    const { id, token } = await api.accounts.giveToken('ann', {});
+    const pilot = new PassThrough();
+    api.engine.pilots.openStream = async () => {
+      await api.accounts.revokeToken(id);
+      return pilot;
+    };
+    const closed = once(pilot, 'close');
+    const stream = await createClient({ url, token })
+      .openStream('osg', 'a-0', { kind: 'console' })
+      .catch(() => undefined);
+    stream?.on('error', () => undefined);
+    await closed;
+  });
+});
+
+describe('security 16: clients’ streams', () => {
+  const open = (user: string) =>
+    createClient({ url, token: `token-of-${user}` }).openStream(ws, 'a-0', { kind: 'console' });
+
+  it('are refused to a user who has too many, and to no other', async () => {
+    const streams: Duplex[] = [];
+    for (let count = 0; count < 128; count++) streams.push(await open('ann'));
+    await expect(open('ann')).rejects.toMatchObject({
+      code: 'busy',
+      message: '128 streams to VMs are open of ann already, which is the most of one',
+    });
+    streams.push(await open('admin'));
+    streams.pop()?.destroy();
+    const first = streams.pop();
+    first?.destroy();
+    await vi.waitUntil(async () => {
+      const again = await open('ann').catch(() => undefined);
+      if (again) streams.push(again);
+      return again !== undefined;
+    });
+    for (const stream of streams) stream.destroy();
+  });
+
+  it('that were refused hold no place', async () => {
+    for (let count = 0; count < 200; count++)
+      expect(
+        await statusOf(dial(`/v1/workspaces/${ws}/vms/none/stream?target=console`, 'token-of-ann')),
+      ).toBe(404);
+    (await open('ann')).destroy();
+  });
+});
+
 describe('a client’s stream', () => {
   const client = (user = 'ann') => createClient({ url, token: `token-of-${user}` });
 

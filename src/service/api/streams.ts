@@ -4,16 +4,18 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import Type, { type Static } from 'typebox';
 import { createWebSocketStream, type WebSocket } from 'ws';
-import type { Vm } from '../../lease/types.ts';
+import type { Vm, Workspace } from '../../lease/types.ts';
 import { WspError } from '../../protocol/errors.ts';
 import type { StreamTarget } from '../../protocol/pilot.ts';
+import type { Standing } from '../access/callers.ts';
 import type { ApiParts } from './app.ts';
 import { entryOf } from './audit-hook.ts';
-import { callerOf } from './auth.ts';
-import { findOwn } from './owners.ts';
+import { Shares } from '../shares.ts';
+import { callerOf, standingOf } from './auth.ts';
+import { findOwn, mayEnter } from './owners.ts';
 
 /** Byte streams that clients may have open at the same time: each holds two sockets. */
-const maxStreams = 1_024;
+const open = { all: 1_024, each: 128 };
 
 const StreamParams = Type.Object({
   workspace: Type.String({ maxLength: 64 }),
@@ -24,13 +26,19 @@ const StreamQuery = Type.Object({
   port: Type.Optional(Type.Integer({ minimum: 1, maximum: 65_535 })),
 });
 
+/** The two ends of a stream that is about to begin, and in whose name. */
+interface Opened {
+  readonly pilotSide: Duplex;
+  readonly standing: Standing;
+}
+
 /**
  * `WS /v1/workspaces/:workspace/vms/:vm/stream`: bytes between a client and a VM, through the VM's pilot. The pilot's side is opened
- * before the upgrade, so that every refusal is an HTTP answer with an `ErrorBody`; then each side's pace holds back the other.
+ * before the upgrade, so that every refusal is an HTTP answer with an `ErrorBody`; then each side's pace holds back the other. It ends with the right to it.
  */
 export function clientStreamRoutes(parts: ApiParts): FastifyPluginAsyncTypebox {
-  const opened = new WeakMap<FastifyRequest, Duplex>();
-  let streams = 0;
+  const opened = new WeakMap<FastifyRequest, Opened>();
+  const streams = new Shares('streams to VMs are open', open);
   return async app => {
     app.get(
       '/v1/workspaces/:workspace/vms/:vm/stream',
@@ -40,16 +48,29 @@ export function clientStreamRoutes(parts: ApiParts): FastifyPluginAsyncTypebox {
         preHandler: async (request: FastifyRequest, reply: FastifyReply) => {
           if (!request.ws)
             throw new WspError('invalid_request', 'this is a WebSocket: the request must ask for an upgrade');
-          if (streams >= maxStreams) throw new WspError('busy', `${maxStreams} streams are open already`);
-          streams += 1;
-          // Hijacked or answered, every request's socket closes once.
-          request.raw.socket.once('close', () => (streams -= 1));
-          const stream = await openPilotStream(parts, request);
-          // Who has been in a VM is written down before the first byte.
-          await parts.audit.write(entryOf(request, parts.clock, 101));
-          // The client may have gone while the pilot was asked.
-          if (request.raw.socket.destroyed || reply.sent) stream.destroy();
-          else opened.set(request, stream);
+          const { workspace, vm } = wantedOf(parts, request);
+          const giveBack = streams.take(callerOf(request).user);
+          const standing = standingOf(request, parts.callers, caller => mayEnter(caller, workspace));
+          const over = (): void => {
+            standing.release();
+            giveBack();
+          };
+          try {
+            const pilotSide = await openPilotStream(parts, request, workspace, vm);
+            // Who has been in a VM is written down before the first byte.
+            await parts.audit.write(entryOf(request, parts.clock, 101));
+            // The client may have gone while the pilot was asked.
+            if (request.raw.socket.destroyed || reply.sent) {
+              pilotSide.destroy();
+              over();
+              return;
+            }
+            opened.set(request, { pilotSide, standing });
+          } catch (cause) {
+            over();
+            throw cause;
+          }
+          request.raw.socket.once('close', over);
         },
       },
       (socket, request) => join(socket, opened.get(request)),
@@ -57,15 +78,23 @@ export function clientStreamRoutes(parts: ApiParts): FastifyPluginAsyncTypebox {
   };
 }
 
-function openPilotStream({ engine }: ApiParts, request: FastifyRequest): Promise<Duplex> {
+function wantedOf({ engine }: ApiParts, request: FastifyRequest): { workspace: Workspace; vm: Vm } {
   const params = request.params as Static<typeof StreamParams>;
-  const { target: kind, port } = request.query as Static<typeof StreamQuery>;
   const workspace = findOwn(engine.state, callerOf(request), params.workspace);
   const vm = workspace.vmIds
     .flatMap(vmId => engine.state.vms.get(vmId) ?? [])
     .find(({ id, name }) => id === params.vm || name === params.vm);
   if (!vm) throw new WspError('not_found', `workspace ${workspace.name} has no VM ${params.vm}`);
-  const { slotId } = workspace;
+  return { workspace, vm };
+}
+
+function openPilotStream(
+  { engine }: ApiParts,
+  request: FastifyRequest,
+  { slotId }: Workspace,
+  vm: Vm,
+): Promise<Duplex> {
+  const { target: kind, port } = request.query as Static<typeof StreamQuery>;
   return engine.pilots.openStream(slotId, nodeOf(vm), targetOf(vm.id, kind, port));
 }
 
@@ -84,11 +113,18 @@ function targetOf(vmId: string, kind: 'tcp' | 'console', port: number | undefine
   throw new WspError('invalid_request', 'port: is missing: target=tcp needs it', { details });
 }
 
-function join(socket: WebSocket, pilotSide: Duplex | undefined): void {
-  if (!pilotSide) return socket.terminate();
+function join(socket: WebSocket, opened: Opened | undefined): void {
+  if (!opened) return socket.terminate();
+  const { pilotSide, standing } = opened;
   const clientSide = createWebSocketStream(socket);
   // One end's error or end is the other's end; who asked sees it as the connection's close.
   pipeline(clientSide, pilotSide, clientSide, () => undefined);
   // A client's WebSocket ends as a whole: who has said all hears nothing more.
   pilotSide.once('finish', () => pilotSide.destroy());
+  const end = (): void => {
+    socket.terminate();
+    pilotSide.destroy();
+  };
+  if (standing.ended.aborted) end();
+  else standing.ended.addEventListener('abort', end);
 }

@@ -1,0 +1,68 @@
+import type { Clock } from '../../platform/clock.ts';
+import { WspError } from '../../protocol/errors.ts';
+import type { Accounts, Caller } from './accounts.ts';
+import type { Sessions } from './sessions.ts';
+
+/** How often what goes on in somebody's name is looked at again, though nothing has been changed: a token may have expired. */
+const lookAgainMs = 15_000;
+
+/** What goes on in somebody's name for longer than one answer: a stream, a wait for news. */
+export interface Standing {
+  /** Who it is, as they are now. Throws `WspError` (`unauthorized`): the token is nobody's any more. */
+  caller(): Caller;
+  /** Aborted when the token is revoked or its user disabled, at once; and soon after it has expired. */
+  readonly ended: AbortSignal;
+  /** It is over: nobody looks any more. */
+  release(): void;
+}
+
+/** Who the bearer of a token is: by a token that was given out, by one of the tokens file, or by one of a login. */
+export class Callers {
+  readonly #parts: { readonly accounts: Accounts; readonly sessions: Sessions; readonly clock: Clock };
+
+  constructor(parts: { readonly accounts: Accounts; readonly sessions: Sessions; readonly clock: Clock }) {
+    this.#parts = parts;
+  }
+
+  /** Undefined when the token is nobody's (any more). */
+  callerOf(token: string): Caller | undefined {
+    const { accounts, sessions } = this.#parts;
+    const loggedIn = sessions.userOf(token);
+    return loggedIn === undefined ? accounts.callerOf(token) : accounts.callerOfUser(loggedIn);
+  }
+
+  /** Begins something in the name of whose token this is; it ends too when `may` says no. The caller must `release` it. */
+  stand(token: string, may: (caller: Caller) => boolean = () => true): Standing {
+    const { accounts, clock } = this.#parts;
+    const over = new AbortController();
+    const look = (): void => {
+      const caller = this.callerOf(token);
+      if (!caller || !may(caller)) over.abort();
+    };
+    const stopListening = accounts.onChange(look);
+    let stopTimer = clock.after(lookAgainMs, function again() {
+      look();
+      stopTimer = clock.after(lookAgainMs, again);
+    });
+    return {
+      ended: over.signal,
+      caller: () => {
+        look();
+        const caller = over.signal.aborted ? undefined : this.callerOf(token);
+        if (!caller) throw unknownToken();
+        return caller;
+      },
+      release: () => {
+        stopListening();
+        stopTimer();
+      },
+    };
+  }
+}
+
+/** The refusal of a token that is nobody's. */
+export function unknownToken(): WspError {
+  return new WspError('unauthorized', 'the service does not know this token (any more)', {
+    hint: 'check WSP_TOKEN; a token that has expired or was revoked is as good as none',
+  });
+}
