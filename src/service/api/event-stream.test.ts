@@ -124,7 +124,8 @@ describe('security 15: an event stream', () => {
 
   it('ends also when its client does not read', async () => {
     const { id, token } = await api.accounts.giveToken('ann', {});
-    for (let count = 0; count < 20_000; count++) api.engine.tell({ ...mine, reason: 'x'.repeat(1_000) });
+    for (let count = 0; count < 20_000; count++)
+      api.engine.tell({ ...mine, reason: { code: 'failed', message: 'x'.repeat(1_000) } });
     const { hostname, port } = new URL(await api.listen());
     const socket = connect(Number(port), hostname);
     socket.write(`GET /v1/events/stream HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${token}\r\n\r\n`);
