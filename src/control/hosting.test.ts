@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, test } from 'vitest';
 import type { CommandResult, ProcessRunner } from '../platform/process.ts';
 import { createVirtualClock } from '../platform/virtual-clock.ts';
 import type { NicPlan, VmPlan } from '../protocol/plan.ts';
@@ -24,6 +24,9 @@ const nic = (tap: string): NicPlan =>
 let root: string;
 let taps: Set<string>;
 let failing: Set<string>;
+/** What qemu-img says of the image's disk. */
+let diskInfo: object;
+let ran: string[];
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), 'wsp-hosting-'));
   mkdirSync(join(root, 'images'));
@@ -41,6 +44,8 @@ beforeEach(() => {
   writeFileSync(join(root, 'images/disk.qcow2'), 'x');
   taps = new Set();
   failing = new Set();
+  diskInfo = { format: 'qcow2' };
+  ran = [];
 });
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 
@@ -63,9 +68,11 @@ const helper: Helper = {
 
 /** qemu-img and genisoimage: leave the file that they would make. */
 const run: ProcessRunner['run'] = async (argv): Promise<CommandResult> => {
-  await step(argv[0]);
+  const tool = argv.find(word => ['qemu-img', 'genisoimage'].includes(word)) ?? argv[0];
+  await step(tool);
+  ran.push(argv.join(' '));
   writeFileSync(argv.find(each => each.endsWith('disk.qcow2') && each.includes('vm-')) ?? '/dev/null', 'x');
-  return { code: 0, signal: null, stdout: '', stderr: '' };
+  return { code: 0, signal: null, stdout: JSON.stringify(diskInfo), stderr: '' };
 };
 
 function host(index: number, ...nics: readonly string[]): VmHosting & { readonly directory: string } {
@@ -141,4 +148,19 @@ describe('what a VM takes of its node', () => {
     await vm.dispose();
     expect(existsSync(vm.directory)).toBe(false);
   });
+});
+
+test.each([
+  [{ 'backing-filename': '/etc/passwd' }, /its backing file \/etc\/passwd/],
+  [{ 'format-specific': { data: { 'data-file': '/etc/passwd' } } }, /its data file \/etc\/passwd/],
+  [{ encrypted: true }, /is encrypted/],
+])('security 20 a VM whose image says %j is not started, and nothing opens its disk', async (said, words) => {
+  diskInfo = said;
+  await expect(host(1).prepare()).rejects.toMatchObject({
+    code: 'image_invalid',
+    message: expect.stringMatching(words),
+  });
+  expect(ran.filter(command => command.includes('qemu-img'))).toEqual([
+    expect.stringMatching(/--no-new-privs -- qemu-img info .* -f qcow2 .*disk\.qcow2$/),
+  ]);
 });

@@ -10,6 +10,7 @@ import { makeSeed } from './context/seed.ts';
 import { ControlError } from './control.ts';
 import type { Helper } from './helper/helper.ts';
 import { fileError, requireFreeSpace } from './images/disk-space.ts';
+import { checkDisk } from './images/disk.ts';
 import { openImage } from './images/image.ts';
 import { makeOverlay } from './images/overlay.ts';
 import type { MachineSpec } from './vmm/vmm.ts';
@@ -53,7 +54,7 @@ export function hostVm(plan: VmPlan, parts: HostParts): VmHosting {
         await requireFreeSpace(directory, filesOfVmMiB, what);
         // All are waited for, also when one fails: `dispose` must not run beside them.
         const [overlay, seed] = await allDone([
-          manifest.disk ? makeOverlay(diskOf(plan, manifest.disk), plan.name, directory, run) : undefined,
+          manifest.disk ? ownDisk(plan, manifest.disk, parts) : undefined,
           makeSeed(plan, directory, run),
           attachNics(plan, helper),
         ]);
@@ -141,11 +142,15 @@ function machineOf(
   };
 }
 
-function diskOf(
+/** The VM's own disk over the image's, which is looked at first. */
+async function ownDisk(
   plan: VmPlan,
   disk: NonNullable<ImageManifest['disk']>,
-): { path: string; format: 'qcow2' | 'raw' } {
-  return { path: join(plan.image.directory, disk.file), format: disk.format };
+  { directory, run }: HostParts,
+): Promise<string> {
+  const backing = { path: join(plan.image.directory, disk.file), format: disk.format };
+  await checkDisk(backing, run);
+  return makeOverlay(backing, plan.name, directory, run);
 }
 
 async function attachNics(plan: VmPlan, helper: () => Promise<Helper>): Promise<void> {

@@ -22,6 +22,13 @@ export interface ImageManifest {
   readonly minMemoryMiB: number;
 }
 
+/** Every file that a manifest names, in its image's directory. */
+export function filesOfImage({ boot, disk }: ImageManifest): readonly string[] {
+  const kernel =
+    boot.kind === 'kernel' ? [boot.kernel, ...(boot.initrd === undefined ? [] : [boot.initrd])] : [];
+  return [...kernel, ...(disk ? [disk.file] : [])];
+}
+
 /** Thrown by `parseImageManifest`; the message names the field. */
 export class ImageManifestError extends Error {
   constructor(message: string) {

@@ -1,7 +1,7 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, test } from 'vitest';
 import { imageCatalogue } from './images.ts';
 
 const manifest = {
@@ -74,6 +74,28 @@ describe('the catalogue', () => {
     expect(noticed).toHaveLength(1);
     rmSync(join(directory, name), { recursive: true });
     expect(images.read().problems).toEqual([]);
+  });
+
+  test('security 20 leaves out what is a link out of the directory, and reads none of it', () => {
+    const outside = mkdtempSync(join(tmpdir(), 'wsp-outside-'));
+    onTestFinished(() => rmSync(outside, { recursive: true, force: true }));
+    writeFileSync(join(outside, 'image.json'), 'secret words');
+    writeFileSync(join(outside, 'vmlinuz'), '12345');
+    for (const name of ['manifest', 'kernel']) add(name, { ...manifest, name });
+    rmSync(join(directory, 'manifest/image.json'));
+    symlinkSync(join(outside, 'image.json'), join(directory, 'manifest/image.json'));
+    rmSync(join(directory, 'kernel/vmlinuz'));
+    symlinkSync(join(outside, 'vmlinuz'), join(directory, 'kernel/vmlinuz'));
+    symlinkSync(outside, join(directory, 'whole'));
+    const { images, problems } = catalogue().read();
+    expect(images).toEqual([]);
+    expect(problems.map(problem => problem.directory.slice(directory.length + 1))).toEqual([
+      'kernel',
+      'manifest',
+      'whole',
+    ]);
+    for (const { message } of problems) expect(message).toMatch(/leads out of/);
+    expect(JSON.stringify(problems)).not.toContain('secret');
   });
 
   it('is empty when its directory has gone', () => {

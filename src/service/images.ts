@@ -1,8 +1,9 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { strayBecause } from '../platform/inside.ts';
 import { statIfThere } from '../platform/stat.ts';
 import { namePattern } from '../protocol/ids.ts';
-import { type ImageManifest, parseImageManifest } from '../protocol/image.ts';
+import { filesOfImage, type ImageManifest, parseImageManifest } from '../protocol/image.ts';
 
 /** An image that can be used: its manifest is good and its files are there. */
 export interface SiteImage {
@@ -64,16 +65,22 @@ function subdirectories(dir: string, problems: ImageProblem[]): readonly string[
 function readImage(name: string, directory: string): SiteImage {
   if (!new RegExp(namePattern).test(name))
     throw new Error(`the directory's name is not an image name: ${name}`);
+  requireFile(directory, 'image.json');
   const manifest = parseImageManifest(JSON.parse(readFileSync(join(directory, 'image.json'), 'utf8')));
   if (manifest.name !== name) throw new Error(`image.json is of ${manifest.name}, the directory is ${name}`);
-  const sizeBytes = filesOf(manifest)
-    .map(file => statSync(join(directory, file)).size)
+  const sizeBytes = filesOfImage(manifest)
+    .map(file => requireFile(directory, file))
     .reduce((sum, size) => sum + size, 0);
   return { directory, manifest, sizeBytes };
 }
 
-function filesOf({ boot, disk }: ImageManifest): readonly string[] {
-  const kernel =
-    boot.kind === 'kernel' ? [boot.kernel, ...(boot.initrd === undefined ? [] : [boot.initrd])] : [];
-  return [...kernel, ...(disk ? [disk.file] : [])];
+/** The size of an image's file, which no link may lead out of the directory of images for. */
+function requireFile(directory: string, file: string): number {
+  const root = dirname(directory);
+  const path = join(directory, file);
+  const found = statSync(path);
+  const place = { realRoot: realpathSync(root), realPath: realpathSync(path), isFile: found.isFile() };
+  const stray = strayBecause(root, path, place);
+  if (stray !== undefined) throw new Error(stray);
+  return found.size;
 }

@@ -28,16 +28,16 @@ async function unstartable(): Promise<MachineSpec> {
   return { ...spec, boot: { kind: 'kernel', kernel, commandLine: '' } };
 }
 
+// Such a console is soon full: under TCG some kilobytes take a second.
+const consoleLogBytes = 16 * 1024;
+const vmm = createQemuVmm(
+  { binary: 'qemu-system-x86_64', accelerator: 'auto', scratchDirectory: cache.directory },
+  { clock: systemClock, log: silentLog, consoleLogBytes },
+);
+
 const sizeOf = (path: string): number => (existsSync(path) ? statSync(path).size : 0);
 
 describe.skipIf(noGuests !== undefined)('a real QEMU', () => {
-  // Such a console is soon full: under TCG some kilobytes take a second.
-  const consoleLogBytes = 16 * 1024;
-  const vmm = createQemuVmm(
-    { binary: 'qemu-system-x86_64', accelerator: 'auto', scratchDirectory: cache.directory },
-    { clock: systemClock, log: silentLog, consoleLogBytes },
-  );
-
   test.each(['microvm', 'q35'] as const)(
     'security 19 gets no new privileges, and only the system calls that a VM needs (%s)',
     async kind => {

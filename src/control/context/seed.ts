@@ -26,7 +26,11 @@ export async function makeSeed(plan: VmPlan, directory: string, run: ProcessRunn
     await writeFile(iso, '', { mode: 0o600 });
     await runTool(
       ['genisoimage', '-quiet', '-volid', 'cidata', '-joliet', '-rock', '-output', iso, source],
-      { deadlineMs: isoDeadlineMs, failure: 'seed_failed', purpose: `the seed of VM ${plan.name}` },
+      {
+        deadlineMs: isoDeadlineMs,
+        failure: 'seed_failed',
+        trouble: `the seed of VM ${plan.name} could not be made`,
+      },
       run,
     );
     return iso;

@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CommandFailure, type ProcessRunner } from '../../platform/process.ts';
 import { type Check, failure, good, warning } from '../../protocol/check.ts';
-import { openDisk } from '../images/disk.ts';
+import { checkDisk } from '../images/disk.ts';
 import { openImage } from '../images/image.ts';
 
 /**
@@ -59,18 +59,19 @@ async function checkImage(
 }
 
 /**
- * Why the disk cannot be opened; undefined when it can. Rejects with `CommandFailure` when qemu-img
- * cannot run.
+ * Why the start of a VM would refuse the disk; undefined when it would not. Rejects with
+ * `CommandFailure` when qemu-img cannot run.
  */
 async function diskTrouble(
-  disk: Parameters<typeof openDisk>[0],
+  disk: Parameters<typeof checkDisk>[0],
   run: ProcessRunner['run'],
 ): Promise<string | undefined> {
   try {
-    await openDisk(disk, run);
+    await checkDisk(disk, run);
     return undefined;
   } catch (cause) {
-    if (cause instanceof CommandFailure) throw cause;
+    const { cause: ofTool } = cause as Error;
+    if (ofTool instanceof CommandFailure) throw ofTool;
     return (cause as Error).message;
   }
 }

@@ -82,7 +82,7 @@ describe('examineNode', () => {
     );
   });
 
-  it.each(['qemu-img', 'genisoimage', 'nft', 'ip', 'bridge', 'dnsmasq', 'flock', 'setpriv'])(
+  it.each(['qemu-img', 'genisoimage', 'nft', 'ip', 'bridge', 'dnsmasq', 'flock', 'setpriv', 'prlimit'])(
     'misses %s, and names its package',
     async program => {
       const check = (await examine({ missing: [program] })).get(program);
@@ -205,12 +205,23 @@ describe('the images, as a node sees them', () => {
       return join(images(), name, 'disk');
     };
 
-    it('report 12: a disk with all that it stands on is good; one whose backing file is missing, or that is not what it is declared to be, is not', async () => {
+    it('report 12, security 20: a disk that is one file is good; one that names another, or that is not what it is declared to be, is not', async () => {
       const base = join(directory, 'base.qcow2');
       await make('-f', 'qcow2', base, '8M');
       const over = (disk: string, backing: string): Promise<void> =>
         make('-f', 'qcow2', '-F', 'qcow2', '-b', backing, disk);
-      await over(declared('whole', 'qcow2'), base);
+      await make('-f', 'qcow2', declared('whole', 'qcow2'), '8M');
+      await over(declared('layered', 'qcow2'), base);
+      await make('-f', 'qcow2', '-F', 'raw', '-b', '/etc/passwd', declared('reads-passwd', 'qcow2'));
+      const data = `data_file=${join(directory, 'data')},data_file_raw=on`;
+      await make('-f', 'qcow2', '-o', data, declared('data', 'qcow2'), '8M');
+      const secret = [
+        '--object',
+        'secret,id=key,data=abc',
+        '-o',
+        'encrypt.format=luks,encrypt.iter-time=10,encrypt.key-secret=key',
+      ];
+      await make('-f', 'qcow2', ...secret, declared('encrypted', 'qcow2'), '8M');
       const lost = join(directory, 'lost.qcow2');
       await make('-f', 'qcow2', lost, '8M');
       await over(declared('orphan', 'qcow2'), lost);
@@ -225,7 +236,15 @@ describe('the images, as a node sees them', () => {
       expect(told).toEqual({
         'image whole': 'ok: d',
         'image plain': 'ok: d',
-        'image orphan': expect.stringMatching(/^fail: .*lost\.qcow2.*No such file/s),
+        'image layered': expect.stringMatching(
+          /^fail: .*names another file \(its backing file .*base\.qcow2\)/,
+        ),
+        'image orphan': expect.stringMatching(
+          /^fail: .*names another file \(its backing file .*lost\.qcow2\)/,
+        ),
+        'image reads-passwd': expect.stringMatching(/^fail: .*names another file .*\/etc\/passwd/),
+        'image data': expect.stringMatching(/^fail: .*names another file \(its data file .*\/data\)/),
+        'image encrypted': expect.stringMatching(/^fail: .*is encrypted/),
         'image called-raw': expect.stringMatching(/^fail: .*is declared to be raw, and is qcow2/),
         'image called-qcow2': expect.stringMatching(/^fail: .*not in qcow2 format/),
       });

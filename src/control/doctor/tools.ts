@@ -29,6 +29,12 @@ const tools: readonly Tool[] = [
     debianPackage: 'util-linux',
   },
   {
+    name: 'prlimit',
+    argv: ['prlimit', '--version'],
+    purpose: 'limits of the tools that read images',
+    debianPackage: 'util-linux',
+  },
+  {
     name: 'flock',
     argv: ['flock', '--version'],
     purpose: 'one change of the node at a time',

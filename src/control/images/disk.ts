@@ -1,51 +1,68 @@
+import { open } from 'node:fs/promises';
 import type { ProcessRunner } from '../../platform/process.ts';
-import { confined } from '../confine.ts';
 import { ControlError } from '../control.ts';
+import { runTool } from './tool.ts';
 
-/** Milliseconds when idle; the files may be on a slow shared file system. */
-const openDeadlineMs = 60_000;
-/** More files than anybody stacks on purpose. */
-const longestChain = 32;
+/** Milliseconds when idle; the file may be on a slow shared file system. */
+const lookDeadlineMs = 60_000;
 
-/** A file of a disk's chain, as far as `qemu-img info` (qemu-img(1)) is read here. */
-interface DiskFile {
-  readonly filename: string;
-  readonly format: string;
+/** What `qemu-img info` (qemu-img(1)) says of a disk, as far as it is read here. */
+interface DiskInfo {
+  readonly 'backing-filename'?: string;
+  readonly encrypted?: boolean;
+  readonly 'format-specific'?: { readonly data?: { readonly 'data-file'?: string } };
 }
 
 /**
- * Opens an image's disk as the start of a VM does: as the format that the manifest declares, with
- * every file that it stands on; and looks whether each
- * of them is of the format that it is declared to be. Changes nothing. Throws `ControlError`
- * `image_invalid`; `CommandFailure` when qemu-img cannot run.
+ * Looks at an image's disk before anything opens it: it must be one file, of the format that the manifest declares. QEMU opens what a disk names, so one that
+ * names other files would show its guest whatever the user of the jobs can read. No format is guessed: a guess opens files, too.
+ * Changes nothing. Throws `ControlError` `image_invalid`, or `tool_missing`.
  */
-export async function openDisk(
+export async function checkDisk(
   disk: { readonly path: string; readonly format: 'qcow2' | 'raw' },
   run: ProcessRunner['run'],
 ): Promise<void> {
-  const chain = await info(['--backing-chain', '-f', disk.format, disk.path], run);
-  if (chain.length > longestChain)
-    throw new ControlError('image_invalid', `${disk.path} stands on more than ${longestChain} files`);
-  for (const { filename, format } of chain) {
-    const [real] = await info([filename], run);
-    if (real && real.format !== format)
-      throw new ControlError(
-        'image_invalid',
-        `${filename} is declared to be ${format}, and is ${real.format}`,
-      );
-  }
+  const { path, format } = disk;
+  if (format === 'raw') await requireNoOtherFormat(path);
+  const said = await runTool(
+    // A VM may have the file open.
+    ['qemu-img', 'info', '--force-share', '--output=json', '-f', format, path],
+    { deadlineMs: lookDeadlineMs, failure: 'image_invalid', trouble: `${path} cannot be opened` },
+    run,
+  );
+  const info = JSON.parse(said) as DiskInfo;
+  const backing = info['backing-filename'];
+  if (backing !== undefined) throw namesAnother(path, 'backing', backing);
+  const data = info['format-specific']?.data?.['data-file'];
+  if (data !== undefined) throw namesAnother(path, 'data', data);
+  if (info.encrypted === true)
+    throw new ControlError('image_invalid', `${path} is encrypted: nobody gives QEMU its key`);
 }
 
-async function info(args: readonly string[], run: ProcessRunner['run']): Promise<readonly DiskFile[]> {
-  // A VM may have the file open.
-  const { code, stdout, stderr } = await confined(run)(
-    ['qemu-img', 'info', '--force-share', '--output=json', ...args],
-    {
-      deadlineMs: openDeadlineMs,
-    },
+function namesAnother(path: string, kind: 'backing' | 'data', name: string): ControlError {
+  return new ControlError(
+    'image_invalid',
+    `${path} names another file (its ${kind} file ${name}): a disk of an image is one file, as qemu-img convert makes it`,
   );
-  if (code !== 0)
-    throw new ControlError('image_invalid', stderr.trim().slice(-500) || `qemu-img ends with ${code}`);
-  const found = JSON.parse(stdout) as DiskFile | readonly DiskFile[];
-  return Array.isArray(found) ? (found as readonly DiskFile[]) : [found as DiskFile];
+}
+
+/** What files of other formats begin with. Nothing but a sector's code makes a raw disk begin like this. */
+const beginnings: readonly (readonly [format: string, bytes: Buffer])[] = [
+  ['qcow2', Buffer.from('QFI\xfb', 'latin1')],
+  ['vmdk', Buffer.from('KDMV')],
+  ['vhdx', Buffer.from('vhdxfile')],
+  ['luks', Buffer.from('LUKS\xba\xbe', 'latin1')],
+];
+
+/** A file of another format that is declared to be raw is a mistake: QEMU is told `raw`, and its guest would see that file's own bytes. */
+async function requireNoOtherFormat(path: string): Promise<void> {
+  const begins = Buffer.alloc(8);
+  const file = await open(path, 'r');
+  try {
+    await file.read(begins, 0, begins.length, 0);
+  } finally {
+    await file.close();
+  }
+  const other = beginnings.find(([, bytes]) => begins.subarray(0, bytes.length).equals(bytes));
+  if (other) throw new ControlError('image_invalid', `${path} is declared to be raw, and is ${other[0]}`);
 }

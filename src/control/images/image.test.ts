@@ -1,7 +1,7 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, test } from 'vitest';
 import { CommandFailure, type CommandResult } from '../../platform/process.ts';
 import { ControlError } from '../control.ts';
 import { fileError, requireFreeSpace } from './disk-space.ts';
@@ -29,6 +29,22 @@ function write(value: unknown, ...files: readonly string[]): Promise<unknown> {
   return openImage({ name: 'mini', directory });
 }
 
+/** A whole image; its path. */
+function imageIn(name: string): string {
+  const image = join(directory, name);
+  mkdirSync(image, { recursive: true });
+  const disk = { file: 'disk.raw', format: 'raw' };
+  writeFileSync(join(image, 'image.json'), JSON.stringify({ ...manifest, disk }));
+  for (const file of ['vmlinuz', 'initrd', 'disk.raw']) writeFileSync(join(image, file), '');
+  return image;
+}
+
+/** A link in place of what is there. */
+function link(target: string, path: string): void {
+  rmSync(path, { recursive: true, force: true });
+  symlinkSync(target, path);
+}
+
 describe('an image', () => {
   it('is opened when all of its files are there', async () => {
     expect(await write(manifest, 'vmlinuz', 'initrd')).toMatchObject({ name: 'mini', minMemoryMiB: 64 });
@@ -46,6 +62,44 @@ describe('an image', () => {
     ['names a file that is not there', manifest, 'image_unavailable'],
   ])('that %s is refused', async (_, value, code) => {
     await expect(write(value, 'vmlinuz')).rejects.toMatchObject({ name: 'ControlError', code });
+  });
+
+  test.each<[string, (images: string, outside: string) => void]>([
+    ['manifest', (image, outside) => link(join(outside, 'image.json'), join(image, 'image.json'))],
+    ['kernel', (image, outside) => link(join(outside, 'vmlinuz'), join(image, 'vmlinuz'))],
+    ['initrd', image => link('../../outside/initrd', join(image, 'initrd'))],
+    ['disk', (image, outside) => link(join(outside, 'disk.raw'), join(image, 'disk.raw'))],
+    ['directory', (image, outside) => link(outside, image)],
+  ])('security 20 whose %s is a link out of the images is refused', async (_, relink) => {
+    const image = imageIn('images/mini');
+    const outside = imageIn('outside');
+    expect(await openImage({ name: 'mini', directory: image })).toMatchObject({ name: 'mini' });
+    relink(image, outside);
+    await expect(openImage({ name: 'mini', directory: image })).rejects.toMatchObject({
+      code: 'image_invalid',
+      message: expect.stringContaining(`leads out of ${join(directory, 'images')}`),
+    });
+  });
+
+  it('may have links that stay among the images, as may the directory of images be one', async () => {
+    const image = imageIn('images/mini-12');
+    link(image, join(directory, 'images/mini'));
+    link('../mini-12/vmlinuz', join(imageIn('images/other'), 'vmlinuz'));
+    link(join(directory, 'images'), join(directory, 'linked'));
+    for (const opened of ['images/mini', 'linked/mini', 'images/other'])
+      expect(await openImage({ name: 'mini', directory: join(directory, opened) })).toMatchObject({
+        name: 'mini',
+      });
+  });
+
+  test('security 20 whose file is none is refused', async () => {
+    const image = imageIn('images/mini');
+    mkdirSync(join(directory, 'images/sub'));
+    link('../sub', join(image, 'vmlinuz'));
+    await expect(openImage({ name: 'mini', directory: image })).rejects.toMatchObject({
+      code: 'image_invalid',
+      message: expect.stringContaining('not a regular file'),
+    });
   });
 
   it('that is not on this node is unavailable', async () => {

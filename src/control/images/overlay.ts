@@ -19,7 +19,11 @@ export async function makeOverlay(
   const overlay = join(directory, 'disk.qcow2');
   await runTool(
     ['qemu-img', 'create', '-q', '-f', 'qcow2', '-F', backing.format, '-b', backing.path, overlay],
-    { deadlineMs: overlayDeadlineMs, failure: 'clone_failed', purpose: `the disk of VM ${vmName}` },
+    {
+      deadlineMs: overlayDeadlineMs,
+      failure: 'clone_failed',
+      trouble: `the disk of VM ${vmName} could not be made`,
+    },
     run,
   );
   return overlay;
