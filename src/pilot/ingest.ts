@@ -22,6 +22,7 @@ import { dial, openLink, type WebSocketTarget } from './websocket-link.ts';
  */
 const requestDeadlineMs = 15_000;
 const maxRequestBytes = 8 * 1024;
+const mostUnsentChars = 1_048_576;
 const streamIdPattern = /^[A-Za-z0-9_-]{1,64}$/;
 
 /** Where the service is: `http(s)://host:port` or `unix:/path`, and whom to take for it (PEM). */
@@ -79,8 +80,17 @@ async function carryMessages(
     { message: text => toPilot(text), closed: why => close(why) },
   );
   opened();
+  // A service that does not read makes the pilot wait, not this host's memory grow.
+  let unsentChars = 0;
   const lines = lineLink(pilot, clock, {
-    line: text => service.send(text),
+    line(text) {
+      unsentChars += text.length;
+      if (unsentChars > mostUnsentChars) lines.pause();
+      service.send(text, () => {
+        unsentChars -= text.length;
+        if (unsentChars <= mostUnsentChars) lines.resume();
+      });
+    },
     closed() {
       service.close();
       over();

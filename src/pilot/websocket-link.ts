@@ -18,8 +18,8 @@ export interface WebSocketTarget {
 export interface WebSocketLink {
   /** This node's address on the way to the service. */
   readonly localAddress: string;
-  /** Hands a message over; on a link that has closed, nothing happens. */
-  send(text: string): void;
+  /** Hands a message over, and calls `sent` when it has left this process; on a link that has closed, nothing happens. */
+  send(text: string, sent?: () => void): void;
   close(): void;
 }
 
@@ -56,8 +56,8 @@ function linkOver(
   });
   return {
     localAddress: localAddressOf(socket),
-    send: text => {
-      if (socket.readyState === WebSocket.OPEN) socket.send(text);
+    send: (text, sent) => {
+      if (socket.readyState === WebSocket.OPEN) socket.send(text, () => sent?.());
     },
     close: () => socket.close(),
   };

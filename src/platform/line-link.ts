@@ -14,6 +14,9 @@ export interface LineLink {
   send(text: string): void;
   /** Sends what was handed over, says why, and closes. */
   close(why: string): void;
+  /** Stops reading: the other end has to wait. Until `resume` its silence is no sign of anything. */
+  pause(): void;
+  resume(): void;
 }
 
 /** Who is told of what comes. */
@@ -84,6 +87,17 @@ class Lines implements LineLink {
     this.send(`!${why.replaceAll('\n', ' ')}`);
     this.#why = why;
     this.#end();
+  }
+
+  pause(): void {
+    this.#stopSilence();
+    this.#stream.pause();
+  }
+
+  resume(): void {
+    if (this.#over) return;
+    this.#heard();
+    this.#stream.resume();
   }
 
   #read(text: string): void {

@@ -106,6 +106,7 @@ export class FakePilot {
   readonly node: string;
   readonly heard: ServiceMessage[] = [];
   closedBecause: string | undefined;
+  isPaused = false;
   session: PilotSession;
   #seq = 0;
 
@@ -122,6 +123,12 @@ export class FakePilot {
       send: message => this.heard.push(message),
       close: why => {
         this.closedBecause = why;
+      },
+      pause: () => {
+        this.isPaused = true;
+      },
+      resume: () => {
+        this.isPaused = false;
       },
     });
     return this.session;

@@ -69,8 +69,10 @@ export function readMessage<Message>(checker: Checker<Message>, text: string): M
 export function connectionOver(
   socket: WebSocket,
   log: Log,
-): { send(message: object): void; close(why: string): void } {
+): { send(message: object): void; close(why: string): void; pause(): void; resume(): void } {
   return {
+    pause: () => socket.pause(),
+    resume: () => socket.resume(),
     send(message) {
       if (socket.readyState !== socket.OPEN) return;
       if (socket.bufferedAmount > maxUnsentBytes) {
@@ -89,7 +91,8 @@ function keepAlive(socket: WebSocket, clock: Clock, log: Log): void {
   let answered = true;
   let stop = (): void => undefined;
   const ping = (): void => {
-    if (!answered) {
+    // What it answers to a socket that we do not read is not seen.
+    if (!answered && !socket.isPaused) {
       log.warn('a node does not answer; cut off', { silentMs: pingEveryMs });
       terminate(socket);
       return;

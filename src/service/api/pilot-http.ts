@@ -113,6 +113,8 @@ function serveNode({ engine, clock, log }: ApiParts, pipe: PilotPipe, slotId: st
   const session = engine.pilots.attach(slotId, node, {
     send: message => lines.send(JSON.stringify(message)),
     close: why => lines.close(why),
+    pause: () => lines.pause(),
+    resume: () => lines.resume(),
   });
 }
 

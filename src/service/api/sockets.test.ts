@@ -4,6 +4,7 @@ import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import WebSocket from 'ws';
 import { slotSecret } from '../../../test/support/fake-engine.ts';
+import { must } from '../../../test/support/engine.ts';
 import { type TestApi, testApi } from '../../../test/support/api.ts';
 import { createClient } from '../../client/client.ts';
 import { createVirtualClock, type VirtualClock } from '../../platform/virtual-clock.ts';
@@ -100,6 +101,27 @@ describe('a pilot', () => {
     expect(api.engine.pilots.attached[0]?.received).toEqual([]);
     expect(api.logged.map(line => line.message)).toContain('a node sent a malformed message');
     await vi.waitUntil(() => api.engine.pilots.attached[0]?.closed === true);
+  });
+
+  it('security 9: is not read while its session has enough to do, and not cut off for that', async () => {
+    const socket = await connected(nodePath);
+    socket.send(JSON.stringify(hello));
+    await vi.waitUntil(() => api.engine.pilots.attached[0]?.received.length === 1);
+    const session = must(api.engine.pilots.attached[0]);
+    session.connection.pause?.();
+    for (let round = 0; round < 3; round++) {
+      const pinged = once(socket, 'ping');
+      await clock.advanceBy(15_000);
+      await pinged;
+    }
+    socket.send(JSON.stringify({ type: 'command-ack', key: 'k' }));
+    const other = await connected(nodePath.replace('n01', 'n02'));
+    other.send(JSON.stringify({ ...hello, node: 'n02' }));
+    await vi.waitUntil(() => api.engine.pilots.attached[1]?.received.length === 1);
+    expect(session.received).toHaveLength(1);
+    session.connection.resume?.();
+    await vi.waitUntil(() => session.received.length === 2);
+    expect(socket.readyState).toBe(WebSocket.OPEN);
   });
 
   it('stays while it answers pings, and is cut off when it does not', async () => {

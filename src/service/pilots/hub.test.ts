@@ -6,10 +6,11 @@ import { takingBackMs } from '../../protocol/pilot.ts';
 describe('the pilot hub', () => {
   let bench: EngineBench;
   let slotId: string;
+  let workspaceId: string;
   let pilot: FakePilot;
   beforeEach(async () => {
     bench = await new EngineBench().start();
-    ({ slotId } = await bench.create());
+    ({ slotId, id: workspaceId } = await bench.create());
     pilot = new FakePilot(bench.engine, slotId, 'n0');
   });
   afterEach(() => bench.close());
@@ -275,5 +276,111 @@ describe('the pilot hub', () => {
       pilot.session.closed();
       expect((await outcomes).every(({ status }) => status === 'rejected')).toBe(true);
     });
+  });
+
+  describe('security 9: a pilot that floods', () => {
+    const flood = (count: number, vmId: string): void => {
+      for (let index = 0; index < count; index++)
+        pilot.notify({
+          kind: 'vm',
+          report: { vmId, state: 'running', context: index % 2 === 0 ? 'ok' : 'error' },
+        });
+    };
+
+    it('does not stand in front of others', async () => {
+      pilot.hello();
+      await bench.settle();
+      flood(1_500, must(bench.workspace(workspaceId).vmIds[0]));
+      let before = 0;
+      const created = bench.create().then(() => {
+        before = pilot.acks.length;
+      });
+      await bench.settle();
+      await created;
+      expect(before).toBeLessThan(1_500);
+      const inBatch = (at: number): number => must(bench.store.commits[at]).events.length;
+      expect(Math.max(...bench.store.commits.map((_, at) => inBatch(at)))).toBeLessThan(64);
+      await bench.settle();
+    });
+
+    it('is not read on until there is room for more of it, and loses nothing', async () => {
+      pilot.hello();
+      await bench.settle();
+      bench.store.hold();
+      flood(1_000, must(bench.workspace(workspaceId).vmIds[0]));
+      await bench.settle();
+      expect(pilot.isPaused).toBe(true);
+      bench.store.release();
+      for (let turn = 0; turn < 100 && pilot.isPaused; turn++) await bench.settle();
+      expect(pilot.isPaused).toBe(false);
+      expect(pilot.acks).toEqual(Array.from({ length: 1_000 }, (_, index) => index + 1));
+    });
+
+    it('has a rate in the long run, also over several connections', async () => {
+      pilot.hello();
+      await bench.settle();
+      const vmId = must(bench.workspace(workspaceId).vmIds[0]);
+      flood(10_000, vmId);
+      for (let turn = 0; turn < 100; turn++) await bench.settle();
+      const first = pilot.acks.length;
+      expect(first).toBeLessThan(4_100);
+      pilot.session.closed();
+      pilot.connect(bench.engine);
+      pilot.hello();
+      flood(1_000, vmId);
+      for (let turn = 0; turn < 100; turn++) await bench.settle();
+      expect(pilot.acks.length - first).toBeLessThan(100);
+      await bench.advance(10_000);
+      expect(pilot.acks.length - first).toBeGreaterThan(100);
+      expect(pilot.acks.length - first).toBeLessThan(300);
+    });
+
+    it('with reports about VMs that are not its slot’s is not heard, and answered in its turn', async () => {
+      pilot.hello();
+      await bench.settle();
+      const before = bench.store.commits.length;
+      flood(500, 'ws-zzzzzzzzzz.x-0');
+      for (let turn = 0; turn < 20; turn++) await bench.settle();
+      expect(pilot.acks).toEqual(Array.from({ length: 500 }, (_, index) => index + 1));
+      expect(bench.store.commits.length - before).toBeLessThan(20);
+      expect(bench.slot(slotId).nodes[0]?.appliedSeq).toBeLessThan(20);
+      expect(bench.logged.map(({ message }) => message)).toContain(
+        "reports about VMs that are not the slot's are dropped",
+      );
+    });
+
+    it('with hellos and farewells does not have the LRM asked each time', async () => {
+      const lists = bench.lrm.lists;
+      for (let round = 0; round < 500; round++) {
+        pilot.hello();
+        await bench.settle();
+        pilot.session.closed();
+        await bench.clock.advanceBy(100);
+        pilot.connect(bench.engine);
+      }
+      expect(bench.lrm.lists - lists).toBeLessThan(150);
+    });
+  });
+
+  it('security 9: has room for hundreds of nodes that report all at once', async () => {
+    bench.lrm.caps = { ...bench.lrm.caps, nodes: 1_000 };
+    await bench.restart();
+    const group = { name: 'w', image: 'mini', count: 200, memoryMiB: 256, cpus: 1, networks: [] };
+    const { slotId: large } = await bench.create(1, { groups: [group] });
+    const pilots = Array.from({ length: 200 }, (_, index) => new FakePilot(bench.engine, large, `n${index}`));
+    for (const each of pilots) {
+      each.hello();
+      each.notify({ kind: 'node', state: 'reserving' });
+      each.notify({ kind: 'node', state: 'reserved' });
+    }
+    for (let turn = 0; turn < 20; turn++) await bench.settle();
+    expect(bench.slot(large).state).toBe('ready');
+    for (const each of pilots)
+      for (const { body } of each.commands)
+        if (body.kind === 'start-vm')
+          for (const state of ['propagating', 'starting', 'running'] as const) each.vm(body.vm.vmId, state);
+    for (let turn = 0; turn < 20; turn++) await bench.settle();
+    expect(pilots.every(({ isPaused }) => !isPaused)).toBe(true);
+    expect([...bench.engine.state.workspaces.values()].map(({ state }) => state)).toContain('running');
   });
 });

@@ -14,6 +14,7 @@ import {
 } from '../../protocol/pilot.ts';
 import type { PilotConnection, PilotHub, PilotSession } from '../engine-api.ts';
 import type { PilotCommands } from './commands.ts';
+import { Inbox, PilotAccount } from './inbox.ts';
 import type { StreamWaitingRoom } from './streams.ts';
 
 /**
@@ -44,6 +45,8 @@ export class Hub implements PilotHub {
   readonly #parts: HubParts;
   /** By slot, then by node. */
   readonly #sessions = new Map<string, Map<string, Session>>();
+  /** By slot, then by node; by the empty name for all that are not nodes of it yet. */
+  readonly #accounts = new Map<string, Map<string, PilotAccount>>();
 
   constructor(parts: HubParts) {
     this.#parts = parts;
@@ -60,6 +63,7 @@ export class Hub implements PilotHub {
     const session = new Session(slotId, node, connection, this.#parts, {
       forget: () => this.#forget(session),
       takenBack: () => this.#takenBack(session),
+      account: () => this.#account(slotId, node),
     });
     const nodes = this.#sessions.get(slotId) ?? new Map<string, Session>();
     this.#sessions.set(slotId, nodes);
@@ -86,6 +90,7 @@ export class Hub implements PilotHub {
 
   /** The slot is final: whoever is still there is sent away. */
   slotOver(slotId: string): void {
+    this.#accounts.delete(slotId);
     for (const session of this.#sessions.get(slotId)?.values() ?? []) session.dismiss('the slot is over');
   }
 
@@ -103,6 +108,19 @@ export class Hub implements PilotHub {
       if (other.node !== node) other.takeBack(node);
   }
 
+  #account(slotId: string, node: string): PilotAccount {
+    const slot = this.#parts.state().slots.get(slotId);
+    const isKnown = slot?.nodes.some(({ name }) => name === node) === true;
+    const accounts = this.#accounts.get(slotId) ?? new Map<string, PilotAccount>();
+    const name = isKnown ? node : '';
+    const account =
+      accounts.get(name) ?? new PilotAccount(this.#parts.clock, isKnown ? 1 : (slot?.nodesWanted ?? 1));
+    accounts.set(name, account);
+    // One that is over has no pilots that are waited for.
+    if (slot && !isFinalSlot(slot.state)) this.#accounts.set(slotId, accounts);
+    return account;
+  }
+
   #forget(session: Session): void {
     const nodes = this.#sessions.get(session.slotId);
     if (nodes?.get(session.node) === session) nodes.delete(session.node);
@@ -114,7 +132,11 @@ export class Hub implements PilotHub {
 interface SessionHub {
   readonly forget: () => void;
   readonly takenBack: () => void;
+  readonly account: () => PilotAccount;
 }
+
+/** So many reports of a node about VMs that are not its slot's are looked at, for a VM may have lost its slot; the rest is dropped. */
+const mostStrays = 16;
 
 class Session implements PilotSession {
   readonly slotId: string;
@@ -131,6 +153,9 @@ class Session implements PilotSession {
   /** It knows that the LRM takes its slot back. */
   #takenBack = false;
   #over = false;
+  readonly #inbox: Inbox<PilotMessage>;
+  /** What came last from it is stored. */
+  #stored: Promise<void> = Promise.resolve();
 
   constructor(slotId: string, node: string, connection: PilotConnection, parts: HubParts, hub: SessionHub) {
     this.slotId = slotId;
@@ -139,6 +164,7 @@ class Session implements PilotSession {
     this.#parts = parts;
     this.#log = parts.log.with({ slot: slotId, node });
     this.#hub = hub;
+    this.#inbox = new Inbox(parts.clock, connection, hub.account, message => this.#handle(message));
   }
 
   /** Has said hello, and that is durable. */
@@ -148,38 +174,45 @@ class Session implements PilotSession {
 
   received(message: PilotMessage): void {
     if (this.#over) return;
+    this.#inbox.put(message, message.type === 'hello' ? 1 + message.vms.length : 1);
+  }
+
+  /** Resolves when it is done with. */
+  async #handle(message: PilotMessage): Promise<void> {
+    if (this.#over) return;
     if (message.type !== 'hello' && !this.#greeted) return this.#breakOff('the first message must be hello');
     switch (message.type) {
       case 'hello':
-        this.#feed(this.#hello(message));
-        return;
-      case 'notification':
+        return this.#feed(this.#hello(message));
+      case 'notification': {
+        if (this.#isStray(message.body)) return this.#feed(this.#drop(message));
         // First into the writer's queue, so that it is decided before what the others say to it.
-        this.#feed(this.#notification(message));
+        const stored = this.#feed(this.#notification(message));
         if (message.body.kind === 'node' && message.body.state === 'preempting') {
           this.#hub.takenBack();
           this.#leaves();
         }
-        return;
+        return stored;
+      }
       case 'command-ack':
-        this.#parts.commands.acknowledged(this.slotId, this.node, message.key);
-        return;
+        return this.#parts.commands.acknowledged(this.slotId, this.node, message.key);
       case 'stream-error':
-        this.#parts.streams.refused(this.slotId, message.streamId, message.message);
-        return;
+        return this.#parts.streams.refused(this.slotId, message.streamId, message.message);
     }
   }
 
   closed(byPeer = false): void {
     if (this.#over) return;
     this.#end();
+    // It has said nothing: nobody has counted on it.
+    if (!this.#greeted) return;
     const { slotId, node } = this;
     const hungUp = byPeer && this.#direct;
     this.#parts.submit({ type: 'pilot.disconnected', slotId, node, hungUp }).catch((cause: unknown) => {
       // Only a flag is wrong then, until the pilot or the service comes back.
       this.#log.warn('a lost connection could not be recorded', errorFields(cause));
     });
-    this.#parts.pilotGone(slotId);
+    if (this.#hub.account().isNewsForLrm()) this.#parts.pilotGone(slotId);
   }
 
   /** A newer connection of the same pilot is there, or the service stops. */
@@ -249,9 +282,28 @@ class Session implements PilotSession {
     this.send({ type: 'ack', seq });
   }
 
-  /** What could not be stored is not acknowledged; the pilot comes back with it. */
-  #feed(work: Promise<void>): void {
-    work.catch((cause: unknown) => {
+  /** Whether it is about a VM of no slot or of another, and there have been enough of these. */
+  #isStray(body: PilotNotification['body']): boolean {
+    if (body.kind !== 'vm') return false;
+    if (this.#parts.state().vms.get(body.report.vmId)?.slotId === this.slotId) return false;
+    const account = this.#hub.account();
+    account.strays += 1;
+    return account.strays > mostStrays;
+  }
+
+  /** Acknowledged in its turn: then it does not come again. */
+  async #drop({ seq }: PilotNotification): Promise<void> {
+    const { strays } = this.#hub.account();
+    if (Number.isInteger(Math.log10(strays - mostStrays)))
+      this.#log.warn("reports about VMs that are not the slot's are dropped", { strays });
+    await this.#stored;
+    this.send({ type: 'ack', seq });
+  }
+
+  /** What could not be stored is not acknowledged; the pilot comes back with it. Never rejects. */
+  #feed(work: Promise<void>): Promise<void> {
+    this.#stored = work;
+    return work.catch((cause: unknown) => {
       this.#log.warn('a message could not be recorded', errorFields(cause));
       this.#breakOff('the service could not record a message; come again');
     });
@@ -265,6 +317,7 @@ class Session implements PilotSession {
 
   #end(): void {
     this.#over = true;
+    this.#inbox.stop();
     this.#hub.forget();
     if (this.#ready) {
       this.#parts.commands.disconnected(this.slotId, this.node);

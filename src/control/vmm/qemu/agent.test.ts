@@ -11,7 +11,7 @@ it('security 7: a guest that floods its port is read slowly, and what it says is
   const line = 'context ok\n';
   let written = 0;
   const flood = (): void => {
-    while (written < 100_000 && guest.writableNeedDrain === false) {
+    while (written < 100_000 && !guest.writableNeedDrain) {
       guest.write(line);
       written += 1;
     }
