@@ -8,7 +8,7 @@ import { type Clock, systemClock } from '../platform/clock.ts';
 import { silentLog } from '../platform/log.ts';
 import { createVirtualClock } from '../platform/virtual-clock.ts';
 import type { PilotMessage, ServiceMessage, SlotAssignment, VmReport } from '../protocol/pilot.ts';
-import { memoryJournal } from './journal.ts';
+import { memoryJournal, type NotificationJournal } from './journal.ts';
 import { PilotSession } from './session.ts';
 import { type Link, NotAcceptedError, type Transport } from './transport.ts';
 
@@ -271,8 +271,9 @@ function startSession(transport: Transport, assignment: SlotAssignment) {
   const started: string[] = [];
   let notified = 0;
   let report: (report: VmReport) => void = () => undefined;
-  const counting = {
-    ...journal,
+  const counting: NotificationJournal = {
+    acknowledge: seq => journal.acknowledge(seq),
+    unacknowledged: () => journal.unacknowledged(),
     append: (...args: Parameters<typeof journal.append>) => {
       notified += 1;
       return journal.append(...args);
