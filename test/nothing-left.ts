@@ -127,7 +127,7 @@ async function main(): Promise<number> {
     namespaces: values.netns ?? [],
     stateDir: values['state-dir'] ?? '/run/workspace-pilot',
     diskDir: values['disk-dir'] ?? '/var/lib/workspace-pilot-helper',
-    workDir: values['work-dir'] ?? '/var/tmp/workspace-pilot',
+    workDir: values['work-dir'] ?? '/var/lib/workspace-pilot-vms',
     jobs: conf === undefined ? undefined : () => slurmJobs(conf),
   });
   console.log(left.length === 0 ? 'nothing is left' : left.join('\n'));

@@ -44,6 +44,21 @@ export function createControl(parts: ControlParts): WorkspaceControl {
   return new SlotControl(parts);
 }
 
+/** Control of a slot that has no place on this node: reserving it says why, and there is nothing else to do. */
+export function refusedControl(why: ControlError): WorkspaceControl {
+  const refuse = (): Promise<never> => Promise.reject(why);
+  return {
+    reserve: refuse,
+    startVm: () => undefined,
+    stopVm: () => undefined,
+    operateVm: () => undefined,
+    tellGuest: () => undefined,
+    release: () => Promise.resolve(),
+    reports: () => [],
+    openStream: refuse,
+  };
+}
+
 class SlotControl implements WorkspaceControl {
   readonly #parts: ControlParts;
   readonly #vms = new Map<string, Vm>();

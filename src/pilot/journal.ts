@@ -1,4 +1,5 @@
-import { appendFileSync, existsSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { appendTo, readOwn } from '../platform/own-file.ts';
 import type { NotificationBody, PilotNotification } from '../protocol/pilot.ts';
 
 /**
@@ -21,9 +22,9 @@ const longestFileBytes = 256 * 1_024;
 
 /** A journal in the file at `path`, made with mode 0600. A last line cut off by a crash is ignored: it was never sent. */
 export function fileJournal(path: string): NotificationJournal {
-  const text = existsSync(path) ? readFileSync(path, 'utf8') : '';
+  const text = readOwn(path);
   // Ends the torn line, so that it does not swallow the next one.
-  if (text !== '' && !text.endsWith('\n')) appendFileSync(path, '\n');
+  if (text !== '' && !text.endsWith('\n')) appendTo(path, '\n');
   return new Journal(text.split('\n').flatMap(parseLine), new JournalFile(path));
 }
 
@@ -53,7 +54,7 @@ class JournalFile implements JournalWriter {
   append(notification: PilotNotification): void {
     const line = lineOf(notification);
     try {
-      appendFileSync(this.#path, line, { mode: 0o600 });
+      appendTo(this.#path, line);
       this.#bytes += line.length;
     } catch {
       // It is kept in memory.

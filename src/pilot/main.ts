@@ -1,21 +1,23 @@
-import { mkdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { startHelper } from '../control/helper/client.ts';
 import { notePilot, removeOldSlots } from '../control/node/old-slots.ts';
-import { slotDirectory } from '../control/node/slot-directory.ts';
+import { type SlotDirectory, slotDirectory, takeSlotDirectory } from '../control/node/slot-directory.ts';
 import { createVmm } from '../control/vmm/index.ts';
-import { createControl } from '../control/workspace-control.ts';
+import type { WorkspaceControl } from '../control/control.ts';
+import { type ControlParts, createControl, refusedControl } from '../control/workspace-control.ts';
 import { startChild } from '../platform/children.ts';
 import { systemClock } from '../platform/clock.ts';
-import { errorFields, jsonLog, pacedLines } from '../platform/log.ts';
+import { errorFields, jsonLog, type Log, pacedLines } from '../platform/log.ts';
 import { patientClock } from '../platform/patient-clock.ts';
-import { linesTo } from '../platform/log-file.ts';
+import { linesOn, linesTo } from '../platform/log-file.ts';
 import { exitWith } from '../platform/printing.ts';
 import { runErrand, takeErrand } from './agent/install.ts';
 import { checkAssignment, jobEndFrom, nodeNameFrom, takeAssignment } from './assignment.ts';
-import { fileJournal } from './journal.ts';
+import { fileJournal, memoryJournal } from './journal.ts';
 import { PilotSession } from './session.ts';
 import { transportOf } from './transports.ts';
+import type { SlotAssignment } from '../protocol/pilot.ts';
 
 /**
  * The one file that runs on nodes: the pilot when a job brought it on standard input with its assignment in front, else one of
@@ -54,36 +56,29 @@ async function runPilot(value: unknown): Promise<number> {
   const assignment = checkAssignment(value);
   const node = nodeNameFrom(assignment, process.env);
   const directory = slotDirectory(assignment.node.workDir, node, assignment.slotId);
-  mkdirSync(dirname(directory.path), { recursive: true, mode: 0o711 });
-  mkdirSync(directory.path, { recursive: true, mode: 0o700 });
-  await notePilot(directory.path, process.pid);
+  // Without a place of its own the pilot still says so to the service, and writes nothing.
+  const noPlace = takeSlotDirectory(directory);
+  if (!noPlace) await notePilot(directory.path, process.pid);
   // The scheduler may suspend the job: what was due meanwhile is no sign of a dead service.
   const clock = patientClock(systemClock);
-  const log = jsonLog(clock, pacedLines(clock, bytesOfLog, linesTo(directory.pilotLog)), {
-    slotId: assignment.slotId,
-    node,
-  });
+  const log = jsonLog(
+    clock,
+    pacedLines(clock, bytesOfLog, noPlace ? linesOn(2) : linesTo(directory.pilotLog)),
+    {
+      slotId: assignment.slotId,
+      node,
+    },
+  );
   const session = new PilotSession({
     assignment,
     node,
     jobEndsAt: jobEndFrom(assignment, process.env, clock.now()),
     clock,
     log,
-    journal: fileJournal(directory.notificationJournal),
+    journal: noPlace ? memoryJournal() : fileJournal(directory.notificationJournal),
     transport: transportOf(assignment, node, { clock, log, startChild }),
     makeControl: report =>
-      createControl({
-        node,
-        slotId: assignment.slotId,
-        directory,
-        settings: assignment.node,
-        vmm: createVmm(assignment.node.vmm, directory.path, { clock, log }),
-        startHelper: () =>
-          startHelper({ argv: assignment.node.helper, node, slotId: assignment.slotId, clock, log }),
-        clock,
-        log,
-        report,
-      }),
+      noPlace ? refusedControl(noPlace) : controlOf(assignment, { node, directory, clock, log, report }),
     version: '0.1.0',
   });
   // Whatever warning the LRM has (Slurm: TERM; Grid Engine: USR1, USR2), and a terminal's INT when tried by hand.
@@ -91,11 +86,37 @@ async function runPilot(value: unknown): Promise<number> {
     process.on(signal, () => session.preempt(signal));
   log.info('pilot started', { pid: process.pid });
   // Beside everything else: no lease waits for it.
-  removeOldSlots(dirname(directory.path), assignment.slotId, assignment.node.keepLogs, clock.now()).then(
-    removed => removed.length > 0 && log.info('removed what ended slots had left', { slots: removed }),
-    (cause: unknown) => log.warn('what ended slots have left cannot be removed', errorFields(cause)),
-  );
+  if (!noPlace) void tidyNode(assignment, directory, log, clock.now());
   return session.run();
+}
+
+/** What control works with that is the same for each of a pilot's. */
+type ControlBasis = Pick<ControlParts, 'node' | 'directory' | 'clock' | 'log' | 'report'>;
+
+function controlOf({ node: settings, slotId }: SlotAssignment, basis: ControlBasis): WorkspaceControl {
+  const { node, directory, clock, log } = basis;
+  return createControl({
+    ...basis,
+    slotId,
+    settings,
+    vmm: createVmm(settings.vmm, directory.path, { clock, log }),
+    startHelper: () => startHelper({ argv: settings.helper, node, slotId, clock, log }),
+  });
+}
+
+/** Removes what ended slots have left on the node. Never rejects. */
+async function tidyNode(
+  { slotId, node: { keepLogs } }: SlotAssignment,
+  { path }: SlotDirectory,
+  log: Log,
+  now: number,
+): Promise<void> {
+  try {
+    const removed = await removeOldSlots(dirname(path), slotId, keepLogs, now);
+    if (removed.length > 0) log.info('removed what ended slots had left', { slots: removed });
+  } catch (cause) {
+    log.warn('what ended slots have left cannot be removed', errorFields(cause));
+  }
 }
 
 function fail(message: string): number {

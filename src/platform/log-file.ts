@@ -1,5 +1,5 @@
 import { renameSync, writeSync } from 'node:fs';
-import { appendTo, olderOf } from './append.ts';
+import { appendTo, olderOf } from './own-file.ts';
 import { lstatIfThere } from './stat.ts';
 
 /** Of a log and the older one beside it: weeks of a pilot's, or an hour of one whose guests make it write. */

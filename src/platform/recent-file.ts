@@ -1,5 +1,5 @@
 import { type FileHandle, open, rename } from 'node:fs/promises';
-import { appendOnly, olderOf } from './append.ts';
+import { appendOnly, olderOf } from './own-file.ts';
 
 /** Of what waits while the disk is slower than the writer, the oldest is lost beyond this. */
 const mostWaitingBytes = 64 * 1024;

@@ -1,7 +1,7 @@
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, test } from 'vitest';
 import { systemProcesses } from '../../src/platform/process.ts';
 import type { WorkspaceView } from '../../src/protocol/api.ts';
 import { root, type SiteOptions, startSite, type TestSite } from '../support/site.ts';
@@ -70,6 +70,26 @@ describe('what cannot work', () => {
     const ended = await failToCreate(site);
     expect(ended).toMatchObject({ state: 'ended', cause: 'failed', reason: { code: 'disk_full' } });
     expect(ended.reason?.message).toMatch(/No space left in .*small/);
+    await expectNothingLeft(site, workDir);
+  });
+
+  test('security 11 a work directory that another user has made first: the lease says so, and theirs stays as it is', async () => {
+    const sticky = join(scratch(), 'sticky');
+    mkdirSync(sticky);
+    chmodSync(sticky, 0o1777);
+    const workDir = join(sticky, 'work');
+    const asNobody = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups', '--'] as const;
+    // Open to all, so that whoever follows finds nothing in their way.
+    const made = await systemProcesses.run(
+      [...asNobody, 'mkdir', '-p', '-m', '0777', workDir, join(workDir, 'n01')],
+      { deadlineMs: 10_000 },
+    );
+    expect(made).toMatchObject({ code: 0 });
+    const site = await siteWith({ node: { workDir }, vmm: { kind: 'sim' } });
+    const ended = await failToCreate(site);
+    expect(ended).toMatchObject({ state: 'ended', cause: 'failed', reason: { code: 'workdir_unsafe' } });
+    expect(ended.reason?.message).toMatch(/work belongs to another user \(user id 65534/);
+    expect(readdirSync(join(workDir, 'n01'))).toEqual([]);
     await expectNothingLeft(site, workDir);
   });
 

@@ -1,7 +1,7 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
 import { systemClock } from '../../platform/clock.ts';
 import {
   CommandFailure,
@@ -147,6 +147,23 @@ describe('examineNode', () => {
     writeFileSync(file, '');
     const checks = await examine({}, { workDir: join(file, 'work') });
     expect(checks.get('work-dir')).toMatchObject({ status: 'fail', message: expect.stringContaining(file) });
+  });
+
+  test('security 11 fails on a work directory that others can write to, and warns of one that they may make first', async () => {
+    const open = join(directory, 'open');
+    mkdirSync(open);
+    chmodSync(open, 0o777);
+    for (const workDir of [open, join(open, 'work')])
+      expect((await examine({}, { workDir })).get('work-dir')).toMatchObject({
+        status: 'fail',
+        message: expect.stringContaining(`${open} can be written to by others`),
+        fix: expect.stringContaining('install -d'),
+      });
+    chmodSync(open, 0o1777);
+    expect((await examine({}, { workDir: join(open, 'work') })).get('work-dir')).toMatchObject({
+      status: 'warn',
+      message: expect.stringContaining('anybody may make it'),
+    });
   });
 
   it('wants little for the simulated VMM', async () => {

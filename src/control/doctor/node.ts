@@ -9,7 +9,9 @@ import type { Random } from '../../platform/random.ts';
 import { type Check, failure, good, warning } from '../../protocol/check.ts';
 import { idSuffix, nodeNamePattern } from '../../protocol/ids.ts';
 import type { VmmSettings } from '../../protocol/pilot.ts';
+import { ControlError } from '../control.ts';
 import { startHelper } from '../helper/client.ts';
+import { checkOwnDirectory } from '../node/own-directory.ts';
 import { sandboxArguments } from '../vmm/qemu/arguments.ts';
 import { launchPrefix } from '../vmm/qemu/launch.ts';
 import { guestTrouble } from '../vmm/qemu/probe.ts';
@@ -179,6 +181,20 @@ const leastMiB = 64;
 
 async function checkWorkDir(workDir: string): Promise<Check> {
   const name = 'work-dir';
+  const ofTheirs =
+    'make it as root for the user of the jobs (install -d -o USER -m 0711 DIR), or set node.workDir';
+  try {
+    const { openToAll } = checkOwnDirectory(workDir);
+    if (openToAll)
+      return warning(
+        name,
+        `${workDir} is not there, and anybody may make it before the first job does`,
+        ofTheirs,
+      );
+  } catch (cause) {
+    if (cause instanceof ControlError) return failure(name, cause.message, ofTheirs);
+    return failure(name, `${workDir} cannot be looked at: ${messageOf(cause)}`, ofTheirs);
+  }
   try {
     const { path, freeMiB } = await roomFor(workDir);
     const where = `${freeMiB} MiB free in ${path}`;

@@ -1,4 +1,7 @@
 import { join } from 'node:path';
+import type { ControlError } from '../control.ts';
+import { fileError } from '../images/disk-space.ts';
+import { takeOwnDirectory } from './own-directory.ts';
 
 /**
  * Where a slot's own files are on a node. Two roots, because two users write them: the job's user everything here; root the
@@ -27,4 +30,17 @@ export function slotDirectory(workDir: string, node: string, slotId: string): Sl
     notificationJournal: join(path, 'notifications.jsonl'),
     vm: vmId => join(path, 'vms', vmId),
   };
+}
+
+/**
+ * Takes a slot's directory for its pilot: a new one, or the one of an earlier pilot of the slot (an LRM may start a job again). What is wrong with it, if
+ * anything: `workdir_unsafe` when others have had a hand in it, and nothing in it is touched; `disk_full` or `work_directory` when it cannot be made.
+ */
+export function takeSlotDirectory({ path }: SlotDirectory): ControlError | undefined {
+  try {
+    takeOwnDirectory(path);
+    return undefined;
+  } catch (cause) {
+    return fileError(cause, path, "the slot's work directory", 'work_directory');
+  }
 }

@@ -1,4 +1,4 @@
-import { appendFileSync, closeSync, constants, openSync } from 'node:fs';
+import { appendFileSync, closeSync, constants, openSync, readFileSync } from 'node:fs';
 
 /** Flags of open(2) for a file that is only added to, made when it is not there. A symbolic link in its place is an error. */
 export const appendOnly = constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW;
@@ -8,6 +8,22 @@ export function appendTo(path: string, text: string): void {
   const file = openSync(path, appendOnly, 0o600);
   try {
     appendFileSync(file, text);
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** The text of a file of our own; empty when it is not there. Throws as `appendTo`. */
+export function readOwn(path: string): string {
+  let file: number;
+  try {
+    file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return '';
+    throw cause;
+  }
+  try {
+    return readFileSync(file, 'utf8');
   } finally {
     closeSync(file);
   }

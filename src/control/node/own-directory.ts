@@ -1,0 +1,97 @@
+import { lstatSync, mkdirSync, readdirSync, readlinkSync, type Stats } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { lstatIfThere } from '../../platform/stat.ts';
+import { ControlError } from '../control.ts';
+
+/**
+ * Directories in which nobody but this user and root can put something in place of something else. A pilot works with names that others can foresee (`squeue` shows
+ * them): in a directory of somebody else's it would write through their links and report what they have written.
+ *
+ * So each part of the path, from `/` on, belongs to root or to this user, and is not writable by others unless it is sticky, as /tmp is: there others can make a
+ * name before us, which is then theirs and refused, but not take one away.
+ */
+
+/** More than anybody has on purpose; links that lead in a circle end here. */
+const mostLinks = 32;
+const writableByOthers = 0o022;
+const sticky = 0o1000;
+
+/** This process's user. */
+export function ownUid(): number {
+  return process.getuid?.() ?? 0;
+}
+
+/**
+ * Makes what is missing of a directory's path, with mode 0711. Throws `ControlError` `workdir_unsafe` at the first part that others could change, before
+ * anything is made below it; the file system's error when a part cannot be made.
+ */
+export function makeOwnDirectory(path: string, uid = ownUid()): void {
+  walk(path, uid, part => mkdirSync(part, { mode: 0o711 }));
+}
+
+/** Looks at what is there of a directory's path, as `makeOwnDirectory` does, and makes nothing. Says whether everybody may make what is missing. */
+export function checkOwnDirectory(path: string, uid = ownUid()): { readonly openToAll: boolean } {
+  const missing = walk(path, uid, () => undefined);
+  return {
+    openToAll: missing !== undefined && (lstatSync(dirname(missing)).mode & writableByOthers) !== 0,
+  };
+}
+
+/** Takes a directory that is this user's alone: made with mode 0700, or there already with nothing in it that is not this user's. Throws as `makeOwnDirectory`. */
+export function takeOwnDirectory(path: string, uid = ownUid()): void {
+  makeOwnDirectory(dirname(path), uid);
+  const there = lstatIfThere(path);
+  if (!there) return mkdirSync(path, { mode: 0o700 });
+  if (!there.isDirectory() || there.uid !== uid || (there.mode & 0o077) !== 0)
+    throw unsafe(path, `was made by somebody else (${describe(there)}), not by this slot's pilot`);
+  for (const name of readdirSync(path)) {
+    const entry = join(path, name);
+    const found = lstatSync(entry);
+    const isPlain = found.isDirectory() || (found.isFile() && found.nlink === 1);
+    if (!isPlain || found.uid !== uid)
+      throw unsafe(entry, `is not this slot's pilot's own (${describe(found)})`);
+  }
+}
+
+/** Goes down the path, through links as the kernel does. Resolves with the first part that is missing and that `make` does not make. */
+function walk(path: string, uid: number, make: (part: string) => void): string | undefined {
+  const names = resolve(path).split('/');
+  let at = '/';
+  let links = 0;
+  for (let name = names.shift(); name !== undefined; name = names.shift()) {
+    const part = join(at, name);
+    if (!lstatIfThere(part)) make(part);
+    const found = lstatIfThere(part);
+    if (!found) return part;
+    requireSafe(part, found, uid);
+    if (!found.isSymbolicLink()) at = part;
+    else {
+      links += 1;
+      if (links > mostLinks) throw unsafe(part, 'is a link that leads in a circle');
+      names.unshift(...resolve(at, readlinkSync(part)).split('/'));
+      at = '/';
+    }
+  }
+  return undefined;
+}
+
+function requireSafe(part: string, found: Stats, uid: number): void {
+  if (found.uid !== 0 && found.uid !== uid)
+    throw unsafe(part, `belongs to another user (${describe(found)}), who could change what is in it`);
+  // A link has no mode of its own; where it stands was looked at, and where it leads will be.
+  if (found.isSymbolicLink()) return;
+  if (!found.isDirectory()) throw unsafe(part, 'is not a directory');
+  if ((found.mode & writableByOthers) !== 0 && (found.mode & sticky) === 0)
+    throw unsafe(part, `can be written to by others (${describe(found)}), who could change what is in it`);
+}
+
+function describe({ uid, mode }: Stats): string {
+  return `user id ${uid}, mode ${(mode & 0o7777).toString(8).padStart(4, '0')}`;
+}
+
+function unsafe(path: string, what: string): ControlError {
+  return new ControlError(
+    'workdir_unsafe',
+    `${path} ${what}: node.workDir must be where only root and the user of the jobs can make files, as a directory that root has made for them`,
+  );
+}
