@@ -58,7 +58,7 @@ function makeEngine(): Engine {
     { kind: 'exact' },
     'wait',
   );
-  const network = { name: 'private', firstAddress: '10.90.0.1', lastAddress: '10.90.255.254' };
+  const network = { name: 'private', firstAddress: '10.90.0.1', lastAddress: '10.90.255.254', vnis: null };
   const lease = { ...options.lease, networks: [network], endNoticesMs: [] };
   const key = { privateKey: 'none', publicKey: 'ssh-ed25519 none' };
   const engine = createEngine({ ...options, lease, makeKeyPair: () => key });

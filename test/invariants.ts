@@ -186,6 +186,8 @@ function nothingHeldTwice({ state, truth }: Evidence): Iterable<string> {
       hold(`tap ${tap}`, vm.id);
     }
   }
+  for (const { id, state: is, vnis } of state.workspaces.values())
+    if (is !== 'ended') for (const vni of Object.values(vnis)) hold(`VNI ${vni}`, id);
   for (const { name, vms } of truth.nodes)
     for (const vm of vms) {
       hold(`VM ${vm.vmId}`, name);

@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { VmReport } from '../protocol/pilot.ts';
-import type { VmPlan } from '../protocol/plan.ts';
+import type { BridgePeers, VmPlan } from '../protocol/plan.ts';
 
 /**
  * Workspace control (paper §3.3): what manages the VMs of one slot on one node. Hosted by the pilot, which passes commands in and
@@ -19,6 +19,8 @@ export interface WorkspaceControl {
     operation: 'start' | 'shutdown' | 'pause' | 'resume' | 'reboot',
     graceMs: number,
   ): void;
+  /** Other peers for VXLANs; a bridge that is not there is made with them. What goes wrong is logged. */
+  setPeers(bridges: readonly BridgePeers[]): void;
   /** A line for a guest's users. Best effort: one that has no agent, or is not up, does not hear it. */
   tellGuest(vmId: string, message: string): void;
   /** Stops all VMs as above and undoes everything. Resolves when the node is as before `reserve`; throws `ControlError` when something could not be undone, and may be called again. */

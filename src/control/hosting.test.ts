@@ -57,6 +57,7 @@ const helper: Helper = {
     await step(`attach ${tap}`);
     taps.add(tap);
   },
+  setPeers: () => Promise.resolve(),
   detachNic: async (tap: string) => {
     await step(`detach ${tap}`);
     taps.delete(tap);
@@ -98,7 +99,13 @@ function host(index: number, ...nics: readonly string[]): VmHosting & { readonly
     contextTimeoutMs: 1_000,
     context,
   };
-  const parts = { directory, helper: () => Promise.resolve(helper), run, clock: createVirtualClock(0) };
+  const parts = {
+    directory,
+    helper: () => Promise.resolve(helper),
+    newest: (one: NicPlan) => one,
+    run,
+    clock: createVirtualClock(0),
+  };
   return { ...hostVm(plan, parts), directory };
 }
 

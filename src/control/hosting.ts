@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream';
 import { type Clock, withDeadline } from '../platform/clock.ts';
 import type { ProcessRunner } from '../platform/process.ts';
 import type { ImageManifest } from '../protocol/image.ts';
-import type { VmPlan } from '../protocol/plan.ts';
+import type { NicPlan, VmPlan } from '../protocol/plan.ts';
 import { makeSeed } from './context/seed.ts';
 import { ControlError } from './control.ts';
 import type { Helper } from './helper/helper.ts';
@@ -33,6 +33,8 @@ export interface HostParts {
   readonly directory: string;
   /** The slot's helper, up or about to be. */
   readonly helper: () => Promise<Helper>;
+  /** An interface with what has been told of its network since it was planned. */
+  readonly newest: (nic: NicPlan) => NicPlan;
   readonly run: ProcessRunner['run'];
   readonly clock: Clock;
 }
@@ -56,7 +58,7 @@ export function hostVm(plan: VmPlan, parts: HostParts): VmHosting {
         const [overlay, seed] = await allDone([
           manifest.disk ? ownDisk(plan, manifest.disk, parts) : undefined,
           makeSeed(plan, directory, run),
-          attachNics(plan, helper),
+          attachNics(plan, parts),
         ]);
         return machineOf(plan, manifest, directory, overlay, seed);
       } catch (cause) {
@@ -153,11 +155,11 @@ async function ownDisk(
   return makeOverlay(backing, plan.name, directory, run);
 }
 
-async function attachNics(plan: VmPlan, helper: () => Promise<Helper>): Promise<void> {
+async function attachNics(plan: VmPlan, { helper, newest }: HostParts): Promise<void> {
   if (plan.nics.length === 0) return;
   const started = await helper();
   // The helper does one thing at a time anyway.
-  for (const nic of plan.nics) await started.attachNic(nic, plan.name);
+  for (const nic of plan.nics) await started.attachNic(newest(nic), plan.name);
 }
 
 /** Every interface is tried; the first failure is thrown. */

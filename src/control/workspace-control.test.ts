@@ -51,6 +51,7 @@ function control(
   const helper: Helper = {
     attachNic: () => Promise.resolve(),
     detachNic: () => Promise.resolve(),
+    setPeers: () => Promise.resolve(),
     adoptProcess: pid => Promise.resolve(void asked.push(`adopt ${pid}`)),
     adoptDirectory: path => Promise.resolve(void asked.push(`adopt ${path.slice(root.length)}`)),
     undo: () => {

@@ -5,7 +5,7 @@ import type { Clock } from '../platform/clock.ts';
 import { errorFields, type Log } from '../platform/log.ts';
 import { type ProcessRunner, systemProcesses } from '../platform/process.ts';
 import type { NodeSettings, VmReport } from '../protocol/pilot.ts';
-import type { VmPlan } from '../protocol/plan.ts';
+import type { BridgePeers, NicPlan, VmPlan } from '../protocol/plan.ts';
 import type { Reason } from '../protocol/states.ts';
 import { ControlError, type ReportVm, type WorkspaceControl } from './control.ts';
 import type { Helper } from './helper/helper.ts';
@@ -64,6 +64,8 @@ class SlotControl implements WorkspaceControl {
   readonly #vms = new Map<string, Vm>();
   /** Stopped before they were ever started: a start that comes late finds them here. */
   readonly #neverStarted = new Set<string>();
+  /** Of each bridge with a VXLAN: its peers, as they were last told. */
+  readonly #peers = new Map<string, BridgePeers['peers']>();
   readonly #vmsDirectory: string;
   #helper: Promise<Helper> | undefined;
   #releasing = false;
@@ -96,7 +98,11 @@ class SlotControl implements WorkspaceControl {
     else if (this.#neverStarted.has(plan.vmId)) this.#refuse(plan.vmId, 'terminated');
     else if (this.#releasing)
       this.#refuse(plan.vmId, 'failed', { code: 'slot_releasing', message: 'the slot is being released' });
-    else this.#vms.set(plan.vmId, this.#newVm(plan));
+    else {
+      for (const { bridge } of plan.nics)
+        if (bridge.link.kind === 'vxlan') this.#peers.set(bridge.name, bridge.link.peers);
+      this.#vms.set(plan.vmId, this.#newVm(plan));
+    }
   }
 
   stopVm(vmId: string, graceMs: number): void {
@@ -110,6 +116,19 @@ class SlotControl implements WorkspaceControl {
 
   operateVm(...[vmId, operation, graceMs]: Parameters<WorkspaceControl['operateVm']>): void {
     if (!this.#releasing) this.#vms.get(vmId)?.operate(operation, graceMs);
+  }
+
+  setPeers(bridges: readonly BridgePeers[]): void {
+    const { log } = this.#parts;
+    for (const { bridge, peers } of bridges) {
+      this.#peers.set(bridge, peers);
+      // Without a helper there is no bridge.
+      this.#helper
+        ?.then(helper => helper.setPeers(bridge, peers))
+        .catch((cause: unknown) =>
+          log.error('peers could not be changed', { bridge, ...errorFields(cause) }),
+        );
+    }
   }
 
   tellGuest(vmId: string, message: string): void {
@@ -155,9 +174,23 @@ class SlotControl implements WorkspaceControl {
     const { vmm, clock, log, report, directory, run = systemProcesses.run } = this.#parts;
     const place = directory.vm(plan.vmId);
     const hosting = this.#onHost()
-      ? hostVm(plan, { directory: place, helper: () => this.#startHelper(), run, clock })
+      ? hostVm(plan, {
+          directory: place,
+          helper: () => this.#startHelper(),
+          newest: nic => this.#withNewestPeers(nic),
+          run,
+          clock,
+        })
       : simulateHosting(plan, place);
     return new Vm(plan, { vmm, hosting, clock, log, report });
+  }
+
+  /** A VM may be overtaken by other news of its network while its files are made. */
+  #withNewestPeers(nic: NicPlan): NicPlan {
+    const { bridge } = nic;
+    const peers = this.#peers.get(bridge.name);
+    if (bridge.link.kind !== 'vxlan' || !peers) return nic;
+    return { ...nic, bridge: { ...bridge, link: { ...bridge.link, peers: [...peers] } } };
   }
 
   #onHost(): boolean {

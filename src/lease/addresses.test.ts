@@ -35,8 +35,8 @@ describe('addresses', () => {
   });
 
   it('are given out lowest free first, never twice, until the pool is empty', () => {
-    const pool = { name: 'p', firstAddress: '10.0.0.254', lastAddress: '10.0.1.1' };
-    const overlapping = { name: 'q', firstAddress: '10.0.1.0', lastAddress: '10.0.1.2' };
+    const pool = { name: 'p', firstAddress: '10.0.0.254', lastAddress: '10.0.1.1', vnis: null };
+    const overlapping = { name: 'q', firstAddress: '10.0.1.0', lastAddress: '10.0.1.2', vnis: null };
     const allocator = new AddressAllocator(new Set(['10.0.0.255']));
     const given = [pool, pool, overlapping, pool, overlapping].map(one => allocator.assign(one)?.address);
     expect(given).toEqual(['10.0.0.254', '10.0.1.0', '10.0.1.1', undefined, '10.0.1.2']);
@@ -44,7 +44,7 @@ describe('addresses', () => {
 
   it('are free again when their VM is gone, and not before', () => {
     const bench = new LeaseBench({
-      networks: [{ name: 'private', firstAddress: '10.0.0.1', lastAddress: '10.0.0.2' }],
+      networks: [{ name: 'private', firstAddress: '10.0.0.1', lastAddress: '10.0.0.2', vnis: null }],
     });
     bench.running(2);
     const other = bench.createInput(

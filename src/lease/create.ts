@@ -51,7 +51,7 @@ function createNew(draft: Draft, input: Create): Refusal | undefined {
     unknownPool(workspace, settings) ??
     overQuota(draft, workspace);
   if (refusal) return refusal;
-  if (!pending) return launchNew(draft, workspace);
+  if (!pending) return launchNew(draft, workspace, input.lots);
   draft.putWorkspace(workspace);
   draft.record('workspace.pending', { workspaceId: workspace.id });
   return undefined;
@@ -89,6 +89,7 @@ function newWorkspace(
     heal: request.heal ?? 'fail',
     clientToken: request.clientToken ?? null,
     requestDigest: request.clientToken === undefined ? null : requestDigest,
+    vnis: {},
     noticesGivenMs: [],
   };
 }

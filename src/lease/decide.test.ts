@@ -94,6 +94,7 @@ class World {
         owner: 'ann',
         request: { groups, durationMs: 300_000 },
         requestDigest: '',
+        lots: [0, 0],
       });
   }
 

@@ -38,13 +38,35 @@ describe('a workspace that heals, when a VM is lost', () => {
       reason: { code: 'replaced' },
     });
     expect(successor.reason?.message).toContain('the VMM was killed by SIGSEGV');
-    expect(effects).toMatchObject([{ kind: 'pilot.start-vm', vmId: successor.id, node: successor.node }]);
+    expect(effects).toMatchObject([
+      { kind: 'pilot.start-vm', vmId: successor.id, node: successor.node },
+      { kind: 'pilot.set-peers', node: 'n0', workspaceId: bench.ws },
+      { kind: 'pilot.set-peers', node: 'n1', workspaceId: bench.ws },
+    ]);
     expect(events.map(({ type }) => type)).toEqual(['vm.failed', 'vm.replaced', 'vm.placed']);
     expect(bench.workspace).toMatchObject({ state: 'running', endsAt });
     expect(called(bench, 'node-1')).toEqual(other);
     comesUp(bench, 'node-0');
     expect(called(bench, 'node-0').state).toBe('running');
     expect(bench.workspace).toMatchObject({ state: 'running', deployDeadlineAt: null });
+  });
+
+  it('security 5 tells the nodes of its network each time a VM comes, under another key', () => {
+    const bench = healed();
+    const keys = [1, 2].flatMap(() => lose(bench, 'node-0').effects.map(({ key }) => key));
+    expect(new Set(keys).size).toBe(6);
+    // VMs that start together know of each other by their orders to start.
+    expect(bench.effects.filter(({ kind }) => kind === 'pilot.set-peers')).toHaveLength(4);
+  });
+
+  it('security 5 tells the nodes that are left when a VM has gone for good', () => {
+    const bench = new LeaseBench().running(3, { keepPartial: true });
+    const { effects } = lose(bench, 'node-0');
+    expect(effects).toMatchObject([
+      { kind: 'pilot.set-peers', node: 'n1' },
+      { kind: 'pilot.set-peers', node: 'n2' },
+    ]);
+    expect(bench.notify('n1', { kind: 'node', state: 'reserved' }).effects).toEqual([]);
   });
 
   it('is not healed on a node that an administrator drains', () => {

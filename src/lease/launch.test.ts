@@ -14,7 +14,8 @@ const pending = (bench: LeaseBench, groups = [group('head', 1)]) =>
   bench.step(bench.createInput({ groups, pending: true, name: 'osg' }));
 const add = (bench: LeaseBench, ...groups: ReturnType<typeof group>[]) =>
   ({ type: 'add', workspaceId: bench.ws, by: 'ann', groups }) as const;
-const launch = (bench: LeaseBench) => ({ type: 'launch', workspaceId: bench.ws, by: 'ann' }) as const;
+const launch = (bench: LeaseBench) =>
+  ({ type: 'launch', workspaceId: bench.ws, by: 'ann', lots: [0, 0] }) as const;
 
 describe('a pending workspace', () => {
   it('asks for nothing, grows, and is placed as a whole when it is launched', () => {

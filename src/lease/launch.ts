@@ -8,10 +8,12 @@ import { bestPool, inPool, type PoolRequest, possiblePools } from './pools.ts';
 import { overQuota } from './quota.ts';
 import { addressesInUse } from './requeue.ts';
 import { type Group, malformed, noSuchWorkspace, unknownParts, withDefaults } from './request.ts';
+import { drawVnis } from './vnis.ts';
 import type {
   AssignedNic,
   LeaseInput,
   LeaseSettings,
+  Lots,
   NetworkPool,
   Refusal,
   Slot,
@@ -52,11 +54,11 @@ export function launch(draft: Draft, input: Extract<LeaseInput, { type: 'launch'
   if (!workspace) return noSuchWorkspace(input.workspaceId);
   if (workspace.state === 'ended' || workspace.state === 'ending')
     return { code: 'conflict', message: `workspace ${workspace.name} is ${workspace.state}` };
-  return workspace.state === 'pending' ? launchNew(draft, workspace) : undefined;
+  return workspace.state === 'pending' ? launchNew(draft, workspace, input.lots) : undefined;
 }
 
-/** Gives every VM its addresses and asks for the slot; or says why not, and leaves no trace. */
-export function launchNew(draft: Draft, workspace: Workspace): Refusal | undefined {
+/** Gives every VM its addresses and the networks their VNIs, and asks for the slot; or says why not, and leaves no trace. */
+export function launchNew(draft: Draft, workspace: Workspace, lots: Lots): Refusal | undefined {
   const { settings } = draft;
   const { groups } = workspace;
   const incomplete = malformed(groups) ?? unknownParts(groups, settings);
@@ -73,8 +75,10 @@ export function launchNew(draft: Draft, workspace: Workspace): Refusal | undefin
       vms.push(newVm(workspace, group, index, nics, settings));
     }
   }
+  const drawn = drawVnis(draft.state, workspace, lots);
+  if ('code' in drawn) return drawn;
   for (const vm of vms) draft.putVm(vm);
-  draft.putWorkspace({ ...workspace, vmIds: vms.map(({ id }) => id) });
+  draft.putWorkspace({ ...workspace, ...drawn, vmIds: vms.map(({ id }) => id) });
   for (const { pool } of possible) {
     const held = heldSlotFor(draft, pool, workspace, vms);
     if (held) return moveIn(draft, workspace, vms, held);

@@ -54,7 +54,7 @@ describe('a quota', () => {
     expect(bench.refusal({ type: 'add', workspaceId: bench.ws, by: 'ann', groups }).code).toBe(
       'quota_exceeded',
     );
-    bench.step({ type: 'launch', workspaceId: bench.ws, by: 'ann' });
+    bench.step({ type: 'launch', workspaceId: bench.ws, by: 'ann', lots: [0, 0] });
   });
 
   it('is free again when a workspace has ended; its minutes stay used', () => {
@@ -138,6 +138,7 @@ class Books {
       return this.#bench.createInput(request, letter, one.owner);
     }
     if (one.what === 'add') return { type: 'add', workspaceId: id, by: 'x', groups: groups(one.count, 1) };
+    if (one.what === 'launch') return { type: 'launch', workspaceId: id, by: 'x', lots: [0, 0] };
     return { type: one.what, workspaceId: id, by: 'x' };
   }
 

@@ -1,6 +1,7 @@
 import type { Draft } from './draft.ts';
 import { disconnected } from './pilots.ts';
 import { isFinalSlot } from './transitions.ts';
+import { keepCountedVnis } from './vnis.ts';
 
 /**
  * The service is back after a stop or a crash, however long it was away. No pilot is connected to it, and what nodes had to say could not be said:
@@ -17,6 +18,7 @@ export function serviceStarted(draft: Draft): void {
       continue;
     draft.putSlot({ ...slot, deadlineAt: leastAt });
   }
+  keepCountedVnis(draft);
   for (const { id } of draft.state.workspaces.values()) {
     const workspace = draft.workspace(id);
     const { state, deployDeadlineAt, endingDeadlineAt } = workspace;

@@ -7,6 +7,7 @@ import { givenUp, replaceLost } from './heal.ts';
 import { place } from './placement.ts';
 import { keptUntil, needOf, roomIn } from './policies/reuse.ts';
 import { releaseSlot } from './slot.ts';
+import { tellPeers } from './tell-peers.ts';
 import { isFinalVm, isUpVm } from './transitions.ts';
 import type { Slot, Vm } from './types.ts';
 import { allOff, beginEnding, endIfOff, isLive, startLease } from './workspace.ts';
@@ -19,7 +20,10 @@ export function settle(draft: Draft, slotId: SlotId): void {
   firstPilot(draft, slotId);
   gangComplete(draft, slotId);
   const workspaces = draft.workspacesIn(draft.slot(slotId));
-  for (const { id } of workspaces) allOrNone(draft, id);
+  for (const { id } of workspaces) {
+    allOrNone(draft, id);
+    tellPeers(draft, id);
+  }
   if (workspaces.every(({ id }) => !isLive(draft.workspace(id)) && allOff(draft, id)))
     slotUnneeded(draft, slotId);
   suspendedUnneeded(draft, slotId);

@@ -59,6 +59,8 @@ export interface Workspace {
   /** What the client has sent with the request, so that sending it again is the same request; and that request's digest. */
   readonly clientToken: string | null;
   readonly requestDigest: string | null;
+  /** The numbers of its VXLANs, by network; given when it is launched. */
+  readonly vnis: Readonly<Record<string, number>>;
   /** Notices of the lease's end that have been given, each as the time before the end that it is for, in milliseconds. */
   readonly noticesGivenMs: readonly number[];
 }
@@ -176,6 +178,8 @@ export interface NetworkPool {
   /** First and last address to give out, dotted quads. */
   readonly firstAddress: string;
   readonly lastAddress: string;
+  /** Numbers of VXLANs, one for each workspace in the network; null: it is none. */
+  readonly vnis: { readonly first: number; readonly last: number } | null;
 }
 
 /** What does not change while the service runs, and what the LRM said that the site has. */
@@ -286,6 +290,9 @@ export type DrainPolicy = 'wait' | 'leave';
 /** What becomes of leases whose job the LRM suspends (`suspension.ts`). */
 export type SuspendedPolicy = 'wait' | 'leave';
 
+/** A random whole number for each of the site's networks, in their order: nobody guesses what is chosen by it. */
+export type Lots = readonly number[];
+
 /** Everything that can happen to the core: what a client asks, what the LRM, the pilots and the clock say. */
 export type LeaseInput =
   /** Ids come from the caller's randomness; a refusal leaves no trace. */
@@ -297,6 +304,7 @@ export type LeaseInput =
       readonly request: WorkspaceRequest;
       /** Of the request without its token: tells whether a repeated token comes with the same request. */
       readonly requestDigest: string;
+      readonly lots: Lots;
     }
   /** More groups for a pending workspace; then its launch. */
   | {
@@ -305,7 +313,12 @@ export type LeaseInput =
       readonly by: string;
       readonly groups: readonly GroupRequest[];
     }
-  | { readonly type: 'launch'; readonly workspaceId: WorkspaceId; readonly by: string }
+  | {
+      readonly type: 'launch';
+      readonly workspaceId: WorkspaceId;
+      readonly by: string;
+      readonly lots: Lots;
+    }
   /** Makes the lease longer by this much. */
   | {
       readonly type: 'extend';
@@ -402,6 +415,14 @@ export type Effect =
       readonly vmId: VmId;
       readonly operation: Exclude<VmOperation, 'destroy'>;
       readonly graceMs: number;
+    }
+  /** Where the workspace's VMs are has changed: a node of the slot is told. */
+  | {
+      readonly kind: 'pilot.set-peers';
+      readonly key: string;
+      readonly slotId: SlotId;
+      readonly node: string;
+      readonly workspaceId: WorkspaceId;
     }
   /** Tells a guest something; worthless after `until`. */
   | {

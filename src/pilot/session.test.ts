@@ -90,6 +90,7 @@ function fakeControl(
       if (options.reportsStops) report({ vmId, state: 'stopping', context: 'ok' });
     },
     operateVm: (vmId, operation, graceMs) => done.push(`${operation} ${vmId} ${graceMs}`),
+    setPeers: bridges => done.push(`peers of ${bridges.map(({ bridge }) => bridge).join(' ')}`),
     tellGuest: (vmId, message) => done.push(`tell ${vmId} ${message}`),
     release: graceMs => {
       done.push(`release ${graceMs}`);

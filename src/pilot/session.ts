@@ -268,6 +268,9 @@ export class PilotSession {
       case 'operate-vm':
         this.#control.operateVm(command.vmId, command.operation, command.graceMs);
         return;
+      case 'set-peers':
+        this.#control.setPeers(command.bridges);
+        return;
       case 'tell-guest':
         this.#control.tellGuest(command.vmId, command.message);
         return;

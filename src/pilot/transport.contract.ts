@@ -284,6 +284,7 @@ function startSession(transport: Transport, assignment: SlotAssignment) {
     startVm: plan => started.push(plan.vmId),
     stopVm: () => undefined,
     operateVm: () => undefined,
+    setPeers: () => undefined,
     tellGuest: () => undefined,
     release: () => Promise.resolve(),
     reports: () => [],

@@ -1,6 +1,6 @@
 import Type from 'typebox';
 import { nodeNamePattern, slotIdPattern, vmIdPattern } from './ids.ts';
-import { VmPlan } from './plan.ts';
+import { BridgePeers, VmPlan } from './plan.ts';
 import { literals, MomentMs, Count } from './schema.ts';
 import { contextStates, slotNodeStates, vmStates } from './states.ts';
 
@@ -98,6 +98,8 @@ export const PilotCommand = Type.Union([
     operation: literals(['start', 'shutdown', 'pause', 'resume', 'reboot'] as const),
     graceMs: Type.Integer({ minimum: 0 }),
   }),
+  /** Other peers for VXLANs of a workspace, instead of those that came with its VMs. */
+  Type.Object({ kind: Type.Literal('set-peers'), bridges: Type.Array(BridgePeers) }),
   /** A line for the guest's users; best effort. */
   Type.Object({
     kind: Type.Literal('tell-guest'),

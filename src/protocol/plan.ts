@@ -9,6 +9,23 @@ import { interfacePattern, macPattern, namePattern, vmIdPattern, workspaceIdPatt
 
 const Ipv4 = Type.String({ pattern: '^(\\d{1,3}\\.){3}\\d{1,3}$' });
 
+/**
+ * Another node of a VXLAN: its address on the site network, and the MACs of the network's VMs that are there. VXLANs learn nothing from
+ * what they receive, which anybody on the site network may have sent: they know what the service says.
+ */
+export const VxlanPeer = Type.Object({
+  address: Ipv4,
+  macs: Type.Array(Type.String({ pattern: macPattern }), { maxItems: 4_096 }),
+});
+export type VxlanPeer = Type.Static<typeof VxlanPeer>;
+
+/** The peers of a bridge's VXLAN, all of them. */
+export const BridgePeers = Type.Object({
+  bridge: Type.String({ pattern: interfacePattern }),
+  peers: Type.Array(VxlanPeer, { maxItems: 4_096 }),
+});
+export type BridgePeers = Type.Static<typeof BridgePeers>;
+
 /** How a network reaches other nodes: a site's own interface, a VXLAN of this workspace alone, or not at all. */
 export const BridgePlan = Type.Object({
   /** The bridge's interface name on the node; the same for all VMs of the network on that node. */
@@ -18,8 +35,8 @@ export const BridgePlan = Type.Object({
     Type.Object({
       kind: Type.Literal('vxlan'),
       vni: Type.Integer({ minimum: 1, maximum: 16_777_215 }),
-      /** Addresses of the slot's other nodes: unicast peers, so the site needs no multicast. */
-      peers: Type.Array(Ipv4, { maxItems: 4096 }),
+      /** Unicast peers, so the site needs no multicast. */
+      peers: Type.Array(VxlanPeer, { maxItems: 4_096 }),
       port: Type.Integer({ minimum: 1, maximum: 65_535 }),
     }),
     Type.Object({ kind: Type.Literal('isolated') }),

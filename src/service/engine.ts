@@ -7,6 +7,7 @@ import type {
   Effect,
   LeaseInput,
   LeaseSettings,
+  Lots,
   Pool,
   Refusal,
   SiteState,
@@ -28,7 +29,7 @@ import { Outbox } from './outbox.ts';
 import { isPilotEffect, PilotCommands, type PilotEffect } from './pilots/commands.ts';
 import { Hub } from './pilots/hub.ts';
 import { StreamWaitingRoom } from './pilots/streams.ts';
-import { type PlanSite, planVm } from './plan.ts';
+import { type PlanSite, planPeers, planVm } from './plan.ts';
 import { Secrets } from './secrets.ts';
 import type { Commit, EventQuery, Store } from './store/store.ts';
 import { Writer } from './writer.ts';
@@ -160,7 +161,8 @@ class RunningEngine implements Engine {
     const workspaceId = `ws-${this.#idSuffix()}`;
     const slotId = `slot-${this.#idSuffix()}`;
     const requestDigest = digestOf(request);
-    const input = { type: 'create', workspaceId, slotId, owner, request, requestDigest } as const;
+    const lots = this.#lots();
+    const input = { type: 'create', workspaceId, slotId, owner, request, requestDigest, lots } as const;
     return this.#order(input, () =>
       workspaceOfToken(this.state.workspaces.values(), owner, request.clientToken),
     );
@@ -192,6 +194,7 @@ class RunningEngine implements Engine {
       owner,
       request,
       requestDigest: digestOf(request),
+      lots: this.#lots(),
     } as const;
     const outcome = decide(state, input, this.#options.clock.now());
     const refusedWith = (refusal: Refusal): Trial => ({ refusal, slot: undefined, doubt: undefined });
@@ -208,7 +211,7 @@ class RunningEngine implements Engine {
   }
 
   launch(workspaceId: string, by: string): Promise<Workspace> {
-    return this.#order({ type: 'launch', workspaceId, by });
+    return this.#order({ type: 'launch', workspaceId, by, lots: this.#lots() });
   }
 
   async extend(workspaceId: string, by: string, durationMs: number): Promise<Workspace> {
@@ -366,6 +369,7 @@ class RunningEngine implements Engine {
         operation: effect.operation,
         graceMs: effect.graceMs,
       };
+    if (effect.kind === 'pilot.set-peers') return this.#peersCommand(effect);
     if (effect.kind === 'pilot.tell-guest')
       return { kind: 'tell-guest', vmId: effect.vmId, message: effect.message };
     if (effect.kind === 'pilot.job-end') return { kind: 'job-end', endsAt: effect.endsAt };
@@ -384,6 +388,25 @@ class RunningEngine implements Engine {
     if (!vm || !workspace || !slot || !secrets) return undefined;
     const vms = workspace.vmIds.flatMap(id => all.get(id) ?? []);
     return { kind: 'start-vm', vm: planVm(vm, { workspace, vms, slot, secrets }, this.#options.plan) };
+  }
+
+  #peersCommand({
+    workspaceId,
+    slotId,
+    node,
+  }: Extract<PilotEffect, { readonly kind: 'pilot.set-peers' }>): PilotCommand | undefined {
+    const { vms: all, workspaces, slots } = this.state;
+    const workspace = workspaces.get(workspaceId);
+    const slot = slots.get(slotId);
+    if (!slot || !workspace || workspace.slotId !== slotId) return undefined;
+    const vms = workspace.vmIds.flatMap(id => all.get(id) ?? []);
+    const bridges = planPeers(node, { workspace, vms, slot }, this.#options.plan);
+    return bridges.length === 0 ? undefined : { kind: 'set-peers', bridges };
+  }
+
+  #lots(): Lots {
+    const { random, lease } = this.#options;
+    return lease.networks.map(() => Buffer.from(random.bytes(4)).readUInt32BE());
   }
 
   #idSuffix(): string {

@@ -2,9 +2,10 @@ import { Check } from 'typebox/value';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { EngineBench, FakePilot, must, testPlanSite } from '../../test/support/engine.ts';
 import type { WorkspaceRequest } from '../protocol/cluster.ts';
+import type { Workspace } from '../lease/types.ts';
 import { VmPlan } from '../protocol/plan.ts';
 import { programText } from './assignment.ts';
-import { planVm } from './plan.ts';
+import { planPeers, planVm } from './plan.ts';
 import type { SlotAssignment } from '../protocol/pilot.ts';
 
 /** The paper's example: a head with two networks, workers with the private one. */
@@ -47,6 +48,9 @@ describe('the plan of a VM', () => {
     const bodies = pilots.flatMap(({ commands }) => commands.map(({ body }) => body));
     return new Map(bodies.flatMap(body => (body.kind === 'start-vm' ? [[body.vm.name, body.vm]] : [])));
   };
+
+  const workspaceCalled = (name: string): Workspace =>
+    must([...bench.engine.state.workspaces.values()].find(each => each.name === name));
 
   it('report 6: has the user data byte for byte', async () => {
     const userData = { base64: Buffer.from([0x1f, 0x8b, 0, 0xff, 0x0a]).toString('base64') };
@@ -96,14 +100,22 @@ describe('the plan of a VM', () => {
     });
     expect(ce.nics[1]?.bridge).toEqual({
       name: must(made.get('worker-0')?.nics[0]).bridge.name,
-      link: { kind: 'vxlan', vni: 5_000, port: 4_789, peers: ['10.1.0.1', '10.1.0.2'] },
+      link: {
+        kind: 'vxlan',
+        vni: workspaceCalled('osg').vnis['private'],
+        port: 4_789,
+        peers: [
+          { address: '10.1.0.1', macs: [must(made.get('worker-0')?.nics[0]).mac] },
+          { address: '10.1.0.2', macs: [must(made.get('worker-1')?.nics[0]).mac] },
+        ],
+      },
       serviceAddress: '169.254.101.1',
       mtu: 1_450,
     });
     expect(ce.nics[1]).not.toHaveProperty('gateway');
     const links = [...made.values()].map(plan => must(plan.nics.at(-1)).bridge.link);
     expect(links.map(link => link.kind === 'vxlan' && [link.vni, link.peers.length])).toEqual(
-      Array.from({ length: 3 }, () => [5_000, 2]),
+      Array.from({ length: 3 }, () => [workspaceCalled('osg').vnis['private'], 2]),
     );
   });
 
@@ -113,7 +125,30 @@ describe('the plan of a VM', () => {
     expect(one.nics[0]?.bridge).toEqual(two.nics[0]?.bridge);
     expect(one.nics[1]?.bridge.name).not.toBe(two.nics[1]?.bridge.name);
     const vnis = [one, two].map(plan => (must(plan.nics[1]).bridge.link as { vni: number }).vni);
-    expect(vnis).toEqual([5_000, 5_003]);
+    expect(vnis).toEqual(['osg', 'other'].map(name => workspaceCalled(name).vnis['private']));
+    expect(new Set(vnis).size).toBe(2);
+    for (const vni of vnis) expect(vni).toBeGreaterThanOrEqual(5_000);
+  });
+
+  it('security 5 names, of each node, the others with guests in the network, and what has gone no more', async () => {
+    await plans(osg);
+    const workspace = workspaceCalled('osg');
+    const slot = bench.slot(workspace.slotId);
+    const vms = workspace.vmIds.map(id => must(bench.engine.state.vms.get(id)));
+    const [ce, first, second] = vms.map(vm => ({ vm, mac: must(vm.nics.at(-1)).mac }));
+    const peers = (of: typeof vms, node: string) =>
+      planPeers(node, { workspace, vms: of, slot }, testPlanSite).map(bridge => bridge.peers);
+    expect(peers(vms, 'n1')).toEqual([
+      [
+        { address: '10.1.0.0', macs: [ce?.mac] },
+        { address: '10.1.0.2', macs: [second?.mac] },
+      ],
+    ]);
+    const moved = vms.map(vm =>
+      vm === first?.vm ? { ...vm, node: 'n2' } : vm === ce?.vm ? { ...vm, state: 'failed' as const } : vm,
+    );
+    expect(peers(moved, 'n0')).toEqual([[{ address: '10.1.0.2', macs: [first?.mac, second?.mac] }]]);
+    expect(peers(moved, 'n2')).toEqual([[]]);
   });
 
   it('says which network or key is missing', async () => {

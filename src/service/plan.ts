@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { ipv4ToNumber } from '../lease/addresses.ts';
+import { isFinalVm } from '../lease/transitions.ts';
 import type { AssignedNic, Slot, Vm, Workspace } from '../lease/types.ts';
-import type { BridgePlan, ContextPlan, NicPlan, VmPlan } from '../protocol/plan.ts';
+import type { BridgePlan, ContextPlan, BridgePeers, NicPlan, VmPlan, VxlanPeer } from '../protocol/plan.ts';
 import type { WorkspaceSecrets } from './secrets.ts';
 
 /** A network of the site file, with its defaults filled in. */
@@ -13,8 +13,13 @@ export interface SiteNetwork {
   readonly dns: readonly string[];
   readonly link:
     | { readonly kind: 'uplink'; readonly interface: string }
-    /** The network's VNIs are `firstVni` and upwards, one for each address of the pool: no other network may have one of them. */
-    | { readonly kind: 'vxlan'; readonly firstVni: number; readonly port: number }
+    /** The VNIs of the workspaces' networks are drawn from these: no other network may have one of them. */
+    | {
+        readonly kind: 'vxlan';
+        readonly firstVni: number;
+        readonly lastVni: number;
+        readonly port: number;
+      }
     | { readonly kind: 'isolated' };
   /** Null: 1500, or 1450 inside a VXLAN. */
   readonly mtu: number | null;
@@ -76,42 +81,55 @@ function planNic(nic: AssignedNic, vm: Vm, ensemble: Ensemble, site: PlanSite): 
   };
 }
 
-function planLink(
-  network: SiteNetwork,
-  vm: Vm,
-  { workspace, vms, slot }: Ensemble,
-): Pick<BridgePlan, 'name' | 'link'> {
+function planLink(network: SiteNetwork, vm: Vm, ensemble: Ensemble): Pick<BridgePlan, 'name' | 'link'> {
   const { link } = network;
   if (link.kind === 'isolated') return { name: bridgeName(network.name), link: { kind: 'isolated' } };
   if (link.kind === 'uplink')
     return { name: bridgeName(network.name), link: { kind: 'uplink', interface: link.interface } };
-  const peers = slot.nodes.flatMap(({ name, address }) =>
-    name === vm.node || address === null ? [] : [address],
-  );
-  const vni = link.firstVni + lowestOrdinal(network, vms);
+  const vni = ensemble.workspace.vnis[network.name];
+  if (vni === undefined) throw new Error(`${vm.workspaceId} has no VNI in ${network.name}`);
   return {
-    // A bridge of this workspace alone.
-    name: bridgeName(`${workspace.id}/${network.name}`),
-    link: { kind: 'vxlan', vni, peers, port: link.port },
+    name: vxlanBridgeName(ensemble.workspace, network),
+    link: { kind: 'vxlan', vni, peers: peersOf(network, vm.node, ensemble), port: link.port },
   };
+}
+
+/** The peers that the VXLANs of a workspace have on a node, by their bridges. */
+export function planPeers(
+  node: string,
+  ensemble: Omit<Ensemble, 'secrets'>,
+  { networks }: Pick<PlanSite, 'networks'>,
+): BridgePeers[] {
+  return networks
+    .filter(({ name, link }) => link.kind === 'vxlan' && ensemble.workspace.vnis[name] !== undefined)
+    .map(network => ({
+      bridge: vxlanBridgeName(ensemble.workspace, network),
+      peers: peersOf(network, node, ensemble),
+    }));
+}
+
+/** The other nodes that have VMs of the network: a node without one takes no part in it. */
+function peersOf(
+  network: SiteNetwork,
+  node: string | null,
+  { vms, slot }: Pick<Ensemble, 'vms' | 'slot'>,
+): VxlanPeer[] {
+  return slot.nodes.flatMap(({ name, address }) => {
+    const macs = vms
+      .filter(vm => vm.node === name && !isFinalVm(vm.state))
+      .flatMap(({ nics }) => nics.filter(nic => nic.network === network.name).map(({ mac }) => mac));
+    return name === node || address === null || macs.length === 0 ? [] : [{ address, macs }];
+  });
+}
+
+/** A bridge of this workspace alone. */
+function vxlanBridgeName({ id }: Workspace, { name }: SiteNetwork): string {
+  return bridgeName(`${id}/${name}`);
 }
 
 /** `wb` and eight hexadecimal digits: fits IFNAMSIZ, and the same name means the same network on every node. */
 function bridgeName(of: string): string {
   return `wb${createHash('sha256').update(of).digest('hex').slice(0, 8)}`;
-}
-
-/**
- * The place in the network's pool of the workspace's lowest address there. No two live workspaces share an address, so none share a VNI;
- * and all VMs of a workspace compute the same one.
- */
-function lowestOrdinal(network: SiteNetwork, vms: readonly Vm[]): number {
-  const ordinals = vms.flatMap(({ nics }) =>
-    nics
-      .filter(nic => nic.network === network.name)
-      .map(nic => ipv4ToNumber(nic.address) - ipv4ToNumber(network.firstAddress)),
-  );
-  return Math.min(...ordinals);
 }
 
 function planContext(vm: Vm, { workspace, vms, secrets }: Ensemble): ContextPlan {

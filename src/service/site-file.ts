@@ -29,6 +29,7 @@ const Program = Type.String({
   description: 'a program or an argument on one line, which does not begin with ~: write the whole path',
 });
 const Port = Type.Integer({ minimum: 1, maximum: 65_535 });
+const Vni = Type.Integer({ minimum: 1, maximum: 16_777_215 });
 
 const Network = Type.Object(
   {
@@ -41,15 +42,15 @@ const Network = Type.Object(
     gateway: Type.Optional(Ipv4),
     dns: Type.Optional(Type.Array(Ipv4, { maxItems: 4 })),
     /**
-     * `uplink`: bridged to this interface of every node. `vxlan`: carried between the slot's nodes, one VNI per workspace (as many as the pool has
-     * addresses, from `firstVni` on), isolated. `isolated`: the node alone.
+     * `uplink`: bridged to this interface of every node. `vxlan`: carried between the slot's nodes, one VNI per workspace, drawn
+     * from `firstVni` to `lastVni` (default: up to the next network's first one), isolated. `isolated`: the node alone.
      */
     link: Type.Union([
       Type.Object({ uplink: Interface }, strict),
       Type.Object(
         {
           vxlan: Type.Object(
-            { firstVni: Type.Integer({ minimum: 1, maximum: 16_777_215 }), port: Type.Optional(Port) },
+            { firstVni: Vni, lastVni: Type.Optional(Vni), port: Type.Optional(Port) },
             strict,
           ),
         },

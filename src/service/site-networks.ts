@@ -13,7 +13,7 @@ export interface SiteNetworkConfig extends SiteNetwork {
 
 /** IANA's port for VXLAN (RFC 7348). */
 const vxlanPort = 4_789;
-const lastVni = 16_777_215;
+const greatestVni = 16_777_215;
 /** Ranges that cannot be a network of VMs; link-local is also what bridges' own addresses come from. */
 const unusable = new Set(['loopback', 'linkLocal', 'multicast', 'unspecified', 'broadcast']);
 
@@ -27,7 +27,7 @@ export function networksOf(entries: readonly NetworkEntry[], mistake: Mistake): 
   const networks: { readonly path: string; readonly network: SiteNetworkConfig }[] = [];
   for (const [index, entry] of entries.entries()) {
     const path = `networks[${index}]`;
-    const network = networkOf(entry, path, mistake);
+    const network = networkOf(entry, path, entries, mistake);
     if (!network) continue;
     for (const other of networks) compare(network, path, other.network, other.path, mistake);
     networks.push({ path, network });
@@ -35,7 +35,12 @@ export function networksOf(entries: readonly NetworkEntry[], mistake: Mistake): 
   return networks.map(({ network }) => network);
 }
 
-function networkOf(entry: NetworkEntry, path: string, mistake: Mistake): SiteNetworkConfig | undefined {
+function networkOf(
+  entry: NetworkEntry,
+  path: string,
+  entries: readonly NetworkEntry[],
+  mistake: Mistake,
+): SiteNetworkConfig | undefined {
   const subnet = subnetOf(entry.subnet, message => mistake(`${path}.subnet`, message));
   if (!subnet) return undefined;
   const { hosts, prefixLength } = subnet;
@@ -57,11 +62,12 @@ function networkOf(entry: NetworkEntry, path: string, mistake: Mistake): SiteNet
       `${path}.gateway`,
       `${entry.gateway} is among the addresses to give out (${rangeText({ from, to })}): set first and last`,
     );
-  const link = linkOf(entry.link);
-  if (link.kind === 'vxlan' && link.firstVni + (to - from) > lastVni)
+  const link = linkOf(entry.link, entries);
+  // Each workspace in the network has one address at least: none ever finds the VNIs given out and addresses left.
+  if (link.kind === 'vxlan' && link.firstVni + (to - from) > link.lastVni)
     mistake(
       `${path}.link.vxlan.firstVni`,
-      `with ${to - from + 1} addresses the last VNI would be over ${lastVni}`,
+      `with ${to - from + 1} addresses the last VNI must be ${link.firstVni + (to - from)} at least, and it is ${link.lastVni}`,
     );
   return {
     name: entry.name,
@@ -101,10 +107,19 @@ function subnetOf(
   return { hosts: { from, to: from + 2 ** (32 - prefixLength) - 3 }, prefixLength };
 }
 
-function linkOf(link: NetworkEntry['link']): SiteNetwork['link'] {
+function linkOf(link: NetworkEntry['link'], entries: readonly NetworkEntry[]): SiteNetwork['link'] {
   if (link === 'isolated') return { kind: 'isolated' };
   if ('uplink' in link) return { kind: 'uplink', interface: link.uplink };
-  return { kind: 'vxlan', firstVni: link.vxlan.firstVni, port: link.vxlan.port ?? vxlanPort };
+  const { firstVni, lastVni = lastBeforeNext(firstVni, entries), port = vxlanPort } = link.vxlan;
+  return { kind: 'vxlan', firstVni, lastVni, port };
+}
+
+/** As many VNIs as there are before those of the next network: the more there are, the harder one is to guess. */
+function lastBeforeNext(firstVni: number, entries: readonly NetworkEntry[]): number {
+  const later = entries.flatMap(({ link }) =>
+    typeof link === 'object' && 'vxlan' in link && link.vxlan.firstVni > firstVni ? link.vxlan.firstVni : [],
+  );
+  return Math.min(greatestVni + 1, ...later) - 1;
 }
 
 /** What no two networks may share: names, addresses (MACs and taps are made from them), an uplink, VNIs. */
@@ -135,7 +150,7 @@ function compare(
   if (vnis && otherVnis && overlap(vnis, otherVnis))
     mistake(
       `${path}.link.vxlan.firstVni`,
-      `VNIs ${vnis.from}-${vnis.to} (one for each address) overlap those of ${otherPath}, ${otherVnis.from}-${otherVnis.to}`,
+      `VNIs ${vnis.from}-${vnis.to} overlap those of ${otherPath}, ${otherVnis.from}-${otherVnis.to}`,
     );
 }
 
@@ -145,8 +160,7 @@ function poolOf({ firstAddress, lastAddress }: SiteNetworkConfig): Range {
 
 function vnisOf(network: SiteNetworkConfig): Range | undefined {
   if (network.link.kind !== 'vxlan') return undefined;
-  const { from, to } = poolOf(network);
-  return { from: network.link.firstVni, to: network.link.firstVni + to - from };
+  return { from: network.link.firstVni, to: network.link.lastVni };
 }
 
 function overlap(one: Range, other: Range): boolean {

@@ -154,8 +154,13 @@ describe('a good site file', () => {
   it('becomes the settings of the lease core', () => {
     const settings = leaseSettings(parse(good()));
     expect(settings.networks).toEqual([
-      { name: 'public', firstAddress: '10.78.0.2', lastAddress: '10.78.0.254' },
-      { name: 'private', firstAddress: '10.90.0.1', lastAddress: '10.90.255.254' },
+      { name: 'public', firstAddress: '10.78.0.2', lastAddress: '10.78.0.254', vnis: null },
+      {
+        name: 'private',
+        firstAddress: '10.90.0.1',
+        lastAddress: '10.90.255.254',
+        vnis: { first: 4_000, last: 16_777_215 },
+      },
     ]);
     expect(settings).toMatchObject({ defaultNetwork: 'private', reserveTimeoutMs: 60_000 });
     expect(settings).not.toHaveProperty('contextTimeoutMs');
@@ -447,11 +452,34 @@ describe('a bad site file', () => {
   it('VNIs that overlap are one mistake, with both ranges', () => {
     const document = good();
     document['networks'] = [
-      { name: 'a', subnet: '10.1.0.0/24', link: { vxlan: { firstVni: 100 } } },
-      { name: 'private', subnet: '10.2.0.0/24', link: { vxlan: { firstVni: 300 } } },
+      { name: 'a', subnet: '10.1.0.0/24', link: { vxlan: { firstVni: 100, lastVni: 353 } } },
+      { name: 'private', subnet: '10.2.0.0/24', link: { vxlan: { firstVni: 300, lastVni: 553 } } },
     ];
     expect(mistakesOf(JSON.stringify(document))).toEqual([
-      'networks[1].link.vxlan.firstVni: VNIs 300-553 (one for each address) overlap those of networks[0], 100-353',
+      'networks[1].link.vxlan.firstVni: VNIs 300-553 overlap those of networks[0], 100-353',
+    ]);
+  });
+
+  it('VNIs go up to the next network’s, and are at least as many as addresses', () => {
+    const document = good();
+    const withLinks = (...links: readonly object[]): string => {
+      document['networks'] = links.map((vxlan, index) => ({
+        name: index === 0 ? 'private' : 'b',
+        subnet: `10.${index + 1}.0.0/24`,
+        link: { vxlan },
+      }));
+      return JSON.stringify(document);
+    };
+    const networks = parseSite(withLinks({ firstVni: 5_000 }, { firstVni: 100 }), join(directory, 'x.yaml'));
+    expect(networks.networks.map(({ link }) => link)).toMatchObject([
+      { firstVni: 5_000, lastVni: 16_777_215 },
+      { firstVni: 100, lastVni: 4_999 },
+    ]);
+    expect(mistakesOf(withLinks({ firstVni: 300 }, { firstVni: 100 }))).toEqual([
+      'networks[1].link.vxlan.firstVni: with 254 addresses the last VNI must be 353 at least, and it is 299',
+    ]);
+    expect(mistakesOf(withLinks({ firstVni: 100, lastVni: 352 }))).toEqual([
+      'networks[0].link.vxlan.firstVni: with 254 addresses the last VNI must be 353 at least, and it is 352',
     ]);
   });
 

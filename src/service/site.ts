@@ -324,7 +324,12 @@ export function leaseSettings({
   const { contextTimeoutMs: _, ...times } = leases;
   return {
     ...times,
-    networks: networks.map(({ name, firstAddress, lastAddress }) => ({ name, firstAddress, lastAddress })),
+    networks: networks.map(({ name, firstAddress, lastAddress, link }) => ({
+      name,
+      firstAddress,
+      lastAddress,
+      vnis: link.kind === 'vxlan' ? { first: link.firstVni, last: link.lastVni } : null,
+    })),
     defaultNetwork,
   };
 }

@@ -25,7 +25,7 @@ beforeAll(async () => {
           gateway: '10.91.0.1',
           dns: ['192.0.2.53'],
           mtu: 1300,
-          link: { vxlan: { firstVni: 7000, port: 4790 } },
+          link: { vxlan: { firstVni: 7000, lastVni: 7099, port: 4790 } },
         },
         { name: 'alone', subnet: '10.92.0.0/24', link: 'isolated' },
       ],
@@ -62,7 +62,7 @@ it('user data runs in the guest, a second key may log in, and the user to be is 
   expect([nobody.code, nobody.stderr]).toEqual([255, expect.stringContaining('nobody')]);
 }, 180_000);
 
-it("a network's name server, MTU and VXLAN port are the guest's and its nodes': dns, mtu, vxlan.port", async () => {
+it("a network's name server, MTU, VXLAN port and VNI are the guest's and its nodes': dns, mtu, vxlan.port, vxlan.lastVni", async () => {
   expect(await inside('real/vm-0', 'cat', '/etc/resolv.conf')).toContain('nameserver 192.0.2.53');
   expect(await inside('real/vm-0', 'ip', 'link')).toContain('mtu 1300');
   expect(await inside('real/vm-0', 'ip', 'route')).toContain('default via 10.91.0.1');

@@ -203,8 +203,9 @@ export const keyProofs: readonly Proof[] = [
   },
   {
     file: 'test/e2e/guest-flags.test.ts',
-    title: "a network's name server, MTU and VXLAN port are the guest's and its nodes': dns, mtu, vxlan.port",
-    of: [...keys('networks[]', 'dns', 'mtu'), 'networks[].link.vxlan.port'],
+    title:
+      "a network's name server, MTU, VXLAN port and VNI are the guest's and its nodes': dns, mtu, vxlan.port, vxlan.lastVni",
+    of: [...keys('networks[]', 'dns', 'mtu'), ...keys('networks[].link.vxlan', 'port', 'lastVni')],
   },
   {
     file: 'test/e2e/guest-flags.test.ts',

@@ -149,6 +149,9 @@ export class SimControl implements WorkspaceControl {
     void this.#bringUp(vm).catch((cause: unknown) => this.#end(vm, 'failed', reasonOf(cause)));
   }
 
+  /** Guests of the simulation have nothing to say to each other. */
+  setPeers(): void {}
+
   async #bringUp(vm: SimVm): Promise<void> {
     this.#move(vm, 'propagating');
     await this.#takes(this.#parts.dice.int(1, 300));

@@ -16,8 +16,8 @@ export function engineOptions(
     pools: [{ name: defaultPoolName, lrm, policy, reaches: null, gang: { options: [] } }],
     lease: {
       networks: [
-        { name: 'public', firstAddress: '192.0.2.10', lastAddress: '192.0.2.17' },
-        { name: 'private', firstAddress: '10.90.0.1', lastAddress: '10.90.0.200' },
+        { name: 'public', firstAddress: '192.0.2.10', lastAddress: '192.0.2.17', vnis: null },
+        { name: 'private', firstAddress: '10.90.0.1', lastAddress: '10.90.0.200', vnis },
       ],
       defaultNetwork: 'private',
       defaultDurationMs: 60_000,
@@ -36,7 +36,7 @@ export function engineOptions(
     },
     images: () => [{ name: 'mini', agent: true, minMemoryMiB: 1 }],
     plan: {
-      networks: [network('public', '192.0.2.10'), network('private', '10.90.0.1')],
+      networks: [network('public', '192.0.2.10'), privateNetwork],
       imageDirectory: image => `/images/${image}`,
       contextTimeoutMs: 30_000,
     },
@@ -71,6 +71,14 @@ function network(name: string, firstAddress: string): EngineOptions['plan']['net
     mtu: null,
   };
 }
+
+/** Few enough that they are given out again and again. */
+const vnis = { first: 4_000, last: 4_199 };
+
+const privateNetwork = {
+  ...network('private', '10.90.0.1'),
+  link: { kind: 'vxlan', firstVni: vnis.first, lastVni: vnis.last, port: 4_789 },
+} as const;
 
 const warm = {
   slots: 1,

@@ -231,7 +231,7 @@ export const testPlanSite: PlanSite = {
       firstAddress: '10.90.0.1',
       gateway: null,
       dns: [],
-      link: { kind: 'vxlan', firstVni: 5_000, port: 4_789 },
+      link: { kind: 'vxlan', firstVni: 5_000, lastVni: 69_999, port: 4_789 },
       mtu: null,
     },
   ],

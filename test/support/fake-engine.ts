@@ -172,6 +172,7 @@ export class FakeEngine implements Engine {
       heal: 'fail',
       clientToken: null,
       requestDigest: null,
+      vnis: {},
       noticesGivenMs: [],
       ...values,
     };

@@ -17,9 +17,13 @@ export const linkLocalGroups = Array.from(
   (_, last) => `01:80:c2:00:00:0${last.toString(16)}`,
 );
 
-/** A UDP datagram in an IPv4 packet. */
-export function udpFrame({ fromMac, toMac, from, to }: Ends, port: number, text: string): string {
-  const body = Buffer.from(text);
+/** A UDP datagram in an IPv4 packet. `content`: text, or bytes. */
+export function udpFrame(
+  { fromMac, toMac, from, to }: Ends,
+  port: number,
+  content: string | Uint8Array,
+): string {
+  const body = Buffer.from(content);
   const udp = Buffer.concat([words(4_000, port, 8 + body.length, 0), body]);
   const head = Buffer.concat([
     Buffer.from([0x45, 0]),
@@ -53,6 +57,11 @@ export function routerAdvertisement(fromMac: string, toMac: string): string {
   body.writeUInt16BE(checksum(pseudo), 2);
   const head = Buffer.concat([words(0x60_00, 0, body.length), Buffer.from([58, 255]), source, allNodes]);
   return frame({ fromMac, toMac }, 0x86_dd, Buffer.concat([head, body]));
+}
+
+/** What a VXLAN's datagram carries (RFC 7348): a frame, in the network with this number. */
+export function vxlanPayload(vni: number, hex: string): string {
+  return `08000000${vni.toString(16).padStart(6, '0')}00${hex}`;
 }
 
 /** The same frame with a VLAN tag in front of its type (IEEE 802.1Q). */

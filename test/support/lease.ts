@@ -21,8 +21,13 @@ import type { VmState } from '../../src/protocol/states.ts';
 /** One pool: `policy` and `site` are that pool's. */
 export const settings: PoolSettings = onePool({
   networks: [
-    { name: 'public', firstAddress: '192.0.2.10', lastAddress: '192.0.2.19' },
-    { name: 'private', firstAddress: '10.90.0.1', lastAddress: '10.90.0.200' },
+    { name: 'public', firstAddress: '192.0.2.10', lastAddress: '192.0.2.19', vnis: null },
+    {
+      name: 'private',
+      firstAddress: '10.90.0.1',
+      lastAddress: '10.90.0.200',
+      vnis: { first: 5_000, last: 69_999 },
+    },
   ],
   defaultNetwork: 'private',
   quotas: noQuotas,
@@ -122,6 +127,7 @@ export class LeaseBench {
       owner,
       request,
       requestDigest: JSON.stringify(request),
+      lots: [7, 7],
     };
   }
 

@@ -9,17 +9,17 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { NicPlan } from '../../protocol/plan.ts';
+import type { BridgePlan, NicPlan, VxlanPeer } from '../../protocol/plan.ts';
 import { ControlError } from '../control.ts';
 import { dhcpMark, dnsmasqArguments, reservation } from '../network/dhcp.ts';
-import { bridgeRules, deleteRulesOf } from '../network/filter.ts';
+import { bridgeRules, deleteRulesOf, peerRules } from '../network/filter.ts';
+import { forwardingCommands } from '../network/forwarding.ts';
 import { interfaceNames } from '../network/interfaces.ts';
 import {
   bridgeCommands,
   bridgeMac,
   bridgeSettings,
   bridgeUpCommands,
-  floodCommands,
   linkInterface,
   portSettings,
   vxlanName,
@@ -68,12 +68,23 @@ export class Bridges {
       mkdirSync(path, { recursive: true, mode });
     writeFileSync(join(at.members, nic.tap), slotId, { mode: 0o600 });
     writeFileSync(join(at.hosts, nic.tap), reservation(nic, hostname), { mode: 0o644 });
-    if (record?.complete && exists) await this.#addPeers(nic, record);
+    if (record?.complete && exists) await this.#putPeers(nic.bridge);
     else await this.#make(nic);
     if (this.#dhcpPid(at.pid) === undefined) {
       const readableByAll = isReadableByAll(at.hosts);
       await this.#tools.run(dnsmasqArguments(nic, { hosts: at.hosts, pid: at.pid, readableByAll }));
     }
+  }
+
+  /**
+   * Gives a bridge other peers instead of those that it has, for a slot with a tap on it. One that is not here gets them when it is made.
+   * Throws `ControlError`.
+   */
+  async setPeers(name: string, peers: readonly VxlanPeer[], slotId: string): Promise<void> {
+    if (!readRecord(this.#paths(name).record)?.complete) return;
+    if (!this.members(name).some(member => member.slotId === slotId))
+      throw new ControlError('not_yours', `${slotId} has no tap on bridge ${name}`);
+    await this.#forward(name, peers);
   }
 
   /** Ends memberships; the last one takes everything down. A membership that never was is no error. Throws `ControlError` naming what is left. */
@@ -140,17 +151,21 @@ export class Bridges {
     this.#tools.set(bridgeSettings(bridge.name));
     if (bridge.link.kind === 'vxlan') this.#tools.set(portSettings(vxlanName(bridge.name)));
     await this.#tools.nft(bridgeRules(nic, linkInterface(bridge)));
+    await this.#putPeers(bridge);
     await this.#tools.ipBatch(bridgeUpCommands(bridge));
-    await this.#tools.bridgeBatch(floodCommands(bridge.name, record.peers));
     writeRecord(at.record, { ...record, complete: true });
   }
 
-  /** Another slot of the network has other nodes. */
-  async #addPeers(nic: NicPlan, record: BridgeRecord): Promise<void> {
-    const more = recordOf(nic).peers.filter(peer => !record.peers.includes(peer));
-    if (more.length === 0) return;
-    await this.#tools.bridgeBatch(floodCommands(nic.bridge.name, more));
-    writeRecord(this.#paths(nic.bridge.name).record, { ...record, peers: [...record.peers, ...more] });
+  /** A VM that comes knows the network as it is now. */
+  async #putPeers({ name, link }: BridgePlan): Promise<void> {
+    if (link.kind === 'vxlan') await this.#forward(name, link.peers);
+  }
+
+  /** What the kernel has is looked up rather than remembered: a crash in the middle leaves nothing that the next one does not see. */
+  async #forward(name: string, peers: readonly VxlanPeer[]): Promise<void> {
+    await this.#tools.nft(peerRules(name, peers));
+    const shown = await this.#tools.run(['bridge', '-json', 'fdb', 'show', 'dev', vxlanName(name)]);
+    await this.#tools.bridgeBatch(forwardingCommands(name, peers, shown.stdout));
   }
 
   async #unmake(name: string): Promise<void> {
@@ -191,7 +206,6 @@ interface BridgeRecord {
   readonly link: string;
   readonly subnet: string;
   readonly serviceAddress: string;
-  readonly peers: readonly string[];
   readonly uplink?: string;
   readonly uplinkWasUp?: boolean;
   readonly complete: boolean;
@@ -200,12 +214,12 @@ interface BridgeRecord {
 function recordOf(nic: NicPlan): BridgeRecord {
   const { link, serviceAddress } = nic.bridge;
   const subnet = `${networkAddress(nic.address, nic.prefixLength)}/${nic.prefixLength}`;
-  const common = { subnet, serviceAddress, peers: [], complete: false };
+  const common = { subnet, serviceAddress, complete: false };
   switch (link.kind) {
     case 'uplink':
       return { ...common, link: `uplink ${link.interface}`, uplink: link.interface };
     case 'vxlan':
-      return { ...common, link: `vxlan ${link.vni} port ${link.port}`, peers: link.peers };
+      return { ...common, link: `vxlan ${link.vni} port ${link.port}` };
     case 'isolated':
       return { ...common, link: 'isolated' };
   }

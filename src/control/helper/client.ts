@@ -99,6 +99,10 @@ class HelperClient implements Helper {
     return this.#request({ op: 'detach-nic', tap });
   }
 
+  setPeers(...[bridge, peers]: Parameters<Helper['setPeers']>): Promise<void> {
+    return this.#request({ op: 'set-peers', bridge, peers });
+  }
+
   adoptProcess(pid: number): Promise<void> {
     return this.#request({ op: 'adopt-process', pid });
   }

@@ -1,4 +1,4 @@
-import type { NicPlan } from '../../protocol/plan.ts';
+import type { NicPlan, VxlanPeer } from '../../protocol/plan.ts';
 
 /**
  * The privileged helper as control sees it (DESIGN §3): the only thing on a node that runs as root, one per slot and node. The
@@ -14,6 +14,8 @@ export interface Helper {
   attachNic(nic: NicPlan, hostname: string): Promise<void>;
   /** Takes it away again, and the bridge with the last one. An interface that is not there is not an error. */
   detachNic(tap: string): Promise<void>;
+  /** Gives the VXLAN of a bridge that the slot has an interface on other peers. A bridge that is not there is not an error. */
+  setPeers(bridge: string, peers: readonly VxlanPeer[]): Promise<void>;
   /** Records a VMM process of the slot, which the undo kills. Refused for a process that is not the caller's own. */
   adoptProcess(pid: number): Promise<void>;
   /** Records the slot's work directory, which the undo removes. Refused for one that is not the caller's own. */

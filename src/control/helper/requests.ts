@@ -1,6 +1,6 @@
 import { isAbsolute, normalize } from 'node:path';
 import { interfacePattern, macPattern, namePattern } from '../../protocol/ids.ts';
-import type { NicPlan } from '../../protocol/plan.ts';
+import type { NicPlan, VxlanPeer } from '../../protocol/plan.ts';
 
 /**
  * What a pilot may ask of the helper: one JSON object a line. The helper is root and the pilot is not, so everything is checked here, by hand,
@@ -9,6 +9,12 @@ import type { NicPlan } from '../../protocol/plan.ts';
 export type HelperRequest =
   | { readonly id: number; readonly op: 'attach-nic'; readonly nic: NicPlan; readonly hostname: string }
   | { readonly id: number; readonly op: 'detach-nic'; readonly tap: string }
+  | {
+      readonly id: number;
+      readonly op: 'set-peers';
+      readonly bridge: string;
+      readonly peers: readonly VxlanPeer[];
+    }
   | { readonly id: number; readonly op: 'adopt-process'; readonly pid: number }
   | { readonly id: number; readonly op: 'adopt-directory'; readonly path: string }
   | { readonly id: number; readonly op: 'undo' };
@@ -57,6 +63,9 @@ function parseOperation(id: number, value: Record<string, unknown>): HelperReque
     case 'detach-nic':
       only(value, ['id', 'op', 'tap']);
       return { id, op: 'detach-nic', tap: text(value, 'tap', ownTap) };
+    case 'set-peers':
+      only(value, ['id', 'op', 'bridge', 'peers']);
+      return { id, op: 'set-peers', bridge: text(value, 'bridge', ownBridge), peers: parsePeers(value) };
     case 'adopt-process':
       only(value, ['id', 'op', 'pid']);
       return { id, op: 'adopt-process', pid: integer(value, 'pid', 2, 2 ** 22) };
@@ -82,7 +91,7 @@ function parseNic(value: Record<string, unknown>): NicPlan {
   const gateway = value['gateway'] === undefined ? {} : { gateway: hostAddress(value, 'gateway') };
   return {
     network: text(value, 'network', new RegExp(namePattern)),
-    mac: mac(value),
+    mac: mac(value, 'mac'),
     address: hostAddress(value, 'address'),
     prefixLength: integer(value, 'prefixLength', 1, 32),
     ...gateway,
@@ -107,7 +116,7 @@ function parseLink(value: Record<string, unknown>): NicPlan['bridge']['link'] {
       return {
         kind: 'vxlan',
         vni: integer(value, 'vni', 1, 16_777_215),
-        peers: list(value, 'peers', 4_096).map(peer => hostAddress({ peers: peer }, 'peers')),
+        peers: parsePeers(value),
         port: integer(value, 'port', 1, 65_535),
       };
     case 'isolated':
@@ -116,6 +125,15 @@ function parseLink(value: Record<string, unknown>): NicPlan['bridge']['link'] {
     default:
       throw new Error(`link.kind ${JSON.stringify(value['kind'])} is not known`);
   }
+}
+
+function parsePeers(value: Record<string, unknown>): VxlanPeer[] {
+  return list(value, 'peers', 4_096).map(entry => {
+    const peer = record({ peer: entry }, 'peer');
+    only(peer, ['address', 'macs']);
+    const macs = list(peer, 'macs', 4_096).map(each => mac({ macs: each }, 'macs'));
+    return { address: hostAddress(peer, 'address'), macs };
+  });
 }
 
 /** What we do not know, we do not half obey. */
@@ -162,10 +180,10 @@ function linkLocal(from: Record<string, unknown>, key: string): string {
 }
 
 /** A MAC of one interface: an odd first octet would name a group of them. */
-function mac(from: Record<string, unknown>): string {
-  const value = text(from, 'mac', new RegExp(macPattern));
+function mac(from: Record<string, unknown>, key: string): string {
+  const value = text(from, key, new RegExp(macPattern));
   if (Number.parseInt(value.slice(0, 2), 16) % 2 === 1)
-    throw new Error(`mac ${value} is a multicast address`);
+    throw new Error(`${key} ${value} is a multicast address`);
   return value;
 }
 

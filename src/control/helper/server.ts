@@ -62,6 +62,8 @@ async function perform(parts: ServerParts, request: HelperRequest): Promise<void
       if (entry) await detachNic(parts, entry);
       return;
     }
+    case 'set-peers':
+      return parts.bridges.setPeers(request.bridge, request.peers, journal.slotId);
     case 'adopt-process': {
       const startTime = startTimeOf(request.pid);
       if (startTime === undefined) return;

@@ -1,4 +1,4 @@
-import type { NicPlan } from '../../protocol/plan.ts';
+import type { BridgePlan, NicPlan, VxlanPeer } from '../../protocol/plan.ts';
 
 /**
  * Source filtering (paper §3.3: ebtables "configured to recognize the associations and prevent any divergence"), as nftables text. One table
@@ -9,6 +9,9 @@ import type { NicPlan } from '../../protocol/plan.ts';
 /** Families of nftables that a bridge has a table of. */
 const families = ['bridge', 'inet', 'netdev'] as const;
 type Family = (typeof families)[number];
+
+/** The firewall mark of what leaves through a VXLAN of ours (`wspv`): only root can give it to a packet. */
+const tunnelMark = '0x77737076';
 
 /** The table of a tap or a bridge, of this name in each family. Interface names have at most 15 characters, table names many more. */
 function tableOf(link: string): string {
@@ -52,6 +55,8 @@ export function tapRules(nic: NicPlan): string {
  *
  * Its ports are closed to the node. What comes to a bridge's own group addresses would get there past the bridge; what
  * daemons of the node may want of the site's network at these addresses (LLDP, LACP) is none of the types that are dropped.
+ *
+ * A VXLAN's datagrams are taken from its peers alone (`peerRules`), and none are sent but by the VXLAN itself.
  */
 export function bridgeRules(nic: NicPlan, link: string | undefined): string {
   const { name, serviceAddress } = nic.bridge;
@@ -69,7 +74,7 @@ export function bridgeRules(nic: NicPlan, link: string | undefined): string {
           .join('');
   const bridging = `  chain out {
     type filter hook postrouting priority 0; policy accept;
-${kept('oifname')}  }
+${kept('oifname')}${nic.bridge.link.kind === 'vxlan' ? `    oifname "${link}" meta mark set ${tunnelMark}\n` : ''}  }
   chain in {
     type filter hook prerouting priority -200; policy accept;
 ${kept('iifname')}  }
@@ -102,9 +107,38 @@ ${closed}    iifname != "${name}" accept
 `;
   return (
     replaceTable('bridge', tableOf(name), bridging) +
-    replaceTable('inet', tableOf(name), node) +
+    replaceTable('inet', tableOf(name), node + tunnel(nic.bridge.link)) +
     replaceTable('netdev', tableOf(name), port)
   );
+}
+
+/**
+ * The guard of a VXLAN. The port is shared by all VXLANs of the node, so its datagrams are told apart by the VNI, 24 bits that begin 12 bytes into
+ * the UDP header (RFC 7348).
+ */
+function tunnel(link: BridgePlan['link']): string {
+  if (link.kind !== 'vxlan') return '';
+  const datagram = `udp dport ${link.port} @th,96,24 ${link.vni}`;
+  return `  set peers {
+    type ipv4_addr
+  }
+  chain received {
+    type filter hook input priority 0; policy accept;
+    ${datagram} ip saddr @peers accept
+    ${datagram} drop
+  }
+  chain sent {
+    type filter hook output priority 0; policy accept;
+    ${datagram} meta mark != ${tunnelMark} drop
+  }
+`;
+}
+
+/** Whose datagrams a bridge's VXLAN takes, instead of those before. */
+export function peerRules(bridge: string, peers: readonly VxlanPeer[]): string {
+  const set = `inet ${tableOf(bridge)} peers`;
+  const addresses = peers.map(({ address }) => address).join(', ');
+  return `flush set ${set}\n${addresses === '' ? '' : `add element ${set} { ${addresses} }\n`}`;
 }
 
 /** Deletes what `tapRules` has made for a tap, or `bridgeRules` for a bridge. */

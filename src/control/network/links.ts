@@ -46,8 +46,9 @@ export function bridgeCommands({ name, mtu, link }: BridgePlan, mac: string, mar
     `link set dev ${name} alias ${mark}`,
     ...(link.kind === 'vxlan'
       ? [
-          `link add name ${vxlan} type vxlan id ${link.vni} dstport ${link.port}`,
+          `link add name ${vxlan} type vxlan id ${link.vni} dstport ${link.port} nolearning`,
           `link set dev ${vxlan} mtu ${mtu} master ${name} alias ${mark}`,
+          `link set dev ${vxlan} type bridge_slave learning off`,
         ]
       : []),
   ];
@@ -83,13 +84,6 @@ function settings(device: string, arpIgnore: string): readonly Setting[] {
     [`ipv4/conf/${device}/arp_ignore`, arpIgnore],
     [`ipv4/conf/${device}/forwarding`, '0'],
   ];
-}
-
-/** `bridge -batch` lines: unicast flooding to the slot's other nodes, so that the site needs no multicast. */
-export function floodCommands(bridge: string, peers: readonly string[]): string[] {
-  return peers.map(
-    peer => `fdb append 00:00:00:00:00:00 dev ${vxlanName(bridge)} dst ${peer} self permanent`,
-  );
 }
 
 /** `ip -batch` lines that make a tap on its bridge, owned by the job's user; it is not up. */

@@ -61,6 +61,8 @@ const migrations: readonly string[] = [
   `update slots set body = json_set(body, '$.nodes',
      json((select json_group_array(json_set(value, '$.told', 0)) from json_each(body, '$.nodes'))));
    update vms set body = json_set(body, '$.told', 0);`,
+  // VNIs that are drawn.
+  `update workspaces set body = json_set(body, '$.vnis', json('{}'));`,
 ];
 
 /** Brings the database to this program's schema, each step in a transaction of its own. Throws `WspError` (`failed`): it is newer than we are. */
