@@ -1,11 +1,11 @@
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync, mkdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { silentLog } from '../platform/log.ts';
 import { createVirtualClock, type VirtualClock } from '../platform/virtual-clock.ts';
 import type { NodeSettings, VmReport } from '../protocol/pilot.ts';
-import type { VmPlan } from '../protocol/plan.ts';
+import type { VmPlan, VxlanPeer } from '../protocol/plan.ts';
 import { ControlError, type WorkspaceControl } from './control.ts';
 import type { Helper } from './helper/helper.ts';
 import { slotDirectory } from './node/slot-directory.ts';
@@ -49,9 +49,12 @@ function control(
   const sim = createSimVmm({ kind: 'sim', startMs: 100, bootMs: 1_000, stopMs: 200 }, clock);
   const vmm: Vmm = { ...sim, kind: options.kind ?? 'sim' };
   const helper: Helper = {
-    attachNic: () => Promise.resolve(),
+    attachNic: ({ bridge: { name, link } }) => {
+      if (link.kind === 'vxlan') asked.push(`attach ${name} ${namesOf(link.peers)}`);
+      return Promise.resolve();
+    },
     detachNic: () => Promise.resolve(),
-    setPeers: () => Promise.resolve(),
+    setPeers: (bridge, peers) => Promise.resolve(void asked.push(`peers ${bridge} ${namesOf(peers)}`)),
     adoptProcess: pid => Promise.resolve(void asked.push(`adopt ${pid}`)),
     adoptDirectory: path => Promise.resolve(void asked.push(`adopt ${path.slice(root.length)}`)),
     undo: () => {
@@ -71,6 +74,8 @@ function control(
     report: report => reports.push(report),
   });
 }
+
+const namesOf = (peers: readonly VxlanPeer[]): string => peers.map(({ address }) => address).join(' ');
 
 const statesOf = (vmId: string): readonly string[] =>
   reports.filter(report => report.vmId === vmId).map(({ state }) => state);
@@ -190,6 +195,23 @@ describe('on a real host', () => {
     await during(slot.release(0));
     expect(asked.filter(what => what === 'undo')).toHaveLength(2);
     expect(existsSync(join(root, '/n01/slot-aaaaaaaaaa/vms'))).toBe(false);
+  });
+
+  it('security 5 connects a VM with what was last told of its network, also when that was told later', async () => {
+    mkdirSync(join(root, 'images'));
+    const boot = { kind: 'kernel', kernel: 'kernel', commandLine: '' };
+    const manifest = { format: 1, name: 'mini', description: 'm', machine: 'q35', agent: true, boot };
+    writeFileSync(join(root, 'images/image.json'), JSON.stringify({ ...manifest, minMemoryMiB: 32 }));
+    writeFileSync(join(root, 'images/kernel'), 'x');
+    const slot = control({ kind: 'qemu' });
+    await slot.reserve();
+    const link = { kind: 'vxlan', vni: 7, port: 4_789, peers: [{ address: '10.1.0.1', macs: [] }] };
+    const nics = [{ tap: 'wt1', bridge: { name: 'wba', link } }];
+    slot.startVm({ ...plan('vm-1'), nics } as unknown as VmPlan);
+    slot.setPeers([{ bridge: 'wba', peers: [{ address: '10.1.0.2', macs: [] }] }]);
+    await expect.poll(() => asked).toContain('attach wba 10.1.0.2');
+    expect(asked).toContain('peers wba 10.1.0.2');
+    await during(slot.release(0));
   });
 
   it('fails a VM with the reason when its image is not there', async () => {

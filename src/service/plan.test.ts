@@ -130,6 +130,33 @@ describe('the plan of a VM', () => {
     for (const vni of vnis) expect(vni).toBeGreaterThanOrEqual(5_000);
   });
 
+  it('security 5 has a pilot told when a VM of the network has gone, until it says that it has heard', async () => {
+    const made = await plans({ ...osg, keepPartial: true });
+    const { slotId } = workspaceCalled('osg');
+    const ce = new FakePilot(bench.engine, slotId, 'n0');
+    const lost = new FakePilot(bench.engine, slotId, 'n1');
+    lost.hello();
+    lost.send(9, {
+      kind: 'vm',
+      report: { vmId: must(made.get('worker-0')).vmId, state: 'failed', context: 'none' },
+    });
+    await bench.settle();
+    ce.hello();
+    await bench.settle();
+    const told = ce.commands.filter(({ body }) => body.kind === 'set-peers');
+    const [mac] = must(made.get('worker-1')).nics.map(nic => nic.mac);
+    const bridge = must(made.get('ce-0')?.nics[1]).bridge.name;
+    expect(told.map(({ body }) => body)).toEqual([
+      { kind: 'set-peers', bridges: [{ bridge, peers: [{ address: '10.1.0.2', macs: [mac] }] }] },
+    ]);
+    expect((await bench.owed()).map(({ kind }) => kind)).toContain('pilot.set-peers');
+    for (const { key } of told) ce.acknowledge(key);
+    const again = new FakePilot(bench.engine, slotId, 'n0');
+    again.hello();
+    await bench.settle();
+    expect(again.commands.map(({ body }) => body.kind)).not.toContain('set-peers');
+  });
+
   it('security 5 names, of each node, the others with guests in the network, and what has gone no more', async () => {
     await plans(osg);
     const workspace = workspaceCalled('osg');

@@ -356,6 +356,18 @@ describe('input that no pilot of ours sends', () => {
     ['a rule in a name', JSON.stringify(request({ tap: 'wt1" accept #' }))],
     ['a line in a MAC', JSON.stringify(request({ mac: '02:00:00:00:00:01\nip' }))],
     ['a multicast MAC', JSON.stringify(request({ mac: '01:00:5e:00:00:01' }))],
+    [
+      'a group as a peer',
+      '{"id":1,"op":"set-peers","bridge":"wbtest","peers":[{"address":"224.0.0.1","macs":[]}]}',
+    ],
+    [
+      'a rule in a peer',
+      '{"id":1,"op":"set-peers","bridge":"wbtest","peers":[{"address":"10.0.0.1 }","macs":[]}]}',
+    ],
+    [
+      "a multicast MAC of a peer's",
+      '{"id":1,"op":"set-peers","bridge":"wbtest","peers":[{"address":"10.0.0.1","macs":["01:00:5e:00:00:01"]}]}',
+    ],
     ["the node's own loopback", JSON.stringify(request({ address: '127.0.0.1' }))],
     ['pid 1', '{"id":1,"op":"adopt-process","pid":1}'],
     ['the root directory', '{"id":1,"op":"adopt-directory","path":"/"}'],
