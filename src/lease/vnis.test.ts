@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { LeaseBench, settings } from '../../test/support/lease.ts';
 import type { NetworkPool } from './types.ts';
