@@ -52,6 +52,7 @@ export function refusedControl(why: ControlError): WorkspaceControl {
     startVm: () => undefined,
     stopVm: () => undefined,
     operateVm: () => undefined,
+    setPeers: () => undefined,
     tellGuest: () => undefined,
     release: () => Promise.resolve(),
     reports: () => [],
