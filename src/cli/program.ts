@@ -3,7 +3,7 @@ import { createClient } from '../client/client.ts';
 import { pause, systemClock } from '../platform/clock.ts';
 import { print } from '../platform/printing.ts';
 import { errorCodes, WspError } from '../protocol/errors.ts';
-import { mungeCredential } from './munge.ts';
+import { loginMeans } from './login-means.ts';
 import { cliSettings } from './settings.ts';
 
 /** What every command gets: the client when it needs one, and one way to answer. */
@@ -25,9 +25,10 @@ export function commandContext(env: NodeJS.ProcessEnv, json: boolean): CommandCo
     env,
     json,
     client: () => {
+      const { serviceUser, ...settings } = cliSettings(env);
       client ??= createClient({
-        ...cliSettings(env),
-        munge: mungeCredential,
+        ...settings,
+        login: loginMeans(serviceUser),
         pause: delayMs => pause(systemClock, delayMs),
       });
       return client;

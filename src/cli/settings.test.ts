@@ -35,6 +35,22 @@ describe('cliSettings', () => {
     );
   });
 
+  it('takes what an administrator has said for all users of the host, after what the user says', () => {
+    const host = join(directory, 'host');
+    mkdirSync(join(host, 'wsp'), { recursive: true });
+    writeFileSync(join(host, 'wsp/config.yaml'), 'url: unix:/run/ours\nserviceUser: wsp\n');
+    const env = { XDG_CONFIG_DIRS: `relative:/none:${host}` };
+    expect(cliSettings({ ...nothing(), ...env })).toMatchObject({
+      url: 'unix:/run/ours',
+      serviceUser: 'wsp',
+    });
+    expect(cliSettings({ ...configured(), ...env })).toMatchObject({
+      url: 'http://configured:1',
+      serviceUser: 'wsp',
+    });
+    expect(cliSettings({ ...nothing(), ...env, WSP_SERVICE_USER: 'other' }).serviceUser).toBe('other');
+  });
+
   it('takes the socket of the service on this host where nothing says where a service is', () => {
     const socket = join(directory, 'plain');
     expect(cliSettings(nothing(), socket).url).toBe(`unix:${socket}`);

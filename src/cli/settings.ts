@@ -2,11 +2,11 @@ import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:
 import { dirname, join, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { WspError } from '../protocol/errors.ts';
-import { configDirectory } from './directories.ts';
+import { configDirectory, hostConfigFiles } from './directories.ts';
 
 /**
- * Where the service is and who asks: WSP_URL, WSP_TOKEN (or WSP_TOKEN_FILE) and WSP_CA_FILE, else the config file; where nothing says where the service
- * is, its socket on this host.
+ * Where the service is and who asks: WSP_URL, WSP_TOKEN (or WSP_TOKEN_FILE), WSP_CA_FILE and WSP_SERVICE_USER, else the user's config file, else that of the host;
+ * where nothing says where the service is, its socket on this host.
  */
 export interface CliSettings {
   readonly url: string;
@@ -14,6 +14,8 @@ export interface CliSettings {
   readonly token: string | undefined;
   /** PEM of the certificate, or its authority's, that the service must have. */
   readonly ca: string | undefined;
+  /** As whom the service runs, whose socket is believed besides root's: a name or a number. */
+  readonly serviceUser?: string;
 }
 
 /** Where the administrator's guide puts `service.socket`. */
@@ -25,7 +27,7 @@ const usualSocket = '/run/workspace-pilot/socket';
  */
 export function cliSettings(env: NodeJS.ProcessEnv, socket = usualSocket): CliSettings {
   const path = configFile(env);
-  const file = path === undefined ? {} : readConfig(path);
+  const file = { ...hostConfig(env), ...(path === undefined ? {} : readConfig(path)) };
   const place = path ?? `${configDirectory(env) ?? '~/.config/wsp'}/config.yaml`;
   const url = env['WSP_URL'] ?? file.url ?? (existsSync(socket) ? `unix:${socket}` : undefined);
   const tokenFile = env['WSP_TOKEN_FILE'] ?? file.tokenFile;
@@ -50,7 +52,13 @@ export function cliSettings(env: NodeJS.ProcessEnv, socket = usualSocket): CliSe
     });
   }
   const caFile = env['WSP_CA_FILE'] ?? file.caFile;
-  return { url, token, ca: caFile === undefined ? undefined : readCertificate(caFile) };
+  const serviceUser = env['WSP_SERVICE_USER'] ?? file.serviceUser;
+  return {
+    url,
+    token,
+    ca: caFile === undefined ? undefined : readCertificate(caFile),
+    ...(serviceUser === undefined ? {} : { serviceUser }),
+  };
 }
 
 /**
@@ -80,9 +88,16 @@ interface ConfigFile {
   readonly tokenFile?: string;
   /** As `tokenFile`. */
   readonly caFile?: string;
+  readonly serviceUser?: string;
 }
 
-const known: readonly string[] = ['url', 'tokenFile', 'caFile'];
+const known: readonly string[] = ['url', 'tokenFile', 'caFile', 'serviceUser'];
+
+/** What an administrator says for all users of the host (XDG Base Directory Specification). */
+function hostConfig(env: NodeJS.ProcessEnv): ConfigFile {
+  const path = hostConfigFiles(env).find(each => existsSync(each));
+  return path === undefined ? {} : readConfig(path);
+}
 
 function readConfig(path: string): ConfigFile {
   try {
@@ -94,11 +109,12 @@ function readConfig(path: string): ConfigFile {
       if (value.startsWith('~'))
         throw new Error(`${key} begins with ~, which only a shell replaces: write the whole path`);
     }
-    const { url, tokenFile, caFile } = document as ConfigFile;
+    const { url, tokenFile, caFile, serviceUser } = document as ConfigFile;
     return {
       ...(url === undefined ? {} : { url }),
       ...(tokenFile === undefined ? {} : { tokenFile: resolve(dirname(path), tokenFile) }),
       ...(caFile === undefined ? {} : { caFile: resolve(dirname(path), caFile) }),
+      ...(serviceUser === undefined ? {} : { serviceUser }),
     };
   } catch (cause) {
     throw new WspError('usage', `the config file ${path} cannot be used: ${messageOf(cause)}`, {

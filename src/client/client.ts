@@ -36,7 +36,7 @@ import { webhookRequests } from './requests/webhooks.ts';
 import { historyRequests } from './requests/history.ts';
 import { siteRequests } from './requests/site.ts';
 import { workspaceRequests } from './requests/workspaces.ts';
-import { logIn, type Munge } from './login.ts';
+import { type LoginMeans, logIn } from './login.ts';
 import { openStream } from './stream.ts';
 import { waitForWorkspace } from './wait.ts';
 
@@ -48,8 +48,8 @@ export interface ClientOptions {
   readonly token?: string | undefined;
   /** PEM of the certificate, or of its authority, that the service must have. Default: the system's authorities. */
   readonly ca?: string | undefined;
-  /** How to make a MUNGE credential, for a login with no password from another host. */
-  readonly munge?: Munge | undefined;
+  /** How to log in where no token is given. */
+  readonly login?: LoginMeans | undefined;
   /** Default: Node's own. */
   readonly fetch?: (request: Request) => Promise<Response>;
   /** The longest that one request may take, long polls' own waiting not counted. Default 30 s. */
@@ -185,7 +185,7 @@ export function createClient(options: ClientOptions): Client {
   const timeoutMs = options.requestTimeoutMs ?? defaultTimeoutMs;
   const direct = connectionTo({ url, ca: options.ca });
   const connection = options.fetch ? { ...direct, fetch: options.fetch } : direct;
-  const tokens = tokenSource(options.token, () => logIn(url, connection, timeoutMs, options.munge));
+  const tokens = tokenSource(options.token, () => logIn(url, connection, timeoutMs, options.login ?? {}));
   const asking = asker({ url, connection, tokens, timeoutMs });
   const { getWorkspace, ...workspaces } = workspaceRequests(asking);
   const { events, ...history } = historyRequests(asking);

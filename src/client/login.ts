@@ -1,47 +1,58 @@
-import { chmod, rm, writeFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 import createFetch from 'openapi-fetch';
 import { WspError } from '../protocol/errors.ts';
+import { audienceOf, bootIdFile, mungeForm, mungeText } from '../protocol/login.ts';
 import type { Connection } from './connection.ts';
 import { errorOfAnswer, unreachable } from './failures.ts';
+import { checkSocket, writeProof } from './login-file.ts';
 import type { paths } from './schema.gen.ts';
 
-/** Makes a MUNGE credential with this text in it. */
-export type Munge = (text: string) => Promise<string>;
+/** How to log in without a token. */
+export interface LoginMeans {
+  /** Makes a MUNGE credential with this text in it, which this user alone can read. Absent: there is no MUNGE here. */
+  readonly munge?: ((text: string, readerUid: number) => Promise<string>) | undefined;
+  /** Who, besides root and ourselves, may have made the socket of the service. */
+  readonly serviceUids?: (() => Promise<readonly number[]>) | undefined;
+}
 
-const fileMode = 0o644;
+type Ask = <Data>(
+  send: (signal: AbortSignal) => Promise<{ data?: Data; error?: unknown; response: Response }>,
+) => Promise<Data>;
 
 /**
- * Logs in as the Unix user that we are, with no password: by a file that only he could have written where the service says (on its host), else by a
- * MUNGE credential. Resolves with a token that lasts for hours. Throws `WspError`: `unauthorized` when the service takes neither from here.
+ * Logs in as the Unix user that we are, with no password: by a file that only they could have written beside the service's socket, else by a
+ * MUNGE credential for this service alone. Who answers in the service's place gets nothing that is good anywhere else. Resolves with a token that lasts for hours.
+ * Throws `WspError`: `unauthorized` when the service takes neither from here.
  */
 export async function logIn(
   url: string,
   connection: Connection,
   timeoutMs: number,
-  munge: Munge | undefined,
+  { munge, serviceUids }: LoginMeans,
 ): Promise<string> {
   const api = createFetch<paths>({ baseUrl: connection.baseUrl, fetch: connection.fetch });
-  const ask = async <Data>(
-    send: (signal: AbortSignal) => Promise<{ data?: Data; error?: unknown; response: Response }>,
-  ): Promise<Data> => {
+  const ask: Ask = async send => {
     const answer = await send(AbortSignal.timeout(timeoutMs)).catch((cause: unknown) => {
       throw unreachable(url, cause);
     });
     if (answer.data === undefined) throw errorOfAnswer(url, answer.response.status, answer.error);
     return answer.data;
   };
+  const socket = /^unix:(?<path>\/.*)$/.exec(url)?.groups?.['path'];
+  if (socket !== undefined) await checkSocket(socket, (await serviceUids?.()) ?? []);
   const ways = await ask(signal => api.GET('/v1/login', { signal }));
-  if (ways.file && url.startsWith('unix:')) {
-    const { path, content, claim } = await ask(signal => api.POST('/v1/login/file', { signal }));
-    await writeProof(path, content);
+  if (socket !== undefined && ways.file) {
+    const { claim, ...proof } = await ask(signal => api.POST('/v1/login/file', { signal }));
+    const remove = await writeProof(socket, proof);
     try {
       return (await ask(signal => api.POST('/v1/login/file/claim', { body: { claim }, signal }))).token;
     } finally {
-      await rm(path, { force: true });
+      await remove();
     }
   }
-  if (ways.munge !== null && munge !== undefined) {
-    const credential = await munge(ways.munge);
+  if (socket === undefined && ways.munge !== null && munge !== undefined) {
+    const { text, reader } = textFor(url, ways);
+    const credential = await munge(text, reader);
     return (await ask(signal => api.POST('/v1/login/munge', { body: { credential }, signal }))).token;
   }
   throw new WspError(
@@ -53,20 +64,28 @@ export async function logIn(
   );
 }
 
-/** Where the service says, but nothing that is there already is touched. */
-async function writeProof(path: string, content: string): Promise<void> {
-  try {
-    await writeFile(path, content, { flag: 'wx', mode: fileMode });
-    // Whatever the umask says: the service must be able to read it, and nobody but us to write it.
-    await chmod(path, fileMode);
-  } catch (cause) {
+/** What is signed: made by us, and good for the service at this URL alone. */
+function textFor(
+  url: string,
+  { munge, nonce, uid }: { munge: string | null; nonce?: string | null; uid?: number | null },
+): { readonly text: string; readonly reader: number } {
+  const hint = 'log in with a token: WSP_TOKEN or WSP_TOKEN_FILE';
+  if (munge !== mungeForm || typeof nonce !== 'string' || typeof uid !== 'number')
     throw new WspError(
       'unauthorized',
-      `the login file ${path} cannot be written: ${(cause as Error).message}`,
+      'no token is known, and the service logs in otherwise than this wsp: they are of different versions',
       {
-        hint: 'log in with a token (WSP_TOKEN), or on the host of the service',
-        cause,
+        hint,
       },
     );
-  }
+  const audience = audienceOf(url, () => readFileSync(bootIdFile, 'utf8').trim());
+  if (audience === undefined)
+    throw new WspError(
+      'unauthorized',
+      `no token is known, and no MUNGE credential goes over plain HTTP to ${url}, where anybody may answer`,
+      {
+        hint: `${hint}; or use https://, or on the host of the service itself http://127.0.0.1`,
+      },
+    );
+  return { text: mungeText(audience, nonce), reader: uid };
 }

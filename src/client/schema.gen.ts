@@ -681,6 +681,8 @@ export interface components {
         LoginWays: {
             file: boolean;
             munge: string | null;
+            nonce: string | null;
+            uid: number | null;
         };
         MungeRequest: {
             /** @description a credential of munge(1) */

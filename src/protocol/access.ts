@@ -104,8 +104,12 @@ export type NewTokenView = Type.Static<typeof NewTokenView>;
 export const LoginWaysView = Type.Object({
   /** By a file on the service's host. */
   file: Type.Boolean(),
-  /** By a MUNGE credential that holds this text; null: no. */
+  /** By a MUNGE credential that holds a text of this form (`login.ts`); null: no. */
   munge: Type.Union([Text, Type.Null()]),
+  /** What must be in that text; good once, and for half a minute. */
+  nonce: Type.Union([Text, Type.Null()]),
+  /** Who alone may read the credential: the service. */
+  uid: Type.Union([Type.Integer(), Type.Null()]),
 });
 export type LoginWaysView = Type.Static<typeof LoginWaysView>;
 

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -9,9 +9,11 @@ import { errorFields, type Log } from '../platform/log.ts';
 import { CommandFailure, systemProcesses } from '../platform/process.ts';
 import { systemRandom } from '../platform/random.ts';
 import { WspError } from '../protocol/errors.ts';
+import { bootIdFile } from '../protocol/login.ts';
 import { Accounts } from './access/accounts.ts';
 import { AuditLog } from './access/audit.ts';
 import { Callers } from './access/callers.ts';
+import { loginNames } from './access/login-names.ts';
 import { Logins } from './access/logins.ts';
 import { Sessions } from './access/sessions.ts';
 import { maySee } from './api/owners.ts';
@@ -99,7 +101,9 @@ async function start(
     },
     onBroken: broken,
   });
-  const access = await openAccess(site, store, file, engine, log);
+  const names = (): ReadonlySet<string> =>
+    listening === undefined ? new Set() : loginNames({ ...placeOf(site, listening), headAddress });
+  const access = await openAccess(site, store, file, engine, log, names);
   // The port must be known before the first job is submitted, so we listen first; who asks before the engine runs waits for it.
   const started = deferred<void>();
   const app = await buildApp({
@@ -145,7 +149,14 @@ function tellUrl(urlFile: string | null, url: string, closers: Closers): void {
 }
 
 /** Who may do what, the log of it, and who is told. */
-async function openAccess(site: SiteConfig, store: Store, file: Tokens, engine: Engine, log: Log) {
+async function openAccess(
+  site: SiteConfig,
+  store: Store,
+  file: Tokens,
+  engine: Engine,
+  log: Log,
+  names: () => ReadonlySet<string>,
+) {
   const parts = { clock: systemClock, random: systemRandom, store };
   const accounts = new Accounts({
     ...parts,
@@ -168,6 +179,7 @@ async function openAccess(site: SiteConfig, store: Store, file: Tokens, engine: 
     mungeSocket: site.munge,
     processes: systemProcesses,
     ownUid: userInfo().uid,
+    names,
   });
   await logins.open().catch((cause: unknown) => {
     throw new WspError('failed', `the login directory cannot be made: ${(cause as Error).message}`, {
@@ -178,6 +190,12 @@ async function openAccess(site: SiteConfig, store: Store, file: Tokens, engine: 
   const sessions = new Sessions(parts);
   const callers = new Callers({ ...parts, accounts, sessions });
   return { accounts, webhooks, audit: new AuditLog(store, log), logins, sessions, callers };
+}
+
+/** Where clients reach the service, for the names that it goes by. */
+function placeOf({ listen: { host }, tls, url }: SiteConfig, { url: own }: Listening) {
+  const bootId = readFileSync(bootIdFile, 'utf8').trim();
+  return { host, port: Number(new URL(own).port), isTls: tls !== null, url, bootId };
 }
 
 async function openTls({ tls, listen: { host }, url }: SiteConfig, headAddress: string | undefined) {

@@ -1,10 +1,14 @@
-import { chmodSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createClient } from '../../src/client/client.ts';
 import { type CommandResult, systemProcesses } from '../../src/platform/process.ts';
 import type { AuditView } from '../../src/protocol/access.ts';
 import type { WorkspaceView } from '../../src/protocol/api.ts';
+import { mungeText } from '../../src/protocol/login.ts';
 import { root, startSite, type TestSite } from '../support/site.ts';
 
 /** A service that speaks TLS with a certificate of its own, and whose Unix users need no password: real Slurm, its MUNGE, a real guest. */
@@ -130,41 +134,79 @@ describe('a login with no password', () => {
     expect(stdout).toMatch(/^nobody, user/);
   });
 
+  const mungeSocket = (): string => join(site.cluster?.directory ?? '', 'munge/socket');
+  const munge = async (text: string, ...more: string[]): Promise<string> => {
+    const argv = ['munge', '-S', mungeSocket(), ...more] as const;
+    return (await systemProcesses.run([...argv], { deadlineMs: 10_000, input: text })).stdout.trim();
+  };
+  /** One request without a token; the service's status and answer. */
+  const api = async (path: string, body?: object): Promise<[number, string]> => {
+    const file = join(site.directory, 'request.json');
+    writeFileSync(file, JSON.stringify(body ?? {}));
+    const data = body === undefined ? [] : ['-H', 'content-type: application/json', '-d', `@${file}`];
+    const curl = ['curl', '-s', '-w', '\n%{http_code}', '--cacert', certificate] as const;
+    const { stdout } = await systemProcesses.run([...curl, ...data, `${site.url}${path}`], {
+      deadlineMs: 10_000,
+    });
+    const [answer = '', status] = stdout.split('\n');
+    return [Number(status), answer];
+  };
+  const ways = async () => JSON.parse((await api('/v1/login'))[1]) as { nonce: string; uid: number };
+
   it('takes no MUNGE credential twice, nor one that was made for something else', async () => {
-    const api = async (credential: string): Promise<[number, string]> => {
-      const path = join(site.directory, 'credential.json');
-      writeFileSync(path, JSON.stringify({ credential }));
-      const { stdout } = await systemProcesses.run(
-        [
-          'curl',
-          '-s',
-          '-w',
-          '\n%{http_code}',
-          '--cacert',
-          certificate,
-          '-H',
-          'content-type: application/json',
-          '-d',
-          `@${path}`,
-          `${site.url}/v1/login/munge`,
-        ],
-        { deadlineMs: 10_000 },
-      );
-      const [body = '', status] = stdout.split('\n');
-      return [Number(status), body];
-    };
-    const munge = async (text: string): Promise<string> => {
-      const argv = ['munge', '-S', join(site.cluster?.directory ?? '', 'munge/socket')] as const;
-      return (await systemProcesses.run([...argv], { deadlineMs: 10_000, input: text })).stdout.trim();
-    };
-    const credential = await munge('wsp-login');
-    expect((await api(credential))[0]).toBe(201);
-    const again = await api(credential);
-    expect(again[0]).toBe(401);
-    expect(again[1]).toMatch(/replayed/i);
-    const other = await api(await munge('a batch job'));
-    expect(other[0]).toBe(401);
-    expect(other[1]).toContain('made for something else');
+    const { nonce, uid } = await ways();
+    const good = [mungeText(new URL(site.url).origin, nonce), '-u', String(uid)] as const;
+    const credential = await munge(...good);
+    expect((await api('/v1/login/munge', { credential }))[0]).toBe(201);
+    const again = await api('/v1/login/munge', { credential });
+    expect([again[0], again[1]]).toEqual([401, expect.stringMatching(/replayed/i)]);
+    for (const [text, more, why] of [
+      [good[0], ['-u', String(uid)], 'was made before'],
+      ['a batch job', ['-u', String(uid)], 'made for something else'],
+      ['wsp-login', [], 'this wsp is older than the service'],
+      [mungeText(site.url, (await ways()).nonce), [], 'can be read by others'],
+      [mungeText('https://other:1', (await ways()).nonce), ['-u', String(uid)], 'is no name of this service'],
+    ] as const) {
+      const refused = await api('/v1/login/munge', { credential: await munge(text, ...more) });
+      expect([refused[0], refused[1]]).toEqual([401, expect.stringContaining(why)]);
+    }
+  });
+
+  it('security 6: gives a rogue nothing that is good at the service, which it stands before', async () => {
+    const heard: string[] = [];
+    const rogue = createServer((request, response) => {
+      void text(request)
+        .then(body => api(request.url ?? '', body === '' ? undefined : (JSON.parse(body) as object)))
+        .then(([status, answer]) => {
+          heard.push(`${request.url} ${status}`);
+          response.writeHead(status, { 'content-type': 'application/json' }).end(answer);
+        });
+    });
+    await new Promise<void>(resolve => rogue.listen(0, '127.0.0.1', resolve));
+    try {
+      const url = `http://127.0.0.1:${(rogue.address() as AddressInfo).port}`;
+      const victim = await as('nobody', url, { WSP_MUNGE_SOCKET: mungeSocket() }, 'whoami');
+      expect(victim.code).not.toBe(0);
+      expect(victim.stderr).toContain(`made for ${url}@`);
+      expect(heard).toEqual(['/v1/login 200', '/v1/login/munge 401']);
+    } finally {
+      rogue.closeAllConnections();
+      await new Promise(resolve => rogue.close(resolve));
+      rmSync(join(site.directory, 'request.json'), { force: true });
+    }
+  });
+
+  it('security 6: believes no socket of another user, unless the configuration names them', async () => {
+    const path = socket.slice('unix:'.length);
+    chownSync(path, 65_533, 65_533);
+    try {
+      const doubted = await as('nobody', socket, {}, 'whoami');
+      expect([doubted.code === 0, doubted.stderr]).toEqual([false, expect.stringContaining('uid 65533')]);
+      const named = await as('nobody', socket, { WSP_SERVICE_USER: '65533' }, 'whoami');
+      expect([named.stderr, named.code]).toEqual(['', 0]);
+    } finally {
+      chownSync(path, 0, 0);
+    }
   });
 
   it('is made anew by itself when the service has been started again', async () => {
@@ -185,6 +227,5 @@ describe('a login with no password', () => {
     );
     expect(code).not.toBe(0);
     expect(stderr).toContain('munge');
-    rmSync(join(site.directory, 'credential.json'), { force: true });
   });
 });

@@ -126,5 +126,6 @@ function noLogins(clock: Clock): Logins {
     directory: null,
     mungeSocket: null,
     ownUid: 0,
+    names: () => new Set(),
   });
 }

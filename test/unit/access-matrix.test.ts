@@ -6,7 +6,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { documentFile } from '../../scripts/openapi.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { systemRandom } from '../../src/platform/random.ts';
-import { Logins, mungeText } from '../../src/service/access/logins.ts';
+import { mungeText } from '../../src/protocol/login.ts';
+import { Logins } from '../../src/service/access/logins.ts';
 import { type TestApi, testApi } from '../support/api.ts';
 
 /**
@@ -106,17 +107,24 @@ async function openLogins(): Promise<Logins> {
     directory,
     mungeSocket: '/run/munge',
     ownUid: 1,
+    names: () => new Set(['https://head:1']),
     processes: {
       run: async ([command]) => ({
         code: 0,
         signal: null,
-        stdout: command === 'unmunge' ? `STATUS: Success (0)\nUID: ann (0)\n\n${mungeText}` : '',
+        stdout: command === 'unmunge' ? unmunged(logins) : '',
         stderr: '',
       }),
     },
   });
   await logins.open();
   return logins;
+}
+
+/** What unmunge says of a good credential. */
+function unmunged(logins: Logins): string {
+  const text = mungeText('https://head:1', logins.ways().nonce ?? '');
+  return `STATUS: Success (0)\nUID: ann (0)\nUID_RESTRICTION: wsp (1)\n\n${text}`;
 }
 
 function authorization(as: Who): { authorization?: string } {

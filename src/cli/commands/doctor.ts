@@ -16,7 +16,7 @@ import {
 import { WspError } from '../../protocol/errors.ts';
 import type { CommandContext, Run } from '../program.ts';
 import { loadNodeDoctor, loadServiceDoctor } from '../programs.ts';
-import { mungeCredential } from '../munge.ts';
+import { loginMeans } from '../login-means.ts';
 import { cliSettings } from '../settings.ts';
 
 interface DoctorOptions {
@@ -123,7 +123,8 @@ async function checkService(env: NodeJS.ProcessEnv): Promise<readonly Check[]> {
   const checks: Check[] = [];
   let name = 'client';
   try {
-    const client = createClient({ ...cliSettings(env), munge: mungeCredential });
+    const { serviceUser, ...settings } = cliSettings(env);
+    const client = createClient({ ...settings, login: loginMeans(serviceUser) });
     checks.push(good(name, `asks ${client.url}`));
     name = 'service';
     checks.push(good(name, `answers, version ${(await client.health()).version}`));

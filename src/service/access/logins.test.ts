@@ -16,6 +16,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemProcesses } from '../../platform/process.ts';
 import { systemRandom } from '../../platform/random.ts';
 import { createVirtualClock } from '../../platform/virtual-clock.ts';
+import { mungeForm, mungeText } from '../../protocol/login.ts';
 import { type FileChallenge, Logins } from './logins.ts';
 
 /** Who can say that he is somebody else? Needs root for files of other users. */
@@ -40,6 +41,7 @@ const loginsHere = (): Logins =>
     random: systemRandom,
     processes: systemProcesses,
     ownUid: 4_000_000,
+    names: () => new Set(),
   });
 function written(uid = nobody, mode = 0o644): FileChallenge {
   const challenge = logins.begin();
@@ -112,9 +114,24 @@ describe('a login by a file', () => {
     });
   });
 
-  it('keeps no more than a bounded number of claims', () => {
-    for (let count = 0; count < 1_000; count += 1) logins.begin();
-    expect(() => logins.begin()).toThrow('too many logins at once');
+  it('security 16: is not kept out by others who begin logins without end', async () => {
+    for (let count = 0; count < 100_000; count += 1) logins.begin();
+    expect(await logins.finish(written().claim)).toBe('nobody');
+  });
+
+  it('is no claim that we did not give: its file would have another name', async () => {
+    const { claim, path } = written();
+    const other = Buffer.from(claim, 'base64url');
+    other.writeUIntBE(2_000_000, 0, 6);
+    expect(await refusal(other.toString('base64url'))).toMatchObject({ code: 'unauthorized' });
+    expect(statSync(path).isFile()).toBe(true);
+    expect(await logins.finish(claim)).toBe('nobody');
+  });
+
+  it('makes one of two who come with one claim', async () => {
+    const { claim } = written();
+    const outcomes = await Promise.allSettled([logins.finish(claim), logins.finish(claim)]);
+    expect(outcomes.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected']);
   });
 
   it('begins with a directory where everybody can put something and nobody can look', async () => {
@@ -127,8 +144,107 @@ describe('a login by a file', () => {
 
 describe('a login by MUNGE', () => {
   it('is refused when munged does not answer', async () => {
-    expect(await logins.munge('MUNGE:AwQD:').catch((error: unknown) => error)).toMatchObject({
+    expect(await logins.munge('MUNGE:AwQD:', 'n01').catch((error: unknown) => error)).toMatchObject({
       code: 'unauthorized',
     });
+  });
+
+  const service = 'https://head.cluster:8443';
+  /** What unmunge says of a credential of ann's. */
+  let told: { text: string; restrictedTo?: number };
+  const withMunge = (): Logins =>
+    new Logins({
+      directory: null,
+      mungeSocket: '/run/munge',
+      clock,
+      random: systemRandom,
+      ownUid: 1_000,
+      names: () => new Set([service, 'http://127.0.0.1:8080@this-boot']),
+      processes: {
+        run: async ([command]) => ({
+          code: 0,
+          signal: null,
+          stderr: '',
+          stdout:
+            command === 'unmunge'
+              ? `STATUS:          Success (0)\nUID:             ann (2000)\n${told.restrictedTo === undefined ? '' : `UID_RESTRICTION: wsp (${told.restrictedTo})\n`}LENGTH: 1\n\n${told.text}`
+              : 'ann:x:2000:2000::/:/bin/sh\n',
+        }),
+      },
+    });
+  const outcome = (who: Logins): Promise<unknown> =>
+    who.munge('MUNGE:AwQD:', 'n01').catch((cause: unknown) => (cause as Error).message);
+
+  it('is of who made the credential, for this service alone, once', async () => {
+    const who = withMunge();
+    const { munge, nonce, uid } = who.ways();
+    expect([munge, uid]).toEqual([mungeForm, 1_000]);
+    told = { text: mungeText(service, nonce ?? ''), restrictedTo: 1_000 };
+    expect(await outcome(who)).toBe('ann');
+    expect(await outcome(who)).toMatch(/was made before/);
+  });
+
+  it.each([
+    ['is an old client’s', { text: 'wsp-login', restrictedTo: 1_000 }, /this wsp is older than the service/],
+    ['is the form alone', { text: mungeForm }, /this wsp is older than the service/],
+    ['is a batch job’s', { text: 'job 42' }, /made for something else/],
+    ['has more in it', { text: `${mungeText(service, 'NONCE')} x`, restrictedTo: 1_000 }, /something else/],
+    ['can be read by all', { text: mungeText(service, 'NONCE') }, /can be read by others/],
+    ['can be read by another', { text: mungeText(service, 'NONCE'), restrictedTo: 1_001 }, /read by others/],
+    [
+      'is for another URL',
+      { text: mungeText('https://rogue.cluster:8443', 'NONCE'), restrictedTo: 1_000 },
+      /made for https:\/\/rogue.cluster:8443, which is no name/,
+    ],
+    [
+      'is for the loopback of another host',
+      { text: mungeText('http://127.0.0.1:8080@other-boot', 'NONCE'), restrictedTo: 1_000 },
+      /is no name of this service/,
+    ],
+    [
+      'has a nonce of its own',
+      { text: mungeText(service, 'x'.repeat(75)), restrictedTo: 1_000 },
+      /begin again/,
+    ],
+    ['has no nonce', { text: mungeText(service, ''), restrictedTo: 1_000 }, /begin again/],
+  ])('security 6: is none when the credential %s', async (_what, credential, words) => {
+    const who = withMunge();
+    told = { ...credential, text: credential.text.replace('NONCE', who.ways().nonce ?? '') };
+    expect(await outcome(who)).toMatch(words);
+  });
+
+  it('security 6: is none with the nonce of another service, or of half a minute ago', async () => {
+    const who = withMunge();
+    told = { text: mungeText(service, withMunge().ways().nonce ?? ''), restrictedTo: 1_000 };
+    expect(await outcome(who)).toMatch(/begin again/);
+    told = { text: mungeText(service, who.ways().nonce ?? ''), restrictedTo: 1_000 };
+    await clock.advanceBy(30_001);
+    expect(await outcome(who)).toMatch(/begin again/);
+  });
+
+  it('security 16: leaves places for others while many come from one address', async () => {
+    const who = withMunge();
+    let letGo = (): void => undefined;
+    const held = new Promise<void>(resolve => {
+      letGo = resolve;
+    });
+    told = { text: 'x' };
+    const parts = { run: () => held.then(() => ({ code: 1, signal: null, stdout: '', stderr: 'no' })) };
+    const slow = new Logins({
+      directory: null,
+      mungeSocket: '/run/munge',
+      clock,
+      random: systemRandom,
+      ownUid: 1_000,
+      names: () => new Set(),
+      processes: parts,
+    });
+    const all = Array.from({ length: 4 }, () => slow.munge('MUNGE:AwQD:', 'n01').catch(() => undefined));
+    await expect(slow.munge('MUNGE:AwQD:', 'n01')).rejects.toMatchObject({ code: 'busy' });
+    const other = slow.munge('MUNGE:AwQD:', 'n02');
+    letGo();
+    await expect(other).rejects.toMatchObject({ code: 'unauthorized' });
+    await Promise.all(all);
+    expect(await outcome(who)).toMatch(/something else/);
   });
 });

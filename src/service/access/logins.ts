@@ -1,21 +1,29 @@
+import { createHmac, timingSafeEqual } from 'node:crypto';
 import { constants } from 'node:fs';
 import { chmod, mkdir, open, readdir, rm, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../platform/clock.ts';
 import type { ProcessRunner } from '../../platform/process.ts';
 import type { Random } from '../../platform/random.ts';
-import { userPattern } from '../../protocol/access.ts';
+import { type LoginWaysView, userPattern } from '../../protocol/access.ts';
 import { WspError } from '../../protocol/errors.ts';
+import { mungeForm } from '../../protocol/login.ts';
+import { Shares } from '../shares.ts';
+import { version } from '../version.ts';
 
 /**
  * Logins of Unix users with no password. Node cannot read a socket's peer credentials (SO_PEERCRED), so the file system answers for who somebody is:
  *
- *   begin ─► claim (to the caller alone), path and content ─► he writes the file, as himself ─► finish(claim): its owner is who he is
+ *   begin ─► claim (to the caller alone), path and content ─► they write the file, as themselves ─► finish(claim): its owner is who they are
  *
- * or MUNGE does (munge(7)), from any host of its realm: `munge(credential)`.
+ * or MUNGE does (munge(7)), from any host of its realm:
+ *
+ *   ways ─► nonce, our uid ─► they sign the name that they reach us by and the nonce, for our eyes only ─► munge(credential)
  *
  * Invariants: the file's name cannot be guessed or listed, it has one link, nobody but its owner can write it, and it holds what we said: a file that its
- * owner did not write just now is not taken. A claim is good once, and for `claimMs`. If we crash: claims are gone; files are swept at the next start.
+ * owner did not write just now is not taken. A credential is for us: what was made for another service, or can be read by one, is none here, so who stands
+ * between gets nothing. Claims and nonces are good once, for `goodMs`, and are not kept: name and content are made of the claim and a secret key, so nobody can fill
+ * a list of them. Who guesses a claim knows no name. If we crash: claims and nonces are good no more; files are swept at the next start.
  */
 export interface LoginParts {
   /** Directory for the files, on a local file system where users own nothing else. Null: no such logins. */
@@ -27,9 +35,11 @@ export interface LoginParts {
   readonly processes: ProcessRunner;
   /** Of whoever the service runs as. */
   readonly ownUid: number;
+  /** The names that this service goes by (`login-names.ts`). */
+  readonly names: () => ReadonlySet<string>;
 }
 
-/** What the caller writes where, and how he says that he has. */
+/** What the caller writes where, and how they say that they have. */
 export interface FileChallenge {
   readonly path: string;
   readonly content: string;
@@ -39,14 +49,14 @@ export interface FileChallenge {
 interface Claim {
   readonly path: string;
   readonly content: string;
-  readonly until: number;
 }
 
-/** In the credential, so that one which was made for something else (a batch job) is no login. */
-export const mungeText = 'wsp-login';
-const claimMs = 30_000;
-const mostClaims = 1_000;
-const mostUnmunges = 16;
+const goodMs = 30_000;
+/** Of a claim and a nonce: when they end, and what nobody can guess. */
+const timeBytes = 6;
+const luckBytes = 18;
+/** What asks the host about somebody, at the same time; of each user, and of each address while the user is not known. */
+const underWay = { all: 16, each: 4 };
 const commandDeadlineMs = 10_000;
 /** Anybody may put a file in, nobody may list them, and only its owner (and we) may take one out. */
 const directoryMode = 0o1733;
@@ -56,11 +66,14 @@ const administrator = 'admin';
 /** The logins of one service. */
 export class Logins {
   readonly #parts: LoginParts;
-  readonly #claims = new Map<string, Claim>();
-  #unmunging = 0;
+  readonly #key: Uint8Array;
+  readonly #asking = new Shares('logins are under way', underWay);
+  /** Nonces that have been taken, the oldest first, until they would end anyway. */
+  readonly #used = new Map<string, number>();
 
   constructor(parts: LoginParts) {
     this.#parts = parts;
+    this.#key = parts.random.bytes(32);
   }
 
   /** Makes the directory, empty. Rejects with what the file system says. */
@@ -72,80 +85,110 @@ export class Logins {
     for (const name of await readdir(directory)) await rm(join(directory, name), { force: true });
   }
 
-  /** Which logins there are; of MUNGE's, the text that a credential must hold. */
-  ways(): { readonly file: boolean; readonly munge: string | null } {
-    const { directory, mungeSocket } = this.#parts;
-    return { file: directory !== null, munge: mungeSocket === null ? null : mungeText };
+  /** Which logins there are; of MUNGE's, the form of the text, what must be in it, and who alone may read it. */
+  ways(): LoginWaysView {
+    const { directory, mungeSocket, ownUid } = this.#parts;
+    const hasMunge = mungeSocket !== null;
+    const nonce = hasMunge ? this.#sealed(this.#fresh()) : null;
+    return {
+      file: directory !== null,
+      munge: hasMunge ? mungeForm : null,
+      nonce,
+      uid: hasMunge ? ownUid : null,
+    };
   }
 
-  /** Throws `WspError` (`not_found`: no such logins here; `rate_limited`). */
+  /** Throws `WspError` (`not_found`: no such logins here). */
   begin(): FileChallenge {
-    const { directory, clock } = this.#parts;
-    if (directory === null) throw notHere('with a file');
-    this.#forgetOld();
-    if (this.#claims.size >= mostClaims)
-      throw new WspError('rate_limited', 'too many logins at once', { hint: 'try again in half a minute' });
-    const [name, content, claim] = [this.#word(), this.#word(), this.#word()];
-    const path = join(directory, name);
-    this.#claims.set(claim, { path, content, until: clock.now() + claimMs });
-    return { path, content, claim };
+    const claim = this.#fresh();
+    return { ...this.#wanted(claim), claim: claim.toString('base64url') };
   }
 
-  /** The user who wrote the file. Throws `WspError` (`unauthorized`). */
-  async finish(claim: string): Promise<string> {
-    this.#forgetOld();
-    const known = this.#claims.get(claim);
-    if (!known) throw new WspError('unauthorized', 'there is no such login (any more): begin again');
-    this.#claims.delete(claim);
-    try {
-      return await this.#userOf(await ownerOf(known));
-    } finally {
-      await unlink(known.path).catch(() => undefined);
-    }
+  /** The user who wrote the file. Throws `WspError` (`unauthorized`, `busy`). */
+  async finish(text: string): Promise<string> {
+    const claim = Buffer.from(text, 'base64url');
+    const wanted = this.#wanted(claim);
+    const owner = await ownerOf(wanted).catch(async (cause: unknown) => {
+      await unlink(wanted.path).catch(() => undefined);
+      throw cause;
+    });
+    // Of two who come with one claim, one takes the file away.
+    const isMine = await unlink(wanted.path).then(
+      () => true,
+      () => false,
+    );
+    if (!isMine || this.#isOver(claim))
+      throw new WspError('unauthorized', 'there is no such login (any more): begin again');
+    return this.#userOf(owner);
   }
 
-  /** The user who made the credential. Throws `WspError` (`unauthorized`, `not_found`: no such logins here; `rate_limited`; `failed`). */
-  async munge(credential: string): Promise<string> {
-    const { mungeSocket, processes } = this.#parts;
+  /** The user who made the credential, which came from that address. Throws `WspError` (`unauthorized`, `not_found`: no such logins here; `busy`; `failed`). */
+  async munge(credential: string, address: string): Promise<string> {
+    const { mungeSocket } = this.#parts;
     if (mungeSocket === null) throw notHere('with MUNGE');
-    if (this.#unmunging >= mostUnmunges)
-      throw new WspError('rate_limited', 'too many logins at once', { hint: 'try again in a moment' });
-    this.#unmunging += 1;
-    try {
-      const argv = ['unmunge', '-S', mungeSocket, '-k', 'STATUS,UID,LENGTH'] as const;
-      const { code, stdout, stderr } = await processes.run([...argv], {
-        deadlineMs: commandDeadlineMs,
-        input: credential,
-        maxOutputBytes: 64 * 1024,
+    const giveBack = this.#asking.take(address);
+    const read = await this.#unmunge(mungeSocket, credential).finally(giveBack);
+    this.#checkText(read.text, read.restrictedTo);
+    return this.#userOf(read.uid);
+  }
+
+  async #unmunge(socket: string, credential: string): Promise<Unmunged> {
+    const argv = ['unmunge', '-S', socket, '-k', 'STATUS,UID,UID_RESTRICTION,LENGTH'] as const;
+    const { code, stdout, stderr } = await this.#parts.processes
+      .run([...argv], { deadlineMs: commandDeadlineMs, input: credential, maxOutputBytes: 64 * 1024 })
+      .catch((cause: unknown) => {
+        throw new WspError('failed', `unmunge cannot be run: ${(cause as Error).message}`, { cause });
       });
-      const told = /^UID: +\S* ?\((?<uid>[0-9]+)\)$/m.exec(stdout)?.groups?.['uid'];
-      const [, text = ''] = stdout.split('\n\n');
-      if (code !== 0 || told === undefined)
-        throw new WspError(
-          'unauthorized',
-          `MUNGE does not accept the credential: ${reasonOf(stderr, stdout)}`,
-        );
-      if (text !== mungeText)
-        throw new WspError('unauthorized', 'the MUNGE credential was made for something else');
-      return await this.#userOf(Number(told));
-    } catch (cause) {
-      if (cause instanceof WspError) throw cause;
-      throw new WspError('failed', `unmunge cannot be run: ${(cause as Error).message}`, { cause });
-    } finally {
-      this.#unmunging -= 1;
-    }
+    const [head = '', ...rest] = stdout.split('\n\n');
+    const uidOf = (key: string): number | undefined => {
+      const told = new RegExp(`^${key}: +\\S* ?\\((?<uid>[0-9]+)\\)$`, 'm').exec(head)?.groups?.['uid'];
+      return told === undefined ? undefined : Number(told);
+    };
+    const uid = uidOf('UID');
+    if (code !== 0 || uid === undefined)
+      throw new WspError('unauthorized', `MUNGE does not accept the credential: ${reasonOf(stderr, stdout)}`);
+    return { uid, restrictedTo: uidOf('UID_RESTRICTION'), text: rest.join('\n\n') };
+  }
+
+  /** That it was made for us, for nobody else, and just now. */
+  #checkText(text: string, restrictedTo: number | undefined): void {
+    const { names, ownUid } = this.#parts;
+    const [form, name = '', nonce = '', ...more] = text.split(' ');
+    if (text === 'wsp-login' || text === mungeForm)
+      throw new WspError('unauthorized', 'this wsp is older than the service and cannot log in to it', {
+        hint: `install wsp ${version}, or use a token (WSP_TOKEN)`,
+      });
+    if (form !== mungeForm || more.length > 0)
+      throw new WspError('unauthorized', 'the MUNGE credential was made for something else');
+    if (restrictedTo !== ownUid)
+      throw new WspError('unauthorized', 'the MUNGE credential can be read by others than this service');
+    if (!names().has(name))
+      throw new WspError(
+        'unauthorized',
+        `the MUNGE credential was made for ${name}, which is no name of this service`,
+        {
+          hint: 'use the URL of the service itself; an administrator can name another one with service.url in the site file',
+        },
+      );
+    const bytes = Buffer.from(nonce, 'base64url');
+    if (!isSame(nonce, this.#sealed(bytes)) || this.#isOver(bytes) || this.#used.has(nonce))
+      throw new WspError('unauthorized', 'the login took too long, or was made before: begin again');
+    this.#used.set(nonce, this.#parts.clock.now() + goodMs);
+    this.#forgetUsed();
   }
 
   /** Root, and whoever the service runs as, have its files in their hands: they are the administrator. */
   async #userOf(uid: number): Promise<string> {
     if (uid === 0 || uid === this.#parts.ownUid) return administrator;
+    const giveBack = this.#asking.take(`uid ${uid}`);
     const { stdout } = await this.#parts.processes
       .run(['getent', 'passwd', String(uid)], { deadlineMs: commandDeadlineMs })
       .catch((cause: unknown) => {
         throw new WspError('failed', `the user ${uid} cannot be looked up: ${(cause as Error).message}`, {
           cause,
         });
-      });
+      })
+      .finally(giveBack);
     const name = stdout.split(':')[0] ?? '';
     // A Unix user whose name is that of the administrator's account is not him.
     if (!new RegExp(userPattern).test(name) || name === administrator)
@@ -153,18 +196,52 @@ export class Logins {
     return name;
   }
 
-  #word(): string {
-    return Buffer.from(this.#parts.random.bytes(24)).toString('base64url');
+  /** Its file. */
+  #wanted(claim: Buffer): Claim {
+    const { directory } = this.#parts;
+    if (directory === null) throw notHere('with a file');
+    const word = (what: string): string =>
+      this.#mac(what, claim)
+        .subarray(0, timeBytes + luckBytes)
+        .toString('base64url');
+    return { path: join(directory, word('name')), content: word('content') };
   }
 
-  #forgetOld(): void {
+  #fresh(): Buffer {
+    const bytes = Buffer.alloc(timeBytes + luckBytes);
+    bytes.writeUIntBE(this.#parts.clock.now() + goodMs, 0, timeBytes);
+    bytes.set(this.#parts.random.bytes(luckBytes), timeBytes);
+    return bytes;
+  }
+
+  #isOver(bytes: Buffer): boolean {
+    return bytes.readUIntBE(0, timeBytes) <= this.#parts.clock.now();
+  }
+
+  /** With what shows that it is ours. */
+  #sealed(bytes: Buffer): string {
+    const luck = bytes.subarray(0, timeBytes + luckBytes);
+    return Buffer.concat([luck, this.#mac('nonce', luck)]).toString('base64url');
+  }
+
+  #mac(what: string, bytes: Buffer): Buffer {
+    return createHmac('sha256', this.#key).update(`${what}:`).update(bytes).digest();
+  }
+
+  #forgetUsed(): void {
     const now = this.#parts.clock.now();
-    for (const [claim, { until, path }] of this.#claims) {
+    for (const [nonce, until] of this.#used) {
       if (until > now) return;
-      this.#claims.delete(claim);
-      void unlink(path).catch(() => undefined);
+      this.#used.delete(nonce);
     }
   }
+}
+
+interface Unmunged {
+  readonly uid: number;
+  /** Who alone can read it. */
+  readonly restrictedTo: number | undefined;
+  readonly text: string;
 }
 
 async function ownerOf({ path, content }: Claim): Promise<number> {
@@ -183,6 +260,10 @@ async function ownerOf({ path, content }: Claim): Promise<number> {
   } finally {
     await file.close();
   }
+}
+
+function isSame(one: string, other: string): boolean {
+  return one.length === other.length && timingSafeEqual(Buffer.from(one), Buffer.from(other));
 }
 
 function notHere(way: string): WspError {

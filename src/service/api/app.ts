@@ -85,7 +85,6 @@ export async function buildApp(parts: ApiParts): Promise<FastifyInstance> {
   takeUtf8Alone(app);
   app.addHook('onRequest', () => parts.ready ?? Promise.resolve());
   const limits = rateLimits(app, parts.clock, parts.rate);
-  limits.limitLogins();
   requireTokens(app, parts.callers, limits.guessed);
   limits.limitCallers();
   keepAudit(app, parts);
@@ -105,7 +104,7 @@ export async function buildApp(parts: ApiParts): Promise<FastifyInstance> {
       ...historyRoutes(feed),
       ...siteRoutes,
       ...accountRoutes,
-      ...loginRoutes,
+      ...loginRoutes(limits),
       ...usageRoutes(feed),
       ...webhookRoutes,
     ])

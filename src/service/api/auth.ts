@@ -12,7 +12,7 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** The route needs no user's token: it is open to all, or checks a slot's secret itself. */
     open?: boolean;
-    /** It carries what is said inside a connection of a node, whatever its method: not a deed of anybody's for the audit log. */
+    /** It carries what is said inside a connection of a node, or asks only, whatever its method: not a deed of anybody's for the audit log. */
     carrier?: boolean;
     /** The least that its caller must be. Absent: a user. */
     role?: Role;

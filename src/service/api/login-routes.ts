@@ -1,11 +1,17 @@
-import type { FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ClaimRequest, MungeRequest } from '../../protocol/access.ts';
 import { WspError } from '../../protocol/errors.ts';
-import { errorAnswers, type Route } from './route.ts';
 import type { ApiParts } from './app.ts';
+import { addressOf } from './auth.ts';
+import type { RateLimits } from './rate-limit.ts';
+import { errorAnswers, type Route } from './route.ts';
 import { ref } from './schemas.ts';
 import { strictBody } from './strict-body.ts';
-import { formatMoment } from '../../protocol/units.ts';
+
+/** Logins of Unix users with no password. */
+export function loginRoutes(limits: RateLimits): readonly Route[] {
+  return [ways, begin, claim(limits), munge(limits)];
+}
 
 const ways: Route = (app, { logins }) => {
   const schema = {
@@ -24,58 +30,74 @@ const begin: Route = (app, { logins }) => {
     security: [],
     response: { 201: ref('FileChallenge'), ...errorAnswers },
   };
-  app.post('/v1/login/file', { schema, config: { open: true } }, async (_request, reply) => {
+  // A question: what is done is the claim.
+  app.post('/v1/login/file', { schema, config: { open: true, carrier: true } }, async (_request, reply) => {
     void reply.code(201).header('cache-control', 'no-store');
     return logins.begin();
   });
 };
 
-const claim: Route = (app, parts) => {
-  const schema = {
-    operationId: 'claimFileLogin',
-    summary: 'A token for whoever wrote the file, once it is written; open to all',
-    security: [],
-    body: ref('ClaimRequest'),
-    response: { 201: ref('Login'), ...errorAnswers },
+const claim =
+  (limits: RateLimits): Route =>
+  (app, parts) => {
+    const schema = {
+      operationId: 'claimFileLogin',
+      summary: 'A token for whoever wrote the file, once it is written; open to all',
+      security: [],
+      body: ref('ClaimRequest'),
+      response: { 201: ref('Login'), ...errorAnswers },
+    };
+    const validatorCompiler = strictBody(ClaimRequest);
+    app.post(
+      '/v1/login/file/claim',
+      { schema, validatorCompiler, config: { open: true } },
+      async (request, reply) => {
+        void reply.code(201).header('cache-control', 'no-store');
+        return logIn(parts, limits, request, reply, () => parts.logins.finish(request.body.claim));
+      },
+    );
   };
-  const validatorCompiler = strictBody(ClaimRequest);
-  app.post(
-    '/v1/login/file/claim',
-    { schema, validatorCompiler, config: { open: true } },
-    async (request, reply) => {
-      void reply.code(201).header('cache-control', 'no-store');
-      return loggedIn(parts, request, await parts.logins.finish(request.body.claim));
-    },
-  );
-};
 
-const munge: Route = (app, parts) => {
-  const schema = {
-    operationId: 'mungeLogin',
-    summary: 'A token for whoever made the MUNGE credential; open to all',
-    security: [],
-    body: ref('MungeRequest'),
-    response: { 201: ref('Login'), ...errorAnswers },
+const munge =
+  (limits: RateLimits): Route =>
+  (app, parts) => {
+    const schema = {
+      operationId: 'mungeLogin',
+      summary: 'A token for whoever made the MUNGE credential; open to all',
+      security: [],
+      body: ref('MungeRequest'),
+      response: { 201: ref('Login'), ...errorAnswers },
+    };
+    const validatorCompiler = strictBody(MungeRequest);
+    app.post(
+      '/v1/login/munge',
+      { schema, validatorCompiler, config: { open: true } },
+      async (request, reply) => {
+        void reply.code(201).header('cache-control', 'no-store');
+        const address = addressOf(request) ?? 'socket';
+        return logIn(parts, limits, request, reply, () =>
+          parts.logins.munge(request.body.credential, address),
+        );
+      },
+    );
   };
-  const validatorCompiler = strictBody(MungeRequest);
-  app.post(
-    '/v1/login/munge',
-    { schema, validatorCompiler, config: { open: true } },
-    async (request, reply) => {
-      void reply.code(201).header('cache-control', 'no-store');
-      return loggedIn(parts, request, await parts.logins.munge(request.body.credential));
-    },
-  );
-};
 
-function loggedIn({ accounts, sessions }: ApiParts, request: FastifyRequest, user: string) {
+async function logIn(
+  { accounts, sessions }: ApiParts,
+  limits: RateLimits,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  who: () => Promise<string>,
+) {
+  const user = await who().catch((cause: unknown) => {
+    limits.loginFailed(request, reply);
+    throw cause;
+  });
+  limits.loggedIn(user, reply);
   const caller = accounts.callerOfUser(user);
   if (!caller) throw new WspError('unauthorized', `user ${user} is disabled`);
   // For the audit log: from here on it is known who asks.
   request.caller = caller;
   const { token, expiresAt } = sessions.begin(user);
-  return { user, token, expiresAt: formatMoment(expiresAt) };
+  return { user, token, expiresAt: new Date(expiresAt).toISOString() };
 }
-
-/** Logins of Unix users with no password. */
-export const loginRoutes: readonly Route[] = [ways, begin, claim, munge];

@@ -83,12 +83,21 @@ describe('the API', () => {
   it('lets nobody fill the audit log with logins', async () => {
     const clock = createVirtualClock(0);
     api = await testApi(clock);
-    const logIn = async (): Promise<number> =>
-      (await api.app.inject({ method: 'POST', url: '/v1/login/file' })).statusCode;
-    for (let count = 0; count < 200; count++) expect(await logIn()).toBe(404);
-    expect(await logIn()).toBe(429);
+    const statusOf = async (url: string, payload?: object): Promise<number> =>
+      (await api.app.inject({ method: 'POST', url, ...(payload && { payload }) })).statusCode;
+    const claim = (): Promise<number> => statusOf('/v1/login/file/claim', { claim: 'x'.repeat(32) });
+    // To begin one is a question.
+    for (let count = 0; count < 300; count++) expect(await statusOf('/v1/login/file')).toBe(404);
+    for (let count = 0; count < 200; count++) expect(await claim()).toBe(404);
+    expect(await claim()).toBe(429);
     expect((await get(api.as('ann'))).status).toBe(200);
     await clock.advanceBy(1_000);
-    expect(await logIn()).toBe(404);
+    expect(await claim()).toBe(404);
+    const { entries } = (
+      await api.app.inject({ url: '/v1/audit?limit=1000', headers: api.as('admin') })
+    ).json<{ entries: { path: string }[] }>();
+    expect(entries.map(({ path }) => path)).toEqual(
+      Array.from({ length: 201 }, () => '/v1/login/file/claim'),
+    );
   });
 });

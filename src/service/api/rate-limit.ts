@@ -12,7 +12,7 @@ export interface Rate {
 
 /** Requests with no token that anybody knows, from one address or over the socket: enough for a mistake in a config file, not for guessing. Good ones are never counted. */
 const wrongTokens: Rate = { perSecond: 1, burst: 20 };
-/** Logins, and requests without a token, from one address or over the socket: each is a line in the audit log that anybody can have written. */
+/** Logins that fail, and requests without a token, from one address or over the socket; and logins of one user: each is a line in the audit log that takes no token to have written. */
 const linesOfOne: Rate = { perSecond: 20, burst: 200 };
 /** Callers that are remembered; one that has not asked for a while has a full bucket, and need not be. */
 const mostCallers = 10_000;
@@ -62,7 +62,13 @@ export class Buckets {
   }
 }
 
-/** Who asks too often is told when to come again; so is who tries tokens: `guessed` is for requests without a good one. Call `limitLogins` before callers are known, `limitCallers` after. */
+/** Limits of the API; what is over one is refused with `rate_limited`. */
+export type RateLimits = ReturnType<typeof rateLimits>;
+
+/**
+ * Who asks too often is told when to come again; so is who tries tokens or logins. Only what fails is counted of an address, because many may have one: what is good
+ * is never refused for what others try. Call `limitCallers` once callers are known.
+ */
 export function rateLimits(app: FastifyInstance, clock: Clock, rate: Rate) {
   const callers = new Buckets(clock, rate);
   const strangers = new Buckets(clock, wrongTokens);
@@ -75,12 +81,13 @@ export function rateLimits(app: FastifyInstance, clock: Clock, rate: Rate) {
       const waitMs = bucket.take(addressOf(request) ?? 'socket');
       if (waitMs > 0) throw tooOften(waitMs, reply);
     },
-    limitLogins(): void {
-      app.addHook('onRequest', async (request, reply) => {
-        if (request.method !== 'POST' || request.routeOptions.url?.startsWith('/v1/login') !== true) return;
-        const waitMs = logins.take(addressOf(request) ?? 'socket');
-        if (waitMs > 0) throw tooOften(waitMs, reply);
-      });
+    loginFailed(request: FastifyRequest, reply: FastifyReply): void {
+      const waitMs = nameless.take(addressOf(request) ?? 'socket');
+      if (waitMs > 0) throw tooOften(waitMs, reply);
+    },
+    loggedIn(user: string, reply: FastifyReply): void {
+      const waitMs = logins.take(user);
+      if (waitMs > 0) throw tooOften(waitMs, reply);
     },
     limitCallers(): void {
       app.addHook('onRequest', async (request, reply) => {

@@ -1,0 +1,38 @@
+import { audienceOf } from '../../protocol/login.ts';
+import { tlsHosts } from '../tls.ts';
+
+/** Where the service is reached. */
+export interface LoginPlace {
+  /** As the site file has it: the host that is listened on, and its port by now. */
+  readonly host: string;
+  readonly port: number;
+  readonly isTls: boolean;
+  /** `service.url`: a name of it, or of the proxy before it. */
+  readonly url: string | null;
+  readonly headAddress: string | undefined;
+  readonly bootId: string;
+}
+
+/** The names that the service goes by in logins with MUNGE: each is what `audienceOf` gives for a URL at which nobody else can answer. */
+export function loginNames(place: LoginPlace): ReadonlySet<string> {
+  const { host, port, isTls, url, headAddress, bootId } = place;
+  const own = isTls
+    ? tlsHosts(host, [url], headAddress === undefined ? [] : [headAddress]).map(
+        each => `https://${bracketed(each)}:${port}`,
+      )
+    : loopbackOf(host).map(each => `http://${bracketed(each)}:${port}`);
+  return new Set(
+    [...own, ...(url === null ? [] : [url])].flatMap(each => audienceOf(each, () => bootId) ?? []),
+  );
+}
+
+/** The loopback addresses that are listened on: on the others somebody else may. */
+function loopbackOf(host: string): readonly string[] {
+  if (host === '::') return ['127.0.0.1', '::1'];
+  if (host === '0.0.0.0') return ['127.0.0.1'];
+  return [host];
+}
+
+function bracketed(host: string): string {
+  return host.includes(':') ? `[${host}]` : host;
+}
