@@ -41,6 +41,12 @@ describe('extending a lease', () => {
     expect(bench.refusal(extend(bench, 1_000)).hint).toBe('lease another workspace for the time after it');
   });
 
+  it('advises no more than there is, though the job ends within a second', () => {
+    const bench = leased(hour + 15 * minute + 500);
+    expect(bench.refusal(extend(bench, hour)).hint).toBe('it can be extended by 14m18s at most');
+    bench.step(extend(bench, 14 * minute + 18_000));
+  });
+
   it('is refused beyond the longest lease of the site', () => {
     const bench = leased(40 * hour);
     expect(bench.refusal(extend(bench, 23 * hour + 1_000))).toMatchObject({

@@ -186,6 +186,36 @@ describe('a pilot that comes back', () => {
     expect(bench.workspace).toMatchObject({ state: 'ending', cause: 'failed', reason: { code: 'vm_lost' } });
   });
 
+  it('has not lost what it was told to stop', () => {
+    const bench = new LeaseBench().running(2);
+    bench.destroy();
+    bench.connect('n0');
+    expect(bench.vms[0]).toMatchObject({ state: 'stopping' });
+    expect(bench.workspace).toMatchObject({ state: 'ending', cause: 'destroyed' });
+    bench.vm(0, 'terminated');
+    expect(bench.vms[0]).toMatchObject({ state: 'terminated' });
+  });
+
+  it('does not know better than the LRM when the job ends', () => {
+    const bench = new LeaseBench();
+    bench.create(2);
+    bench.submitted();
+    const reserved = (node: string, jobEndsAt: number): void =>
+      void bench.notify(node, { kind: 'node', state: 'reserved', jobEndsAt });
+    reserved('n0', bench.now + 3_600_000);
+    expect(bench.slot.jobEndsAt).toBe(bench.now + 3_600_000);
+    bench.observed({ endsAt: bench.now + 4_000_000 });
+    reserved('n1', bench.now + 3_600_000);
+    expect(bench.slot.jobEndsAt).toBe(bench.now + 4_000_000);
+  });
+
+  it('of a slot that is taken back gives guests half of the warning time, as their own pilot does', () => {
+    const bench = new LeaseBench({ shutdownGraceMs: 25_000 }).running(2);
+    const told = bench.node('n0', 'preempting');
+    const [release] = bench.effectsOf(told, 'pilot.release');
+    expect(release).toMatchObject({ node: 'n1', graceMs: 15_000 });
+  });
+
   it('is not asked about what it may not have been told to start yet', () => {
     const bench = new LeaseBench().reserved(1);
     bench.connect('n0');

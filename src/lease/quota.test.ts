@@ -35,6 +35,16 @@ describe('a quota', () => {
     expect(bench.refusal(extend).code).toBe('quota_exceeded');
   });
 
+  it('of one user or project goes before that of all', () => {
+    const all = { ...noQuota, vms: 1 };
+    const own = new Map([['ann', { ...noQuota, vms: 2 }]]);
+    const bench = new LeaseBench({ quotas: { ...noQuotas, user: all, users: own } });
+    const two = { groups: [{ ...group, count: 2 }] };
+    bench.step(bench.createInput(two, 'a', 'ann'));
+    expect(bench.refusal(bench.createInput(two, 'b', 'bob')).message).toContain('user bob may have 1 VMs');
+    expect(bench.refusal(bench.createInput(two, 'c', 'ann')).message).toContain('user ann may have 2 VMs');
+  });
+
   it('of the project holds beside that of the user', () => {
     const project = { ...noQuota, vms: 3 };
     const bench = new LeaseBench({ quotas: { ...noQuotas, projects: new Map([['qcd', project]]) } });

@@ -53,6 +53,27 @@ describe('site S3, pbs 3, site G2: a job that the LRM suspends', () => {
     expect(bench.workspace).toMatchObject({ state: 'ending', reason: { code: 'pilot_lost' } });
   });
 
+  it('has its deployment go on for as long as was left of it', () => {
+    const bench = new LeaseBench().reserved(1);
+    suspended(bench);
+    bench.after(hourMs);
+    bench.observed({});
+    expect(bench.workspace.deployDeadlineAt).toBe(bench.now + bench.state.settings.deployTimeoutMs);
+    bench.after(bench.state.settings.deployTimeoutMs - 1);
+    expect(bench.workspace.state).toBe('deploying');
+  });
+
+  it('counts as stood still only what is of the lease, which began meanwhile', () => {
+    const bench = new LeaseBench().reserved(1);
+    suspended(bench);
+    bench.now += hourMs;
+    // Said before it was stopped, and heard only now.
+    bench.vm(0, 'running');
+    bench.now += 60_000;
+    bench.observed({});
+    expect(bench.workspace).toMatchObject({ state: 'running', suspendedMs: 60_000 });
+  });
+
   it('has its lease stand still, and given back as far as the job lasts, also when that is told later', () => {
     const bench = new LeaseBench();
     bench.create(1, { durationMs: hourMs });

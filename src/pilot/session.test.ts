@@ -398,6 +398,38 @@ describe('PilotSession', () => {
     expect(w.done).toEqual([]);
   });
 
+  it('tries at once again after a long outage that is over', async () => {
+    const clock = createVirtualClock(1_000);
+    const w = world({ clock, reachable: false });
+    void w.session.run();
+    await clock.advanceBy(60_000);
+    w.state.reachable = true;
+    await clock.advanceBy(5_000);
+    const hellos = (): number => w.sent.filter(({ type }) => type === 'hello').length;
+    expect(hellos()).toBe(1);
+    w.drop();
+    await clock.advanceBy(100);
+    expect(hellos()).toBe(2);
+  });
+
+  it('says that its node could not be reserved, though it was being given back', async () => {
+    const clock = createVirtualClock(1_000);
+    let fail: (cause: Error) => void = () => undefined;
+    const reserve = (): Promise<void> =>
+      new Promise((_, reject) => {
+        fail = reject;
+      });
+    const w = world({ clock, reserve });
+    const code = w.session.run();
+    await clock.advanceBy(0);
+    w.session.preempt('SIGTERM');
+    fail(new Error('no helper'));
+    await clock.advanceBy(takingBackMs);
+    await clock.advanceBy(10_000);
+    expect(await code).toBe(1);
+    expect(w.nodeStates()).toEqual(['reserving', 'preempting', 'failed']);
+  });
+
   it.each([
     ['later', 900_000],
     ['sooner', 300_000],

@@ -172,6 +172,18 @@ describe('the pilot hub', () => {
     await expect(stream).rejects.toMatchObject({ code: 'unreachable' });
   });
 
+  it('does not take a pilot for connected that has gone while its hello was being stored', async () => {
+    bench.store.hold();
+    pilot.hello();
+    await bench.settle();
+    pilot.session.closed();
+    bench.store.release();
+    await bench.settle();
+    expect(pilot.heard).toEqual([]);
+    expect(bench.slot(slotId).nodes).toMatchObject([{ connected: false }]);
+    expect(bench.logged.map(({ message }) => message)).not.toContain('pilot connected');
+  });
+
   it('acknowledges in its welcome what this node has said, not what another has', async () => {
     ({ slotId } = await bench.create(2));
     const pilots = ['n0', 'n1'].map(node => new FakePilot(bench.engine, slotId, node));

@@ -1,0 +1,65 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { silentLog } from '../../platform/log.ts';
+import type { ServiceMessage } from '../../protocol/pilot.ts';
+import { PilotCommands, type PilotEffect } from './commands.ts';
+
+const order = (key: string, node = 'n0'): PilotEffect => ({
+  kind: 'pilot.stop-vm',
+  key,
+  slotId: 'slot',
+  node,
+  vmId: 'vm',
+  graceMs: 0,
+});
+
+describe('what is owed to pilots', () => {
+  let done: string[];
+  let heard: string[];
+  let commands: PilotCommands;
+  const send = (message: ServiceMessage): void => {
+    if (message.type === 'command') heard.push(message.key);
+  };
+  beforeEach(() => {
+    done = [];
+    heard = [];
+    commands = new PilotCommands({
+      log: silentLog,
+      commandOf: ({ key }) => (key === 'gone' ? undefined : { kind: 'stop-vm', vmId: 'vm', graceMs: 0 }),
+      done: key => done.push(key),
+    });
+  });
+
+  it('is said once to one that is connected, and again when it comes back, until it is acknowledged', () => {
+    commands.connected('slot', 'n0', send);
+    commands.add(order('a'));
+    // The same decision is owed once, however often it is made.
+    commands.add(order('a'));
+    expect(heard).toEqual(['a']);
+    commands.disconnected('slot', 'n0');
+    commands.add(order('b'));
+    expect(heard).toEqual(['a']);
+    commands.connected('slot', 'n0', send);
+    expect(heard).toEqual(['a', 'a', 'b']);
+    commands.acknowledged('slot', 'n0', 'a');
+    commands.acknowledged('slot', 'n0', 'a');
+    commands.acknowledged('slot', 'n1', 'b');
+    expect(done).toEqual(['a']);
+    commands.connected('slot', 'n0', send);
+    expect(heard.slice(3)).toEqual(['b']);
+  });
+
+  it('is owed no more when the slot is over, on any of its nodes', () => {
+    commands.add(order('a'));
+    commands.add(order('b', 'n1'));
+    commands.slotOver('slot');
+    expect(done).toEqual(['a', 'b']);
+    commands.connected('slot', 'n0', send);
+    expect(heard).toEqual([]);
+  });
+
+  it('is owed no more when what it was for is gone', () => {
+    commands.add(order('gone'));
+    commands.connected('slot', 'n0', send);
+    expect([heard, done]).toEqual([[], ['gone']]);
+  });
+});
