@@ -126,6 +126,17 @@ describe('OpenPBS', () => {
     expect(asked.at(-1)).toBe(`qstat -u ${user} -f -F json`);
   });
 
+  it('site S1: takes no job for gone because of a qstat that has failed, whatever it printed', async () => {
+    const answers: Record<string, CommandResult> = { 'qstat -u': recorded('openpbs/qstat-running-2nodes') };
+    const { lrm } = adapter('openpbs', answers);
+    await lrm.list();
+    answers['qstat -u'] = good(nothing);
+    for (const code of [1, 139, 162]) {
+      answers['qstat -x'] = { ...good(nothing), code };
+      await expect(lrm.list()).rejects.toEqual(kind('unavailable'));
+    }
+  });
+
   it.each(['openpbs/qstat-server-down', 'openpbs-real/qstat-server-down-real'])(
     'site S1: does not take an outage for an empty list: %s',
     async file => {

@@ -12,6 +12,28 @@ function printed(argv: readonly string[], rows: readonly (readonly string[])[]):
   return [fields.map(([name = '']) => name), ...rows].map(row => `${row.join(end)}${end}\n`).join('');
 }
 
+describe('a job that is to end later', () => {
+  const uid = String(process.getuid?.());
+  const row = ['7', uid, 'RUNNING', 'None', '1000', '4600', 'N/A', 'n01', 'wsp-slot-aaaaaaaaaa', '(null)'];
+  const extended = async (until: number) => {
+    const asked: string[] = [];
+    const run: ProcessRunner['run'] = argv => {
+      if (argv[0] === 'scontrol') asked.push(argv.slice(1).join(' '));
+      const stdout = printed(argv, argv[0] === 'squeue' ? [row] : []);
+      return Promise.resolve({ code: 0, signal: null, stdout, stderr: '' });
+    };
+    return [await slurm({}, { run }).extend('7', until), asked];
+  };
+
+  it('lasts at least as long as it is to, in the whole minutes that Slurm counts', async () => {
+    const endsAt = 4_600_000;
+    expect(await extended(endsAt + 90_000)).toEqual([endsAt + 120_000, ['update JobId=7 TimeLimit=+2']]);
+    expect(await extended(endsAt + 60_000)).toEqual([endsAt + 60_000, ['update JobId=7 TimeLimit=+1']]);
+    // It lasts for long enough already.
+    for (const until of [endsAt, endsAt - 1]) expect(await extended(until)).toEqual([endsAt, []]);
+  });
+});
+
 describe('nodes of a job', () => {
   const uid = String(process.getuid?.());
   const job = (state: string, nodes: string) =>

@@ -13,7 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { systemProcesses } from '../../platform/process.ts';
+import { type CommandResult, type ProcessRunner, systemProcesses } from '../../platform/process.ts';
 import { systemRandom } from '../../platform/random.ts';
 import { createVirtualClock } from '../../platform/virtual-clock.ts';
 import { mungeForm, mungeText } from '../../protocol/login.ts';
@@ -33,13 +33,13 @@ beforeEach(async () => {
 });
 afterEach(() => rmSync(join(directory, '..'), { recursive: true }));
 
-const loginsHere = (): Logins =>
+const loginsHere = (processes: ProcessRunner = systemProcesses): Logins =>
   new Logins({
     directory,
     mungeSocket: '/nowhere/munge',
     clock,
     random: systemRandom,
-    processes: systemProcesses,
+    processes,
     ownUid: 4_000_000,
     names: () => new Set(),
   });
@@ -64,10 +64,25 @@ describe('a login by a file', () => {
     expect(await refusal(written(3_999_999).claim)).toMatchObject({ code: 'unauthorized' });
   });
 
+  it.each(['admin', '../root', 'a b', ''])(
+    'is of nobody for a Unix user called %j, who is not whom that would be here',
+    async name => {
+      const stdout = `${name}:x:65534:65534::/:/bin/sh\n`;
+      const run = (): Promise<CommandResult> =>
+        Promise.resolve({ code: 0, signal: null, stdout, stderr: '' });
+      logins = loginsHere({ run });
+      expect(await refusal(written().claim)).toMatchObject({ code: 'unauthorized' });
+    },
+  );
+
   it('is good once, and for half a minute', async () => {
     const { claim } = written();
     await logins.finish(claim);
     expect(await refusal(claim)).toMatchObject({ code: 'unauthorized' });
+    // Also when it is used twice at once.
+    const both = written().claim;
+    const outcomes = await Promise.allSettled([logins.finish(both), logins.finish(both)]);
+    expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected']);
     const late = written();
     await clock.advanceBy(30_001);
     expect(await refusal(late.claim)).toMatchObject({ code: 'unauthorized' });
