@@ -17,6 +17,7 @@ import { Faults, noTroubles } from '../test/sim/faults.ts';
 import { SimLrm } from '../test/sim/lrm.ts';
 import { SimNode } from '../test/sim/node.ts';
 import { pilotLauncher } from '../test/sim/pilot.ts';
+import { Witness } from '../test/sim/witness.ts';
 import { engineOptions } from '../test/sim/site.ts';
 import { machine, median } from './figures.ts';
 
@@ -45,6 +46,9 @@ function makeEngine(): Engine {
     acknowledged: () => undefined,
     linked: () => undefined,
     partedUntil: () => 0,
+    witness: new Witness(what => {
+      throw new Error(what);
+    }),
     duplicates: 0,
   });
   const options = engineOptions(

@@ -1,7 +1,7 @@
 import type { SiteState, Slot, Vm, Workspace } from '../src/lease/types.ts';
 
 /**
- * The seven invariants of ARCHITECTURE.md, as one program: what the service believes is held against what is really there.
+ * The invariants of ARCHITECTURE.md, as one program (but the ninth, which the network of the simulation sees: test/sim/witness.ts): what the service believes is held against what is really there.
  * Pure. Used after every step of every simulated life, and at the end of end-to-end tests.
  */
 
@@ -19,6 +19,8 @@ export interface GroundTruth {
     readonly since: number;
     /** Since when its LRM says that it is over although it is not: nobody but its own pilots can tell. */
     readonly disownedAt?: number;
+    /** Until when its LRM lets it run, and since when that is so. */
+    readonly ends?: { readonly at: number; readonly since: number };
   }[];
   readonly nodes: readonly {
     readonly name: string;
@@ -27,6 +29,9 @@ export interface GroundTruth {
     /** Since when no pilot and no undo is at work; null while one is. */
     readonly idleSince: number | null;
     readonly vms: readonly TrueVm[];
+    /** What it has. */
+    readonly memoryMiB?: number;
+    readonly cpus?: number;
     /** All that pilots could change (interfaces, rules, memory, processes, files), as one text: before the first pilot, and now. */
     readonly before: string;
     readonly after: string;
@@ -37,6 +42,9 @@ export interface TrueVm {
   readonly vmId: string;
   readonly slotId: string;
   readonly nics: readonly { readonly address: string; readonly mac: string; readonly tap: string }[];
+  /** What its guest was given. */
+  readonly memoryMiB?: number;
+  readonly cpus?: number;
   /** Its process has been killed, and the kernel does not let go of it: it answers nothing, and nobody can end it. */
   readonly stuck?: boolean;
 }
@@ -46,6 +54,8 @@ export interface Acknowledged {
   readonly created: ReadonlySet<string>;
   readonly destroyed: ReadonlySet<string>;
   readonly notifications: readonly { readonly slotId: string; readonly node: string; readonly seq: number }[];
+  /** By `<workspace>/<VM's name>`: its addresses, which it keeps until its workspace has ended, also when it is started anew. */
+  readonly addresses?: ReadonlyMap<string, string>;
 }
 
 /** How long belief may lag behind truth, milliseconds. Zero asks for what must hold at every moment. */
@@ -72,11 +82,11 @@ export interface Evidence {
 }
 
 export interface Violation {
-  readonly invariant: 1 | 2 | 3 | 4 | 5 | 6 | 7;
+  readonly invariant: 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8;
   readonly message: string;
 }
 
-/** Everything that is wrong; empty when all seven hold. */
+/** Everything that is wrong; empty when all hold. */
 export function violations(evidence: Evidence): readonly Violation[] {
   const found: Violation[] = [];
   const accountable = withoutDisowned(evidence);
@@ -114,6 +124,7 @@ const checks: readonly (readonly [Violation['invariant'], Check])[] = [
   [5, everythingEnds],
   [6, noUnwantedJob],
   [7, nothingLost],
+  [8, notMoreThanThereIs],
 ];
 
 /** It has been so for longer than the service may need to follow; `allowedMs` after a start it has caught up. */
@@ -168,8 +179,8 @@ function* nodesRestored({ state, truth }: Evidence): Iterable<string> {
         if (vm.slotId === slot.id) yield `${vm.vmId} runs on ${name}, which ${slot.id} has released`;
 }
 
-/** 3. No address, MAC, tap or name is held by two live VMs. */
-function nothingHeldTwice({ state, truth }: Evidence): Iterable<string> {
+/** 3. No address, MAC, tap or name is held by two live VMs, and a VM's addresses are its own until its workspace has ended. */
+function nothingHeldTwice({ state, truth, acknowledged }: Evidence): Iterable<string> {
   const found: string[] = [];
   const holders = new Map<string, string>();
   const hold = (thing: string, holder: string): void => {
@@ -179,6 +190,9 @@ function nothingHeldTwice({ state, truth }: Evidence): Iterable<string> {
   };
   for (const vm of state.vms.values()) {
     if (vmOver(vm)) continue;
+    const mine = vm.nics.map(({ address }) => address).join(' ');
+    const told = acknowledged.addresses?.get(`${vm.workspaceId}/${vm.name}`) ?? mine;
+    if (told !== mine) found.push(`${vm.id} has addresses ${mine}, and had ${told}`);
     hold(`name ${vm.workspaceId}/${vm.name}`, vm.id);
     for (const { address, mac, tap } of vm.nics) {
       hold(`address ${address}`, vm.id);
@@ -244,6 +258,20 @@ function jobWasOver(state: Evidence['state'], { slotId, endedAt, reason }: Works
   return jobEndsAt === null || (endedAt ?? 0) >= jobEndsAt - longestEndMarginMs;
 }
 
+/** So long after a job was given another end every pilot of it that can be heard knows that, and goes by it. */
+const heardWithinMs = 90_000;
+/** Pilots leave so long before their job's end at most, and their leaving takes its time. */
+const leavesWithinMs = 60_000;
+
+/** Its pilot went as if the job were at its end, which it was not, and could have been known not to be. */
+function leftTooSoon({ truth }: Evidence, { reason, endedAt, slotId }: Workspace): boolean {
+  if (reason?.code !== 'walltime' && reason?.code !== 'node_left') return false;
+  const ends = truth.jobs.find(job => job.slotId === slotId)?.ends;
+  if (ends === undefined || endedAt === null) return false;
+  const known = Math.max(ends.since, truth.servedSince ?? 0) + heardWithinMs < endedAt;
+  return known && endedAt < ends.at - leavesWithinMs;
+}
+
 /** 5. Every workspace reaches a final state, with a reason. */
 function* everythingEnds(evidence: Evidence): Iterable<string> {
   const { state, truth, tolerance, over } = evidence;
@@ -258,6 +286,8 @@ function* everythingEnds(evidence: Evidence): Iterable<string> {
         (endsAt === null || (endedAt < endsAt && !jobWasOver(state, workspace)))
       )
         yield `${id} expired before its end`;
+      else if (leftTooSoon(evidence, workspace))
+        yield `${id} ended because its pilot left, long before the end of its job`;
       for (const vm of vmsOf(state, workspace)) if (!vmOver(vm)) yield `${id} ended, ${vm.id} is ${vm.state}`;
     } else {
       if (over) yield `${id} is ${workspace.state} for ever`;
@@ -305,6 +335,29 @@ function* nothingLost({ state, acknowledged }: Evidence): Iterable<string> {
     if (slot && applied < seq)
       yield `notification ${seq} of ${node} in ${slotId} was acknowledged and is lost`;
   }
+}
+
+/** 8. No node is given more than it has, and a slot's guests no more of it than is the slot's. */
+function* notMoreThanThereIs({ state, truth }: Evidence): Iterable<string> {
+  for (const node of truth.nodes) {
+    const { name, vms, memoryMiB = Infinity, cpus = Infinity } = node;
+    const all = sumOf(vms);
+    if (all.memoryMiB > memoryMiB || all.cpus > cpus)
+      yield `the guests on ${name} have ${all.memoryMiB} MiB and ${all.cpus} processors, more than it has`;
+    for (const slotId of new Set(vms.map(vm => vm.slotId))) {
+      const slot = state.slots.get(slotId);
+      const own = sumOf(vms.filter(vm => vm.slotId === slotId));
+      if (slot && (own.memoryMiB > slot.memoryMiBPerNode || own.cpus > slot.cpusPerNode))
+        yield `the guests on ${name} have ${own.memoryMiB} MiB and ${own.cpus} processors, more than ${slotId} has of it`;
+    }
+  }
+}
+
+function sumOf(vms: readonly TrueVm[]): { readonly memoryMiB: number; readonly cpus: number } {
+  return {
+    memoryMiB: vms.reduce((sum, { memoryMiB = 0 }) => sum + memoryMiB, 0),
+    cpus: vms.reduce((sum, { cpus = 0 }) => sum + cpus, 0),
+  };
 }
 
 function vmsOf(state: Evidence['state'], workspace: Workspace): readonly Vm[] {

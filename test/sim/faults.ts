@@ -56,9 +56,13 @@ export const ordersAtPartition: readonly [TwoOrders, ...TwoOrders[]] = [
   { heard: 'pause', afterMs: 400, unheard: 'shutdown' },
   { heard: 'pause', afterMs: 400, unheard: 'resume', thenOff: true },
   { heard: 'pause', afterMs: 900, unheard: 'resume', thenOff: true },
+  { heard: 'pause', afterMs: 2_000, unheard: 'resume', thenOff: true },
+  { heard: 'pause', afterMs: 2_000, unheard: 'resume', thenOff: true },
   { heard: 'resume', afterMs: 400, unheard: 'shutdown' },
   { heard: 'reboot', afterMs: 400, unheard: 'shutdown' },
   { heard: 'reboot', afterMs: 900, unheard: 'shutdown' },
+  { heard: 'reboot', afterMs: 400, unheard: 'shutdown' },
+  { heard: 'reboot', afterMs: 1_500, unheard: 'shutdown' },
   { heard: 'shutdown', afterMs: 6_000, unheard: 'start' },
   { heard: 'shutdown', afterMs: 6_000, unheard: 'start' },
 ];
@@ -113,7 +117,7 @@ export class Faults {
     if (dice.chance(0.3)) points.push(dice.pick(crashPoints as readonly [CrashPoint, ...CrashPoint[]]));
     // What is rare enough is not let pass.
     this.#aims = points.map(point => ({ point, left: needFor(point) ? 0 : dice.pick([0, 0, 0, 1, 3]) }));
-    this.#inclined = dice.chance(0.15) ? 'parted at orders' : undefined;
+    this.#inclined = dice.chance(0.3) ? 'parted at orders' : undefined;
   }
 
   get needsFailures(): boolean {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Slot, Vm, Workspace } from '../../src/lease/types.ts';
-import { type Evidence, type GroundTruth, violations } from '../invariants.ts';
+import { type Evidence, type GroundTruth, type TrueVm, violations } from '../invariants.ts';
 import { LeaseBench, must, startedAt } from '../support/lease.ts';
 
 /** A workspace of two VMs that runs as it should: every test breaks one thing of it. */
@@ -13,6 +13,7 @@ class Scene {
   created = new Set<string>();
   destroyed = new Set<string>();
   notifications: { slotId: string; node: string; seq: number }[] = [];
+  addresses = new Map<string, string>();
 
   constructor() {
     const { bench } = this;
@@ -22,7 +23,7 @@ class Scene {
       name: must(vm.node),
       pilots: [bench.slotId],
       idleSince: null,
-      vms: [{ vmId: vm.id, slotId: bench.slotId, nics: vm.nics }],
+      vms: [{ vmId: vm.id, slotId: bench.slotId, nics: vm.nics, memoryMiB: 64, cpus: 1 }],
       before: 'lo eth0',
       after: `lo eth0 ${vm.nics[0]?.tap}`,
     }));
@@ -63,11 +64,21 @@ class Scene {
     this.nodes = this.nodes.map((node, at) => (at === index ? { ...node, ...patch } : node));
   }
 
+  /** The guest on a node is given so much. */
+  guest(index: number, patch: Partial<TrueVm>): void {
+    this.node(index, { vms: must(this.nodes[index]).vms.map(vm => ({ ...vm, ...patch })) });
+  }
+
   evidence(): Evidence {
     return {
       state: this.bench.state,
       truth: { now: this.now, jobs: this.jobs, nodes: this.nodes },
-      acknowledged: { created: this.created, destroyed: this.destroyed, notifications: this.notifications },
+      acknowledged: {
+        created: this.created,
+        destroyed: this.destroyed,
+        notifications: this.notifications,
+        addresses: this.addresses,
+      },
       tolerance: { followMs: 1_000, cancelMs: 1_000, endMs: 1_000, recoverMs: 0 },
       over: this.over,
     };
@@ -315,9 +326,43 @@ const broken: readonly (readonly [string, () => Scene, (scene: Scene) => void, R
     scene => void scene.notifications.push({ slotId: scene.bench.slotId, node: 'n0', seq: 99 }),
     /^7: notification 99 of n0 in slot-a* was acknowledged and is lost/,
   ],
+  [
+    'a VM that was started anew with other addresses',
+    running,
+    scene => void scene.addresses.set(`${scene.bench.ws}/node-0`, '10.90.0.9'),
+    /^3: ws-a*.node-0 has addresses 10.90.0.1, and had 10.90.0.9/,
+  ],
+  [
+    'a pilot that leaves at the end of its job that was before the job was extended',
+    ended,
+    scene => {
+      const at = scene.now + 3_600_000;
+      scene.jobs = scene.jobs.map(job => ({ ...job, ends: { at, since: scene.now - 90_001 } }));
+      scene.workspace({ cause: 'failed', reason: { code: 'node_left', message: 'x' }, endedAt: scene.now });
+    },
+    /^5: ws-a* ended because its pilot left, long before the end of its job/,
+  ],
+  [
+    'guests that have more of a node than their slot',
+    running,
+    scene => scene.guest(0, { memoryMiB: scene.bench.slot.memoryMiBPerNode + 1 }),
+    /^8: the guests on n0 have \d+ MiB and 1 processors, more than slot-a* has of it/,
+  ],
+  [
+    'guests that have more processors of a node than their slot',
+    running,
+    scene => scene.guest(0, { cpus: scene.bench.slot.cpusPerNode + 1 }),
+    /^8: the guests on n0 have 64 MiB and \d+ processors, more than slot-a* has of it/,
+  ],
+  [
+    'guests that have more than the node itself',
+    running,
+    scene => scene.node(0, { memoryMiB: 63 }),
+    /^8: the guests on n0 have 64 MiB and 1 processors, more than it has/,
+  ],
 ];
 
-describe('the checker of the seven invariants', () => {
+describe('the checker of the invariants', () => {
   it('finds nothing wrong with what is right: waiting, running, ended', () => {
     expect(running().broken()).toEqual([]);
     expect(ended().broken()).toEqual([]);
@@ -361,6 +406,18 @@ describe('the checker of the seven invariants', () => {
     expect(scene.broken()).toEqual([]);
     scene.node(0, { vms: [vm] });
     expect(scene.broken()).not.toEqual([]);
+  });
+
+  it('lets a pilot leave at the end of its job, or at one that it could not know to have been moved', () => {
+    const left = (ends: { at: number; since: number }): string[] => {
+      const scene = ended();
+      scene.jobs = scene.jobs.map(job => ({ ...job, ends }));
+      scene.workspace({ cause: 'failed', reason: { code: 'node_left', message: 'x' }, endedAt: scene.now });
+      return scene.broken();
+    };
+    const { now } = ended();
+    expect(left({ at: now + 30_000, since: 0 })).toEqual([]);
+    expect(left({ at: now + 3_600_000, since: now - 10_000 })).toEqual([]);
   });
 
   it('lets belief lag behind truth for as long as it may', () => {

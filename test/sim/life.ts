@@ -28,6 +28,7 @@ import { ServiceProcess } from './service.ts';
 import { engineOptions, policies } from './site.ts';
 import { strangers } from './strangers.ts';
 import { Users } from './users.ts';
+import { Witness } from './witness.ts';
 
 /** What became of one seed. */
 export interface LifeReport {
@@ -64,7 +65,7 @@ const tolerance: Evidence['tolerance'] = {
  *
  *   seed ─► dice ─► plan of deeds ─┐
  *                                  ▼
- *   virtual clock ─ one timer ─► engine, LRM, pilots, deeds ─► promises settle ─► the seven invariants ─┐
+ *   virtual clock ─ one timer ─► engine, LRM, pilots, deeds ─► promises settle ─► the invariants ───────┐
  *        ▲                                                                                              │
  *        └───────────────────────────────── until all is at rest ◄──────────────────────────────────────┘
  */
@@ -102,6 +103,10 @@ class Life {
   #service: ServiceProcess | undefined;
   #servedSince = Number.NEGATIVE_INFINITY;
   readonly #acked = new Map<string, { slotId: string; node: string; seq: number }>();
+  /** By workspace and name of a VM: what a client may have been told of its addresses. */
+  readonly #addresses = new Map<string, string>();
+  /** What was seen on the network that must not be. */
+  readonly #broken: string[] = [];
   #links: Cable[] = [];
   readonly #partedUntil = new Map<string, number>();
   readonly #trace: string[] = [];
@@ -126,7 +131,8 @@ class Life {
       dice,
       troubles: troublesOf(dice, faults),
       hub: () => this.#running().hub,
-      acknowledged: (slotId, node, seq) => this.#acked.set(`${slotId} ${node}`, { slotId, node, seq }),
+      acknowledged: (slotId, node, seq) => this.#acknowledged(slotId, node, seq),
+      witness: new Witness(what => this.#broken.push(what)),
       linked: link => this.#links.push(link),
       partedUntil: node => this.#partedUntil.get(node) ?? 0,
       duplicates: dice.chance(0.3) ? 0.05 : 0,
@@ -145,6 +151,11 @@ class Life {
       later: (delayMs, deed) => this.#later(delayMs, deed),
       ends: this.#counts.ends,
     });
+  }
+
+  #acknowledged(slotId: string, node: string, seq: number): void {
+    const most = Math.max(seq, this.#acked.get(`${slotId} ${node}`)?.seq ?? 0);
+    this.#acked.set(`${slotId} ${node}`, { slotId, node, seq: most });
   }
 
   #running(): ServiceProcess {
@@ -301,22 +312,34 @@ class Life {
       truth: {
         now,
         servedSince: this.#untroubledSince() + aheadMs,
-        jobs: this.#lrm.truth(aheadMs),
+        // Of a clock that was set nobody can tell when a job ends.
+        jobs: this.#lrm.truth(aheadMs, this.#steppedAt === Number.NEGATIVE_INFINITY),
         nodes: this.#nodes.map(node => node.truth(now)),
       },
       acknowledged: {
         created: this.#users.created,
         destroyed: this.#users.destroyed,
         notifications: [...this.#acked.values()],
+        addresses: this.#addresses,
       },
       tolerance,
       over,
     });
     for (const message of service ? strangers(service.engine.state) : []) throw new Error(message);
+    for (const message of this.#broken) throw new Error(`invariant 9: ${message}`);
+    if (service) this.#noteAddresses(service.engine.state);
     // Without a service there is still what must hold on nodes.
     const [first] = found.filter(({ invariant }) => service || invariant <= 2);
     if (first)
       throw new Error(`invariant ${first.invariant}: ${found.map(({ message }) => message).join('; ')}`);
+  }
+
+  /** From now on they are those of this VM, and of whatever takes its place. */
+  #noteAddresses({ vms }: Engine['state']): void {
+    for (const { workspaceId, name, nics } of vms.values()) {
+      const key = `${workspaceId}/${name}`;
+      if (!this.#addresses.has(key)) this.#addresses.set(key, nics.map(({ address }) => address).join(' '));
+    }
   }
 
   /**
@@ -401,9 +424,12 @@ class Life {
     });
   }
 
-  #guestEnds(how: 'poweroff' | 'crash'): void {
+  /** `of`: a guest of this workspace. */
+  #guestEnds(how: 'poweroff' | 'crash', of = ''): void {
     const guests = this.#nodes.flatMap(({ controls }) =>
-      [...controls].flatMap(control => control.upVms().map(vmId => ({ control, vmId }))),
+      [...controls].flatMap(control =>
+        control.upVms().flatMap(vmId => (vmId.startsWith(of) ? [{ control, vmId }] : [])),
+      ),
     );
     const guest = guests[this.#dice.int(0, Math.max(0, guests.length - 1))];
     guest?.control.guestEnds(guest.vmId, how);
@@ -436,7 +462,8 @@ class Life {
       this.#users.operate(running, unheard);
       this.#later(200 + dice.int(3, 12), () => this.#part(55_000, this.#nodes));
     });
-    if (thenOff || dice.chance(0.5)) this.#later(10_000, () => this.#guestEnds('poweroff'));
+    if (thenOff) this.#later(10_000, () => this.#guestEnds('poweroff', running.id));
+    else if (dice.chance(0.5)) this.#later(10_000, () => this.#guestEnds('poweroff'));
   }
 
   #adminEnds(verdict: 'cancelled' | 'preempted', reason: string): void {

@@ -37,6 +37,8 @@ interface Job {
   held: boolean;
   startedAt?: number;
   endsAt?: number;
+  /** Since when its end is that. */
+  endSetAt?: number;
   overAt?: number;
   nodes: readonly SimNode[];
   unlaunched: number;
@@ -211,8 +213,8 @@ export class SimLrm implements Lrm {
     return Promise.resolve();
   }
 
-  /** `aheadMs`: of the clock that times are told in. */
-  truth(aheadMs = 0): GroundTruth['jobs'] {
+  /** `aheadMs`: of the clock that times are told in; `tellsEnds`: that clock is right. */
+  truth(aheadMs = 0, tellsEnds = true): GroundTruth['jobs'] {
     return [...this.#jobs.values()].map(job => ({
       jobId: job.jobId,
       slotId: job.slotId,
@@ -220,6 +222,9 @@ export class SimLrm implements Lrm {
       // What it said in between was not so: nobody could do anything about the job.
       since:
         aheadMs + (job.overAt ?? Math.max(job.submittedAt, Math.min(job.lie?.until ?? 0, this.#clock.now()))),
+      ...(tellsEnds && job.endsAt !== undefined
+        ? { ends: { at: aheadMs + job.endsAt, since: aheadMs + (job.endSetAt ?? 0) } }
+        : {}),
       ...(job.lie && !isOver(job) ? { disownedAt: aheadMs + job.lie.since } : {}),
     }));
   }
@@ -418,6 +423,7 @@ export class SimLrm implements Lrm {
 
   #armEnd(job: Job): void {
     const endsAt = job.endsAt ?? 0;
+    job.endSetAt = this.#clock.now();
     this.#clock.after(Math.max(0, endsAt - this.#clock.now()), () => {
       if (job.endsAt === endsAt) this.end(job.jobId, 'timeout', 'TimeLimit');
     });

@@ -6,6 +6,7 @@ import type { PilotHub, PilotSession } from '../../src/service/engine-api.ts';
 import { type CrashPoint, isCrashPoint } from './crash-points.ts';
 import type { Dice } from './dice.ts';
 import type { Faults } from './faults.ts';
+import type { PilotEars, ServiceEnd, Witness } from './witness.ts';
 
 /** What lies between the pilots and the service. */
 export interface NetworkWorld {
@@ -19,6 +20,8 @@ export interface NetworkWorld {
   readonly linked: (link: Cable) => void;
   /** Until when nothing passes between a node and the service, milliseconds since the epoch; TCP sends it again then, if the link still stands. */
   readonly partedUntil: (node: string) => number;
+  /** Sees what is said. */
+  readonly witness: Witness;
   /** How likely a message comes twice, as one does whose answer was lost. */
   readonly duplicates: number;
 }
@@ -47,6 +50,7 @@ export class SimTransport implements Transport {
   readonly #assignment: SlotAssignment;
   readonly #node: string;
   readonly #dies: (point: CrashPoint) => boolean;
+  readonly #ears: PilotEars;
   #link: SimLink | undefined;
 
   /** `clock`: of the pilot's process. `dies`: asked before and after each message that it sends. */
@@ -62,6 +66,7 @@ export class SimTransport implements Transport {
     this.#assignment = assignment;
     this.#node = node;
     this.#dies = dies;
+    this.#ears = world.witness.pilot(node);
   }
 
   /** The pilot's process has ended; or its node has lost its power, and the service does not hear of it. */
@@ -78,7 +83,14 @@ export class SimTransport implements Transport {
       throw new Error('ETIMEDOUT');
     }
     if (!hub().authenticate(slotId, secret)) throw new NotAcceptedError(401);
-    const link = new SimLink(this.#world, this.#clock, slotId, this.#node, handlers);
+    const heard: LinkHandlers = {
+      ...handlers,
+      message: message => {
+        this.#ears.heard(message);
+        handlers.message(message);
+      },
+    };
+    const link = new SimLink(this.#world, this.#clock, slotId, this.#node, heard);
     this.#link = link;
     linked(link);
     return {
@@ -112,6 +124,8 @@ class SimLink implements Cable {
   readonly #world: NetworkWorld;
   readonly node: string;
   readonly #session: PilotSession;
+  readonly #slotId: string;
+  readonly #end: ServiceEnd;
   readonly #handlers: LinkHandlers;
   readonly #pilotClock: Clock;
   readonly #up: Lane;
@@ -126,6 +140,8 @@ class SimLink implements Cable {
     this.#pilotClock = pilotClock;
     this.#up = new Lane(world, node);
     this.#down = new Lane(world, node);
+    this.#slotId = slotId;
+    this.#end = world.witness.opened(slotId, node);
     this.#session = world.hub().attach(slotId, node, {
       send: message => this.#toPilot(slotId, message),
       close: why => {
@@ -138,8 +154,10 @@ class SimLink implements Cable {
   toService(message: PilotMessage): void {
     if (!this.#pilotOpen) return;
     this.#up.carry(() => {
-      if (this.#serviceOpen) this.#session.received(message);
-      else this.#world.faults.happened('message lost');
+      if (this.#serviceOpen) {
+        this.#session.received(message);
+        this.#world.witness.taken(this.#slotId, this.#end, message);
+      } else this.#world.faults.happened('message lost');
     });
   }
 
@@ -158,6 +176,7 @@ class SimLink implements Cable {
 
   serviceGone(): void {
     this.#serviceOpen = false;
+    this.#end.closed();
     this.#down.pass(() => this.#pilotEnds('the service is gone'));
   }
 
@@ -173,7 +192,10 @@ class SimLink implements Cable {
 
   #toPilot(slotId: string, message: ServiceMessage): void {
     if (!this.#serviceOpen) return;
+    this.#end.said(message);
     if (message.type === 'ack') this.#world.acknowledged(slotId, this.node, message.seq);
+    if (message.type === 'welcome' && message.ackedSeq > 0)
+      this.#world.acknowledged(slotId, this.node, message.ackedSeq);
     this.#down.carry(() => {
       if (this.#pilotOpen) this.#handlers.message(message);
       else this.#world.faults.happened('message lost');
@@ -189,6 +211,7 @@ class SimLink implements Cable {
   #serviceEnds(): void {
     if (!this.#serviceOpen) return;
     this.#serviceOpen = false;
+    this.#end.closed();
     this.#session.closed();
   }
 }

@@ -80,6 +80,8 @@ export class SimNode {
       name: this.name,
       pilots: [...this.controls].map(({ slotId }) => slotId),
       idleSince: this.#idleSince,
+      memoryMiB: this.memoryMiB,
+      cpus: this.cpus,
       vms: [...this.controls].flatMap(control => control.trueVms()),
       before: '',
       after: this.changes.size === 0 ? '' : [...this.changes].sort().join(', '),
@@ -344,7 +346,14 @@ export class SimControl implements WorkspaceControl {
     const { slotId } = this.#parts;
     return [...this.#vms.values()]
       .filter(({ real }) => real)
-      .map(({ plan, stuckUntil }) => ({ vmId: plan.vmId, slotId, nics: plan.nics, stuck: stuckUntil > 0 }));
+      .map(({ plan: { vmId, nics, memoryMiB, cpus }, stuckUntil }) => ({
+        vmId,
+        slotId,
+        nics,
+        memoryMiB,
+        cpus,
+        stuck: stuckUntil > 0,
+      }));
   }
 
   /** Kills the VMM. One that hangs takes its time to go; if that is too long, the VM is given up, and its process is still there. */

@@ -6,6 +6,7 @@ export function* strangers({ settings, workspaces, slots, vms }: SiteState): Ite
   const policy = settings.pools[0]?.policy ?? { kind: 'exact' };
   const owners = new Map<string, string>();
   const memory = new Map<string, number>();
+  const cpus = new Map<string, number>();
   for (const vm of vms.values()) {
     const { id, slotId, node, workspaceId, state } = vm;
     if (state === 'terminated' || state === 'failed') continue;
@@ -17,6 +18,10 @@ export function* strangers({ settings, workspaces, slots, vms }: SiteState): Ite
     const before = memory.get(`${slotId} ${node}`) ?? settings.memory.pilotMiB;
     const there = before + vmMemoryMiB(vm, settings.memory);
     memory.set(`${slotId} ${node}`, there);
+    const busy = (cpus.get(`${slotId} ${node}`) ?? 0) + vm.cpus;
+    cpus.set(`${slotId} ${node}`, busy);
+    if (node !== null && busy > (slots.get(slotId)?.cpusPerNode ?? 0))
+      yield `the VMs on ${node} have ${busy} processors, more than ${slotId} has of it`;
     if (node !== null && there > (slots.get(slotId)?.memoryMiBPerNode ?? 0))
       yield `the VMs and the pilot on ${node} need ${there} MiB, more than ${slotId} has of it`;
   }

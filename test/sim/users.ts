@@ -134,7 +134,7 @@ export class Users {
   }
 
   #extend({ id, owner }: Owned): void {
-    const durationMs = this.#world.dice.pick([1_000, 600_000, 3_600_000]);
+    const durationMs = this.#world.dice.pick([1_000, 120_000, 600_000, 3_600_000]);
     this.#world.note(`extend ${id} by ${durationMs}`);
     this.#ask(engine => engine.extend(id, owner, durationMs));
   }

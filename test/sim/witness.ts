@@ -1,0 +1,89 @@
+import type { PilotMessage, ServiceMessage } from '../../src/protocol/pilot.ts';
+
+/**
+ * What must hold of what the service and its pilots say to each other, whatever the network does (invariant 9): an order arrives after
+ * those that were given before it; and what all pilots of a slot must hear, each that is connected hears, also one that has come again.
+ */
+export class Witness {
+  readonly #broken: (what: string) => void;
+  /** The service's ends of links that stand, by slot. */
+  readonly #ends = new Map<string, Set<ServiceEnd>>();
+
+  constructor(broken: (what: string) => void) {
+    this.#broken = broken;
+  }
+
+  /** A pilot's process begins: what it hears, over whichever link. */
+  pilot(node: string): PilotEars {
+    return new PilotEars(node, this.#broken);
+  }
+
+  /** A link was opened. */
+  opened(slotId: string, node: string): ServiceEnd {
+    const ends = this.#ends.get(slotId) ?? new Set<ServiceEnd>();
+    this.#ends.set(slotId, ends);
+    const end = new ServiceEnd(node, () => ends.delete(end));
+    ends.add(end);
+    return end;
+  }
+
+  /** The service has just taken a message from this end, at once. */
+  taken(slotId: string, from: ServiceEnd, message: PilotMessage): void {
+    if (message.type !== 'notification') return;
+    const { body } = message;
+    if (body.kind !== 'node' || body.state !== 'preempting') return;
+    from.leaves = true;
+    for (const end of this.#ends.get(slotId) ?? [])
+      if (end.isReady && !end.leaves && end.node !== from.node)
+        this.#broken(`${end.node} was not told that the LRM takes back ${from.node} of ${slotId}`);
+  }
+}
+
+/** The service's end of one link. */
+export class ServiceEnd {
+  readonly node: string;
+  /** Has been welcomed, and not sent away. */
+  isReady = false;
+  /** Gives its node back by its own or the service's word. */
+  leaves = false;
+  readonly closed: () => void;
+
+  constructor(node: string, closed: () => void) {
+    this.node = node;
+    this.closed = closed;
+  }
+
+  said(message: ServiceMessage): void {
+    if (message.type === 'welcome') this.isReady = true;
+    if (message.type === 'dismiss') this.isReady = false;
+    if (message.type === 'taken-back') this.leaves = true;
+  }
+}
+
+/** What one pilot's process has heard. */
+export class PilotEars {
+  readonly #node: string;
+  readonly #broken: (what: string) => void;
+  readonly #keys = new Set<string>();
+  /** The number of the last order, by VM. */
+  readonly #orders = new Map<string, number>();
+
+  constructor(node: string, broken: (what: string) => void) {
+    this.#node = node;
+    this.#broken = broken;
+  }
+
+  heard(message: ServiceMessage): void {
+    // What is repeated is obeyed once, when it is heard first.
+    if (message.type !== 'command' || this.#keys.has(message.key)) return;
+    this.#keys.add(message.key);
+    const { key, body } = message;
+    if (body.kind !== 'operate-vm' && body.kind !== 'start-vm') return;
+    const vmId = body.kind === 'start-vm' ? body.vm.vmId : body.vmId;
+    // A start comes before all orders, which are numbered as they are given (`operate:<vm>:<number>`).
+    const number = body.kind === 'start-vm' ? 0 : Number(key.slice(key.lastIndexOf(':') + 1));
+    const before = this.#orders.get(vmId) ?? -1;
+    if (!(number > before)) this.#broken(`${this.#node} heard ${key} of ${vmId} after order ${before}`);
+    this.#orders.set(vmId, number);
+  }
+}
