@@ -1,4 +1,4 @@
-import { constants } from 'node:fs';
+import { constants, realpathSync, statSync } from 'node:fs';
 import { access, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
@@ -20,5 +20,22 @@ export async function roomFor(directory: string): Promise<Room> {
     } catch (cause) {
       if ((cause as NodeJS.ErrnoException).code !== 'ENOENT' || dirname(path) === path) throw cause;
     }
+  }
+}
+
+/**
+ * Why what is in the directory may be somebody else's; undefined when it is root's or ours alone: nobody else can write there, or put another one in its place.
+ * Throws the file system's error.
+ */
+export function sharedWith(directory: string): string | undefined {
+  const real = realpathSync(directory);
+  const { uid, mode } = statSync(real);
+  if (uid !== 0 && uid !== process.getuid?.()) return `${real} belongs to uid ${uid}`;
+  if ((mode & 0o022) !== 0) return `others can write to ${real}`;
+  for (let above = dirname(real); ; above = dirname(above)) {
+    const { mode: bits } = statSync(above);
+    // In one with the sticky bit, as /tmp, everybody can move their own things alone.
+    if ((bits & 0o002) !== 0 && (bits & 0o1000) === 0) return `anybody can write to ${above}`;
+    if (above === dirname(above)) return undefined;
   }
 }

@@ -83,9 +83,7 @@ async function start(
   const pools = await openPools(site, log, closers);
   const headAddress = pools.find(each => each.headAddress)?.headAddress;
   const tls = await openTls(site, headAddress);
-  const images = imageCatalogue(site.imagesDir, problem =>
-    log.warn('a directory of the image store is not an image', { ...problem }),
-  );
+  const images = openImages(site, log);
   let listening: Listening | undefined;
   const engine = createEngine({
     ...engineOptions(site, pools),
@@ -101,9 +99,9 @@ async function start(
     },
     onBroken: broken,
   });
-  const names = (): ReadonlySet<string> =>
-    listening === undefined ? new Set() : loginNames({ ...placeOf(site, listening), headAddress });
-  const access = await openAccess(site, store, file, engine, log, names);
+  const access = await openAccess(site, store, file, engine, log, () =>
+    namesOf(site, listening, headAddress),
+  );
   // The port must be known before the first job is submitted, so we listen first; who asks before the engine runs waits for it.
   const started = deferred<void>();
   const app = await buildApp({
@@ -192,10 +190,22 @@ async function openAccess(
   return { accounts, webhooks, audit: new AuditLog(store, log), logins, sessions, callers };
 }
 
-/** Where clients reach the service, for the names that it goes by. */
-function placeOf({ listen: { host }, tls, url }: SiteConfig, { url: own }: Listening) {
+function openImages({ imagesDir }: SiteConfig, log: Log) {
+  return imageCatalogue(imagesDir, problem =>
+    log.warn('a directory of the image store is not an image', { ...problem }),
+  );
+}
+
+/** The names that the service goes by in logins; none before it listens. */
+function namesOf(
+  { listen: { host }, tls, url }: SiteConfig,
+  listening: Listening | undefined,
+  headAddress: string | undefined,
+): ReadonlySet<string> {
+  if (listening === undefined) return new Set();
+  const port = Number(new URL(listening.url).port);
   const bootId = readFileSync(bootIdFile, 'utf8').trim();
-  return { host, port: Number(new URL(own).port), isTls: tls !== null, url, bootId };
+  return loginNames({ host, port, isTls: tls !== null, url, headAddress, bootId });
 }
 
 async function openTls({ tls, listen: { host }, url }: SiteConfig, headAddress: string | undefined) {

@@ -20,6 +20,9 @@ import { FakeEngine } from './fake-engine.ts';
 /** Tokens of the API's tests: the token is `token-of-` and the user. `olga` is an operator. */
 const users = ['admin', 'ann', 'bob', 'olga'];
 
+/** Where webhooks may go: nothing is there. */
+const nowhere = '10.255.0.1/32';
+
 /** The API before a fake engine; not listening. */
 export interface TestApi {
   readonly app: FastifyInstance;
@@ -56,10 +59,7 @@ export async function apiOver(
     clock,
     random: systemRandom,
     store,
-    file: {
-      users: () => users,
-      userOf: token => users.find(user => token === `token-of-${user}`),
-    },
+    file: { users: () => users, userOf: token => users.find(user => token === `token-of-${user}`) },
     quotas: { user: noQuota, project: noQuota },
     quotasChanged: () => undefined,
   });
@@ -71,8 +71,7 @@ export async function apiOver(
     log: keepingLog(logged),
     store,
     engine,
-    // Of no site: nothing is there.
-    allowed: ['10.255.0.1/32'],
+    allowed: [nowhere],
     callerOfUser: user => accounts.callerOfUser(user),
     maySee: (caller, event) => maySee(engine.state, caller, event),
   });

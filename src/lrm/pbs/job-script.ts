@@ -49,12 +49,12 @@ exit $code`;
 
 /**
  * On a node: waits for the warning, and hands it to the pilot, whose whole command line the pattern
- * is.
+ * is; to one of our own, for anybody may call a program so.
  */
 const relayWarning = `exec > /dev/null 2>&1 < /dev/null
 trap : TERM
 sleep 2147483647 & wait $!
-pkill -TERM -f -- "$0"
+pkill -TERM -u "$(id -u)" -f -- "$0"
 kill $!`;
 
 /**

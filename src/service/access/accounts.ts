@@ -60,7 +60,16 @@ interface StoredToken {
   readonly createdAt: number;
   readonly expiresAt: number;
   readonly revokedAt: number | null;
+  /** The token that it was given out with, whose end is its end. Absent: none, or none that we have given out. */
+  readonly through?: string;
 }
+
+/** With what a token is given out: the id of that, and when it ends. */
+export interface GivenWith {
+  readonly tokenId: string | null;
+  readonly latestEnd: number;
+}
+const withAll: GivenWith = { tokenId: null, latestEnd: Infinity };
 
 /** What accounts stand on. `quotasChanged` is told the quotas at the start and after every change. */
 export interface AccountParts {
@@ -100,9 +109,18 @@ export class Accounts {
   callerOf(token: string): Caller | undefined {
     const fileUser = this.#parts.file.userOf(token);
     if (fileUser !== undefined) return this.#caller(fileUser, 'full', null);
-    const stored = this.#tokens.get(this.#byHash.get(hashOf(token).toString('base64url')) ?? '');
+    const stored = this.#given(token);
     if (!stored || stored.revokedAt !== null || stored.expiresAt <= this.#parts.clock.now()) return undefined;
     return this.#caller(stored.user, stored.scope, stored.id);
+  }
+
+  /** When the token ends; never, for one of the tokens file. */
+  endOf(token: string): number {
+    return this.#given(token)?.expiresAt ?? Infinity;
+  }
+
+  #given(token: string): StoredToken | undefined {
+    return this.#tokens.get(this.#byHash.get(hashOf(token).toString('base64url')) ?? '');
   }
 
   /** Is called after each change, of a user, a project or a token. Returns how to hear no more. */
@@ -173,10 +191,11 @@ export class Accounts {
       .map(tokenView);
   }
 
-  /** Gives out a token. Throws `WspError` (`conflict`: too many, or the user is disabled). */
+  /** Gives out a token, which ends with the one that it is given out with. Throws `WspError` (`conflict`: too many, or the user is disabled; `forbidden`: it would last longer than that). */
   async giveToken(
     user: string,
-    { label = '', scope = 'full', lifetimeMs = defaultLifetimeMs }: TokenRequest,
+    { label = '', scope = 'full', lifetimeMs }: TokenRequest,
+    { tokenId, latestEnd } = withAll,
   ): Promise<NewTokenView> {
     const { clock, random } = this.#parts;
     const now = clock.now();
@@ -188,6 +207,13 @@ export class Accounts {
       throw new WspError('conflict', `user ${user} has ${alive.length} tokens already, which is the most`, {
         hint: 'revoke some: wsp tokens, wsp revoke ID',
       });
+    const expiresAt = now + (lifetimeMs ?? defaultLifetimeMs);
+    if (lifetimeMs !== undefined && expiresAt > latestEnd)
+      throw new WspError(
+        'forbidden',
+        `a token lasts no longer than the one it is made with, which ends at ${formatMoment(latestEnd)}`,
+        { hint: 'log in anew, or have an administrator make it' },
+      );
     const token = `wsp_${Buffer.from(random.bytes(32)).toString('base64url')}`;
     const stored: StoredToken = {
       id: `tok-${idSuffix(random.bytes(10))}`,
@@ -196,8 +222,9 @@ export class Accounts {
       scope,
       hash: hashOf(token).toString('base64url'),
       createdAt: now,
-      expiresAt: now + lifetimeMs,
+      expiresAt: Math.min(expiresAt, latestEnd),
       revokedAt: null,
+      ...(tokenId === null ? {} : { through: tokenId }),
     };
     await this.#put([{ kind: 'token', id: stored.id, body: stored }]);
     return { ...tokenView(stored), token };
@@ -208,13 +235,20 @@ export class Accounts {
     return this.#tokens.get(id)?.user;
   }
 
-  /** From the answer on it is nobody's. Throws `WspError` (`not_found`). */
+  /** From the answer on it is nobody's, nor is any that was given out with it. Throws `WspError` (`not_found`). */
   async revokeToken(id: string): Promise<TokenView> {
     const token = this.#tokens.get(id);
     if (!token) throw new WspError('not_found', `there is no token ${id}`);
-    const revoked = { ...token, revokedAt: token.revokedAt ?? this.#parts.clock.now() };
-    await this.#put([{ kind: 'token', id, body: revoked }]);
-    return tokenView(revoked);
+    const now = this.#parts.clock.now();
+    const revoked = this.#madeThrough(token).map(each => ({ ...each, revokedAt: each.revokedAt ?? now }));
+    await this.#put(revoked.map(body => ({ kind: 'token', id: body.id, body })));
+    return tokenView(this.#tokens.get(id) ?? token);
+  }
+
+  /** The token, and all that were given out with it or with one of these. */
+  #madeThrough(token: StoredToken): readonly StoredToken[] {
+    const made = [...this.#tokens.values()].filter(({ through }) => through === token.id);
+    return [token, ...made.flatMap(each => this.#madeThrough(each))];
   }
 
   #caller(user: string, scope: Scope, tokenId: string | null): Caller | undefined {

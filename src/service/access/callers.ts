@@ -31,6 +31,12 @@ export class Callers {
     return loggedIn === undefined ? accounts.callerOf(token) : accounts.callerOfUser(loggedIn);
   }
 
+  /** When a token must end that is given out by the bearer of this one. */
+  latestEnd(token: string): number {
+    const { accounts, sessions } = this.#parts;
+    return sessions.latestEnd(token) ?? accounts.endOf(token);
+  }
+
   /** Begins something in the name of whose token this is; it ends too when `may` says no. The caller must `release` it. */
   stand(token: string, may: (caller: Caller) => boolean = () => true): Standing {
     const { accounts, clock } = this.#parts;

@@ -28,3 +28,13 @@ it('a user has a hundred sessions at most: the oldest ends, and nobody else’s 
   expect(tokens.map(token => sessions.userOf(token))).toEqual([undefined, ...Array(100).fill('ann')]);
   expect(sessions.userOf(bob)).toBe('bob');
 });
+
+it('security 26: a login makes tokens that outlive it for five minutes only', async () => {
+  const clock = createVirtualClock(0);
+  const sessions = new Sessions({ clock, random: countingRandom() });
+  const { token, expiresAt } = sessions.begin('ann');
+  expect(sessions.latestEnd(token)).toBe(Infinity);
+  await clock.advanceBy(5 * 60_000);
+  expect([sessions.userOf(token), sessions.latestEnd(token)]).toEqual(['ann', expiresAt]);
+  expect(sessions.latestEnd('another')).toBeUndefined();
+});

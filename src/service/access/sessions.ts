@@ -8,6 +8,8 @@ import { hashOf } from '../tokens.ts';
  */
 const lifetimeMs = 12 * 3_600_000;
 const mostPerUser = 100;
+/** For so long a login shows who somebody is, as well as a new one would. */
+const freshMs = 5 * 60_000;
 
 interface Session {
   readonly user: string;
@@ -36,6 +38,13 @@ export class Sessions {
     const expiresAt = now + lifetimeMs;
     this.#sessions.set(hashOf(token).toString('base64url'), { user, expiresAt });
     return { token, expiresAt };
+  }
+
+  /** When what is made in its name must end: with itself, unless it is a few minutes old. Undefined: it is no login's. */
+  latestEnd(token: string): number | undefined {
+    const expiresAt = this.#sessions.get(hashOf(token).toString('base64url'))?.expiresAt;
+    if (expiresAt === undefined) return undefined;
+    return this.#clock.now() < expiresAt - lifetimeMs + freshMs ? Infinity : expiresAt;
   }
 
   /** Whose token this is; undefined when it is nobody's (any more). */

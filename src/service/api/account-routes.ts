@@ -3,7 +3,7 @@ import { ProjectChange, TokenRequest, UserChange, userPattern } from '../../prot
 import { WspError } from '../../protocol/errors.ts';
 import { namePattern } from '../../protocol/ids.ts';
 import { Count } from '../../protocol/schema.ts';
-import { callerOf, hasRole } from './auth.ts';
+import { bearerOf, callerOf, hasRole } from './auth.ts';
 import { listQuery, Next, pageOf } from './paging.ts';
 import { errorAnswers, Moment, momentOf, type Route } from './route.ts';
 import { ref } from './schemas.ts';
@@ -115,7 +115,7 @@ const tokens: Route = (app, { accounts }) => {
   });
 };
 
-const giveToken: Route = (app, { accounts }) => {
+const giveToken: Route = (app, { accounts, callers }) => {
   const schema = {
     operationId: 'createToken',
     summary: 'A new token for the caller, or, by administrators, for anybody; it is in this answer alone',
@@ -129,7 +129,8 @@ const giveToken: Route = (app, { accounts }) => {
     if (user !== caller.user && !hasRole(caller, 'admin'))
       throw new WspError('forbidden', `a token for ${user} is given by him or by an administrator`);
     void reply.code(201).header('cache-control', 'no-store');
-    return accounts.giveToken(user, request.body);
+    const latestEnd = callers.latestEnd(bearerOf(request) ?? '');
+    return accounts.giveToken(user, request.body, { tokenId: caller.tokenId, latestEnd });
   });
 };
 

@@ -231,6 +231,25 @@ describe('tokens', () => {
     },
   );
 
+  it('security 26: make none that outlive them, and take those that they made with them', async () => {
+    const as = async (token: string, payload: object) => {
+      const headers = { authorization: `Bearer ${token}` };
+      const answer = await api.app.inject({ method: 'POST', url: '/v1/tokens', headers, payload });
+      return {
+        status: answer.statusCode,
+        ...answer.json<{ id: string; token: string; expiresAt: string }>(),
+      };
+    };
+    const hour = await as('token-of-ann', { lifetimeMs: 3_600_000 });
+    expect(await as(hour.token, { lifetimeMs: 7_200_000 })).toMatchObject({ status: 403 });
+    const child = await as(hour.token, {});
+    const grandchild = await as(child.token, { lifetimeMs: 60_000 });
+    expect([child.status, child.expiresAt, grandchild.status]).toEqual([201, hour.expiresAt, 201]);
+    await api.accounts.revokeToken(hour.id);
+    for (const { token } of [hour, child, grandchild]) expect(api.accounts.callerOf(token)).toBeUndefined();
+    expect(api.accounts.callerOf('token-of-ann')?.user).toBe('ann');
+  });
+
   it('never reach the log', async () => {
     await call('GET', '/v1/workspaces');
     expect(api.logged.map(line => line.message)).toContain('answered');

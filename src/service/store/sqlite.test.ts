@@ -1,5 +1,5 @@
 import Database from 'libsql';
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -20,6 +20,23 @@ describe('sqlite store', () => {
     directory = join(mkdtempSync(join(tmpdir(), 'wsp-store-')), 'state');
   });
   afterEach(() => rmSync(join(directory, '..'), { recursive: true, force: true }));
+
+  it.each([
+    ['others can write to it', (state: string) => chmodSync(state, 0o777)],
+    ['its group can write to it', (state: string) => chmodSync(state, 0o770)],
+    ['anybody can put another in its place', (state: string) => chmodSync(join(state, '..'), 0o777)],
+    ['it is somebody else’s', (state: string) => chownSync(state, 65_534, 65_534)],
+  ])('security 26: refuses a directory when %s', async (_what, share) => {
+    mkdirSync(directory, { recursive: true });
+    share(directory);
+    const refusal = catchError(() => openSqliteStore({ directory }));
+    expect(refusal).toMatchObject({ code: 'failed', message: expect.stringContaining('alone: ') });
+    expect(readdirSync(directory)).toEqual([]);
+    chmodSync(directory, 0o700);
+    chownSync(directory, 0, 0);
+    chmodSync(join(directory, '..'), 0o1777);
+    await openSqliteStore({ directory }).close();
+  });
 
   it('refuses a second service, and lets the next one in', async () => {
     const first = openSqliteStore({ directory });

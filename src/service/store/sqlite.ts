@@ -3,8 +3,10 @@ import { CompiledQuery, Kysely, SqliteDialect } from 'kysely';
 import type { SqliteDatabase, SqliteStatement } from 'kysely';
 import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
+import { sharedWith } from '../../platform/directory.ts';
 import type { Effect, Slot, Vm, Workspace } from '../../lease/types.ts';
 import type { AuditView } from '../../protocol/access.ts';
+import { WspError } from '../../protocol/errors.ts';
 import type { AuditEntry } from '../access/audit.ts';
 import type { StoredEvent } from '../engine-api.ts';
 import { lockStateDir } from './lock.ts';
@@ -29,10 +31,11 @@ export interface SqliteStoreOptions {
   readonly directory: string;
 }
 
-/** Opens and migrates. Throws `WspError`: `conflict` (another service holds it), `failed` (made by a newer version). */
+/** Opens and migrates. Throws `WspError`: `conflict` (another service holds it), `failed` (made by a newer version, or others could write there). */
 export function openSqliteStore({ directory }: SqliteStoreOptions): Store {
   if (directory === ':memory:') return new SqliteStore(openDatabase(directory), () => undefined);
   mkdirSync(directory, { recursive: true, mode: 0o700 });
+  refuseSharedDirectory(directory);
   const unlock = lockStateDir(directory);
   try {
     const file = join(directory, 'wsp.db');
@@ -44,6 +47,15 @@ export function openSqliteStore({ directory }: SqliteStoreOptions): Store {
     unlock();
     throw cause;
   }
+}
+
+/** Who could write to it could put a database of theirs, with users and tokens, in place of ours. */
+function refuseSharedDirectory(directory: string): void {
+  const why = sharedWith(directory);
+  if (why === undefined) return;
+  throw new WspError('failed', `the state directory ${directory} is not the service's alone: ${why}`, {
+    hint: 'name one in service.stateDir of the site file that only the service can write to, below such ones',
+  });
 }
 
 /** The connection of the store, as it writes: journal, fsync and schema are set. */
