@@ -5,6 +5,18 @@ import type { SlurmCluster } from '../cluster/slurm.ts';
 import { findVictim } from '../crash/kill.ts';
 import { startSite, type TestSite } from '../support/site.ts';
 
+const running = { timeoutMs: 120_000 };
+const vmOf = ({ vms }: WorkspaceView, name: string): VmView | undefined => vms.find(vm => vm.name === name);
+
+async function killVmm(vmId: string): Promise<void> {
+  const found = await systemProcesses.run(['pgrep', '-f', '--', `guest=${vmId}( |$)`], {
+    deadlineMs: 10_000,
+  });
+  const pids = found.stdout.split('\n').filter(Boolean).map(Number);
+  expect(pids).toHaveLength(1);
+  for (const pid of pids) process.kill(pid, 'SIGKILL');
+}
+
 /** What a workspace that heals makes of a VMM and of a pilot that are killed with SIGKILL, on a real Slurm with real guests. */
 describe('a workspace that heals', () => {
   let site: TestSite;
@@ -13,21 +25,10 @@ describe('a workspace that heals', () => {
   });
   afterAll(() => site?.stop());
 
-  const running = { timeoutMs: 120_000 };
-  const vmOf = ({ vms }: WorkspaceView, name: string): VmView | undefined => vms.find(vm => vm.name === name);
   const answers = (vm: string): Promise<unknown> =>
     expect
       .poll(async () => (await site.wsp(['ssh', vm, '--', 'hostname'])).stdout.trim(), { timeout: 60_000 })
       .toBe(vm.slice(vm.indexOf('/') + 1));
-
-  async function killVmm(vmId: string): Promise<void> {
-    const found = await systemProcesses.run(['pgrep', '-f', '--', `guest=${vmId}( |$)`], {
-      deadlineMs: 10_000,
-    });
-    const pids = found.stdout.split('\n').filter(Boolean).map(Number);
-    expect(pids).toHaveLength(1);
-    for (const pid of pids) process.kill(pid, 'SIGKILL');
-  }
 
   it('has a VM whose VMM is killed replaced, and is started anew when a pilot is killed; the same names and addresses', async () => {
     const create = ['create', '--image', 'mini', '--memory', '160M', '--count', '2', '--heal', 'replace'];
@@ -73,6 +74,52 @@ describe('a workspace that heals', () => {
 
     await site.json(['destroy', 'w', '--wait']);
     await site.cluster?.untilIdle();
+    expect(await site.leftovers()).toEqual([]);
+  }, 300_000);
+});
+
+describe('security 5 a workspace that heals, on a VXLAN that learns nothing', () => {
+  let site: TestSite;
+  beforeAll(async () => {
+    site = await startSite({ lrm: 'local', nodes: 2, more: { policy: { kind: 'pack', vmsPerNode: 2 } } });
+  });
+  afterAll(() => site?.stop());
+
+  it('has all guests reach one whose successor is on another node, and it them', async () => {
+    const create = ['create', '--image', 'mini', '--memory', '160M', '--count', '3', '--heal', 'replace'];
+    const before = await site.json<WorkspaceView>([...create, '--name', 'w', '--wait'], 150_000);
+    const [moving, staying, alone] = before.vms;
+    if (!moving || !staying || !alone) throw new Error('it has three VMs');
+    expect([staying.node, alone.node === moving.node]).toEqual([moving.node, false]);
+    const reaches = (from: VmView, to: VmView): Promise<unknown> =>
+      expect
+        .poll(
+          async () =>
+            (await site.wsp(['ssh', `w/${from.name}`, '--', 'ssh', to.name, 'hostname'])).stdout.trim(),
+          { timeout: 60_000 },
+        )
+        .toBe(to.name);
+    await reaches(staying, moving);
+    await reaches(alone, moving);
+
+    await killVmm(moving.id);
+    const healed = await site
+      .client()
+      .waitForWorkspace(
+        before.id,
+        workspace =>
+          vmOf(workspace, moving.name)?.id !== moving.id && vmOf(workspace, moving.name)?.context === 'ok',
+        running,
+      );
+    expect(vmOf(healed, moving.name)).toMatchObject({ node: alone.node, mac: moving.mac });
+    for (const [from, to] of [
+      [staying, moving],
+      [moving, staying],
+      [alone, moving],
+      [alone, staying],
+    ] as const)
+      await reaches(from, to);
+    await site.json(['destroy', 'w', '--wait']);
     expect(await site.leftovers()).toEqual([]);
   }, 300_000);
 });
