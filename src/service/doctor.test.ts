@@ -103,6 +103,14 @@ describe('examineHost', () => {
     ]);
   });
 
+  it('security 26: sees a state directory where others can write', async () => {
+    mkdirSync(join(directory, 'state'));
+    chmodSync(join(directory, 'state'), 0o777);
+    expect((await examine(site()))('state-dir')).toMatchObject([
+      { status: 'fail', message: expect.stringContaining("not the service's alone") },
+    ]);
+  });
+
   it('sees a state directory that others can read, and one that cannot be made', async () => {
     mkdirSync(join(directory, 'state'));
     chmodSync(join(directory, 'state'), 0o755);
@@ -192,6 +200,14 @@ describe('a Slurm site', () => {
       { status: 'ok', message: expect.stringMatching(/4 nodes .* 2000 MiB and 2 processors, 30s/) },
     ]);
     expect(found('walltime')).toEqual([]);
+    expect(found('lrm scripts')).toEqual([]);
+  });
+
+  it('security 26: that stores the scripts of jobs is warned of', async () => {
+    const scontrol = "echo 'AccountingStoreFlags    = job_comment,job_script'";
+    expect((await examine(slurmSite({ ...answers, scontrol })))('lrm scripts')).toMatchObject([
+      { status: 'warn', message: expect.stringContaining('AccountingStoreFlags=job_script') },
+    ]);
   });
 
   it.each([

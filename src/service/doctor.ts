@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import { openLrm } from '../lrm/index.ts';
 import { type Lrm, LrmError, type LrmCapabilities } from '../lrm/lrm.ts';
-import { roomFor } from '../platform/directory.ts';
+import { roomFor, sharedWith } from '../platform/directory.ts';
 import { systemRandom } from '../platform/random.ts';
 import { statIfThere } from '../platform/stat.ts';
 import { type Check, failure, good, warning } from '../protocol/check.ts';
@@ -61,6 +61,13 @@ async function checkStateDir(stateDir: string): Promise<Check> {
       return warning(name, `${freeMiB} MiB free in ${path}`, 'make room, or move service.stateDir');
     const stat = statIfThere(stateDir);
     if (!stat) return good(name, `${stateDir} is made at the first start, ${freeMiB} MiB free`);
+    const shared = sharedWith(stateDir);
+    if (shared !== undefined)
+      return failure(
+        name,
+        `${stateDir} is not the service's alone: ${shared}`,
+        'name another service.stateDir',
+      );
     if ((stat.mode & 0o077) !== 0)
       return warning(name, `others can look into ${stateDir}, which holds secrets`, `chmod 700 ${stateDir}`);
     return good(name, `${stateDir} can be written to, ${freeMiB} MiB free`);
@@ -133,6 +140,7 @@ async function checkPool(
     const jobs = await lrm.list();
     return [
       good(name, `${lrm.kind} answers: ${sizeOf(site)}; jobs of ours: ${jobs.length}`),
+      ...checkScripts(name, site),
       ...checkWalltime(site, leases.maxDurationMs + leases.walltimePadMs),
       await checkDryRun(name, lrm, gang, leases.defaultDurationMs + leases.walltimePadMs),
     ];
@@ -177,6 +185,17 @@ function checkStatic(name: string, joinSecretFile: string): Check {
 
 function sizeOf({ nodes, memoryMiBPerNode, cpusPerNode, killDelayMs }: LrmCapabilities): string {
   return `${nodes} nodes of up to ${memoryMiBPerNode} MiB and ${cpusPerNode} processors, ${formatDuration(killDelayMs)} from its warning to its kill`;
+}
+
+function checkScripts(at: string, { keepsScripts }: LrmCapabilities): readonly Check[] {
+  if (keepsScripts === undefined) return [];
+  return [
+    warning(
+      `${at} scripts`,
+      `${keepsScripts}: the scripts of jobs are stored, and the secrets of leases' slots in them`,
+      'keep that database and its backups from everybody but its administrators; a secret can do nothing once its lease is over',
+    ),
+  ];
 }
 
 function checkWalltime({ maxWalltimeMs }: LrmCapabilities, wantedMs: number): readonly Check[] {

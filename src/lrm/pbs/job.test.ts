@@ -235,13 +235,21 @@ describe('what is asked for', () => {
     expect(walltimeText(360_000)).toBe('100:00:00');
   });
 
+  const places = {
+    programFile: '/srv/programs/wsp-slot-a.cjs',
+    wordsFile: '/srv/programs/wsp-slot-a.said',
+    node: '/usr/bin/node',
+    binDir: '/opt/torque/bin',
+  };
+
+  it('security 26: its script signals processes of its own user alone', () => {
+    const signalling = jobScript('openpbs', places)
+      .split('\n')
+      .filter(line => /\bp(kill|grep)\b/.test(line));
+    expect(signalling).toEqual(['pkill -TERM -u "$(id -u)" -f -- "$0"']);
+  });
+
   it('has no path in its script that the shell would take apart', () => {
-    const places = {
-      programFile: '/srv/programs/wsp-slot-a.cjs',
-      wordsFile: '/srv/programs/wsp-slot-a.said',
-      node: '/usr/bin/node',
-      binDir: '/opt/torque/bin',
-    };
     const script = jobScript('torque', places);
     expect(script).toContain('/usr/bin/node /srv/programs/wsp-slot-a.cjs /srv/programs/wsp-slot-a.said');
     expect(script).toContain('pbsdsh -u -- /bin/sh');

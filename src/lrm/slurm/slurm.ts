@@ -140,12 +140,15 @@ async function extendJob(
 /** What pilots must know, of `scontrol show config`. */
 function pilotsOf(
   config: string,
-): Pick<LrmCapabilities, 'killDelayMs' | 'nodeNameEnv' | 'jobEndEnv' | 'walltimeStepMs'> {
+): Pick<LrmCapabilities, 'killDelayMs' | 'nodeNameEnv' | 'jobEndEnv' | 'walltimeStepMs' | 'keepsScripts'> {
   const killWait = /^KillWait\s*=\s*(\d+)/m.exec(config)?.[1];
   return {
     killDelayMs: Number(killWait ?? 30) * 1_000,
     nodeNameEnv: ['SLURMD_NODENAME'],
     jobEndEnv: ['SLURM_JOB_END_TIME'],
     walltimeStepMs: 60_000,
+    ...(/^AccountingStoreFlags\s*=.*\bjob_script\b/m.test(config)
+      ? { keepsScripts: 'AccountingStoreFlags=job_script' }
+      : {}),
   };
 }
