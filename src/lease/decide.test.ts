@@ -35,6 +35,7 @@ const job = fc.record({
   reason: fc.option(fc.constant('words')),
   estimatedStartAt: maybeTime,
   endsAt: maybeTime,
+  nodes: fc.uniqueArray(node, { maxLength: 3 }),
   draining: fc.option(fc.array(fc.record({ node, reason: fc.constantFrom('', 'kernel') }), { maxLength: 2 })),
 });
 

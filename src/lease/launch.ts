@@ -172,6 +172,7 @@ export function askForSlot(
     lrmTrouble: null,
     suspendedSince: null,
     cancelOrdered: false,
+    jobNodes: [],
     estimatedStartAt: null,
     jobEndsAt: null,
     ...slot,

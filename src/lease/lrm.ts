@@ -92,9 +92,15 @@ function follow(draft: Draft, slot: Slot, job: ObservedJob): void {
   // An LRM that does not tell the job's end leaves what the pilots told.
   const jobEndsAt = job.endsAt ?? slot.jobEndsAt;
   tellJobEnd(draft, slot, jobEndsAt);
+  const jobNodes = toldNodes(slot, job);
   const told = slot.lrmState !== lrmState || slot.lrmReason !== lrmReason || slot.lrmOutlook !== lrmOutlook;
-  if (told || slot.estimatedStartAt !== estimatedStartAt || slot.jobEndsAt !== jobEndsAt)
-    draft.putSlot({ ...slot, lrmState, lrmReason, lrmOutlook, estimatedStartAt, jobEndsAt });
+  if (
+    told ||
+    slot.estimatedStartAt !== estimatedStartAt ||
+    slot.jobEndsAt !== jobEndsAt ||
+    slot.jobNodes !== jobNodes
+  )
+    draft.putSlot({ ...slot, lrmState, lrmReason, lrmOutlook, estimatedStartAt, jobEndsAt, jobNodes });
   if (told) draft.recordSlot('slot.lrm', slot, { reason: { code: lrmState, message: wordsOf(job, slot) } });
   if (isFinalJob(job)) return jobGone(draft, slot, job);
   followSuspension(draft, slot.id, job);
@@ -106,6 +112,12 @@ function follow(draft: Draft, slot: Slot, job: ObservedJob): void {
   if (slot.jobEndsAt === jobEndsAt) return;
   for (const { id } of draft.workspacesIn(slot)) followJobEnd(draft, id);
   settle(draft, slot.id);
+}
+
+/** A job's nodes, when they are all told; the same list, when nothing has changed. */
+function toldNodes({ jobNodes, nodesWanted }: Slot, { nodes }: ObservedJob): readonly string[] {
+  const told = nodes.length >= nodesWanted ? nodes : [];
+  return told.join(' ') === jobNodes.join(' ') ? jobNodes : told;
 }
 
 function wordsOf({ state, reason, outlook }: ObservedJob, { cancelOrdered }: Slot): string {

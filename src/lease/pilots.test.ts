@@ -470,3 +470,63 @@ describe('security 7: what goes to and fro without end', () => {
     expect(eventsOf(bench, 0, 'vm.stopped')).toBe(300);
   });
 });
+
+describe('security 18: a pilot of an invented node', () => {
+  const invented = Array.from({ length: 400 }, (_, index) => `evil-${index}`);
+  const names = (bench: LeaseBench): readonly string[] => bench.slot.nodes.map(({ name }) => name);
+
+  it('is none of a slot whose nodes the LRM has told', () => {
+    const bench = new LeaseBench().running(1);
+    bench.observed({ nodes: ['n0'] });
+    for (const name of invented) {
+      expect(isEmpty(bench.connect(name))).toBe(true);
+      bench.node(name, 'failed');
+    }
+    expect(names(bench)).toEqual(['n0']);
+    expect(bench.workspace.state).toBe('running');
+  });
+
+  it('has room for few others where the LRM does not tell', () => {
+    const bench = new LeaseBench().running(1);
+    for (const name of invented) bench.connect(name);
+    expect(names(bench).length).toBeLessThan(10);
+  });
+
+  it('does not take the place of a real one that comes later, nor do many that sound like it', () => {
+    const bench = new LeaseBench();
+    bench.create(1);
+    bench.submitted();
+    for (const name of invented) bench.connect(name);
+    bench.observed({ nodes: ['n0.site.test'] });
+    for (const name of invented) bench.connect(`n0.${name}`);
+    expect(names(bench).length).toBeLessThan(10);
+    const decision = bench.connect('n0.site.test');
+    expect(names(bench)).toContain('n0.site.test');
+    bench.node('n0.site.test', 'reserved');
+    expect(bench.effectsOf(decision, 'pilot.release')).toEqual([]);
+  });
+
+  it('is not told by a name with or without its domain, or where the LRM calls its nodes otherwise', () => {
+    for (const given of ['n0.site.test', 'N0', 'ib-of-n0']) {
+      const bench = new LeaseBench();
+      bench.create(1);
+      bench.submitted();
+      bench.observed({ nodes: [given] });
+      bench.node('n0', 'reserved');
+      expect(bench.slot.state).toBe('ready');
+    }
+  });
+
+  it('is believed again when the job has been started on other nodes', () => {
+    const bench = new LeaseBench();
+    bench.create(1);
+    bench.submitted();
+    bench.observed({ nodes: ['n0'] });
+    bench.connect('n0');
+    expect(isEmpty(bench.connect('n1'))).toBe(true);
+    bench.now += 1;
+    bench.observed({ nodes: ['n1'] });
+    bench.connect('n1');
+    expect(names(bench)).toEqual(['n0', 'n1']);
+  });
+});

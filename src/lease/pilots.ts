@@ -14,6 +14,7 @@ import {
   patchNode,
   releaseSlot,
 } from './slot.ts';
+import { ensureNode, newNode } from './slot-nodes.ts';
 import { takeBack } from './take-back.ts';
 import { isTellingOfNode } from './told.ts';
 import { happenedAt, jobEndAt } from './told-times.ts';
@@ -48,6 +49,7 @@ export function connected(draft: Draft, input: Connected): void {
   // The hub dismisses pilots of slots that are over; nothing here changes any more.
   if (!slot || isFinalSlot(slot.state)) return;
   const known = ensureNode(draft, slot, node);
+  if (!known) return;
   if (!known.connected && isTellingOfNode(draft, slotId, node))
     recordNode(draft, slot, node, 'node.connected');
   if (!known.connected || known.address !== address)
@@ -105,7 +107,7 @@ export function notified(draft: Draft, input: Notified): void {
   const appliedSeq = slot?.nodes.find(({ name }) => name === node)?.appliedSeq ?? 0;
   if (!slot || seq <= appliedSeq) return;
   const at = happenedAt(draft, slot, input.at);
-  ensureNode(draft, slot, node);
+  if (!ensureNode(draft, slot, node)) return;
   patchNode(draft, slotId, node, { appliedSeq: seq });
   if (body.kind === 'vm') {
     if (!isFinalSlot(slot.state)) applyReport(draft, slotId, node, body.report, at);
@@ -221,32 +223,6 @@ function released(node: string): Reason {
 
 function vmsOn(draft: Draft, slot: Slot, node: string): readonly Vm[] {
   return draft.vmsIn(draft.slot(slot.id)).filter(vm => vm.node === node);
-}
-
-/** The node's entry; made at its first word. One that comes when the slot is being given back is sent away at once. */
-function ensureNode(draft: Draft, slot: Slot, name: string): SlotNode {
-  const known = slot.nodes.find(node => node.name === name);
-  if (known) return known;
-  const node = newNode(name);
-  draft.putSlot({ ...draft.slot(slot.id), nodes: [...slot.nodes, node] });
-  const unwanted = slot.nodes.length >= slot.nodesWanted;
-  if (unwanted || slot.state === 'releasing' || slot.state === 'preempting')
-    orderNodeRelease(draft, slot.id, name, 0);
-  return node;
-}
-
-function newNode(name: string): SlotNode {
-  return {
-    name,
-    state: 'reserving',
-    reason: null,
-    address: null,
-    connected: false,
-    silentSince: null,
-    hungUp: false,
-    appliedSeq: 0,
-    told: 0,
-  };
 }
 
 function recordNode(

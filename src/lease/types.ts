@@ -120,6 +120,8 @@ export interface Slot {
   readonly memoryMiBPerNode: number;
   readonly cpusPerNode: number;
   readonly walltimeMs: number;
+  /** The names of its job's nodes, as the LRM told them last; empty: it does not tell (yet). */
+  readonly jobNodes: readonly string[];
   /** In the order in which their pilots reported. */
   readonly nodes: readonly SlotNode[];
   readonly createdAt: number;
@@ -280,7 +282,9 @@ export interface ObservedJob {
   readonly outlook: 'passes' | 'needs-somebody' | 'never' | null;
   readonly estimatedStartAt: number | null;
   readonly endsAt: number | null;
-  /** Its nodes that an administrator drains, and his words; null: the LRM does not tell. */
+  /** Its nodes; empty: it has none yet, or the LRM does not tell. */
+  readonly nodes: readonly string[];
+  /** Those that an administrator drains, and his words; null: the LRM does not tell. */
   readonly draining: readonly { readonly node: string; readonly reason: string }[] | null;
 }
 

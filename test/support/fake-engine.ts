@@ -242,6 +242,7 @@ function slotOf(workspace: Workspace): Slot {
     lrmTrouble: null,
     suspendedSince: null,
     cancelOrdered: false,
+    jobNodes: [],
     estimatedStartAt: null,
     jobEndsAt: null,
     nodesWanted: 1,

@@ -146,7 +146,14 @@ export class LeaseBench {
 
   /** The LRM's answer, taken now: this one job of ours, or nothing at all. */
   observed(job: Partial<ObservedJob> | undefined): Decision {
-    const untold = { reason: null, outlook: null, estimatedStartAt: null, endsAt: null, draining: null };
+    const untold = {
+      reason: null,
+      outlook: null,
+      estimatedStartAt: null,
+      endsAt: null,
+      nodes: [],
+      draining: null,
+    };
     const known = { jobId: '7', slotId: this.slotId, ...untold };
     const jobs = job ? [{ ...known, state: 'running' as const, ...job }] : [];
     return this.step({ type: 'lrm.observed', pool: defaultPoolName, takenAt: this.now, jobs });

@@ -395,4 +395,25 @@ describe('the pilot hub', () => {
     expect(pilots.every(({ isPaused }) => !isPaused)).toBe(true);
     expect([...bench.engine.state.workspaces.values()].map(({ state }) => state)).toContain('running');
   });
+
+  it('security 18: sends a pilot away that is on none of the slot’s nodes, without taking what it says, until the LRM names it', async () => {
+    pilot.hello();
+    await bench.settle();
+    const job = must(bench.lrm.jobs[0]).jobId;
+    bench.lrm.change(job, { state: 'running', nodes: ['n0'] });
+    await bench.advance(1_000);
+    const other = new FakePilot(bench.engine, slotId, 'n7');
+    other.hello();
+    other.notify({ kind: 'node', state: 'reserved' });
+    await bench.settle();
+    expect(other.closedBecause).toContain('has not given the slot this node');
+    expect([other.acks, other.heard]).toEqual([[], []]);
+    bench.lrm.change(job, { nodes: ['n7'] });
+    await bench.advance(1_000);
+    other.connect(bench.engine);
+    other.hello();
+    other.send(1, { kind: 'node', state: 'reserved' });
+    await bench.settle();
+    expect(other.acks).toEqual([1]);
+  });
 });

@@ -135,6 +135,8 @@ interface SessionHub {
   readonly account: () => PilotAccount;
 }
 
+const foreign = 'the batch scheduler has not given the slot this node; come again when it has';
+
 /** So many reports of a node about VMs that are not its slot's are looked at, for a VM may have lost its slot; the rest is dropped. */
 const mostStrays = 16;
 
@@ -267,6 +269,7 @@ class Session implements PilotSession {
       vms: hello.vms,
     });
     if (this.#over) return;
+    if (this.#isForeign()) return this.#breakOff(foreign);
     const slot = this.#parts.state().slots.get(slotId);
     const ackedSeq = slot?.nodes.find(({ name }) => name === node)?.appliedSeq ?? 0;
     this.send({ type: 'welcome', ackedSeq, now: this.#parts.clock.now() });
@@ -279,7 +282,17 @@ class Session implements PilotSession {
   async #notification({ seq, at, body }: PilotNotification): Promise<void> {
     const { slotId, node } = this;
     await this.#parts.submit({ type: 'pilot.notified', slotId, node, seq, at, body });
+    // What a node says that is none of the slot's is not taken, and must come again when it is.
+    if (this.#isForeign()) return this.#breakOff(foreign);
     this.send({ type: 'ack', seq });
+  }
+
+  /** The LRM has not given the slot this node, as far as it has told; `closed` has it asked. */
+  #isForeign(): boolean {
+    const slot = this.#parts.state().slots.get(this.slotId);
+    return (
+      slot !== undefined && !isFinalSlot(slot.state) && !slot.nodes.some(({ name }) => name === this.node)
+    );
   }
 
   /** Whether it is about a VM of no slot or of another, and there have been enough of these. */

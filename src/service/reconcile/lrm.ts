@@ -186,7 +186,17 @@ function observed(
   state: SiteState,
 ): readonly ObservedJob[] {
   return jobs.flatMap(job => {
-    const { jobId, jobName, state: jobState, reason, outlook, estimatedStartAt, endsAt, draining } = job;
+    const {
+      jobId,
+      jobName,
+      state: jobState,
+      reason,
+      outlook,
+      estimatedStartAt,
+      endsAt,
+      nodes,
+      draining,
+    } = job;
     const slotId = slotIdOfJobName(jobName);
     if (slotId === undefined || state.slots.get(slotId)?.pool !== pool) return [];
     return {
@@ -199,6 +209,7 @@ function observed(
       estimatedStartAt:
         estimatedStartAt !== undefined && estimatedStartAt > takenAt ? estimatedStartAt : null,
       endsAt: endsAt ?? null,
+      nodes,
       draining: draining ?? null,
     };
   });

@@ -63,6 +63,8 @@ const migrations: readonly string[] = [
    update vms set body = json_set(body, '$.told', 0);`,
   // VNIs that are drawn.
   `update workspaces set body = json_set(body, '$.vnis', json('{}'));`,
+  // Only nodes that the LRM has given a job are nodes of its slot.
+  `update slots set body = json_set(body, '$.jobNodes', json('[]'));`,
 ];
 
 /** Brings the database to this program's schema, each step in a transaction of its own. Throws `WspError` (`failed`): it is newer than we are. */
