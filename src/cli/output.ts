@@ -1,4 +1,5 @@
 import type { EventView, TimelineView, WorkspaceView } from '../protocol/api.ts';
+import { plainText } from '../protocol/text.ts';
 import { formatDuration } from '../protocol/units.ts';
 import { story } from './story.ts';
 
@@ -69,7 +70,7 @@ export function progressLines(): { show(workspace: WorkspaceView): void } {
         ),
       ];
       process.stderr.write(
-        `${height > 0 ? `\x1b[${height}A` : ''}${lines.map(line => `\x1b[2K${line.slice(0, process.stderr.columns)}\n`).join('')}`,
+        `${height > 0 ? `\x1b[${height}A` : ''}${lines.map(line => `\x1b[2K${plainText(line).slice(0, process.stderr.columns)}\n`).join('')}`,
       );
       height = lines.length;
     },

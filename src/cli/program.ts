@@ -4,6 +4,7 @@ import { pause, systemClock } from '../platform/clock.ts';
 import { print } from '../platform/printing.ts';
 import { errorCodes, WspError } from '../protocol/errors.ts';
 import { loginMeans } from './login-means.ts';
+import { plainJson, plainLines } from '../protocol/text.ts';
 import { cliSettings } from './settings.ts';
 
 /** What every command gets: the client when it needs one, and one way to answer. */
@@ -33,7 +34,7 @@ export function commandContext(env: NodeJS.ProcessEnv, json: boolean): CommandCo
       });
       return client;
     },
-    answer: (value, text) => print(json ? `${JSON.stringify(value)}\n` : text),
+    answer: (value, text) => print(json ? jsonLine(value) : plainLines(text)),
   };
 }
 
@@ -45,12 +46,22 @@ export function reportFailure(cause: unknown, json: boolean, env: NodeJS.Process
       : new WspError('internal', cause instanceof Error ? cause.message : String(cause), {
           hint: 'this is a bug: please report it with the output of WSP_DEBUG=1',
         });
-  if (json) print(`${JSON.stringify(error.toBody())}\n`);
-  else {
-    process.stderr.write(`wsp: ${error.message}\n`);
-    for (const detail of error.details ?? []) process.stderr.write(`  ${detail.path}: ${detail.message}\n`);
-    if (error.hint !== undefined) process.stderr.write(`  ${error.hint}\n`);
-  }
-  if (env['WSP_DEBUG'] && cause instanceof Error) process.stderr.write(`${cause.stack ?? ''}\n`);
+  if (json) print(jsonLine(error.toBody()));
+  else process.stderr.write(plainLines(failureText(error)));
+  if (env['WSP_DEBUG'] && cause instanceof Error) process.stderr.write(plainLines(`${cause.stack ?? ''}\n`));
   return errorCodes[error.code].exit;
+}
+
+function failureText({ message, details = [], hint }: WspError): string {
+  const lines = [
+    `wsp: ${message}`,
+    ...details.map(detail => `  ${detail.path}: ${detail.message}`),
+    ...(hint === undefined ? [] : [`  ${hint}`]),
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+/** What guests, nodes and other users have called things is in it: nothing of that may do something to a terminal. */
+function jsonLine(value: unknown): string {
+  return `${plainJson(JSON.stringify(value))}\n`;
 }

@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { type Clock, type StopTimer, withDeadline } from '../platform/clock.ts';
 import { errorFields, type Log } from '../platform/log.ts';
-import type { VmReport } from '../protocol/pilot.ts';
+import { reasonToSend, type VmReport } from '../protocol/pilot.ts';
 import type { VmPlan } from '../protocol/plan.ts';
 import type { Reason } from '../protocol/states.ts';
 import { ControlError, type ReportVm } from './control.ts';
@@ -319,7 +319,8 @@ export class Vm {
   /** Reports a change, of now unless it was `at`; a reason belongs to one report alone. */
   #tell(change: Partial<VmReport>, at?: number): void {
     const { reason: _old, ...kept } = this.#report;
-    this.#report = { ...kept, ...change };
+    const reason = change.reason && { reason: reasonToSend(change.reason) };
+    this.#report = { ...kept, ...change, ...reason };
     this.#log.info('vm', { ...this.#report });
     this.#parts.report(this.#report, at);
   }

@@ -5,6 +5,7 @@ import {
   type NotificationBody,
   type PilotNotification,
   type PilotCommand,
+  reasonToSend,
   type ServiceMessage,
   type SlotAssignment,
   takingBackMs,
@@ -290,7 +291,7 @@ export class PilotSession {
       const service = await this.#parts.transport.openStream(streamId);
       splice(guest, service);
     } catch (cause) {
-      this.#link?.send({ type: 'stream-error', streamId, message: reasonOf(cause).message });
+      this.#link?.send({ type: 'stream-error', streamId, message: reasonToSend(reasonOf(cause)).message });
     }
   }
 
@@ -389,7 +390,8 @@ export class PilotSession {
   }
 
   #say(body: NotificationBody, at: number): void {
-    const notification = this.#parts.journal.append(at, body);
+    const sent = body.kind === 'node' && body.reason ? { ...body, reason: reasonToSend(body.reason) } : body;
+    const notification = this.#parts.journal.append(at, sent);
     this.#link?.send(notification);
   }
 }

@@ -64,11 +64,23 @@ interface Rules {
 
 /** All mistakes, in the document's order. An empty list: the value has the schema's shape. */
 export function mistakesIn(schema: TSchema, value: unknown): readonly ErrorDetail[] {
-  const mistakes = [...walk(schema, value, '')];
+  const mistakes = first(mostMistakes, walk(schema, value, ''));
   // The library has the last word: what this walk does not know must still not pass.
   if (mistakes.length === 0 && !Value.Check(schema, value))
     return Value.Errors(schema, value).map(({ instancePath, message }) => ({ path: instancePath, message }));
   return mistakes;
+}
+
+/** More than anybody reads; a document of nothing but mistakes has one for each of its values. */
+const mostMistakes = 100;
+
+function first<Each>(most: number, all: Iterable<Each>): Each[] {
+  const found: Each[] = [];
+  for (const each of all) {
+    found.push(each);
+    if (found.length === most) break;
+  }
+  return found;
 }
 
 function* walk(rules: Rules, value: unknown, path: string): Generator<ErrorDetail> {

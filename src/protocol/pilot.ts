@@ -2,7 +2,8 @@ import Type from 'typebox';
 import { nodeNamePattern, slotIdPattern, vmIdPattern } from './ids.ts';
 import { BridgePeers, VmPlan } from './plan.ts';
 import { literals, MomentMs, Count } from './schema.ts';
-import { contextStates, slotNodeStates, vmStates } from './states.ts';
+import { contextStates, type Reason, slotNodeStates, vmStates } from './states.ts';
+import { plainText } from './text.ts';
 
 /**
  * The pilot protocol (DESIGN §7): typed JSON messages over one WebSocket per node, opened by the pilot at
@@ -23,9 +24,14 @@ import { contextStates, slotNodeStates, vmStates } from './states.ts';
  */
 
 /** The longest that a reason may be. */
-export const longestReason = 4_096;
+const longestReason = 4_096;
 const reasonText = Type.String({ maxLength: longestReason });
 const ReasonOfNode = Type.Object({ code: Type.String({ maxLength: 64 }), message: reasonText });
+/** A reason as it may be sent, whatever a program or a guest has said. */
+export function reasonToSend({ code, message }: Reason): Reason {
+  return { code: plainText(code).slice(0, 64), message: plainText(message).slice(0, longestReason) };
+}
+
 /** As a kernel or an ssh server writes one; empty where there is none. */
 const Address = Type.String({ pattern: '^[0-9A-Za-z.:%_-]{0,64}$' });
 

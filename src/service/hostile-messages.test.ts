@@ -132,6 +132,20 @@ describe('what a pilot says', () => {
   });
 });
 
+describe('words of a pilot', () => {
+  it('security 26: are stored without what a terminal obeys', async () => {
+    const pilot = new FakePilot(bench.engine, slotId, 'n0');
+    pilot.hello();
+    const reason = { code: 'x\u001b[2J', message: '\u001b]0;owned\u0007\u009b2J\u202e' };
+    expect(heard(pilot, notification(1, startedAt, { kind: 'node', state: 'failed', reason }))).toBe(true);
+    await bench.settle();
+    const stored = await bench.engine.events({ after: 0, limit: 100 });
+    const failed = stored.find(({ type }) => type === 'node.failed');
+    expect(failed?.reason?.message).toContain('owned');
+    expect(stored.map(event => event.reason?.message ?? '').join('')).not.toMatch(/\p{Cc}|\p{Bidi_Control}/u);
+  });
+});
+
 const number = fc.oneof(
   fc.constantFrom(0, -1, 1, 9e15, 1e300, -1e300, 0.5, latestMoment, latestMoment + 1, 2 ** 53, 2 ** 31),
   fc.integer({ min: startedAt - 1e9, max: startedAt + 1e9 }),

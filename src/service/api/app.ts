@@ -7,6 +7,7 @@ import type { Clock } from '../../platform/clock.ts';
 import type { Log } from '../../platform/log.ts';
 import type { Random } from '../../platform/random.ts';
 import { WspError } from '../../protocol/errors.ts';
+import { excessIn } from '../../protocol/json.ts';
 import type { Accounts } from '../access/accounts.ts';
 import type { AuditLog } from '../access/audit.ts';
 import type { Callers } from '../access/callers.ts';
@@ -149,7 +150,12 @@ function newApp({ tls }: Pick<ApiParts, 'tls'>) {
 function takeUtf8Alone(app: FastifyInstance): void {
   const parse = app.getDefaultJsonParser('error', 'error');
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
-    if (isUtf8(body as Buffer)) return void parse(request, body.toString('utf8'), done);
+    if (isUtf8(body as Buffer)) {
+      const text = body.toString('utf8');
+      const excess = excessIn(text);
+      if (excess === undefined) return void parse(request, text, done);
+      return done(new WspError('invalid_request', `the body is too much: ${excess}`));
+    }
     done(
       new WspError('invalid_request', 'the body is not UTF-8', {
         hint: 'other bytes go into userData as {"base64": "…"}',

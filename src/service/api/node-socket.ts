@@ -1,6 +1,8 @@
 import type { WebSocket } from 'ws';
 import type { Clock } from '../../platform/clock.ts';
 import type { Log } from '../../platform/log.ts';
+import { excessIn } from '../../protocol/json.ts';
+import { plainText, plainTexts } from '../../protocol/text.ts';
 
 /** WebSockets of the programs on nodes (pilots, agents): JSON each way, checked, pinged, and cut off when nothing comes back. */
 
@@ -54,15 +56,18 @@ export function serveSocket<Message extends object>(
 
 /** The message in a text, or what is wrong with it. */
 export function readMessage<Message>(checker: Checker<Message>, text: string): Message | string {
+  const excess = excessIn(text);
+  if (excess !== undefined) return `a message is too much: ${excess}`;
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch {
     return 'a message is not JSON';
   }
-  if (checker.Check(value)) return value;
+  if (checker.Check(value)) return plainTexts(value);
   const [error] = checker.Errors(value);
-  return `a message is not one of the protocol: ${error?.instancePath ?? ''} ${error?.message ?? ''}`.trim();
+  const where = plainText(error?.instancePath ?? '').slice(0, 200);
+  return `a message is not one of the protocol: ${where} ${error?.message ?? ''}`.trim();
 }
 
 /** Our end of a socket. */

@@ -65,6 +65,21 @@ describe('workspaces', () => {
     expect(api.engine.created).toEqual([]);
   });
 
+  it.each([
+    ['['.repeat(900_000), /nested more than/],
+    [`{"groups":[${'0,'.repeat(400_000)}0]}`, /more than 20000 values/],
+  ])('security 25: are not created from a body that is too much to parse', async (payload, words) => {
+    const error = await refused('POST', '/v1/workspaces', 'ann', payload);
+    expect(error).toMatchObject({ code: 'invalid_request', status: 400 });
+    expect(error.message).toMatch(words);
+  });
+
+  it('security 25: are told of no more mistakes than anybody reads', async () => {
+    const keys = Object.fromEntries(Array.from({ length: 10_000 }, (_, index) => [`k${index}`, 0]));
+    const error = await refused('POST', '/v1/workspaces', 'ann', { groups: [group], ...keys });
+    expect(error.details).toHaveLength(100);
+  });
+
   it('report 6: carry user data as text or as base64, and no bytes that are no UTF-8', async () => {
     const userData = { base64: 'H4sIAAAA//8=' };
     expect((await call('POST', '/v1/workspaces', 'ann', { groups: [{ ...group, userData }] })).status).toBe(

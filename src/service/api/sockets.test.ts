@@ -80,6 +80,7 @@ describe('a pilot', () => {
 
   it.each([
     ['not JSON', '{', 'a message is not JSON'],
+    ['of nothing but brackets (security 25)', '['.repeat(900_000), 'nested more than 32 levels'],
     ['of no known type', '{"type":"other"}', 'a message is not one of the protocol'],
     [
       'with a bad field',

@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream';
 import type { Clock } from '../../../platform/clock.ts';
 import { paceReading } from '../../../platform/paced-reading.ts';
 import type { ContextState, Reason } from '../../../protocol/states.ts';
+import { plainText } from '../../../protocol/text.ts';
 import { Lines } from './lines.ts';
 
 /**
@@ -29,7 +30,7 @@ export class AgentPort {
   }
 
   tell(message: string): void {
-    if (this.#stream.writable) this.#stream.write(`notice ${message.replace(/\p{Cc}/gu, ' ')}\n`);
+    if (this.#stream.writable) this.#stream.write(`notice ${plainText(message)}\n`);
   }
 
   shutdown(): void {
@@ -50,7 +51,7 @@ export function parseAgentLine(
   if (line === 'context ok') return { state: 'ok' };
   const error = /^context error\b\s*(.*)$/.exec(line);
   if (!error) return undefined;
-  const said = (error[1] ?? '').replace(/\p{Cc}/gu, ' ').slice(0, longestMessage);
+  const said = plainText(error[1] ?? '').slice(0, longestMessage);
   return {
     state: 'error',
     reason: { code: 'context_failed', message: `the guest reports: ${said || 'its set-up failed'}` },
