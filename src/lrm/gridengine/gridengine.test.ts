@@ -1,9 +1,9 @@
-import { mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { systemClock } from '../../platform/clock.ts';
-import type { CommandResult } from '../../platform/process.ts';
+import type { CommandResult, ProcessRunner } from '../../platform/process.ts';
 import type { GangRequest, LrmJob } from '../lrm.ts';
 import { keepProgram, sweepPrograms } from '../programs.ts';
 import { endedJob, endedJobs, type Known } from './accounting.ts';
@@ -209,6 +209,8 @@ describe('site G1 the memory resource', () => {
   });
 });
 
+const result = (stdout: string): CommandResult => ({ code: 0, signal: null, stdout, stderr: '' });
+
 describe('how a job ended', () => {
   const line = (ran: number, failed: number, exit: number, task = 'NONE'): string =>
     `all.q:n03:vm:vm:wsp-slot-y:2:sge:0:1795495614:1795495615:${1_795_495_615 + ran}:${failed}:${exit}:22:0.13:0.04:17848.0:0:0:0:0:1:1:0:1.0:40:0:0:0:538:190:NONE:defaultdepartment:wsp1:3:0:0.1:0.0:0.0:-l h_rt=600,mem_free=200M -pe wsp1 3:0.0:${task}:27914240.0:0:0`;
@@ -244,6 +246,20 @@ describe('how a job ended', () => {
 
   it('report 4: is not that of another user’s job with a name like ours', () => {
     expect(endedJob(line(22, 0, 0).replace(':vm:vm:', ':mallory:users:'), known)).toBeUndefined();
+  });
+
+  it('is that it was deleted when we have ordered that, though no list has shown it', async () => {
+    const root = mkdtempSync(join(tmpdir(), 'wsp-cell-'));
+    mkdirSync(join(root, 'default/common'), { recursive: true });
+    const own = line(22, 100, 137).replace(':vm:vm:', `:vm:${userInfo().username}:`);
+    writeFileSync(join(root, 'default/common/accounting'), `${own}\n`);
+    const run: ProcessRunner['run'] = ([command]) =>
+      Promise.resolve(result(command === 'qdel' ? 'deleted' : answer('', '')));
+    const settings = { root, parallelEnvironments: ['wsp'], memoryResource: 'mem_free' };
+    const lrm = gridEngine({ ...settings, programDir: join(root, 'none') }, { run }, systemClock);
+    await lrm.cancel('2');
+    expect(await lrm.list()).toMatchObject([{ jobId: '2', state: 'cancelled' }]);
+    rmSync(root, { recursive: true });
   });
 
   it('is not that of its tasks, nor of other jobs, nor of a line cut in two', async () => {
