@@ -49,7 +49,9 @@ const pilotLog =
 const journaled =
   (kind: string) =>
   ({ site, node, slotId }: Sight): boolean =>
-    read(join(site.helperStateDir, node, 'slots', slotId() ?? '-', 'undo.jsonl')).includes(`"${kind}"`);
+    directoriesOf(join(site.helperStateDir, node, 'slots'), `${slotId() ?? '-'}.`).some(path =>
+      read(join(path, 'undo.jsonl')).includes(`"${kind}"`),
+    );
 
 /** QEMU runs on the node and its guest boots. */
 const guestBoots = ({ site, node, slotId }: Sight): boolean => {
@@ -114,6 +116,17 @@ export const crashPoints: readonly CrashPoint[] = [
   ...at('pilot and helper', ['nodeReserved', 'nicMade', 'running', 'releasing'], ['running']),
   ...at('node', ['pilotStarted', 'nodeReserved', 'guestBoots', 'running', 'stopping'], []),
 ];
+
+/** What a directory has that begins so; nothing while it is not there. */
+function directoriesOf(path: string, start: string): readonly string[] {
+  try {
+    return readdirSync(path)
+      .filter(name => name.startsWith(start))
+      .map(name => join(path, name));
+  } catch {
+    return [];
+  }
+}
 
 function read(path: string): string {
   try {

@@ -214,7 +214,7 @@ describe('scripts/install-helper', () => {
   });
 
   it('does not leave while a lease has something on the node; then it leaves nothing', async () => {
-    const slot = join(place, 'state', 'n01', 'slots', 'slot-aaaaaaaaaa');
+    const slot = join(place, 'state', 'n01', 'slots', 'slot-aaaaaaaaaa.0');
     mkdirSync(slot, { recursive: true });
     mkdirSync(join(place, 'state', 'n01', 'bridges'));
     writeFileSync(join(slot, 'undo.jsonl'), '');

@@ -27,13 +27,14 @@ import {
 import { networkAddress } from '../network/subnet.ts';
 import type { HelperDirectory } from './journal.ts';
 import { argumentsOf, killProcess, startTimeOf } from './proc.ts';
+import { keyText, type SlotKey } from './slot-key.ts';
 import type { RootTools } from './tools.ts';
 import { takeUplink } from './uplink.ts';
 
 /**
  * Bridges of a node, each shared by the VMs of a network, possibly of several slots. Called under the node's lock.
  *
- *   <bridges>/<bridge>/members/<tap>   who needs it, naming the slot; the last one that leaves takes it down
+ *   <bridges>/<bridge>/members/<tap>   who needs it (BridgeMember); the last one that leaves takes it down
  *                      hosts/<tap>     DHCP reservations, watched by dnsmasq
  *                      record          what the bridge is (BridgeRecord), written before it is made and again when it is complete
  *                      pid             dnsmasq's
@@ -50,15 +51,32 @@ export class Bridges {
     this.#tools = tools;
   }
 
+  /** Whether `nic` could join now. Changes nothing. Throws `ControlError` that says why not. */
+  check(nic: NicPlan, uid: number): void {
+    const { name } = nic.bridge;
+    const here = interfaceNames();
+    for (const { tap, address, mac } of this.names().flatMap(bridge => this.members(bridge))) {
+      if (tap === nic.tap) throw inUse(`tap ${tap}`);
+      if (address === nic.address) throw inUse(`VM with the address ${address}`);
+      if (mac === nic.mac) throw inUse(`VM with the MAC ${mac}`);
+    }
+    if (here.has(nic.tap)) throw inUse(`interface ${nic.tap}`);
+    const record = readRecord(this.#paths(name).record);
+    if (here.has(name) && !record)
+      throw new ControlError('bridge_foreign', `an interface ${name} is there that no helper has made`);
+    if (!record) return;
+    // The site's own network is everybody's; a network of a workspace is of whoever made it.
+    if (nic.bridge.link.kind !== 'uplink' && record.uid !== uid)
+      throw new ControlError('bridge_foreign', `the bridge ${name} is another user's`);
+    if (record.complete) checkSame(record, recordOf(nic, uid));
+  }
+
   /** Makes `nic`'s tap a member, and the bridge when it is not there. Throws `ControlError`, then `leave` undoes what was done. */
-  async join(nic: NicPlan, hostname: string, slotId: string): Promise<void> {
+  async join(nic: NicPlan, hostname: string, key: SlotKey): Promise<void> {
     const { name } = nic.bridge;
     const at = this.#paths(name);
     const record = readRecord(at.record);
     const exists = interfaceNames().has(name);
-    if (exists && !record)
-      throw new ControlError('bridge_foreign', `an interface ${name} is there that no helper has made`);
-    if (record?.complete) checkSame(record, recordOf(nic));
     for (const [path, mode] of [
       [this.#at.bridges, 0o711],
       [at.directory, 0o711],
@@ -66,10 +84,11 @@ export class Bridges {
       [at.hosts, 0o755],
     ] as const)
       mkdirSync(path, { recursive: true, mode });
-    writeFileSync(join(at.members, nic.tap), slotId, { mode: 0o600 });
+    const member: BridgeMember = { slot: keyText(key), address: nic.address, mac: nic.mac };
+    writeFileSync(join(at.members, nic.tap), JSON.stringify(member), { mode: 0o600 });
     writeFileSync(join(at.hosts, nic.tap), reservation(nic, hostname), { mode: 0o644 });
     if (record?.complete && exists) await this.#putPeers(nic.bridge);
-    else await this.#make(nic);
+    else await this.#make(nic, key.uid);
     if (this.#dhcpPid(at.pid) === undefined) {
       const readableByAll = isReadableByAll(at.hosts);
       await this.#tools.run(dnsmasqArguments(nic, { hosts: at.hosts, pid: at.pid, readableByAll }));
@@ -105,23 +124,27 @@ export class Bridges {
     if (pid !== undefined) process.kill(pid, 'SIGHUP');
   }
 
-  /** The slot that has a tap on any bridge of this node; undefined when none has. */
-  ownerOf(tap: string): string | undefined {
-    for (const name of this.names()) {
-      const path = join(this.#paths(name).members, tap);
-      if (existsSync(path)) return readFileSync(path, 'utf8');
-    }
-    return undefined;
-  }
-
   names(): string[] {
     return namesIn(this.#at.bridges);
   }
 
   /** Taps on a bridge, and whose they are. */
-  members(name: string): { readonly tap: string; readonly slotId: string }[] {
-    const { members } = this.#paths(name);
-    return namesIn(members).map(tap => ({ tap, slotId: readFileSync(join(members, tap), 'utf8') }));
+  members(name: string): readonly (BridgeMember & { readonly tap: string })[] {
+    return namesIn(this.#paths(name).members).map(tap => ({ tap, ...this.#member(name, tap) }));
+  }
+
+  /** Whose tap it is on a bridge; undefined when it is nobody's. */
+  memberOf(name: string, tap: string): BridgeMember | undefined {
+    return existsSync(join(this.#paths(name).members, tap)) ? this.#member(name, tap) : undefined;
+  }
+
+  /** One that a crash has left half written is nobody's. */
+  #member(name: string, tap: string): BridgeMember {
+    try {
+      return JSON.parse(readFileSync(join(this.#paths(name).members, tap), 'utf8')) as BridgeMember;
+    } catch {
+      return { slot: '', address: '', mac: '' };
+    }
   }
 
   #paths(name: string) {
@@ -135,7 +158,7 @@ export class Bridges {
     };
   }
 
-  async #make(nic: NicPlan): Promise<void> {
+  async #make(nic: NicPlan, uid: number): Promise<void> {
     const { bridge } = nic;
     const at = this.#paths(bridge.name);
     // What a crash has left half made, or somebody has half removed.
@@ -143,7 +166,7 @@ export class Bridges {
     const uplinkWasUp =
       bridge.link.kind === 'uplink' ? await takeUplink(bridge.link.interface, this.#tools) : undefined;
     const record: BridgeRecord = {
-      ...recordOf(nic),
+      ...recordOf(nic, uid),
       ...(uplinkWasUp === undefined ? {} : { uplinkWasUp }),
     };
     writeRecord(at.record, record);
@@ -201,8 +224,18 @@ export class Bridges {
   }
 }
 
+/** Who has a tap on a bridge. */
+interface BridgeMember {
+  /** The slot's key (`slot-key.ts`). */
+  readonly slot: string;
+  readonly address: string;
+  readonly mac: string;
+}
+
 /** What a bridge was made as. */
 interface BridgeRecord {
+  /** Whose slot made it. */
+  readonly uid: number;
   readonly link: string;
   readonly subnet: string;
   readonly serviceAddress: string;
@@ -211,10 +244,10 @@ interface BridgeRecord {
   readonly complete: boolean;
 }
 
-function recordOf(nic: NicPlan): BridgeRecord {
+function recordOf(nic: NicPlan, uid: number): BridgeRecord {
   const { link, serviceAddress } = nic.bridge;
   const subnet = `${networkAddress(nic.address, nic.prefixLength)}/${nic.prefixLength}`;
-  const common = { subnet, serviceAddress, complete: false };
+  const common = { uid, subnet, serviceAddress, complete: false };
   switch (link.kind) {
     case 'uplink':
       return { ...common, link: `uplink ${link.interface}`, uplink: link.interface };
@@ -223,6 +256,10 @@ function recordOf(nic: NicPlan): BridgeRecord {
     case 'isolated':
       return { ...common, link: 'isolated' };
   }
+}
+
+function inUse(what: string): ControlError {
+  return new ControlError('tap_in_use', `this node has a ${what} already`);
 }
 
 /** What the network's VMs differ in would cut some of them off. Gateway, DNS and MTU are those of its first VM on the node. */

@@ -1,8 +1,8 @@
-import { closeSync, existsSync, openSync, readdirSync } from 'node:fs';
+import { closeSync, existsSync, openSync } from 'node:fs';
 import { join } from 'node:path';
-import { ControlError } from '../control.ts';
-import { type HelperDirectory, undoJournal } from './journal.ts';
+import { type HelperDirectory, slotsOn, undoJournal } from './journal.ts';
 import { lockFile, withNodeLock } from './node-lock.ts';
+import { keyText, type SlotKey } from './slot-key.ts';
 import { type UndoParts, undoSlot } from './slot-undo.ts';
 
 /**
@@ -12,7 +12,7 @@ import { type UndoParts, undoSlot } from './slot-undo.ts';
  *   held by its helper ─► helper dies ─► a new one holds it at once, because its pilot lives
  *                                    └─► nobody holds it at two looks ─► undone
  *
- * `slots/<slotId>/holder` is locked by the slot's helper for as long as that lives, and the kernel
+ * `slots/<slotId>.<uid>/holder` is locked by the slot's helper for as long as that lives, and the kernel
  * lets go of it. A slot without that file is of a helper that
  * holds none, or that died before it could: kill-all is for those.
  */
@@ -27,21 +27,22 @@ const mostSlots = 100;
  * Holds the slot for this process, once it has a journal. Under the node's lock. Holding it again
  * does nothing.
  */
-export function slotHold({ slots }: HelperDirectory, slotId: string): () => Promise<void> {
+export function slotHold({ slots }: HelperDirectory, key: SlotKey): () => Promise<void> {
   let held = false;
+  const directory = join(slots, keyText(key));
   return async () => {
-    if (held || !existsSync(join(slots, slotId, 'undo.jsonl'))) return;
-    const file = openSync(join(slots, slotId, holderFile), 'a', 0o600);
+    if (held || !existsSync(join(directory, 'undo.jsonl'))) return;
+    const file = openSync(join(directory, holderFile), 'a', 0o600);
     held = await lockFile(file, 0);
     if (!held) closeSync(file);
   };
 }
 
-/** The slots on the node that nobody holds, other than `own`. Under the node's lock. */
-export async function deadSlots({ slots }: HelperDirectory, own: string): Promise<readonly string[]> {
-  const dead: string[] = [];
-  for (const slotId of existsSync(slots) ? readdirSync(slots) : [])
-    if (slotId !== own && (await isFree(join(slots, slotId, holderFile)))) dead.push(slotId);
+/** The slots on the node, of the user who has `own`, that nobody holds; `own` is none of them. Under the node's lock. */
+export async function deadSlots(at: HelperDirectory, own: SlotKey): Promise<readonly SlotKey[]> {
+  const dead: SlotKey[] = [];
+  for (const key of slotsOn(at).filter(({ uid, slotId }) => uid === own.uid && slotId !== own.slotId))
+    if (await isFree(join(at.slots, keyText(key), holderFile))) dead.push(key);
   return dead.slice(0, mostSlots);
 }
 
@@ -55,27 +56,21 @@ async function isFree(path: string): Promise<boolean> {
   }
 }
 
-/**
- * Undoes those of `seen` that still nobody holds and that are of the user `uid`. Resolves with a
- * sentence for each of them.
- */
-export function sweepDeadSlots(
-  at: HelperDirectory,
+/** Undoes those of `seen` that still nobody holds. Resolves with a sentence for each of them. */
+export async function sweepDeadSlots(
   parts: UndoParts,
-  { own, seen, uid }: { readonly own: string; readonly seen: readonly string[]; readonly uid: number },
+  own: SlotKey,
+  seen: readonly SlotKey[],
 ): Promise<readonly string[]> {
-  return withNodeLock(at, async () => {
-    const told: string[] = [];
-    for (const slotId of await deadSlots(at, own)) {
-      if (!seen.includes(slotId)) continue;
-      try {
-        await undoSlot(undoJournal(at, slotId, uid), parts);
-        told.push(`${slotId} is undone, whose pilot and helper have both died`);
-      } catch (cause) {
-        if (cause instanceof ControlError && cause.code === 'not_yours') continue;
-        told.push(`${slotId}, whose pilot and helper have both died: ${String(cause)}`);
-      }
+  const told: string[] = [];
+  const dead = await withNodeLock(parts.at, () => deadSlots(parts.at, own));
+  for (const key of dead.filter(({ slotId }) => seen.some(each => each.slotId === slotId))) {
+    try {
+      await undoSlot(undoJournal(parts.at, key), parts);
+      told.push(`${key.slotId} is undone, whose pilot and helper have both died`);
+    } catch (cause) {
+      told.push(`${key.slotId}, whose pilot and helper have both died: ${String(cause)}`);
     }
-    return told;
-  });
+  }
+  return told;
 }

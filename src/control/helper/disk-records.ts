@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync
 import { join } from 'node:path';
 import { ControlError } from '../control.ts';
 import { writeDurably } from './durable.ts';
+import { keyIn, keyText, type SlotKey } from './slot-key.ts';
 
 /** Default place of the records: it outlives the power. */
 export const defaultDiskDir = '/var/lib/workspace-pilot-helper';
@@ -17,7 +18,7 @@ export interface WorkDirectory {
  * Which slots have files on this node's disk. What the helper changes in the kernel is gone when the node loses its power, and so is the journal of it
  * under /run; the files of VMs are not, and would be nobody's.
  *
- *   <disk dir>/<node>/<slotId>   written before the journal's entry, removed after the files
+ *   <disk dir>/<node>/<slotId>.<uid>   written before the journal's entry, removed after the files
  *
  * Invariant, under the node's lock: a record without a journal is of a slot that the node's power, or a crash between the two writes, has ended.
  * A crash in the middle of a write leaves a file `.new`, which no one reads and the next record of that slot replaces.
@@ -30,10 +31,10 @@ export class DiskRecords {
   }
 
   /** Throws `ControlError` `disk_record` where the disk cannot be written to. */
-  keep(slotId: string, directory: WorkDirectory): void {
+  keep(key: SlotKey, directory: WorkDirectory): void {
     try {
       mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
-      const path = join(this.#directory, slotId);
+      const path = this.pathOf(key);
       writeDurably(`${path}.new`, `${JSON.stringify(directory)}\n`);
       renameSync(`${path}.new`, path);
     } catch (cause) {
@@ -45,8 +46,8 @@ export class DiskRecords {
     }
   }
 
-  forget(slotId: string): void {
-    rmSync(join(this.#directory, slotId), { force: true });
+  forget(key: SlotKey): void {
+    rmSync(this.pathOf(key), { force: true });
     try {
       rmdirSync(this.#directory);
     } catch {
@@ -55,15 +56,15 @@ export class DiskRecords {
   }
 
   /** Every slot with a record. One that cannot be read is told by its `directory` being undefined. */
-  all(): readonly { readonly slotId: string; readonly directory: WorkDirectory | undefined }[] {
+  all(): readonly { readonly key: SlotKey; readonly directory: WorkDirectory | undefined }[] {
     if (!existsSync(this.#directory)) return [];
     return readdirSync(this.#directory)
-      .filter(name => !name.endsWith('.new'))
-      .map(slotId => ({ slotId, directory: parse(join(this.#directory, slotId)) }));
+      .flatMap(name => keyIn(name) ?? [])
+      .map(key => ({ key, directory: parse(this.pathOf(key)) }));
   }
 
-  pathOf(slotId: string): string {
-    return join(this.#directory, slotId);
+  pathOf(key: SlotKey): string {
+    return join(this.#directory, keyText(key));
   }
 }
 

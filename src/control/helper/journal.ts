@@ -1,9 +1,12 @@
-import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { statIfThere } from '../../platform/stat.ts';
 import { ControlError } from '../control.ts';
 import { linkMark } from '../network/links.ts';
 import { DiskRecords, type WorkDirectory } from './disk-records.ts';
 import { appendDurably, syncDirectoryOf, writeDurably } from './durable.ts';
+import { isAlive } from './proc.ts';
+import { keyIn, keyText, type SlotKey } from './slot-key.ts';
 
 /**
  * What the helper will have to undo, written before it is done (DESIGN §3). Undoing an entry whose change never came about does
@@ -32,11 +35,10 @@ type DetachedMark = { readonly kind: 'detached'; readonly tap: string };
  * Where the helper keeps its state on a node. What stands there is believed, so only root may write it.
  *
  *   <state dir>/<node>/lock                      see node-lock.ts
- *                      slots/<slotId>/undo.jsonl see UndoJournal
- *                                     owner      uid of the job's user
- *                                     holder     see dead-slots.ts
- *                      bridges/<bridge>/…        see bridges.ts
- *   <disk dir>/<node>/<slotId>                      see disk-records.ts
+ *                      slots/<slotId>.<uid>/undo.jsonl  see UndoJournal
+ *                                           holder      see dead-slots.ts
+ *                      bridges/<bridge>/…               see bridges.ts
+ *   <disk dir>/<node>/<slotId>.<uid>                       see disk-records.ts
  */
 export interface HelperDirectory {
   readonly name: string;
@@ -64,55 +66,97 @@ export function helperDirectory(stateDir: string, diskDir: string, node: string)
   };
 }
 
-/** The journal of a slot, made with its first entry. All calls are made under the node's lock. */
+/** Every slot that has a directory on the node. */
+export function slotsOn({ slots }: HelperDirectory): readonly SlotKey[] {
+  return existsSync(slots) ? readdirSync(slots).flatMap(name => keyIn(name) ?? []) : [];
+}
+
+/** The journal of a slot, made with its first entry. All calls but `entries` are made under the node's lock. */
 export interface UndoJournal {
-  readonly slotId: string;
+  readonly key: SlotKey;
   /** Throws `ControlError` `slot_undone` when somebody else (kill-all) has undone the slot since our last entry. */
   append(entry: UndoEntry | DetachedMark): void;
   /** What is to be undone, in the order in which it was written. Throws `ControlError` `journal_damaged` at an entry of an unknown kind. */
   entries(): readonly UndoEntry[];
-  /** Everything is undone: the journal goes. */
-  remove(): void;
+  /** All of `undone` is undone: the journal goes. False when there is more in it by now; then it stays. */
+  remove(undone: readonly UndoEntry[]): boolean;
 }
 
-/**
- * The journal of a slot. `uid`: whose helper asks; undefined for kill-all, which may read every journal. Each call throws `ControlError` `not_yours` when
- * the slot is another user's: who may use sudo for a helper may not end everybody's.
- */
-export function undoJournal({ slots, records }: HelperDirectory, slotId: string, uid?: number): UndoJournal {
-  const directory = join(slots, slotId);
+/** The journal of a slot. */
+export function undoJournal({ slots, records }: HelperDirectory, key: SlotKey): UndoJournal {
+  const directory = join(slots, keyText(key));
   const path = join(directory, 'undo.jsonl');
   let hasEntries = existsSync(path);
-  const owner = join(directory, 'owner');
-  const checkOwner = (): void => {
-    if (uid !== undefined && existsSync(owner) && readFileSync(owner, 'utf8') !== String(uid))
-      throw new ControlError('not_yours', `${slotId} belongs to another user on this node`);
-  };
+  let lines = new JournalLines(path);
   return {
-    slotId,
+    key,
     append(entry) {
       if (hasEntries && !existsSync(path))
-        throw new ControlError('slot_undone', `${slotId} has been undone on this node (wsp kill-all)`);
+        throw new ControlError('slot_undone', `${key.slotId} has been undone on this node (wsp kill-all)`);
       mkdirSync(slots, { recursive: true, mode: 0o700 });
       mkdirSync(directory, { recursive: true, mode: 0o700 });
-      checkOwner();
-      if (uid !== undefined && !existsSync(owner)) writeDurably(owner, String(uid));
-      if (entry.kind === 'directory')
-        records.keep(slotId, { path: entry.path, uid: entry.uid, gid: entry.gid });
-      appendLine(path, `${JSON.stringify(entry)}\n`);
+      if (entry.kind === 'directory') records.keep(key, { path: entry.path, uid: entry.uid, gid: entry.gid });
+      lines.append(entry);
       hasEntries = true;
     },
-    entries() {
-      checkOwner();
-      return existsSync(path) ? standing(parseJournal(readFileSync(path, 'utf8'), path)) : [];
-    },
-    remove() {
-      checkOwner();
-      records.forget(slotId);
+    entries: () => standing(lines.read()),
+    remove(undone) {
+      if (standing(lines.read()).length > undone.length) return false;
+      if (hasEntries) records.forget(key);
       rmSync(directory, { recursive: true, force: true });
       hasEntries = false;
+      lines = new JournalLines(path);
+      return true;
     },
   };
+}
+
+/** Beyond so many lines, those of what was taken away again are left out. */
+const mostLines = 4_096;
+
+/**
+ * The lines of a journal's file. They are kept here too, so that one more costs the same however many there are: we are its only
+ * writer, and read it again when it is not as long as we have left it.
+ */
+class JournalLines {
+  readonly #path: string;
+  #known: (UndoEntry | DetachedMark)[] = [];
+  #size = 0;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  read(): readonly (UndoEntry | DetachedMark)[] {
+    const size = statIfThere(this.#path)?.size ?? 0;
+    if (size === this.#size) return this.#known;
+    const text = size === 0 ? '' : readFileSync(this.#path, 'utf8');
+    this.#known = parseJournal(text, this.#path);
+    this.#size = Buffer.byteLength(text);
+    return this.#known;
+  }
+
+  append(entry: UndoEntry | DetachedMark): void {
+    if (this.read().length >= mostLines) this.#shorten();
+    appendLine(this.#path, `${JSON.stringify(entry)}\n`);
+    this.#known.push(entry);
+    this.#size = statIfThere(this.#path)?.size ?? 0;
+  }
+
+  /** In one step: the old lines, or the shorter ones. */
+  #shorten(): void {
+    const entries = standing(this.#known).filter(isStanding);
+    writeDurably(`${this.#path}.new`, entries.map(each => `${JSON.stringify(each)}\n`).join(''));
+    renameSync(`${this.#path}.new`, this.#path);
+    syncDirectoryOf(this.#path);
+    this.#size = -1;
+    this.read();
+  }
+}
+
+/** False of a process that is gone: nothing of it is to be undone any more. */
+export function isStanding(entry: UndoEntry): boolean {
+  return entry.kind !== 'process' || isAlive(entry);
 }
 
 /** A torn last line begins on a line of its own for the next entry; the file's name is made durable with its first one. */

@@ -9,9 +9,9 @@ import { nodeNamePattern, slotIdPattern } from '../../protocol/ids.ts';
 import { forgetCaller } from './ambient.ts';
 import { Bridges } from './bridges.ts';
 import { defaultDiskDir } from './disk-records.ts';
-import { type HelperDirectory, helperDirectory, undoJournal } from './journal.ts';
+import { type HelperDirectory, helperDirectory, slotsOn, undoJournal } from './journal.ts';
 import { markedLinks, ownLinks, ownTables, removeUnjournaled } from './leftovers.ts';
-import { withNodeLock } from './node-lock.ts';
+import { endStuckHolder, withNodeLock } from './node-lock.ts';
 import { removeForgotten, undoSlot } from './slot-undo.ts';
 import { RootTools } from './tools.ts';
 
@@ -93,9 +93,10 @@ async function killAll(options: KillAllOptions): Promise<KillAllReport> {
     const at = helperDirectory(stateDir, diskDir, node);
     const tools = new RootTools(systemClock, systemProcesses);
     // After a power loss there are only the records; of a lost state directory, only interfaces.
-    if (existsSync(at.node) || at.records.all().length > 0 || (await markedLinks(at, tools)).length > 0)
-      await withNodeLock(at, () => undoSlots(at, tools, slot, { undone, left }));
-    else if (options.node === undefined) left.push(...otherNodes(stateDir, node));
+    if (existsSync(at.node) || at.records.all().length > 0 || (await markedLinks(at, tools)).length > 0) {
+      await endStuckHolder(at, systemClock);
+      await undoSlots(at, tools, slot, { undone, left });
+    } else if (options.node === undefined) left.push(...otherNodes(stateDir, node));
     if (slot === undefined) left.push(...(await unjournaled(tools)));
   } catch (cause) {
     left.push(messageOf(cause));
@@ -110,30 +111,37 @@ async function undoSlots(
   report: { readonly undone: string[]; readonly left: string[] },
 ): Promise<void> {
   const bridges = new Bridges(at, tools);
-  const slots = existsSync(at.slots) ? readdirSync(at.slots) : [];
-  for (const slotId of slots.filter(name => only === undefined || name === only)) {
+  for (const key of slotsOn(at).filter(({ slotId }) => only === undefined || slotId === only)) {
     try {
-      await undoSlot(undoJournal(at, slotId), { bridges, tools });
-      report.undone.push(slotId);
+      await undoSlot(undoJournal(at, key), { at, bridges, tools });
+      report.undone.push(key.slotId);
     } catch (cause) {
-      report.left.push(`${slotId}: ${messageOf(cause)}`);
+      report.left.push(`${key.slotId}: ${messageOf(cause)}`);
     }
   }
   const forgotten = await removeForgotten(at, tools, only);
   report.undone.push(...forgotten.undone);
   report.left.push(...forgotten.left);
-  if (only !== undefined) return;
-  // Members of slots whose journal somebody has deleted.
+  if (only === undefined) await withNodeLock(at, () => removeLost(at, bridges, tools, report));
+}
+
+/** What belongs to slots whose journal somebody has deleted. */
+async function removeLost(
+  at: HelperDirectory,
+  bridges: Bridges,
+  tools: RootTools,
+  report: { readonly undone: string[]; readonly left: readonly string[] },
+): Promise<void> {
   for (const name of bridges.names()) {
-    const orphans = bridges.members(name).filter(({ slotId }) => !existsSync(join(at.slots, slotId)));
+    const orphans = bridges.members(name).filter(({ slot }) => !existsSync(join(at.slots, slot)));
     await bridges.leave(
       name,
       orphans.map(({ tap }) => tap),
     );
   }
-  // One that is left keeps what it has on the node.
-  if (report.left.length === 0)
-    report.undone.push(...(await removeUnjournaled(at, tools)).map(name => `interface ${name}`));
+  // A slot that is left keeps what it has on the node.
+  if (report.left.length > 0) return;
+  report.undone.push(...(await removeUnjournaled(at, tools)).map(name => `interface ${name}`));
 }
 
 /** On a cluster's node only one node's state is there, but the LRM may call it otherwise than the host is called. */

@@ -12,13 +12,19 @@ import { defaultDiskDir } from './disk-records.ts';
 import { helperDirectory, undoJournal } from './journal.ts';
 import { withNodeLock } from './node-lock.ts';
 import { BadRequest, type HelperAnswer, parseRequest } from './requests.ts';
-import { type ServerParts, serve, undoAll } from './server.ts';
+import { type ServerParts, serve } from './server.ts';
+import { undoSlot } from './slot-undo.ts';
 import { RootTools } from './tools.ts';
 
 /** A request is a few hundred bytes; VXLAN peers make it some kilobytes. */
 const longestLine = 262_144;
 /** Far more than a slot's VMs can ask for. */
 const mostRequests = 100_000;
+
+/** Whatever ends the job must not end the one who tidies up after it; */
+const endings = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'] as const;
+/** and nobody's terminal may stop it while it holds the node's lock. */
+const stops = ['SIGTSTP', 'SIGTTIN', 'SIGTTOU'] as const;
 
 /**
  * `wsp helper --state-dir DIR [--disk-dir DIR] --node N --slot S`: greets with answer 0, serves requests on standard input until that closes, then undoes the slot.
@@ -29,9 +35,7 @@ export async function runHelper(args: readonly string[]): Promise<number> {
   if (!caller) return complain('SUDO_UID and SUDO_GID are not those of a user: start it with sudo', 2);
   const parts = partsFrom(args, caller);
   if (typeof parts === 'string') return complain(parts, 2);
-  // Whatever ends the job must not end the one who tidies up after it.
-  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const)
-    process.on(signal, () => undefined);
+  for (const signal of [...endings, ...stops] as const) process.on(signal, () => undefined);
   // The pilot may be gone: that is told by standard input.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
   for (const path of leaveCgroups()) complain(`cannot move to ${path}`, 0);
@@ -41,7 +45,7 @@ export async function runHelper(args: readonly string[]): Promise<number> {
   await serveInput(parts);
   (await sweep)();
   try {
-    await undoAll(parts);
+    await undoSlot(parts.journal, parts);
     return 0;
   } catch (cause) {
     return complain(messageOf(cause), 1);
@@ -53,8 +57,8 @@ export async function runHelper(args: readonly string[]): Promise<number> {
  * that off.
  */
 async function beginSweep(parts: ServerParts): Promise<() => void> {
-  const { at, hold, uid, journal, tools } = parts;
-  const own = journal.slotId;
+  const { at, hold, journal, tools } = parts;
+  const own = journal.key;
   try {
     const seen = await withNodeLock(at, async () => {
       await hold();
@@ -62,7 +66,7 @@ async function beginSweep(parts: ServerParts): Promise<() => void> {
     });
     if (seen.length === 0) return () => undefined;
     return tools.clock.after(sweepAfterMs, () => {
-      sweepDeadSlots(at, parts, { own, seen, uid }).then(
+      sweepDeadSlots(parts, own, seen).then(
         told => told.forEach(sentence => complain(sentence, 0)),
         (cause: unknown) => complain(messageOf(cause), 0),
       );
@@ -144,13 +148,13 @@ function partsFrom(args: readonly string[], { uid, gid }: Caller): ServerParts |
   if (process.getuid?.() !== 0) return 'root is needed (docs/admin/helper.md has the sudo rule)';
   const at = helperDirectory(stateDir, diskDir, one('node'));
   const tools = new RootTools(systemClock, systemProcesses);
+  const key = { slotId: one('slot'), uid };
   return {
     at,
-    journal: undoJournal(at, one('slot'), uid),
-    hold: slotHold(at, one('slot')),
+    journal: undoJournal(at, key),
+    hold: slotHold(at, key),
     bridges: new Bridges(at, tools),
     tools,
-    uid,
     gid,
   };
 }

@@ -4,20 +4,24 @@ import {
   ftruncateSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   rmdirSync,
   rmSync,
   writeSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
+import type { Clock } from '../../platform/clock.ts';
 import { startChild } from '../../platform/children.ts';
 import { statIfThere } from '../../platform/stat.ts';
 import { ControlError } from '../control.ts';
 import type { HelperDirectory } from './journal.ts';
 import { formatDuration } from '../../protocol/units.ts';
+import { killProcess, startTimeOf } from './proc.ts';
 
 /** How long to wait for the others: each holds the lock for the few programs of one change. */
 const lockDeadlineSeconds = 20;
+const killDeadlineMs = 5_000;
 /** How often the lock's file may be removed from under us by whoever left the node empty. */
 const mostAttempts = 100;
 
@@ -36,6 +40,33 @@ export async function withNodeLock<T>(at: HelperDirectory, work: () => Promise<T
   } finally {
     removeIfEmpty(at);
     closeSync(file);
+  }
+}
+
+/**
+ * Ends whoever holds the node's lock for longer than one change takes: a helper that somebody has stopped, say. Its successor, or whoever
+ * reads its journal next, goes on from what stands there.
+ */
+export async function endStuckHolder(at: HelperDirectory, clock: Clock): Promise<void> {
+  const path = join(at.node, 'lock');
+  try {
+    await withNodeLock(at, () => Promise.resolve());
+  } catch (cause) {
+    const pid = statIfThere(path) ? Number(readFileSync(path, 'utf8')) : Number.NaN;
+    const startTime = startTimeOf(pid);
+    if (startTime === undefined || !hasOpen(pid, path)) throw cause;
+    await killProcess(clock, pid, startTime, killDeadlineMs);
+  }
+}
+
+/** Whether the process has that very file open: its pid may be another's by now. */
+function hasOpen(pid: number, path: string): boolean {
+  const directory = `/proc/${pid}/fd`;
+  const ino = statIfThere(path)?.ino;
+  try {
+    return readdirSync(directory).some(fd => statIfThere(join(directory, fd))?.ino === ino);
+  } catch {
+    return false;
   }
 }
 

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { type Clock, pause } from '../../platform/clock.ts';
 
 /** The process's start time in clock ticks (proc(5), stat field 22): with the pid, it names one process for ever. Undefined when it is gone or a zombie. */
@@ -13,13 +13,23 @@ export function startTimeOf(pid: number): string | undefined {
   }
 }
 
-/** The user that a process runs as; undefined when it is gone. */
+/**
+ * The user that a process is, by every one of its four ids (proc(5), status); undefined when it is gone, or when its ids differ: then it
+ * runs a setuid program, and is not its user's alone.
+ */
 export function ownerOf(pid: number): number | undefined {
   try {
-    return statSync(`/proc/${pid}`).uid;
+    const [, ids = ''] = /^Uid:\s+(.*)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
+    const [first, ...others] = ids.split(/\s+/).map(Number);
+    return others.every(id => id === first) ? first : undefined;
   } catch {
     return undefined;
   }
+}
+
+/** Whether a process is still the one that was started then. */
+export function isAlive({ pid, startTime }: { readonly pid: number; readonly startTime: string }): boolean {
+  return startTimeOf(pid) === startTime;
 }
 
 /** The process's argument vector; empty when it is gone. */

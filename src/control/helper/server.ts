@@ -1,9 +1,9 @@
 import { lstatIfThere } from '../../platform/stat.ts';
 import { ControlError } from '../control.ts';
 import { tapRules } from '../network/filter.ts';
-import { interfaceNames } from '../network/interfaces.ts';
 import { portSettings, tapCommands, tapUpCommands } from '../network/links.ts';
-import type { HelperDirectory, NicEntry, UndoJournal } from './journal.ts';
+import type { NicEntry, UndoJournal } from './journal.ts';
+import { requireRoom } from './limits.ts';
 import { withNodeLock } from './node-lock.ts';
 import { ownerOf, startTimeOf } from './proc.ts';
 import type { HelperAnswer, HelperRequest } from './requests.ts';
@@ -19,22 +19,17 @@ import { detachNics, removeForgotten, type UndoParts, undoSlot } from './slot-un
  * crash: whoever reads the journal next (a helper of the same slot started again, kill-all) undoes it. Every request may be repeated.
  */
 export interface ServerParts extends UndoParts {
-  readonly at: HelperDirectory;
   readonly journal: UndoJournal;
   /** Holds the slot, once it has a journal (`dead-slots.ts`). */
   readonly hold: () => Promise<void>;
-  /** The job's user: who called sudo. */
-  readonly uid: number;
+  /** The group of the job's user. */
   readonly gid: number;
 }
 
 /** Carries out a request; never throws. */
 export async function serve(parts: ServerParts, request: HelperRequest): Promise<HelperAnswer> {
   try {
-    await withNodeLock(parts.at, async () => {
-      await perform(parts, request);
-      await parts.hold();
-    });
+    await perform(parts, request);
     return { id: request.id, ok: true };
   } catch (cause) {
     const code = cause instanceof ControlError ? cause.code : 'helper_failed';
@@ -47,13 +42,20 @@ export async function serve(parts: ServerParts, request: HelperRequest): Promise
   }
 }
 
-/** Undoes the whole slot under the node's lock. Throws `ControlError` naming what is left. */
-export function undoAll(parts: ServerParts): Promise<void> {
-  return withNodeLock(parts.at, () => undoSlot(parts.journal, parts));
+async function perform(parts: ServerParts, request: HelperRequest): Promise<void> {
+  if (request.op === 'undo') return undoSlot(parts.journal, parts);
+  await withNodeLock(parts.at, async () => {
+    await change(parts, request);
+    await parts.hold();
+  });
+  // What a power loss has left here of other slots. If that fails, kill-all says so.
+  if (request.op === 'adopt-directory') await removeForgotten(parts.at, parts.tools);
 }
 
-async function perform(parts: ServerParts, request: HelperRequest): Promise<void> {
-  const { journal, uid, gid } = parts;
+/** Under the node's lock. */
+async function change(parts: ServerParts, request: Exclude<HelperRequest, { op: 'undo' }>): Promise<void> {
+  const { journal, gid } = parts;
+  const { uid } = journal.key;
   switch (request.op) {
     case 'attach-nic':
       return attachNic(parts, request);
@@ -69,46 +71,56 @@ async function perform(parts: ServerParts, request: HelperRequest): Promise<void
       if (startTime === undefined) return;
       if (ownerOf(request.pid) !== uid)
         throw new ControlError('not_yours', `process ${request.pid} is not the caller's`);
-      journal.append({ kind: 'process', pid: request.pid, startTime });
-      return;
+      requireRoom(journal, 'process');
+      return journal.append({ kind: 'process', pid: request.pid, startTime });
     }
     case 'adopt-directory': {
       const { path } = request;
-      const there = lstatIfThere(path);
-      if (!there?.isDirectory()) throw new ControlError('not_found', `there is no directory ${path}`);
-      if (there.uid !== uid) throw new ControlError('not_yours', `${path} is not the caller's`);
-      journal.append({ kind: 'directory', path, uid, gid });
-      // What a power loss has left here of other slots. If that fails, kill-all says so.
-      await removeForgotten(parts.at, parts.tools);
-      return;
+      // The same words whatever there is: root sees more than its caller may.
+      if (!isDirectoryOf(path, uid))
+        throw new ControlError('not_yours', `there is no directory ${path} that is the caller's`);
+      requireRoom(journal, 'directory');
+      return journal.append({ kind: 'directory', path, uid, gid });
     }
-    case 'undo':
-      return undoSlot(journal, parts);
+  }
+}
+
+function isDirectoryOf(path: string, uid: number): boolean {
+  try {
+    const there = lstatIfThere(path);
+    return there?.isDirectory() === true && there.uid === uid;
+  } catch {
+    return false;
   }
 }
 
 async function attachNic(parts: ServerParts, request: HelperRequest & { op: 'attach-nic' }): Promise<void> {
-  const { journal, bridges, tools, uid } = parts;
+  const { at, journal, bridges, tools } = parts;
   const { nic, hostname } = request;
+  const { key } = journal;
   const mine = nicOf(journal, nic.tap);
   // The request of a helper that died in the middle, repeated.
   if (mine) await detachNic(parts, mine);
-  const owner = bridges.ownerOf(nic.tap);
-  if (owner !== undefined || interfaceNames().has(nic.tap)) {
-    const whose = owner === undefined ? 'no slot' : owner;
-    throw new ControlError('tap_in_use', `this node has a tap ${nic.tap} already (it belongs to ${whose})`);
+  requireRoom(journal, 'nic');
+  bridges.check(nic, key.uid);
+  const entry: NicEntry = { kind: 'nic', tap: nic.tap, bridge: nic.bridge.name, address: nic.address };
+  journal.append(entry);
+  try {
+    await bridges.join(nic, hostname, key);
+    // There is no moment in which the tap is up and unguarded.
+    await tools.ipBatch(tapCommands(nic, key.uid, at.mark));
+    tools.set(portSettings(nic.tap));
+    await tools.nft(tapRules(nic));
+    await tools.ipBatch(tapUpCommands(nic));
+  } catch (cause) {
+    // At once, not at the slot's end. What that cannot take away, the journal still names.
+    await detachNic(parts, entry).catch(() => undefined);
+    throw cause;
   }
-  journal.append({ kind: 'nic', tap: nic.tap, bridge: nic.bridge.name, address: nic.address });
-  await bridges.join(nic, hostname, journal.slotId);
-  // There is no moment in which the tap is up and unguarded.
-  await tools.ipBatch(tapCommands(nic, uid, parts.at.mark));
-  tools.set(portSettings(nic.tap));
-  await tools.nft(tapRules(nic));
-  await tools.ipBatch(tapUpCommands(nic));
 }
 
 async function detachNic(parts: ServerParts, entry: NicEntry): Promise<void> {
-  await detachNics([entry], parts);
+  await detachNics([entry], parts.journal.key, parts);
   parts.journal.append({ kind: 'detached', tap: entry.tap });
 }
 

@@ -1,12 +1,19 @@
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { ControlError } from '../control.ts';
 import { deleteRulesOf } from '../network/filter.ts';
 import { interfaceNames } from '../network/interfaces.ts';
 import type { Bridges } from './bridges.ts';
 import type { WorkDirectory } from './disk-records.ts';
-import type { HelperDirectory, NicEntry, UndoEntry, UndoJournal } from './journal.ts';
-import { killProcess } from './proc.ts';
+import {
+  type HelperDirectory,
+  type NicEntry,
+  type UndoEntry,
+  type UndoJournal,
+  undoJournal,
+} from './journal.ts';
+import { withNodeLock } from './node-lock.ts';
+import { killProcess, ownerOf } from './proc.ts';
+import { keyText, type SlotKey } from './slot-key.ts';
 import type { RootTools } from './tools.ts';
 import { formatDuration } from '../../protocol/units.ts';
 
@@ -14,17 +21,36 @@ const killDeadlineMs = 5_000;
 
 /** What undoing needs. */
 export interface UndoParts {
+  readonly at: HelperDirectory;
   readonly bridges: Bridges;
   readonly tools: RootTools;
 }
 
 type EntryOf<K extends UndoEntry['kind']> = Extract<UndoEntry, { kind: K }>;
 
+/** A helper that lives may add to its journal while kill-all undoes it: so often it is looked at again. */
+const mostLooks = 3;
+
 /**
- * Undoes everything in a slot's journal, whatever became of it meanwhile; under the node's lock. Goes on after a failure, so that as
- * much as possible is restored; then throws `ControlError` with all that is left, and the journal stays.
+ * Undoes everything in a slot's journal, whatever became of it meanwhile. Takes the node's lock for what slots share, and only for that: how long
+ * a user's processes take to end, or their files to be removed, is nobody else's wait. Goes on after a failure, so that as much as possible is
+ * restored; then throws `ControlError` with all that is left, and the journal stays.
  */
 export async function undoSlot(journal: UndoJournal, parts: UndoParts): Promise<void> {
+  for (let look = 0; look < mostLooks; look += 1) {
+    const entries = journal.entries();
+    const left = await undoEntries([...entries].reverse(), journal.key, parts);
+    if (left.length > 0) throw new ControlError('undo_failed', `not undone: ${left.join('; ')}`);
+    if (await withNodeLock(parts.at, () => Promise.resolve(journal.remove(entries)))) return;
+  }
+  throw new ControlError('undo_failed', 'not undone: more is added all the time');
+}
+
+async function undoEntries(
+  entries: readonly UndoEntry[],
+  key: SlotKey,
+  parts: UndoParts,
+): Promise<readonly string[]> {
   const left: string[] = [];
   const attempt = async (what: string, work: Promise<void>): Promise<void> => {
     try {
@@ -33,19 +59,33 @@ export async function undoSlot(journal: UndoJournal, parts: UndoParts): Promise<
       left.push(`${what}: ${cause instanceof Error ? cause.message : String(cause)}`);
     }
   };
-  const entries = [...journal.entries()].reverse();
   const of = <K extends UndoEntry['kind']>(kind: K): EntryOf<K>[] =>
     entries.filter((entry): entry is EntryOf<K> => entry.kind === kind);
   // Guests first and all at once: nothing else may change under a running VMM.
-  await Promise.all(of('process').map(entry => attempt(`process ${entry.pid}`, endProcess(entry, parts))));
-  await attempt('interfaces', detachNics(of('nic'), parts));
-  await Promise.all(of('directory').map(entry => attempt(entry.path, removeDirectory(entry, parts))));
-  if (left.length > 0) throw new ControlError('undo_failed', `not undone: ${left.join('; ')}`);
-  journal.remove();
+  await Promise.all(
+    of('process').map(entry => attempt(`process ${entry.pid}`, endProcess(entry, key.uid, parts))),
+  );
+  const nics = of('nic');
+  if (nics.length > 0)
+    await attempt(
+      'interfaces',
+      withNodeLock(parts.at, () => detachNics(nics, key, parts)),
+    );
+  // One after the other: a slot has one, and whoever names many gets no more of root's time at once.
+  for (const entry of of('directory')) await attempt(entry.path, removeDirectory(entry, parts));
+  return left;
 }
 
-/** Takes interfaces away: taps and routes with one program, filters with a second, however many there are. Doing it again does nothing. */
-export async function detachNics(entries: readonly NicEntry[], { bridges, tools }: UndoParts): Promise<void> {
+/**
+ * Takes interfaces away: taps and routes with one program, filters with a second, however many there are; under the node's lock. Only those that
+ * their bridges know as this slot's: whatever else a journal names was never made, or is another's. Doing it again does nothing.
+ */
+export async function detachNics(
+  written: readonly NicEntry[],
+  key: SlotKey,
+  { bridges, tools }: UndoParts,
+): Promise<void> {
+  const entries = written.filter(({ tap, bridge }) => bridges.memberOf(bridge, tap)?.slot === keyText(key));
   if (entries.length === 0) return;
   const before = interfaceNames();
   await tools.ipBatchAnyway([
@@ -65,13 +105,15 @@ export async function detachNics(entries: readonly NicEntry[], { bridges, tools 
   }
 }
 
-async function endProcess(entry: EntryOf<'process'>, { tools }: UndoParts): Promise<void> {
+async function endProcess(entry: EntryOf<'process'>, uid: number, { tools }: UndoParts): Promise<void> {
+  // One that has become another user's since is no VMM of the slot's: a setuid program, say.
+  if (ownerOf(entry.pid) !== uid) return;
   if (!(await killProcess(tools.clock, entry.pid, entry.startTime, killDeadlineMs)))
     throw new ControlError('undo_failed', `does not end within ${formatDuration(killDeadlineMs)} of SIGKILL`);
 }
 
 /**
- * Removes the files of slots that the node's power has ended (`disk-records.ts`); under the node's lock. Resolves with the slots, and with what could
+ * Removes the files of slots that the node's power has ended (`disk-records.ts`). Resolves with the slots, and with what could
  * not be removed, a sentence each.
  */
 export async function removeForgotten(
@@ -81,16 +123,22 @@ export async function removeForgotten(
 ): Promise<{ readonly undone: readonly string[]; readonly left: readonly string[] }> {
   const undone: string[] = [];
   const left: string[] = [];
-  for (const { slotId, directory } of at.records.all()) {
-    if ((only !== undefined && slotId !== only) || existsSync(join(at.slots, slotId, 'undo.jsonl'))) continue;
+  const forgotten = await withNodeLock(at, () =>
+    Promise.resolve(
+      at.records
+        .all()
+        .filter(({ key }) => only === undefined || key.slotId === only)
+        .filter(({ key }) => undoJournal(at, key).entries().length === 0),
+    ),
+  );
+  for (const { key, directory } of forgotten) {
     try {
-      if (!directory)
-        throw new ControlError('journal_damaged', `${at.records.pathOf(slotId)} cannot be read`);
+      if (!directory) throw new ControlError('journal_damaged', `${at.records.pathOf(key)} cannot be read`);
       await removeDirectory(directory, { tools });
-      at.records.forget(slotId);
-      undone.push(slotId);
+      await withNodeLock(at, () => Promise.resolve(at.records.forget(key)));
+      undone.push(key.slotId);
     } catch (cause) {
-      left.push(`${slotId}: ${cause instanceof Error ? cause.message : String(cause)}`);
+      left.push(`${key.slotId}: ${cause instanceof Error ? cause.message : String(cause)}`);
     }
   }
   return { undone, left };
