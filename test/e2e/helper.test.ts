@@ -285,7 +285,7 @@ describe('a node that has lost its power', () => {
     writeFileSync(record, '{"path":"relative"}');
     const { code, stdout } = await nodes.killAll(0);
     expect(code).toBe(1);
-    expect(stdout).toContain('slot-aaaaaaaaat cannot be read');
+    expect(stdout).toContain('slot-aaaaaaaaat.0 cannot be read');
     rmSync(record);
   });
 });

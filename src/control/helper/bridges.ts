@@ -99,10 +99,10 @@ export class Bridges {
    * Gives a bridge other peers instead of those that it has, for a slot with a tap on it. One that is not here gets them when it is made.
    * Throws `ControlError`.
    */
-  async setPeers(name: string, peers: readonly VxlanPeer[], slotId: string): Promise<void> {
+  async setPeers(name: string, peers: readonly VxlanPeer[], key: SlotKey): Promise<void> {
     if (!readRecord(this.#paths(name).record)?.complete) return;
-    if (!this.members(name).some(member => member.slotId === slotId))
-      throw new ControlError('not_yours', `${slotId} has no tap on bridge ${name}`);
+    if (!this.members(name).some(member => member.slot === keyText(key)))
+      throw new ControlError('not_yours', `${key.slotId} has no tap on bridge ${name}`);
     await this.#forward(name, peers);
   }
 

@@ -65,7 +65,7 @@ async function change(parts: ServerParts, request: Exclude<HelperRequest, { op: 
       return;
     }
     case 'set-peers':
-      return parts.bridges.setPeers(request.bridge, request.peers, journal.slotId);
+      return parts.bridges.setPeers(request.bridge, request.peers, journal.key);
     case 'adopt-process': {
       const startTime = startTimeOf(request.pid);
       if (startTime === undefined) return;
