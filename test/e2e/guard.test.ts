@@ -162,13 +162,12 @@ async function guestSays(nic: NicPlan, userData: string): Promise<string> {
         exited: outcome => events.emit('context', `exited: ${outcome.reason?.message}`),
       },
     );
-    const [said] = (await withDeadline(
-      systemClock,
-      bootDeadlineMs,
-      'the report of the guest',
-      reported,
-    ).finally(() => running.destroy())) as string[];
-    return said ?? '';
+    try {
+      const report = await withDeadline(systemClock, bootDeadlineMs, 'the report of the guest', reported);
+      return String(report[0]);
+    } finally {
+      await running.destroy();
+    }
   } finally {
     remove();
   }

@@ -10,6 +10,7 @@ import { Sessions } from '../../src/service/access/sessions.ts';
 import { systemProcesses } from '../../src/platform/process.ts';
 import { AuditLog } from '../../src/service/access/audit.ts';
 import { Callers } from '../../src/service/access/callers.ts';
+import type { Store } from '../../src/service/store/store.ts';
 import { openSqliteStore } from '../../src/service/store/sqlite.ts';
 import { maySee } from '../../src/service/api/owners.ts';
 import { Webhooks } from '../../src/service/notify/webhooks.ts';
@@ -46,15 +47,8 @@ export async function testApi(
   return { ...(await apiOver(engine, clock, rate, logins)), engine };
 }
 
-/** The API before any engine. */
-export async function apiOver(
-  engine: Engine,
-  clock: Clock,
-  rate = { perSecond: 1_000, burst: 10_000 },
-  logins = noLogins(clock),
-): Promise<Omit<TestApi, 'engine'>> {
-  const logged: TestApi['logged'] = [];
-  const store = openSqliteStore({ directory: ':memory:' });
+/** The accounts of `users`, of whom olga is an operator. */
+async function ordinaryAccounts(clock: Clock, store: Store): Promise<Accounts> {
   const accounts = new Accounts({
     clock,
     random: systemRandom,
@@ -65,6 +59,19 @@ export async function apiOver(
   });
   await accounts.load();
   await accounts.changeUser('olga', { role: 'operator' });
+  return accounts;
+}
+
+/** The API before any engine. */
+export async function apiOver(
+  engine: Engine,
+  clock: Clock,
+  rate = { perSecond: 1_000, burst: 10_000 },
+  logins = noLogins(clock),
+): Promise<Omit<TestApi, 'engine'>> {
+  const logged: TestApi['logged'] = [];
+  const store = openSqliteStore({ directory: ':memory:' });
+  const accounts = await ordinaryAccounts(clock, store);
   const webhooks = new Webhooks({
     clock,
     random: systemRandom,
