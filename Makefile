@@ -4,10 +4,11 @@ LRM ?= local
 FILES ?=
 SEEDS ?= 1000
 NODES ?= 16
+REQUESTS ?= 1000000
 ifdef NODE
 export PATH := $(CURDIR)/.cache/node-$(NODE)/bin:$(PATH)
 endif
-.PHONY: setup build demo test sim crash-matrix bench policies mutants clean
+.PHONY: setup build demo test sim fuzz crash-matrix bench policies mutants clean
 
 setup build:
 	@scripts/setup.sh $(NODE)
@@ -18,6 +19,9 @@ test:
 	@exec scripts/test
 sim: setup
 	@SEEDS=$(SEEDS) exec scripts/sim
+# Hostile requests for the privileged helper, as root: SEED=17 repeats what a run has printed.
+fuzz: setup
+	@REQUESTS=$(REQUESTS) exec scripts/fuzz
 # Every crash point, real guests: NODES=4 where 16 guests are too many.
 crash-matrix: setup
 	@CRASH_MATRIX=all CRASH_NODES=$(NODES) exec node_modules/.bin/vitest run --project e2e test/e2e/crash-matrix.test.ts

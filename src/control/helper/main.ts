@@ -84,7 +84,7 @@ async function serveInput(parts: ServerParts): Promise<void> {
   let served = 0;
   try {
     for await (const chunk of process.stdin) {
-      if (!lines.push(chunk as Buffer))
+      for (let left = lines.push(chunk as Buffer); left > 0; left -= 1)
         refuse(new BadRequest(-1, `a line is longer than ${longestLine} bytes`));
       for (let line = waiting.shift(); line !== undefined; line = waiting.shift()) {
         served += 1;

@@ -34,7 +34,7 @@ describe('a request of the helper', () => {
     expect(parsed({ op: 'undo' })).toEqual({ id: 7, op: 'undo' });
   });
 
-  it.each(['/a/b/../c', '/a/b//c', '/a/b/./c', '/a/b', 'a/b/c/d', '/', '/a/b/c\n', ''])(
+  it.each(['/a/b/../c', '/a/b//c', '/a/b/./c', '/a/b', 'a/b/c/d', '/', '/a/b/c\n', '/a/b/c/', ''])(
     'records no directory %j',
     path => {
       expect(() => parsed({ op: 'adopt-directory', path })).toThrow(BadRequest);
@@ -76,6 +76,16 @@ describe('a request of the helper', () => {
     ['no VXLAN number', { link: { kind: 'vxlan', vni: 0, port: 4_789, peers: [] } }],
   ])('makes no bridge with %s', (_what, bridge) => {
     expect(() => attach({}, bridge)).toThrow(BadRequest);
+  });
+
+  it('security 25 is looked at before it is parsed, and refused in few words', () => {
+    for (const line of [
+      '['.repeat(200_000),
+      `{"id":1,"op":${'{"a":'.repeat(20_000)}1${'}'.repeat(20_000)}}`,
+      JSON.stringify({ id: 1, op: 'x'.repeat(200_000) }),
+      JSON.stringify({ id: 'x'.repeat(200_000) }),
+    ])
+      expect(() => parseRequest(line)).toThrow(/^(?!.*call stack).{1,500}$/s);
   });
 
   it.each([

@@ -1,5 +1,6 @@
-import { isAbsolute, normalize } from 'node:path';
+import { resolve } from 'node:path';
 import { interfacePattern, macPattern, namePattern } from '../../protocol/ids.ts';
+import { excessIn } from '../../protocol/json.ts';
 import type { NicPlan, VxlanPeer } from '../../protocol/plan.ts';
 
 /**
@@ -28,6 +29,9 @@ export type HelperAnswer =
 const ownTap = /^wt[a-z0-9]{1,13}$/;
 const ownBridge = /^wb[a-z0-9]{1,12}$/;
 
+/** Of what a refusal says: the line itself may be a thousand times as long. */
+const longestMessage = 500;
+
 /** A line that is no request. `id`: which one it claims to be, or -1. */
 export class BadRequest extends Error {
   readonly id: number;
@@ -42,11 +46,14 @@ export class BadRequest extends Error {
 export function parseRequest(line: string): HelperRequest {
   let id = -1;
   try {
+    const excess = excessIn(line);
+    if (excess !== undefined) throw new Error(`the request is refused: ${excess}`);
     const value = record({ request: JSON.parse(line) as unknown }, 'request');
     id = integer(value, 'id', 1, Number.MAX_SAFE_INTEGER);
     return parseOperation(id, value);
   } catch (cause) {
-    throw new BadRequest(id, cause instanceof Error ? cause.message : String(cause));
+    const message = cause instanceof Error ? cause.message : String(cause);
+    throw new BadRequest(id, message.slice(0, longestMessage));
   }
 }
 
@@ -72,7 +79,8 @@ function parseOperation(id: number, value: Record<string, unknown>): HelperReque
     case 'adopt-directory': {
       only(value, ['id', 'op', 'path']);
       const path = text(value, 'path', /^\/[^\0\n]{1,1000}$/);
-      if (!isAbsolute(path) || normalize(path) !== path || path.split('/').length < 4)
+      // A slash at its end would have the system follow a link that stands there.
+      if (resolve(path) !== path || path.split('/').length < 4)
         throw new Error(`path ${path} is not a slot's directory`);
       return { id, op: 'adopt-directory', path };
     }

@@ -6,20 +6,29 @@ export class Lines {
   readonly #onLine: (line: string) => void;
   readonly #decoder = new StringDecoder('utf8');
   #rest = '';
+  /** What comes up to the next line feed is of a line that was too long. */
+  #isForgetting = false;
 
   constructor(limitBytes: number, onLine: (line: string) => void) {
     this.#limitBytes = limitBytes;
     this.#onLine = onLine;
   }
 
-  /** Takes the next bytes; false when a line was longer than the limit, which is forgotten, as far as it has come. */
-  push(chunk: Buffer): boolean {
+  /** Takes the next bytes. How many lines among them are too long: each is told once, as soon as that is clear, and forgotten up to its end. */
+  push(chunk: Buffer): number {
     const parts = (this.#rest + this.#decoder.write(chunk)).split('\n');
     this.#rest = parts.pop() ?? '';
-    const whole = parts.filter(({ length }) => length <= this.#limitBytes);
-    for (const line of whole) this.#onLine(line.replace(/\r$/, ''));
-    const isLong = this.#rest.length > this.#limitBytes;
-    if (isLong) this.#rest = '';
-    return !isLong && whole.length === parts.length;
+    let tooLong = 0;
+    for (const part of parts) {
+      if (this.#isForgetting) this.#isForgetting = false;
+      else if (part.length > this.#limitBytes) tooLong += 1;
+      else this.#onLine(part.replace(/\r$/, ''));
+    }
+    if (!this.#isForgetting && this.#rest.length > this.#limitBytes) {
+      this.#isForgetting = true;
+      tooLong += 1;
+    }
+    if (this.#isForgetting) this.#rest = '';
+    return tooLong;
   }
 }

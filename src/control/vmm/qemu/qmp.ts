@@ -37,7 +37,7 @@ export class QmpClient {
     });
     const lines = new Lines(longestMessageBytes, line => this.#receive(line));
     stream.on('data', (chunk: Buffer) => {
-      if (!lines.push(chunk)) this.close(new QmpError('protocol', 'QEMU sent an overlong QMP message'));
+      if (lines.push(chunk) > 0) this.close(new QmpError('protocol', 'QEMU sent an overlong QMP message'));
     });
     stream.on('error', cause =>
       this.close(new QmpError('closed', `the QMP connection broke: ${cause.message}`)),

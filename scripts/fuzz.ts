@@ -1,0 +1,37 @@
+/**
+ * `make fuzz`: what is nearly a request, to the privileged helper's parser (REQUESTS) and to real helpers (HELPER_REQUESTS), from SEED on, which is
+ * printed. A fault is printed with what repeats it. Needs root.
+ */
+import { systemClock } from '../src/platform/clock.ts';
+import { fuzzHelper } from '../test/fuzz/helper-lines.ts';
+import { fuzzParser } from '../test/fuzz/parser.ts';
+import { helperOf, quietNodes } from '../test/fuzz/users.ts';
+
+const { env } = process;
+const seed = Number(env['SEED'] ?? systemClock.now() % 1_000_000_000);
+const requests = Number(env['REQUESTS'] ?? 1_000_000);
+const helperRequests = Number(env['HELPER_REQUESTS'] ?? Math.min(requests, 40_000));
+const faults: string[] = [];
+
+async function timed(what: string, work: () => Promise<object> | object): Promise<void> {
+  const startedMs = systemClock.monotonicMs();
+  const { faults: found = [], ...counts } = (await work()) as { faults?: readonly string[] };
+  const seconds = ((systemClock.monotonicMs() - startedMs) / 1_000).toFixed(1);
+  console.log(`${what}: ${JSON.stringify(counts)}, ${found.length} faults, ${seconds} s`);
+  for (const fault of found) console.log(fault);
+  faults.push(...found);
+}
+
+console.log(`SEED=${seed}`);
+await timed(`${requests} requests to the parser`, () => fuzzParser(seed, requests));
+if (helperRequests > 0) {
+  const nodes = await quietNodes();
+  try {
+    await timed(`${helperRequests} requests to helpers`, () =>
+      fuzzHelper(nodes, helperOf(nodes, 64_901, 'slot-fuzzaaaaaa'), seed, helperRequests),
+    );
+  } finally {
+    await nodes.stop();
+  }
+}
+process.exitCode = faults.length === 0 ? 0 : 1;
