@@ -11,7 +11,7 @@ import { addSiteCommands } from './commands/site.ts';
 import { addWebhookCommands } from './commands/webhooks.ts';
 import { addWorkspaceCommands } from './commands/workspaces.ts';
 import type { CommandContext, Run } from './program.ts';
-import { loadIngest, loadService } from './programs.ts';
+import { loadHelperPolicy, loadIngest, loadService } from './programs.ts';
 import { cliSettings } from './settings.ts';
 
 /** Every command with its flags. `run` carries one out. docs/cli.md says the same in more words; a test compares them. */
@@ -40,6 +40,11 @@ export function commandLine(run: Run): Command {
       run(async () => (await loadService()).runService(options.config)),
     );
   program
+    .command('helper-policy')
+    .description('print what the helper may be asked on the nodes of a site: for install-helper --policy')
+    .requiredOption('--config <file>', 'site file')
+    .action((options: { config: string }) => run(context => printPolicy(context, options.config)));
+  program
     .command('ingest')
     .description('carry the messages of a pilot that came over ssh to the service; pilots run it')
     .action(() => run(ingest));
@@ -48,6 +53,12 @@ export function commandLine(run: Run): Command {
   for (const command of [program, ...commands])
     command.exitOverride().configureOutput({ writeErr: () => undefined, writeOut: print });
   return program;
+}
+
+/** The policy is a document for a program: the same with --json and without. */
+async function printPolicy(context: CommandContext, file: string): Promise<void> {
+  const policy = (await loadHelperPolicy()).helperPolicyOfFile(file);
+  context.answer(policy, JSON.stringify(policy, null, 2));
 }
 
 async function ingest({ env }: CommandContext): Promise<void> {

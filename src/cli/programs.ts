@@ -16,6 +16,11 @@ export function loadServiceDoctor(): Promise<typeof import('../service/doctor.ts
   return import('../service/doctor.ts');
 }
 
+/** What derives the helper's policy from a site file. */
+export function loadHelperPolicy(): Promise<typeof import('../service/helper-policy.ts')> {
+  return import('../service/helper-policy.ts');
+}
+
 /** What looks at a host as a node. */
 export function loadNodeDoctor(): Promise<typeof import('../control/doctor/node.ts')> {
   return import('../control/doctor/node.ts');

@@ -61,6 +61,11 @@ export function planVm(vm: Vm, ensemble: Ensemble, site: PlanSite): VmPlan {
   };
 }
 
+/** The nodes' own address on the bridges of the network that has this place in the site file. */
+export function serviceAddressOf(index: number): string {
+  return `169.254.${100 + index}.1`;
+}
+
 function planNic(nic: AssignedNic, vm: Vm, ensemble: Ensemble, site: PlanSite): NicPlan {
   const index = site.networks.findIndex(({ name }) => name === nic.network);
   const network = site.networks[index];
@@ -75,7 +80,7 @@ function planNic(nic: AssignedNic, vm: Vm, ensemble: Ensemble, site: PlanSite): 
     tap: nic.tap,
     bridge: {
       ...planLink(network, vm, ensemble),
-      serviceAddress: `169.254.${100 + index}.1`,
+      serviceAddress: serviceAddressOf(index),
       mtu: network.mtu ?? (network.link.kind === 'vxlan' ? vxlanMtu : defaultMtu),
     },
   };

@@ -1,3 +1,4 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemProcesses } from '../../src/platform/process.ts';
 import { type HostView, userIds } from './host-view.ts';
@@ -20,6 +21,8 @@ export interface ServiceAccount {
   readonly env: NodeJS.ProcessEnv;
   /** The site file's `node.helper`. */
   readonly helper: readonly string[];
+  /** Root's policy for the helper: it allows nothing until the site puts there what its networks need. */
+  readonly policyFile: string;
   /** Where the helper keeps its journals; what outlives a power loss is beside it. */
   readonly helperStateDir: string;
 }
@@ -31,9 +34,13 @@ export interface ServiceAccount {
 export async function makeServiceAccount(view: HostView, directory: string): Promise<ServiceAccount> {
   const prefix = join(directory, 'local');
   const helperStateDir = join(directory, 'helper');
+  const policyFile = join(directory, 'etc/helper.json');
+  mkdirSync(join(directory, 'etc'));
+  writeFileSync(policyFile, JSON.stringify({ networks: [], peers: [] }), { mode: 0o644 });
   const argv = view.inside([
     join(view.checkout, 'scripts/install-helper'),
     ...['--user', 'wsp', '--prefix', prefix, '--node', view.node],
+    ...['--etc-dir', join(directory, 'etc')],
     ...['--state-dir', helperStateDir, '--disk-dir', `${helperStateDir}-disk`],
   ]);
   const { code, stdout, stderr } = await systemProcesses.run(argv, { deadlineMs: 60_000 });
@@ -51,6 +58,7 @@ export async function makeServiceAccount(view: HostView, directory: string): Pro
       LOGNAME: 'wsp',
     },
     helper: ['sudo', '-n', join(prefix, 'sbin/wsp-helper')],
+    policyFile,
     helperStateDir,
   };
 }

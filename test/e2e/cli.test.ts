@@ -436,6 +436,18 @@ describe('wsp doctor', () => {
   const statusOf = (result: CommandResult): Record<string, string> =>
     Object.fromEntries(report(result).checks.map(({ name, status }) => [name, status]));
 
+  it('helper-policy prints what the site needs of the helper, and install-helper takes it', async () => {
+    const { code, stdout, stderr } = await wsp(['helper-policy', '--config', site.siteFile]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const file = join(site.directory, 'policy.json');
+    writeFileSync(file, stdout, { mode: 0o644 });
+    const argv = [`${root}/dist/pilot.cjs`, 'helper', '--check-policy', file];
+    const checked = await systemProcesses.run([process.execPath, ...argv], { deadlineMs: 20_000 });
+    expect(checked.stdout).toMatch(
+      /^network public: .*, bridged to eth1\nnetwork private: .*, in VXLANs 4000 to /,
+    );
+  });
+
   it('finds this site in order, with its service running: exit code 0', async () => {
     const result = await wsp(['doctor', '--config', site.siteFile, '--json']);
     expect(result, result.stdout).toMatchObject({ code: 0, stderr: '' });

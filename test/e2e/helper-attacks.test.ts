@@ -17,7 +17,7 @@ import { startTimeOf } from '../../src/control/helper/proc.ts';
 import { startChild } from '../../src/platform/children.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { silentLog } from '../../src/platform/log.ts';
-import { type BareNodes, nicPlan, startBareNodes } from '../support/node.ts';
+import { type BareNodes, nicPlan, nicPolicy, startBareNodes } from '../support/node.ts';
 
 /** What whoever may start the helper tries to make of it. */
 
@@ -49,8 +49,18 @@ function wrapped(slotId: string, ...wrap: readonly string[]): Promise<Helper> {
 }
 
 /** A helper of the user nobody. */
-const ofNobody = (slotId: string): Promise<Helper> =>
-  wrapped(slotId, 'env', 'SUDO_UID=65534', 'SUDO_GID=65534');
+async function ofNobody(slotId: string): Promise<Helper> {
+  const policyFile = join(nodes.directory, 'helper.json');
+  writeFileSync(policyFile, JSON.stringify({ networks: [nicPolicy], peers: [] }), { mode: 0o644 });
+  const [enter, where = '', ...program] = nodes.helperArgv(0);
+  return startHelper({
+    argv: [enter, where, 'env', 'SUDO_UID=65534', 'SUDO_GID=65534', ...program, '--policy', policyFile],
+    node: 'n01',
+    slotId,
+    clock: systemClock,
+    log: silentLog,
+  });
+}
 
 const has = async (name: string): Promise<boolean> =>
   (await nodes.run(0, 'ip', 'link', 'show', 'dev', name)).code === 0;
@@ -123,6 +133,17 @@ describe("security 12 a request that fails leaves nothing of itself, and nothing
     await thief.undo();
     expect([await has('wttest46'), (await routes()).includes('10.91.0.46 dev wbtest')]).toEqual([true, true]);
     await one.undo();
+  });
+});
+
+describe('security 2 no guest has an address of the node', () => {
+  it('whoever asks', async () => {
+    const helper = await nodes.helper(0, 'slot-aaaaaaaabq');
+    const address = nodes.networks.nodes[0]?.address ?? '';
+    await expect(helper.attachNic(nicPlan(45, { address }), 'one')).rejects.toMatchObject({
+      code: 'address_in_use',
+    });
+    await helper.undo();
   });
 });
 

@@ -11,8 +11,10 @@ import {
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type CommandResult, systemProcesses } from '../../src/platform/process.ts';
+import type { HelperPolicy } from '../../src/protocol/helper-policy.ts';
 import { statIfThere } from '../../src/platform/stat.ts';
-import { nicPlan } from '../support/node.ts';
+import { nicPlan, nicPolicy } from '../support/node.ts';
+import type { NicPlan } from '../../src/protocol/plan.ts';
 import { makePlace, removePlace } from '../support/places.ts';
 import { root } from '../support/site.ts';
 
@@ -23,11 +25,19 @@ let place: string;
 /** Where this machine's own directories are not touched. */
 let prefix: string;
 let sudoers: string;
+let policyFile: string;
+/** What the interfaces of `nicPlan` need. */
+const policy: HelperPolicy = {
+  networks: [nicPolicy],
+  peers: ['10.77.0.0/16'],
+};
 beforeAll(() => {
   place = makePlace('wsp-site-');
   prefix = join(place, 'local');
   sudoers = join(place, 'sudoers.d');
   mkdirSync(sudoers);
+  policyFile = join(place, 'policy.json');
+  writeFileSync(policyFile, JSON.stringify(policy));
   // The user has to get to the program.
   chmodSync(place, 0o755);
 });
@@ -51,6 +61,8 @@ const install = (...more: string[]): Promise<CommandResult> =>
     user,
     '--prefix',
     prefix,
+    '--etc-dir',
+    join(place, 'etc'),
     '--state-dir',
     join(place, 'state'),
     '--disk-dir',
@@ -95,16 +107,23 @@ function asUserWith(
 
 describe('scripts/install-helper', () => {
   it('only says what it would do when asked to', async () => {
-    const { code, stdout } = await install('--dry-run');
+    const { code, stdout } = await install('--policy', policyFile, '--dry-run');
     expect(code).toBe(0);
-    expect(stdout.trim().split('\n')).toHaveLength(4);
+    expect(stdout.trim().split('\n')).toHaveLength(5);
     expect(stdout).toMatch(/^would write /);
     expect(existsSync(prefix)).toBe(false);
   });
 
   it('installs, and again', async () => {
-    for (const attempt of ['first', 'again']) {
-      const { code, stderr } = await install();
+    expect(await install()).toMatchObject({ code: 1, stderr: expect.stringContaining('wsp helper-policy') });
+    for (const [attempt, more] of [
+      ['first', ['--policy', policyFile]],
+      ['again', []],
+    ] as const) {
+      const { code, stderr, stdout } = await install(...more);
+      expect(stdout).toContain(
+        'nobody may ask for:\n  network private: VMs with the addresses 10.91.0.1 to 10.91.0.200, on this node alone\n',
+      );
       expect({ attempt, code, stderr }).toEqual({ attempt, code: 0, stderr: '' });
     }
     const modes = ['lib/workspace-pilot/pilot.cjs', 'sbin/wsp-helper', 'sbin/wsp-kill-all'].map(
@@ -160,6 +179,48 @@ describe('scripts/install-helper', () => {
     });
   });
 
+  it.each([
+    ['a network', { network: 'elsewhere' }],
+    ['an address', { address: '10.91.0.250' }],
+    ["a site server's address", { address: '10.1.2.3' }],
+    ['a gateway', { gateway: '10.91.0.2' }],
+    ['a name server', { dns: ['10.1.2.3'] }],
+    ['a service address', { bridge: { ...nicPlan(51).bridge, serviceAddress: '169.254.169.254' } }],
+    ['an uplink', { bridge: { ...nicPlan(51).bridge, link: { kind: 'uplink', interface: 'lo' } } }],
+    [
+      'a VXLAN',
+      { bridge: { ...nicPlan(51).bridge, link: { kind: 'vxlan', vni: 1, port: 4_789, peers: [] } } },
+    ],
+  ] as const)("security 2, 3 does nothing that root's policy does not allow: %s", async (_, more) => {
+    const { stdout } = await asUser(
+      JSON.stringify({
+        id: 1,
+        op: 'attach-nic',
+        nic: nicPlan(51, more as Partial<NicPlan>),
+        hostname: 'one',
+      }),
+      ...['--node', 'n01', '--slot', 'slot-aaaaaaaaaa'],
+    );
+    expect(stdout).toContain('"code":"not_allowed"');
+  });
+
+  it.each([
+    ['is not there', undefined, 0o644, /there is no policy/],
+    ['has a mistake', '{"networks":[{}],"peers":[]}', 0o644, /networks\[0\]\.name must be a text/],
+    ['is no JSON', '{', 0o644, /helper\.json: /],
+    ['is not of root alone', JSON.stringify(policy), 0o666, /can be changed by others than root/],
+  ])('security 3 starts no helper while the policy %s', async (_, content, mode, says) => {
+    const file = join(place, 'etc/helper.json');
+    if (content === undefined) rmSync(file);
+    else writeFileSync(file, content);
+    if (content !== undefined) chmodSync(file, mode);
+    const { code, stderr } = await asUser('', '--node', 'n01', '--slot', 'slot-aaaaaaaaaa');
+    writeFileSync(file, JSON.stringify(policy));
+    chmodSync(file, 0o644);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(says);
+  });
+
   it("takes the caller's identity from sudo: a directory of root's is not adopted", async () => {
     const { stdout } = await asUser(
       '{"id":1,"op":"adopt-directory","path":"/usr/lib/tmpfiles.d"}',
@@ -170,6 +231,7 @@ describe('scripts/install-helper', () => {
 
   it.each([
     ['another state directory', ['--state-dir', '/etc', '--node', 'n01', '--slot', 'slot-aaaaaaaaaa']],
+    ['another policy', ['--policy', '/etc/passwd', '--node', 'n01', '--slot', 'slot-aaaaaaaaaa']],
     ['another directory on disk', ['--disk-dir', '/etc', '--node', 'n01', '--slot', 'slot-aaaaaaaaaa']],
     ['no slot', ['--node', 'n01']],
   ])('gives the user no way to %s', async (_, args) => {
@@ -234,10 +296,13 @@ describe('scripts/install-helper', () => {
     const image = join(place, 'image');
     mkdirSync(join(image, 'usr/bin'), { recursive: true });
     writeFileSync(join(image, 'usr/bin/node'), '#!/bin/sh\n', { mode: 0o755 });
-    const { code, stderr } = await run(installer, '--root', image, '--node', '/usr/bin/node');
+    const { code, stderr } = await run(
+      installer,
+      ...['--root', image, '--policy', policyFile, '--node', '/usr/bin/node'],
+    );
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(readFileSync(join(image, 'usr/local/sbin/wsp-helper'), 'utf8')).toContain(
-      '/usr/bin/node /usr/local/lib/workspace-pilot/pilot.cjs helper --state-dir /run/workspace-pilot --disk-dir /var/lib/workspace-pilot-helper "$@"',
+      '/usr/bin/node /usr/local/lib/workspace-pilot/pilot.cjs helper --state-dir /run/workspace-pilot --disk-dir /var/lib/workspace-pilot-helper --policy /etc/workspace-pilot/helper.json "$@"',
     );
     expect(existsSync(join(image, 'etc/sudoers.d/workspace-pilot'))).toBe(true);
     // And nothing of this machine's own, which may have the product.

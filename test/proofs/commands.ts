@@ -39,6 +39,11 @@ export const commandProofs: readonly Proof[] = [
     of: ['wsp doctor', 'wsp doctor --config'],
   },
   {
+    file: cli,
+    title: 'helper-policy prints what the site needs of the helper, and install-helper takes it',
+    of: ['wsp helper-policy', ...flags('wsp helper-policy', 'config')],
+  },
+  {
     file: access,
     title: 'lease up to their quota, of themselves and of their project',
     of: flags('wsp create', 'project', 'duration'),

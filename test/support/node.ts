@@ -5,6 +5,7 @@ import { makeNodes, type NodeNetworks } from '../../src/lrm/local/namespaces.ts'
 import { systemClock } from '../../src/platform/clock.ts';
 import { silentLog } from '../../src/platform/log.ts';
 import { type CommandResult, systemProcesses } from '../../src/platform/process.ts';
+import type { PolicyNetwork } from '../../src/protocol/helper-policy.ts';
 import type { NicPlan } from '../../src/protocol/plan.ts';
 import { makePlace, noteNodes, removePlace, removeStale } from './places.ts';
 import { helperDirs, root } from './site.ts';
@@ -110,3 +111,14 @@ export function nicPlan(last: number, more: Partial<NicPlan> = {}): NicPlan {
     ...more,
   };
 }
+
+/** What the interfaces of `nicPlan` need of root's policy. */
+export const nicPolicy: PolicyNetwork = {
+  name: 'private',
+  subnet: '10.91.0.0/24',
+  first: '10.91.0.1',
+  last: '10.91.0.200',
+  dns: [],
+  serviceAddress: '169.254.77.1',
+  link: { kind: 'isolated' },
+};

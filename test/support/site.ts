@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { type Client, createClient } from '../../src/client/client.ts';
 import { type Child, startChild } from '../../src/platform/children.ts';
 import { pause, systemClock, withDeadline } from '../../src/platform/clock.ts';
+import { helperPolicyOf } from '../../src/service/helper-policy.ts';
+import { examineSite } from '../../src/service/site.ts';
 import { type CommandResult, systemProcesses } from '../../src/platform/process.ts';
 import { findLeftovers } from '../nothing-left.ts';
 import { makePlace, removePlace, removeStale } from './places.ts';
@@ -136,6 +138,10 @@ class RunningSite implements TestSite {
     this.siteFile = join(directory, 'site.yaml');
     // JSON is YAML; nothing here needs more.
     writeFileSync(this.siteFile, JSON.stringify(this.#siteDocument(options, port), null, 2));
+    // As their administrator does: what the site needs, on its nodes. Its images are where only its user is.
+    const { config } = examineSite(this.siteFile);
+    if (cluster?.account && config)
+      writeFileSync(cluster.account.policyFile, JSON.stringify(helperPolicyOf(config)));
   }
 
   #siteDocument(options: SiteOptions, port: number): unknown {

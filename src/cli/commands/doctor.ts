@@ -15,7 +15,7 @@ import {
 } from '../../protocol/check.ts';
 import { WspError } from '../../protocol/errors.ts';
 import type { CommandContext, Run } from '../program.ts';
-import { loadNodeDoctor, loadServiceDoctor } from '../programs.ts';
+import { loadHelperPolicy, loadNodeDoctor, loadServiceDoctor } from '../programs.ts';
 import { loginMeans } from '../login-means.ts';
 import { cliSettings } from '../settings.ts';
 
@@ -71,8 +71,15 @@ async function examineSite(
   const { checks, config } = checkSiteFile(file);
   if (!config) return checks;
   const { node, imagesDir, pools } = config;
+  const { networks } = (await loadHelperPolicy()).helperPolicyOf(config);
   const asNode = (images: string | undefined): Promise<readonly Check[]> =>
-    examineNode({ ...node, imagesDir: images, ...(helper.length > 0 ? { helper } : {}), ...given(options) });
+    examineNode({
+      ...node,
+      networks,
+      imagesDir: images,
+      ...(helper.length > 0 ? { helper } : {}),
+      ...given(options),
+    });
   if (options.node) return [...checks, ...(await asNode(imagesDir))];
   const host = await examineHost(config);
   return [

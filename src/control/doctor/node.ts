@@ -1,16 +1,20 @@
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
+import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../../platform/clock.ts';
 import { roomFor } from '../../platform/directory.ts';
 import { silentLog } from '../../platform/log.ts';
 import type { ProcessRunner } from '../../platform/process.ts';
+import { statIfThere } from '../../platform/stat.ts';
 import type { Random } from '../../platform/random.ts';
 import { type Check, failure, good, warning } from '../../protocol/check.ts';
+import { type HelperPolicy, policyWords } from '../../protocol/helper-policy.ts';
 import { idSuffix, nodeNamePattern } from '../../protocol/ids.ts';
 import type { VmmSettings } from '../../protocol/pilot.ts';
 import { ControlError } from '../control.ts';
 import { startHelper } from '../helper/client.ts';
+import { readPolicy } from '../helper/policy.ts';
 import { checkOwnDirectory } from '../node/own-directory.ts';
 import { sandboxArguments } from '../vmm/qemu/arguments.ts';
 import { launchPrefix } from '../vmm/qemu/launch.ts';
@@ -27,6 +31,8 @@ export interface NodeExpectations {
   /** Undefined: not known here, so not looked at. */
   readonly helper: readonly string[] | undefined;
   readonly imagesDir: string | undefined;
+  /** The networks that the site's VMs are in; undefined: not known here. */
+  readonly networks?: HelperPolicy['networks'] | undefined;
 }
 
 /** What is looked at when no site file says otherwise. */
@@ -65,6 +71,7 @@ export async function examineNode(
     await checkSignals(parts.run),
     await checkTun(),
     await checkHelper(wanted.helper, parts),
+    ...(wanted.helper?.[0] === 'sudo' ? [checkPolicy(wanted.networks)] : []),
     space,
     ...images,
   ];
@@ -170,6 +177,36 @@ async function checkHelper(argv: readonly string[] | undefined, parts: NodeDocto
     const helper = await startHelper({ argv, node, slotId, clock: parts.clock, log: silentLog });
     await helper.undo();
     return good(name, `${argv.join(' ')} greets, and ends when it is told to`);
+  } catch (cause) {
+    return failure(name, oneLine(messageOf(cause)), fix);
+  }
+}
+
+/** Where `scripts/install-helper` keeps it. */
+const policyFile = '/etc/workspace-pilot/helper.json';
+
+/** What root allows the helper to be asked, in words; and whether that is what the site file's networks need. */
+function checkPolicy(networks: NodeExpectations['networks']): Check {
+  const name = 'policy';
+  const fix = 'wsp helper-policy --config SITE_FILE prints it: scripts/install-helper --policy FILE';
+  if (!statIfThere(policyFile))
+    return warning(
+      name,
+      `not looked at: there is no ${policyFile}`,
+      `${fix}; or it was installed with --etc-dir`,
+    );
+  try {
+    const policy = readPolicy(policyFile);
+    const missing = (networks ?? []).find(
+      network => !policy.networks.some(each => isDeepStrictEqual(each, network)),
+    );
+    if (missing)
+      return failure(
+        name,
+        `${policyFile} does not allow network ${missing.name} as the site file has it`,
+        fix,
+      );
+    return good(name, policyWords(policy).join('; '));
   } catch (cause) {
     return failure(name, oneLine(messageOf(cause)), fix);
   }

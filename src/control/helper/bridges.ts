@@ -8,6 +8,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
+import { networkInterfaces } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { BridgePlan, NicPlan, VxlanPeer } from '../../protocol/plan.ts';
 import { ControlError } from '../control.ts';
@@ -60,6 +61,8 @@ export class Bridges {
       if (address === nic.address) throw inUse(`VM with the address ${address}`);
       if (mac === nic.mac) throw inUse(`VM with the MAC ${mac}`);
     }
+    if (Object.values(networkInterfaces()).some(each => each?.some(({ address }) => address === nic.address)))
+      throw new ControlError('address_in_use', `${nic.address} is an address of the node itself`);
     if (here.has(nic.tap)) throw inUse(`interface ${nic.tap}`);
     const record = readRecord(this.#paths(name).record);
     if (here.has(name) && !record)

@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util';
 import { systemClock } from '../../platform/clock.ts';
 import { print } from '../../platform/printing.ts';
 import { systemProcesses } from '../../platform/process.ts';
+import { type HelperPolicy, policyWords } from '../../protocol/helper-policy.ts';
 import { nodeNamePattern, slotIdPattern } from '../../protocol/ids.ts';
 import { Lines } from '../vmm/qemu/lines.ts';
 import { type Caller, forgetCaller } from './ambient.ts';
@@ -11,6 +12,7 @@ import { deadSlots, slotHold, sweepAfterMs, sweepDeadSlots } from './dead-slots.
 import { defaultDiskDir } from './disk-records.ts';
 import { helperDirectory, undoJournal } from './journal.ts';
 import { withNodeLock } from './node-lock.ts';
+import { readPolicy } from './policy.ts';
 import { BadRequest, type HelperAnswer, parseRequest } from './requests.ts';
 import { type ServerParts, serve } from './server.ts';
 import { undoSlot } from './slot-undo.ts';
@@ -27,12 +29,13 @@ const endings = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2']
 const stops = ['SIGTSTP', 'SIGTTIN', 'SIGTTOU'] as const;
 
 /**
- * `wsp helper --state-dir DIR [--disk-dir DIR] --node N --slot S`: greets with answer 0, serves requests on standard input until that closes, then undoes the slot.
+ * `wsp helper --state-dir DIR [--disk-dir DIR] [--policy FILE] --node N --slot S`: greets with answer 0, serves requests on standard input until that closes, then undoes the slot.
  * Resolves with the exit code: 0 when the node is as it was before, 1 when something is left (named on standard error; the journal stays), 2 for bad arguments.
  */
 export async function runHelper(args: readonly string[]): Promise<number> {
   const caller = forgetCaller();
   if (!caller) return complain('SUDO_UID and SUDO_GID are not those of a user: start it with sudo', 2);
+  if (args.length === 2 && args[0] === '--check-policy') return checkPolicy(args[1] ?? '');
   const parts = partsFrom(args, caller);
   if (typeof parts === 'string') return complain(parts, 2);
   for (const signal of [...endings, ...stops] as const) process.on(signal, () => undefined);
@@ -132,7 +135,7 @@ function partsFrom(args: readonly string[], { uid, gid }: Caller): ServerParts |
   try {
     values = parseArgs({
       args: [...args],
-      options: { 'state-dir': text, 'disk-dir': text, node: text, slot: text },
+      options: { 'state-dir': text, 'disk-dir': text, policy: text, node: text, slot: text },
     }).values;
   } catch (cause) {
     return messageOf(cause);
@@ -146,6 +149,8 @@ function partsFrom(args: readonly string[], { uid, gid }: Caller): ServerParts |
   if (!new RegExp(nodeNamePattern).test(one('node'))) return '--node must be given once, as a node name';
   if (!new RegExp(slotIdPattern).test(one('slot'))) return '--slot must be given once, as a slot id';
   if (process.getuid?.() !== 0) return 'root is needed (docs/admin/helper.md has the sudo rule)';
+  const policy = policyFor(uid, values['policy']);
+  if (typeof policy === 'string') return policy;
   const at = helperDirectory(stateDir, diskDir, one('node'));
   const tools = new RootTools(systemClock, systemProcesses);
   const key = { slotId: one('slot'), uid };
@@ -156,5 +161,29 @@ function partsFrom(args: readonly string[], { uid, gid }: Caller): ServerParts |
     bridges: new Bridges(at, tools),
     tools,
     gid,
+    policy,
   };
+}
+
+/** What root allows this caller; undefined for root itself, who may have a policy too. A sentence when there should be one and is not. */
+function policyFor(uid: number, paths: readonly string[] | undefined): HelperPolicy | undefined | string {
+  if (paths === undefined && uid === 0) return undefined;
+  const [path, ...more] = paths ?? [];
+  if (path === undefined || more.length > 0 || !path.startsWith('/'))
+    return '--policy must be given once, as an absolute path: what root allows users to ask';
+  try {
+    return readPolicy(path);
+  } catch (cause) {
+    return messageOf(cause);
+  }
+}
+
+/** `--check-policy FILE`, alone: says in words what that policy allows. Exit code 2 when it has a mistake. */
+function checkPolicy(path: string): number {
+  try {
+    print(`${policyWords(readPolicy(path)).join('\n')}\n`);
+    return 0;
+  } catch (cause) {
+    return complain(messageOf(cause), 2);
+  }
 }

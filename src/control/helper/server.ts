@@ -1,9 +1,11 @@
 import { lstatIfThere } from '../../platform/stat.ts';
+import type { HelperPolicy } from '../../protocol/helper-policy.ts';
 import { ControlError } from '../control.ts';
 import { tapRules } from '../network/filter.ts';
 import { portSettings, tapCommands, tapUpCommands } from '../network/links.ts';
 import type { NicEntry, UndoJournal } from './journal.ts';
 import { requireRoom } from './limits.ts';
+import { requireAllowed, requirePeers } from './policy.ts';
 import { withNodeLock } from './node-lock.ts';
 import { ownerOf, startTimeOf } from './proc.ts';
 import type { HelperAnswer, HelperRequest } from './requests.ts';
@@ -24,6 +26,8 @@ export interface ServerParts extends UndoParts {
   readonly hold: () => Promise<void>;
   /** The group of the job's user. */
   readonly gid: number;
+  /** What root allows; undefined: it is root itself who asks. */
+  readonly policy: HelperPolicy | undefined;
 }
 
 /** Carries out a request; never throws. */
@@ -58,6 +62,7 @@ async function change(parts: ServerParts, request: Exclude<HelperRequest, { op: 
   const { uid } = journal.key;
   switch (request.op) {
     case 'attach-nic':
+      if (parts.policy) requireAllowed(parts.policy, request.nic);
       return attachNic(parts, request);
     case 'detach-nic': {
       const entry = nicOf(journal, request.tap);
@@ -65,6 +70,7 @@ async function change(parts: ServerParts, request: Exclude<HelperRequest, { op: 
       return;
     }
     case 'set-peers':
+      if (parts.policy) requirePeers(parts.policy, request.peers);
       return parts.bridges.setPeers(request.bridge, request.peers, journal.key);
     case 'adopt-process': {
       const startTime = startTimeOf(request.pid);

@@ -1,0 +1,69 @@
+import { readFileSync } from 'node:fs';
+import { statIfThere } from '../../platform/stat.ts';
+import type { HelperPolicy, PolicyNetwork } from '../../protocol/helper-policy.ts';
+import { parseHelperPolicy } from '../../protocol/helper-policy.ts';
+import type { NicPlan, VxlanPeer } from '../../protocol/plan.ts';
+import { ControlError } from '../control.ts';
+import { isWithin, ipv4Number, networkAddress } from '../network/subnet.ts';
+
+/**
+ * The policy that root has written on this node (`scripts/install-helper --policy`). Throws an error with one sentence when it is not there, is not root's
+ * alone, or has a mistake.
+ */
+export function readPolicy(path: string): HelperPolicy {
+  const there = statIfThere(path);
+  if (!there)
+    throw new Error(
+      `there is no policy ${path}: scripts/install-helper --policy puts it there (docs/admin/helper.md)`,
+    );
+  if (there.uid !== 0 || (there.mode & 0o022) !== 0)
+    throw new Error(`${path} can be changed by others than root: chown root:root, chmod 0644`);
+  try {
+    return parseHelperPolicy(JSON.parse(readFileSync(path, 'utf8')));
+  } catch (cause) {
+    throw new Error(`${path}: ${cause instanceof Error ? cause.message : String(cause)}`);
+  }
+}
+
+/** Throws `ControlError` `not_allowed` when root does not allow that interface on this node. */
+export function requireAllowed(policy: HelperPolicy, nic: NicPlan): void {
+  const network = policy.networks.find(({ name }) => name === nic.network);
+  if (!network) throw refused(`a network ${nic.network}`);
+  const subnet = `${networkAddress(nic.address, nic.prefixLength)}/${nic.prefixLength}`;
+  if (subnet !== network.subnet) throw refused(`the subnet ${subnet} in network ${nic.network}`);
+  const address = ipv4Number(nic.address);
+  if (address < ipv4Number(network.first) || address > ipv4Number(network.last))
+    throw refused(`the address ${nic.address} in network ${nic.network}`);
+  if (nic.gateway !== undefined && nic.gateway !== network.gateway)
+    throw refused(`the gateway ${nic.gateway} in network ${nic.network}`);
+  const dns = nic.dns.find(each => !network.dns.includes(each));
+  if (dns !== undefined) throw refused(`the name server ${dns} in network ${nic.network}`);
+  if (nic.bridge.serviceAddress !== network.serviceAddress)
+    throw refused(`the service address ${nic.bridge.serviceAddress} in network ${nic.network}`);
+  requireLink(policy, network, nic.bridge.link);
+}
+
+function requireLink(policy: HelperPolicy, network: PolicyNetwork, link: NicPlan['bridge']['link']): void {
+  const allowed = network.link;
+  if (link.kind === 'isolated' && allowed.kind === 'isolated') return;
+  if (link.kind === 'uplink' && allowed.kind === 'uplink' && link.interface === allowed.interface) return;
+  if (link.kind === 'vxlan' && allowed.kind === 'vxlan' && link.port === allowed.port) {
+    if (link.vni < allowed.firstVni || link.vni > allowed.lastVni)
+      throw refused(`the VNI ${link.vni} in network ${network.name}`);
+    return requirePeers(policy, link.peers);
+  }
+  throw refused(`network ${network.name} with the link ${JSON.stringify(link).slice(0, 100)}`);
+}
+
+/** Throws `ControlError` `not_allowed` when one of them is no node of the site. */
+export function requirePeers(policy: HelperPolicy, peers: readonly VxlanPeer[]): void {
+  const stranger = peers.find(({ address }) => !policy.peers.some(range => isWithin(address, range)));
+  if (stranger) throw refused(`VXLAN traffic to ${stranger.address}`);
+}
+
+function refused(what: string): ControlError {
+  return new ControlError(
+    'not_allowed',
+    `root's policy on this node does not allow ${what} (docs/admin/helper.md: the policy)`,
+  );
+}

@@ -1,0 +1,32 @@
+import type { HelperPolicy, PolicyNetwork } from '../protocol/helper-policy.ts';
+import { networkAddress } from '../control/network/subnet.ts';
+import { serviceAddressOf } from './plan.ts';
+import { loadSite, type SiteConfig } from './site.ts';
+import type { SiteNetworkConfig } from './site-networks.ts';
+
+/** Where nodes have their addresses, as far as a site file can tell: in a private network (RFC 1918). The administrator narrows it. */
+const privateRanges = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16'];
+
+/** What a site's leases need of the helper on its nodes, and nothing more: `wsp helper-policy`. */
+export function helperPolicyOf({ networks }: Pick<SiteConfig, 'networks'>): HelperPolicy {
+  return { networks: networks.map(policyOf), peers: privateRanges };
+}
+
+/** The same, of the site file at a path. Throws `WspError` that names every mistake in it. */
+export function helperPolicyOfFile(path: string): HelperPolicy {
+  return helperPolicyOf(loadSite(path));
+}
+
+function policyOf(network: SiteNetworkConfig, index: number): PolicyNetwork {
+  const { name, prefixLength, firstAddress, lastAddress, gateway, dns, link } = network;
+  return {
+    name,
+    subnet: `${networkAddress(firstAddress, prefixLength)}/${prefixLength}`,
+    first: firstAddress,
+    last: lastAddress,
+    ...(gateway === null ? {} : { gateway }),
+    dns,
+    serviceAddress: serviceAddressOf(index),
+    link,
+  };
+}
