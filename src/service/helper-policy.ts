@@ -1,5 +1,5 @@
 import type { HelperPolicy, PolicyNetwork } from '../protocol/helper-policy.ts';
-import { networkAddress } from '../control/network/subnet.ts';
+import ipaddr from 'ipaddr.js';
 import { serviceAddressOf } from './plan.ts';
 import { loadSite, type SiteConfig } from './site.ts';
 import type { SiteNetworkConfig } from './site-networks.ts';
@@ -21,7 +21,7 @@ function policyOf(network: SiteNetworkConfig, index: number): PolicyNetwork {
   const { name, prefixLength, firstAddress, lastAddress, gateway, dns, link } = network;
   return {
     name,
-    subnet: `${networkAddress(firstAddress, prefixLength)}/${prefixLength}`,
+    subnet: `${ipaddr.IPv4.networkAddressFromCIDR(`${firstAddress}/${prefixLength}`).toString()}/${prefixLength}`,
     first: firstAddress,
     last: lastAddress,
     ...(gateway === null ? {} : { gateway }),

@@ -21,7 +21,7 @@ export function readPolicy(path: string): HelperPolicy {
   try {
     return parseHelperPolicy(JSON.parse(readFileSync(path, 'utf8')));
   } catch (cause) {
-    throw new Error(`${path}: ${cause instanceof Error ? cause.message : String(cause)}`);
+    throw new Error(`${path}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
   }
 }
 
