@@ -242,6 +242,12 @@ export const commandProofs: readonly Proof[] = [
     of: ['wsp helper', ...flags('wsp helper', 'state-dir', 'disk-dir', 'node', 'slot')],
   },
   {
+    file: 'test/e2e/install-helper.test.ts',
+    title: "lets the job's user start the helper, which greets, serves and tidies up",
+    of: flags('wsp helper', 'policy'),
+    by: '--policy',
+  },
+  {
     file: 'test/e2e/helper.test.ts',
     title: 'is undone by kill-all when pilot and helper are both killed; twice at once is as good',
     of: ['wsp kill-all', ...flags('wsp kill-all', 'state-dir', 'disk-dir', 'node', 'slot', 'json')],
