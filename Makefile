@@ -34,6 +34,7 @@ bench: setup
 	@node --import tsx bench/memory.ts
 	@node --import tsx bench/expiry.ts 1000
 	@node --import tsx bench/foreign-jobs.ts 2000
+	@node --import tsx bench/floods/main.ts 300
 # One mutation after another of these files, and whether a test beside them notices: FILES="src/lease/placement.ts src/lease/quota.ts"; without, all pure parts, for hours.
 mutants: setup
 	@FILES="$(FILES)" exec node_modules/.bin/stryker run

@@ -41,6 +41,7 @@ export interface EventFeed {
 /** The feed over the engine's history. */
 export function eventFeed(engine: Engine, clock: Clock): EventFeed {
   const closing = new AbortController();
+  const events = sharedReads(engine);
   const waiters = new Shares('clients wait for events', waiting);
 
   /** One page of what the user may see; `next` also passes over what he may not. */
@@ -48,17 +49,17 @@ export function eventFeed(engine: Engine, clock: Clock): EventFeed {
     let next = after;
     for (;;) {
       const scan = workspaceId === undefined ? scanLimit : limit;
-      const found = await engine.events({
+      const found = await events({
         after: next,
         limit: scan,
         ...(workspaceId === undefined ? {} : { workspaceId }),
         ...(types === undefined ? {} : { types }),
       });
       const who = caller();
-      const events = found.filter(event => maySee(engine.state, who, event)).slice(0, limit);
-      const full = events.length === limit;
-      next = (full ? events.at(-1)?.seq : found.at(-1)?.seq) ?? next;
-      if (events.length > 0 || found.length < scan) return { events: events.map(eventView), next };
+      const seen = found.filter(event => maySee(engine.state, who, event)).slice(0, limit);
+      const full = seen.length === limit;
+      next = (full ? seen.at(-1)?.seq : found.at(-1)?.seq) ?? next;
+      if (seen.length > 0 || found.length < scan) return { events: seen.map(viewOf), next };
     }
   }
 
@@ -90,6 +91,36 @@ export function eventFeed(engine: Engine, clock: Clock): EventFeed {
     close: () => closing.abort(),
     closed: () => closing.signal.aborted,
   };
+}
+
+/** All who wait hear of the same news at the same moment, and most of them ask for the same then: it is read once. */
+function sharedReads(engine: Engine): Engine['events'] {
+  const underWay = new Map<string, ReturnType<Engine['events']>>();
+  return query => {
+    const key = JSON.stringify(query);
+    const known = underWay.get(key);
+    if (known) return known;
+    const forget = (): void => {
+      if (underWay.get(key) === read) underWay.delete(key);
+    };
+    // What began before a commit does not have it: whoever asks after it reads anew.
+    const stopNews = engine.onEvents(forget);
+    const read = engine.events(query).finally(() => {
+      stopNews();
+      forget();
+    });
+    underWay.set(key, read);
+    return read;
+  };
+}
+
+/** Of what is read once the view is made once. */
+const views = new WeakMap<StoredEvent, EventView>();
+
+function viewOf(event: StoredEvent): EventView {
+  const view = views.get(event) ?? eventView(event);
+  views.set(event, view);
+  return view;
 }
 
 async function readAll(

@@ -1,12 +1,14 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import Type from 'typebox';
-import { errorFields, type Log } from '../../platform/log.ts';
+import type { Clock } from '../../platform/clock.ts';
+import { errorFields } from '../../platform/log.ts';
 import type { EventView } from '../../protocol/api.ts';
 import { WspError } from '../../protocol/errors.ts';
 import { Count } from '../../protocol/schema.ts';
 import type { Standing } from '../access/callers.ts';
 import { Shares } from '../shares.ts';
 import { callerOf, standingOf } from './auth.ts';
+import type { ApiParts } from './app.ts';
 import { type EventFeed, type EventQuery, maxWaitMs } from './event-feed.ts';
 import { findWorkspace } from './owners.ts';
 import { errorAnswers, type Route, WorkspaceParams } from './route.ts';
@@ -16,6 +18,11 @@ const open = { all: 512, each: 64 };
 /** A comment this often keeps proxies from cutting a quiet stream, and finds out clients that are gone. */
 const heartbeatMs = 15_000;
 const pageLimit = 500;
+/**
+ * After a page a stream waits so long for the next: where much happens it comes in one, and many streams do not stand in front
+ * of everybody else; nor, as they wait for different times, all at once.
+ */
+const [leastRestMs, mostRestMs] = [100, 200];
 /** How soon a client that was cut off should come again. */
 const retryMs = 1_000;
 
@@ -52,7 +59,7 @@ export function eventStreamRoute(feed: EventFeed): Route {
       ...errorAnswers,
     },
   };
-  return (app, { engine, callers, log }) => {
+  return (app, { engine, callers, log, clock, random }) => {
     // A HEAD of it would never end.
     const options = { schema, exposeHeadRoute: false };
     app.get('/v1/events/stream', options, async (request, reply) => {
@@ -67,7 +74,7 @@ export function eventStreamRoute(feed: EventFeed): Route {
       };
       const giveBack = streams.take(caller.user);
       const standing = standingOf(request, callers);
-      await stream(feed, query, standing, reply, log).finally(() => {
+      await stream(feed, query, standing, reply, { log, clock, random }).finally(() => {
         standing.release();
         giveBack();
       });
@@ -94,7 +101,7 @@ async function stream(
   from: Omit<EventQuery, 'caller'>,
   { caller, ended }: Standing,
   reply: FastifyReply,
-  log: Log,
+  { log, clock, random }: Pick<ApiParts, 'log' | 'clock' | 'random'>,
 ): Promise<void> {
   reply.hijack();
   const { raw } = reply;
@@ -107,6 +114,8 @@ async function stream(
     'x-accel-buffering': 'no',
   });
   raw.write(`retry: ${retryMs}\n\n`);
+  const [phase = 0] = random.bytes(1);
+  const restMs = leastRestMs + (phase / 256) * (mostRestMs - leastRestMs);
   let { after } = from;
   try {
     while (!over.aborted && !feed.closed()) {
@@ -114,6 +123,8 @@ async function stream(
       after = page.next;
       const text = page.events.length === 0 ? ': still here\n\n' : page.events.map(asText).join('');
       if (!over.aborted && !raw.write(text)) await drained(reply, over);
+      // A full page: there is more that has happened already.
+      if (page.events.length > 0 && page.events.length < from.limit) await rest(clock, restMs, over);
     }
   } catch (cause) {
     // The answer has begun: all that can be done is to end it. The client comes again.
@@ -125,8 +136,28 @@ async function stream(
   }
 }
 
+/** Of a view that many streams have the text is made once. */
+const texts = new WeakMap<EventView, string>();
+
 function asText(event: EventView): string {
-  return `id: ${event.seq}\nevent: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`;
+  const text =
+    texts.get(event) ?? `id: ${event.seq}\nevent: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`;
+  texts.set(event, text);
+  return text;
+}
+
+/** Until the next page may be read, or nobody wants one. */
+function rest(clock: Clock, restMs: number, over: AbortSignal): Promise<void> {
+  return new Promise(resolve => {
+    if (over.aborted) return resolve();
+    const done = (): void => {
+      stop();
+      over.removeEventListener('abort', done);
+      resolve();
+    };
+    const stop = clock.after(restMs, done);
+    over.addEventListener('abort', done);
+  });
 }
 
 function drained({ raw }: FastifyReply, over: AbortSignal): Promise<void> {
