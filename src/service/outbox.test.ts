@@ -203,7 +203,7 @@ describe('commands to pilots', () => {
     const { body } = must(one.commands[0]);
     expect(body).toMatchObject({
       kind: 'start-vm',
-      vm: { nics: [{ bridge: { link: { peers: ['10.1.0.2'] } } }] },
+      vm: { nics: [{ bridge: { link: { peers: [{ address: '10.1.0.2', macs: ['52:54:0a:5a:00:02'] }] } } }] },
     });
   });
 

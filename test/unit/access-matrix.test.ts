@@ -101,7 +101,7 @@ afterEach(async () => {
 /** Logins of which every one is right. */
 async function openLogins(): Promise<Logins> {
   directory = mkdtempSync(join(tmpdir(), 'wsp-matrix-'));
-  const logins = new Logins({
+  const logins: Logins = new Logins({
     clock: systemClock,
     random: systemRandom,
     directory,
