@@ -5,6 +5,7 @@ import { type HelperAnswer, parseRequest } from '../../src/control/helper/reques
 import { Dice } from '../sim/dice.ts';
 import type { BareNodes } from '../support/node.ts';
 import { mutatedLine } from './mutations.ts';
+import { allows, allowsPeers } from './policy.ts';
 import { wordsFault } from './parser.ts';
 import { type RawHelper, startRawHelper } from './raw-helper.ts';
 
@@ -36,15 +37,13 @@ export async function fuzzHelper(
   for (let first = seed; first < seed + count && faults.length === 0; first += mostOfOne) {
     const end = Math.min(first + mostOfOne, seed + count);
     const helper = await startRawHelper(argv);
-    const sent = await send(helper, first, end).catch((cause: unknown) => {
-      faults.push(String(cause));
-      return 0;
-    });
+    const sent: string[] = [];
+    await send(helper, first, end, sent).catch((cause: unknown) => faults.push(String(cause)));
     const code = await helper.end();
     const answers = helper.said.slice(1);
-    if (answers.length !== sent) faults.push(`${sent} lines got ${answers.length} answers`);
-    faults.push(...answers.flatMap(answerFaults));
-    for (const answer of answers) counts[/^\{"id":\d+,"ok":true\}$/.test(answer) ? 'ok' : 'refused'] += 1;
+    if (answers.length !== sent.length) faults.push(`${sent.length} lines got ${answers.length} answers`);
+    faults.push(...answers.flatMap(answerFaults), ...forbidden(sent, answers));
+    for (const answer of answers) counts[isYes(answer) ? 'ok' : 'refused'] += 1;
     if (code !== 0 || helper.complaints() !== '')
       faults.push(`the helper ended with ${code}: ${helper.complaints()}`);
     const after = await outside(nodes);
@@ -64,10 +63,9 @@ function isWanted(line: string, dice: Dice): boolean {
   }
 }
 
-/** In pieces that end anywhere; every now and then a line that is too long. Resolves with how many lines there were. */
-async function send(helper: RawHelper, first: number, end: number): Promise<number> {
+/** In pieces that end anywhere; every now and then a line that is too long. `sent`: gets the lines. */
+async function send(helper: RawHelper, first: number, end: number, sent: string[]): Promise<void> {
   const dice = new Dice(first);
-  let sent = 0;
   for (let seed = first; seed < end; ) {
     let several = Array.from({ length: Math.min(dice.int(1, 50), end - seed) }, (_, index) =>
       mutatedLine(seed + index),
@@ -80,11 +78,27 @@ async function send(helper: RawHelper, first: number, end: number): Promise<numb
     const cut = dice.int(0, bytes.length);
     helper.write(bytes.subarray(0, cut));
     helper.write(bytes.subarray(cut));
-    sent += several.length;
-    await helper.lines(sent + 1);
+    sent.push(...several);
+    await helper.lines(sent.length + 1);
   }
-  return sent;
 }
+
+/** What was done although the policy does not allow it. Answers come in order, but for those to lines that are too long. */
+function forbidden(sent: readonly string[], answers: readonly string[]): readonly string[] {
+  const whole = sent.filter(({ length }) => length <= longestLine);
+  return answers
+    .filter(answer => !answer.includes('a line is longer than'))
+    .flatMap((answer, at) => {
+      if (!isYes(answer)) return [];
+      const request = parseRequest(whole[at] ?? '');
+      const isAllowed =
+        (request.op !== 'attach-nic' || allows(request.nic)) &&
+        (request.op !== 'set-peers' || allowsPeers(request.peers));
+      return isAllowed ? [] : [`done against the policy: ${whole[at]}`];
+    });
+}
+
+const isYes = (answer: string): boolean => /^\{"id":\d+,"ok":true\}$/.test(answer);
 
 function answerFaults(line: string): readonly string[] {
   let answer: HelperAnswer;

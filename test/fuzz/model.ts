@@ -1,6 +1,7 @@
 import type { NicPlan } from '../../src/protocol/plan.ts';
 import { networkAddress } from '../../src/control/network/subnet.ts';
 import { devicesOf } from './look.ts';
+import { allows } from './policy.ts';
 
 /** Whoever has a helper: a slot of a user. The slots of two users have the same ids. */
 export interface Actor {
@@ -57,6 +58,7 @@ export class Model {
 
   /** Why the node cannot give this tap to the actor; undefined: it has to. The actor's own tap of that name makes room. */
   objection(actor: Actor, nic: NicPlan): string | undefined {
+    if (!allows(nic)) return 'the policy';
     const others = [...this.taps.values()].filter(
       each => each.nic.tap !== nic.tap || keyOf(each.actor) !== keyOf(actor),
     );

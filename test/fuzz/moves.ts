@@ -27,7 +27,7 @@ export type Ask =
   | { readonly op: 'adopt-directory'; readonly path: string }
   | { readonly op: 'undo' };
 
-/** Few enough names that everybody wants the same. The last is what the first one's VXLAN is called. */
+/** Few enough names that everybody wants the same, and now and then what the policy does not allow. The last is what the first one's VXLAN is called. */
 const bridges = ['wbf', 'wbg', 'wbfx'] as const;
 const taps = ['wtf1', 'wtf2', 'wtf3', 'wtf4'] as const;
 
@@ -66,8 +66,9 @@ function askOf(dice: Dice, homes: readonly Home[]): Ask {
 
 function nicOf(dice: Dice): NicPlan {
   const last = dice.int(1, 5);
+  const link = linkOf(dice);
   return {
-    network: 'private',
+    network: link.kind,
     mac: `02:00:00:00:00:0${dice.chance(0.8) ? last : dice.int(1, 5)}`,
     address: `10.91.${dice.chance(0.95) ? 0 : 1}.${last}`,
     prefixLength: 24,
@@ -75,7 +76,7 @@ function nicOf(dice: Dice): NicPlan {
     tap: dice.pick(taps),
     bridge: {
       name: dice.pick(bridges),
-      link: linkOf(dice),
+      link,
       serviceAddress: `169.254.77.${dice.chance(0.9) ? 1 : 2}`,
       mtu: 1_450,
     },
@@ -89,13 +90,13 @@ function linkOf(dice: Dice): NicPlan['bridge']['link'] {
     case 1:
       return { kind: 'uplink', interface: 'eth1' };
     default:
-      return { kind: 'vxlan', vni: dice.chance(0.8) ? 7 : 8, port: 4_789, peers: peersOf(dice) };
+      return { kind: 'vxlan', vni: dice.chance(0.8) ? 7 : dice.int(8, 9), port: 4_789, peers: peersOf(dice) };
   }
 }
 
 function peersOf(dice: Dice): { address: string; macs: string[] }[] {
   return Array.from({ length: dice.int(0, 2) }, () => ({
-    address: `10.92.0.${dice.int(1, 3)}`,
+    address: `10.92.${dice.chance(0.95) ? 0 : 1}.${dice.int(1, 3)}`,
     macs: [`02:00:00:00:00:0${dice.int(6, 9)}`],
   })).filter(({ address }, index, all) => all.findIndex(each => each.address === address) === index);
 }

@@ -25,29 +25,30 @@ export function requestOf(dice: Dice): Json {
 }
 
 function nicOf(dice: Dice): Json {
+  const link = linkOf(dice);
   return {
-    network: 'private',
+    network: link.kind,
     mac: macOf(dice),
     address: addressOf(dice),
-    prefixLength: dice.pick([16, 24, 30]),
+    prefixLength: dice.chance(0.9) ? 24 : 16,
     ...(dice.chance(0.5) ? { gateway: '10.91.0.254' } : {}),
     dns: dice.chance(0.5) ? ['10.91.0.253'] : [],
     tap: tapOf(dice),
     bridge: {
       name: bridgeOf(dice),
-      link: linkOf(dice),
-      serviceAddress: `169.254.77.${dice.int(1, 2)}`,
+      link,
+      serviceAddress: `169.254.77.${dice.chance(0.9) ? 1 : 2}`,
       mtu: dice.pick([1_450, 1_500]),
     },
   };
 }
 
-function linkOf(dice: Dice): Json {
+function linkOf(dice: Dice): { readonly kind: string; readonly [key: string]: Json } {
   switch (dice.int(0, 2)) {
     case 0:
       return { kind: 'uplink', interface: 'eth1' };
     case 1:
-      return { kind: 'vxlan', vni: dice.int(1, 4), peers: peersOf(dice), port: 4_789 };
+      return { kind: 'vxlan', vni: dice.int(1, 9), peers: peersOf(dice), port: 4_789 };
     default:
       return { kind: 'isolated' };
   }

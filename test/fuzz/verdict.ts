@@ -3,6 +3,7 @@ import type { Home } from './homes.ts';
 import { devicesOf, type Look } from './look.ts';
 import { type Actor, keyOf, type Model } from './model.ts';
 import type { Ask, Move } from './moves.ts';
+import { allowsPeers } from './policy.ts';
 
 /** A move of a round, and what the helper has answered to it. */
 export interface Done {
@@ -103,6 +104,7 @@ function expected(model: Model, { actor, move }: Done, homes: readonly Home[]): 
     case 'attach-nic':
       return model.objection(actor, request.nic) ?? 'yes';
     case 'set-peers': {
+      if (!allowsPeers(request.peers)) return 'the policy';
       const there = model.onBridge(request.bridge);
       if (there.length === 0) return 'yes';
       if (!there.some(each => keyOf(each.actor) === keyOf(actor))) return 'no tap on the bridge';
@@ -119,9 +121,9 @@ function expected(model: Model, { actor, move }: Done, homes: readonly Home[]): 
   }
 }
 
-/** What a move takes from the actor, whatever the answer: to attach a tap again is to begin with taking it away. */
+/** What a move takes from the actor: to attach a tap again is to begin with taking it away, unless the policy forbids it. */
 function takeAway(model: Model, { actor, move, answer }: Done): void {
-  if (move.kind === 'swap') return;
+  if (move.kind === 'swap' || (answer?.ok === false && answer.code === 'not_allowed')) return;
   const request: Ask = move.kind === 'end' ? { op: 'undo' } : move.request;
   if (request.op === 'undo') {
     if (answer?.ok === false) throw new Error(`the slot is not undone: ${answer.message}`);
