@@ -5,6 +5,7 @@ FILES ?=
 SEEDS ?= 1000
 NODES ?= 16
 REQUESTS ?= 1000000
+SEQUENCES ?= 20
 ifdef NODE
 export PATH := $(CURDIR)/.cache/node-$(NODE)/bin:$(PATH)
 endif
@@ -21,7 +22,7 @@ sim: setup
 	@SEEDS=$(SEEDS) exec scripts/sim
 # Hostile requests for the privileged helper, as root: SEED=17 repeats what a run has printed.
 fuzz: setup
-	@REQUESTS=$(REQUESTS) exec scripts/fuzz
+	@REQUESTS=$(REQUESTS) SEQUENCES=$(SEQUENCES) exec scripts/fuzz
 # Every crash point, real guests: NODES=4 where 16 guests are too many.
 crash-matrix: setup
 	@CRASH_MATRIX=all CRASH_NODES=$(NODES) exec node_modules/.bin/vitest run --project e2e test/e2e/crash-matrix.test.ts

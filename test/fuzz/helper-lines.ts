@@ -48,7 +48,7 @@ export async function fuzzHelper(
       faults.push(`the helper ended with ${code}: ${helper.complaints()}`);
     const after = await outside(nodes);
     if (after !== before) faults.push(`the node is another: before\n${before}\nafter\n${after}`);
-    if (faults.length > 0) faults.unshift(`SEED=${first} HELPER_REQUESTS=${end - first}:`);
+    if (faults.length > 0) faults.unshift(`SEED=${first} REQUESTS=0 HELPER_REQUESTS=${end - first}:`);
   }
   return { ...counts, faults: faults.slice(0, 10) };
 }

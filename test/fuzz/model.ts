@@ -58,6 +58,7 @@ export class Model {
 
   /** Why the node cannot give this tap to the actor; undefined: it has to. The actor's own tap of that name makes room. */
   objection(actor: Actor, nic: NicPlan): string | undefined {
+    if (isTunnelName(nic.bridge.name)) return 'the name';
     if (!allows(nic)) return 'the policy';
     const others = [...this.taps.values()].filter(
       each => each.nic.tap !== nic.tap || keyOf(each.actor) !== keyOf(actor),
@@ -71,6 +72,11 @@ export class Model {
     if (beside) return unlike(beside, actor, nic);
     return others.map(each => clash(each.nic, nic)).find(each => each !== undefined);
   }
+}
+
+/** Whether a name is one of a VXLAN, and no bridge's. */
+export function isTunnelName(name: string): boolean {
+  return name.endsWith('x');
 }
 
 /** Why a tap cannot be on a bridge that is there. */

@@ -28,7 +28,10 @@ export async function playSequence(nodes: BareNodes, seed: number, rounds: numbe
     await sequence.finish();
     return sequence.tally;
   } catch (cause) {
-    throw new Error(`SEED=${seed} SEQUENCES=1:\n${sequence.trace.join('\n')}\n${String(cause)}`, { cause });
+    throw new Error(
+      `SEED=${seed} REQUESTS=0 SEQUENCES=1 ROUNDS=${rounds}:\n${sequence.trace.join('\n')}\n${String(cause)}`,
+      { cause },
+    );
   } finally {
     await sequence.remove();
   }

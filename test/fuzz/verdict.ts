@@ -1,7 +1,7 @@
 import type { HelperAnswer } from '../../src/control/helper/requests.ts';
 import type { Home } from './homes.ts';
 import { devicesOf, type Look } from './look.ts';
-import { type Actor, keyOf, type Model } from './model.ts';
+import { type Actor, isTunnelName, keyOf, type Model } from './model.ts';
 import type { Ask, Move } from './moves.ts';
 import { allowsPeers } from './policy.ts';
 
@@ -104,6 +104,7 @@ function expected(model: Model, { actor, move }: Done, homes: readonly Home[]): 
     case 'attach-nic':
       return model.objection(actor, request.nic) ?? 'yes';
     case 'set-peers': {
+      if (isTunnelName(request.bridge)) return 'the name';
       if (!allowsPeers(request.peers)) return 'the policy';
       const there = model.onBridge(request.bridge);
       if (there.length === 0) return 'yes';
@@ -121,9 +122,10 @@ function expected(model: Model, { actor, move }: Done, homes: readonly Home[]): 
   }
 }
 
-/** What a move takes from the actor: to attach a tap again is to begin with taking it away, unless the policy forbids it. */
+/** What a move takes from the actor: to attach a tap again is to begin with taking it away, unless it is refused at once. */
 function takeAway(model: Model, { actor, move, answer }: Done): void {
-  if (move.kind === 'swap' || (answer?.ok === false && answer.code === 'not_allowed')) return;
+  if (move.kind === 'swap') return;
+  if (answer?.ok === false && ['not_allowed', 'bad_request'].includes(answer.code)) return;
   const request: Ask = move.kind === 'end' ? { op: 'undo' } : move.request;
   if (request.op === 'undo') {
     if (answer?.ok === false) throw new Error(`the slot is not undone: ${answer.message}`);
@@ -168,12 +170,22 @@ interface Round {
   readonly model: Model;
 }
 
+/** The lines of a text that another one has not. */
+function without(text = '', other = ''): string {
+  const lines = new Set(other.split('\n'));
+  return text
+    .split('\n')
+    .filter(line => !lines.has(line))
+    .join('\n');
+}
+
 /** Throws when something is another that had to stay, or something is there that nobody has, or is missing. */
 export function checkRound({ before, after, kept, loosened, model }: Round): void {
   for (const thing of kept) {
     if (thing.startsWith('peers:') && loosened.has(thing.slice(6))) continue;
     const [was, is] = [before.get(thing), after.get(thing)];
-    if (was !== is) throw new Error(`${thing} is another: before\n${was}\nafter\n${is}`);
+    if (was !== is)
+      throw new Error(`${thing} is another: before\n${without(was, is)}\nafter\n${without(is, was)}`);
   }
   const there = [...after.keys()].filter(thing => /^(tap|route|bridge):/.test(thing));
   const due = model.things();

@@ -68,8 +68,9 @@ export class Bridges {
     if (here.has(name) && !record)
       throw new ControlError('bridge_foreign', `an interface ${name} is there that no helper has made`);
     if (!record) return;
-    // The site's own network is everybody's; a network of a workspace is of whoever made it.
-    if (nic.bridge.link.kind !== 'uplink' && record.uid !== uid)
+    // The site's own network is everybody's; a network of a workspace is of whoever made it, one that is half made too.
+    const isEverybodys = nic.bridge.link.kind === 'uplink' && record.uplink !== undefined;
+    if (!isEverybodys && record.uid !== uid)
       throw new ControlError('bridge_foreign', `the bridge ${name} is another user's`);
     if (record.complete) checkSame(record, recordOf(nic, uid));
   }

@@ -68,6 +68,7 @@ describe('a request of the helper', () => {
 
   it.each([
     ['another’s bridge', { name: 'br0' }],
+    ['security 12: the name of another bridge’s VXLAN', { name: 'wb739bfdcx' }],
     ['a service address that is not link-local', { serviceAddress: '10.0.0.1' }],
     ['an MTU that no link has', { mtu: 575 }],
     ['a link that is not known', { link: { kind: 'host' } }],
