@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { lstatIfThere } from '../../src/platform/stat.ts';
 import { vxlanName } from '../../src/control/network/links.ts';
 import type { BareNodes } from '../support/node.ts';
 
@@ -113,7 +114,7 @@ function noteFiles(nodes: BareNodes, found: Notes): void {
 
 /** A directory and all that is in it, as text; 'none' where there is none. */
 export function directoryText(path: string): string {
-  const about = lstatSync(path, { throwIfNoEntry: false });
+  const about = lstatIfThere(path);
   if (!about) return 'none';
   if (about.isSymbolicLink()) return `link to ${readlinkSync(path)}`;
   const files = readdirSync(path, { recursive: true, encoding: 'utf8' }).toSorted();
