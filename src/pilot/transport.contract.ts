@@ -215,13 +215,14 @@ export function transportContract(name: string, open: () => TransportUnderTest):
     it('loses and doubles nothing when it is cut again and again', async () => {
       const seen = watchHub(bench);
       const pilot = startSession(transport(), assignment);
+      const [vmId = ''] = bench.engine.state.vms.keys();
       const cuts = 3;
       for (let cut = 1; cut <= cuts; cut++) {
-        for (let count = 0; count < 20; count++) pilot.report();
+        for (let count = 0; count < 20; count++) pilot.report(vmId);
         await vi.waitUntil(() => seen.size >= cut * 5, soon);
         proxy.cut();
       }
-      for (let count = 0; count < 20; count++) pilot.report();
+      for (let count = 0; count < 20; count++) pilot.report(vmId);
       await vi.waitUntil(() => pilot.unacknowledged() === 0, { timeout: 20_000 });
       const all = pilot.notified();
       expect(slotNode()?.appliedSeq).toBe(all);
@@ -307,7 +308,8 @@ function startSession(transport: Transport, assignment: SlotAssignment) {
   const over = session.run();
   return {
     started,
-    report: () => report({ vmId: 'ws-zzzzzzzzzz.w-0', state: 'running', context: 'ok' }),
+    /** Of a VM of the slot's: of others the hub takes a few only. */
+    report: (vmId: string) => report({ vmId, state: 'running', context: 'ok' }),
     notified: () => notified,
     unacknowledged: () => journal.unacknowledged().length,
     leave() {
