@@ -296,8 +296,23 @@ describe('a wrong command line: exit code 2', () => {
   });
 
   it('settings that are missing say where they are given', async () => {
-    const noUrl = { WSP_URL: undefined };
-    expect(await fails(['ls'], 2, noUrl)).toMatchObject({
+    // Where this machine has no service of its own either, whose socket would be taken.
+    const alone = 'if [ -d "$0" ]; then mount -t tmpfs none "$0"; fi; exec "$@"';
+    const noUrl = await systemProcesses.run(
+      [
+        'unshare',
+        '--mount',
+        '--',
+        'sh',
+        '-c',
+        alone,
+        '/run/workspace-pilot',
+        ...site.command('--json', 'ls'),
+      ],
+      { deadlineMs: 60_000, env: { ...site.clientEnv, WSP_URL: undefined } },
+    );
+    expect(noUrl.code).toBe(2);
+    expect((JSON.parse(noUrl.stdout) as ErrorBody).error).toMatchObject({
       code: 'usage',
       hint: expect.stringContaining('WSP_URL'),
     });

@@ -273,14 +273,24 @@ class RunningSite implements TestSite {
     this.#service = undefined;
   }
 
-  leftovers(workDir = this.workDir): Promise<string[]> {
+  async leftovers(workDir = this.workDir): Promise<string[]> {
     return findLeftovers({
-      namespaces: this.cluster?.nodes.map(({ netns }) => netns) ?? [],
+      namespaces: this.cluster?.nodes.map(({ netns }) => netns) ?? (await this.#embeddedNodes()),
       stateDir: this.helperStateDir,
       diskDir: diskDirOf(this.helperStateDir),
       workDir,
       jobs: this.cluster && (() => this.cluster?.jobs() ?? Promise.resolve([])),
     });
+  }
+
+  /** The namespaces that the embedded LRM has made: this machine's own may have leases of others. */
+  async #embeddedNodes(): Promise<readonly string[]> {
+    const tag = readFileSync(join(this.directory, 'state/pools/default/nodes-tag'), 'utf8').trim();
+    const { stdout } = await systemProcesses.run(['ip', 'netns', 'list'], { deadlineMs: 10_000 });
+    return stdout
+      .split('\n')
+      .map(line => line.split(' ')[0] ?? '')
+      .filter(name => name.startsWith(`ws${tag}-`));
   }
 
   async stop(): Promise<void> {
