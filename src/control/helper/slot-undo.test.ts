@@ -38,4 +38,21 @@ describe('the undo of a slot', () => {
     expect([asked, livesAt]).toEqual([1, []]);
     expect((await vmm.exited).signal).toBe('SIGKILL');
   });
+
+  it('leaves interfaces that its bridges know as another slot’s', async () => {
+    const at = helperDirectory(join(place, 'state'), join(place, 'disk'), 'n01');
+    const ran: string[] = [];
+    const tools = new RootTools(systemClock, {
+      run: argv => {
+        ran.push(argv.join(' '));
+        return Promise.resolve({ code: 0, signal: null, stdout: '', stderr: '' });
+      },
+    });
+    const bridges = new Bridges(at, tools);
+    bridges.memberOf = () => ({ slot: 'slot-aaaaaaaaab.1000', address: '10.91.0.1', mac: '' });
+    const journal = undoJournal(at, { slotId: 'slot-aaaaaaaaaa', uid: 1_000 });
+    journal.append({ kind: 'nic', tap: 'wttest1', bridge: 'wbtest', address: '10.91.0.1' });
+    await undoSlot(journal, { at, bridges, tools });
+    expect(ran).toEqual([]);
+  });
 });

@@ -165,6 +165,13 @@ describe('the hosts of a site', () => {
     ]);
   });
 
+  it('are not idle while a job of another queue runs there', () => {
+    const [first = '', second = ''] = [host('n01', 'all.q', { used: 1 }), host('n01', 'big.q', {})];
+    const queue = second.slice(second.indexOf('<queue '));
+    const both = told(first.replace('</host>', queue));
+    expect(parseHosts(both, ['big.q'], 'mem_free')).toMatchObject([{ name: 'n01', idle: false }]);
+  });
+
   it.each(['d', 'D', 's', 'S', 'C', 'A', 'a', 'u', 'E', 'au', 'c', 'o'])(
     'site G4: a node whose queue is in state %s is not idle',
     state => {
@@ -222,6 +229,7 @@ describe('how a job ended', () => {
     ['because it could not be started', line(0, 26, 0), false, 'failed', /failed: 26/],
     ['without its program', line(0, 0, 77), false, 'failed', /programDir/],
     ['by being deleted', line(22, 100, 137), true, 'cancelled', /deleted/],
+    ['by its time limit, which sge_qmaster has enforced', line(22, 37, 0), false, 'timeout', /time limit/],
     ['by its time limit, which looks like being deleted', line(600, 100, 137), true, 'timeout', /time limit/],
   ])('%s', (_how, text, deleted, state, reason) => {
     const job = endedJob(text, { ...known, deletions: new Set(deleted ? ['2'] : []) });

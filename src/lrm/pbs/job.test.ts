@@ -164,6 +164,13 @@ describe('how a job ended', () => {
   it.each<[string, Partial<PbsJob>, boolean, LrmJob['state'], RegExp | undefined]>([
     ['well', {}, false, 'completed', undefined],
     ['by our order, whatever its exit status', { exitStatus: 137 }, true, 'cancelled', /qdel/],
+    [
+      'by qdel, which OpenPBS says in its substate alone',
+      { letter: 'F', substate: 91, exitStatus: 265 },
+      false,
+      'cancelled',
+      /qdel/,
+    ],
     ['by SIGKILL', { exitStatus: 265 }, false, 'failed', /signal 9/],
     ['by its walltime, in Torque’s number', { exitStatus: -11 }, false, 'timeout', /time limit/],
     [

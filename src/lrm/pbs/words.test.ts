@@ -55,6 +55,12 @@ describe('site S6: why a job waits, and whether that passes', () => {
       'never',
       'it waits: Insufficient amount of resource: ncpus (R: 9 A: 4 T: 8)',
     ],
+    // All that there is, which is in use.
+    [
+      'Not Running: Insufficient amount of resource: ncpus (R: 8 A: 4 T: 8)',
+      'passes',
+      'it waits: Insufficient amount of resource: ncpus (R: 8 A: 4 T: 8)',
+    ],
     [
       'Not Running: Job would cross dedicated time boundary',
       'passes',

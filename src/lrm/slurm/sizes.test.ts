@@ -52,6 +52,13 @@ describe('what a partition of Slurm has', () => {
     expect(() => sizesOf([], { options: [] })).toThrow('Slurm has no queue (default)');
   });
 
+  it.each(['debug', 'long'])('site S2 in two partitions is idle, though %s is down', down => {
+    const both = ['debug', 'long'].map(partition =>
+      row(partition, 'n01', 4_000, 2, 'idle', '(null)', '1:00:00', partition === down ? 'down' : 'up'),
+    );
+    expect(sizesOf(both, { queue: 'debug,long', options: [] })).toMatchObject({ nodes: 1, idleNodes: 1 });
+  });
+
   it.each([
     [['--constraint=ib'], 3],
     [['-C', 'kvm&ib'], 3],

@@ -132,6 +132,11 @@ describe('a command of Slurm that', () => {
   const deferrals = [
     `sbatch: error: AssocMaxSubmitJobLimit\n${failed("Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)")}`,
     `sbatch: error: QOSMaxSubmitJobPerUserLimit\n${failed("Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)")}`,
+    // Of all that the account has: it passes when others of its jobs are over.
+    ...['AssocGrpSubmitJobsLimit', 'QOSGrpSubmitJobsLimit'].map(
+      limit =>
+        `sbatch: error: ${limit}\n${failed("Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)")}`,
+    ),
     failed('MaxJobCount limit reached'),
     failed('Required partition not available (inactive or drain)'),
     failed('System submissions disabled'),

@@ -1,0 +1,78 @@
+import { describe, expect, it } from 'vitest';
+import type { HelperPolicy, PolicyNetwork } from '../../protocol/helper-policy.ts';
+import type { NicPlan } from '../../protocol/plan.ts';
+import { requireAllowed, requirePeers } from './policy.ts';
+
+const network: PolicyNetwork = {
+  name: 'private',
+  subnet: '10.91.0.0/24',
+  first: '10.91.0.10',
+  last: '10.91.0.200',
+  gateway: '10.91.0.1',
+  dns: ['10.0.0.2'],
+  serviceAddress: '169.254.77.1',
+  link: { kind: 'vxlan', port: 4_789, firstVni: 100, lastVni: 200 },
+};
+const policy: HelperPolicy = { networks: [network], peers: ['10.1.0.0/16'] };
+const link = { kind: 'vxlan', vni: 100, port: 4_789, peers: [{ address: '10.1.2.3', macs: [] }] } as const;
+const bridge: NicPlan['bridge'] = { name: 'wbtest', link, serviceAddress: '169.254.77.1', mtu: 1_500 };
+const nic: NicPlan = {
+  network: 'private',
+  mac: '02:00:00:00:00:01',
+  address: '10.91.0.10',
+  prefixLength: 24,
+  gateway: '10.91.0.1',
+  dns: ['10.0.0.2'],
+  tap: 'wttest1',
+  bridge,
+};
+const linked = (more: object): Partial<NicPlan> => ({ bridge: { ...bridge, link: { ...link, ...more } } });
+
+describe("security 2 root's policy on a node", () => {
+  it.each<Partial<NicPlan>>([
+    {},
+    { address: '10.91.0.200' },
+    linked({ vni: 200 }),
+    linked({ peers: [] }),
+    { dns: [] },
+  ])('allows what it says, to its bounds: %j', more => {
+    requireAllowed(policy, { ...nic, ...more });
+  });
+
+  it.each<Partial<NicPlan>>([
+    { network: 'public' },
+    { address: '10.91.0.9' },
+    { address: '10.91.0.201' },
+    { address: '10.92.0.10' },
+    { prefixLength: 16 },
+    { gateway: '10.91.0.2' },
+    { dns: ['10.0.0.2', '10.0.0.3'] },
+    { bridge: { ...bridge, serviceAddress: '169.254.77.2' } },
+    { bridge: { ...bridge, link: { kind: 'isolated' } } },
+    { bridge: { ...bridge, link: { kind: 'uplink', interface: 'eth0' } } },
+    linked({ port: 4_790 }),
+    linked({ vni: 99 }),
+    linked({ vni: 201 }),
+    linked({ peers: [...link.peers, { address: '10.2.0.1', macs: [] }] }),
+  ])('allows nothing else: %j', more => {
+    expect(() => requireAllowed(policy, { ...nic, ...more })).toThrow("root's policy on this node");
+  });
+
+  it('allows an uplink by its name alone', () => {
+    const uplinks: HelperPolicy = {
+      ...policy,
+      networks: [{ ...network, link: { kind: 'uplink', interface: 'eth1' } }],
+    };
+    const onto = (name: string): NicPlan => ({
+      ...nic,
+      bridge: { ...bridge, link: { kind: 'uplink', interface: name } },
+    });
+    requireAllowed(uplinks, onto('eth1'));
+    expect(() => requireAllowed(uplinks, onto('eth0'))).toThrow('"eth0"');
+  });
+
+  it('allows peers on nodes of the site alone', () => {
+    requirePeers(policy, [{ address: '10.1.255.255', macs: [] }]);
+    expect(() => requirePeers(policy, [{ address: '10.2.0.0', macs: [] }])).toThrow('10.2.0.0');
+  });
+});
