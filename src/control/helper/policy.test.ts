@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { HelperPolicy, PolicyNetwork } from '../../protocol/helper-policy.ts';
-import type { NicPlan } from '../../protocol/plan.ts';
+import type { NicPlan, VxlanPeer } from '../../protocol/plan.ts';
 import { requireAllowed, requirePeers } from './policy.ts';
 
 const network: PolicyNetwork = {
@@ -14,7 +14,8 @@ const network: PolicyNetwork = {
   link: { kind: 'vxlan', port: 4_789, firstVni: 100, lastVni: 200 },
 };
 const policy: HelperPolicy = { networks: [network], peers: ['10.1.0.0/16'] };
-const link = { kind: 'vxlan', vni: 100, port: 4_789, peers: [{ address: '10.1.2.3', macs: [] }] } as const;
+const peers: VxlanPeer[] = [{ address: '10.1.2.3', macs: [] }];
+const link = { kind: 'vxlan' as const, vni: 100, port: 4_789, peers };
 const bridge: NicPlan['bridge'] = { name: 'wbtest', link, serviceAddress: '169.254.77.1', mtu: 1_500 };
 const nic: NicPlan = {
   network: 'private',
@@ -53,7 +54,7 @@ describe("security 2 root's policy on a node", () => {
     linked({ port: 4_790 }),
     linked({ vni: 99 }),
     linked({ vni: 201 }),
-    linked({ peers: [...link.peers, { address: '10.2.0.1', macs: [] }] }),
+    linked({ peers: [...peers, { address: '10.2.0.1', macs: [] }] }),
   ])('allows nothing else: %j', more => {
     expect(() => requireAllowed(policy, { ...nic, ...more })).toThrow("root's policy on this node");
   });
