@@ -89,6 +89,22 @@ describe('a pending workspace', () => {
     });
   });
 
+  it('that nobody launches is given up when it could not start in time any more', () => {
+    const bench = new LeaseBench();
+    const startBy = new Date(bench.now + 3_600_000).toISOString();
+    bench.step(bench.createInput({ groups: [group('head', 1)], pending: true, name: 'osg', startBy }));
+    expect(isEmpty(bench.after(3_599_999))).toBe(true);
+    bench.after(1);
+    expect(bench.workspace).toMatchObject({ state: 'ended', reason: { code: 'not_launched' } });
+  });
+
+  it('is not launched when it is ending already', () => {
+    const bench = new LeaseBench().running(1);
+    bench.destroy();
+    expect(bench.workspace.state).toBe('ending');
+    expect(bench.refusal(launch(bench))).toMatchObject({ code: 'conflict' });
+  });
+
   it('and its growth are refused when there is none', () => {
     const bench = new LeaseBench();
     for (const input of [add(bench, group('a')), launch(bench)])

@@ -104,6 +104,13 @@ describe('an order', () => {
     expect(bench.workspace).toMatchObject({ state: 'ended', reason: { code: 'guest_shutdown' } });
   });
 
+  it('to shut down is not cut short by the end of the workspace: guests get their time', () => {
+    const bench = new LeaseBench().running(1);
+    bench.step(order(bench, 'shutdown'));
+    bench.vm(0, 'stopping');
+    expect(bench.destroy().effects).toMatchObject([{ kind: 'pilot.stop-vm', graceMs: 10_000 }]);
+  });
+
   it('that fails on the node is told of', () => {
     const bench = new LeaseBench().running(1);
     bench.step(order(bench, 'pause'));

@@ -41,6 +41,17 @@ describe('a site with several pools', () => {
     expect(site.maps.slots.get('slot-b')?.pool).toBe('batch');
   });
 
+  it('does not count as taken what has been asked for of another pool', () => {
+    const site = bench(own, batch);
+    site.step(site.createInput({ groups: [group(2, 900)], pools: ['batch'] }));
+    site.step({
+      ...site.createInput({ name: 'two', groups: [group(2)] }),
+      workspaceId: 'ws-b',
+      slotId: 'slot-b',
+    });
+    expect(site.maps.slots.get('slot-b')?.pool).toBe('own');
+  });
+
   it.each([
     ['too many nodes', [group(3)]],
     ['too much memory', [group(1, 2_000)]],

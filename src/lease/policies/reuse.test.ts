@@ -114,6 +114,14 @@ describe('reuse', () => {
     expect(effects.map(({ kind }) => kind)).toEqual(['lrm.submit']);
   });
 
+  it.each([-60_000, 60_000])('uses up the slot that ends first, when another ends %d ms later', laterMs => {
+    const bench = emptied(held());
+    const jobEndsAt = must(bench.slot.jobEndsAt) + laterMs;
+    bench.maps.slots.set('slot-other', { ...bench.slot, id: 'slot-other', workspaceIds: [], jobEndsAt });
+    bench.step(bench.createInput(wide, 'b'));
+    expect(slotOf(bench, 'b')).toBe(laterMs < 0 ? 'slot-other' : bench.slotId);
+  });
+
   it('lets others in when the site says so', () => {
     const bench = emptied(held({ ...reuse, shared: true }));
     bench.step(bench.createInput(wide, 'b', 'bob'));

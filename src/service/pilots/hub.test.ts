@@ -156,6 +156,21 @@ describe('the pilot hub', () => {
     expect(bench.slot(slotId).nodes).toMatchObject([{ connected: false }]);
   });
 
+  it('asks the LRM why a pilot has gone, but not one that had said nothing', async () => {
+    // Until the LRM is asked now and then only.
+    await bench.advance(60_000);
+    const lists = bench.lrm.lists;
+    pilot.session.closed();
+    await bench.advance(200);
+    expect(bench.lrm.lists).toBe(lists);
+    pilot.connect(bench.engine);
+    pilot.hello();
+    await bench.settle();
+    pilot.session.closed();
+    await bench.advance(200);
+    expect(bench.lrm.lists).toBeGreaterThan(lists);
+  });
+
   it('reaches a pilot that has come again, though the end of its older connection is noticed afterwards', async () => {
     pilot.hello();
     await bench.settle();
@@ -347,11 +362,15 @@ describe('the pilot hub', () => {
       expect(pilot.acks.length - first).toBeLessThan(300);
     });
 
-    it('with reports about VMs that are not its slot’s is not heard, and answered in its turn', async () => {
+    it.each([
+      ['none', () => 'ws-zzzzzzzzzz.x-0'],
+      ["another slot's", async () => must(bench.workspace((await bench.create()).id).vmIds[0])],
+    ])('with reports about VMs that are %s is not heard, and answered in its turn', async (_whose, vm) => {
+      const vmId = await vm();
       pilot.hello();
       await bench.settle();
       const before = bench.store.commits.length;
-      flood(500, 'ws-zzzzzzzzzz.x-0');
+      flood(500, vmId);
       for (let turn = 0; turn < 20; turn++) await bench.settle();
       expect(pilot.acks).toEqual(Array.from({ length: 500 }, (_, index) => index + 1));
       expect(bench.store.commits.length - before).toBeLessThan(20);
@@ -369,6 +388,18 @@ describe('the pilot hub', () => {
         pilot.session.closed();
         await bench.clock.advanceBy(100);
         pilot.connect(bench.engine);
+      }
+      expect(bench.lrm.lists - lists).toBeLessThan(150);
+    });
+
+    it('under more and more names does not have the LRM asked for each of them', async () => {
+      const lists = bench.lrm.lists;
+      for (let round = 0; round < 500; round++) {
+        const other = new FakePilot(bench.engine, slotId, `x${round}`);
+        other.hello();
+        await bench.settle();
+        other.session.closed();
+        await bench.clock.advanceBy(100);
       }
       expect(bench.lrm.lists - lists).toBeLessThan(150);
     });
