@@ -306,6 +306,10 @@ describe('PilotSession', () => {
     await settle();
     w.session.preempt('SIGTERM');
     expect(w.done).toEqual(['stop ws-aaaaaaaaaa.w-0 60000', 'release 60000', 'stop ws-aaaaaaaaaa.w-0 15000']);
+    // A node's states go forward only: it is beyond `preempting`.
+    await settle();
+    expect(w.nodeStates().at(-1)).toBe('releasing');
+    expect(w.nodeStates()).not.toContain('preempting');
   });
 
   it('original defect 2, the service hangs while it is told of an early release: the node is restored without waiting for it', async () => {
