@@ -66,20 +66,25 @@ function parseOperation(id: number, value: Record<string, unknown>): HelperReque
         id,
         op: 'attach-nic',
         nic: parseNic(record(value, 'nic')),
-        hostname: text(value, 'hostname', new RegExp(namePattern)),
+        hostname: text(value, 'hostname', new RegExp(namePattern), 'a name'),
       };
     case 'detach-nic':
       only(value, ['id', 'op', 'tap']);
-      return { id, op: 'detach-nic', tap: text(value, 'tap', ownTap) };
+      return { id, op: 'detach-nic', tap: text(value, 'tap', ownTap, 'the name of one of our taps, wt…') };
     case 'set-peers':
       only(value, ['id', 'op', 'bridge', 'peers']);
-      return { id, op: 'set-peers', bridge: text(value, 'bridge', ownBridge), peers: parsePeers(value) };
+      return {
+        id,
+        op: 'set-peers',
+        bridge: text(value, 'bridge', ownBridge, 'the name of one of our bridges, wb…'),
+        peers: parsePeers(value),
+      };
     case 'adopt-process':
       only(value, ['id', 'op', 'pid']);
       return { id, op: 'adopt-process', pid: integer(value, 'pid', 2, 2 ** 22) };
     case 'adopt-directory': {
       only(value, ['id', 'op', 'path']);
-      const path = text(value, 'path', /^\/[^\0\n]{1,1000}$/);
+      const path = text(value, 'path', /^\/[^\0\n]{1,1000}$/, 'an absolute path');
       // A slash at its end would have the system follow a link that stands there.
       if (resolve(path) !== path || path.split('/').length < 4)
         throw new Error(`path ${path} is not a slot's directory`);
@@ -99,15 +104,15 @@ function parseNic(value: Record<string, unknown>): NicPlan {
   only(bridge, ['name', 'link', 'serviceAddress', 'mtu']);
   const gateway = value['gateway'] === undefined ? {} : { gateway: hostAddress(value, 'gateway') };
   return {
-    network: text(value, 'network', new RegExp(namePattern)),
+    network: text(value, 'network', new RegExp(namePattern), 'a name'),
     mac: mac(value, 'mac'),
     address: hostAddress(value, 'address'),
     prefixLength: integer(value, 'prefixLength', 1, 32),
     ...gateway,
     dns: list(value, 'dns', 4).map(entry => ipv4({ dns: entry }, 'dns')),
-    tap: text(value, 'tap', ownTap),
+    tap: text(value, 'tap', ownTap, 'the name of one of our taps, wt…'),
     bridge: {
-      name: text(bridge, 'name', ownBridge),
+      name: text(bridge, 'name', ownBridge, 'the name of one of our bridges, wb…'),
       link: parseLink(record(bridge, 'link')),
       serviceAddress: linkLocal(bridge, 'serviceAddress'),
       mtu: integer(bridge, 'mtu', 576, 9_216),
@@ -119,7 +124,10 @@ function parseLink(value: Record<string, unknown>): NicPlan['bridge']['link'] {
   switch (value['kind']) {
     case 'uplink':
       only(value, ['kind', 'interface']);
-      return { kind: 'uplink', interface: text(value, 'interface', new RegExp(interfacePattern)) };
+      return {
+        kind: 'uplink',
+        interface: text(value, 'interface', new RegExp(interfacePattern), 'the name of an interface'),
+      };
     case 'vxlan':
       only(value, ['kind', 'vni', 'peers', 'port']);
       return {
@@ -159,15 +167,15 @@ function record(from: Record<string, unknown>, key: string): Record<string, unkn
   return value as Record<string, unknown>;
 }
 
-function text(from: Record<string, unknown>, key: string, pattern: RegExp): string {
+function text(from: Record<string, unknown>, key: string, pattern: RegExp, what: string): string {
   const value = from[key];
   if (typeof value !== 'string' || !pattern.test(value))
-    throw new Error(`${key} ${JSON.stringify(value)} does not match ${pattern.source}`);
+    throw new Error(`${key} ${JSON.stringify(value)} is not ${what}`);
   return value;
 }
 
 function ipv4(from: Record<string, unknown>, key: string): string {
-  const value = text(from, key, /^(\d{1,3}\.){3}\d{1,3}$/);
+  const value = text(from, key, /^(\d{1,3}\.){3}\d{1,3}$/, 'an IPv4 address');
   // Leading zeros too: some programs read them as octal.
   if (value.split('.').some(octet => Number(octet) > 255 || octet !== String(Number(octet))))
     throw new Error(`${key} ${value} is not an IPv4 address`);
@@ -190,7 +198,7 @@ function linkLocal(from: Record<string, unknown>, key: string): string {
 
 /** A MAC of one interface: an odd first octet would name a group of them. */
 function mac(from: Record<string, unknown>, key: string): string {
-  const value = text(from, key, new RegExp(macPattern));
+  const value = text(from, key, new RegExp(macPattern), 'a MAC');
   if (Number.parseInt(value.slice(0, 2), 16) % 2 === 1)
     throw new Error(`${key} ${value} is a multicast address`);
   return value;
