@@ -43,6 +43,7 @@ export async function makeHostView(directory: string): Promise<HostView> {
   const table = [
     [join(view, 'passwd'), '/etc/passwd'],
     [join(view, 'group'), '/etc/group'],
+    [join(view, 'shadow'), '/etc/shadow'],
     [sudoers, '/etc/sudoers.d'],
     [join(import.meta.dirname, '../..'), checkout],
   ];
@@ -91,6 +92,8 @@ function writeAccounts(view: string): void {
     line.startsWith('kvm:') ? `${line}${line.endsWith(':') ? '' : ','}wsp` : line,
   );
   writeFileSync(join(view, 'passwd'), `${[...others('/etc/passwd'), ...users].join('\n')}\n`);
+  // Without theirs, if this machine has them: a locked password keeps sshd from them.
+  writeFileSync(join(view, 'shadow'), `${others('/etc/shadow').join('\n')}\n`, { mode: 0o600 });
   writeFileSync(join(view, 'group'), `${[...withKvm, ...groups].join('\n')}\n`);
 }
 

@@ -99,7 +99,7 @@ interface TokenOptions {
   readonly user?: string;
   readonly label?: string;
   readonly scope: Scope;
-  readonly lasts: string;
+  readonly lasts?: string;
 }
 
 function addTokenCommands(program: Command, run: Run): void {
@@ -116,12 +116,15 @@ function addTokenCommands(program: Command, run: Run): void {
     .addOption(
       new Option('--scope <scope>', 'full, or read for looking only').choices(scopes).default('full'),
     )
-    .option('--lasts <time>', 'for how long it is good', '30d')
+    .option(
+      '--lasts <time>',
+      'for how long it is good (default: 30d, and no longer than the token that makes it)',
+    )
     .action(({ user, label, scope, lasts }: TokenOptions) =>
       run(async context => {
         const token = await context.client().createToken({
           scope,
-          lifetimeMs: duration(lasts, '--lasts'),
+          ...(lasts === undefined ? {} : { lifetimeMs: duration(lasts, '--lasts') }),
           ...(user === undefined ? {} : { user }),
           ...(label === undefined ? {} : { label }),
         });
