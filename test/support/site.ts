@@ -1,4 +1,4 @@
-import { chmodSync, chownSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Client, createClient } from '../../src/client/client.ts';
 import { type Child, startChild } from '../../src/platform/children.ts';
@@ -283,9 +283,11 @@ class RunningSite implements TestSite {
     });
   }
 
-  /** The namespaces that the embedded LRM has made: this machine's own may have leases of others. */
+  /** The namespaces that the embedded LRM has made: this machine's own, which is looked at where it makes none, may have leases of others. */
   async #embeddedNodes(): Promise<readonly string[]> {
-    const tag = readFileSync(join(this.directory, 'state/pools/default/nodes-tag'), 'utf8').trim();
+    const file = join(this.directory, 'state/pools/default/nodes-tag');
+    if (!existsSync(file)) return [];
+    const tag = readFileSync(file, 'utf8').trim();
     const { stdout } = await systemProcesses.run(['ip', 'netns', 'list'], { deadlineMs: 10_000 });
     return stdout
       .split('\n')
