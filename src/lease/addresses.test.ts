@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { LeaseBench, must } from '../../test/support/lease.ts';
 import { interfacePattern, macPattern } from '../protocol/ids.ts';
 import { decide } from './decide.ts';
-import { AddressAllocator, ipv4ToNumber, macOf, numberToIpv4, tapOf } from './addresses.ts';
+import { ipv4ToNumber, numberToIpv4 } from '../protocol/ipv4.ts';
+import { AddressAllocator, macOf, tapOf } from './addresses.ts';
 
 const address = fc.tuple(fc.nat(255), fc.nat(255), fc.nat(255), fc.nat(255)).map(parts => parts.join('.'));
 

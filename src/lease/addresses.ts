@@ -1,3 +1,4 @@
+import { ipv4ToNumber, numberToIpv4 } from '../protocol/ipv4.ts';
 import type { AssignedNic, NetworkPool, Vm } from './types.ts';
 import { isFinalVm } from './transitions.ts';
 
@@ -5,16 +6,6 @@ import { isFinalVm } from './transitions.ts';
  * Address pools (DESIGN §10). An address is free when no live VM holds it, on whatever network: MAC and tap are made from the address, so one
  * rule makes all three unique.
  */
-
-/** `10.90.0.1` as a number. The text is a dotted quad, checked with the site file. */
-export function ipv4ToNumber(address: string): number {
-  return address.split('.').reduce((number, part) => number * 256 + Number(part), 0);
-}
-
-/** The inverse of `ipv4ToNumber`. */
-export function numberToIpv4(number: number): string {
-  return [24, 16, 8, 0].map(shift => (number >>> shift) & 255).join('.');
-}
 
 /** Locally administered, unicast, the same for the same address for ever: nobody's ARP cache is wrong when an address is given out again. */
 export function macOf(address: string): string {

@@ -1,4 +1,4 @@
-import { ipv4ToNumber } from './addresses.ts';
+import { ipv4ToNumber } from '../protocol/ipv4.ts';
 import type { Draft } from './draft.ts';
 import type { LeaseSettings, Lots, Refusal, SiteState, Vm, Workspace } from './types.ts';
 

@@ -1,3 +1,5 @@
+import { isIPv4 } from 'node:net';
+
 /**
  * What root allows the helper to be asked on a node, whoever asks: the networks of the site file, made by `wsp helper-policy`, and put on the nodes
  * by `scripts/install-helper --policy`. One JSON document.
@@ -112,10 +114,9 @@ function text(value: unknown, path: string): string {
 }
 
 function ipv4(value: unknown, path: string): string {
-  const octets = typeof value === 'string' ? value.split('.') : [];
-  if (octets.length !== 4 || octets.some(octet => String(Number(octet)) !== octet || Number(octet) > 255))
+  if (typeof value !== 'string' || !isIPv4(value))
     throw new Error(`${path} must be an IPv4 address such as 10.90.0.1`);
-  return String(value);
+  return value;
 }
 
 function subnet(value: unknown, path: string): string {

@@ -1,5 +1,5 @@
 import ipaddr from 'ipaddr.js';
-import { ipv4ToNumber, numberToIpv4 } from '../lease/addresses.ts';
+import { ipv4ToNumber, numberToIpv4 } from '../protocol/ipv4.ts';
 import type { SiteNetwork } from './plan.ts';
 import type { NetworkEntry } from './site-file.ts';
 import type { Mistake } from './site-values.ts';

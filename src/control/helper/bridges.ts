@@ -10,6 +10,7 @@ import {
 } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { dirname, join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import type { BridgePlan, NicPlan, VxlanPeer } from '../../protocol/plan.ts';
 import { ControlError } from '../control.ts';
 import { dhcpMark, dnsmasqArguments, reservation } from '../network/dhcp.ts';
@@ -180,7 +181,7 @@ export class Bridges {
     await this.#tools.nft(bridgeRules(nic, linkInterface(bridge)));
     await this.#putPeers(bridge);
     await this.#tools.ipBatch(bridgeUpCommands(bridge));
-    writeRecord(at.record, { ...record, complete: true });
+    writeRecord(at.record, { ...mustRead(at.record), complete: true });
   }
 
   /** A VM that comes knows the network as it is now. */
@@ -188,11 +189,19 @@ export class Bridges {
     if (link.kind === 'vxlan') await this.#forward(name, link.peers);
   }
 
-  /** What the kernel has is looked up rather than remembered: a crash in the middle leaves nothing that the next one does not see. */
+  /**
+   * Nothing to do when it has these already, as for most VMs that join. What the kernel has is looked up otherwise, and the record says nothing meanwhile:
+   * a crash in the middle leaves nothing that the next one does not see.
+   */
   async #forward(name: string, peers: readonly VxlanPeer[]): Promise<void> {
+    const path = this.#paths(name).record;
+    const { peers: known, ...record } = mustRead(path);
+    if (isDeepStrictEqual(known, peers)) return;
+    writeRecord(path, record);
     await this.#tools.nft(peerRules(name, peers));
     const shown = await this.#tools.run(['bridge', '-json', 'fdb', 'show', 'dev', vxlanName(name)]);
     await this.#tools.bridgeBatch(forwardingCommands(name, peers, shown.stdout));
+    writeRecord(path, { ...record, peers });
   }
 
   async #unmake(name: string): Promise<void> {
@@ -246,6 +255,8 @@ interface BridgeRecord {
   readonly uplink?: string;
   readonly uplinkWasUp?: boolean;
   readonly complete: boolean;
+  /** Where its VXLAN sends frames; absent while that is being changed. */
+  readonly peers?: readonly VxlanPeer[];
 }
 
 function recordOf(nic: NicPlan, uid: number): BridgeRecord {
@@ -279,6 +290,13 @@ function checkSame(there: BridgeRecord, wanted: BridgeRecord): void {
 
 function readRecord(path: string): BridgeRecord | undefined {
   return existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as BridgeRecord) : undefined;
+}
+
+/** Of a bridge that is there. */
+function mustRead(path: string): BridgeRecord {
+  const record = readRecord(path);
+  if (!record) throw new ControlError('journal_damaged', `${path} is not there any more`);
+  return record;
 }
 
 function writeRecord(path: string, record: BridgeRecord): void {

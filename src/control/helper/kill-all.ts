@@ -12,7 +12,7 @@ import { defaultDiskDir } from './disk-records.ts';
 import { type HelperDirectory, helperDirectory, slotsOn, undoJournal } from './journal.ts';
 import { markedLinks, ownLinks, ownTables, removeUnjournaled } from './leftovers.ts';
 import { endStuckHolder, withNodeLock } from './node-lock.ts';
-import { removeForgotten, undoSlot } from './slot-undo.ts';
+import { forgottenSlots, removeForgotten, undoSlot } from './slot-undo.ts';
 import { RootTools } from './tools.ts';
 
 /** Default place of the helper's state on a node. */
@@ -119,9 +119,11 @@ async function undoSlots(
       report.left.push(`${key.slotId}: ${messageOf(cause)}`);
     }
   }
-  const forgotten = await removeForgotten(at, tools, only);
-  report.undone.push(...forgotten.undone);
-  report.left.push(...forgotten.left);
+  const forgotten = await withNodeLock(at, () => Promise.resolve(forgottenSlots(at)));
+  const theirs = forgotten.filter(({ key }) => only === undefined || key.slotId === only);
+  const { undone, left } = await removeForgotten(at, tools, theirs);
+  report.undone.push(...undone);
+  report.left.push(...left);
   if (only === undefined) await withNodeLock(at, () => removeLost(at, bridges, tools, report));
 }
 

@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { statIfThere } from '../../platform/stat.ts';
-import type { HelperPolicy, PolicyNetwork } from '../../protocol/helper-policy.ts';
-import { parseHelperPolicy } from '../../protocol/helper-policy.ts';
+import { type HelperPolicy, parseHelperPolicy, type PolicyNetwork } from '../../protocol/helper-policy.ts';
+import { ipv4ToNumber } from '../../protocol/ipv4.ts';
 import type { NicPlan, VxlanPeer } from '../../protocol/plan.ts';
 import { ControlError } from '../control.ts';
-import { isWithin, ipv4Number, networkAddress } from '../network/subnet.ts';
+import { isWithin, networkAddress } from '../network/subnet.ts';
 
 /**
  * The policy that root has written on this node (`scripts/install-helper --policy`). Throws an error with one sentence when it is not there, is not root's
@@ -31,8 +31,8 @@ export function requireAllowed(policy: HelperPolicy, nic: NicPlan): void {
   if (!network) throw refused(`a network ${nic.network}`);
   const subnet = `${networkAddress(nic.address, nic.prefixLength)}/${nic.prefixLength}`;
   if (subnet !== network.subnet) throw refused(`the subnet ${subnet} in network ${nic.network}`);
-  const address = ipv4Number(nic.address);
-  if (address < ipv4Number(network.first) || address > ipv4Number(network.last))
+  const address = ipv4ToNumber(nic.address);
+  if (address < ipv4ToNumber(network.first) || address > ipv4ToNumber(network.last))
     throw refused(`the address ${nic.address} in network ${nic.network}`);
   if (nic.gateway !== undefined && nic.gateway !== network.gateway)
     throw refused(`the gateway ${nic.gateway} in network ${nic.network}`);

@@ -1,3 +1,4 @@
+import { isIPv4 } from 'node:net';
 import { resolve } from 'node:path';
 import { interfacePattern, macPattern, namePattern } from '../../protocol/ids.ts';
 import { excessIn } from '../../protocol/json.ts';
@@ -175,10 +176,10 @@ function text(from: Record<string, unknown>, key: string, pattern: RegExp, what:
 }
 
 function ipv4(from: Record<string, unknown>, key: string): string {
-  const value = text(from, key, /^(\d{1,3}\.){3}\d{1,3}$/, 'an IPv4 address');
-  // Leading zeros too: some programs read them as octal.
-  if (value.split('.').some(octet => Number(octet) > 255 || octet !== String(Number(octet))))
-    throw new Error(`${key} ${value} is not an IPv4 address`);
+  const value = from[key];
+  // Not with leading zeros either: some programs read them as octal.
+  if (typeof value !== 'string' || !isIPv4(value))
+    throw new Error(`${key} ${JSON.stringify(value)} is not an IPv4 address`);
   return value;
 }
 

@@ -9,7 +9,7 @@ import { requireAllowed, requirePeers } from './policy.ts';
 import { withNodeLock } from './node-lock.ts';
 import { ownerOf, startTimeOf } from './proc.ts';
 import type { HelperAnswer, HelperRequest } from './requests.ts';
-import { detachNics, removeForgotten, type UndoParts, undoSlot } from './slot-undo.ts';
+import { detachNics, forgottenSlots, removeForgotten, type UndoParts, undoSlot } from './slot-undo.ts';
 
 /**
  * What the helper does for one slot, one request at a time.
@@ -48,12 +48,13 @@ export async function serve(parts: ServerParts, request: HelperRequest): Promise
 
 async function perform(parts: ServerParts, request: HelperRequest): Promise<void> {
   if (request.op === 'undo') return undoSlot(parts.journal, parts);
-  await withNodeLock(parts.at, async () => {
+  const forgotten = await withNodeLock(parts.at, async () => {
     await change(parts, request);
     await parts.hold();
+    return request.op === 'adopt-directory' ? forgottenSlots(parts.at) : [];
   });
   // What a power loss has left here of other slots. If that fails, kill-all says so.
-  if (request.op === 'adopt-directory') await removeForgotten(parts.at, parts.tools);
+  await removeForgotten(parts.at, parts.tools, forgotten);
 }
 
 /** Under the node's lock. */

@@ -112,25 +112,22 @@ async function endProcess(entry: EntryOf<'process'>, uid: number, { tools }: Und
     throw new ControlError('undo_failed', `does not end within ${formatDuration(killDeadlineMs)} of SIGKILL`);
 }
 
-/**
- * Removes the files of slots that the node's power has ended (`disk-records.ts`). Resolves with the slots, and with what could
- * not be removed, a sentence each.
- */
+/** A record (`disk-records.ts`) without a journal: of a slot that the node's power has ended. */
+type Forgotten = ReturnType<HelperDirectory['records']['all']>[number];
+
+/** The slots whose files a power loss has left. Under the node's lock, in which a slot that begins has both or neither. */
+export function forgottenSlots(at: HelperDirectory): readonly Forgotten[] {
+  return at.records.all().filter(({ key }) => undoJournal(at, key).entries().length === 0);
+}
+
+/** Removes their files, outside of the lock. Resolves with the slots, and with what could not be removed, a sentence each. */
 export async function removeForgotten(
   at: HelperDirectory,
   tools: RootTools,
-  only?: string,
+  forgotten: readonly Forgotten[],
 ): Promise<{ readonly undone: readonly string[]; readonly left: readonly string[] }> {
   const undone: string[] = [];
   const left: string[] = [];
-  const forgotten = await withNodeLock(at, () =>
-    Promise.resolve(
-      at.records
-        .all()
-        .filter(({ key }) => only === undefined || key.slotId === only)
-        .filter(({ key }) => undoJournal(at, key).entries().length === 0),
-    ),
-  );
   for (const { key, directory } of forgotten) {
     try {
       if (!directory) throw new ControlError('journal_damaged', `${at.records.pathOf(key)} cannot be read`);

@@ -20,11 +20,6 @@ function mapOctets(map: (octet: number, index: number) => number, address: strin
     .join('.');
 }
 
-/** An IPv4 address as a number, for comparing. */
-export function ipv4Number(address: string): number {
-  return address.split('.').reduce((sum, octet) => sum * 256 + Number(octet), 0);
-}
-
 /** Whether an address is in a network such as `10.90.0.0/16`. */
 export function isWithin(address: string, subnet: string): boolean {
   const [network = '', prefix] = subnet.split('/');

@@ -1,14 +1,9 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Clock } from '../../platform/clock.ts';
+import type { Rate } from '../../platform/token-bucket.ts';
 import { WspError } from '../../protocol/errors.ts';
 import { formatDuration } from '../../protocol/units.ts';
 import { addressOf, bearerOf } from './auth.ts';
-
-/** How many requests a second one may send in the long run, and how many at once. */
-export interface Rate {
-  readonly perSecond: number;
-  readonly burst: number;
-}
 
 /** Requests with no token that anybody knows, from one address or over the socket: enough for a mistake in a config file, not for guessing. Good ones are never counted. */
 const wrongTokens: Rate = { perSecond: 1, burst: 20 };
