@@ -3,11 +3,11 @@
  * their helpers at once (SEQUENCES of ROUNDS), from SEED on, which is printed. A fault is printed with what repeats it. Needs root.
  */
 import { systemClock } from '../src/platform/clock.ts';
-import type { BareNodes } from '../test/support/node.ts';
+import { type BareNodes, quietNodes } from '../test/support/node.ts';
 import { fuzzHelper } from '../test/fuzz/helper-lines.ts';
 import { fuzzParser } from '../test/fuzz/parser.ts';
 import { playSequence } from '../test/fuzz/sequence.ts';
-import { helperOf, quietNodes } from '../test/fuzz/users.ts';
+import { helperOf } from '../test/fuzz/users.ts';
 
 const { env } = process;
 const seed = Number(env['SEED'] ?? systemClock.now() % 1_000_000_000);

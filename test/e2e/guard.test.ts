@@ -1,12 +1,8 @@
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
-import { EventEmitter, once } from 'node:events';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { Helper } from '../../src/control/helper/helper.ts';
-import { createQemuVmm } from '../../src/control/vmm/qemu/driver.ts';
 import { type Child, startChild } from '../../src/platform/children.ts';
-import { systemClock, withDeadline } from '../../src/platform/clock.ts';
-import { silentLog } from '../../src/platform/log.ts';
 import { systemProcesses } from '../../src/platform/process.ts';
 import type { NicPlan } from '../../src/protocol/plan.ts';
 import {
@@ -17,8 +13,8 @@ import {
   tagged,
   udpFrame,
 } from '../support/frames.ts';
-import { bootDeadlineMs, machineFor, makeScratch } from '../support/guest.ts';
-import { type BareNodes, nicPlan, startBareNodes } from '../support/node.ts';
+import { boot, machineFor, makeScratch, vmmIn } from '../support/guest.ts';
+import { type BareNodes, nicPlan, quietNodes } from '../support/node.ts';
 import { root } from '../support/site.ts';
 
 /** The guard on a guest's tap: whatever frames it sends, the node's own network stack gets none. */
@@ -69,8 +65,7 @@ async function listen(): Promise<Child> {
 }
 
 beforeAll(async () => {
-  nodes = await startBareNodes(1);
-  await vi.waitUntil(async () => !(await nodes.snapshot(0)).includes('tentative'), { timeout: 10_000 });
+  nodes = await quietNodes();
   helper = await nodes.helper(0, 'slot-aaaaaaaabz');
   listener = await listen();
 });
@@ -142,32 +137,12 @@ dev=$(ls /sys/class/net | grep -v '^lo$')
 /** Boots a guest that has `frames.pl`, a perl to run it with and its frames on a second disk; resolves with what it reports. */
 async function guestSays(nic: NicPlan, userData: string): Promise<string> {
   const { directory, remove } = makeScratch();
-  const vmm = createQemuVmm(
-    { binary: 'qemu-system-x86_64', accelerator: 'auto', scratchDirectory: directory },
-    {
-      clock: systemClock,
-      log: silentLog,
-      start: (argv, options) => startChild(['nsenter', `--net=/run/netns/${node().netns}`, ...argv], options),
-    },
-  );
+  const vmm = vmmIn(node().netns, directory);
   try {
     const spec = await machineFor('mini', directory, { nics: [nic], userData });
     const frames = { path: await framesDisk(directory, nic), format: 'raw', readOnly: true } as const;
-    const events = new EventEmitter();
-    const reported = once(events, 'context');
-    const running = await vmm.start(
-      { ...spec, disks: [...spec.disks, frames] },
-      {
-        context: (state, reason) => events.emit('context', state === 'ok' ? 'ok' : reason?.message),
-        exited: outcome => events.emit('context', `exited: ${outcome.reason?.message}`),
-      },
-    );
-    try {
-      const report = await withDeadline(systemClock, bootDeadlineMs, 'the report of the guest', reported);
-      return String(report[0]);
-    } finally {
-      await running.destroy();
-    }
+    const { vm, report } = await boot(vmm, { ...spec, disks: [...spec.disks, frames] });
+    return await report.finally(() => vm.destroy());
   } finally {
     remove();
   }

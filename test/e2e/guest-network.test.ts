@@ -1,13 +1,9 @@
-import { EventEmitter, once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Helper } from '../../src/control/helper/helper.ts';
-import { createQemuVmm } from '../../src/control/vmm/qemu/driver.ts';
 import type { RunningVm, Vmm } from '../../src/control/vmm/vmm.ts';
 import { type Child, startChild } from '../../src/platform/children.ts';
-import { systemClock, withDeadline } from '../../src/platform/clock.ts';
-import { silentLog } from '../../src/platform/log.ts';
 import type { NicPlan } from '../../src/protocol/plan.ts';
-import { bootDeadlineMs, machineFor, makeScratch } from '../support/guest.ts';
+import { boot, machineFor, makeScratch, vmmIn } from '../support/guest.ts';
 import { type BareNodes, nicPlan, startBareNodes } from '../support/node.ts';
 
 /** Real guests on a real bridge: what DHCP gives them, and what the source filter lets them say (paper §3.3). */
@@ -22,14 +18,7 @@ beforeAll(async () => {
   nodes = await startBareNodes(1);
   helper = await nodes.helper(0, 'slot-aaaaaaaaaz');
   const netns = nodes.networks.nodes[0]?.netns ?? '';
-  vmm = createQemuVmm(
-    { binary: 'qemu-system-x86_64', accelerator: 'auto', scratchDirectory: nodes.directory },
-    {
-      clock: systemClock,
-      log: silentLog,
-      start: (argv, options) => startChild(['nsenter', `--net=/run/netns/${netns}`, ...argv], options),
-    },
-  );
+  vmm = vmmIn(netns, nodes.directory);
 });
 afterAll(async () => {
   await Promise.all(running.map(vm => vm.destroy()));
@@ -49,21 +38,9 @@ async function guest(
   await helper.attachNic(nic, 'worker-0');
   await prepare();
   const spec = await machineFor('mini', directory, { nics: [nic], userData: `#!/bin/sh\n${userData}` });
-  const events = new EventEmitter();
-  const context = once(events, 'context');
-  running.push(
-    await vmm.start(spec, {
-      context: (state, reason) => events.emit('context', state === 'ok' ? 'ok' : reason?.message),
-      exited: outcome => events.emit('context', `exited: ${outcome.reason?.message}`),
-    }),
-  );
-  const [said] = (await withDeadline(
-    systemClock,
-    bootDeadlineMs,
-    'the report of the guest',
-    context,
-  )) as string[];
-  return said ?? '';
+  const { vm, report } = await boot(vmm, spec);
+  running.push(vm);
+  return report;
 }
 
 /** Exit code 10 when DHCP did not give the planned address, 11 when the neighbour does not answer. */

@@ -10,22 +10,18 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { startHelper } from '../../src/control/helper/client.ts';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Helper } from '../../src/control/helper/helper.ts';
 import { startTimeOf } from '../../src/control/helper/proc.ts';
 import { startChild } from '../../src/platform/children.ts';
-import { systemClock } from '../../src/platform/clock.ts';
-import { silentLog } from '../../src/platform/log.ts';
-import { type BareNodes, nicPlan, nicPolicy, startBareNodes } from '../support/node.ts';
+import { type BareNodes, helperAs, nicPlan, nicPolicy, quietNodes } from '../support/node.ts';
 
 /** What whoever may start the helper tries to make of it. */
 
 let nodes: BareNodes;
 let before: string;
 beforeAll(async () => {
-  nodes = await startBareNodes(1);
-  await vi.waitUntil(async () => !(await nodes.snapshot(0)).includes('tentative'), { timeout: 10_000 });
+  nodes = await quietNodes();
   before = await nodes.snapshot(0);
 });
 afterAll(() => nodes?.stop());
@@ -39,27 +35,14 @@ beforeEach(expectAsBefore);
 /** A helper that is started by `wrap` and its arguments. */
 function wrapped(slotId: string, ...wrap: readonly string[]): Promise<Helper> {
   const [enter, where, ...program] = nodes.helperArgv(0);
-  return startHelper({
-    argv: [enter, where ?? '', ...wrap, ...program],
-    node: 'n01',
-    slotId,
-    clock: systemClock,
-    log: silentLog,
-  });
+  return nodes.helper(0, slotId, [enter, where ?? '', ...wrap, ...program]);
 }
 
 /** A helper of the user nobody. */
 async function ofNobody(slotId: string): Promise<Helper> {
   const policyFile = join(nodes.directory, 'helper.json');
   writeFileSync(policyFile, JSON.stringify({ networks: [nicPolicy], peers: [] }), { mode: 0o644 });
-  const [enter, where = '', ...program] = nodes.helperArgv(0);
-  return startHelper({
-    argv: [enter, where, 'env', 'SUDO_UID=65534', 'SUDO_GID=65534', ...program, '--policy', policyFile],
-    node: 'n01',
-    slotId,
-    clock: systemClock,
-    log: silentLog,
-  });
+  return nodes.helper(0, slotId, helperAs(nodes, 65_534, policyFile));
 }
 
 const has = async (name: string): Promise<boolean> =>

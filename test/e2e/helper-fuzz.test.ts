@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { fuzzHelper } from '../fuzz/helper-lines.ts';
 import { fuzzParser } from '../fuzz/parser.ts';
-import { type BareNodes, nicPlan } from '../support/node.ts';
+import { type BareNodes, nicPlan, quietNodes } from '../support/node.ts';
 import { startRawHelper } from '../fuzz/raw-helper.ts';
 import { playSequence } from '../fuzz/sequence.ts';
-import { helperOf, quietNodes } from '../fuzz/users.ts';
+import { helperOf } from '../fuzz/users.ts';
 
 /** A part of `make fuzz`, which tries a hundred times as much. */
 

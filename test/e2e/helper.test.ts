@@ -10,11 +10,11 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { startTimeOf } from '../../src/control/helper/proc.ts';
 import { type Child, startChild } from '../../src/platform/children.ts';
 import type { NicPlan } from '../../src/protocol/plan.ts';
-import { type BareNodes, nicPlan, startBareNodes } from '../support/node.ts';
+import { type BareNodes, nicPlan, quietNodes } from '../support/node.ts';
 import { root } from '../support/site.ts';
 
 /** The privileged helper on a node of its own: real bridges, taps, filters and DHCP. */
@@ -22,9 +22,7 @@ import { root } from '../support/site.ts';
 let nodes: BareNodes;
 let before: string;
 beforeAll(async () => {
-  nodes = await startBareNodes(1);
-  // The kernel takes a second to be sure of its own IPv6 addresses.
-  await vi.waitUntil(async () => !(await nodes.snapshot(0)).includes('tentative'), { timeout: 10_000 });
+  nodes = await quietNodes();
   before = await nodes.snapshot(0);
 });
 afterAll(() => nodes?.stop());

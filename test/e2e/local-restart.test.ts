@@ -1,9 +1,8 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readdirSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { systemProcesses } from '../../src/platform/process.ts';
 import type { WorkspaceView } from '../../src/protocol/api.ts';
-import { startSite, type TestSite } from '../support/site.ts';
+import { embeddedTag, namespacesOf, startSite, type TestSite } from '../support/site.ts';
 
 /** The embedded LRM lives in the service: what becomes of its nodes and guests when that is killed. */
 
@@ -13,12 +12,7 @@ beforeAll(async () => {
 });
 afterAll(() => site?.stop());
 
-const tagOf = ({ directory }: TestSite): string =>
-  readFileSync(join(directory, 'state/pools/default/nodes-tag'), 'utf8').trim();
-const namespacesOf = async (tag: string): Promise<readonly string[]> =>
-  (await systemProcesses.run(['ip', 'netns', 'list'], { deadlineMs: 10_000 })).stdout
-    .split('\n')
-    .filter(line => line.startsWith(`ws${tag}-`));
+const tagOf = ({ directory }: TestSite): string => embeddedTag(directory) ?? '';
 
 it('a service that is killed leaves no node and no guest to the one that is started again', async () => {
   const tag = tagOf(site);

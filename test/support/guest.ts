@@ -1,9 +1,14 @@
+import { EventEmitter, once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { makeSeed } from '../../src/control/context/seed.ts';
 import { makeOverlay } from '../../src/control/images/overlay.ts';
-import type { MachineSpec } from '../../src/control/vmm/vmm.ts';
+import { createQemuVmm } from '../../src/control/vmm/qemu/driver.ts';
+import type { MachineSpec, RunningVm, Vmm } from '../../src/control/vmm/vmm.ts';
+import { startChild } from '../../src/platform/children.ts';
+import { systemClock, withDeadline } from '../../src/platform/clock.ts';
+import { silentLog } from '../../src/platform/log.ts';
 import { systemProcesses } from '../../src/platform/process.ts';
 import type { UserData } from '../../src/protocol/cluster.ts';
 import { parseImageManifest } from '../../src/protocol/image.ts';
@@ -119,4 +124,31 @@ export async function machineFor(
     nics: plan.nics.map(({ tap, mac, bridge }) => ({ tap, mac, mtu: bridge.mtu })),
     agent: options.agent ?? manifest.agent,
   };
+}
+
+/** QEMU, whose VMs are on the node that is this network namespace. */
+export function vmmIn(netns: string, scratchDirectory: string): Vmm {
+  return createQemuVmm(
+    { binary: 'qemu-system-x86_64', accelerator: 'auto', scratchDirectory },
+    {
+      clock: systemClock,
+      log: silentLog,
+      start: (argv, options) => startChild(['nsenter', `--net=/run/netns/${netns}`, ...argv], options),
+    },
+  );
+}
+
+/** Boots a guest. `report`: what it makes of its user data, `ok` or the error that it reports; or why it ended. */
+export async function boot(
+  vmm: Vmm,
+  spec: MachineSpec,
+): Promise<{ readonly vm: RunningVm; readonly report: Promise<string> }> {
+  const events = new EventEmitter();
+  const heard = once(events, 'context');
+  const vm = await vmm.start(spec, {
+    context: (state, reason) => events.emit('context', state === 'ok' ? 'ok' : reason?.message),
+    exited: outcome => events.emit('context', `exited: ${outcome.reason?.message}`),
+  });
+  const report = withDeadline(systemClock, bootDeadlineMs, 'the report of the guest', heard);
+  return { vm, report: report.then(([said]) => String(said)) };
 }

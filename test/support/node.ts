@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { startHelper } from '../../src/control/helper/client.ts';
 import type { Helper } from '../../src/control/helper/helper.ts';
 import { makeNodes, type NodeNetworks } from '../../src/lrm/local/namespaces.ts';
-import { systemClock } from '../../src/platform/clock.ts';
+import { pause, systemClock } from '../../src/platform/clock.ts';
 import { silentLog } from '../../src/platform/log.ts';
 import { type CommandResult, systemProcesses } from '../../src/platform/process.ts';
 import type { PolicyNetwork } from '../../src/protocol/helper-policy.ts';
@@ -17,13 +17,31 @@ export interface BareNodes {
   readonly networks: NodeNetworks;
   /** What starts the helper on a node, to which `--node` and `--slot` are added. */
   helperArgv(index: number): readonly [string, ...string[]];
-  helper(index: number, slotId: string): Promise<Helper>;
+  /** `argv`: what starts it, when not `helperArgv`. */
+  helper(index: number, slotId: string, argv?: readonly string[]): Promise<Helper>;
   /** Runs a program in a node's network namespace; never rejects because of an exit code. */
   run(index: number, ...argv: readonly string[]): Promise<CommandResult>;
   killAll(index: number, ...args: readonly string[]): Promise<CommandResult>;
   /** Everything of a node that a helper might change, as text. */
   snapshot(index: number): Promise<string>;
   stop(): Promise<void>;
+}
+
+/** One node whose kernel is sure of its own IPv6 addresses, which takes it a second: nothing of it changes by itself any more. */
+export async function quietNodes(): Promise<BareNodes> {
+  const nodes = await startBareNodes(1);
+  const endMs = systemClock.monotonicMs() + 10_000;
+  while ((await nodes.snapshot(0)).includes('tentative')) {
+    if (systemClock.monotonicMs() > endMs) throw new Error('the node is not quiet within 10 s');
+    await pause(systemClock, 100);
+  }
+  return nodes;
+}
+
+/** What starts the helper of an ordinary user on the first node, as sudo would: under root's policy in that file. */
+export function helperAs({ helperArgv }: BareNodes, uid: number, policyFile: string): readonly string[] {
+  const [enter, where = '', ...program] = helperArgv(0);
+  return [enter, where, 'env', `SUDO_UID=${uid}`, `SUDO_GID=${uid}`, ...program, '--policy', policyFile];
 }
 
 let serial = 0;
@@ -60,9 +78,9 @@ export async function startBareNodes(count: number): Promise<BareNodes> {
     stateDir,
     networks,
     helperArgv,
-    helper: (index, slotId) =>
+    helper: (index, slotId, argv = helperArgv(index)) =>
       startHelper({
-        argv: helperArgv(index),
+        argv,
         node: node(index).name,
         slotId,
         clock: systemClock,

@@ -285,14 +285,8 @@ class RunningSite implements TestSite {
 
   /** The namespaces that the embedded LRM has made: this machine's own, which is looked at where it makes none, may have leases of others. */
   async #embeddedNodes(): Promise<readonly string[]> {
-    const file = join(this.directory, 'state/pools/default/nodes-tag');
-    if (!existsSync(file)) return [];
-    const tag = readFileSync(file, 'utf8').trim();
-    const { stdout } = await systemProcesses.run(['ip', 'netns', 'list'], { deadlineMs: 10_000 });
-    return stdout
-      .split('\n')
-      .map(line => line.split(' ')[0] ?? '')
-      .filter(name => name.startsWith(`ws${tag}-`));
+    const tag = embeddedTag(this.directory);
+    return tag === undefined ? [] : namespacesOf(tag);
   }
 
   async stop(): Promise<void> {
@@ -300,6 +294,21 @@ class RunningSite implements TestSite {
     await this.cluster?.stop();
     await removePlace(this.directory);
   }
+}
+
+/** The tag of the namespaces that a site's embedded LRM has made; undefined when it makes none. */
+export function embeddedTag(directory: string): string | undefined {
+  const file = join(directory, 'state/pools/default/nodes-tag');
+  return existsSync(file) ? readFileSync(file, 'utf8').trim() : undefined;
+}
+
+/** The nodes with that tag that are there. */
+export async function namespacesOf(tag: string): Promise<readonly string[]> {
+  const { stdout } = await systemProcesses.run(['ip', 'netns', 'list'], { deadlineMs: 10_000 });
+  return stdout
+    .split('\n')
+    .map(line => line.split(' ')[0] ?? '')
+    .filter(name => name.startsWith(`ws${tag}-`));
 }
 
 /** The directory becomes that user's, readable for all. */
