@@ -1,6 +1,7 @@
 /**
- * `make fuzz`: what is nearly a request, to the privileged helper's parser (REQUESTS) and to real helpers (HELPER_REQUESTS), and what two users do with
- * their helpers at once (SEQUENCES of ROUNDS), from SEED on, which is printed. A fault is printed with what repeats it. Needs root.
+ * `make fuzz`: what is nearly a request, to the privileged helper's parser (REQUESTS) and to real
+ * helpers (HELPER_REQUESTS), and what two users do with their helpers at once (SEQUENCES of
+ * ROUNDS), from SEED on, which is printed. A fault is printed with what repeats it. Needs root.
  */
 import { systemClock } from '../src/platform/clock.ts';
 import { type BareNodes, quietNodes } from '../test/support/node.ts';

@@ -1,8 +1,9 @@
 import type { SiteState, Slot, Vm, Workspace } from '../src/lease/types.ts';
 
 /**
- * The invariants of ARCHITECTURE.md, as one program (but the ninth, which the network of the simulation sees: test/sim/witness.ts): what the service believes is held against what is really there.
- * Pure. Used after every step of every simulated life, and at the end of end-to-end tests.
+ * The invariants of ARCHITECTURE.md, as one program (but the ninth, which the network of the
+ * simulation sees: test/sim/witness.ts): what the service believes is held against what is really
+ * there. Pure. Used after every step of every simulated life, and at the end of end-to-end tests.
  */
 
 /** What is really there, asked from the LRM and the nodes themselves. */
@@ -54,7 +55,10 @@ export interface Acknowledged {
   readonly created: ReadonlySet<string>;
   readonly destroyed: ReadonlySet<string>;
   readonly notifications: readonly { readonly slotId: string; readonly node: string; readonly seq: number }[];
-  /** By `<workspace>/<VM's name>`: its addresses, which it keeps until its workspace has ended, also when it is started anew. */
+  /**
+   * By `<workspace>/<VM's name>`: its addresses, which it keeps until its workspace has ended, also
+   * when it is started anew.
+   */
   readonly addresses?: ReadonlyMap<string, string>;
 }
 
@@ -179,7 +183,10 @@ function* nodesRestored({ state, truth }: Evidence): Iterable<string> {
         if (vm.slotId === slot.id) yield `${vm.vmId} runs on ${name}, which ${slot.id} has released`;
 }
 
-/** 3. No address, MAC, tap or name is held by two live VMs, and a VM's addresses are its own until its workspace has ended. */
+/**
+ * 3. No address, MAC, tap or name is held by two live VMs, and a VM's addresses are its own until
+ * its workspace has ended.
+ */
 function nothingHeldTwice({ state, truth, acknowledged }: Evidence): Iterable<string> {
   const found: string[] = [];
   const holders = new Map<string, string>();
@@ -258,12 +265,18 @@ function jobWasOver(state: Evidence['state'], { slotId, endedAt, reason }: Works
   return jobEndsAt === null || (endedAt ?? 0) >= jobEndsAt - longestEndMarginMs;
 }
 
-/** So long after a job was given another end every pilot of it that can be heard knows that, and goes by it. */
+/**
+ * So long after a job was given another end every pilot of it that can be heard knows that, and
+ * goes by it.
+ */
 const heardWithinMs = 90_000;
 /** Pilots leave so long before their job's end at most, and their leaving takes its time. */
 const leavesWithinMs = 60_000;
 
-/** Its pilot went as if the job were at its end, which it was not, and could have been known not to be. */
+/**
+ * Its pilot went as if the job were at its end, which it was not, and could have been known not to
+ * be.
+ */
 function leftTooSoon({ truth }: Evidence, { reason, endedAt, slotId }: Workspace): boolean {
   if (reason?.code !== 'walltime' && reason?.code !== 'node_left') return false;
   const ends = truth.jobs.find(job => job.slotId === slotId)?.ends;

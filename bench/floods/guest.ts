@@ -1,4 +1,7 @@
-/** A hostile guest and its node, a program of its own: the guest's words go through what a pilot has for them, to a real journal. */
+/**
+ * A hostile guest and its node, a program of its own: the guest's words go through what a pilot has
+ * for them, to a real journal.
+ */
 import { join } from 'node:path';
 import { Duplex, Readable } from 'node:stream';
 import { GuestWords } from '../../src/control/guest-words.ts';

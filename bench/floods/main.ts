@@ -1,6 +1,8 @@
 /**
- * `node --import tsx bench/floods/main.ts [CREATES] [pilot,guest,streams]`: how long a create takes until it is durable and answered, with nobody else there, and beside a pilot that floods, a guest that floods and a
- * client with all of its streams. The real API, core, writer, SQLite store on disk and hub; the scheduler has no nodes. Quiet and flooded rounds take turns in one program.
+ * `node --import tsx bench/floods/main.ts [CREATES] [pilot,guest,streams]`: how long a create takes
+ * until it is durable and answered, with nobody else there, and beside a pilot that floods, a guest
+ * that floods and a client with all of its streams. The real API, core, writer, SQLite store on
+ * disk and hub; the scheduler has no nodes. Quiet and flooded rounds take turns in one program.
  */
 import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,7 @@
-/** A client, a program of its own, that opens as many event streams as it may, and opens each again that ends. */
+/**
+ * A client, a program of its own, that opens as many event streams as it may, and opens each again
+ * that ends.
+ */
 import { pause, systemClock } from '../../src/platform/clock.ts';
 import { hostileData } from './data.ts';
 

@@ -22,7 +22,10 @@ export function configDirectory(env: NodeJS.ProcessEnv): string | undefined {
   return ownDirectory(env, 'XDG_CONFIG_HOME', '.config');
 }
 
-/** Where an administrator may have put a config file for all users of the host, the first that counts first. */
+/**
+ * Where an administrator may have put a config file for all users of the host, the first that
+ * counts first.
+ */
 export function hostConfigFiles(env: NodeJS.ProcessEnv): readonly string[] {
   const directories = (env['XDG_CONFIG_DIRS'] || '/etc/xdg').split(':');
   return directories.flatMap(each => (isAbsolute(each) ? [join(each, 'wsp/config.yaml')] : []));

@@ -5,7 +5,10 @@ import { mungeCredential } from './munge.ts';
 
 const deadlineMs = 10_000;
 
-/** How this command logs in where it has no token. `serviceUser`: who the service may run as, besides root and ourselves. */
+/**
+ * How this command logs in where it has no token. `serviceUser`: who the service may run as,
+ * besides root and ourselves.
+ */
 export function loginMeans(serviceUser: string | undefined): LoginMeans {
   return {
     munge: mungeCredential,

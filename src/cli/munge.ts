@@ -5,7 +5,10 @@ const deadlineMs = 10_000;
 /** Longer than a login takes. */
 const goodSeconds = 60;
 
-/** A MUNGE credential of whoever runs the command, with this text in it, which this user alone can read (munge(1)). Throws `WspError` (`unauthorized`) when MUNGE gives none. */
+/**
+ * A MUNGE credential of whoever runs the command, with this text in it, which this user alone can
+ * read (munge(1)). Throws `WspError` (`unauthorized`) when MUNGE gives none.
+ */
 export async function mungeCredential(text: string, readerUid: number): Promise<string> {
   const hint = 'log in with a token: WSP_TOKEN or WSP_TOKEN_FILE';
   const socket = process.env['WSP_MUNGE_SOCKET'];

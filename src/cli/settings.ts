@@ -5,8 +5,9 @@ import { WspError } from '../protocol/errors.ts';
 import { configDirectory, hostConfigFiles } from './directories.ts';
 
 /**
- * Where the service is and who asks: WSP_URL, WSP_TOKEN (or WSP_TOKEN_FILE), WSP_CA_FILE and WSP_SERVICE_USER, else the user's config file, else that of the host;
- * where nothing says where the service is, its socket on this host.
+ * Where the service is and who asks: WSP_URL, WSP_TOKEN (or WSP_TOKEN_FILE), WSP_CA_FILE and
+ * WSP_SERVICE_USER, else the user's config file, else that of the host; where nothing says where
+ * the service is, its socket on this host.
  */
 export interface CliSettings {
   readonly url: string;

@@ -4,8 +4,9 @@ import { basename, dirname, join } from 'node:path';
 import { WspError } from '../protocol/errors.ts';
 
 /**
- * A login by a file, on the client's side. Whoever answers on the socket could say anything, so what they say counts for little: the file is made in the directory
- * `login` beside the socket and nowhere else, and only where the socket and its directory belong to somebody whom we trust.
+ * A login by a file, on the client's side. Whoever answers on the socket could say anything, so
+ * what they say counts for little: the file is made in the directory `login` beside the socket and
+ * nowhere else, and only where the socket and its directory belong to somebody whom we trust.
  */
 
 const fileMode = 0o644;
@@ -13,7 +14,10 @@ const namePattern = /^[A-Za-z0-9_-]{32}$/;
 /** open(2): the directory itself, which may be written and not read. Node has no name for it. */
 const O_PATH = 0x200000;
 
-/** That the socket is of root, of ourselves, or of one of `trusted`. Throws `WspError` (`unauthorized`). */
+/**
+ * That the socket is of root, of ourselves, or of one of `trusted`. Throws `WspError`
+ * (`unauthorized`).
+ */
 export async function checkSocket(socket: string, trusted: readonly number[]): Promise<void> {
   const isTrusted = (uid: number): boolean =>
     uid === 0 || uid === process.getuid?.() || trusted.includes(uid);
@@ -37,7 +41,9 @@ export async function checkSocket(socket: string, trusted: readonly number[]): P
     );
 }
 
-/** Writes the proof, where it may be. Returns how to remove it. Throws `WspError` (`unauthorized`). */
+/**
+ * Writes the proof, where it may be. Returns how to remove it. Throws `WspError` (`unauthorized`).
+ */
 export async function writeProof(
   socket: string,
   { path, content }: { readonly path: string; readonly content: string },

@@ -19,7 +19,10 @@ import { systemRandom } from '../platform/random.ts';
 import { Logins } from '../service/access/logins.ts';
 import { createClient } from './client.ts';
 
-/** Logins before a rogue service, which hands on to the real one what it is told, and tells the client what it likes. Needs root for sockets of others. */
+/**
+ * Logins before a rogue service, which hands on to the real one what it is told, and tells the
+ * client what it likes. Needs root for sockets of others.
+ */
 
 let directory: string;
 let api: TestApi;
@@ -60,7 +63,10 @@ afterEach(async () => {
   rmSync(directory, { recursive: true });
 });
 
-/** The real service, at a socket in this directory; or one that stands before it: what the real one answers is changed by `lie`. */
+/**
+ * The real service, at a socket in this directory; or one that stands before it: what the real one
+ * answers is changed by `lie`.
+ */
 async function serveAt(
   where: string | number,
   lie: (path: string, answer: Record<string, unknown>) => Record<string, unknown> = (_path, answer) => answer,

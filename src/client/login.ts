@@ -9,7 +9,10 @@ import type { paths } from './schema.gen.ts';
 
 /** How to log in without a token. */
 export interface LoginMeans {
-  /** Makes a MUNGE credential with this text in it, which this user alone can read. Absent: there is no MUNGE here. */
+  /**
+   * Makes a MUNGE credential with this text in it, which this user alone can read. Absent: there is
+   * no MUNGE here.
+   */
   readonly munge?: ((text: string, readerUid: number) => Promise<string>) | undefined;
   /** Who, besides root and ourselves, may have made the socket of the service. */
   readonly serviceUids?: (() => Promise<readonly number[]>) | undefined;
@@ -20,9 +23,10 @@ type Ask = <Data>(
 ) => Promise<Data>;
 
 /**
- * Logs in as the Unix user that we are, with no password: by a file that only they could have written beside the service's socket, else by a
- * MUNGE credential for this service alone. Who answers in the service's place gets nothing that is good anywhere else. Resolves with a token that lasts for hours.
- * Throws `WspError`: `unauthorized` when the service takes neither from here.
+ * Logs in as the Unix user that we are, with no password: by a file that only they could have
+ * written beside the service's socket, else by a MUNGE credential for this service alone. Who
+ * answers in the service's place gets nothing that is good anywhere else. Resolves with a token
+ * that lasts for hours. Throws `WspError`: `unauthorized` when the service takes neither from here.
  */
 export async function logIn(
   url: string,

@@ -1,8 +1,9 @@
 import { CommandFailure, type ProcessRunner } from '../platform/process.ts';
 
 /**
- * What is put before every program that the pilot starts for a guest: QEMU, and the tools that make and read its files. A guest may break out of them.
- * `setpriv` (util-linux) replaces itself by the program:
+ * What is put before every program that the pilot starts for a guest: QEMU, and the tools that make
+ * and read its files. A guest may break out of them. `setpriv` (util-linux) replaces itself by the
+ * program:
  *
  * - `--no-new-privs`: sudo, and any other program that runs as somebody else, gives the program no more than it has (prctl(2)).
  *   So who has broken out of QEMU does not reach the helper's sudo rule.
@@ -14,8 +15,9 @@ export const confinement = ['setpriv', '--pdeathsig', 'KILL', '--no-new-privs', 
 const notFoundCode = 127;
 
 /**
- * What a tool may use that makes or reads files (prlimit(1), util-linux): far more than it needs, and less than a file that was made to harm it would have it take.
- * A core dump would hold what it has read.
+ * What a tool may use that makes or reads files (prlimit(1), util-linux): far more than it needs,
+ * and less than a file that was made to harm it would have it take. A core dump would hold what it
+ * has read.
  */
 const toolLimits = ['prlimit', `--as=${2 ** 30}`, '--cpu=30', '--core=0', '--'] as const;
 

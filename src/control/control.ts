@@ -19,7 +19,10 @@ export interface WorkspaceControl {
     operation: 'start' | 'shutdown' | 'pause' | 'resume' | 'reboot',
     graceMs: number,
   ): void;
-  /** Other peers for VXLANs; a bridge that is not there is made with them. What goes wrong is logged. */
+  /**
+   * Other peers for VXLANs; a bridge that is not there is made with them. What goes wrong is
+   * logged.
+   */
   setPeers(bridges: readonly BridgePeers[]): void;
   /** A line for a guest's users. Best effort: one that has no agent, or is not up, does not hear it. */
   tellGuest(vmId: string, message: string): void;

@@ -2,8 +2,9 @@ import type { Clock, StopTimer } from '../platform/clock.ts';
 import type { VmReport } from '../protocol/pilot.ts';
 
 /**
- * What a guest says of its set-up, told on with bounds: a guest may say what it likes, as often as it likes, and each word
- * that is told is written on the node's disk, sent, and stored by the service.
+ * What a guest says of its set-up, told on with bounds: a guest may say what it likes, as often as
+ * it likes, and each word that is told is written on the node's disk, sent, and stored by the
+ * service.
  *
  *   first word ─► told at once ─► for a second only the newest is kept ─► told, if it is another ─► …
  *                                              after `mostWords` of one run: told that no more is, and silence

@@ -9,7 +9,10 @@ import { ControlError } from './control.ts';
 import type { Helper } from './helper/helper.ts';
 import { hostVm, type VmHosting } from './hosting.ts';
 
-/** What a VM takes of its node besides its process, and that it gives all of it back when it ends, not when its slot does. */
+/**
+ * What a VM takes of its node besides its process, and that it gives all of it back when it ends,
+ * not when its slot does.
+ */
 
 const key = { privateKey: 'private', publicKey: 'ssh-ed25519 AAAA' };
 const nic = (tap: string): NicPlan =>

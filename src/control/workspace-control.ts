@@ -44,7 +44,10 @@ export function createControl(parts: ControlParts): WorkspaceControl {
   return new SlotControl(parts);
 }
 
-/** Control of a slot that has no place on this node: reserving it says why, and there is nothing else to do. */
+/**
+ * Control of a slot that has no place on this node: reserving it says why, and there is nothing
+ * else to do.
+ */
 export function refusedControl(why: ControlError): WorkspaceControl {
   const refuse = (): Promise<never> => Promise.reject(why);
   return {

@@ -25,9 +25,10 @@ interface Move<Entity> {
 }
 
 /**
- * A decision in the making: reads through what has been decided so far to the state it began from, which it never touches. It lives inside
- * one call of `decide`. All changes of state pass `move…`, so each is in the transition tables and each is in the history,
- * but for those of a VM that changes without end.
+ * A decision in the making: reads through what has been decided so far to the state it began from,
+ * which it never touches. It lives inside one call of `decide`. All changes of state pass `move…`,
+ * so each is in the transition tables and each is in the history, but for those of a VM that
+ * changes without end.
  */
 export class Draft {
   readonly now: number;

@@ -57,7 +57,10 @@ export function launch(draft: Draft, input: Extract<LeaseInput, { type: 'launch'
   return workspace.state === 'pending' ? launchNew(draft, workspace, input.lots) : undefined;
 }
 
-/** Gives every VM its addresses and the networks their VNIs, and asks for the slot; or says why not, and leaves no trace. */
+/**
+ * Gives every VM its addresses and the networks their VNIs, and asks for the slot; or says why not,
+ * and leaves no trace.
+ */
 export function launchNew(draft: Draft, workspace: Workspace, lots: Lots): Refusal | undefined {
   const { settings } = draft;
   const { groups } = workspace;

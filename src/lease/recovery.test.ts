@@ -1,7 +1,10 @@
 import { expect, it } from 'vitest';
 import { LeaseBench, must, settings } from '../../test/support/lease.ts';
 
-/** The service comes back after it was away for long: what waits for word from nodes is given its time again. */
+/**
+ * The service comes back after it was away for long: what waits for word from nodes is given its
+ * time again.
+ */
 
 const awayMs = 3_600_000;
 
@@ -20,7 +23,8 @@ it('gives a workspace that was ending the time again that its pilots have to say
     state: 'ending',
     endingDeadlineAt: bench.now + settings.reserveTimeoutMs,
   });
-  // Its guests went by themselves while nobody could hear it: that is what the history has, not a VM that was lost.
+  // Its guests went by themselves while nobody could hear it: that is what the history has, not a
+  // VM that was lost.
   bench.after(settings.reserveTimeoutMs - 1);
   for (const index of [0, 1]) bench.vm(index, 'terminated');
   expect(bench.workspace).toMatchObject({ state: 'ended', cause: 'destroyed' });

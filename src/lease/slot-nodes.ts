@@ -3,14 +3,19 @@ import { orderNodeRelease } from './slot.ts';
 import type { Slot, SlotNode } from './types.ts';
 
 /**
- * Which pilots a slot takes: whoever has its secret may call a node what they like, so a name is believed when the LRM has
- * given the job such a node. Where the LRM does not say, or calls its nodes otherwise than they call themselves, as many are as were asked for, and a few more, which are sent away.
+ * Which pilots a slot takes: whoever has its secret may call a node what they like, so a name is
+ * believed when the LRM has given the job such a node. Where the LRM does not say, or calls its
+ * nodes otherwise than they call themselves, as many are as were asked for, and a few more, which
+ * are sent away.
  */
 
 /** More pilots than nodes that were asked for: the LRM has started the job twice. */
 const fewMore = 4;
 
-/** The node's entry; made at its first word. One that comes when the slot is being given back is sent away at once. Undefined: it is none of the slot's. */
+/**
+ * The node's entry; made at its first word. One that comes when the slot is being given back is
+ * sent away at once. Undefined: it is none of the slot's.
+ */
 export function ensureNode(draft: Draft, { id, state }: Slot, name: string): SlotNode | undefined {
   const slot = draft.slot(id);
   const known = slot.nodes.find(node => node.name === name);

@@ -4,8 +4,9 @@ import { isFinalVm } from './transitions.ts';
 import type { Vm, Workspace } from './types.ts';
 
 /**
- * The VXLANs of a workspace learn nothing from what they receive: they know by us on which node each VM is. A VM that starts brings that with its order to start; the nodes
- * that have VMs already are told when one comes to a workspace that is up, in place of one that was lost, or goes.
+ * The VXLANs of a workspace learn nothing from what they receive: they know by us on which node
+ * each VM is. A VM that starts brings that with its order to start; the nodes that have VMs already
+ * are told when one comes to a workspace that is up, in place of one that was lost, or goes.
  */
 export function tellPeers(draft: Draft, id: WorkspaceId): void {
   const before = draft.state.workspaces.get(id);

@@ -2,9 +2,10 @@ import type { SlotId, VmId } from '../protocol/ids.ts';
 import type { Draft } from './draft.ts';
 
 /**
- * The history keeps for ever what pilots and, through them, guests say; and they may say as much as they like. A life has some
- * dozens of events; what goes to and fro beyond `mostTold` of them changes the state, is counted, and is not
- * written down any more. The steps that come once (a node's, a VM's end) always are, and what clients order.
+ * The history keeps for ever what pilots and, through them, guests say; and they may say as much as
+ * they like. A life has some dozens of events; what goes to and fro beyond `mostTold` of them
+ * changes the state, is counted, and is not written down any more. The steps that come once (a
+ * node's, a VM's end) always are, and what clients order.
  */
 export const mostTold = 256;
 /** What comes of an order: the way down, the way up, and the guest's set-up. */

@@ -294,7 +294,10 @@ export type DrainPolicy = 'wait' | 'leave';
 /** What becomes of leases whose job the LRM suspends (`suspension.ts`). */
 export type SuspendedPolicy = 'wait' | 'leave';
 
-/** A random whole number for each of the site's networks, in their order: nobody guesses what is chosen by it. */
+/**
+ * A random whole number for each of the site's networks, in their order: nobody guesses what is
+ * chosen by it.
+ */
 export type Lots = readonly number[];
 
 /** Everything that can happen to the core: what a client asks, what the LRM, the pilots and the clock say. */

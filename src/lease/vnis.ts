@@ -3,8 +3,9 @@ import type { Draft } from './draft.ts';
 import type { LeaseSettings, Lots, Refusal, SiteState, Vm, Workspace } from './types.ts';
 
 /**
- * The numbers (VNIs) by which VXLANs are told apart on the site's network. One is drawn for each workspace and network, so that nobody who does not
- * see its datagrams knows it; a workspace keeps its numbers until it has ended.
+ * The numbers (VNIs) by which VXLANs are told apart on the site's network. One is drawn for each
+ * workspace and network, so that nobody who does not see its datagrams knows it; a workspace keeps
+ * its numbers until it has ended.
  */
 type Vnis = Workspace['vnis'];
 
@@ -28,7 +29,8 @@ export function drawVnis(
 }
 
 /**
- * The numbers that a workspace of an earlier version has, which counted them up with the addresses: its VXLANs are there, and are called by them.
+ * The numbers that a workspace of an earlier version has, which counted them up with the addresses:
+ * its VXLANs are there, and are called by them.
  */
 function countedVnis(vms: readonly Vm[], { networks }: LeaseSettings): Vnis {
   const vnis: Record<string, number> = {};

@@ -82,7 +82,10 @@ export interface LrmCapabilities {
   readonly jobEndEnv: readonly string[];
   /** Walltimes are rounded up to this. */
   readonly walltimeStepMs: number;
-  /** It stores the scripts of jobs, which have their slots' secrets in them, for longer than the jobs: how it was told to. */
+  /**
+   * It stores the scripts of jobs, which have their slots' secrets in them, for longer than the
+   * jobs: how it was told to.
+   */
   readonly keepsScripts?: string;
 }
 

@@ -17,7 +17,10 @@ export interface NotificationJournal {
   unacknowledged(): readonly PilotNotification[];
 }
 
-/** What is acknowledged stays in the file until there is so much of it: whoever looks at a node finds what its pilot has said last. */
+/**
+ * What is acknowledged stays in the file until there is so much of it: whoever looks at a node
+ * finds what its pilot has said last.
+ */
 const longestFileBytes = 256 * 1_024;
 
 /** A journal in the file at `path`, made with mode 0600. A last line cut off by a crash is ignored: it was never sent. */
@@ -33,7 +36,10 @@ export function memoryJournal(): NotificationJournal {
   return new Journal([], { append: () => undefined, tidy: () => undefined });
 }
 
-/** Where notifications are written. A disk that is full must not end the pilot, and its guests with it: only one that is started after it would not know of them. */
+/**
+ * Where notifications are written. A disk that is full must not end the pilot, and its guests with
+ * it: only one that is started after it would not know of them.
+ */
 interface JournalWriter {
   append(notification: PilotNotification): void;
   /** Some are acknowledged: the file may be written anew, with what `kept` gives. */

@@ -49,7 +49,10 @@ async function main(): Promise<number> {
   }
 }
 
-/** A guest, or a service that cannot be reached, may be the cause of many lines: 8 MiB in a slot's ordinary life, and 5 MiB a day. */
+/**
+ * A guest, or a service that cannot be reached, may be the cause of many lines: 8 MiB in a slot's
+ * ordinary life, and 5 MiB a day.
+ */
 const bytesOfLog = { perSecond: 64, burst: 8 * 1_048_576 };
 
 async function runPilot(value: unknown): Promise<number> {

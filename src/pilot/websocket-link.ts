@@ -18,7 +18,10 @@ export interface WebSocketTarget {
 export interface WebSocketLink {
   /** This node's address on the way to the service. */
   readonly localAddress: string;
-  /** Hands a message over, and calls `sent` when it has left this process; on a link that has closed, nothing happens. */
+  /**
+   * Hands a message over, and calls `sent` when it has left this process; on a link that has
+   * closed, nothing happens.
+   */
   send(text: string, sent?: () => void): void;
   close(): void;
 }

@@ -24,8 +24,8 @@ export async function roomFor(directory: string): Promise<Room> {
 }
 
 /**
- * Why what is in the directory may be somebody else's; undefined when it is root's or ours alone: nobody else can write there, or put another one in its place.
- * Throws the file system's error.
+ * Why what is in the directory may be somebody else's; undefined when it is root's or ours alone:
+ * nobody else can write there, or put another one in its place. Throws the file system's error.
  */
 export function sharedWith(directory: string): string | undefined {
   const real = realpathSync(directory);

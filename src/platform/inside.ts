@@ -7,7 +7,10 @@ export interface Place {
   readonly isFile: boolean;
 }
 
-/** Why the file at `path` is not one of the directory `root`, to which `path` belongs by name; undefined when it is. Links inside of it may lead where they like inside. */
+/**
+ * Why the file at `path` is not one of the directory `root`, to which `path` belongs by name;
+ * undefined when it is. Links inside of it may lead where they like inside.
+ */
 export function strayBecause(
   root: string,
   path: string,

@@ -2,13 +2,18 @@ import { renameSync, writeSync } from 'node:fs';
 import { appendTo, olderOf } from './own-file.ts';
 import { lstatIfThere } from './stat.ts';
 
-/** Of a log and the older one beside it: weeks of a pilot's, or an hour of one whose guests make it write. */
+/**
+ * Of a log and the older one beside it: weeks of a pilot's, or an hour of one whose guests make it
+ * write.
+ */
 const ordinaryLimitBytes = 16 * 1024 * 1024;
 
 /**
- * Appends lines to a log's file, made with mode 0600. One that would become longer than half of the limit goes to `path.1` before, in place of the one that is there.
- * The lines are written when what is in hand is done, at the latest when the process exits. So a disk holds up nobody who is in a hurry (a pilot at the LRM's signal).
- * A process that is killed loses the lines of what it had in hand.
+ * Appends lines to a log's file, made with mode 0600. One that would become longer than half of the
+ * limit goes to `path.1` before, in place of the one that is there. The lines are written when what
+ * is in hand is done, at the latest when the process exits. So a disk holds up nobody who is in a
+ * hurry (a pilot at the LRM's signal). A process that is killed loses the lines of what it had in
+ * hand.
  */
 export function linesTo(path: string, limitBytes = ordinaryLimitBytes): (line: string) => void {
   let lines = '';

@@ -31,7 +31,10 @@ export function jsonLog(clock: Clock, write: (line: string) => void, fields: Log
   };
 }
 
-/** Where lines of a log go, no more of them than so many bytes a second: of what is left out, the next line says how much. */
+/**
+ * Where lines of a log go, no more of them than so many bytes a second: of what is left out, the
+ * next line says how much.
+ */
 export function pacedLines(clock: Clock, bytes: Rate, write: (line: string) => void): (line: string) => void {
   const bucket = new TokenBucket(clock, bytes);
   let leftOut = 0;

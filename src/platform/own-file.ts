@@ -1,9 +1,15 @@
 import { appendFileSync, closeSync, constants, openSync, readFileSync } from 'node:fs';
 
-/** Flags of open(2) for a file that is only added to, made when it is not there. A symbolic link in its place is an error. */
+/**
+ * Flags of open(2) for a file that is only added to, made when it is not there. A symbolic link in
+ * its place is an error.
+ */
 export const appendOnly = constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW;
 
-/** Adds text to a file of our own at once, made with mode 0600 when it is not there. Throws the file system's error; ELOOP when it is a symbolic link. */
+/**
+ * Adds text to a file of our own at once, made with mode 0600 when it is not there. Throws the file
+ * system's error; ELOOP when it is a symbolic link.
+ */
 export function appendTo(path: string, text: string): void {
   const file = openSync(path, appendOnly, 0o600);
   try {

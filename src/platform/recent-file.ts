@@ -5,8 +5,9 @@ import { appendOnly, olderOf } from './own-file.ts';
 const mostWaitingBytes = 64 * 1024;
 
 /**
- * The newest part of a stream that may never end, in a file: `path`, made with mode 0600, and `path.1`, which is what `path` was when it had half of the
- * limit. What was there before is gone on with. Nobody waits for the disk, and a disk that takes nothing is no error.
+ * The newest part of a stream that may never end, in a file: `path`, made with mode 0600, and
+ * `path.1`, which is what `path` was when it had half of the limit. What was there before is gone
+ * on with. Nobody waits for the disk, and a disk that takes nothing is no error.
  */
 export class RecentFile {
   readonly #path: string;

@@ -1,12 +1,15 @@
 import { isIPv4 } from 'node:net';
 
 /**
- * What root allows the helper to be asked on a node, whoever asks: the networks of the site file, made by `wsp helper-policy`, and put on the nodes
- * by `scripts/install-helper --policy`. One JSON document.
+ * What root allows the helper to be asked on a node, whoever asks: the networks of the site file,
+ * made by `wsp helper-policy`, and put on the nodes by `scripts/install-helper --policy`. One JSON
+ * document.
  */
 export interface HelperPolicy {
   readonly networks: readonly PolicyNetwork[];
-  /** Networks, as `10.0.0.0/8`, in which all nodes have their addresses: VXLANs reach nothing else. */
+  /**
+   * Networks, as `10.0.0.0/8`, in which all nodes have their addresses: VXLANs reach nothing else.
+   */
   readonly peers: readonly string[];
 }
 

@@ -1,6 +1,11 @@
-/** What a MUNGE credential says when it is a login: whom it is for, and that it was made just now. */
+/**
+ * What a MUNGE credential says when it is a login: whom it is for, and that it was made just now.
+ */
 
-/** The form of the text. The service names it, so that a client of another version does not sign what it does not understand. */
+/**
+ * The form of the text. The service names it, so that a client of another version does not sign
+ * what it does not understand.
+ */
 export const mungeForm = 'wsp-login-2';
 
 /** What the client has signed: good for this service alone, and once. */
@@ -9,9 +14,11 @@ export function mungeText(audience: string, nonce: string): string {
 }
 
 /**
- * The name that a service goes by in logins, from the URL that it is reached at; undefined where anybody could answer in its place. With TLS its certificate
- * vouches for the URL. Without, only a loopback address of the host itself will do: its port is held by one program alone, and the host (`bootId`) is part of the
- * name, because every host has such an address. `localhost` is two addresses, of which another may hold one.
+ * The name that a service goes by in logins, from the URL that it is reached at; undefined where
+ * anybody could answer in its place. With TLS its certificate vouches for the URL. Without, only a
+ * loopback address of the host itself will do: its port is held by one program alone, and the host
+ * (`bootId`) is part of the name, because every host has such an address. `localhost` is two
+ * addresses, of which another may hold one.
  */
 export function audienceOf(url: string, bootId: () => string): string | undefined {
   const { protocol, hostname, origin } = new URL(url);

@@ -10,8 +10,9 @@ import { interfacePattern, macPattern, namePattern, vmIdPattern, workspaceIdPatt
 const Ipv4 = Type.String({ pattern: '^(\\d{1,3}\\.){3}\\d{1,3}$' });
 
 /**
- * Another node of a VXLAN: its address on the site network, and the MACs of the network's VMs that are there. VXLANs learn nothing from
- * what they receive, which anybody on the site network may have sent: they know what the service says.
+ * Another node of a VXLAN: its address on the site network, and the MACs of the network's VMs that
+ * are there. VXLANs learn nothing from what they receive, which anybody on the site network may
+ * have sent: they know what the service says.
  */
 export const VxlanPeer = Type.Object({
   address: Ipv4,

@@ -16,12 +16,15 @@ export function textOf(bytes: Uint8Array, file: string): string {
 }
 
 /**
- * Characters that do something to a terminal, or to the text around them: control characters (ESC, CSI), line and paragraph ends, what turns the direction of
- * writing, and halves of characters.
+ * Characters that do something to a terminal, or to the text around them: control characters (ESC,
+ * CSI), line and paragraph ends, what turns the direction of writing, and halves of characters.
  */
 const unplain = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}\p{Cs}]/gu;
 
-/** Words of somebody else's, for one line of ours: nothing is in them that a terminal obeys. As long as before. */
+/**
+ * Words of somebody else's, for one line of ours: nothing is in them that a terminal obeys. As long
+ * as before.
+ */
 export function plainText(text: string): string {
   return text.replace(unplain, ' ');
 }

@@ -44,12 +44,15 @@ export function parseMoment(text: string): number | undefined {
   return Number.isNaN(at) || day > new Date(Date.UTC(year, month, 0)).getUTCDate() ? undefined : at;
 }
 
-/** The last moment that ISO 8601 writes with four digits for the year, in milliseconds since the epoch. */
+/**
+ * The last moment that ISO 8601 writes with four digits for the year, in milliseconds since the
+ * epoch.
+ */
 export const latestMoment = Date.UTC(9_999, 11, 31, 23, 59, 59, 999);
 
 /**
- * ISO 8601 of a time in milliseconds since the epoch. Of a number that is none, the nearest that is:
- * what somebody else has said, once, must not keep the rest from being shown.
+ * ISO 8601 of a time in milliseconds since the epoch. Of a number that is none, the nearest that
+ * is: what somebody else has said, once, must not keep the rest from being shown.
  */
 export function formatMoment(at: number): string {
   const known = Number.isNaN(at) ? 0 : Math.min(Math.max(at, 0), latestMoment);

@@ -109,7 +109,9 @@ export interface PilotConnection {
   readonly peerAddress?: string | undefined;
   send(message: ServiceMessage): void;
   close(why: string): void;
-  /** Stops reading, so that the pilot has to wait with what it says; and goes on. Absent: it cannot. */
+  /**
+   * Stops reading, so that the pilot has to wait with what it says; and goes on. Absent: it cannot.
+   */
   pause?(): void;
   resume?(): void;
 }

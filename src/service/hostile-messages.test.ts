@@ -36,7 +36,10 @@ const paths = (): readonly string[] => [
   '/v1/usage',
 ];
 
-/** Every view answers, to the owner and to an operator. Resolves with what `GET /v1/events` says to the owner. */
+/**
+ * Every view answers, to the owner and to an operator. Resolves with what `GET /v1/events` says to
+ * the owner.
+ */
 async function everyViewAnswers(): Promise<{ events: { type: string; at: string }[]; next: number }> {
   for (const user of ['ann', 'olga'])
     for (const url of paths()) {

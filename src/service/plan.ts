@@ -13,7 +13,10 @@ export interface SiteNetwork {
   readonly dns: readonly string[];
   readonly link:
     | { readonly kind: 'uplink'; readonly interface: string }
-    /** The VNIs of the workspaces' networks are drawn from these: no other network may have one of them. */
+    /**
+     * The VNIs of the workspaces' networks are drawn from these: no other network may have one of
+     * them.
+     */
     | {
         readonly kind: 'vxlan';
         readonly firstVni: number;

@@ -6,7 +6,10 @@ export interface Limits {
   readonly each: number;
 }
 
-/** Places that all share and of which each may have some only, so that nobody can keep all others out. */
+/**
+ * Places that all share and of which each may have some only, so that nobody can keep all others
+ * out.
+ */
 export class Shares {
   readonly #what: string;
   readonly #limits: Limits;
@@ -19,7 +22,10 @@ export class Shares {
     this.#limits = limits;
   }
 
-  /** Takes a place for somebody. Returns what gives it back; a second call does nothing. Throws `WspError` (`busy`). */
+  /**
+   * Takes a place for somebody. Returns what gives it back; a second call does nothing. Throws
+   * `WspError` (`busy`).
+   */
   take(who: string): () => void {
     const { all, each } = this.#limits;
     const own = this.#taken.get(who) ?? 0;

@@ -42,8 +42,9 @@ const Network = Type.Object(
     gateway: Type.Optional(Ipv4),
     dns: Type.Optional(Type.Array(Ipv4, { maxItems: 4 })),
     /**
-     * `uplink`: bridged to this interface of every node. `vxlan`: carried between the slot's nodes, one VNI per workspace, drawn
-     * from `firstVni` to `lastVni` (default: up to the next network's first one), isolated. `isolated`: the node alone.
+     * `uplink`: bridged to this interface of every node. `vxlan`: carried between the slot's nodes,
+     * one VNI per workspace, drawn from `firstVni` to `lastVni` (default: up to the next network's
+     * first one), isolated. `isolated`: the node alone.
      */
     link: Type.Union([
       Type.Object({ uplink: Interface }, strict),
@@ -414,7 +415,10 @@ export const SiteFile = Type.Object(
     webhooks: Type.Optional(
       Type.Object(
         {
-          /** Networks where webhooks may go although they are not public, or this host's own. Default: none. */
+          /**
+           * Networks where webhooks may go although they are not public, or this host's own.
+           * Default: none.
+           */
           allow: Type.Optional(Type.Array(Word, { maxItems: 64 })),
         },
         strict,

@@ -63,7 +63,8 @@ function networkOf(
       `${entry.gateway} is among the addresses to give out (${rangeText({ from, to })}): set first and last`,
     );
   const link = linkOf(entry.link, entries);
-  // Each workspace in the network has one address at least: none ever finds the VNIs given out and addresses left.
+  // Each workspace in the network has one address at least: none ever finds the VNIs given out and
+  // addresses left.
   if (link.kind === 'vxlan' && link.firstVni + (to - from) > link.lastVni)
     mistake(
       `${path}.link.vxlan.firstVni`,
@@ -114,7 +115,10 @@ function linkOf(link: NetworkEntry['link'], entries: readonly NetworkEntry[]): S
   return { kind: 'vxlan', firstVni, lastVni, port };
 }
 
-/** As many VNIs as there are before those of the next network: the more there are, the harder one is to guess. */
+/**
+ * As many VNIs as there are before those of the next network: the more there are, the harder one is
+ * to guess.
+ */
 function lastBeforeNext(firstVni: number, entries: readonly NetworkEntry[]): number {
   const later = entries.flatMap(({ link }) =>
     typeof link === 'object' && 'vxlan' in link && link.vxlan.firstVni > firstVni ? link.vxlan.firstVni : [],

@@ -21,7 +21,10 @@ export interface ServiceAccount {
   readonly env: NodeJS.ProcessEnv;
   /** The site file's `node.helper`. */
   readonly helper: readonly string[];
-  /** Root's policy for the helper: it allows nothing until the site puts there what its networks need. */
+  /**
+   * Root's policy for the helper: it allows nothing until the site puts there what its networks
+   * need.
+   */
   readonly policyFile: string;
   /** Where the helper keeps its journals; what outlives a power loss is beside it. */
   readonly helperStateDir: string;

@@ -134,7 +134,10 @@ dev=$(ls /sys/class/net | grep -v '^lo$')
   }, 180_000);
 });
 
-/** Boots a guest that has `frames.pl`, a perl to run it with and its frames on a second disk; resolves with what it reports. */
+/**
+ * Boots a guest that has `frames.pl`, a perl to run it with and its frames on a second disk;
+ * resolves with what it reports.
+ */
 async function guestSays(nic: NicPlan, userData: string): Promise<string> {
   const { directory, remove } = makeScratch();
   const vmm = vmmIn(node().netns, directory);

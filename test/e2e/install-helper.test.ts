@@ -70,7 +70,10 @@ const install = (...more: string[]): Promise<CommandResult> =>
     ...more,
   );
 
-/** What an installation on this machine itself would be: each file's inode and time, or that there is none. */
+/**
+ * What an installation on this machine itself would be: each file's inode and time, or that there
+ * is none.
+ */
 function ownFiles(): readonly (readonly [string, number | undefined, number | undefined])[] {
   const paths = [
     '/usr/local/sbin/wsp-helper',

@@ -7,7 +7,9 @@ import { arpFrame, broadcastMac, udpFrame, vxlanPayload } from '../support/frame
 import { type BareNodes, nicPlan, startBareNodes } from '../support/node.ts';
 import { root } from '../support/site.ts';
 
-/** Networks of one workspace over several nodes: whom their VXLANs listen to, and whom they do not. */
+/**
+ * Networks of one workspace over several nodes: whom their VXLANs listen to, and whom they do not.
+ */
 
 const port = 4_789;
 let nodes: BareNodes;

@@ -22,8 +22,9 @@ const mostOfOne = 5_000;
 const longestLine = 262_144;
 
 /**
- * Sends the lines of `count` seeds to helpers of the node, in pieces as they come. Each line has to get one answer, which is one of the
- * helper's own; then the node has to be as it was. `argv`: what starts a helper of an ordinary user.
+ * Sends the lines of `count` seeds to helpers of the node, in pieces as they come. Each line has to
+ * get one answer, which is one of the helper's own; then the node has to be as it was. `argv`: what
+ * starts a helper of an ordinary user.
  */
 export async function fuzzHelper(
   nodes: BareNodes,
@@ -53,7 +54,9 @@ export async function fuzzHelper(
   return { ...counts, faults: faults.slice(0, 10) };
 }
 
-/** Requests that are right take root a hundred times as long as those that are not: fewer of them. */
+/**
+ * Requests that are right take root a hundred times as long as those that are not: fewer of them.
+ */
 function isWanted(line: string, dice: Dice): boolean {
   try {
     parseRequest(line);
@@ -63,7 +66,9 @@ function isWanted(line: string, dice: Dice): boolean {
   }
 }
 
-/** In pieces that end anywhere; every now and then a line that is too long. `sent`: gets the lines. */
+/**
+ * In pieces that end anywhere; every now and then a line that is too long. `sent`: gets the lines.
+ */
 async function send(helper: RawHelper, first: number, end: number, sent: string[]): Promise<void> {
   const dice = new Dice(first);
   for (let seed = first; seed < end; ) {
@@ -83,7 +88,10 @@ async function send(helper: RawHelper, first: number, end: number, sent: string[
   }
 }
 
-/** What was done although the policy does not allow it. Answers come in order, but for those to lines that are too long. */
+/**
+ * What was done although the policy does not allow it. Answers come in order, but for those to
+ * lines that are too long.
+ */
 function forbidden(sent: readonly string[], answers: readonly string[]): readonly string[] {
   const whole = sent.filter(({ length }) => length <= longestLine);
   return answers

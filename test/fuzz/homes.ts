@@ -4,7 +4,9 @@ import { startTimeOf } from '../../src/control/helper/proc.ts';
 import { type Child, startChild } from '../../src/platform/children.ts';
 import { directoryText } from './look.ts';
 
-/** What a user has beside the helper's things: processes and directories, some of which slots adopt. */
+/**
+ * What a user has beside the helper's things: processes and directories, some of which slots adopt.
+ */
 export interface Home {
   readonly uid: number;
   readonly pids: readonly number[];

@@ -56,7 +56,10 @@ export class Model {
     );
   }
 
-  /** Why the node cannot give this tap to the actor; undefined: it has to. The actor's own tap of that name makes room. */
+  /**
+   * Why the node cannot give this tap to the actor; undefined: it has to. The actor's own tap of
+   * that name makes room.
+   */
   objection(actor: Actor, nic: NicPlan): string | undefined {
     if (isTunnelName(nic.bridge.name)) return 'the name';
     if (!allows(nic)) return 'the policy';

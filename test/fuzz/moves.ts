@@ -27,11 +27,17 @@ export type Ask =
   | { readonly op: 'adopt-directory'; readonly path: string }
   | { readonly op: 'undo' };
 
-/** Few enough names that everybody wants the same, and now and then what the policy does not allow. The last is what the first one's VXLAN is called. */
+/**
+ * Few enough names that everybody wants the same, and now and then what the policy does not allow.
+ * The last is what the first one's VXLAN is called.
+ */
 const bridges = ['wbf', 'wbg', 'wbfx'] as const;
 const taps = ['wtf1', 'wtf2', 'wtf3', 'wtf4'] as const;
 
-/** A move of an actor's. `homes`: all that has been given to users, so that they try it on each other's. */
+/**
+ * A move of an actor's. `homes`: all that has been given to users, so that they try it on each
+ * other's.
+ */
 export function moveOf(dice: Dice, actor: Actor, homes: readonly Home[]): Move {
   const own = homes.find(({ uid }) => uid === actor.uid);
   const other = homes.find(({ uid }) => uid !== actor.uid);

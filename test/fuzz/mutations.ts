@@ -2,8 +2,8 @@ import { Dice } from '../sim/dice.ts';
 import { type Json, requestOf } from './seeds.ts';
 
 /**
- * Lines for the helper that are nearly requests: each a valid one of which something was changed, in its values or
- * in its text. The same seed is the same line.
+ * Lines for the helper that are nearly requests: each a valid one of which something was changed,
+ * in its values or in its text. The same seed is the same line.
  */
 
 const longest = 'a'.repeat(5_000);

@@ -52,7 +52,10 @@ export function wordsFault(message: string): string | undefined {
   return undefined;
 }
 
-/** What of an accepted request could mean more than a value to the programs that root runs: told by other means than the parser's own. */
+/**
+ * What of an accepted request could mean more than a value to the programs that root runs: told by
+ * other means than the parser's own.
+ */
 function offence(request: object): string | undefined {
   if (!isDeepStrictEqual(parseRequest(JSON.stringify(request)), request)) return 'it is not what it says';
   const leaves = [...leavesOf(request, '')];

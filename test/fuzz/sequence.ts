@@ -16,9 +16,11 @@ const uids = [64_901, 64_902] as const;
 const slotIds = ['slot-fuzzaaaaaa', 'slot-fuzzaaaaab'] as const;
 
 /**
- * Two users with two slots each on one node, who do what they like with their helpers for `rounds` rounds, two of them at once now and then: it is the same for
- * the same seed. After each round nothing of one is another because of the other, nothing is there that nobody has asked for, and whoever could
- * have what they asked for has it. At the end the node is as it was. Throws with all that has happened otherwise.
+ * Two users with two slots each on one node, who do what they like with their helpers for `rounds`
+ * rounds, two of them at once now and then: it is the same for the same seed. After each round
+ * nothing of one is another because of the other, nothing is there that nobody has asked for, and
+ * whoever could have what they asked for has it. At the end the node is as it was. Throws with all
+ * that has happened otherwise.
  */
 export async function playSequence(nodes: BareNodes, seed: number, rounds: number): Promise<Tally> {
   const sequence = new Sequence(nodes, seed);

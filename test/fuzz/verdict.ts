@@ -12,7 +12,10 @@ export interface Done {
   readonly answer: HelperAnswer | undefined;
 }
 
-/** The things that the moves may not change: everything but what those who act have named of their own. */
+/**
+ * The things that the moves may not change: everything but what those who act have named of their
+ * own.
+ */
 export function untouched(
   model: Model,
   actors: readonly Actor[],
@@ -60,8 +63,8 @@ function touchedBy(model: Model, actor: Actor, move: Move): readonly string[] {
 }
 
 /**
- * Has the model know what was answered, and holds the answers against it: of one move alone it knows which one is due. Returns the bridges
- * whose peers could be changed.
+ * Has the model know what was answered, and holds the answers against it: of one move alone it
+ * knows which one is due. Returns the bridges whose peers could be changed.
  */
 export function settle(model: Model, done: readonly Done[], homes: readonly Home[]): ReadonlySet<string> {
   const alone = done.length === 1;
@@ -114,7 +117,8 @@ function expected(model: Model, { actor, move }: Done, homes: readonly Home[]): 
     case 'adopt-process':
       return own?.pids.includes(request.pid) ? 'yes' : "another's process";
     case 'adopt-directory':
-      // One of their own may be a link by now, and there are at most four: then either answer will do.
+      // One of their own may be a link by now, and there are at most four: then either answer will
+      // do.
       return own?.directories.includes(request.path) ? undefined : "another's directory";
     case 'detach-nic':
     case 'undo':
@@ -122,7 +126,10 @@ function expected(model: Model, { actor, move }: Done, homes: readonly Home[]): 
   }
 }
 
-/** What a move takes from the actor: to attach a tap again is to begin with taking it away, unless it is refused at once. */
+/**
+ * What a move takes from the actor: to attach a tap again is to begin with taking it away, unless
+ * it is refused at once.
+ */
 function takeAway(model: Model, { actor, move, answer }: Done): void {
   if (move.kind === 'swap') return;
   if (answer?.ok === false && ['not_allowed', 'bad_request'].includes(answer.code)) return;
@@ -179,7 +186,10 @@ function without(text = '', other = ''): string {
     .join('\n');
 }
 
-/** Throws when something is another that had to stay, or something is there that nobody has, or is missing. */
+/**
+ * Throws when something is another that had to stay, or something is there that nobody has, or is
+ * missing.
+ */
 export function checkRound({ before, after, kept, loosened, model }: Round): void {
   for (const thing of kept) {
     if (thing.startsWith('peers:') && loosened.has(thing.slice(6))) continue;

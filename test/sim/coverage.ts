@@ -3,7 +3,10 @@ import type { StoredEvent } from '../../src/service/engine-api.ts';
 import { designedSteps } from '../support/transitions.ts';
 import { crashPoints } from './crash-points.ts';
 
-/** What simulated lives have been through, held against all that there is: the design's transitions, and crash points. */
+/**
+ * What simulated lives have been through, held against all that there is: the design's transitions,
+ * and crash points.
+ */
 
 const states: Readonly<Record<Entity, readonly string[]>> = {
   slot: slotStates,

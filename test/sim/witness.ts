@@ -1,8 +1,9 @@
 import type { PilotMessage, ServiceMessage } from '../../src/protocol/pilot.ts';
 
 /**
- * What must hold of what the service and its pilots say to each other, whatever the network does (invariant 9): an order arrives after
- * those that were given before it; and what all pilots of a slot must hear, each that is connected hears, also one that has come again.
+ * What must hold of what the service and its pilots say to each other, whatever the network does
+ * (invariant 9): an order arrives after those that were given before it; and what all pilots of a
+ * slot must hear, each that is connected hears, also one that has come again.
  */
 export class Witness {
   readonly #broken: (what: string) => void;
@@ -80,7 +81,8 @@ export class PilotEars {
     const { key, body } = message;
     if (body.kind !== 'operate-vm' && body.kind !== 'start-vm') return;
     const vmId = body.kind === 'start-vm' ? body.vm.vmId : body.vmId;
-    // A start comes before all orders, which are numbered as they are given (`operate:<vm>:<number>`).
+    // A start comes before all orders, which are numbered as they are given
+    // (`operate:<vm>:<number>`).
     const number = body.kind === 'start-vm' ? 0 : Number(key.slice(key.lastIndexOf(':') + 1));
     const before = this.#orders.get(vmId) ?? -1;
     if (!(number > before)) this.#broken(`${this.#node} heard ${key} of ${vmId} after order ${before}`);

@@ -11,7 +11,9 @@ export interface Ends {
 /** The address of no host: frames to it reach every host on the link. */
 export const broadcastMac = 'ff:ff:ff:ff:ff:ff';
 
-/** The group addresses that bridges do not forward but hand to their own host (IEEE 802.1D 7.12.6). */
+/**
+ * The group addresses that bridges do not forward but hand to their own host (IEEE 802.1D 7.12.6).
+ */
 export const linkLocalGroups = Array.from(
   { length: 16 },
   (_, last) => `01:80:c2:00:00:0${last.toString(16)}`,
@@ -48,7 +50,10 @@ export function arpFrame({ fromMac, toMac, from, to }: Ends, kind: 'request' | '
   return frame({ fromMac, toMac }, 0x08_06, Buffer.concat(body));
 }
 
-/** An IPv6 router advertisement (RFC 4861 4.2) from fe80::66: the sender wants to be the default router. */
+/**
+ * An IPv6 router advertisement (RFC 4861 4.2) from fe80::66: the sender wants to be the default
+ * router.
+ */
 export function routerAdvertisement(fromMac: string, toMac: string): string {
   const source = Buffer.from('fe800000000000000000000000000066', 'hex');
   const allNodes = Buffer.from('ff020000000000000000000000000001', 'hex');

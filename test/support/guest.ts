@@ -138,7 +138,10 @@ export function vmmIn(netns: string, scratchDirectory: string): Vmm {
   );
 }
 
-/** Boots a guest. `report`: what it makes of its user data, `ok` or the error that it reports; or why it ended. */
+/**
+ * Boots a guest. `report`: what it makes of its user data, `ok` or the error that it reports; or
+ * why it ended.
+ */
 export async function boot(
   vmm: Vmm,
   spec: MachineSpec,

@@ -27,7 +27,10 @@ export interface BareNodes {
   stop(): Promise<void>;
 }
 
-/** One node whose kernel is sure of its own IPv6 addresses, which takes it a second: nothing of it changes by itself any more. */
+/**
+ * One node whose kernel is sure of its own IPv6 addresses, which takes it a second: nothing of it
+ * changes by itself any more.
+ */
 export async function quietNodes(): Promise<BareNodes> {
   const nodes = await startBareNodes(1);
   const endMs = systemClock.monotonicMs() + 10_000;
@@ -38,7 +41,10 @@ export async function quietNodes(): Promise<BareNodes> {
   return nodes;
 }
 
-/** What starts the helper of an ordinary user on the first node, as sudo would: under root's policy in that file. */
+/**
+ * What starts the helper of an ordinary user on the first node, as sudo would: under root's policy
+ * in that file.
+ */
 export function helperAs({ helperArgv }: BareNodes, uid: number, policyFile: string): readonly string[] {
   const [enter, where = '', ...program] = helperArgv(0);
   return [enter, where, 'env', `SUDO_UID=${uid}`, `SUDO_GID=${uid}`, ...program, '--policy', policyFile];

@@ -138,7 +138,8 @@ class RunningSite implements TestSite {
     this.siteFile = join(directory, 'site.yaml');
     // JSON is YAML; nothing here needs more.
     writeFileSync(this.siteFile, JSON.stringify(this.#siteDocument(options, port), null, 2));
-    // As their administrator does: what the site needs, on its nodes. Its images are where only its user is.
+    // As their administrator does: what the site needs, on its nodes. Its images are where only its
+    // user is.
     const { config } = examineSite(this.siteFile);
     if (cluster?.account && config)
       writeFileSync(cluster.account.policyFile, JSON.stringify(helperPolicyOf(config)));
@@ -283,7 +284,10 @@ class RunningSite implements TestSite {
     });
   }
 
-  /** The namespaces that the embedded LRM has made: this machine's own, which is looked at where it makes none, may have leases of others. */
+  /**
+   * The namespaces that the embedded LRM has made: this machine's own, which is looked at where it
+   * makes none, may have leases of others.
+   */
   async #embeddedNodes(): Promise<readonly string[]> {
     const tag = embeddedTag(this.directory);
     return tag === undefined ? [] : namespacesOf(tag);

@@ -1,6 +1,7 @@
 /**
- * The steps that an entity's state may take, as DESIGN has them: written down once more, apart from the product's tables
- * (src/lease/transitions.ts), so that a step that is missing there, or is too much, is noticed.
+ * The steps that an entity's state may take, as DESIGN has them: written down once more, apart from
+ * the product's tables (src/lease/transitions.ts), so that a step that is missing there, or is too
+ * much, is noticed.
  */
 export const designedSteps: readonly string[] = [
   ...steps('slot', {

@@ -69,7 +69,8 @@ export class Bridges {
     if (here.has(name) && !record)
       throw new ControlError('bridge_foreign', `an interface ${name} is there that no helper has made`);
     if (!record) return;
-    // The site's own network is everybody's; a network of a workspace is of whoever made it, one that is half made too.
+    // The site's own network is everybody's; a network of a workspace is of whoever made it, one
+    // that is half made too.
     const isEverybodys = nic.bridge.link.kind === 'uplink' && record.uplink !== undefined;
     if (!isEverybodys && record.uid !== uid)
       throw new ControlError('bridge_foreign', `the bridge ${name} is another user's`);
@@ -101,8 +102,8 @@ export class Bridges {
   }
 
   /**
-   * Gives a bridge other peers instead of those that it has, for a slot with a tap on it. One that is not here gets them when it is made.
-   * Throws `ControlError`.
+   * Gives a bridge other peers instead of those that it has, for a slot with a tap on it. One that
+   * is not here gets them when it is made. Throws `ControlError`.
    */
   async setPeers(name: string, peers: readonly VxlanPeer[], key: SlotKey): Promise<void> {
     if (!readRecord(this.#paths(name).record)?.complete) return;
@@ -190,8 +191,9 @@ export class Bridges {
   }
 
   /**
-   * Nothing to do when it has these already, as for most VMs that join. What the kernel has is looked up otherwise, and the record says nothing meanwhile:
-   * a crash in the middle leaves nothing that the next one does not see.
+   * Nothing to do when it has these already, as for most VMs that join. What the kernel has is
+   * looked up otherwise, and the record says nothing meanwhile: a crash in the middle leaves
+   * nothing that the next one does not see.
    */
   async #forward(name: string, peers: readonly VxlanPeer[]): Promise<void> {
     const path = this.#paths(name).record;

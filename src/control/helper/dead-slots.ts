@@ -12,9 +12,9 @@ import { type UndoParts, undoSlot } from './slot-undo.ts';
  *   held by its helper ─► helper dies ─► a new one holds it at once, because its pilot lives
  *                                    └─► nobody holds it at two looks ─► undone
  *
- * `slots/<slotId>.<uid>/holder` is locked by the slot's helper for as long as that lives, and the kernel
- * lets go of it. A slot without that file is of a helper that
- * holds none, or that died before it could: kill-all is for those.
+ * `slots/<slotId>.<uid>/holder` is locked by the slot's helper for as long as that lives, and the
+ * kernel lets go of it. A slot without that file is of a helper that holds none, or that died
+ * before it could: kill-all is for those.
  */
 const holderFile = 'holder';
 
@@ -38,7 +38,10 @@ export function slotHold({ slots }: HelperDirectory, key: SlotKey): () => Promis
   };
 }
 
-/** The slots on the node, of the user who has `own`, that nobody holds; `own` is none of them. Under the node's lock. */
+/**
+ * The slots on the node, of the user who has `own`, that nobody holds; `own` is none of them. Under
+ * the node's lock.
+ */
 export async function deadSlots(at: HelperDirectory, own: SlotKey): Promise<readonly SlotKey[]> {
   const dead: SlotKey[] = [];
   for (const key of slotsOn(at).filter(({ uid, slotId }) => uid === own.uid && slotId !== own.slotId))

@@ -14,7 +14,10 @@ export interface Helper {
   attachNic(nic: NicPlan, hostname: string): Promise<void>;
   /** Takes it away again, and the bridge with the last one. An interface that is not there is not an error. */
   detachNic(tap: string): Promise<void>;
-  /** Gives the VXLAN of a bridge that the slot has an interface on other peers. A bridge that is not there is not an error. */
+  /**
+   * Gives the VXLAN of a bridge that the slot has an interface on other peers. A bridge that is not
+   * there is not an error.
+   */
   setPeers(bridge: string, peers: readonly VxlanPeer[]): Promise<void>;
   /** Records a VMM process of the slot, which the undo kills. Refused for a process that is not the caller's own. */
   adoptProcess(pid: number): Promise<void>;

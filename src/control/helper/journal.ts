@@ -71,14 +71,20 @@ export function slotsOn({ slots }: HelperDirectory): readonly SlotKey[] {
   return existsSync(slots) ? readdirSync(slots).flatMap(name => keyIn(name) ?? []) : [];
 }
 
-/** The journal of a slot, made with its first entry. All calls but `entries` are made under the node's lock. */
+/**
+ * The journal of a slot, made with its first entry. All calls but `entries` are made under the
+ * node's lock.
+ */
 export interface UndoJournal {
   readonly key: SlotKey;
   /** Throws `ControlError` `slot_undone` when somebody else (kill-all) has undone the slot since our last entry. */
   append(entry: UndoEntry | DetachedMark): void;
   /** What is to be undone, in the order in which it was written. Throws `ControlError` `journal_damaged` at an entry of an unknown kind. */
   entries(): readonly UndoEntry[];
-  /** All of `undone` is undone: the journal goes. False when there is more in it by now; then it stays. */
+  /**
+   * All of `undone` is undone: the journal goes. False when there is more in it by now; then it
+   * stays.
+   */
   remove(undone: readonly UndoEntry[]): boolean;
 }
 
@@ -115,8 +121,9 @@ export function undoJournal({ slots, records }: HelperDirectory, key: SlotKey): 
 const mostLines = 4_096;
 
 /**
- * The lines of a journal's file. They are kept here too, so that one more costs the same however many there are: we are its only
- * writer, and read it again when it is not as long as we have left it.
+ * The lines of a journal's file. They are kept here too, so that one more costs the same however
+ * many there are: we are its only writer, and read it again when it is not as long as we have left
+ * it.
  */
 class JournalLines {
   readonly #path: string;

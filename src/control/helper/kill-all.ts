@@ -31,7 +31,9 @@ interface KillAllOptions {
 /** What `--json` prints. */
 export interface KillAllReport {
   readonly node: string;
-  /** Slots whose every change is undone now, and interfaces of ours that no slot's journal named. */
+  /**
+   * Slots whose every change is undone now, and interfaces of ours that no slot's journal named.
+   */
   readonly undone: readonly string[];
   /** What is still there, a sentence each. Empty: the node is a job node again. */
   readonly left: readonly string[];
@@ -155,7 +157,10 @@ function otherNodes(stateDir: string, node: string): string[] {
     : [`${stateDir} knows no node ${node}, but ${others.join(', ')}: use --node`];
 }
 
-/** What has our names and is another state directory's, or nobody's that we know: not removed, but not passed over either. */
+/**
+ * What has our names and is another state directory's, or nobody's that we know: not removed, but
+ * not passed over either.
+ */
 async function unjournaled(tools: RootTools): Promise<string[]> {
   return [...ownLinks().map(link => `interface ${link}`), ...(await ownTables(tools))].map(
     what => `${what} is there, but in no journal under this state directory`,

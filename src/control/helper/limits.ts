@@ -1,7 +1,10 @@
 import { ControlError } from '../control.ts';
 import { isStanding, type UndoEntry, type UndoJournal } from './journal.ts';
 
-/** How much one slot may have on a node: more than a lease ever needs, and little enough for root to undo. */
+/**
+ * How much one slot may have on a node: more than a lease ever needs, and little enough for root to
+ * undo.
+ */
 const most: Readonly<Record<UndoEntry['kind'], number>> = { nic: 512, process: 4_096, directory: 4 };
 
 const words: Readonly<Record<UndoEntry['kind'], string>> = {

@@ -29,8 +29,10 @@ const endings = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2']
 const stops = ['SIGTSTP', 'SIGTTIN', 'SIGTTOU'] as const;
 
 /**
- * `wsp helper --state-dir DIR [--disk-dir DIR] [--policy FILE] --node N --slot S`: greets with answer 0, serves requests on standard input until that closes, then undoes the slot.
- * Resolves with the exit code: 0 when the node is as it was before, 1 when something is left (named on standard error; the journal stays), 2 for bad arguments.
+ * `wsp helper --state-dir DIR [--disk-dir DIR] [--policy FILE] --node N --slot S`: greets with
+ * answer 0, serves requests on standard input until that closes, then undoes the slot. Resolves
+ * with the exit code: 0 when the node is as it was before, 1 when something is left (named on
+ * standard error; the journal stays), 2 for bad arguments.
  */
 export async function runHelper(args: readonly string[]): Promise<number> {
   const caller = forgetCaller();
@@ -165,7 +167,10 @@ function partsFrom(args: readonly string[], { uid, gid }: Caller): ServerParts |
   };
 }
 
-/** What root allows this caller; undefined for root itself, who may have a policy too. A sentence when there should be one and is not. */
+/**
+ * What root allows this caller; undefined for root itself, who may have a policy too. A sentence
+ * when there should be one and is not.
+ */
 function policyFor(uid: number, paths: readonly string[] | undefined): HelperPolicy | undefined | string {
   if (paths === undefined && uid === 0) return undefined;
   const [path, ...more] = paths ?? [];
@@ -178,7 +183,10 @@ function policyFor(uid: number, paths: readonly string[] | undefined): HelperPol
   }
 }
 
-/** `--check-policy FILE`, alone: says in words what that policy allows. Exit code 2 when it has a mistake. */
+/**
+ * `--check-policy FILE`, alone: says in words what that policy allows. Exit code 2 when it has a
+ * mistake.
+ */
 function checkPolicy(path: string): number {
   try {
     print(`${policyWords(readPolicy(path)).join('\n')}\n`);

@@ -44,8 +44,8 @@ export async function withNodeLock<T>(at: HelperDirectory, work: () => Promise<T
 }
 
 /**
- * Ends whoever holds the node's lock for longer than one change takes: a helper that somebody has stopped, say. Its successor, or whoever
- * reads its journal next, goes on from what stands there.
+ * Ends whoever holds the node's lock for longer than one change takes: a helper that somebody has
+ * stopped, say. Its successor, or whoever reads its journal next, goes on from what stands there.
  */
 export async function endStuckHolder(at: HelperDirectory, clock: Clock): Promise<void> {
   const path = join(at.node, 'lock');

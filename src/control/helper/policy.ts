@@ -7,8 +7,8 @@ import { ControlError } from '../control.ts';
 import { isWithin, networkAddress } from '../network/subnet.ts';
 
 /**
- * The policy that root has written on this node (`scripts/install-helper --policy`). Throws an error with one sentence when it is not there, is not root's
- * alone, or has a mistake.
+ * The policy that root has written on this node (`scripts/install-helper --policy`). Throws an
+ * error with one sentence when it is not there, is not root's alone, or has a mistake.
  */
 export function readPolicy(path: string): HelperPolicy {
   const there = statIfThere(path);

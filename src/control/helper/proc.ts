@@ -14,8 +14,8 @@ export function startTimeOf(pid: number): string | undefined {
 }
 
 /**
- * The user that a process is, by every one of its four ids (proc(5), status); undefined when it is gone, or when its ids differ: then it
- * runs a setuid program, and is not its user's alone.
+ * The user that a process is, by every one of its four ids (proc(5), status); undefined when it is
+ * gone, or when its ids differ: then it runs a setuid program, and is not its user's alone.
  */
 export function ownerOf(pid: number): number | undefined {
   try {

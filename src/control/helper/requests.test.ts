@@ -1,7 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { BadRequest, parseRequest } from './requests.ts';
 
-/** What an ordinary user's process may ask of root: everything else is refused before anything is done. */
+/**
+ * What an ordinary user's process may ask of root: everything else is refused before anything is
+ * done.
+ */
 
 const nic = {
   network: 'private',

@@ -28,7 +28,9 @@ export type HelperAnswer =
 
 /** Only interfaces with our own prefixes may be made and deleted. */
 const ownTap = /^wt[a-z0-9]{1,13}$/;
-/** With an x at its end a name is a VXLAN's (`links.ts`), which goes with the bridge that it is of. */
+/**
+ * With an x at its end a name is a VXLAN's (`links.ts`), which goes with the bridge that it is of.
+ */
 const ownBridge = /^wb[a-z0-9]{0,11}[a-wyz0-9]$/;
 
 /** Of what a refusal says: the line itself may be a thousand times as long. */

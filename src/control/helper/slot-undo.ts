@@ -28,12 +28,16 @@ export interface UndoParts {
 
 type EntryOf<K extends UndoEntry['kind']> = Extract<UndoEntry, { kind: K }>;
 
-/** A helper that lives may add to its journal while kill-all undoes it: so often it is looked at again. */
+/**
+ * A helper that lives may add to its journal while kill-all undoes it: so often it is looked at
+ * again.
+ */
 const mostLooks = 3;
 
 /**
- * Undoes everything in a slot's journal, whatever became of it meanwhile. Takes the node's lock for what slots share, and only for that: how long
- * a user's processes take to end, or their files to be removed, is nobody else's wait. Goes on after a failure, so that as much as possible is
+ * Undoes everything in a slot's journal, whatever became of it meanwhile. Takes the node's lock for
+ * what slots share, and only for that: how long a user's processes take to end, or their files to
+ * be removed, is nobody else's wait. Goes on after a failure, so that as much as possible is
  * restored; then throws `ControlError` with all that is left, and the journal stays.
  */
 export async function undoSlot(journal: UndoJournal, parts: UndoParts): Promise<void> {
@@ -71,14 +75,16 @@ async function undoEntries(
       'interfaces',
       withNodeLock(parts.at, () => detachNics(nics, key, parts)),
     );
-  // One after the other: a slot has one, and whoever names many gets no more of root's time at once.
+  // One after the other: a slot has one, and whoever names many gets no more of root's time at
+  // once.
   for (const entry of of('directory')) await attempt(entry.path, removeDirectory(entry, parts));
   return left;
 }
 
 /**
- * Takes interfaces away: taps and routes with one program, filters with a second, however many there are; under the node's lock. Only those that
- * their bridges know as this slot's: whatever else a journal names was never made, or is another's. Doing it again does nothing.
+ * Takes interfaces away: taps and routes with one program, filters with a second, however many
+ * there are; under the node's lock. Only those that their bridges know as this slot's: whatever
+ * else a journal names was never made, or is another's. Doing it again does nothing.
  */
 export async function detachNics(
   written: readonly NicEntry[],
@@ -115,12 +121,18 @@ async function endProcess(entry: EntryOf<'process'>, uid: number, { tools }: Und
 /** A record (`disk-records.ts`) without a journal: of a slot that the node's power has ended. */
 type Forgotten = ReturnType<HelperDirectory['records']['all']>[number];
 
-/** The slots whose files a power loss has left. Under the node's lock, in which a slot that begins has both or neither. */
+/**
+ * The slots whose files a power loss has left. Under the node's lock, in which a slot that begins
+ * has both or neither.
+ */
 export function forgottenSlots(at: HelperDirectory): readonly Forgotten[] {
   return at.records.all().filter(({ key }) => undoJournal(at, key).entries().length === 0);
 }
 
-/** Removes their files, outside of the lock. Resolves with the slots, and with what could not be removed, a sentence each. */
+/**
+ * Removes their files, outside of the lock. Resolves with the slots, and with what could not be
+ * removed, a sentence each.
+ */
 export async function removeForgotten(
   at: HelperDirectory,
   tools: RootTools,

@@ -14,8 +14,9 @@ interface DiskInfo {
 }
 
 /**
- * Looks at an image's disk before anything opens it: it must be one file, of the format that the manifest declares. QEMU opens what a disk names, so one that
- * names other files would show its guest whatever the user of the jobs can read. No format is guessed: a guess opens files, too.
+ * Looks at an image's disk before anything opens it: it must be one file, of the format that the
+ * manifest declares. QEMU opens what a disk names, so one that names other files would show its
+ * guest whatever the user of the jobs can read. No format is guessed: a guess opens files, too.
  * Changes nothing. Throws `ControlError` `image_invalid`, or `tool_missing`.
  */
 export async function checkDisk(
@@ -46,7 +47,10 @@ function namesAnother(path: string, kind: 'backing' | 'data', name: string): Con
   );
 }
 
-/** What files of other formats begin with. Nothing but a sector's code makes a raw disk begin like this. */
+/**
+ * What files of other formats begin with. Nothing but a sector's code makes a raw disk begin like
+ * this.
+ */
 const beginnings: readonly (readonly [format: string, bytes: Buffer])[] = [
   ['qcow2', Buffer.from('QFI\xfb', 'latin1')],
   ['vmdk', Buffer.from('KDMV')],
@@ -54,7 +58,10 @@ const beginnings: readonly (readonly [format: string, bytes: Buffer])[] = [
   ['luks', Buffer.from('LUKS\xba\xbe', 'latin1')],
 ];
 
-/** A file of another format that is declared to be raw is a mistake: QEMU is told `raw`, and its guest would see that file's own bytes. */
+/**
+ * A file of another format that is declared to be raw is a mistake: QEMU is told `raw`, and its
+ * guest would see that file's own bytes.
+ */
 async function requireNoOtherFormat(path: string): Promise<void> {
   const begins = Buffer.alloc(8);
   const file = await open(path, 'r');

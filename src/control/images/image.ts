@@ -6,8 +6,9 @@ import type { ImagePlan } from '../../protocol/plan.ts';
 import { ControlError } from '../control.ts';
 
 /**
- * Reads an image's manifest and checks that its files can be read from this node, and are in the directory of images, which is the one above the image's: a link
- * would show a guest whatever the user of the jobs can read.
+ * Reads an image's manifest and checks that its files can be read from this node, and are in the
+ * directory of images, which is the one above the image's: a link would show a guest whatever the
+ * user of the jobs can read.
  * @throws ControlError `image_unavailable` (not here) or `image_invalid` (here, but not an image).
  */
 export async function openImage(image: ImagePlan): Promise<ImageManifest> {

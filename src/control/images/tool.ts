@@ -11,7 +11,11 @@ export interface ToolRun {
   readonly trouble: string;
 }
 
-/** Runs a program that makes or reads a file for a VM, confined and with limits; resolves with what it prints. Throws `ControlError`: `tool_missing`, `disk_full`, or the given failure with its own words. */
+/**
+ * Runs a program that makes or reads a file for a VM, confined and with limits; resolves with what
+ * it prints. Throws `ControlError`: `tool_missing`, `disk_full`, or the given failure with its own
+ * words.
+ */
 export async function runTool(
   argv: readonly [string, ...string[]],
   how: ToolRun,

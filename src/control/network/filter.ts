@@ -10,19 +10,26 @@ import type { BridgePlan, NicPlan, VxlanPeer } from '../../protocol/plan.ts';
 const families = ['bridge', 'inet', 'netdev'] as const;
 type Family = (typeof families)[number];
 
-/** The firewall mark of what leaves through a VXLAN of ours (`wspv`): only root can give it to a packet. */
+/**
+ * The firewall mark of what leaves through a VXLAN of ours (`wspv`): only root can give it to a
+ * packet.
+ */
 const tunnelMark = '0x77737076';
 
-/** The table of a tap or a bridge, of this name in each family. Interface names have at most 15 characters, table names many more. */
+/**
+ * The table of a tap or a bridge, of this name in each family. Interface names have at most 15
+ * characters, table names many more.
+ */
 function tableOf(link: string): string {
   return `wsp-${link}`;
 }
 
 /**
- * What a guest may send: its own MAC, its own IPv4 address, ARP about itself, DHCP requests. No IPv6, no VLAN, no DHCP
- * answers, and to no group but all hosts and those of IPv4 multicast. It stands at the tap itself, before the bridge: what
- * is sent to a bridge's own group addresses (01:80:c2:00:00:0X) the bridge hands to the node without asking its filters.
- * The tap must be there, and not up yet.
+ * What a guest may send: its own MAC, its own IPv4 address, ARP about itself, DHCP requests. No
+ * IPv6, no VLAN, no DHCP answers, and to no group but all hosts and those of IPv4 multicast. It
+ * stands at the tap itself, before the bridge: what is sent to a bridge's own group addresses
+ * (01:80:c2:00:00:0X) the bridge hands to the node without asking its filters. The tap must be
+ * there, and not up yet.
  */
 export function tapRules(nic: NicPlan): string {
   const { tap, mac, address } = nic;
@@ -53,10 +60,12 @@ export function tapRules(nic: NicPlan): string {
  * an address, ping, and answer connections that the node has opened: a TCP segment with SYN alone opens one. That rule needs no connection
  * tracking, which would otherwise be switched on for all of the node's traffic. Nothing is routed to or from the bridge.
  *
- * Its ports are closed to the node. What comes to a bridge's own group addresses would get there past the bridge; what
- * daemons of the node may want of the site's network at these addresses (LLDP, LACP) is none of the types that are dropped.
+ * Its ports are closed to the node. What comes to a bridge's own group addresses would get there
+ * past the bridge; what daemons of the node may want of the site's network at these addresses
+ * (LLDP, LACP) is none of the types that are dropped.
  *
- * A VXLAN's datagrams are taken from its peers alone (`peerRules`), and none are sent but by the VXLAN itself.
+ * A VXLAN's datagrams are taken from its peers alone (`peerRules`), and none are sent but by the
+ * VXLAN itself.
  */
 export function bridgeRules(nic: NicPlan, link: string | undefined): string {
   const { name, serviceAddress } = nic.bridge;
@@ -113,8 +122,8 @@ ${closed}    iifname != "${name}" accept
 }
 
 /**
- * The guard of a VXLAN. The port is shared by all VXLANs of the node, so its datagrams are told apart by the VNI, 24 bits that begin 12 bytes into
- * the UDP header (RFC 7348).
+ * The guard of a VXLAN. The port is shared by all VXLANs of the node, so its datagrams are told
+ * apart by the VNI, 24 bits that begin 12 bytes into the UDP header (RFC 7348).
  */
 function tunnel(link: BridgePlan['link']): string {
   if (link.kind !== 'vxlan') return '';

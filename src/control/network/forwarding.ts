@@ -2,9 +2,9 @@ import type { VxlanPeer } from '../../protocol/plan.ts';
 import { vxlanName } from './links.ts';
 
 /**
- * Where a bridge's VXLAN sends frames. It has two tables, and learns into neither of them: its own says behind which peer a MAC is, and
- * the bridge's says that the MAC is behind the VXLAN. Frames to nobody's MAC (broadcast among them) go to each peer, so the site needs
- * no multicast.
+ * Where a bridge's VXLAN sends frames. It has two tables, and learns into neither of them: its own
+ * says behind which peer a MAC is, and the bridge's says that the MAC is behind the VXLAN. Frames
+ * to nobody's MAC (broadcast among them) go to each peer, so the site needs no multicast.
  */
 
 /** The destination of frames that no other entry is for. */
@@ -20,7 +20,10 @@ interface ShownEntry {
   readonly state?: string;
 }
 
-/** `bridge -batch` lines after which the tables hold these peers and nothing else. `shown`: what they hold now, as `bridge -json fdb show` prints it. */
+/**
+ * `bridge -batch` lines after which the tables hold these peers and nothing else. `shown`: what
+ * they hold now, as `bridge -json fdb show` prints it.
+ */
 export function forwardingCommands(bridge: string, peers: readonly VxlanPeer[], shown: string): string[] {
   const device = vxlanName(bridge);
   const behind = (mac: string, peer: string): string => `${mac} dev ${device} dst ${peer} self permanent`;

@@ -28,16 +28,17 @@ export function bridgeMac(node: string, bridge: string): string {
 }
 
 /**
- * The alias of every interface that a helper makes: whose state directory has it. So kill-all knows its own, whatever became of
- * their journals.
+ * The alias of every interface that a helper makes: whose state directory has it. So kill-all knows
+ * its own, whatever became of their journals.
  */
 export function linkMark(stateDir: string): string {
   return `workspace-pilot:${stateDir}`;
 }
 
 /**
- * `ip -batch` lines that make a bridge, its link and its port; nothing is up then, so that settings and rules are there before the
- * first frame. The site's own interface is not the bridge's before `bridgeUpCommands`.
+ * `ip -batch` lines that make a bridge, its link and its port; nothing is up then, so that settings
+ * and rules are there before the first frame. The site's own interface is not the bridge's before
+ * `bridgeUpCommands`.
  */
 export function bridgeCommands({ name, mtu, link }: BridgePlan, mac: string, mark: string): string[] {
   const vxlan = vxlanName(name);

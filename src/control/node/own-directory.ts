@@ -4,11 +4,13 @@ import { lstatIfThere } from '../../platform/stat.ts';
 import { ControlError } from '../control.ts';
 
 /**
- * Directories in which nobody but this user and root can put something in place of something else. A pilot works with names that others can foresee (`squeue` shows
- * them): in a directory of somebody else's it would write through their links and report what they have written.
+ * Directories in which nobody but this user and root can put something in place of something else.
+ * A pilot works with names that others can foresee (`squeue` shows them): in a directory of
+ * somebody else's it would write through their links and report what they have written.
  *
- * So each part of the path, from `/` on, belongs to root or to this user, and is not writable by others unless it is sticky, as /tmp is: there others can make a
- * name before us, which is then theirs and refused, but not take one away.
+ * So each part of the path, from `/` on, belongs to root or to this user, and is not writable by
+ * others unless it is sticky, as /tmp is: there others can make a name before us, which is then
+ * theirs and refused, but not take one away.
  */
 
 /** More than anybody has on purpose; links that lead in a circle end here. */
@@ -22,14 +24,18 @@ export function ownUid(): number {
 }
 
 /**
- * Makes what is missing of a directory's path, with mode 0711. Throws `ControlError` `workdir_unsafe` at the first part that others could change, before
- * anything is made below it; the file system's error when a part cannot be made.
+ * Makes what is missing of a directory's path, with mode 0711. Throws `ControlError`
+ * `workdir_unsafe` at the first part that others could change, before anything is made below it;
+ * the file system's error when a part cannot be made.
  */
 export function makeOwnDirectory(path: string, uid = ownUid()): void {
   walk(path, uid, part => mkdirSync(part, { mode: 0o711 }));
 }
 
-/** Looks at what is there of a directory's path, as `makeOwnDirectory` does, and makes nothing. Says whether everybody may make what is missing. */
+/**
+ * Looks at what is there of a directory's path, as `makeOwnDirectory` does, and makes nothing. Says
+ * whether everybody may make what is missing.
+ */
 export function checkOwnDirectory(path: string, uid = ownUid()): { readonly openToAll: boolean } {
   const missing = walk(path, uid, () => undefined);
   return {
@@ -37,7 +43,10 @@ export function checkOwnDirectory(path: string, uid = ownUid()): { readonly open
   };
 }
 
-/** Takes a directory that is this user's alone: made with mode 0700, or there already with nothing in it that is not this user's. Throws as `makeOwnDirectory`. */
+/**
+ * Takes a directory that is this user's alone: made with mode 0700, or there already with nothing
+ * in it that is not this user's. Throws as `makeOwnDirectory`.
+ */
 export function takeOwnDirectory(path: string, uid = ownUid()): void {
   makeOwnDirectory(dirname(path), uid);
   const there = lstatIfThere(path);
@@ -53,7 +62,10 @@ export function takeOwnDirectory(path: string, uid = ownUid()): void {
   }
 }
 
-/** Goes down the path, through links as the kernel does. Resolves with the first part that is missing and that `make` does not make. */
+/**
+ * Goes down the path, through links as the kernel does. Resolves with the first part that is
+ * missing and that `make` does not make.
+ */
 function walk(path: string, uid: number, make: (part: string) => void): string | undefined {
   const names = resolve(path).split('/');
   let at = '/';

@@ -12,7 +12,8 @@ import { takeOwnDirectory } from './own-directory.ts';
  *                             pilot                  the pilot's process (`old-slots.ts`)
  *                             vms/<vm id>/           disks, seed, sockets and the console's log of one VM
  *
- * What a guest can make longer has a bound: its disk, as the image says how large it is; its console's log and the pilot's, which keep what is newest.
+ * What a guest can make longer has a bound: its disk, as the image says how large it is; its
+ * console's log and the pilot's, which keep what is newest.
  */
 export interface SlotDirectory {
   readonly path: string;
@@ -33,8 +34,10 @@ export function slotDirectory(workDir: string, node: string, slotId: string): Sl
 }
 
 /**
- * Takes a slot's directory for its pilot: a new one, or the one of an earlier pilot of the slot (an LRM may start a job again). What is wrong with it, if
- * anything: `workdir_unsafe` when others have had a hand in it, and nothing in it is touched; `disk_full` or `work_directory` when it cannot be made.
+ * Takes a slot's directory for its pilot: a new one, or the one of an earlier pilot of the slot (an
+ * LRM may start a job again). What is wrong with it, if anything: `workdir_unsafe` when others have
+ * had a hand in it, and nothing in it is touched; `disk_full` or `work_directory` when it cannot be
+ * made.
  */
 export function takeSlotDirectory({ path }: SlotDirectory): ControlError | undefined {
   try {

@@ -39,10 +39,12 @@ const mostTries = 1_000;
 const pauseSeconds = 2;
 
 /**
- * The batch script of a gang: hands the program to one `node -` per node through srun, which broadcasts its standard input to
- * all tasks (srun(1), --input). So the program, and the slot's secret in it, is in no argument, no environment and no file but the batch
- * script, which Slurm keeps readable by its owner and Slurm's administrators; where slurmdbd stores scripts (AccountingStoreFlags=job_script), it has it for as long
- * as it keeps jobs, and shows it to the same. The secret is of one slot, and worth nothing once that is over.
+ * The batch script of a gang: hands the program to one `node -` per node through srun, which
+ * broadcasts its standard input to all tasks (srun(1), --input). So the program, and the slot's
+ * secret in it, is in no argument, no environment and no file but the batch script, which Slurm
+ * keeps readable by its owner and Slurm's administrators; where slurmdbd stores scripts
+ * (AccountingStoreFlags=job_script), it has it for as long as it keeps jobs, and shows it to the
+ * same. The secret is of one slot, and worth nothing once that is over.
  *
  * - `trap ''` and `trap -`: signals are srun's, which hands them on to the pilots; the shell and
  *   what reads srun's words outlive it.

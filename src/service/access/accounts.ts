@@ -60,7 +60,10 @@ interface StoredToken {
   readonly createdAt: number;
   readonly expiresAt: number;
   readonly revokedAt: number | null;
-  /** The token that it was given out with, whose end is its end. Absent: none, or none that we have given out. */
+  /**
+   * The token that it was given out with, whose end is its end. Absent: none, or none that we have
+   * given out.
+   */
   readonly through?: string;
 }
 
@@ -191,7 +194,10 @@ export class Accounts {
       .map(tokenView);
   }
 
-  /** Gives out a token, which ends with the one that it is given out with. Throws `WspError` (`conflict`: too many, or the user is disabled; `forbidden`: it would last longer than that). */
+  /**
+   * Gives out a token, which ends with the one that it is given out with. Throws `WspError`
+   * (`conflict`: too many, or the user is disabled; `forbidden`: it would last longer than that).
+   */
   async giveToken(
     user: string,
     { label = '', scope = 'full', lifetimeMs }: TokenRequest,
@@ -235,7 +241,10 @@ export class Accounts {
     return this.#tokens.get(id)?.user;
   }
 
-  /** From the answer on it is nobody's, nor is any that was given out with it. Throws `WspError` (`not_found`). */
+  /**
+   * From the answer on it is nobody's, nor is any that was given out with it. Throws `WspError`
+   * (`not_found`).
+   */
   async revokeToken(id: string): Promise<TokenView> {
     const token = this.#tokens.get(id);
     if (!token) throw new WspError('not_found', `there is no token ${id}`);

@@ -3,20 +3,30 @@ import { WspError } from '../../protocol/errors.ts';
 import type { Accounts, Caller } from './accounts.ts';
 import type { Sessions } from './sessions.ts';
 
-/** How often what goes on in somebody's name is looked at again, though nothing has been changed: a token may have expired. */
+/**
+ * How often what goes on in somebody's name is looked at again, though nothing has been changed: a
+ * token may have expired.
+ */
 const lookAgainMs = 15_000;
 
 /** What goes on in somebody's name for longer than one answer: a stream, a wait for news. */
 export interface Standing {
-  /** Who it is, as they are now. Throws `WspError` (`unauthorized`): the token is nobody's any more. */
+  /**
+   * Who it is, as they are now. Throws `WspError` (`unauthorized`): the token is nobody's any more.
+   */
   caller(): Caller;
-  /** Aborted when the token is revoked or its user disabled, at once; and soon after it has expired. */
+  /**
+   * Aborted when the token is revoked or its user disabled, at once; and soon after it has expired.
+   */
   readonly ended: AbortSignal;
   /** It is over: nobody looks any more. */
   release(): void;
 }
 
-/** Who the bearer of a token is: by a token that was given out, by one of the tokens file, or by one of a login. */
+/**
+ * Who the bearer of a token is: by a token that was given out, by one of the tokens file, or by one
+ * of a login.
+ */
 export class Callers {
   readonly #parts: { readonly accounts: Accounts; readonly sessions: Sessions; readonly clock: Clock };
 
@@ -37,7 +47,10 @@ export class Callers {
     return sessions.latestEnd(token) ?? accounts.endOf(token);
   }
 
-  /** Begins something in the name of whose token this is; it ends too when `may` says no. The caller must `release` it. */
+  /**
+   * Begins something in the name of whose token this is; it ends too when `may` says no. The caller
+   * must `release` it.
+   */
   stand(token: string, may: (caller: Caller) => boolean = () => true): Standing {
     const { accounts, clock } = this.#parts;
     const over = new AbortController();

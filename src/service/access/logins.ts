@@ -20,10 +20,13 @@ import { version } from '../version.ts';
  *
  *   ways ─► nonce, our uid ─► they sign the name that they reach us by and the nonce, for our eyes only ─► munge(credential)
  *
- * Invariants: the file's name cannot be guessed or listed, it has one link, nobody but its owner can write it, and it holds what we said: a file that its
- * owner did not write just now is not taken. A credential is for us: what was made for another service, or can be read by one, is none here, so who stands
- * between gets nothing. Claims and nonces are good once, for `goodMs`, and are not kept: name and content are made of the claim and a secret key, so nobody can fill
- * a list of them. Who guesses a claim knows no name. If we crash: claims and nonces are good no more; files are swept at the next start.
+ * Invariants: the file's name cannot be guessed or listed, it has one link, nobody but its owner
+ * can write it, and it holds what we said: a file that its owner did not write just now is not
+ * taken. A credential is for us: what was made for another service, or can be read by one, is none
+ * here, so who stands between gets nothing. Claims and nonces are good once, for `goodMs`, and are
+ * not kept: name and content are made of the claim and a secret key, so nobody can fill a list of
+ * them. Who guesses a claim knows no name. If we crash: claims and nonces are good no more; files
+ * are swept at the next start.
  */
 export interface LoginParts {
   /** Directory for the files, on a local file system where users own nothing else. Null: no such logins. */
@@ -55,7 +58,10 @@ const goodMs = 30_000;
 /** Of a claim and a nonce: when they end, and what nobody can guess. */
 const timeBytes = 6;
 const luckBytes = 18;
-/** What asks the host about somebody, at the same time; of each user, and of each address while the user is not known. */
+/**
+ * What asks the host about somebody, at the same time; of each user, and of each address while the
+ * user is not known.
+ */
 const underWay = { all: 16, each: 4 };
 const commandDeadlineMs = 10_000;
 /** Anybody may put a file in, nobody may list them, and only its owner (and we) may take one out. */
@@ -85,7 +91,10 @@ export class Logins {
     for (const name of await readdir(directory)) await rm(join(directory, name), { force: true });
   }
 
-  /** Which logins there are; of MUNGE's, the form of the text, what must be in it, and who alone may read it. */
+  /**
+   * Which logins there are; of MUNGE's, the form of the text, what must be in it, and who alone may
+   * read it.
+   */
   ways(): LoginWaysView {
     const { directory, mungeSocket, ownUid } = this.#parts;
     const hasMunge = mungeSocket !== null;
@@ -122,7 +131,10 @@ export class Logins {
     return this.#userOf(owner);
   }
 
-  /** The user who made the credential, which came from that address. Throws `WspError` (`unauthorized`, `not_found`: no such logins here; `busy`; `failed`). */
+  /**
+   * The user who made the credential, which came from that address. Throws `WspError`
+   * (`unauthorized`, `not_found`: no such logins here; `busy`; `failed`).
+   */
   async munge(credential: string, address: string): Promise<string> {
     const { mungeSocket } = this.#parts;
     if (mungeSocket === null) throw notHere('with MUNGE');

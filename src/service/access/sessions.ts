@@ -40,7 +40,10 @@ export class Sessions {
     return { token, expiresAt };
   }
 
-  /** When what is made in its name must end: with itself, unless it is a few minutes old. Undefined: it is no login's. */
+  /**
+   * When what is made in its name must end: with itself, unless it is a few minutes old. Undefined:
+   * it is no login's.
+   */
   latestEnd(token: string): number | undefined {
     const expiresAt = this.#sessions.get(hashOf(token).toString('base64url'))?.expiresAt;
     if (expiresAt === undefined) return undefined;

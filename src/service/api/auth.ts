@@ -12,7 +12,10 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** The route needs no user's token: it is open to all, or checks a slot's secret itself. */
     open?: boolean;
-    /** It carries what is said inside a connection of a node, or asks only, whatever its method: not a deed of anybody's for the audit log. */
+    /**
+     * It carries what is said inside a connection of a node, or asks only, whatever its method: not
+     * a deed of anybody's for the audit log.
+     */
     carrier?: boolean;
     /** The least that its caller must be. Absent: a user. */
     role?: Role;
@@ -32,7 +35,10 @@ export function hasRole(caller: Pick<Caller, 'role'>, role: Role): boolean {
   return ranks[caller.role] >= ranks[role];
 }
 
-/** Every route but the `open` ones needs a token, of somebody who may; checked before the body is read. `guessed` hears of every request without a good one, and may throw another refusal. */
+/**
+ * Every route but the `open` ones needs a token, of somebody who may; checked before the body is
+ * read. `guessed` hears of every request without a good one, and may throw another refusal.
+ */
 export function requireTokens(
   app: FastifyInstance,
   callers: Callers,

@@ -27,7 +27,10 @@ export interface EventQuery {
 
 /** The history as clients read it. Holds no events: only the number of those who wait for them. */
 export interface EventFeed {
-  /** Events that the user may see; waits for the first until `waitMs` are over, `gone` is aborted or the service stops. */
+  /**
+   * Events that the user may see; waits for the first until `waitMs` are over, `gone` is aborted or
+   * the service stops.
+   */
   page(query: EventQuery, gone: AbortSignal): Promise<{ events: EventView[]; next: number }>;
   /** The whole history of one workspace. */
   all(workspaceId: string): Promise<readonly StoredEvent[]>;
@@ -93,7 +96,10 @@ export function eventFeed(engine: Engine, clock: Clock): EventFeed {
   };
 }
 
-/** All who wait hear of the same news at the same moment, and most of them ask for the same then: it is read once. */
+/**
+ * All who wait hear of the same news at the same moment, and most of them ask for the same then: it
+ * is read once.
+ */
 function sharedReads(engine: Engine): Engine['events'] {
   const underWay = new Map<string, ReturnType<Engine['events']>>();
   return query => {

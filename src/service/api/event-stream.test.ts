@@ -85,7 +85,9 @@ describe('the event stream', () => {
 
 describe('security 15: an event stream', () => {
   const waiting = (): unknown => expect.poll(() => api.engine.waiting).toBeGreaterThan(0);
-  /** A stream in the name of a token of ann's, which is quiet; what it had brought when it ended. */
+  /**
+   * A stream in the name of a token of ann's, which is quiet; what it had brought when it ended.
+   */
   async function opened(lifetimeMs = 3_600_000) {
     const { id, token } = await api.accounts.giveToken('ann', { lifetimeMs });
     const answer = await fetch(`${await api.listen()}/v1/events/stream`, {

@@ -19,8 +19,9 @@ const open = { all: 512, each: 64 };
 const heartbeatMs = 15_000;
 const pageLimit = 500;
 /**
- * After a page a stream waits so long for the next: where much happens it comes in one, and many streams do not stand in front
- * of everybody else; nor, as they wait for different times, all at once.
+ * After a page a stream waits so long for the next: where much happens it comes in one, and many
+ * streams do not stand in front of everybody else; nor, as they wait for different times, all at
+ * once.
  */
 const [leastRestMs, mostRestMs] = [100, 200];
 /** How soon a client that was cut off should come again. */
@@ -93,8 +94,8 @@ function lastEventId(request: FastifyRequest): number | undefined {
 }
 
 /**
- * Writes until the client has gone, nobody stands for it any more or the service stops; waits for a client that reads slowly, whose events stay in the store
- * meanwhile.
+ * Writes until the client has gone, nobody stands for it any more or the service stops; waits for a
+ * client that reads slowly, whose events stay in the store meanwhile.
  */
 async function stream(
   feed: EventFeed,

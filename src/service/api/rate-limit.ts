@@ -5,9 +5,15 @@ import { WspError } from '../../protocol/errors.ts';
 import { formatDuration } from '../../protocol/units.ts';
 import { addressOf, bearerOf } from './auth.ts';
 
-/** Requests with no token that anybody knows, from one address or over the socket: enough for a mistake in a config file, not for guessing. Good ones are never counted. */
+/**
+ * Requests with no token that anybody knows, from one address or over the socket: enough for a
+ * mistake in a config file, not for guessing. Good ones are never counted.
+ */
 const wrongTokens: Rate = { perSecond: 1, burst: 20 };
-/** Logins that fail, and requests without a token, from one address or over the socket; and logins of one user: each is a line in the audit log that takes no token to have written. */
+/**
+ * Logins that fail, and requests without a token, from one address or over the socket; and logins
+ * of one user: each is a line in the audit log that takes no token to have written.
+ */
 const linesOfOne: Rate = { perSecond: 20, burst: 200 };
 /** Callers that are remembered; one that has not asked for a while has a full bucket, and need not be. */
 const mostCallers = 10_000;
@@ -61,8 +67,9 @@ export class Buckets {
 export type RateLimits = ReturnType<typeof rateLimits>;
 
 /**
- * Who asks too often is told when to come again; so is who tries tokens or logins. Only what fails is counted of an address, because many may have one: what is good
- * is never refused for what others try. Call `limitCallers` once callers are known.
+ * Who asks too often is told when to come again; so is who tries tokens or logins. Only what fails
+ * is counted of an address, because many may have one: what is good is never refused for what
+ * others try. Call `limitCallers` once callers are known.
  */
 export function rateLimits(app: FastifyInstance, clock: Clock, rate: Rate) {
   const callers = new Buckets(clock, rate);

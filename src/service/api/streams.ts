@@ -33,8 +33,9 @@ interface Opened {
 }
 
 /**
- * `WS /v1/workspaces/:workspace/vms/:vm/stream`: bytes between a client and a VM, through the VM's pilot. The pilot's side is opened
- * before the upgrade, so that every refusal is an HTTP answer with an `ErrorBody`; then each side's pace holds back the other. It ends with the right to it.
+ * `WS /v1/workspaces/:workspace/vms/:vm/stream`: bytes between a client and a VM, through the VM's
+ * pilot. The pilot's side is opened before the upgrade, so that every refusal is an HTTP answer
+ * with an `ErrorBody`; then each side's pace holds back the other. It ends with the right to it.
  */
 export function clientStreamRoutes(parts: ApiParts): FastifyPluginAsyncTypebox {
   const opened = new WeakMap<FastifyRequest, Opened>();

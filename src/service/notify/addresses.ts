@@ -4,9 +4,11 @@ import { networkInterfaces } from 'node:os';
 import ipaddr from 'ipaddr.js';
 
 /**
- * Where webhooks may go. A user makes the service send requests, and the service stands where users do not: so to public addresses alone, and to none of the
- * host's own, unless the site allows it. An address that carries another one (IPv4 inside of IPv6) goes where both may go. What counts is the address that is
- * connected to, at the moment of connecting: a name may mean another one by then.
+ * Where webhooks may go. A user makes the service send requests, and the service stands where users
+ * do not: so to public addresses alone, and to none of the host's own, unless the site allows it.
+ * An address that carries another one (IPv4 inside of IPv6) goes where both may go. What counts is
+ * the address that is connected to, at the moment of connecting: a name may mean another one by
+ * then.
  */
 export type AllowedNetworks = readonly string[];
 
@@ -17,11 +19,17 @@ export type LookUp = (
   callback: (failure: NodeJS.ErrnoException | null, found: LookupAddress[]) => void,
 ) => void;
 
-/** What the Internet's registry has given out of IPv6 (RFC 4291 §2.4); all else is for something else, or for later. */
+/**
+ * What the Internet's registry has given out of IPv6 (RFC 4291 §2.4); all else is for something
+ * else, or for later.
+ */
 const globalIpv6 = ipaddr.parseCIDR('2000::/3') as [ipaddr.IPv6, number];
 /** Ranges whose addresses stand for the IPv4 address in them. */
 const translated: ReadonlySet<string> = new Set(['ipv4Mapped', 'rfc6145', 'rfc6052', '6to4', 'teredo']);
-/** The range `rfc6052` has this one, of everybody, and those that sites use at will (RFC 8215), of which nobody knows the form. */
+/**
+ * The range `rfc6052` has this one, of everybody, and those that sites use at will (RFC 8215), of
+ * which nobody knows the form.
+ */
 const nat64 = ipaddr.parseCIDR('64:ff9b::/96') as [ipaddr.IPv6, number];
 /** A metadata service at a public address: Azure's. */
 const metadata = '168.63.129.16';
@@ -43,7 +51,10 @@ function isIn(address: Address, [base, bits]: [Address, number]): boolean {
   return base.kind() === address.kind() && address.match(base, bits);
 }
 
-/** Whether anybody's requests may go there, as far as the address itself tells: not what is inside of it. */
+/**
+ * Whether anybody's requests may go there, as far as the address itself tells: not what is inside
+ * of it.
+ */
 function isPublic(address: Address): boolean {
   const range = address.range();
   if (address.kind() === 'ipv4') return range === 'unicast' && address.toString() !== metadata;

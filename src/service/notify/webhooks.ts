@@ -26,10 +26,11 @@ import { deadlineMs, post } from './post.ts';
  *                    ▲            └─ else: again after 1 s, 2 s, 4 s, … │
  *                    │                 └─ too often: dead letter ──────►┘   five of them in a row: the hook stops until it is resumed
  *
- * Nothing is queued here: the history is the queue, the cursor (the number of the last event that is done with) is all there is to keep.
- * Invariants: an event is sent before any later one, so the order holds within each workspace; no event between two cursors is passed over that the
- * owner may see. Of a try that fails the owner learns neither why nor how soon: what they name is looked for from the head node, where they cannot look. If we
- * crash: the event in hand is sent again.
+ * Nothing is queued here: the history is the queue, the cursor (the number of the last event that
+ * is done with) is all there is to keep. Invariants: an event is sent before any later one, so the
+ * order holds within each workspace; no event between two cursors is passed over that the owner may
+ * see. Of a try that fails the owner learns neither why nor how soon: what they name is looked for
+ * from the head node, where they cannot look. If we crash: the event in hand is sent again.
  */
 export interface WebhookParts {
   readonly clock: Clock;

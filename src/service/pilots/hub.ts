@@ -137,7 +137,10 @@ interface SessionHub {
 
 const foreign = 'the batch scheduler has not given the slot this node; come again when it has';
 
-/** So many reports of a node about VMs that are not its slot's are looked at, for a VM may have lost its slot; the rest is dropped. */
+/**
+ * So many reports of a node about VMs that are not its slot's are looked at, for a VM may have lost
+ * its slot; the rest is dropped.
+ */
 const mostStrays = 16;
 
 class Session implements PilotSession {

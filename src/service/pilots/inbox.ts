@@ -3,18 +3,25 @@ import { TokenBucket } from '../../platform/token-bucket.ts';
 import type { PilotConnection } from '../engine-api.ts';
 
 /**
- * What pilots have sent and nobody has looked at yet. All of them share one writer with all clients, so each takes only so
- * much of it at a time, and only so much a second in the long run; who sends more is not read on.
+ * What pilots have sent and nobody has looked at yet. All of them share one writer with all
+ * clients, so each takes only so much of it at a time, and only so much a second in the long run;
+ * who sends more is not read on.
  *
  *   received ─► waiting ─► in hand (at most `mostInHand`, and as the account has left) ─► stored, or dropped
  *                  └─ any: the connection is paused ┘
  *
- * Invariant: messages are handled in the order in which they came. If we crash here: pilots come back with what was not acknowledged.
+ * Invariant: messages are handled in the order in which they came. If we crash here: pilots come
+ * back with what was not acknowledged.
  */
 
-/** Of one connection in the writer at a time: few enough for an order of a client's behind them to be in the next batch but one. */
+/**
+ * Of one connection in the writer at a time: few enough for an order of a client's behind them to
+ * be in the next batch but one.
+ */
 const mostInHand = 32;
-/** A node whose 256 VMs all start at once says some thousand things, and is quiet for hours then. */
+/**
+ * A node whose 256 VMs all start at once says some thousand things, and is quiet for hours then.
+ */
 const rateOfNode = { perSecond: 20, burst: 2_000 };
 /** One that comes and goes all the time has a bad network. */
 const rateOfGoing = { perSecond: 0.1, burst: 16 };

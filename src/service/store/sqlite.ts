@@ -31,7 +31,10 @@ export interface SqliteStoreOptions {
   readonly directory: string;
 }
 
-/** Opens and migrates. Throws `WspError`: `conflict` (another service holds it), `failed` (made by a newer version, or others could write there). */
+/**
+ * Opens and migrates. Throws `WspError`: `conflict` (another service holds it), `failed` (made by a
+ * newer version, or others could write there).
+ */
 export function openSqliteStore({ directory }: SqliteStoreOptions): Store {
   if (directory === ':memory:') return new SqliteStore(openDatabase(directory), () => undefined);
   mkdirSync(directory, { recursive: true, mode: 0o700 });
@@ -49,7 +52,9 @@ export function openSqliteStore({ directory }: SqliteStoreOptions): Store {
   }
 }
 
-/** Who could write to it could put a database of theirs, with users and tokens, in place of ours. */
+/**
+ * Who could write to it could put a database of theirs, with users and tokens, in place of ours.
+ */
 function refuseSharedDirectory(directory: string): void {
   const why = sharedWith(directory);
   if (why === undefined) return;

@@ -13,8 +13,8 @@ import { Lines } from './lines.ts';
  *   us    → shutdown                   power off now
  *   us    → notice <message>           for the guest's users
  *
- * What a guest says is believed of that guest only; lines that are none of these, or too long, are ignored,
- * and who says very much is read slowly.
+ * What a guest says is believed of that guest only; lines that are none of these, or too long, are
+ * ignored, and who says very much is read slowly.
  */
 export class AgentPort {
   readonly #stream: Duplex;
@@ -39,7 +39,10 @@ export class AgentPort {
 }
 
 const longestLineBytes = 4_096;
-/** An agent says a few lines in a guest's life. Who says more has to wait: reading it costs the pilot, which has to hear the LRM's signal. */
+/**
+ * An agent says a few lines in a guest's life. Who says more has to wait: reading it costs the
+ * pilot, which has to hear the LRM's signal.
+ */
 const bytesOfGuest = { perSecond: 16_384, burst: 65_536 };
 /** A guest's message travels to the service and to people: short, and without control characters. */
 const longestMessage = 500;

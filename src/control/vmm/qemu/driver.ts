@@ -29,7 +29,10 @@ export interface QemuSettings {
   readonly scratchDirectory: string;
 }
 
-/** What the driver works with. `run`, `start` and `consoleLogBytes`: the system's and the driver's own, unless a test stands in for it. */
+/**
+ * What the driver works with. `run`, `start` and `consoleLogBytes`: the system's and the driver's
+ * own, unless a test stands in for it.
+ */
 export interface QemuParts {
   readonly clock: Clock;
   readonly log: Log;

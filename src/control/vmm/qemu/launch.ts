@@ -10,8 +10,8 @@ const blockSignals = ['env', '--block-signal=TERM,INT,HUP,USR1,USR2,XCPU'] as co
 const checkDeadlineMs = 5_000;
 
 /**
- * The programs before QEMU's own on its command line, each of which replaces itself by the next: it is confined, and has signals
- * blocked where `env` can do that (not before coreutils 8.31).
+ * The programs before QEMU's own on its command line, each of which replaces itself by the next: it
+ * is confined, and has signals blocked where `env` can do that (not before coreutils 8.31).
  */
 export async function launchPrefix(
   run: ProcessRunner['run'],

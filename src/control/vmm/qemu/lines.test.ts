@@ -1,7 +1,9 @@
 import { expect, it } from 'vitest';
 import { Lines } from './lines.ts';
 
-/** What comes of pieces, with lines of at most eight bytes: the lines, and how many were too long. */
+/**
+ * What comes of pieces, with lines of at most eight bytes: the lines, and how many were too long.
+ */
 function cut(...pieces: readonly string[]): readonly [lines: string[], tooLong: number] {
   const lines: string[] = [];
   const reader = new Lines(8, line => lines.push(line));

@@ -33,8 +33,9 @@ interface QemuMachineParts {
  *   spawned ─► connected ─► running ─► exited
  *                 (QMP greets, status is running)
  *
- * Invariants: the process ends before `destroy` resolves, and nothing is written in the machine's directory after it; `exited` is told once, after all that QEMU said before its end.
- * If we crash here: the kernel kills QEMU (`launch.ts`); the helper, told by `adoptProcess`, kills it again.
+ * Invariants: the process ends before `destroy` resolves, and nothing is written in the machine's
+ * directory after it; `exited` is told once, after all that QEMU said before its end. If we crash
+ * here: the kernel kills QEMU (`launch.ts`); the helper, told by `adoptProcess`, kills it again.
  */
 export class QemuMachine implements RunningVm {
   readonly #child: Child;
