@@ -282,7 +282,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Who asks, and what he may have */
+        /** Who asks, and what they may have */
         get: operations["whoami"];
         put?: never;
         post?: never;

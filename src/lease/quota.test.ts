@@ -20,7 +20,7 @@ describe('a quota', () => {
     bench.create(2);
     const refusal = bench.refusal(bench.createInput({ groups: [{ ...group, count: 2 }] }, 'b'));
     expect(refusal).toMatchObject({ code: 'quota_exceeded', message });
-    // Somebody else's is his own.
+    // Somebody else's is their own.
     bench.step(bench.createInput({ groups: [{ ...group, count: 2 }] }, 'c', 'bob'));
   });
 

@@ -24,7 +24,7 @@ export interface Quota {
   readonly maxDurationMs: number | null;
 }
 
-/** Whose quotas there are: by name, and for everybody who has none of his own. */
+/** Whose quotas there are: by name, and for everybody who has none of their own. */
 export interface Quotas {
   readonly user: Quota;
   readonly project: Quota;

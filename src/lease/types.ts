@@ -284,7 +284,7 @@ export interface ObservedJob {
   readonly endsAt: number | null;
   /** Its nodes; empty: it has none yet, or the LRM does not tell. */
   readonly nodes: readonly string[];
-  /** Those that an administrator drains, and his words; null: the LRM does not tell. */
+  /** Those that an administrator drains, and their words; null: the LRM does not tell. */
   readonly draining: readonly { readonly node: string; readonly reason: string }[] | null;
 }
 

@@ -1,8 +1,9 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it, onTestFinished, test } from 'vitest';
 import { RecentFile } from './recent-file.ts';
+import { statIfThere } from './stat.ts';
 
 function place(): string {
   const directory = mkdtempSync(join(tmpdir(), 'wsp-recent-'));
@@ -10,7 +11,7 @@ function place(): string {
   return join(directory, 'log');
 }
 
-const sizeOf = (path: string): number => (existsSync(path) ? statSync(path).size : 0);
+const sizeOf = (path: string): number => statIfThere(path)?.size ?? 0;
 
 test('security 19 the newest part of what never ends is kept, and never more than the limit', async () => {
   const path = place();

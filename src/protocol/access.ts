@@ -4,7 +4,7 @@ import { literals, Count } from './schema.ts';
 
 /** Who may do what: the shapes of users, projects, tokens, quotas, usage and the audit log in the API. */
 
-/** `user`: his own workspaces. `operator`: sees everything, may end everything. `admin`: and says who may do what. */
+/** `user`: their own workspaces. `operator`: sees everything, may end everything. `admin`: and says who may do what. */
 export const roles = ['user', 'operator', 'admin'] as const;
 export type Role = (typeof roles)[number];
 

@@ -73,7 +73,7 @@ export const WorkspaceRequest = Type.Object(
     /** Unique among the owner's live workspaces. Absent: the workspace's id. */
     name: Type.Optional(Name),
     groups: Type.Array(GroupRequest, { maxItems: 64 }),
-    /** The project that is charged beside the user: one of his. Absent: his first, if he has one. */
+    /** The project that is charged beside the user: one of theirs. Absent: their first, if they have one. */
     project: Type.Optional(Name),
     /** Groups may be added until it is launched; with none, or with some. */
     pending: Type.Optional(Type.Boolean()),

@@ -64,7 +64,7 @@ export interface SiteConfig {
   readonly defaultNetwork: string | null;
   readonly node: NodeSettings;
   readonly leases: LeaseConfig;
-  /** Of everybody who has none of his own. */
+  /** Of everybody who has none of their own. */
   readonly quotas: { readonly user: Quota; readonly project: Quota };
   /** Networks where webhooks may go beyond what is open to all. */
   readonly webhooksAllow: readonly string[];

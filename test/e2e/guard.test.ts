@@ -145,7 +145,11 @@ async function guestSays(nic: NicPlan, userData: string): Promise<string> {
     const spec = await machineFor('mini', directory, { nics: [nic], userData });
     const frames = { path: await framesDisk(directory, nic), format: 'raw', readOnly: true } as const;
     const { vm, report } = await boot(vmm, { ...spec, disks: [...spec.disks, frames] });
-    return await report.finally(() => vm.destroy());
+    try {
+      return await report;
+    } finally {
+      await vm.destroy();
+    }
   } finally {
     remove();
   }

@@ -151,7 +151,7 @@ function writtenClaim(): string {
   return claim;
 }
 
-/** What the answer says of the caller's rights; anything but a refusal means that he may. */
+/** What the answer says of the caller's rights; anything but a refusal means that they may. */
 async function answer(route: string, as: Who): Promise<string> {
   const [method = '', path = ''] = route.split(' ');
   const { url = path, body = route.endsWith('/claim') ? { claim: writtenClaim() } : undefined } =

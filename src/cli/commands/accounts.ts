@@ -57,14 +57,14 @@ function addUserCommands(program: Command, run: Run): void {
   program
     .command('user <name>')
     .description('make or change a user; administrators')
-    .addOption(new Option('--role <role>', 'what he is').choices(roles))
+    .addOption(new Option('--role <role>', 'what they are').choices(roles))
     .option(
       '--project <name>',
-      'a project of his, instead of those that he has; repeatable; `none` alone: in none',
+      'a project of theirs, instead of those that they have; repeatable; `none` alone: in none',
       repeat,
     )
     .addOption(
-      new Option('--disabled <yes or no>', 'whether his tokens count for nothing').choices(['yes', 'no']),
+      new Option('--disabled <yes or no>', 'whether their tokens count for nothing').choices(['yes', 'no']),
     )
     .option(quotaFlag, quotaSays, repeat)
     .action((name: string, { role, project, disabled, quota }: UserOptions) =>

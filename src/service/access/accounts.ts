@@ -132,7 +132,7 @@ export class Accounts {
     return () => this.#listeners.delete(listener);
   }
 
-  /** A user as if he asked himself, with all that he may; undefined when he is disabled. */
+  /** A user as if they asked themselves, with all that they may; undefined when they are disabled. */
   callerOfUser(name: string): Caller | undefined {
     return this.#caller(name, 'full', null);
   }

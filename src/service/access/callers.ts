@@ -3,13 +3,10 @@ import { WspError } from '../../protocol/errors.ts';
 import type { Accounts, Caller } from './accounts.ts';
 import type { Sessions } from './sessions.ts';
 
-/**
- * How often what goes on in somebody's name is looked at again, though nothing has been changed: a
- * token may have expired.
- */
+/** How often we ask again whether a caller still is one, though no account has changed: a token may have expired. */
 const lookAgainMs = 15_000;
 
-/** What goes on in somebody's name for longer than one answer: a stream, a wait for news. */
+/** What a caller has begun and goes on for longer than one answer: a stream, a wait for news. */
 export interface Standing {
   /**
    * Who it is, as they are now. Throws `WspError` (`unauthorized`): the token is nobody's any more.

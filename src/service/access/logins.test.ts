@@ -19,7 +19,7 @@ import { createVirtualClock } from '../../platform/virtual-clock.ts';
 import { mungeForm, mungeText } from '../../protocol/login.ts';
 import { type FileChallenge, Logins } from './logins.ts';
 
-/** Who can say that he is somebody else? Needs root for files of other users. */
+/** Who can say that they are somebody else? Needs root for files of other users. */
 
 const nobody = 65_534;
 let directory: string;

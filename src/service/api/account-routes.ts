@@ -12,7 +12,7 @@ import { strictBody } from './strict-body.ts';
 const whoami: Route = (app, { accounts }) => {
   const schema = {
     operationId: 'whoami',
-    summary: 'Who asks, and what he may have',
+    summary: 'Who asks, and what they may have',
     response: { 200: ref('Whoami'), ...errorAnswers },
   };
   app.get('/v1/whoami', { schema }, async request => {

@@ -6,7 +6,7 @@ import { type Callers, type Standing, unknownToken } from '../access/callers.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Who asks, by his token. Null on routes that need none. */
+    /** Who asks, by their token. Null on routes that need none. */
     caller: Caller | null;
   }
   interface FastifyContextConfig {

@@ -47,7 +47,7 @@ export function eventFeed(engine: Engine, clock: Clock): EventFeed {
   const events = sharedReads(engine);
   const waiters = new Shares('clients wait for events', waiting);
 
-  /** One page of what the user may see; `next` also passes over what he may not. */
+  /** One page of what the user may see; `next` also passes over what they may not. */
   async function read({ caller, workspaceId, types, after, limit }: EventQuery) {
     let next = after;
     for (;;) {

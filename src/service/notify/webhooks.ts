@@ -42,7 +42,7 @@ export interface WebhookParts {
   readonly allowed: AllowedNetworks;
   /** Default: the system's. */
   readonly lookUp?: LookUp;
-  /** What a user may see, now; undefined: he is disabled. */
+  /** What a user may see, now; undefined: they are disabled. */
   readonly callerOfUser: (user: string) => Caller | undefined;
   readonly maySee: (caller: Caller, event: StoredEvent) => boolean;
 }
