@@ -1,6 +1,7 @@
-import { accessSync, constants, existsSync, lstatSync, mkdirSync } from 'node:fs';
+import { accessSync, constants, existsSync, lstatSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { dirname, isAbsolute, join } from 'node:path';
+import { makeUnlessThere } from '../platform/directory.ts';
 import { WspError } from '../protocol/errors.ts';
 
 /**
@@ -103,12 +104,7 @@ function isWritable(place: Place): boolean {
 function makeDirectory(directory: string): void {
   if (existsSync(directory)) return;
   makeDirectory(dirname(directory));
-  try {
-    mkdirSync(directory, { mode: 0o700 });
-  } catch (cause) {
-    // Another command of ours may have been faster.
-    if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause;
-  }
+  makeUnlessThere(directory, 0o700);
 }
 
 function absolute(path: string | undefined): string | undefined {

@@ -1,4 +1,4 @@
-import { constants, realpathSync, statSync } from 'node:fs';
+import { constants, mkdirSync, realpathSync, statSync } from 'node:fs';
 import { access, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
@@ -37,5 +37,18 @@ export function sharedWith(directory: string): string | undefined {
     // In one with the sticky bit, as /tmp, everybody can move their own things alone.
     if ((bits & 0o002) !== 0 && (bits & 0o1000) === 0) return `anybody can write to ${above}`;
     if (above === dirname(above)) return undefined;
+  }
+}
+
+/**
+ * Makes a directory whose parent is there. Whoever is faster at the same time (another node on a
+ * file system that nodes share, another command of ours) does no harm: what is there then is the
+ * caller's to look at. Throws the file system's error.
+ */
+export function makeUnlessThere(directory: string, mode: number): void {
+  try {
+    mkdirSync(directory, { mode });
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause;
   }
 }

@@ -232,11 +232,12 @@ describe('the images, as a node sees them', () => {
       await make('-f', 'qcow2', '-F', 'raw', '-b', '/etc/passwd', declared('reads-passwd', 'qcow2'));
       const data = `data_file=${join(directory, 'data')},data_file_raw=on`;
       await make('-f', 'qcow2', '-o', data, declared('data', 'qcow2'), '8M');
+      // Not with LUKS: qemu-img measures this machine's speed for that, and gives up when it is busy.
       const secret = [
         '--object',
         'secret,id=key,data=abc',
         '-o',
-        'encrypt.format=luks,encrypt.iter-time=10,encrypt.key-secret=key',
+        'encrypt.format=aes,encrypt.key-secret=key',
       ];
       await make('-f', 'qcow2', ...secret, declared('encrypted', 'qcow2'), '8M');
       const lost = join(directory, 'lost.qcow2');

@@ -15,9 +15,24 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, test, vi } from 'vitest';
 import { checkOwnDirectory, makeOwnDirectory, ownUid } from './own-directory.ts';
 import { slotDirectory, takeSlotDirectory } from './slot-directory.ts';
+
+/** What others do while the path is walked, once something was found missing. */
+let rival: (missing: string) => void = () => undefined;
+vi.mock('../../platform/stat.ts', async original => {
+  const real = await original<typeof import('../../platform/stat.ts')>();
+  const lstatIfThere: typeof real.lstatIfThere = path => {
+    const found = real.lstatIfThere(path);
+    if (!found) rival(path);
+    return found;
+  };
+  return { ...real, lstatIfThere };
+});
+afterEach(() => {
+  rival = () => undefined;
+});
 
 /** Somebody else, to whom only root can give files. */
 const stranger = 65_534;
@@ -59,6 +74,26 @@ describe('a slot’s directory', () => {
     symlinkSync('sticky', join(root, 'link'));
     expect(takeSlotDirectory(slotDirectory(join(root, 'link/work'), 'n01', 'slot-a'))).toBeUndefined();
     expect(readdirSync(join(root, 'sticky/work/n01'))).toEqual(['slot-a']);
+  });
+
+  it('is made when the pilots of other nodes make what is above it at the same time', () => {
+    const made: string[] = [];
+    rival = missing => {
+      mkdirSync(missing, { mode: 0o711 });
+      made.push(missing);
+    };
+    expect(takeSlotDirectory(slotDirectory(join(root, 'work'), 'n01', 'slot-a'))).toBeUndefined();
+    expect(made).toEqual([join(root, 'work'), join(root, 'work/n01')]);
+  });
+
+  it.skipIf(!isRoot)('is refused when a stranger was faster to make what is above it', () => {
+    rival = missing => {
+      mkdirSync(missing);
+      chownSync(missing, stranger, stranger);
+    };
+    expect(takeSlotDirectory(slotDirectory(join(root, 'work'), 'n01', 'slot-a'))).toEqual(
+      unsafe(/work belongs to another user/),
+    );
   });
 
   it('that cannot be made says why, in other words than one that is unsafe', () => {

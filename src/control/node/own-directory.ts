@@ -1,5 +1,6 @@
-import { lstatSync, mkdirSync, readdirSync, readlinkSync, type Stats } from 'node:fs';
+import { lstatSync, readdirSync, readlinkSync, type Stats } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import { makeUnlessThere } from '../../platform/directory.ts';
 import { lstatIfThere } from '../../platform/stat.ts';
 import { ControlError } from '../control.ts';
 
@@ -29,7 +30,7 @@ export function ownUid(): number {
  * the file system's error when a part cannot be made.
  */
 export function makeOwnDirectory(path: string, uid = ownUid()): void {
-  walk(path, uid, part => mkdirSync(part, { mode: 0o711 }));
+  walk(path, uid, part => makeUnlessThere(part, 0o711));
 }
 
 /**
@@ -49,8 +50,8 @@ export function checkOwnDirectory(path: string, uid = ownUid()): { readonly open
  */
 export function takeOwnDirectory(path: string, uid = ownUid()): void {
   makeOwnDirectory(dirname(path), uid);
-  const there = lstatIfThere(path);
-  if (!there) return mkdirSync(path, { mode: 0o700 });
+  makeUnlessThere(path, 0o700);
+  const there = lstatSync(path);
   if (!there.isDirectory() || there.uid !== uid || (there.mode & 0o077) !== 0)
     throw unsafe(path, `was made by somebody else (${describe(there)}), not by this slot's pilot`);
   for (const name of readdirSync(path)) {
