@@ -4,14 +4,17 @@ import type { Caller } from '../access/accounts.ts';
 import type { Engine, StoredEvent } from '../engine-api.ts';
 import { Shares } from '../shares.ts';
 import { eventView } from '../views.ts';
+import { MadeOnce } from './made-once.ts';
 import { maySee } from './owners.ts';
+import { RecentEvents } from './recent-events.ts';
+import { Turns } from './turns.ts';
 
 /** The longest that one long poll waits. */
 export const maxWaitMs = 30_000;
 /** Long polls that may wait at the same time; one more is told to come back. */
 const waiting = { all: 512, each: 64 };
-/** Events read from the store at once while looking for those that a user may see. */
-const scanLimit = 1_000;
+/** Most events that are looked at in one go: nobody else is answered meanwhile. */
+const scanLimit = 200;
 
 /** Which events, for whom, and how long to wait (milliseconds) when there is none. */
 export interface EventQuery {
@@ -25,7 +28,7 @@ export interface EventQuery {
   readonly limit: number;
 }
 
-/** The history as clients read it. Holds no events: only the number of those who wait for them. */
+/** The history as clients read it. */
 export interface EventFeed {
   /**
    * Events that the user may see; waits for the first until `waitMs` are over, `gone` is aborted or
@@ -44,25 +47,33 @@ export interface EventFeed {
 /** The feed over the engine's history. */
 export function eventFeed(engine: Engine, clock: Clock): EventFeed {
   const closing = new AbortController();
-  const events = sharedReads(engine);
+  const recent = new RecentEvents(engine);
+  const turns = new Turns(clock);
+  const views = new MadeOnce<EventView>();
+  const viewOf = (event: StoredEvent): EventView => views.of(event.seq, () => eventView(event));
   const waiters = new Shares('clients wait for events', waiting);
 
   /** One page of what the user may see; `next` also passes over what they may not. */
-  async function read({ caller, workspaceId, types, after, limit }: EventQuery) {
+  async function read({ caller, workspaceId, types, after, limit }: EventQuery, gone: AbortSignal) {
+    const seen: StoredEvent[] = [];
     let next = after;
     for (;;) {
-      const scan = workspaceId === undefined ? scanLimit : limit;
-      const found = await events({
+      const query = {
         after: next,
-        limit: scan,
+        limit: workspaceId === undefined ? scanLimit : Math.min(limit - seen.length, scanLimit),
         ...(workspaceId === undefined ? {} : { workspaceId }),
         ...(types === undefined ? {} : { types }),
-      });
+      };
+      const look = (): ReturnType<Engine['events']> => recent.read(query);
+      const found = recent.has(next) ? await look() : await turns.take(caller().user, look);
       const who = caller();
-      const seen = found.filter(event => maySee(engine.state, who, event)).slice(0, limit);
-      const full = seen.length === limit;
-      next = (full ? seen.at(-1)?.seq : found.at(-1)?.seq) ?? next;
-      if (seen.length > 0 || found.length < scan) return { events: seen.map(viewOf), next };
+      for (const event of found) {
+        if (seen.length === limit) break;
+        if (maySee(engine.state, who, event)) seen.push(event);
+        next = event.seq;
+      }
+      if (seen.length === limit || found.length < query.limit || gone.aborted)
+        return { events: seen.map(viewOf), next };
     }
   }
 
@@ -76,7 +87,7 @@ export function eventFeed(engine: Engine, clock: Clock): EventFeed {
         let after = query.after;
         for (;;) {
           const seen = news.count();
-          const answer = await read({ ...query, after });
+          const answer = await read({ ...query, after }, gone);
           after = answer.next;
           if (answer.events.length > 0 || query.waitMs === 0 || enough.aborted) return answer;
           const giveBack = waiters.take(query.caller().user);
@@ -91,42 +102,12 @@ export function eventFeed(engine: Engine, clock: Clock): EventFeed {
     all: workspaceId => readAll(engine, { workspaceId }),
     allOf: types => readAll(engine, { types }),
 
-    close: () => closing.abort(),
+    close: () => {
+      recent.close();
+      closing.abort();
+    },
     closed: () => closing.signal.aborted,
   };
-}
-
-/**
- * All who wait hear of the same news at the same moment, and most of them ask for the same then: it
- * is read once.
- */
-function sharedReads(engine: Engine): Engine['events'] {
-  const underWay = new Map<string, ReturnType<Engine['events']>>();
-  return query => {
-    const key = JSON.stringify(query);
-    const known = underWay.get(key);
-    if (known) return known;
-    const forget = (): void => {
-      if (underWay.get(key) === read) underWay.delete(key);
-    };
-    // What began before a commit does not have it: whoever asks after it reads anew.
-    const stopNews = engine.onEvents(forget);
-    const read = engine.events(query).finally(() => {
-      stopNews();
-      forget();
-    });
-    underWay.set(key, read);
-    return read;
-  };
-}
-
-/** Of what is read once the view is made once. */
-const views = new WeakMap<StoredEvent, EventView>();
-
-function viewOf(event: StoredEvent): EventView {
-  const view = views.get(event) ?? eventView(event);
-  views.set(event, view);
-  return view;
 }
 
 async function readAll(

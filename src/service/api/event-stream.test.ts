@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type TestApi, testApi } from '../../../test/support/api.ts';
@@ -129,9 +129,11 @@ describe('security 15: an event stream', () => {
     for (let count = 0; count < 20_000; count++)
       api.engine.tell({ ...mine, reason: { code: 'failed', message: 'x'.repeat(1_000) } });
     const { hostname, port } = new URL(await api.listen());
+    const connected = once(api.app.server, 'connection') as Promise<[Socket]>;
     const socket = connect(Number(port), hostname);
     socket.write(`GET /v1/events/stream HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${token}\r\n\r\n`);
-    await once(socket, 'readable');
+    const [served] = await connected;
+    await expect.poll(() => served.writableNeedDrain, { timeout: 20_000 }).toBe(true);
     const connections = () =>
       new Promise<number>((resolve, reject) => {
         api.app.server.getConnections((failure, count) => (failure ? reject(failure) : resolve(count)));

@@ -10,6 +10,7 @@ import { Shares } from '../shares.ts';
 import { callerOf, standingOf } from './auth.ts';
 import type { ApiParts } from './app.ts';
 import { type EventFeed, type EventQuery, maxWaitMs } from './event-feed.ts';
+import { MadeOnce } from './made-once.ts';
 import { findWorkspace } from './owners.ts';
 import { errorAnswers, type Route, WorkspaceParams } from './route.ts';
 
@@ -17,13 +18,15 @@ import { errorAnswers, type Route, WorkspaceParams } from './route.ts';
 const open = { all: 512, each: 64 };
 /** A comment this often keeps proxies from cutting a quiet stream, and finds out clients that are gone. */
 const heartbeatMs = 15_000;
-const pageLimit = 500;
+const pageLimit = 200;
 /**
  * After a page a stream waits so long for the next: where much happens it comes in one, and many
  * streams do not stand in front of everybody else; nor, as they wait for different times, all at
  * once.
  */
 const [leastRestMs, mostRestMs] = [100, 200];
+/** There is more that has happened already: only as long as others need to get in between. */
+const shortRestFactor = 0.1;
 /** How soon a client that was cut off should come again. */
 const retryMs = 1_000;
 
@@ -43,6 +46,7 @@ export const EventTypes = Type.Array(
  */
 export function eventStreamRoute(feed: EventFeed): Route {
   const streams = new Shares('event streams are open', open);
+  const texts = new MadeOnce<Buffer>();
   const schema = {
     operationId: 'streamEvents',
     summary:
@@ -75,7 +79,7 @@ export function eventStreamRoute(feed: EventFeed): Route {
       };
       const giveBack = streams.take(caller.user);
       const standing = standingOf(request, callers);
-      await stream(feed, query, standing, reply, { log, clock, random }).finally(() => {
+      await stream(feed, query, standing, reply, { log, clock, random, texts }).finally(() => {
         standing.release();
         giveBack();
       });
@@ -102,7 +106,14 @@ async function stream(
   from: Omit<EventQuery, 'caller'>,
   { caller, ended }: Standing,
   reply: FastifyReply,
-  { log, clock, random }: Pick<ApiParts, 'log' | 'clock' | 'random'>,
+  {
+    log,
+    clock,
+    random,
+    texts,
+  }: Pick<ApiParts, 'log' | 'clock' | 'random'> & {
+    readonly texts: MadeOnce<Buffer>;
+  },
 ): Promise<void> {
   reply.hijack();
   const { raw } = reply;
@@ -122,10 +133,11 @@ async function stream(
     while (!over.aborted && !feed.closed()) {
       const page = await feed.page({ ...from, caller, after }, over);
       after = page.next;
-      const text = page.events.length === 0 ? ': still here\n\n' : page.events.map(asText).join('');
+      const told = page.events.map(event => texts.of(event.seq, () => asText(event)));
+      const text = told.length === 0 ? ': still here\n\n' : Buffer.concat(told);
       if (!over.aborted && !raw.write(text)) await drained(reply, over);
-      // A full page: there is more that has happened already.
-      if (page.events.length > 0 && page.events.length < from.limit) await rest(clock, restMs, over);
+      const isFull = page.events.length === from.limit;
+      if (page.events.length > 0) await rest(clock, isFull ? shortRestFactor * restMs : restMs, over);
     }
   } catch (cause) {
     // The answer has begun: all that can be done is to end it. The client comes again.
@@ -137,14 +149,8 @@ async function stream(
   }
 }
 
-/** Of a view that many streams have the text is made once. */
-const texts = new WeakMap<EventView, string>();
-
-function asText(event: EventView): string {
-  const text =
-    texts.get(event) ?? `id: ${event.seq}\nevent: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`;
-  texts.set(event, text);
-  return text;
+function asText(event: EventView): Buffer {
+  return Buffer.from(`id: ${event.seq}\nevent: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`);
 }
 
 /** Until the next page may be read, or nobody wants one. */

@@ -1,0 +1,46 @@
+import { type Clock, pause } from '../../platform/clock.ts';
+import { Shares } from '../shares.ts';
+
+/** After each turn, so many times as long as it took is everybody else's. */
+const restFactor = 9;
+/** Who may stand in line at the same time. */
+const standing = { all: 1_024, each: 128 };
+
+/**
+ * What each user asks of the store, one after the other and with a rest after each: whoever reads
+ * long histories, with however many connections, has a tenth of the service's time at most.
+ */
+export class Turns {
+  readonly #clock: Clock;
+  /** The end of each user's last turn and its rest. */
+  readonly #last = new Map<string, Promise<void>>();
+  readonly #inLine = new Shares('requests wait to read the history', standing);
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Resolves as the task does, in its turn. Throws `WspError` (`busy`) when too many stand in line. */
+  async take<T>(user: string, task: () => Promise<T>): Promise<T> {
+    const giveBack = this.#inLine.take(user);
+    const before = this.#last.get(user);
+    let [tookMs, isOver] = [0, (): void => undefined];
+    const turn = new Promise<void>(resolve => {
+      isOver = resolve;
+    }).then(() => (tookMs > 0 ? pause(this.#clock, restFactor * tookMs) : undefined));
+    this.#last.set(user, turn);
+    try {
+      await before;
+      const startedMs = this.#clock.monotonicMs();
+      return await task().finally(() => {
+        tookMs = this.#clock.monotonicMs() - startedMs;
+      });
+    } finally {
+      giveBack();
+      isOver();
+      void turn.then(() => {
+        if (this.#last.get(user) === turn) this.#last.delete(user);
+      });
+    }
+  }
+}
