@@ -119,7 +119,7 @@ async function startOurs(
     };
   });
   const startedMs = systemClock.monotonicMs();
-  control.startVm(plan);
+  control.orders['start-vm']({ vm: plan });
   await withDeadline(systemClock, bootDeadlineMs, 'the guest', up);
   const tookMs = systemClock.monotonicMs() - startedMs;
   const argv = await qemuArgv(plan.vmId);

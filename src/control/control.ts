@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
+import type { Handlers, VmOrders } from '../protocol/orders.ts';
 import type { VmReport } from '../protocol/pilot.ts';
-import type { BridgePeers, VmPlan } from '../protocol/plan.ts';
 
 /**
  * Workspace control (paper §3.3): what manages the VMs of one slot on one node. Hosted by the pilot, which passes commands in and
@@ -9,23 +9,16 @@ import type { BridgePeers, VmPlan } from '../protocol/plan.ts';
 export interface WorkspaceControl {
   /** Takes over the node for the slot: work directory, helper, node adaptation. Throws `ControlError`; then nothing is left changed. */
   reserve(): Promise<void>;
-  /** Starts a VM. Never throws: how it goes is told by `report`. A VM that is already there is left alone (its report is sent again). */
-  startVm(plan: VmPlan): void;
-  /** Shutdown, then destroy after `graceMs`. Safe in any state; a VM that is not there is reported `terminated`. */
-  stopVm(vmId: string, graceMs: number): void;
-  /** Has something done to a VM that was started; `report` tells what became of it. One that is not there, or not in a state for it, is left alone. */
-  operateVm(
-    vmId: string,
-    operation: 'start' | 'shutdown' | 'pause' | 'resume' | 'reboot',
-    graceMs: number,
-  ): void;
   /**
-   * Other peers for VXLANs; a bridge that is not there is made with them. What goes wrong is
-   * logged.
+   * Carry out orders for the slot's VMs. They never throw: `report` tells what becomes of a VM.
+   *
+   * - `start-vm`: a VM that is already there is left alone, and its report is sent again;
+   * - `stop-vm`: safe in any state; a VM that is not there is reported `terminated`;
+   * - `operate-vm`: a VM that is not there, or not in a state for it, is left alone;
+   * - `set-peers`: a bridge that is not there is made with them; what goes wrong is logged;
+   * - `tell-guest`: a guest that has no agent, or is not up, does not hear it.
    */
-  setPeers(bridges: readonly BridgePeers[]): void;
-  /** A line for a guest's users. Best effort: one that has no agent, or is not up, does not hear it. */
-  tellGuest(vmId: string, message: string): void;
+  readonly orders: Handlers<VmOrders>;
   /** Stops all VMs as above and undoes everything. Resolves when the node is as before `reserve`; throws `ControlError` when something could not be undone, and may be called again. */
   release(graceMs: number): Promise<void>;
   /** What runs here, now. */

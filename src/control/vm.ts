@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { type Clock, type StopTimer, withDeadline } from '../platform/clock.ts';
 import { errorFields, type Log } from '../platform/log.ts';
+import type { PilotOperation } from '../protocol/orders.ts';
 import { reasonToSend, type VmReport } from '../protocol/pilot.ts';
 import type { VmPlan } from '../protocol/plan.ts';
 import type { Reason } from '../protocol/states.ts';
@@ -91,7 +92,7 @@ export class Vm {
   }
 
   /** Carries out an order, if the VM is in a state for it. */
-  operate(operation: 'start' | 'shutdown' | 'pause' | 'resume' | 'reboot', graceMs: number): void {
+  operate(operation: PilotOperation, graceMs: number): void {
     const { state } = this.#report;
     if (this.#isStopping()) return;
     switch (operation) {

@@ -99,37 +99,37 @@ describe('workspace control', () => {
   });
 
   it('starts a VM once, however often it is asked', async () => {
-    slot.startVm(plan('vm-1'));
+    slot.orders['start-vm']({ vm: plan('vm-1') });
     await clock.advanceBy(100);
-    slot.startVm(plan('vm-1'));
+    slot.orders['start-vm']({ vm: plan('vm-1') });
     expect(statesOf('vm-1')).toEqual(['propagating', 'starting', 'running', 'running']);
     expect(slot.reports()).toHaveLength(1);
   });
 
   it('never starts a VM that was stopped before', async () => {
-    slot.stopVm('vm-1', 1_000);
-    slot.startVm(plan('vm-1'));
+    slot.orders['stop-vm']({ vmId: 'vm-1', graceMs: 1_000 });
+    slot.orders['start-vm']({ vm: plan('vm-1') });
     await clock.advanceBy(1_000);
     expect(statesOf('vm-1')).toEqual(['terminated', 'terminated']);
   });
 
   it('stops a VM in order, and answers for one that has ended', async () => {
-    slot.startVm(plan('vm-1'));
+    slot.orders['start-vm']({ vm: plan('vm-1') });
     await clock.advanceBy(1_200);
-    slot.stopVm('vm-1', 1_000);
+    slot.orders['stop-vm']({ vmId: 'vm-1', graceMs: 1_000 });
     await clock.advanceBy(200);
     expect(statesOf('vm-1').slice(-2)).toEqual(['stopping', 'terminated']);
-    slot.stopVm('vm-1', 1_000);
-    slot.startVm(plan('vm-1'));
+    slot.orders['stop-vm']({ vmId: 'vm-1', graceMs: 1_000 });
+    slot.orders['start-vm']({ vm: plan('vm-1') });
     expect(statesOf('vm-1').slice(-2)).toEqual(['terminated', 'terminated']);
   });
 
   it('releases once: ends every VM, and starts none after', async () => {
-    slot.startVm(plan('vm-1'));
-    slot.startVm(plan('vm-2'));
+    slot.orders['start-vm']({ vm: plan('vm-1') });
+    slot.orders['start-vm']({ vm: plan('vm-2') });
     await clock.advanceBy(1_200);
     const first = slot.release(1_000);
-    slot.startVm(plan('vm-3'));
+    slot.orders['start-vm']({ vm: plan('vm-3') });
     await during(Promise.all([first, slot.release(1_000)]));
     expect(statesOf('vm-1').at(-1)).toBe('terminated');
     expect(statesOf('vm-2').at(-1)).toBe('terminated');
@@ -145,7 +145,7 @@ describe('workspace control', () => {
     await expect(slot.openStream({ kind: 'console', vmId: 'vm-9' })).rejects.toMatchObject({
       code: 'not_found',
     });
-    slot.startVm(plan('vm-1'));
+    slot.orders['start-vm']({ vm: plan('vm-1') });
     await clock.advanceBy(100);
     const stream = await slot.openStream({ kind: 'console', vmId: 'vm-1' });
     expect(String(stream.read())).toContain('simulated VM name-of-vm-1');
@@ -155,10 +155,10 @@ describe('workspace control', () => {
   });
 
   it('passes notices on to a VM that is there', async () => {
-    slot.tellGuest('vm-9', 'nobody');
-    slot.startVm(plan('vm-1'));
+    slot.orders['tell-guest']({ vmId: 'vm-9', message: 'nobody' });
+    slot.orders['start-vm']({ vm: plan('vm-1') });
     await clock.advanceBy(100);
-    slot.tellGuest('vm-1', 'ends soon');
+    slot.orders['tell-guest']({ vmId: 'vm-1', message: 'ends soon' });
     const stream = await slot.openStream({ kind: 'console', vmId: 'vm-1' });
     expect(String(stream.read())).toContain('ends soon');
   });
@@ -189,7 +189,7 @@ describe('on a real host', () => {
     await slot.reserve();
     await clock.advanceBy(0);
     await expect(during(slot.release(0))).rejects.toThrow('process 7');
-    slot.startVm(plan('ws-aaaaaaaaaa.w-0'));
+    slot.orders['start-vm']({ vm: plan('ws-aaaaaaaaaa.w-0') });
     expect(reports.at(-1)).toMatchObject({ state: 'failed', reason: { code: 'slot_releasing' } });
     await during(slot.release(0));
     await during(slot.release(0));
@@ -207,8 +207,8 @@ describe('on a real host', () => {
     await slot.reserve();
     const link = { kind: 'vxlan', vni: 7, port: 4_789, peers: [{ address: '10.1.0.1', macs: [] }] };
     const nics = [{ tap: 'wt1', bridge: { name: 'wba', link } }];
-    slot.startVm({ ...plan('vm-1'), nics } as unknown as VmPlan);
-    slot.setPeers([{ bridge: 'wba', peers: [{ address: '10.1.0.2', macs: [] }] }]);
+    slot.orders['start-vm']({ vm: { ...plan('vm-1'), nics } as unknown as VmPlan });
+    slot.orders['set-peers']({ bridges: [{ bridge: 'wba', peers: [{ address: '10.1.0.2', macs: [] }] }] });
     await expect.poll(() => asked).toContain('attach wba 10.1.0.2');
     expect(asked).toContain('peers wba 10.1.0.2');
     await during(slot.release(0));
@@ -217,7 +217,7 @@ describe('on a real host', () => {
   it('fails a VM with the reason when its image is not there', async () => {
     const slot = control({ kind: 'qemu' });
     await slot.reserve();
-    slot.startVm(plan('vm-1'));
+    slot.orders['start-vm']({ vm: plan('vm-1') });
     await expect.poll(() => statesOf('vm-1').at(-1)).toBe('failed');
     expect(reports.at(-1)?.reason).toMatchObject({ code: 'image_unavailable' });
   });

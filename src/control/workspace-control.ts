@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import type { Clock } from '../platform/clock.ts';
 import { errorFields, type Log } from '../platform/log.ts';
 import { type ProcessRunner, systemProcesses } from '../platform/process.ts';
+import type { Handlers, VmOrders } from '../protocol/orders.ts';
 import type { NodeSettings, VmReport } from '../protocol/pilot.ts';
 import type { BridgePeers, NicPlan, VmPlan } from '../protocol/plan.ts';
 import type { Reason } from '../protocol/states.ts';
@@ -35,7 +36,7 @@ export interface ControlParts {
  * helper for all of them. The helper is started while the pilot reports the node reserved: nothing waits for it but the first VM's
  * interfaces. The simulated VMM takes nothing of the host and needs no helper.
  *
- *   reserve ─► startVm, stopVm, … ─► release (every VM over, helper undone, files gone)
+ *   reserve ─► start-vm, stop-vm, … ─► release (every VM over, helper undone, files gone)
  *
  * Invariants: a VM id is run at most once, and never after its stop; nothing is started once release has begun.
  * If we crash: see `vm.ts`; the helper undoes the rest.
@@ -50,13 +51,16 @@ export function createControl(parts: ControlParts): WorkspaceControl {
  */
 export function refusedControl(why: ControlError): WorkspaceControl {
   const refuse = (): Promise<never> => Promise.reject(why);
+  const ignore = (): void => undefined;
   return {
     reserve: refuse,
-    startVm: () => undefined,
-    stopVm: () => undefined,
-    operateVm: () => undefined,
-    setPeers: () => undefined,
-    tellGuest: () => undefined,
+    orders: {
+      'start-vm': ignore,
+      'stop-vm': ignore,
+      'operate-vm': ignore,
+      'set-peers': ignore,
+      'tell-guest': ignore,
+    },
     release: () => Promise.resolve(),
     reports: () => [],
     openStream: refuse,
@@ -71,6 +75,15 @@ class SlotControl implements WorkspaceControl {
   /** Of each bridge with a VXLAN: its peers, as they were last told. */
   readonly #peers = new Map<string, BridgePeers['peers']>();
   readonly #vmsDirectory: string;
+  readonly orders: Handlers<VmOrders> = {
+    'start-vm': ({ vm }) => this.#startVm(vm),
+    'stop-vm': ({ vmId, graceMs }) => this.#stopVm(vmId, graceMs),
+    'operate-vm': ({ vmId, operation, graceMs }) => {
+      if (!this.#releasing) this.#vms.get(vmId)?.operate(operation, graceMs);
+    },
+    'set-peers': ({ bridges }) => this.#setPeers(bridges),
+    'tell-guest': ({ vmId, message }) => this.#vms.get(vmId)?.tellGuest(message),
+  };
   #helper: Promise<Helper> | undefined;
   #releasing = false;
   #helperUndone = false;
@@ -96,7 +109,7 @@ class SlotControl implements WorkspaceControl {
     );
   }
 
-  startVm(plan: VmPlan): void {
+  #startVm(plan: VmPlan): void {
     const known = this.#vms.get(plan.vmId);
     if (known) known.repeat();
     else if (this.#neverStarted.has(plan.vmId)) this.#refuse(plan.vmId, 'terminated');
@@ -109,7 +122,7 @@ class SlotControl implements WorkspaceControl {
     }
   }
 
-  stopVm(vmId: string, graceMs: number): void {
+  #stopVm(vmId: string, graceMs: number): void {
     const vm = this.#vms.get(vmId);
     if (!vm || isOver(vm)) {
       this.#neverStarted.add(vmId);
@@ -118,11 +131,7 @@ class SlotControl implements WorkspaceControl {
     } else vm.stop(graceMs);
   }
 
-  operateVm(...[vmId, operation, graceMs]: Parameters<WorkspaceControl['operateVm']>): void {
-    if (!this.#releasing) this.#vms.get(vmId)?.operate(operation, graceMs);
-  }
-
-  setPeers(bridges: readonly BridgePeers[]): void {
+  #setPeers(bridges: readonly BridgePeers[]): void {
     const { log } = this.#parts;
     for (const { bridge, peers } of bridges) {
       this.#peers.set(bridge, peers);
@@ -133,10 +142,6 @@ class SlotControl implements WorkspaceControl {
           log.error('peers could not be changed', { bridge, ...errorFields(cause) }),
         );
     }
-  }
-
-  tellGuest(vmId: string, message: string): void {
-    this.#vms.get(vmId)?.tellGuest(message);
   }
 
   release(graceMs: number): Promise<void> {

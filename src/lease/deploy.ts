@@ -19,10 +19,10 @@ export function startOn(draft: Draft, vm: Vm, node: string): void {
   draft.putVm(placed);
   draft.recordVm('vm.placed', placed, null);
   draft.owe({
-    kind: 'pilot.start-vm',
+    kind: 'pilot',
     key: `start:${vm.slotId}:${vm.id}`,
     slotId: vm.slotId,
     node,
-    vmId: vm.id,
+    order: { kind: 'start-vm', vmId: vm.id },
   });
 }

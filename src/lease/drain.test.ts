@@ -76,8 +76,8 @@ describe('a node that an administrator drains, where leases leave', () => {
     const message = 'node n1: an administrator drains it: kernel update';
     const reason = { code: 'node_drained', message };
     expect(decision.effects).toMatchObject([
-      { kind: 'pilot.release', node: 'n0', graceMs: 10_000 },
-      { kind: 'pilot.release', node: 'n1', graceMs: 10_000 },
+      { kind: 'pilot', node: 'n0', order: { kind: 'release', graceMs: 10_000 } },
+      { kind: 'pilot', node: 'n1', order: { kind: 'release', graceMs: 10_000 } },
     ]);
     expect(typesOf(decision)).toContain('node.draining');
     expect(bench.slot).toMatchObject({ state: 'preempting', reason });

@@ -99,7 +99,7 @@ describe('an ensemble that may be partial', () => {
     const bench = new LeaseBench().reserved(2, { keepPartial });
     bench.vm(0, 'running');
     const late = bench.atDeadline();
-    expect(bench.effectsOf(late, 'pilot.stop-vm')).toMatchObject([{ vmId: bench.vms[1]?.id }]);
+    expect(bench.ordersOf(late, 'stop-vm')).toMatchObject([{ vmId: bench.vms[1]?.id }]);
     expect(bench.workspace.state).toBe('deploying');
     bench.vm(1, 'terminated');
     expect(bench.workspace.state).toBe('running');

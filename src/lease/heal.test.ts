@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { LeaseBench, must } from '../../test/support/lease.ts';
+import { kindsOf, LeaseBench, must } from '../../test/support/lease.ts';
 import { mostReplacements } from './heal.ts';
 import type { Vm } from './types.ts';
 
@@ -39,9 +39,9 @@ describe('a workspace that heals, when a VM is lost', () => {
     });
     expect(successor.reason?.message).toContain('the VMM was killed by SIGSEGV');
     expect(effects).toMatchObject([
-      { kind: 'pilot.start-vm', vmId: successor.id, node: successor.node },
-      { kind: 'pilot.set-peers', node: 'n0', workspaceId: bench.ws },
-      { kind: 'pilot.set-peers', node: 'n1', workspaceId: bench.ws },
+      { kind: 'pilot', node: successor.node, order: { kind: 'start-vm', vmId: successor.id } },
+      { kind: 'pilot', node: 'n0', order: { kind: 'set-peers', workspaceId: bench.ws } },
+      { kind: 'pilot', node: 'n1', order: { kind: 'set-peers', workspaceId: bench.ws } },
     ]);
     expect(events.map(({ type }) => type)).toEqual(['vm.failed', 'vm.replaced', 'vm.placed']);
     expect(bench.workspace).toMatchObject({ state: 'running', endsAt });
@@ -56,15 +56,15 @@ describe('a workspace that heals, when a VM is lost', () => {
     const keys = [1, 2].flatMap(() => lose(bench, 'node-0').effects.map(({ key }) => key));
     expect(new Set(keys).size).toBe(6);
     // VMs that start together know of each other by their orders to start.
-    expect(bench.effects.filter(({ kind }) => kind === 'pilot.set-peers')).toHaveLength(4);
+    expect(kindsOf(bench.effects).filter(kind => kind === 'set-peers')).toHaveLength(4);
   });
 
   it('security 5 tells the nodes that are left when a VM has gone for good', () => {
     const bench = new LeaseBench().running(3, { keepPartial: true });
     const { effects } = lose(bench, 'node-0');
     expect(effects).toMatchObject([
-      { kind: 'pilot.set-peers', node: 'n1' },
-      { kind: 'pilot.set-peers', node: 'n2' },
+      { kind: 'pilot', node: 'n1', order: { kind: 'set-peers' } },
+      { kind: 'pilot', node: 'n2', order: { kind: 'set-peers' } },
     ]);
     expect(bench.notify('n1', { kind: 'node', state: 'reserved' }).effects).toEqual([]);
   });

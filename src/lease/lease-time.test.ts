@@ -81,7 +81,7 @@ describe('notices of the end', () => {
     bench.vm(1, 'terminated');
     const first = bench.atDeadline();
     expect(bench.now).toBe(startedAt + 50 * minute);
-    expect(bench.effectsOf(first, 'pilot.tell-guest')).toMatchObject([
+    expect(bench.ordersOf(first, 'tell-guest')).toMatchObject([
       { vmId: bench.vms[0]?.id, node: 'n0', message: expect.stringContaining('ends in 10m') as string },
     ]);
     expect(bench.step({ type: 'clock', slotId: 'slot-new' }).events).toEqual([]);

@@ -140,11 +140,11 @@ function tellJobEnd(draft: Draft, { id, nodes, jobEndsAt: before }: Slot, endsAt
   for (const { name: node, state } of nodes) {
     if (state !== 'reserving' && state !== 'reserved') continue;
     draft.owe({
-      kind: 'pilot.job-end',
+      kind: 'pilot',
       key: `job-end:${id}:${node}:${draft.now}:${endsAt}`,
       slotId: id,
       node,
-      endsAt,
+      order: { kind: 'job-end', endsAt },
     });
   }
 }

@@ -31,8 +31,11 @@ describe('an order', () => {
     const bench = new LeaseBench().running(1);
     const [first] = bench.step(order(bench, 'shutdown', undefined, 4_000)).effects;
     const [second] = bench.step(order(bench, 'shutdown')).effects;
-    expect(first).toMatchObject({ kind: 'pilot.operate-vm', operation: 'shutdown', graceMs: 4_000 });
-    expect(second).toMatchObject({ graceMs: 10_000 });
+    expect(first).toMatchObject({
+      kind: 'pilot',
+      order: { kind: 'operate-vm', operation: 'shutdown', graceMs: 4_000 },
+    });
+    expect(second).toMatchObject({ order: { graceMs: 10_000 } });
     expect(first?.key).not.toBe(second?.key);
   });
 
@@ -94,7 +97,7 @@ describe('an order', () => {
   it('destroys a VM for good; the rest goes on, and the last one ends the lease', () => {
     const bench = new LeaseBench().running(2);
     expect(bench.step(order(bench, 'destroy', 'node-0')).effects).toMatchObject([
-      { kind: 'pilot.stop-vm', graceMs: 0 },
+      { kind: 'pilot', order: { kind: 'stop-vm', graceMs: 0 } },
     ]);
     bench.vm(0, 'terminated');
     expect(bench.workspace.state).toBe('running');
@@ -108,7 +111,9 @@ describe('an order', () => {
     const bench = new LeaseBench().running(1);
     bench.step(order(bench, 'shutdown'));
     bench.vm(0, 'stopping');
-    expect(bench.destroy().effects).toMatchObject([{ kind: 'pilot.stop-vm', graceMs: 10_000 }]);
+    expect(bench.destroy().effects).toMatchObject([
+      { kind: 'pilot', order: { kind: 'stop-vm', graceMs: 10_000 } },
+    ]);
   });
 
   it('that fails on the node is told of', () => {

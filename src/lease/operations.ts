@@ -70,5 +70,6 @@ function order(draft: Draft, vm: Vm, operation: VmOperation, graceMs: number, by
   // One that runs is on a node.
   const node = vm.node ?? '';
   const key = `operate:${vm.id}:${orders}`;
-  draft.owe({ kind: 'pilot.operate-vm', key, slotId: vm.slotId, node, vmId: vm.id, operation, graceMs });
+  const order = { kind: 'operate-vm', vmId: vm.id, operation, graceMs } as const;
+  draft.owe({ kind: 'pilot', key, slotId: vm.slotId, node, order });
 }

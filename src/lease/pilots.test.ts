@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { LeaseBench, must, startedAt } from '../../test/support/lease.ts';
+import { kindsOf, LeaseBench, must, startedAt } from '../../test/support/lease.ts';
 import { isEmpty } from './decide.ts';
 import { mostTold } from './told.ts';
 
@@ -18,12 +18,12 @@ describe('reserving', () => {
     expect(bench.slot).toMatchObject({ state: 'ready', deadlineAt: null });
     expect(decision.effects).toMatchObject([
       {
-        kind: 'pilot.start-vm',
+        kind: 'pilot',
         node: 'n1',
-        vmId: `${bench.ws}.node-0`,
         key: `start:${bench.slotId}:${bench.ws}.node-0`,
+        order: { kind: 'start-vm', vmId: `${bench.ws}.node-0` },
       },
-      { kind: 'pilot.start-vm', node: 'n0', vmId: `${bench.ws}.node-1` },
+      { kind: 'pilot', node: 'n0', order: { kind: 'start-vm', vmId: `${bench.ws}.node-1` } },
     ]);
     expect(bench.vms.map(vm => [vm.node, vm.state])).toEqual([
       ['n1', 'pending'],
@@ -50,10 +50,12 @@ describe('reserving', () => {
     expect(bench.workspace).toMatchObject({ state: 'ended', cause: 'failed' });
     expect(bench.workspace.reason).toMatchObject({ code: 'reserve_timeout' });
     expect(bench.workspace.reason?.message).toContain('only 1 of 3 nodes');
-    expect(bench.effectsOf(decision, 'pilot.release')).toHaveLength(2);
+    expect(bench.ordersOf(decision, 'release')).toHaveLength(2);
     expect(bench.slot.state).toBe('releasing');
     // The third pilot comes after all, and is sent away.
-    expect(bench.connect('n2').effects).toMatchObject([{ kind: 'pilot.release', node: 'n2' }]);
+    expect(bench.connect('n2').effects).toMatchObject([
+      { kind: 'pilot', node: 'n2', order: { kind: 'release' } },
+    ]);
   });
 
   it('that ends with pilots missing has the job cancelled once the others have left', () => {
@@ -77,12 +79,14 @@ describe('reserving', () => {
       cause: 'failed',
       reason: { code: 'helper_missing', message: 'node n1 failed: sudo: a password is required' },
     });
-    expect(decision.effects).toMatchObject([{ kind: 'pilot.release', node: 'n0' }]);
+    expect(decision.effects).toMatchObject([{ kind: 'pilot', node: 'n0', order: { kind: 'release' } }]);
   });
 
   it('takes no more pilots than nodes were asked for', () => {
     const bench = new LeaseBench().running(1);
-    expect(bench.connect('n9').effects).toMatchObject([{ kind: 'pilot.release', node: 'n9' }]);
+    expect(bench.connect('n9').effects).toMatchObject([
+      { kind: 'pilot', node: 'n9', order: { kind: 'release' } },
+    ]);
     expect(bench.workspace.state).toBe('running');
   });
 });
@@ -170,7 +174,7 @@ describe('reports of VMs', () => {
     const own = { ...stray, vmId: must(bench.vms[1]).id };
     const decision = bench.connect('n1', [own, stray]);
     expect(decision.effects).toMatchObject([
-      { kind: 'pilot.stop-vm', node: 'n1', vmId: stray.vmId, graceMs: 0 },
+      { kind: 'pilot', node: 'n1', order: { kind: 'stop-vm', vmId: stray.vmId, graceMs: 0 } },
     ]);
     expect(bench.vmStates).toEqual(['running', 'running']);
   });
@@ -212,7 +216,7 @@ describe('a pilot that comes back', () => {
   it('of a slot that is taken back gives guests half of the warning time, as their own pilot does', () => {
     const bench = new LeaseBench({ shutdownGraceMs: 25_000 }).running(2);
     const told = bench.node('n0', 'preempting');
-    const [release] = bench.effectsOf(told, 'pilot.release');
+    const [release] = bench.ordersOf(told, 'release');
     expect(release).toMatchObject({ node: 'n1', graceMs: 15_000 });
   });
 
@@ -293,8 +297,8 @@ describe('preemption', () => {
     const reason = { code: 'lrm_signal', message: 'the LRM sent SIGTERM to the pilot' };
     const decision = bench.notify('n1', { kind: 'node', state: 'preempting', reason });
     expect(decision.effects).toMatchObject([
-      { kind: 'pilot.release', node: 'n0', graceMs: 10_000 },
-      { kind: 'pilot.release', node: 'n2', graceMs: 10_000 },
+      { kind: 'pilot', node: 'n0', order: { kind: 'release', graceMs: 10_000 } },
+      { kind: 'pilot', node: 'n2', order: { kind: 'release', graceMs: 10_000 } },
     ]);
     expect(bench.slot.state).toBe('preempting');
     expect(bench.workspace).toMatchObject({
@@ -314,8 +318,8 @@ describe('preemption', () => {
     const bench = new LeaseBench().running(2, { durationMs: 600_000 });
     bench.now = startedAt + 600_000 - 10_001;
     expect(bench.node('n0', 'preempting').effects).toMatchObject([
-      { kind: 'pilot.release', node: 'n0', graceMs: 9_001 },
-      { kind: 'pilot.release', node: 'n1', graceMs: 9_001 },
+      { kind: 'pilot', node: 'n0', order: { kind: 'release', graceMs: 9_001 } },
+      { kind: 'pilot', node: 'n1', order: { kind: 'release', graceMs: 9_001 } },
     ]);
   });
 
@@ -345,19 +349,22 @@ describe('a pilot that leaves by itself', () => {
       cause: 'preempted',
       reason: { code: 'node_left' },
     });
-    expect(decision.effects).toMatchObject([{ kind: 'pilot.stop-vm', node: 'n1' }]);
+    expect(decision.effects).toMatchObject([{ kind: 'pilot', node: 'n1', order: { kind: 'stop-vm' } }]);
     bench.node('n0', 'released');
     expect(bench.vmStates).toEqual(['terminated', 'stopping']);
-    expect(bench.vm(1, 'terminated').effects).toMatchObject([{ kind: 'pilot.release', node: 'n1' }]);
+    expect(bench.vm(1, 'terminated').effects).toMatchObject([
+      { kind: 'pilot', node: 'n1', order: { kind: 'release' } },
+    ]);
   });
 
   it('is told to be quick when the lease ends before its own grace is over', () => {
     const bench = new LeaseBench().running(1);
     const { endsAt } = bench.workspace;
     bench.now = (endsAt ?? 0) - 600;
-    const { effects } = bench.node('n0', 'releasing');
-    expect(effects).toMatchObject([{ kind: 'pilot.release', node: 'n0' }]);
-    const [order] = effects;
+    const decision = bench.node('n0', 'releasing');
+    expect(kindsOf(decision.effects)).toEqual(['release']);
+    const [order] = bench.ordersOf(decision, 'release');
+    expect(order?.node).toBe('n0');
     expect(order && 'graceMs' in order ? order.graceMs : undefined).toBeLessThan(600);
   });
 });
@@ -383,7 +390,9 @@ describe('the end of the job’s walltime', () => {
     const { effects } = bench.notify('n0', { kind: 'node', state: 'preempting', reason });
     expect(bench.workspace).toMatchObject(expired);
     expect(bench.slot).toMatchObject({ state: 'preempting', reason: { code: 'walltime' } });
-    expect(effects).toContainEqual(expect.objectContaining({ kind: 'pilot.release', node: 'n1' }));
+    expect(effects).toContainEqual(
+      expect.objectContaining({ node: 'n1', order: expect.objectContaining({ kind: 'release' }) as unknown }),
+    );
   });
 });
 
@@ -452,7 +461,7 @@ describe('security 7: what goes to and fro without end', () => {
         kind: 'vm',
         report: { vmId: `ws-zzzzzzzzzz.x-${index}`, state: 'running', context: 'none' },
       });
-    expect(bench.effects.filter(({ kind }) => kind === 'pilot.stop-vm').length).toBeLessThanOrEqual(mostTold);
+    expect(kindsOf(bench.effects).filter(kind => kind === 'stop-vm').length).toBeLessThanOrEqual(mostTold);
   });
 
   it('but what clients order is always told: usage is made of it', () => {
@@ -503,7 +512,7 @@ describe('security 18: a pilot of an invented node', () => {
     const decision = bench.connect('n0.site.test');
     expect(names(bench)).toContain('n0.site.test');
     bench.node('n0.site.test', 'reserved');
-    expect(bench.effectsOf(decision, 'pilot.release')).toEqual([]);
+    expect(bench.ordersOf(decision, 'release')).toEqual([]);
   });
 
   it('is not told by a name with or without its domain, or where the LRM calls its nodes otherwise', () => {

@@ -116,7 +116,7 @@ describe('a lease that its job is too short for', () => {
     const jobEndsAt = must(ifJobLasts).until;
     const { effects } = site.step({ type: 'lrm.extended', slotId: site.slotId, jobEndsAt });
     // Its pilots must not leave in time for the old end.
-    expect(effects).toMatchObject([{ kind: 'pilot.job-end', endsAt: jobEndsAt }]);
+    expect(effects).toMatchObject([{ kind: 'pilot', order: { kind: 'job-end', endsAt: jobEndsAt } }]);
     site.step(input);
     expect(site.workspace.endsAt).toBe(must(endsAt) + 3_600_000);
   });

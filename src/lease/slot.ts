@@ -59,7 +59,8 @@ export function orderRelease(draft: Draft, slot: Slot, graceMs: number, except?:
 
 /** Orders one node to release; VMs on it get `graceMs`. */
 export function orderNodeRelease(draft: Draft, slotId: SlotId, node: string, graceMs: number): void {
-  draft.owe({ kind: 'pilot.release', key: `release:${slotId}:${node}:${graceMs}`, slotId, node, graceMs });
+  const order = { kind: 'release', graceMs } as const;
+  draft.owe({ kind: 'pilot', key: `release:${slotId}:${node}:${graceMs}`, slotId, node, order });
 }
 
 /** Gives the slot back, from whatever state it is in. */

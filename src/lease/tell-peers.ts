@@ -19,12 +19,12 @@ export function tellPeers(draft: Draft, id: WorkspaceId): void {
   const { slotId } = workspace;
   for (const node of new Set(vms.filter(isThere).map(vm => vm.node ?? '')))
     draft.owe({
-      kind: 'pilot.set-peers',
+      kind: 'pilot',
       // A VM comes once, and goes once. What is told is how it all is when that is sent.
       key: `peers:${slotId}:${node}:${changed.id}:${isThere(changed) ? 'come' : 'gone'}`,
       slotId,
       node,
-      workspaceId: id,
+      order: { kind: 'set-peers', workspaceId: id },
     });
 }
 

@@ -4,6 +4,7 @@ import type { Policy } from './policies/policy.ts';
 import type { Quotas } from './quota.ts';
 import type { ImageManifest } from '../protocol/image.ts';
 import type { SlotId, VmId, WorkspaceId } from '../protocol/ids.ts';
+import type { OrderOf, Orders } from '../protocol/orders.ts';
 import type { NotificationBody, VmReport } from '../protocol/pilot.ts';
 import type {
   ContextState,
@@ -399,62 +400,27 @@ export type Effect =
   | { readonly kind: 'lrm.cancel'; readonly key: string; readonly slotId: SlotId; readonly jobId: string }
   /** Ask the LRM now rather than at the next round: something should have changed. */
   | { readonly kind: 'lrm.observe'; readonly key: string; readonly slotId: SlotId }
-  | {
-      readonly kind: 'pilot.start-vm';
-      readonly key: string;
-      readonly slotId: SlotId;
-      readonly node: string;
-      readonly vmId: VmId;
-    }
-  | {
-      readonly kind: 'pilot.stop-vm';
-      readonly key: string;
-      readonly slotId: SlotId;
-      readonly node: string;
-      readonly vmId: VmId;
-      readonly graceMs: number;
-    }
-  | {
-      readonly kind: 'pilot.operate-vm';
-      readonly key: string;
-      readonly slotId: SlotId;
-      readonly node: string;
-      readonly vmId: VmId;
-      readonly operation: Exclude<VmOperation, 'destroy'>;
-      readonly graceMs: number;
-    }
-  /** Where the workspace's VMs are has changed: a node of the slot is told. */
-  | {
-      readonly kind: 'pilot.set-peers';
-      readonly key: string;
-      readonly slotId: SlotId;
-      readonly node: string;
-      readonly workspaceId: WorkspaceId;
-    }
-  /** Tells a guest something; worthless after `until`. */
-  | {
-      readonly kind: 'pilot.tell-guest';
-      readonly key: string;
-      readonly slotId: SlotId;
-      readonly node: string;
-      readonly vmId: VmId;
-      readonly message: string;
-    }
-  /** The LRM ends the job at another time than the pilot knows. */
-  | {
-      readonly kind: 'pilot.job-end';
-      readonly key: string;
-      readonly slotId: SlotId;
-      readonly node: string;
-      readonly endsAt: number;
-    }
-  | {
-      readonly kind: 'pilot.release';
-      readonly key: string;
-      readonly slotId: SlotId;
-      readonly node: string;
-      readonly graceMs: number;
-    };
+  | PilotEffect;
+
+/** An order for the pilot on a node of a slot. */
+export interface PilotEffect {
+  readonly kind: 'pilot';
+  readonly key: string;
+  readonly slotId: SlotId;
+  readonly node: string;
+  readonly order: DecidedOrder;
+}
+
+/**
+ * An order as it is decided and stored. What a VM is started with holds secrets, and peers are told
+ * as they are when it is sent: these are completed then (`service/pilots/orders.ts`).
+ */
+export type DecidedOrder = OrderOf<
+  Omit<Orders, 'start-vm' | 'set-peers'> & {
+    readonly 'start-vm': { readonly vmId: VmId };
+    readonly 'set-peers': { readonly workspaceId: WorkspaceId };
+  }
+>;
 
 /** One line of the history, before the store has numbered it. `type` as in the API's Event. */
 export interface HistoryEvent {

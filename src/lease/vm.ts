@@ -57,12 +57,11 @@ function stopStray(draft: Draft, slotId: SlotId, node: string, vmId: string): vo
   // Each is owed until its pilot has taken it.
   if (!isTellingOfNode(draft, slotId, node)) return;
   draft.owe({
-    kind: 'pilot.stop-vm',
+    kind: 'pilot',
     key: `stray:${slotId}:${node}:${vmId}`,
     slotId,
     node,
-    vmId,
-    graceMs: 0,
+    order: { kind: 'stop-vm', vmId, graceMs: 0 },
   });
 }
 
@@ -84,12 +83,11 @@ export function stopVm(draft: Draft, vm: Vm, slot: Slot, graceMs: number, order:
   if (vm.state !== 'stopping') draft.moveVm(vm.id, 'stopping');
   if (!order || !obeys(slot.nodes.find(({ name }) => name === vm.node))) return;
   draft.owe({
-    kind: 'pilot.stop-vm',
+    kind: 'pilot',
     key: `stop:${vm.slotId}:${vm.id}`,
     slotId: vm.slotId,
     node: vm.node,
-    vmId: vm.id,
-    graceMs: givenMs,
+    order: { kind: 'stop-vm', vmId: vm.id, graceMs: givenMs },
   });
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { LeaseBench, must, startedAt } from '../../test/support/lease.ts';
+import { kindsOf, LeaseBench, must, startedAt } from '../../test/support/lease.ts';
 import { isEmpty } from './decide.ts';
 
 describe('a lease', () => {
@@ -42,7 +42,7 @@ describe('a lease', () => {
     bench.observed({ endsAt: startedAt + 20_000 });
     expect(bench.workspace.endsAt).toBe(startedAt + 10_000);
     const decision = bench.atDeadline();
-    expect(bench.effectsOf(decision, 'pilot.stop-vm')).toMatchObject([{ graceMs: 750 }]);
+    expect(bench.ordersOf(decision, 'stop-vm')).toMatchObject([{ graceMs: 750 }]);
   });
 
   it('that expires lets guests shut down before its end, and is over at its end, not before', () => {
@@ -51,7 +51,7 @@ describe('a lease', () => {
     const decision = bench.atDeadline();
     expect(bench.now).toBe(endsAt - 10_000);
     expect(bench.workspace).toMatchObject({ state: 'ending', cause: 'expired', endingDeadlineAt: endsAt });
-    expect(bench.effectsOf(decision, 'pilot.stop-vm')).toMatchObject([
+    expect(bench.ordersOf(decision, 'stop-vm')).toMatchObject([
       { node: 'n0', graceMs: 9_000 },
       { node: 'n1', graceMs: 9_000 },
     ]);
@@ -81,7 +81,7 @@ describe('a lease', () => {
     const bench = new LeaseBench().running(1, { durationMs: 60_000 });
     bench.now += 600_000;
     const decision = bench.step({ type: 'clock', slotId: 'slot-new' });
-    expect(bench.effectsOf(decision, 'pilot.stop-vm')).toMatchObject([{ graceMs: 5_000 }]);
+    expect(bench.ordersOf(decision, 'stop-vm')).toMatchObject([{ graceMs: 5_000 }]);
     bench.vm(0, 'terminated');
     bench.atDeadline();
     expect(bench.workspace.state).toBe('ended');
@@ -99,14 +99,14 @@ describe('all or none', () => {
       reason: { code: 'no_space', message: 'VM node-1 on node n1 failed: the disk is full' },
     });
     // The guest that is up may shut down; the one that never got there is destroyed.
-    expect(bench.effectsOf(decision, 'pilot.stop-vm')).toMatchObject([
+    expect(bench.ordersOf(decision, 'stop-vm')).toMatchObject([
       { node: 'n0', graceMs: 10_000 },
       { node: 'n2', graceMs: 0 },
     ]);
     bench.vm(0, 'terminated');
     const last = bench.vm(2, 'terminated');
     expect(bench.workspace).toMatchObject({ state: 'ended', cause: 'failed' });
-    expect(bench.effectsOf(last, 'pilot.release')).toHaveLength(3);
+    expect(bench.ordersOf(last, 'release')).toHaveLength(3);
   });
 
   it('ends the running ensemble when one VM crashes', () => {
@@ -133,7 +133,7 @@ describe('all or none', () => {
       cause: 'destroyed',
       reason: { code: 'guest_shutdown' },
     });
-    expect(bench.effectsOf(decision, 'pilot.release')).toHaveLength(2);
+    expect(bench.ordersOf(decision, 'release')).toHaveLength(2);
   });
 });
 
@@ -178,13 +178,13 @@ describe('destroy', () => {
     const bench = new LeaseBench().running(2);
     const stop = bench.destroy();
     expect(stop.effects).toMatchObject([
-      { kind: 'pilot.stop-vm', node: 'n0', graceMs: 10_000 },
-      { kind: 'pilot.stop-vm', node: 'n1', graceMs: 10_000 },
+      { kind: 'pilot', node: 'n0', order: { kind: 'stop-vm', graceMs: 10_000 } },
+      { kind: 'pilot', node: 'n1', order: { kind: 'stop-vm', graceMs: 10_000 } },
     ]);
     bench.vm(0, 'terminated');
     expect(bench.slot.state).toBe('ready');
     const release = bench.vm(1, 'terminated');
-    expect(release.effects.map(({ kind }) => kind)).toEqual(['pilot.release', 'pilot.release']);
+    expect(kindsOf(release.effects)).toEqual(['release', 'release']);
     expect(bench.workspace.state).toBe('ended');
     bench.node('n0', 'releasing');
     bench.node('n0', 'released');
@@ -199,7 +199,7 @@ describe('destroy', () => {
     const bench = new LeaseBench().running(1, { durationMs: 600_000 });
     bench.now = startedAt + 600_000 - 10_001;
     const decision = bench.destroy();
-    expect(bench.effectsOf(decision, 'pilot.stop-vm')).toMatchObject([{ graceMs: 9_001 }]);
+    expect(bench.ordersOf(decision, 'stop-vm')).toMatchObject([{ graceMs: 9_001 }]);
     // A pilot that is silent then is not waited for beyond it.
     expect(bench.workspace.endingDeadlineAt).toBe(startedAt + 600_000);
   });
@@ -230,7 +230,7 @@ describe('destroy', () => {
     bench.destroy();
     const release = bench.atDeadline();
     expect(bench.now).toBe(startedAt + 12_000);
-    expect(release.effects).toMatchObject([{ kind: 'pilot.release', graceMs: 0 }]);
+    expect(release.effects).toMatchObject([{ kind: 'pilot', order: { kind: 'release', graceMs: 0 } }]);
     const cancel = bench.atDeadline();
     expect(bench.now).toBe(startedAt + 42_000);
     expect(cancel.effects).toMatchObject([{ kind: 'lrm.cancel' }]);

@@ -4,6 +4,7 @@ import { ControlError, type WorkspaceControl } from '../control/control.ts';
 import type { Clock } from '../platform/clock.ts';
 import { silentLog } from '../platform/log.ts';
 import { createVirtualClock, settle } from '../platform/virtual-clock.ts';
+import type { Order } from '../protocol/orders.ts';
 import {
   type PilotMessage,
   type ServiceMessage,
@@ -84,14 +85,16 @@ function fakeControl(
 ): WorkspaceControl {
   return {
     reserve: options.reserve ?? (() => Promise.resolve()),
-    startVm: plan => done.push(`start ${plan.vmId}`),
-    stopVm: (vmId, graceMs) => {
-      done.push(`stop ${vmId} ${graceMs}`);
-      if (options.reportsStops) report({ vmId, state: 'stopping', context: 'ok' });
+    orders: {
+      'start-vm': ({ vm }) => done.push(`start ${vm.vmId}`),
+      'stop-vm': ({ vmId, graceMs }) => {
+        done.push(`stop ${vmId} ${graceMs}`);
+        if (options.reportsStops) report({ vmId, state: 'stopping', context: 'ok' });
+      },
+      'operate-vm': ({ vmId, operation, graceMs }) => done.push(`${operation} ${vmId} ${graceMs}`),
+      'set-peers': ({ bridges }) => done.push(`peers of ${bridges.map(({ bridge }) => bridge).join(' ')}`),
+      'tell-guest': ({ vmId, message }) => done.push(`tell ${vmId} ${message}`),
     },
-    operateVm: (vmId, operation, graceMs) => done.push(`${operation} ${vmId} ${graceMs}`),
-    setPeers: bridges => done.push(`peers of ${bridges.map(({ bridge }) => bridge).join(' ')}`),
-    tellGuest: (vmId, message) => done.push(`tell ${vmId} ${message}`),
     release: graceMs => {
       done.push(`release ${graceMs}`);
       return options.release?.() ?? Promise.resolve();
@@ -181,6 +184,24 @@ describe('PilotSession', () => {
     for (const _ of [1, 2]) w.say({ type: 'command', key: 'start:x', body: { kind: 'start-vm', vm } });
     expect(w.done).toEqual(['start ws-aaaaaaaaaa.w-0']);
     expect(w.sent.filter(message => message.type === 'command-ack')).toHaveLength(2);
+  });
+
+  it('has a VM ordered about by its control, and ignores an order of a newer service', async () => {
+    const w = world();
+    void w.session.run();
+    await settle();
+    const vmId = 'ws-aaaaaaaaaa.w-0';
+    const orders: readonly (Order | { readonly kind: 'of tomorrow' })[] = [
+      { kind: 'operate-vm', vmId, operation: 'pause', graceMs: 1 },
+      { kind: 'of tomorrow' },
+      { kind: 'set-peers', bridges: [{ bridge: 'wba', peers: [] }] },
+      { kind: 'tell-guest', vmId, message: 'ends soon' },
+      { kind: 'stop-vm', vmId, graceMs: 2 },
+    ];
+    for (const [index, body] of orders.entries())
+      w.say({ type: 'command', key: `${index}`, body: body as Order });
+    expect(w.done).toEqual([`pause ${vmId} 1`, 'peers of wba', `tell ${vmId} ends soon`, `stop ${vmId} 2`]);
+    expect(w.sent.filter(({ type }) => type === 'command-ack')).toHaveLength(orders.length);
   });
 
   it('repeats what was not acknowledged, with the same numbers, after a reconnect', async () => {

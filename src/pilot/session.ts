@@ -1,10 +1,10 @@
 import type { ReportVm, WorkspaceControl } from '../control/control.ts';
 import { type Clock, pause, type StopTimer, withDeadline } from '../platform/clock.ts';
 import { errorFields, type Log } from '../platform/log.ts';
+import { carryOut, type Handlers, type Order, type Orders } from '../protocol/orders.ts';
 import {
   type NotificationBody,
   type PilotNotification,
-  type PilotCommand,
   reasonToSend,
   type ServiceMessage,
   type SlotAssignment,
@@ -63,6 +63,7 @@ const longestRetryMs = 5_000;
 export class PilotSession {
   readonly #parts: SessionParts;
   readonly #control: WorkspaceControl;
+  readonly #orders: Handlers<Orders>;
   readonly #obeyed = new Set<string>();
   #link: Link | undefined;
   #contacted = false;
@@ -87,6 +88,18 @@ export class PilotSession {
     this.#parts = parts;
     this.#jobEndsAt = parts.jobEndsAt;
     this.#control = parts.makeControl((report, at) => this.#notify({ kind: 'vm', report }, at));
+    const { orders } = this.#control;
+    this.#orders = {
+      ...orders,
+      'start-vm': order => {
+        if (!this.#release && !this.#held) orders['start-vm'](order);
+      },
+      'job-end': ({ endsAt }) => {
+        this.#jobEndsAt = endsAt;
+        this.#armJobEnd();
+      },
+      release: ({ graceMs }) => this.#releaseWith(graceMs, 'ordered by the service'),
+    };
   }
 
   /** Reserves, connects and serves until the slot is over. Resolves with the process's exit code. */
@@ -252,37 +265,14 @@ export class PilotSession {
   }
 
   /** A key that was seen before is acknowledged again and otherwise ignored: the service repeats until it hears so. */
-  #obey(key: string, command: PilotCommand): void {
+  #obey(key: string, order: Order): void {
     const known = this.#obeyed.has(key);
     this.#obeyed.add(key);
     this.#link?.send({ type: 'command-ack', key });
     if (known) return;
-    this.#parts.log.info('command', { key, kind: command.kind });
-    switch (command.kind) {
-      case 'start-vm':
-        if (this.#release || this.#held) return;
-        this.#control.startVm(command.vm);
-        return;
-      case 'stop-vm':
-        this.#control.stopVm(command.vmId, command.graceMs);
-        return;
-      case 'operate-vm':
-        this.#control.operateVm(command.vmId, command.operation, command.graceMs);
-        return;
-      case 'set-peers':
-        this.#control.setPeers(command.bridges);
-        return;
-      case 'tell-guest':
-        this.#control.tellGuest(command.vmId, command.message);
-        return;
-      case 'job-end':
-        this.#jobEndsAt = command.endsAt;
-        this.#armJobEnd();
-        return;
-      case 'release':
-        this.#releaseWith(command.graceMs, 'ordered by the service');
-        return;
-    }
+    this.#parts.log.info('command', { key, kind: order.kind });
+    if (!carryOut(this.#orders, order))
+      this.#parts.log.warn('this pilot does not know such an order', { kind: order.kind });
   }
 
   async #openStream(streamId: string, target: Parameters<WorkspaceControl['openStream']>[0]): Promise<void> {
@@ -298,7 +288,7 @@ export class PilotSession {
   /** Guests' time runs: they are told before anything is written down or sent, at which the kernel may let another process go first. Again: less time for them. */
   #stopVms(graceMs: number): void {
     for (const { vmId, state } of this.#control.reports())
-      if (state !== 'terminated' && state !== 'failed') this.#control.stopVm(vmId, graceMs);
+      if (state !== 'terminated' && state !== 'failed') this.#orders['stop-vm']({ vmId, graceMs });
   }
 
   /** Releases once; a later call only shortens what the VMs are given, and so does one while the slot is given back, which releases it in a moment. */

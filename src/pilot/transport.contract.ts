@@ -282,11 +282,13 @@ function startSession(transport: Transport, assignment: SlotAssignment) {
   };
   const control: WorkspaceControl = {
     reserve: () => Promise.resolve(),
-    startVm: plan => started.push(plan.vmId),
-    stopVm: () => undefined,
-    operateVm: () => undefined,
-    setPeers: () => undefined,
-    tellGuest: () => undefined,
+    orders: {
+      'start-vm': ({ vm }) => started.push(vm.vmId),
+      'stop-vm': () => undefined,
+      'operate-vm': () => undefined,
+      'set-peers': () => undefined,
+      'tell-guest': () => undefined,
+    },
     release: () => Promise.resolve(),
     reports: () => [],
     openStream: () => Promise.reject(new Error('none')),

@@ -1,6 +1,6 @@
 import Type from 'typebox';
 import { nodeNamePattern, slotIdPattern, vmIdPattern } from './ids.ts';
-import { BridgePeers, VmPlan } from './plan.ts';
+import type { Order } from './orders.ts';
 import { literals, MomentMs, Count } from './schema.ts';
 import { contextStates, type Reason, slotNodeStates, vmStates } from './states.ts';
 import { plainText } from './text.ts';
@@ -92,33 +92,6 @@ export const PilotMessage = Type.Union([
 ]);
 export type PilotMessage = Type.Static<typeof PilotMessage>;
 
-/** What the service tells a pilot to do. */
-export const PilotCommand = Type.Union([
-  Type.Object({ kind: Type.Literal('start-vm'), vm: VmPlan }),
-  /** Graceful shutdown, then, after `graceMs`, hard destroy. 0 destroys at once. */
-  Type.Object({ kind: Type.Literal('stop-vm'), vmId: Type.String(), graceMs: Type.Integer({ minimum: 0 }) }),
-  /** To a VM that is leased. `graceMs`: for a guest to shut down (shutdown, reboot). */
-  Type.Object({
-    kind: Type.Literal('operate-vm'),
-    vmId: Type.String(),
-    operation: literals(['start', 'shutdown', 'pause', 'resume', 'reboot'] as const),
-    graceMs: Type.Integer({ minimum: 0 }),
-  }),
-  /** Other peers for VXLANs of a workspace, instead of those that came with its VMs. */
-  Type.Object({ kind: Type.Literal('set-peers'), bridges: Type.Array(BridgePeers) }),
-  /** A line for the guest's users; best effort. */
-  Type.Object({
-    kind: Type.Literal('tell-guest'),
-    vmId: Type.String(),
-    message: Type.String({ maxLength: 500, pattern: '^[^\\r\\n]*$' }),
-  }),
-  /** The LRM ends the job then (milliseconds since the epoch), not when the pilot thought. */
-  Type.Object({ kind: Type.Literal('job-end'), endsAt: Type.Integer() }),
-  /** Stop every VM of the slot as above, undo everything, report `released`, exit. */
-  Type.Object({ kind: Type.Literal('release'), graceMs: Type.Integer({ minimum: 0 }) }),
-]);
-export type PilotCommand = Type.Static<typeof PilotCommand>;
-
 /** A byte stream to a VM through its pilot: a TCP port of the guest, or its serial console. */
 export const StreamTarget = Type.Union([
   Type.Object({
@@ -135,7 +108,7 @@ export type ServiceMessage =
   /** `now`: the service's clock, milliseconds since the epoch. Clocks of nodes may be wrong. */
   | { readonly type: 'welcome'; readonly ackedSeq: number; readonly now: number }
   | { readonly type: 'ack'; readonly seq: number }
-  | { readonly type: 'command'; readonly key: string; readonly body: PilotCommand }
+  | { readonly type: 'command'; readonly key: string; readonly body: Order }
   | { readonly type: 'open-stream'; readonly streamId: string; readonly target: StreamTarget }
   /** The LRM takes the slot's nodes back, as the pilot on `node` has just heard: go, as at its signal. Sent before anything is stored, because it is true whatever becomes of the service. */
   | { readonly type: 'taken-back'; readonly node: string }

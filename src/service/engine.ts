@@ -20,16 +20,16 @@ import type { Random } from '../platform/random.ts';
 import type { GroupRequest, OperateRequest, WorkspaceRequest } from '../protocol/cluster.ts';
 import { WspError } from '../protocol/errors.ts';
 import { defaultPoolName, idSuffix } from '../protocol/ids.ts';
-import type { PilotCommand } from '../protocol/pilot.ts';
 import type { PilotSite } from './assignment.ts';
 import { type MakeKeyPair, makeSshKeyPair } from './context.ts';
 import type { Engine, PilotHub, Trial } from './engine-api.ts';
 import { type EnginePool, LrmPool } from './lrm-pool.ts';
 import { Outbox } from './outbox.ts';
-import { isPilotEffect, PilotCommands, type PilotEffect } from './pilots/commands.ts';
+import { PilotCommands } from './pilots/commands.ts';
 import { Hub } from './pilots/hub.ts';
+import { completeOrder } from './pilots/orders.ts';
 import { StreamWaitingRoom } from './pilots/streams.ts';
-import { type PlanSite, planPeers, planVm } from './plan.ts';
+import type { PlanSite } from './plan.ts';
 import { Secrets } from './secrets.ts';
 import type { Commit, EventQuery, Store } from './store/store.ts';
 import { Writer } from './writer.ts';
@@ -109,11 +109,16 @@ class RunningEngine implements Engine {
       clock,
       log,
       perform: async (effect, again) => {
-        if (!isPilotEffect(effect)) await this.#poolOf(effect.slotId).perform(effect, again);
+        if (effect.kind !== 'pilot') await this.#poolOf(effect.slotId).perform(effect, again);
       },
       done,
     });
-    this.#commands = new PilotCommands({ log, commandOf: effect => this.#commandOf(effect), done });
+    const { plan } = options;
+    this.#commands = new PilotCommands({
+      log,
+      orderOf: effect => completeOrder(effect, { state: this.state, secrets: this.#secrets, plan }),
+      done,
+    });
     this.#hub = new Hub({
       clock,
       log,
@@ -355,53 +360,8 @@ class RunningEngine implements Engine {
   }
 
   #owe(effect: Effect, again: boolean): void {
-    if (isPilotEffect(effect)) this.#commands.add(effect);
+    if (effect.kind === 'pilot') this.#commands.add(effect);
     else this.#outbox.add(effect, again);
-  }
-
-  /** Made when it is sent, from what is known then, not when it was decided. */
-  #commandOf(effect: PilotEffect): PilotCommand | undefined {
-    if (effect.kind === 'pilot.start-vm') return this.#startCommand(effect.vmId, effect.slotId);
-    if (effect.kind === 'pilot.operate-vm')
-      return {
-        kind: 'operate-vm',
-        vmId: effect.vmId,
-        operation: effect.operation,
-        graceMs: effect.graceMs,
-      };
-    if (effect.kind === 'pilot.set-peers') return this.#peersCommand(effect);
-    if (effect.kind === 'pilot.tell-guest')
-      return { kind: 'tell-guest', vmId: effect.vmId, message: effect.message };
-    if (effect.kind === 'pilot.job-end') return { kind: 'job-end', endsAt: effect.endsAt };
-    if (effect.kind === 'pilot.release') return { kind: 'release', graceMs: effect.graceMs };
-    return { kind: 'stop-vm', vmId: effect.vmId, graceMs: effect.graceMs };
-  }
-
-  #startCommand(vmId: string, slotId: string): PilotCommand | undefined {
-    const { vms: all, workspaces, slots } = this.state;
-    const vm = all.get(vmId);
-    const workspace = vm && workspaces.get(vm.workspaceId);
-    const slot = slots.get(slotId);
-    const secrets = workspace && this.#secrets.workspace(workspace.id);
-    // An order to start that is older than the order to stop.
-    if (vm?.state === 'stopping' || vm?.state === 'terminated' || vm?.state === 'failed') return undefined;
-    if (!vm || !workspace || !slot || !secrets) return undefined;
-    const vms = workspace.vmIds.flatMap(id => all.get(id) ?? []);
-    return { kind: 'start-vm', vm: planVm(vm, { workspace, vms, slot, secrets }, this.#options.plan) };
-  }
-
-  #peersCommand({
-    workspaceId,
-    slotId,
-    node,
-  }: Extract<PilotEffect, { readonly kind: 'pilot.set-peers' }>): PilotCommand | undefined {
-    const { vms: all, workspaces, slots } = this.state;
-    const workspace = workspaces.get(workspaceId);
-    const slot = slots.get(slotId);
-    if (!slot || !workspace || workspace.slotId !== slotId) return undefined;
-    const vms = workspace.vmIds.flatMap(id => all.get(id) ?? []);
-    const bridges = planPeers(node, { workspace, vms, slot }, this.#options.plan);
-    return bridges.length === 0 ? undefined : { kind: 'set-peers', bridges };
   }
 
   #lots(): Lots {

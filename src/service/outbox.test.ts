@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { EngineBench, FakePilot, must } from '../../test/support/engine.ts';
+import { kindsOf } from '../../test/support/lease.ts';
 import { LrmError } from '../lrm/lrm.ts';
 import { Outbox } from './outbox.ts';
 import type { Effect } from '../lease/types.ts';
@@ -229,7 +230,7 @@ describe('commands to pilots', () => {
   it('are dropped when the slot is over', async () => {
     const { workspace } = await bench.running();
     await bench.engine.destroy(workspace.id, 'ann');
-    expect((await bench.owed()).map(({ kind }) => kind)).toEqual(['pilot.stop-vm']);
+    expect(kindsOf(await bench.owed())).toEqual(['stop-vm']);
     bench.lrm.change('1', { state: 'failed', reason: 'node down' });
     await bench.advance(1_000);
     expect(bench.slot(workspace.slotId).state).toBe('failed');

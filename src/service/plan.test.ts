@@ -1,6 +1,7 @@
 import { Check } from 'typebox/value';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { EngineBench, FakePilot, must, testPlanSite } from '../../test/support/engine.ts';
+import { kindsOf } from '../../test/support/lease.ts';
 import type { WorkspaceRequest } from '../protocol/cluster.ts';
 import type { Workspace } from '../lease/types.ts';
 import { VmPlan } from '../protocol/plan.ts';
@@ -149,7 +150,7 @@ describe('the plan of a VM', () => {
     expect(told.map(({ body }) => body)).toEqual([
       { kind: 'set-peers', bridges: [{ bridge, peers: [{ address: '10.1.0.2', macs: [mac] }] }] },
     ]);
-    expect((await bench.owed()).map(({ kind }) => kind)).toContain('pilot.set-peers');
+    expect(kindsOf(await bench.owed())).toContain('set-peers');
     for (const { key } of told) ce.acknowledge(key);
     const again = new FakePilot(bench.engine, slotId, 'n0');
     again.hello();

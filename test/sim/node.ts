@@ -2,6 +2,7 @@ import type { WorkspaceControl } from '../../src/control/control.ts';
 import { ControlError } from '../../src/control/control.ts';
 import type { Clock } from '../../src/platform/clock.ts';
 import { pause } from '../../src/platform/clock.ts';
+import type { Handlers, VmOrders } from '../../src/protocol/orders.ts';
 import type { VmReport } from '../../src/protocol/pilot.ts';
 import type { VmPlan } from '../../src/protocol/plan.ts';
 import type { ContextState, Reason, VmState } from '../../src/protocol/states.ts';
@@ -111,6 +112,14 @@ export class SimControl implements WorkspaceControl {
   readonly #number: number;
   readonly #vms = new Map<string, SimVm>();
   readonly #neverStarted = new Set<string>();
+  readonly orders: Handlers<VmOrders> = {
+    'start-vm': ({ vm }) => this.#startVm(vm),
+    'stop-vm': order => this.#stopVm(order),
+    'operate-vm': order => this.#operateVm(order),
+    // Guests of the simulation have nothing to say to each other, and do not listen.
+    'set-peers': () => undefined,
+    'tell-guest': () => undefined,
+  };
   #whenOff: () => void = () => undefined;
   #helperUp = false;
   #released: Promise<void> | undefined;
@@ -138,7 +147,7 @@ export class SimControl implements WorkspaceControl {
     await this.#at('reserving: helper started');
   }
 
-  startVm(plan: VmPlan): void {
+  #startVm(plan: VmPlan): void {
     const known = this.#vms.get(plan.vmId);
     if (known) return this.#tell(known);
     if (this.#neverStarted.has(plan.vmId) || this.#released)
@@ -150,9 +159,6 @@ export class SimControl implements WorkspaceControl {
     this.#vms.set(plan.vmId, vm);
     void this.#bringUp(vm).catch((cause: unknown) => this.#end(vm, 'failed', reasonOf(cause)));
   }
-
-  /** Guests of the simulation have nothing to say to each other. */
-  setPeers(): void {}
 
   async #bringUp(vm: SimVm): Promise<void> {
     this.#move(vm, 'propagating');
@@ -192,7 +198,7 @@ export class SimControl implements WorkspaceControl {
     await this.#at('running: guest reported');
   }
 
-  stopVm(vmId: string, graceMs: number): void {
+  #stopVm({ vmId, graceMs }: VmOrders['stop-vm']): void {
     const vm = this.#vms.get(vmId);
     if (!vm || isOff(vm)) this.#neverStarted.add(vmId);
     if (!vm) return this.#parts.report({ vmId, state: 'terminated', context: 'none' });
@@ -221,7 +227,7 @@ export class SimControl implements WorkspaceControl {
   }
 
   async release(graceMs: number): Promise<void> {
-    for (const { plan } of this.#vms.values()) this.stopVm(plan.vmId, graceMs);
+    for (const { plan } of this.#vms.values()) this.#stopVm({ vmId: plan.vmId, graceMs });
     this.#released ??= this.#release().catch((cause: unknown) => {
       this.#released = undefined;
       throw cause;
@@ -248,11 +254,7 @@ export class SimControl implements WorkspaceControl {
     await this.#at('releasing: undone');
   }
 
-  operateVm(
-    vmId: string,
-    operation: 'start' | 'shutdown' | 'pause' | 'resume' | 'reboot',
-    graceMs: number,
-  ): void {
+  #operateVm({ vmId, operation, graceMs }: VmOrders['operate-vm']): void {
     const vm = this.#vms.get(vmId);
     if (!vm || isOff(vm) || vm.ordered || vm.ending) return;
     const { state } = vm;
@@ -287,9 +289,6 @@ export class SimControl implements WorkspaceControl {
     if (vm.state !== state) this.#move(vm, state);
     void this.#boot(vm).catch((cause: unknown) => this.#end(vm, 'failed', reasonOf(cause)));
   }
-
-  /** Simulated guests do not listen. */
-  tellGuest(): void {}
 
   reports(): readonly VmReport[] {
     return [...this.#vms.values()].map(reportOf);

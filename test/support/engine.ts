@@ -12,7 +12,8 @@ import { createVirtualClock, settle, type VirtualClock } from '../../src/platfor
 import type { Random } from '../../src/platform/random.ts';
 import { defaultPoolName } from '../../src/protocol/ids.ts';
 import type { WorkspaceRequest } from '../../src/protocol/cluster.ts';
-import type { NotificationBody, PilotCommand, ServiceMessage, VmReport } from '../../src/protocol/pilot.ts';
+import type { Order } from '../../src/protocol/orders.ts';
+import type { NotificationBody, ServiceMessage, VmReport } from '../../src/protocol/pilot.ts';
 import type { Engine, PilotSession } from '../../src/service/engine-api.ts';
 import { createEngine, type EngineOptions } from '../../src/service/engine.ts';
 import type { PlanSite } from '../../src/service/plan.ts';
@@ -159,7 +160,7 @@ export class FakePilot {
   acknowledge(key: string): void {
     this.session.received({ type: 'command-ack', key });
   }
-  get commands(): readonly { readonly key: string; readonly body: PilotCommand }[] {
+  get commands(): readonly { readonly key: string; readonly body: Order }[] {
     return this.heard.flatMap(message => (message.type === 'command' ? [message] : []));
   }
   get acks(): readonly number[] {

@@ -1,6 +1,7 @@
 import { noQuotas } from '../../src/lease/quota.ts';
 import { applyDecision, decide, nextDeadlineAt, type SiteMaps } from '../../src/lease/decide.ts';
 import type {
+  DecidedOrder,
   Decision,
   Effect,
   HistoryEvent,
@@ -216,6 +217,20 @@ export class LeaseBench {
   effectsOf(decision: Decision, kind: Effect['kind']): readonly Effect[] {
     return decision.effects.filter(effect => effect.kind === kind);
   }
+  /** The orders of one kind, each with the node that it is for. */
+  ordersOf(
+    decision: Decision,
+    kind: DecidedOrder['kind'],
+  ): readonly (DecidedOrder & { readonly node: string })[] {
+    return decision.effects.flatMap(effect =>
+      effect.kind === 'pilot' && effect.order.kind === kind ? [{ ...effect.order, node: effect.node }] : [],
+    );
+  }
+}
+
+/** What effects are, an order for a pilot by its own kind. */
+export function kindsOf(effects: readonly Effect[]): readonly string[] {
+  return effects.map(effect => (effect.kind === 'pilot' ? effect.order.kind : effect.kind));
 }
 
 export function must<T>(value: T | null | undefined): T {

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { vmMemoryMiB } from '../memory.ts';
-import { LeaseBench, must, settings, startedAt } from '../../../test/support/lease.ts';
+import { kindsOf, LeaseBench, must, settings, startedAt } from '../../../test/support/lease.ts';
 import { nextDeadlineAt } from '../decide.ts';
 import type { Slot } from '../types.ts';
 import type { ReusePolicy, WarmPolicy } from './policy.ts';
@@ -51,7 +51,7 @@ describe('reuse', () => {
     expect(bench.events.at(-2)).toMatchObject({ type: 'slot.idle', workspaceId: bench.ws });
     bench.now += 60_000;
     const { effects } = bench.step(bench.createInput(wide, 'b'));
-    expect(effects.map(({ kind }) => kind)).toEqual(['pilot.start-vm']);
+    expect(kindsOf(effects)).toEqual(['start-vm']);
     expect(slotOf(bench, 'b')).toBe(bench.slotId);
     expect(must(bench.maps.workspaces.get('ws-bbbbbbbbbb')).state).toBe('deploying');
     expect(bench.slot).toMatchObject({ deadlineAt: null, workspaceIds: ['ws-bbbbbbbbbb'] });
@@ -63,7 +63,7 @@ describe('reuse', () => {
     expect(bench.slot.state).toBe('ready');
     const { effects } = bench.after(1);
     expect(bench.slot).toMatchObject({ state: 'releasing', reason: { code: 'idle' } });
-    expect(effects.map(({ kind }) => kind)).toContain('pilot.release');
+    expect(kindsOf(effects)).toContain('release');
   });
 
   it('puts nobody into a slot of which a node is drained, and gives it back when nobody is in it', () => {
@@ -111,7 +111,7 @@ describe('reuse', () => {
   ])('asks for a slot of its own for a workspace %s', (_, letter, owner, request) => {
     const bench = emptied(held());
     const { effects } = bench.step(bench.createInput(request, letter, owner));
-    expect(effects.map(({ kind }) => kind)).toEqual(['lrm.submit']);
+    expect(kindsOf(effects)).toEqual(['lrm.submit']);
   });
 
   it.each([-60_000, 60_000])('uses up the slot that ends first, when another ends %d ms later', laterMs => {
@@ -218,7 +218,7 @@ describe('warm', () => {
   it('deploys the first workspace that fits at once, and asks for another slot then', () => {
     const { bench } = warmBench();
     const { effects } = bench.step(bench.createInput(small(3), 'b', 'bob'));
-    expect(effects.map(({ kind }) => kind)).toEqual(['pilot.start-vm', 'pilot.start-vm', 'pilot.start-vm']);
+    expect(kindsOf(effects)).toEqual(['start-vm', 'start-vm', 'start-vm']);
     expect(bench.slot.owner).toBe('bob');
     bench.atDeadline();
     expect(warmSlots(bench)).toHaveLength(2);

@@ -1,15 +1,15 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { silentLog } from '../../platform/log.ts';
 import type { ServiceMessage } from '../../protocol/pilot.ts';
-import { PilotCommands, type PilotEffect } from './commands.ts';
+import type { PilotEffect } from '../../lease/types.ts';
+import { PilotCommands } from './commands.ts';
 
 const order = (key: string, node = 'n0'): PilotEffect => ({
-  kind: 'pilot.stop-vm',
+  kind: 'pilot',
   key,
   slotId: 'slot',
   node,
-  vmId: 'vm',
-  graceMs: 0,
+  order: { kind: 'stop-vm', vmId: 'vm', graceMs: 0 },
 });
 
 describe('what is owed to pilots', () => {
@@ -24,7 +24,7 @@ describe('what is owed to pilots', () => {
     heard = [];
     commands = new PilotCommands({
       log: silentLog,
-      commandOf: ({ key }) => (key === 'gone' ? undefined : { kind: 'stop-vm', vmId: 'vm', graceMs: 0 }),
+      orderOf: ({ key }) => (key === 'gone' ? undefined : { kind: 'stop-vm', vmId: 'vm', graceMs: 0 }),
       done: key => done.push(key),
     });
   });

@@ -1,6 +1,7 @@
-import type { Effect } from '../../lease/types.ts';
+import type { PilotEffect } from '../../lease/types.ts';
 import { errorFields, type Log } from '../../platform/log.ts';
-import type { PilotCommand, ServiceMessage } from '../../protocol/pilot.ts';
+import type { Order } from '../../protocol/orders.ts';
+import type { ServiceMessage } from '../../protocol/pilot.ts';
 
 /**
  * Commands owed to pilots. Each pilot gets its own in the order in which they were decided, all at once, without waiting for any answer; after
@@ -12,15 +13,10 @@ import type { PilotCommand, ServiceMessage } from '../../protocol/pilot.ts';
  *
  * If we crash here: what was not acknowledged is owed in the store still, and is sent when the pilot is back.
  */
-export type PilotEffect = Extract<Effect, { readonly kind: `pilot.${string}` }>;
-
-export const isPilotEffect = (effect: Effect): effect is PilotEffect => effect.kind.startsWith('pilot.');
-
-/** What the commands need. */
 export interface CommandParts {
   readonly log: Log;
-  /** The command as the pilot gets it; undefined when what it was for is gone. */
-  readonly commandOf: (effect: PilotEffect) => PilotCommand | undefined;
+  /** The order as the pilot gets it; undefined when what it was for is gone. */
+  readonly orderOf: (effect: PilotEffect) => Order | undefined;
   /** The effect is owed no more. */
   readonly done: (key: string) => void;
 }
@@ -72,7 +68,7 @@ export class PilotCommands {
 
   #send(pilot: Pilot, effect: PilotEffect, send: Send): void {
     try {
-      const body = this.#parts.commandOf(effect);
+      const body = this.#parts.orderOf(effect);
       if (body) return send({ type: 'command', key: effect.key, body });
     } catch (cause) {
       // A bug; the VM's deadline will tell the client that it did not come about.

@@ -65,6 +65,10 @@ const migrations: readonly string[] = [
   `update workspaces set body = json_set(body, '$.vnis', json('{}'));`,
   // Only nodes that the LRM has given a job are nodes of its slot.
   `update slots set body = json_set(body, '$.jobNodes', json('[]'));`,
+  // Orders to pilots, each whole inside its effect.
+  `update outbox set body = json_object('kind', 'pilot', 'key', body ->> '$.key', 'slotId', body ->> '$.slotId',
+     'node', body ->> '$.node', 'order', json_set(json_remove(body, '$.key', '$.slotId', '$.node'),
+     '$.kind', substr(body ->> '$.kind', length('pilot.') + 1))) where body ->> '$.kind' like 'pilot.%';`,
 ];
 
 /** Brings the database to this program's schema, each step in a transaction of its own. Throws `WspError` (`failed`): it is newer than we are. */
