@@ -135,7 +135,7 @@ describe('waiting for a workspace', () => {
       timeoutMs: 10_000,
       onEvent: event => types.push(event.type),
     });
-    await vi.waitUntil(() => api.engine.waiting > 0);
+    await vi.waitUntil(() => api.engine.waiting === 2);
     become('running');
     expect((await waiting).state).toBe('running');
     expect(types).toEqual(['workspace.requested', 'workspace.running']);
@@ -143,9 +143,9 @@ describe('waiting for a workspace', () => {
 
   it('goes on while the slot of an ended one is still held, and no longer', async () => {
     const waiting = client.waitForWorkspace(ws, () => false, { timeoutMs: 10_000 });
-    await vi.waitUntil(() => api.engine.waiting > 0);
+    await vi.waitUntil(() => api.engine.waiting === 2);
     become('ended');
-    await vi.waitUntil(() => api.engine.waiting > 0);
+    await vi.waitUntil(() => api.engine.waiting === 2);
     become('ended', 'released');
     expect(await waiting).toMatchObject({ state: 'ended', slot: { state: 'released' } });
   });
@@ -178,6 +178,6 @@ describe('waiting for a workspace', () => {
     if (slot) api.engine.slots.set(slot.id, { ...slot, lrmReason: 'all nodes are busy' });
     const why = await failure(client.waitForWorkspace('osg', () => false, { timeoutMs: 300 }));
     expect(why.message).toBe('after 300ms workspace osg is still queued. all nodes are busy');
-    await vi.waitUntil(() => api.engine.waiting === 0);
+    await vi.waitUntil(() => api.engine.waiting === 1);
   });
 });

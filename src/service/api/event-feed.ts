@@ -48,34 +48,8 @@ export interface EventFeed {
 export function eventFeed(engine: Engine, clock: Clock): EventFeed {
   const closing = new AbortController();
   const recent = new RecentEvents(engine);
-  const turns = new Turns(clock);
-  const views = new MadeOnce<EventView>();
-  const viewOf = (event: StoredEvent): EventView => views.of(event.seq, () => eventView(event));
+  const read = pageReader(engine, recent, clock);
   const waiters = new Shares('clients wait for events', waiting);
-
-  /** One page of what the user may see; `next` also passes over what they may not. */
-  async function read({ caller, workspaceId, types, after, limit }: EventQuery, gone: AbortSignal) {
-    const seen: StoredEvent[] = [];
-    let next = after;
-    for (;;) {
-      const query = {
-        after: next,
-        limit: workspaceId === undefined ? scanLimit : Math.min(limit - seen.length, scanLimit),
-        ...(workspaceId === undefined ? {} : { workspaceId }),
-        ...(types === undefined ? {} : { types }),
-      };
-      const look = (): ReturnType<Engine['events']> => recent.read(query);
-      const found = recent.has(next) ? await look() : await turns.take(caller().user, look);
-      const who = caller();
-      for (const event of found) {
-        if (seen.length === limit) break;
-        if (maySee(engine.state, who, event)) seen.push(event);
-        next = event.seq;
-      }
-      if (seen.length === limit || found.length < query.limit || gone.aborted)
-        return { events: seen.map(viewOf), next };
-    }
-  }
 
   return {
     async page(query, gone) {
@@ -107,6 +81,41 @@ export function eventFeed(engine: Engine, clock: Clock): EventFeed {
       closing.abort();
     },
     closed: () => closing.signal.aborted,
+  };
+}
+
+/**
+ * Reads one page of what the user may see; `next` also passes over what they may not. What is not
+ * held in memory is read in the user's turn.
+ */
+function pageReader(engine: Engine, recent: RecentEvents, clock: Clock) {
+  const turns = new Turns(clock);
+  const views = new MadeOnce<EventView>();
+  const viewOf = (event: StoredEvent): EventView => views.of(event.seq, () => eventView(event));
+  return async (
+    { caller, workspaceId, types, after, limit }: EventQuery,
+    gone: AbortSignal,
+  ): Promise<{ events: EventView[]; next: number }> => {
+    const seen: StoredEvent[] = [];
+    let next = after;
+    for (;;) {
+      const query = {
+        after: next,
+        limit: workspaceId === undefined ? scanLimit : Math.min(limit - seen.length, scanLimit),
+        ...(workspaceId === undefined ? {} : { workspaceId }),
+        ...(types === undefined ? {} : { types }),
+      };
+      const look = (): ReturnType<Engine['events']> => recent.read(query);
+      const found = recent.has(next) ? await look() : await turns.take(caller().user, look);
+      const who = caller();
+      for (const event of found) {
+        if (seen.length === limit) break;
+        if (maySee(engine.state, who, event)) seen.push(event);
+        next = event.seq;
+      }
+      if (seen.length === limit || found.length < query.limit || gone.aborted)
+        return { events: seen.map(viewOf), next };
+    }
   };
 }
 

@@ -328,7 +328,7 @@ describe('a client’s stream', () => {
 it('an orderly stop ends long polls and pilots', async () => {
   const socket = await connected(nodePath);
   const poll = fetch(`${url}/v1/events?waitMs=30000`, { headers: api.as('ann') });
-  await vi.waitUntil(() => api.engine.waiting > 0);
+  await vi.waitUntil(() => api.engine.waiting === 2);
   const gone = once(socket, 'close');
   await Promise.all([api.app.close(), gone]);
   expect((await poll).status).toBe(200);

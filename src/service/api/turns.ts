@@ -3,6 +3,8 @@ import { Shares } from '../shares.ts';
 
 /** After each turn, so many times as long as it took is everybody else's. */
 const restFactor = 9;
+/** A turn that took longer than its reading did so because others were busy. */
+const longestRestMs = 100;
 /** Who may stand in line at the same time. */
 const standing = { all: 1_024, each: 128 };
 
@@ -27,7 +29,7 @@ export class Turns {
     let [tookMs, isOver] = [0, (): void => undefined];
     const turn = new Promise<void>(resolve => {
       isOver = resolve;
-    }).then(() => (tookMs > 0 ? pause(this.#clock, restFactor * tookMs) : undefined));
+    }).then(() => this.#rest(tookMs));
     this.#last.set(user, turn);
     try {
       await before;
@@ -42,5 +44,9 @@ export class Turns {
         if (this.#last.get(user) === turn) this.#last.delete(user);
       });
     }
+  }
+
+  async #rest(tookMs: number): Promise<void> {
+    if (tookMs > 0) await pause(this.#clock, Math.min(restFactor * tookMs, longestRestMs));
   }
 }
