@@ -25,7 +25,7 @@ const total: Tally = { passed: 0, failed: 0, skipped: 0 };
 const failures: string[] = [];
 /** Each test that failed with what it said, for the end: whoever reads only the last lines of a run learns why. */
 const failedTests: string[] = [];
-const longestMessage = 3_000;
+const longestMessage = 8_000;
 
 const checks: Readonly<Record<string, readonly [string, ...string[]]>> = {
   format: [bin('biome'), 'format', '.'],

@@ -7,6 +7,7 @@ import { helperPolicyOf } from '../../src/service/helper-policy.ts';
 import { examineSite } from '../../src/service/site.ts';
 import { type CommandResult, systemProcesses } from '../../src/platform/process.ts';
 import { findLeftovers } from '../nothing-left.ts';
+import { lastWords, logsIn } from './last-words.ts';
 import { makePlace, removePlace, removeStale } from './places.ts';
 import type { BatchCluster } from '../cluster/cluster.ts';
 import type { ServiceAccount } from '../cluster/service-account.ts';
@@ -199,10 +200,14 @@ class RunningSite implements TestSite {
     args: readonly string[],
     options: { readonly deadlineMs?: number; readonly env?: NodeJS.ProcessEnv } = {},
   ): Promise<CommandResult> {
-    return systemProcesses.run(this.command(...args), {
-      deadlineMs: options.deadlineMs ?? 120_000,
-      env: { ...this.clientEnv, ...options.env },
-    });
+    return systemProcesses
+      .run(this.command(...args), {
+        deadlineMs: options.deadlineMs ?? 120_000,
+        env: { ...this.clientEnv, ...options.env },
+      })
+      .catch((cause: unknown) => {
+        throw new Error(`wsp ${args.join(' ')}: ${String(cause)}\n${this.#lastWords()}`, { cause });
+      });
   }
 
   command(...args: readonly string[]): [string, ...string[]] {
@@ -231,15 +236,15 @@ class RunningSite implements TestSite {
     const result = await this.wsp([...args, '--json'], deadlineMs === undefined ? {} : { deadlineMs });
     if (result.code !== 0)
       throw new Error(
-        `wsp ${args.join(' ')}: exit ${result.code}\n${result.stdout}${result.stderr}\n${this.#serviceLogEnd()}`,
+        `wsp ${args.join(' ')}: exit ${result.code}\n${result.stdout}${result.stderr}\n${this.#lastWords()}`,
       );
     return JSON.parse(result.stdout) as T;
   }
 
-  /** What the service said last: why a workspace is as it is. */
-  #serviceLogEnd(): string {
-    const log = readFileSync(join(this.directory, 'service.log'), 'utf8').trim().split('\n');
-    return `the service's log ends:\n${log.slice(-25).join('\n')}`;
+  /** What the scheduler and the service said last: why a workspace is as it is. */
+  #lastWords(): string {
+    const scheduler = this.cluster ? logsIn(join(this.cluster.directory, 'log')) : [];
+    return `${lastWords(scheduler, 8)}\n${lastWords([join(this.directory, 'service.log')], 15)}`;
   }
 
   async startService(): Promise<void> {
