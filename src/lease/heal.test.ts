@@ -174,4 +174,13 @@ describe('a workspace that heals, when its slot is lost', () => {
     bench.observed({ state: 'timeout' });
     expect(bench.workspace.state).toBe('ended');
   });
+
+  it('ends with a job that has ended by itself, or that the LRM does not know any more', () => {
+    for (const state of ['completed', undefined] as const) {
+      const bench = healed(1);
+      bench.now += 1;
+      bench.observed(state && { state });
+      expect(bench.workspace).toMatchObject({ state: 'ended', cause: 'failed', requeues: 0 });
+    }
+  });
 });

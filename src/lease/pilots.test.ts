@@ -291,6 +291,18 @@ describe('a pilot that is silent', () => {
   });
 });
 
+describe('a node that fails', () => {
+  it('ends what was to end, and makes the rest fail', () => {
+    const bench = new LeaseBench().running(2);
+    bench.destroy();
+    bench.node('n0', 'failed');
+    expect(bench.vmStates).toEqual(['terminated', 'stopping']);
+    const other = new LeaseBench().running(2);
+    other.node('n0', 'failed');
+    expect(other.vmStates).toEqual(['failed', 'stopping']);
+  });
+});
+
 describe('preemption', () => {
   it('original defect 12, on preemption nothing destroys a VM but its expiry: that of one node is told to all others at once, and the workspace ends', () => {
     const bench = new LeaseBench().running(3);

@@ -41,6 +41,26 @@ describe('a site with several pools', () => {
     expect(site.maps.slots.get('slot-b')?.pool).toBe('batch');
   });
 
+  it('counts what waits for its pilots as taken until its job runs: then the LRM has counted it', () => {
+    const site = bench(own, batch);
+    site.step(site.createInput({ groups: [group(1, 900)] }));
+    site.submitted();
+    const jobs = (state: 'waiting' | 'running') => {
+      const untold = { reason: null, outlook: null, estimatedStartAt: null, endsAt: null, draining: null };
+      const job = { jobId: '7', slotId: site.slotId, nodes: [], ...untold, state };
+      site.step({ type: 'lrm.observed', pool: 'own', takenAt: site.now, jobs: [job] });
+    };
+    const poolOfNext = (letter: string) => {
+      const input = site.createInput({ name: letter, groups: [group(2)] }, letter);
+      site.step(input);
+      return site.maps.slots.get(input.slotId)?.pool;
+    };
+    jobs('waiting');
+    expect(poolOfNext('b')).toBe('batch');
+    jobs('running');
+    expect(poolOfNext('c')).toBe('own');
+  });
+
   it('does not count as taken what has been asked for of another pool', () => {
     const site = bench(own, batch);
     site.step(site.createInput({ groups: [group(2, 900)], pools: ['batch'] }));

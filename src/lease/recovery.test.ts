@@ -44,6 +44,19 @@ it('gives a workspace that was being deployed that time, too, and leaves the end
   expect(running.workspace.endsAt).toBe(endsAt);
 });
 
+it('keeps a slot that nobody is in for no longer', () => {
+  const policy = { kind: 'reuse', keepMs: 600_000, factor: 4, vmsPerNode: 1, shared: false } as const;
+  const bench = new LeaseBench({ policy }).running(1);
+  bench.destroy();
+  bench.vm(0, 'terminated');
+  const { state, deadlineAt } = bench.slot;
+  expect([state, deadlineAt]).toEqual(['ready', bench.now + 600_000]);
+  bench.now += 599_999;
+  bench.step({ type: 'service.started' });
+  bench.after(1);
+  expect(bench.slot).toMatchObject({ state: 'releasing', reason: { code: 'idle' } });
+});
+
 it('takes no time away that is left', () => {
   const bench = new LeaseBench({ deployTimeoutMs: 2 * awayMs }).reserved();
   const { deployDeadlineAt } = bench.workspace;

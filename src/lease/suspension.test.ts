@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { LeaseBench, must } from '../../test/support/lease.ts';
+import { LeaseBench, must, startedAt } from '../../test/support/lease.ts';
 import { workspaceView } from '../service/views.ts';
 import type { Decision } from './types.ts';
 
@@ -127,6 +127,28 @@ describe('site S3, pbs 3, site G2: a job that the LRM suspends', () => {
     expect(bench.slot.state).toBe('released');
   });
 
+  it('is suspended no more when it is over, nor is what comes after it', () => {
+    const bench = new LeaseBench().running(1, { requeue: true });
+    suspended(bench);
+    bench.observed({ state: 'preempted' });
+    expect(bench.slot).toMatchObject({ state: 'failed', suspendedSince: null });
+    const { slot } = bench;
+    bench.after(0);
+    expect(bench.workspace.state).toBe('requested');
+    expect(shown(bench).state).toBe('requested');
+    expect(slot.lrmTrouble).toBeNull();
+  });
+
+  it('does not hold back the latest start that its workspace was given', () => {
+    const startBy = new Date(startedAt + 60_000).toISOString();
+    const bench = new LeaseBench().reserved(1, { startBy });
+    suspended(bench);
+    bench.after(59_999);
+    expect(bench.workspace.state).toBe('deploying');
+    bench.after(1);
+    expect(bench.workspace.reason?.code).toBe('start_by_missed');
+  });
+
   it('takes no orders but that', () => {
     const bench = new LeaseBench().running(1);
     suspended(bench);
@@ -175,6 +197,13 @@ describe('report D: a pilot whose node has closed its connection without its far
         message: 'nothing has been heard of the pilot on n0, whose node has closed its connection, for 15s',
       },
     });
+  });
+
+  it('is taken as dead no later than one that is only silent', () => {
+    const bench = new LeaseBench({ pilotSilenceMs: 5_000 }).running(1);
+    hungUp(bench);
+    bench.after(5_000);
+    expect(bench.workspace.reason?.code).toBe('pilot_lost');
   });
 
   it('but not when it comes back, and has all of the time again when the service was away', () => {

@@ -248,6 +248,21 @@ describe('warm', () => {
     expect(bench.slot.state).toBe('releasing');
   });
 
+  it('asks for another one when the LRM takes it back', () => {
+    const { bench } = warmBench();
+    bench.node('n0', 'preempting');
+    expect(bench.slot.state).toBe('preempting');
+    bench.after(0);
+    expect(warmSlots(bench)).toHaveLength(2);
+  });
+
+  it('keeps a slot that the LRM has suspended: it may go on before anybody comes', () => {
+    const { bench } = warmBench();
+    bench.observed({ state: 'suspended' });
+    const later = bench.observed({ state: 'suspended', endsAt: must(bench.slot.jobEndsAt) + 60_000 });
+    expect([bench.slot.state, bench.effectsOf(later, 'lrm.cancel')]).toEqual(['ready', []]);
+  });
+
   it('waits longer and longer for slots that come to nothing, up to an hour', () => {
     const bench = new LeaseBench({ policy: warm });
     const pauses: number[] = [];
