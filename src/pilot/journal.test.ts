@@ -62,6 +62,16 @@ it('security 7: does not grow with what is acknowledged, and continues the numbe
   expect(fileJournal(path).append(1, { kind: 'node', state: 'releasing' }).seq).toBe(5_001);
 });
 
+it('security 7: keeps its last line, and with it its numbers, when all is acknowledged at once', () => {
+  const journal = fileJournal(path);
+  const reason = { code: 'context_failed', message: 'x'.repeat(400) };
+  const report = { vmId: 'ws-aaaaaaaaaa.w-0', state: 'running', context: 'error', reason } as const;
+  for (let at = 1; at <= 1_000; at++) journal.append(at, { kind: 'vm', report });
+  journal.acknowledge(1_000);
+  expect(statSync(path).size).toBeLessThan(1_000);
+  expect(fileJournal(path).append(1, { kind: 'node', state: 'releasing' }).seq).toBe(1_001);
+});
+
 it('security 7: is written anew only when that frees something', () => {
   const journal = fileJournal(path);
   const report = { vmId: 'ws-aaaaaaaaaa.w-0', state: 'running', context: 'ok' } as const;

@@ -209,6 +209,20 @@ describe('slots and nodes', () => {
   });
 });
 
+describe('users', () => {
+  it.each([{ role: 'user' }, { role: 'operator' }, { disabled: true }])(
+    'are changed by administrators, who cannot lock themselves out: %j',
+    async payload => {
+      const change = (user: string) =>
+        api.app.inject({ method: 'PUT', url: `/v1/users/${user}`, headers: api.as('admin'), payload });
+      const own = await change('admin');
+      expect([own.statusCode, own.json<{ error: { code: string } }>().error.code]).toEqual([409, 'conflict']);
+      expect((await change('ann')).json()).toMatchObject(payload);
+      expect((await call('GET', '/v1/whoami', 'admin')).body).toMatchObject({ role: 'admin' });
+    },
+  );
+});
+
 describe('tokens', () => {
   it.each([
     ['none', {}],

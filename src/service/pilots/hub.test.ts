@@ -295,6 +295,19 @@ describe('the pilot hub', () => {
       await expect(pilots.openStream(slotId, 'n0', target)).rejects.toMatchObject({ code: 'unreachable' });
     });
 
+    it('are waited for when another node’s pilot has gone', async () => {
+      const { pilots } = bench.engine;
+      const other = new FakePilot(bench.engine, slotId, 'n1');
+      other.hello();
+      await bench.settle();
+      const opened = pilots.openStream(slotId, 'n0', target);
+      other.session.closed();
+      await bench.settle();
+      const stream = new PassThrough();
+      expect(pilots.acceptStream(slotId, asked(), stream)).toBe(true);
+      expect(await opened).toBe(stream);
+    });
+
     it('are limited', async () => {
       const { pilots } = bench.engine;
       const opening = Array.from({ length: 256 }, () => pilots.openStream(slotId, 'n0', target));
@@ -360,6 +373,19 @@ describe('the pilot hub', () => {
       await bench.advance(10_000);
       expect(pilot.acks.length - first).toBeGreaterThan(100);
       expect(pilot.acks.length - first).toBeLessThan(300);
+    });
+
+    it('with all that its hellos tell of is not heard until it has been quiet for as long', async () => {
+      pilot.hello();
+      await bench.settle();
+      pilot.connect(bench.engine);
+      const vmId = must(bench.workspace(workspaceId).vmIds[0]);
+      pilot.hello(Array.from({ length: 2_200 }, () => ({ vmId, state: 'running', context: 'ok' })));
+      pilot.notify({ kind: 'node', state: 'reserving' });
+      await bench.settle();
+      expect(pilot.acks).toEqual([]);
+      await bench.advance(15_000);
+      expect(pilot.acks).toEqual([1]);
     });
 
     it.each([

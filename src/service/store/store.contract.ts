@@ -164,6 +164,13 @@ export function storeContract(name: string, make: () => StoreUnderTest): void {
         expect(effects).toEqual([effect('a'), effect('m'), effect('b')]);
       }));
 
+    it('owes anew what one commit says is done and is to be done again', () =>
+      withStore(async (store, reopen) => {
+        await store.commit({ ...emptyCommit, effects: [effect('a'), effect('b')] });
+        await store.commit({ ...emptyCommit, effects: [effect('a')], done: ['a'] });
+        expect((await (await reopen()).load()).effects).toEqual([effect('b'), effect('a')]);
+      }));
+
     it('keeps secrets until they are forgotten', () =>
       withStore(async (store, reopen) => {
         const secrets = [
