@@ -328,6 +328,24 @@ describe('a VM', () => {
     expect(did).toEqual(['start', 'pause', 'resume', 'shutdown', 'destroy', 'start']);
   });
 
+  it('waits for the word of each run: that of a guest before it is none of this one', async () => {
+    prepared.resolve(machine);
+    started.resolve();
+    await settle();
+    // Before we have said that it runs.
+    events?.context('ok');
+    adopted.resolve();
+    await settle();
+    expect(last()).toMatchObject({ state: 'running', context: 'ok' });
+    vm.operate('reboot', 3_000);
+    destroyed.resolve();
+    events?.exited({ clean: true });
+    await settle();
+    expect(last()).toMatchObject({ state: 'running', context: 'pending' });
+    await clock.advanceBy(5_000);
+    expect(last()).toMatchObject({ context: 'error', reason: { code: 'context_timeout' } });
+  });
+
   it('ends from being stopped, and takes no order on its way out', async () => {
     await run();
     vm.operate('shutdown', 3_000);

@@ -1,7 +1,10 @@
-import { describe, expect, it } from 'vitest';
+import { chmodSync, chownSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { HelperPolicy, PolicyNetwork } from '../../protocol/helper-policy.ts';
 import type { NicPlan, VxlanPeer } from '../../protocol/plan.ts';
-import { requireAllowed, requirePeers } from './policy.ts';
+import { readPolicy, requireAllowed, requirePeers } from './policy.ts';
 
 const network: PolicyNetwork = {
   name: 'private',
@@ -75,5 +78,33 @@ describe("security 2 root's policy on a node", () => {
   it('allows peers on nodes of the site alone', () => {
     requirePeers(policy, [{ address: '10.1.255.255', macs: [] }]);
     expect(() => requirePeers(policy, [{ address: '10.2.0.0', macs: [] }])).toThrow('10.2.0.0');
+  });
+});
+
+describe.skipIf(process.getuid?.() !== 0)("security 2 the file with root's policy", () => {
+  let directory: string;
+  let path: string;
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), 'wsp-policy-'));
+    path = join(directory, 'policy.json');
+    writeFileSync(path, JSON.stringify(policy));
+    chmodSync(path, 0o644);
+  });
+  afterEach(() => rmSync(directory, { recursive: true, force: true }));
+
+  it('is believed when only root can change it', () => {
+    expect(readPolicy(path)).toEqual(policy);
+  });
+
+  it.each([0o664, 0o646, 0o620])('is not when its mode is %o', mode => {
+    chmodSync(path, mode);
+    expect(() => readPolicy(path)).toThrow('can be changed by others than root');
+  });
+
+  it('is not when it is another user’s, and says where it belongs when it is not there', () => {
+    chownSync(path, 1_000, 0);
+    expect(() => readPolicy(path)).toThrow('can be changed by others than root');
+    rmSync(path);
+    expect(() => readPolicy(path)).toThrow('there is no policy');
   });
 });
