@@ -270,6 +270,21 @@ describe('how a job ended', () => {
     rmSync(root, { recursive: true });
   });
 
+  it('is none of a job that is listed: an earlier run of it has ended', async () => {
+    const root = mkdtempSync(join(tmpdir(), 'wsp-cell-'));
+    mkdirSync(join(root, 'default/common'), { recursive: true });
+    const { username } = userInfo();
+    const own = line(22, 0, 0).replace(':vm:vm:', `:vm:${username}:`);
+    writeFileSync(join(root, 'default/common/accounting'), `${own}\n`);
+    const listed = row('<queue_name>all.q@n01</queue_name>').replace('>vm<', `>${username}<`);
+    const run: ProcessRunner['run'] = ([command]) =>
+      Promise.resolve(result(command === 'qstat' ? answer(listed, '') : ''));
+    const settings = { root, parallelEnvironments: ['wsp'], memoryResource: 'mem_free' };
+    const lrm = gridEngine({ ...settings, programDir: join(root, 'none') }, { run }, systemClock);
+    expect(await lrm.list()).toMatchObject([{ jobId: '2', state: 'starting' }]);
+    rmSync(root, { recursive: true });
+  });
+
   it('is not that of its tasks, nor of other jobs, nor of a line cut in two', async () => {
     expect(endedJob(line(22, 0, 0, '1.n02'), known)).toBeUndefined();
     expect(endedJob(line(22, 0, 0).replace('wsp-slot-y', 'simulation'), known)).toBeUndefined();

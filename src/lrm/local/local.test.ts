@@ -93,6 +93,36 @@ describe('the embedded LRM', () => {
     await broken.close();
   });
 
+  it('has a job go at once that was cancelled while its pilots were being started', async () => {
+    const signals: string[] = [];
+    let start = (): void => undefined;
+    const asked = new Promise<void>(resolve => {
+      start = resolve;
+    });
+    const late = local(
+      { nodes: [{ name: 'n01' }], memoryMiBPerNode: 64, cpusPerNode: 1, node: 'node', killDelayMs: 60_000 },
+      {
+        clock: systemClock,
+        startChild: async (argv, options) => {
+          await asked;
+          const child = await startChild([process.execPath, ...argv.slice(1)], options);
+          const kill: typeof child.kill = signal => {
+            signals.push(signal ?? 'SIGTERM');
+            return child.kill('SIGKILL');
+          };
+          return { ...child, kill };
+        },
+      },
+    );
+    const program = 'setInterval(() => undefined, 1_000);';
+    const jobId = await late.submit(gangRequest({ memoryMiBPerNode: 64, program }));
+    await late.cancel(jobId);
+    start();
+    expect(await endOf(late, jobId)).toBe('cancelled');
+    expect(signals).toEqual(['SIGTERM']);
+    await late.close();
+  });
+
   it('ends its jobs and removes its nodes when it is closed', async () => {
     const other = localLrm();
     const jobId = await other.submit(gangRequest());

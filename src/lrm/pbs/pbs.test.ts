@@ -196,6 +196,18 @@ describe('OpenPBS', () => {
     });
   });
 
+  it('pbs 8: the program of a job that runs stays when that is cancelled: its nodes may still read it', async () => {
+    await withPrograms(async programDir => {
+      const answers = { 'qstat -u': recorded('openpbs/qstat-running-2nodes'), qdel: good('') };
+      const { lrm } = adapter('openpbs', answers, programDir);
+      const [job] = await lrm.list();
+      const file = join(programDir, `${job?.jobName}.cjs`);
+      writeFileSync(file, '');
+      await lrm.cancel(job?.jobId ?? '');
+      expect(existsSync(file)).toBe(true);
+    });
+  });
+
   it('report 4: a job of another user with our job’s name is never ours', async () => {
     const { stdout } = recorded('openpbs/qstat-running-2nodes');
     const foreign = good(stdout.replace(`${user}@`, 'mallory@'));

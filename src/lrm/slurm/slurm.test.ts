@@ -98,6 +98,51 @@ describe('nodes of a job', () => {
   });
 });
 
+describe('a job that is beyond a limit', () => {
+  const uid = String(process.getuid?.());
+  const waits = (reason: string) =>
+    ['7', uid, 'PENDING', reason, 'N/A', 'N/A', 'N/A', '', 'wsp-slot-aaaaaaaaaa', '(null)'] as const;
+  /** A Slurm with this job; `asked`: what was asked of its accounting, which prints `figure`. */
+  const with_ = (reason: string, figure: string, code = 0) => {
+    const asked: string[] = [];
+    const run: ProcessRunner['run'] = argv => {
+      const isOfOne = argv.includes('-j');
+      if (argv[0] === 'sacctmgr') asked.push(argv.slice(1).join(' '));
+      const stdout =
+        argv[0] === 'sacctmgr'
+          ? figure
+          : printed(argv, [isOfOne ? ['normal', 'physics', 'ann'] : waits(reason)]);
+      return Promise.resolve({ code: argv[0] === 'sacctmgr' ? code : 0, signal: null, stdout, stderr: '' });
+    };
+    return { asked, lrm: slurm({}, { run }) };
+  };
+  const reasonOf = async (lrm: ReturnType<typeof slurm>) => (await lrm.list())[0]?.reason;
+
+  it.each([
+    ['QOSMaxWallDurationPerJobLimit', '1-00:03:00\n', 'at most 1d3m', 'qos where name=normal format=MaxWall'],
+    [
+      'AssocMaxCpuPerJobLimit',
+      'cpu=4,mem=8G\n',
+      'at most 4 processors',
+      'assoc where account=physics user=ann format=MaxTRES',
+    ],
+    ['QOSMaxMemoryPerNode', 'cpu=4,mem=8G\n', 'at most 8G', 'qos where name=normal format=MaxTRESPerNode'],
+    ['QOSMinCpuNotSatisfied', 'cpu=2\n', 'at least 2 processors', 'qos where name=normal format=MinTRES'],
+  ])('has its figure in the reason, which is asked for once: %s', async (reason, figure, words, question) => {
+    const { asked, lrm } = with_(reason, figure);
+    expect(await reasonOf(lrm)).toMatch(new RegExp(`: ${words}$`));
+    expect(await reasonOf(lrm)).toMatch(new RegExp(`: ${words}$`));
+    expect(asked).toEqual([`-nP show ${question}`]);
+  });
+
+  it('has its reason without it where it cannot be learnt, which is no reason to ask again', async () => {
+    const { asked, lrm } = with_('QOSMaxWallDurationPerJobLimit', '', 1);
+    for (let times = 0; times < 3; times += 1)
+      expect(await reasonOf(lrm)).toMatch(/\(QOSMaxWallDurationPerJobLimit\)$/);
+    expect(asked).toHaveLength(1);
+  });
+});
+
 describe('a command of Slurm that', () => {
   const request: GangRequest = {
     jobName: 'wsp-slot-aaaaaaaaaa',

@@ -95,6 +95,18 @@ describe('a pool of static nodes', () => {
     expect(Number(await next.submit(gangRequest()))).toBeGreaterThan(Number(waiting));
   });
 
+  it('has a job ended that was cancelled while a node of it was away', async () => {
+    const { lrm, agents } = pool();
+    const jobId = await lrm.submit(gangRequest());
+    const [on] = (await jobWhen(lrm, jobId, ({ state }) => state === 'running'))?.nodes ?? [];
+    const away = agents.find(({ name }) => name === on);
+    away?.cut();
+    await lrm.cancel(jobId);
+    expect((await jobWhen(lrm, jobId, () => true))?.state).toBe('ending');
+    away?.join(lrm);
+    expect(await endOf(lrm, jobId)).toBe('cancelled');
+  });
+
   it('hears of what has ended while a node was away, and how', async () => {
     const { lrm, agents } = pool();
     const jobId = await lrm.submit(gangRequest({ program: 'process.exit(3);' }));
