@@ -125,7 +125,7 @@ async function main(): Promise<number> {
   const conf = values['slurm-conf'];
   const left = await findLeftovers({
     namespaces: values.netns ?? [],
-    stateDir: values['state-dir'] ?? '/run/workspace-pilot',
+    stateDir: values['state-dir'] ?? '/run/workspace-pilot-helper',
     diskDir: values['disk-dir'] ?? '/var/lib/workspace-pilot-helper',
     workDir: values['work-dir'] ?? '/var/lib/workspace-pilot-vms',
     jobs: conf === undefined ? undefined : () => slurmJobs(conf),

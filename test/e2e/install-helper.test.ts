@@ -283,6 +283,8 @@ describe('scripts/install-helper', () => {
     mkdirSync(slot, { recursive: true });
     mkdirSync(join(place, 'state', 'n01', 'bridges'));
     writeFileSync(join(slot, 'undo.jsonl'), '');
+    const elsewhere = await install('--state-dir', join(place, 'elsewhere'));
+    expect([elsewhere.code, elsewhere.stderr]).toEqual([1, expect.stringContaining('is to take its place')]);
     const refused = await install('--uninstall');
     expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining('wsp-kill-all')]);
     const killed = await run(join(prefix, 'sbin/wsp-kill-all'), '--node', 'n01');
@@ -305,7 +307,7 @@ describe('scripts/install-helper', () => {
     );
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(readFileSync(join(image, 'usr/local/sbin/wsp-helper'), 'utf8')).toContain(
-      '/usr/bin/node /usr/local/lib/workspace-pilot/pilot.cjs helper --state-dir /run/workspace-pilot --disk-dir /var/lib/workspace-pilot-helper --policy /etc/workspace-pilot/helper.json "$@"',
+      '/usr/bin/node /usr/local/lib/workspace-pilot/pilot.cjs helper --state-dir /run/workspace-pilot-helper --disk-dir /var/lib/workspace-pilot-helper --policy /etc/workspace-pilot/helper.json "$@"',
     );
     expect(existsSync(join(image, 'etc/sudoers.d/workspace-pilot'))).toBe(true);
     // And nothing of this machine's own, which may have the product.

@@ -12,11 +12,12 @@ import { defaultDiskDir } from './disk-records.ts';
 import { type HelperDirectory, helperDirectory, slotsOn, undoJournal } from './journal.ts';
 import { markedLinks, ownLinks, ownTables, removeUnjournaled } from './leftovers.ts';
 import { endStuckHolder, withNodeLock } from './node-lock.ts';
+import { requireRootsAlone } from './root-directory.ts';
 import { forgottenSlots, removeForgotten, undoSlot } from './slot-undo.ts';
 import { RootTools } from './tools.ts';
 
 /** Default place of the helper's state on a node. */
-export const defaultStateDir = '/run/workspace-pilot';
+export const defaultStateDir = '/run/workspace-pilot-helper';
 
 interface KillAllOptions {
   readonly stateDir: string;
@@ -71,6 +72,10 @@ function optionsFrom(args: readonly string[]): KillAllOptions | string {
     if (node !== undefined && !new RegExp(nodeNamePattern).test(node)) return '--node takes a node name';
     if (values.slot !== undefined && !new RegExp(slotIdPattern).test(values.slot))
       return '--slot takes a slot id';
+    if (process.getuid?.() === 0) {
+      requireRootsAlone('--state-dir', stateDir);
+      requireRootsAlone('--disk-dir', diskDir);
+    }
     return { stateDir, diskDir, node, slot: values.slot, json: values.json ?? false };
   } catch (cause) {
     return messageOf(cause);

@@ -14,6 +14,7 @@ import { helperDirectory, undoJournal } from './journal.ts';
 import { withNodeLock } from './node-lock.ts';
 import { readPolicy } from './policy.ts';
 import { BadRequest, type HelperAnswer, parseRequest } from './requests.ts';
+import { requireRootsAlone } from './root-directory.ts';
 import { type ServerParts, serve } from './server.ts';
 import { undoSlot } from './slot-undo.ts';
 import { RootTools } from './tools.ts';
@@ -151,6 +152,12 @@ function partsFrom(args: readonly string[], { uid, gid }: Caller): ServerParts |
   if (!new RegExp(nodeNamePattern).test(one('node'))) return '--node must be given once, as a node name';
   if (!new RegExp(slotIdPattern).test(one('slot'))) return '--slot must be given once, as a slot id';
   if (process.getuid?.() !== 0) return 'root is needed (docs/admin/helper.md has the sudo rule)';
+  try {
+    requireRootsAlone('--state-dir', stateDir);
+    requireRootsAlone('--disk-dir', diskDir);
+  } catch (cause) {
+    return messageOf(cause);
+  }
   const policy = policyFor(uid, values['policy']);
   if (typeof policy === 'string') return policy;
   const at = helperDirectory(stateDir, diskDir, one('node'));

@@ -1,10 +1,12 @@
 import { readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { statIfThere } from '../../platform/stat.ts';
 import { type HelperPolicy, parseHelperPolicy, type PolicyNetwork } from '../../protocol/helper-policy.ts';
 import { ipv4ToNumber } from '../../protocol/ipv4.ts';
 import type { NicPlan, VxlanPeer } from '../../protocol/plan.ts';
 import { ControlError } from '../control.ts';
 import { isWithin, networkAddress } from '../network/subnet.ts';
+import { requireRootsAlone } from './root-directory.ts';
 
 /**
  * The policy that root has written on this node (`scripts/install-helper --policy`). Throws an
@@ -18,6 +20,7 @@ export function readPolicy(path: string): HelperPolicy {
     );
   if (there.uid !== 0 || (there.mode & 0o022) !== 0)
     throw new Error(`${path} can be changed by others than root: chown root:root, chmod 0644`);
+  requireRootsAlone('the policy', dirname(path));
   try {
     return parseHelperPolicy(JSON.parse(readFileSync(path, 'utf8')));
   } catch (cause) {

@@ -18,6 +18,9 @@ import { ControlError } from '../control.ts';
 const mostLinks = 32;
 const writableByOthers = 0o022;
 const sticky = 0o1000;
+/** What whoever has chosen the directory is told. */
+const workDirAdvice =
+  'node.workDir must be where only root and the user of the jobs can make files, as a directory that root has made for them';
 
 /** This process's user. */
 export function ownUid(): number {
@@ -30,15 +33,19 @@ export function ownUid(): number {
  * the file system's error when a part cannot be made.
  */
 export function makeOwnDirectory(path: string, uid = ownUid()): void {
-  walk(path, uid, part => makeUnlessThere(part, 0o711));
+  walk(path, uid, workDirAdvice, part => makeUnlessThere(part, 0o711));
 }
 
 /**
  * Looks at what is there of a directory's path, as `makeOwnDirectory` does, and makes nothing. Says
  * whether everybody may make what is missing.
  */
-export function checkOwnDirectory(path: string, uid = ownUid()): { readonly openToAll: boolean } {
-  const missing = walk(path, uid, () => undefined);
+export function checkOwnDirectory(
+  path: string,
+  uid = ownUid(),
+  advice = workDirAdvice,
+): { readonly openToAll: boolean } {
+  const missing = walk(path, uid, advice, () => undefined);
   return {
     openToAll: missing !== undefined && (lstatSync(dirname(missing)).mode & writableByOthers) !== 0,
   };
@@ -53,13 +60,17 @@ export function takeOwnDirectory(path: string, uid = ownUid()): void {
   makeUnlessThere(path, 0o700);
   const there = lstatSync(path);
   if (!there.isDirectory() || there.uid !== uid || (there.mode & 0o077) !== 0)
-    throw unsafe(path, `was made by somebody else (${describe(there)}), not by this slot's pilot`);
+    throw unsafe(
+      path,
+      `was made by somebody else (${describe(there)}), not by this slot's pilot`,
+      workDirAdvice,
+    );
   for (const name of readdirSync(path)) {
     const entry = join(path, name);
     const found = lstatSync(entry);
     const isPlain = found.isDirectory() || (found.isFile() && found.nlink === 1);
     if (!isPlain || found.uid !== uid)
-      throw unsafe(entry, `is not this slot's pilot's own (${describe(found)})`);
+      throw unsafe(entry, `is not this slot's pilot's own (${describe(found)})`, workDirAdvice);
   }
 }
 
@@ -67,7 +78,7 @@ export function takeOwnDirectory(path: string, uid = ownUid()): void {
  * Goes down the path, through links as the kernel does. Resolves with the first part that is
  * missing and that `make` does not make.
  */
-function walk(path: string, uid: number, make: (part: string) => void): string | undefined {
+function walk(path: string, uid: number, advice: string, make: (part: string) => void): string | undefined {
   const names = resolve(path).split('/');
   let at = '/';
   let links = 0;
@@ -76,11 +87,12 @@ function walk(path: string, uid: number, make: (part: string) => void): string |
     if (!lstatIfThere(part)) make(part);
     const found = lstatIfThere(part);
     if (!found) return part;
-    requireSafe(part, found, uid);
+    const why = whyUnsafe(found, uid);
+    if (why !== undefined) throw unsafe(part, why, advice);
     if (!found.isSymbolicLink()) at = part;
     else {
       links += 1;
-      if (links > mostLinks) throw unsafe(part, 'is a link that leads in a circle');
+      if (links > mostLinks) throw unsafe(part, 'is a link that leads in a circle', advice);
       names.unshift(...resolve(at, readlinkSync(part)).split('/'));
       at = '/';
     }
@@ -88,23 +100,21 @@ function walk(path: string, uid: number, make: (part: string) => void): string |
   return undefined;
 }
 
-function requireSafe(part: string, found: Stats, uid: number): void {
+function whyUnsafe(found: Stats, uid: number): string | undefined {
   if (found.uid !== 0 && found.uid !== uid)
-    throw unsafe(part, `belongs to another user (${describe(found)}), who could change what is in it`);
+    return `belongs to another user (${describe(found)}), who could change what is in it`;
   // A link has no mode of its own; where it stands was looked at, and where it leads will be.
-  if (found.isSymbolicLink()) return;
-  if (!found.isDirectory()) throw unsafe(part, 'is not a directory');
-  if ((found.mode & writableByOthers) !== 0 && (found.mode & sticky) === 0)
-    throw unsafe(part, `can be written to by others (${describe(found)}), who could change what is in it`);
+  if (found.isSymbolicLink()) return undefined;
+  if (!found.isDirectory()) return 'is not a directory';
+  return (found.mode & writableByOthers) !== 0 && (found.mode & sticky) === 0
+    ? `can be written to by others (${describe(found)}), who could change what is in it`
+    : undefined;
 }
 
 function describe({ uid, mode }: Stats): string {
   return `user id ${uid}, mode ${(mode & 0o7777).toString(8).padStart(4, '0')}`;
 }
 
-function unsafe(path: string, what: string): ControlError {
-  return new ControlError(
-    'workdir_unsafe',
-    `${path} ${what}: node.workDir must be where only root and the user of the jobs can make files, as a directory that root has made for them`,
-  );
+function unsafe(path: string, why: string, advice: string): ControlError {
+  return new ControlError('workdir_unsafe', `${path} ${why}: ${advice}`);
 }
