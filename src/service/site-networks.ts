@@ -62,6 +62,14 @@ function networkOf(
       `${path}.gateway`,
       `${entry.gateway} is among the addresses to give out (${rangeText({ from, to })}): set first and last`,
     );
+  const taken = entries
+    .flatMap(({ dns = [] }) => dns)
+    .find(each => ipv4ToNumber(each) >= from && ipv4ToNumber(each) <= to);
+  if (taken !== undefined)
+    mistake(
+      path,
+      `the name server ${taken} is among the addresses to give out (${rangeText({ from, to })}): set first and last`,
+    );
   const link = linkOf(entry.link, entries);
   // Each workspace in the network has one address at least: none ever finds the VNIs given out and
   // addresses left.

@@ -349,6 +349,11 @@ describe('a bad site file', () => {
       /^networks\[0\]\.gateway: 10\.90\.0\.9 is among the addresses/,
     ],
     [
+      'security 2 name server in the pool',
+      network({ dns: ['10.0.0.1', '10.90.0.9'] }),
+      /^networks\[0\]: the name server 10\.90\.0\.9 is among the addresses/,
+    ],
+    [
       'gateway outside',
       network({ gateway: '10.91.0.1' }),
       /^networks\[0\]\.gateway: 10\.91\.0\.1 is not a host/,

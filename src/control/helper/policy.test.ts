@@ -62,6 +62,15 @@ describe("security 2 root's policy on a node", () => {
     expect(() => requireAllowed(policy, { ...nic, ...more })).toThrow("root's policy on this node");
   });
 
+  it('allows nobody the address of a gateway or of a name server, which the whole node speaks to', () => {
+    const [gateway, server] = ['10.91.0.20', '10.91.0.21'];
+    const other: PolicyNetwork = { ...network, name: 'public', gateway, dns: [server] };
+    for (const address of [gateway, server])
+      expect(() => requireAllowed({ ...policy, networks: [network, other] }, { ...nic, address })).toThrow(
+        `the address ${address}, which is a gateway's or a name server's`,
+      );
+  });
+
   it('allows an uplink by its name alone', () => {
     const uplinks: HelperPolicy = {
       ...policy,

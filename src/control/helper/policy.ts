@@ -37,6 +37,9 @@ export function requireAllowed(policy: HelperPolicy, nic: NicPlan): void {
   const address = ipv4ToNumber(nic.address);
   if (address < ipv4ToNumber(network.first) || address > ipv4ToNumber(network.last))
     throw refused(`the address ${nic.address} in network ${nic.network}`);
+  // Else everybody on this node would be led to that VM.
+  if (policy.networks.some(({ gateway, dns }) => [gateway, ...dns].includes(nic.address)))
+    throw refused(`the address ${nic.address}, which is a gateway's or a name server's,`);
   if (nic.gateway !== undefined && nic.gateway !== network.gateway)
     throw refused(`the gateway ${nic.gateway} in network ${nic.network}`);
   const dns = nic.dns.find(each => !network.dns.includes(each));
