@@ -9,11 +9,13 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { basename, join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Helper } from '../../src/control/helper/helper.ts';
 import { startTimeOf } from '../../src/control/helper/proc.ts';
+import { limitsOf, mostHelpers } from '../../src/control/helper/user-limits.ts';
 import { startChild } from '../../src/platform/children.ts';
+import { type RawHelper, startRawHelper } from '../fuzz/raw-helper.ts';
 import { type BareNodes, helperAs, nicPlan, nicPolicy, quietNodes } from '../support/node.ts';
 
 /** What whoever may start the helper tries to make of it. */
@@ -38,11 +40,16 @@ function wrapped(slotId: string, ...wrap: readonly string[]): Promise<Helper> {
   return nodes.helper(0, slotId, [enter, where ?? '', ...wrap, ...program]);
 }
 
+/** What starts a helper of an ordinary user, whose policy is in `directory`. */
+function argvOf(uid: number, directory = nodes.directory): readonly string[] {
+  const policyFile = join(directory, 'helper.json');
+  writeFileSync(policyFile, JSON.stringify({ networks: [nicPolicy], peers: [] }), { mode: 0o644 });
+  return helperAs(nodes, uid, policyFile);
+}
+
 /** A helper of the user nobody. */
 async function ofNobody(slotId: string): Promise<Helper> {
-  const policyFile = join(nodes.directory, 'helper.json');
-  writeFileSync(policyFile, JSON.stringify({ networks: [nicPolicy], peers: [] }), { mode: 0o644 });
-  return nodes.helper(0, slotId, helperAs(nodes, 65_534, policyFile));
+  return nodes.helper(0, slotId, argvOf(65_534));
 }
 
 const has = async (name: string): Promise<boolean> =>
@@ -165,6 +172,90 @@ describe('security 14 what a slot may have on a node is bounded', () => {
     await helper.undo();
     expect(directories.map(directory => existsSync(directory))).toEqual([false, false, false, false, true]);
     rmSync(join(nodes.directory, 'work'), { recursive: true });
+  });
+});
+
+/** Where a process is, among those of which it can be limited how many they are. */
+function cgroupOf(pid: number): string {
+  const lines = readFileSync(`/proc/${pid}/cgroup`, 'utf8').split('\n');
+  const placeIn = (controllers: string): string =>
+    lines.find(line => line.split(':')[1] === controllers)?.split(':')[2] ?? '';
+  return existsSync('/sys/fs/cgroup/pids')
+    ? join('/sys/fs/cgroup/pids', placeIn('pids'))
+    : join('/sys/fs/cgroup', placeIn(''));
+}
+
+describe('security 14 what a user may have on a node is bounded', () => {
+  /** Nobody's on this machine. */
+  const uid = 64_921;
+
+  it('in what their helpers and DHCP services take together: they are in a cgroup of their own, which goes with the last one', async () => {
+    const ids = ['slot-aaaaaaaabr', 'slot-aaaaaaaabs'] as const;
+    const [one, two] = [
+      await nodes.helper(0, ids[0], argvOf(uid)),
+      await nodes.helper(0, ids[1], argvOf(uid)),
+    ];
+    await one.attachNic(nicPlan(52), 'one');
+    const dhcp = Number(readFileSync(join(nodes.stateDir, 'n01', 'bridges', 'wbtest', 'pid'), 'utf8'));
+    const pids = [await helperPid(ids[0]), await helperPid(ids[1]), dhcp];
+    const [cgroup = '', ...others] = pids.map(cgroupOf);
+    expect([basename(cgroup), ...others]).toEqual([`workspace-pilot-${uid}`, cgroup, cgroup]);
+    expect(Number(readFileSync(join(cgroup, 'pids.max'), 'utf8'))).toBe(limitsOf(mostHelpers()).processes);
+    await one.undo();
+    expect(existsSync(cgroup)).toBe(true);
+    await two.undo();
+    expect(existsSync(cgroup)).toBe(false);
+  });
+
+  it('which does not keep the node from being restored when it is full', async () => {
+    const helper = await nodes.helper(0, 'slot-aaaaaaaabt', argvOf(uid));
+    await helper.attachNic(nicPlan(53), 'one');
+    const cgroup = cgroupOf(await helperPid('slot-aaaaaaaabt'));
+    writeFileSync(join(cgroup, 'pids.max'), '1');
+    await expect(helper.attachNic(nicPlan(54), 'two')).rejects.toThrow();
+    await helper.undo();
+    await expectAsBefore();
+  });
+
+  it('in how many helpers they have at once: one more is told so, until one has ended', async () => {
+    const [program = '', ...argv] = argvOf(uid);
+    const start = (at: number): Promise<RawHelper> => {
+      const slotId = `slot-cccccccc${String.fromCharCode(97 + Math.floor(at / 26), 97 + (at % 26))}`;
+      return startRawHelper([program, ...argv, '--node', 'n01', '--slot', slotId]);
+    };
+    const most = mostHelpers();
+    const helpers = await Promise.all(Array.from({ length: most }, (_, at) => start(at)));
+    await expect(start(most)).rejects.toThrow(`user ${uid} has as many helpers on this node as they may`);
+    expect(await helpers[0]?.end()).toBe(0);
+    helpers.push(await start(most));
+    await Promise.all(helpers.map(helper => helper.end()));
+  });
+});
+
+describe('security 26 the helper and kill-all believe nothing that others than root could have written', () => {
+  let shared: string;
+  beforeEach(() => {
+    shared = join(nodes.directory, 'shared');
+    mkdirSync(shared);
+    chmodSync(shared, 0o777);
+  });
+  afterEach(() => rmSync(shared, { recursive: true }));
+
+  it.each(['--state-dir', '--disk-dir'])('in %s', async option => {
+    const argv = nodes.helperArgv(0).map((each, at, all) => (all[at - 1] === option ? shared : each));
+    const says = `${shared} can be written to by others`;
+    await expect(nodes.helper(0, 'slot-aaaaaaaabu', argv)).rejects.toMatchObject({
+      code: 'helper_missing',
+      message: expect.stringContaining(says),
+    });
+    const { code, stdout, stderr } = await nodes.killAll(0, option, join(shared, 'inner'));
+    expect({ code, stdout, stderr }).toEqual({ code: 2, stdout: '', stderr: expect.stringContaining(says) });
+  });
+
+  it("in the policy's directory", async () => {
+    await expect(nodes.helper(0, 'slot-aaaaaaaabu', argvOf(65_534, shared))).rejects.toThrow(
+      'the policy must be where root alone can make files',
+    );
   });
 });
 

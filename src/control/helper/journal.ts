@@ -71,6 +71,11 @@ export function slotsOn({ slots }: HelperDirectory): readonly SlotKey[] {
   return existsSync(slots) ? readdirSync(slots).flatMap(name => keyIn(name) ?? []) : [];
 }
 
+/** Whether that slot has a directory on the node. */
+export function isOnNode({ slots }: HelperDirectory, key: SlotKey): boolean {
+  return existsSync(join(slots, keyText(key)));
+}
+
 /**
  * The journal of a slot, made with its first entry. All calls but `entries` are made under the
  * node's lock.

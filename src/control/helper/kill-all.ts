@@ -8,6 +8,7 @@ import { systemProcesses } from '../../platform/process.ts';
 import { nodeNamePattern, slotIdPattern } from '../../protocol/ids.ts';
 import { forgetCaller } from './ambient.ts';
 import { Bridges } from './bridges.ts';
+import { removeEmptyCgroups } from './cgroups.ts';
 import { defaultDiskDir } from './disk-records.ts';
 import { type HelperDirectory, helperDirectory, slotsOn, undoJournal } from './journal.ts';
 import { markedLinks, ownLinks, ownTables, removeUnjournaled } from './leftovers.ts';
@@ -104,7 +105,10 @@ async function killAll(options: KillAllOptions): Promise<KillAllReport> {
       await endStuckHolder(at, systemClock);
       await undoSlots(at, tools, slot, { undone, left });
     } else if (options.node === undefined) left.push(...otherNodes(stateDir, node));
-    if (slot === undefined) left.push(...(await unjournaled(tools)));
+    if (slot === undefined) {
+      left.push(...(await unjournaled(tools)));
+      removeEmptyCgroups();
+    }
   } catch (cause) {
     left.push(messageOf(cause));
   }

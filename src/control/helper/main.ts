@@ -4,13 +4,13 @@ import { print } from '../../platform/printing.ts';
 import { systemProcesses } from '../../platform/process.ts';
 import { type HelperPolicy, policyWords } from '../../protocol/helper-policy.ts';
 import { nodeNamePattern, slotIdPattern } from '../../protocol/ids.ts';
-import { Lines } from '../vmm/qemu/lines.ts';
 import { type Caller, forgetCaller } from './ambient.ts';
 import { Bridges } from './bridges.ts';
-import { leaveCgroups } from './cgroups.ts';
+import { removeEmptyCgroups, UserCgroups } from './cgroups.ts';
 import { deadSlots, slotHold, sweepAfterMs, sweepDeadSlots } from './dead-slots.ts';
 import { defaultDiskDir } from './disk-records.ts';
-import { helperDirectory, undoJournal } from './journal.ts';
+import { serveInput } from './input.ts';
+import { helperDirectory, isOnNode, undoJournal } from './journal.ts';
 import { withNodeLock } from './node-lock.ts';
 import { readPolicy } from './policy.ts';
 import { BadRequest, type HelperAnswer, parseRequest } from './requests.ts';
@@ -18,11 +18,7 @@ import { requireRootsAlone } from './root-directory.ts';
 import { type ServerParts, serve } from './server.ts';
 import { undoSlot } from './slot-undo.ts';
 import { RootTools } from './tools.ts';
-
-/** A request is a few hundred bytes; VXLAN peers make it some kilobytes. */
-const longestLine = 262_144;
-/** Far more than a slot's VMs can ask for. */
-const mostRequests = 100_000;
+import { helpersOf, limitsOf, mostHelpers } from './user-limits.ts';
 
 /** Whatever ends the job must not end the one who tidies up after it; */
 const endings = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'] as const;
@@ -44,17 +40,23 @@ export async function runHelper(args: readonly string[]): Promise<number> {
   for (const signal of [...endings, ...stops] as const) process.on(signal, () => undefined);
   // The pilot may be gone: that is told by standard input.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
-  for (const path of leaveCgroups()) complain(`cannot move to ${path}`, 0);
+  const { uid } = parts.journal.key;
+  if (uid !== 0 && helpersOf(uid).length > mostHelpers())
+    return complain(`user ${uid} has as many helpers on this node as they may: wait until some end`, 2);
+  for (const sentence of parts.cgroups.enter()) complain(sentence, 0);
   say({ id: 0, ok: true });
   // Beside the requests: none of them waits for it.
   const sweep = beginSweep(parts);
-  await serveInput(parts);
+  await answerAll(parts);
   (await sweep)();
+  parts.cgroups.leave();
   try {
     await undoSlot(parts.journal, parts);
     return 0;
   } catch (cause) {
     return complain(messageOf(cause), 1);
+  } finally {
+    removeEmptyCgroups();
   }
 }
 
@@ -83,21 +85,15 @@ async function beginSweep(parts: ServerParts): Promise<() => void> {
   }
 }
 
-/** Until the input closes, breaks, or the slot is undone by somebody else. The next chunk is read when the last one's requests are done. */
-async function serveInput(parts: ServerParts): Promise<void> {
-  const waiting: string[] = [];
-  const lines = new Lines(longestLine, line => waiting.push(line));
-  let served = 0;
+/** Until the input closes, breaks, or the slot is undone by somebody else. */
+async function answerAll(parts: ServerParts): Promise<void> {
   try {
-    for await (const chunk of process.stdin) {
-      for (let left = lines.push(chunk as Buffer); left > 0; left -= 1)
-        refuse(new BadRequest(-1, `a line is longer than ${longestLine} bytes`));
-      for (let line = waiting.shift(); line !== undefined; line = waiting.shift()) {
-        served += 1;
-        if (served > mostRequests) return refuse(new BadRequest(-1, `more than ${mostRequests} requests`));
-        if ((await answer(parts, line)) === 'slot_undone') return;
-      }
-    }
+    await serveInput(process.stdin, {
+      clock: parts.tools.clock,
+      answer: async line => (await answer(parts, line)) !== 'slot_undone',
+      refuse: message => refuse(new BadRequest(-1, message)),
+      holdsSlot: () => isOnNode(parts.at, parts.journal.key),
+    });
   } catch (cause) {
     complain(`standard input: ${messageOf(cause)}`, 0);
   }
@@ -167,6 +163,7 @@ function partsFrom(args: readonly string[], { uid, gid }: Caller): ServerParts |
     at,
     journal: undoJournal(at, key),
     hold: slotHold(at, key),
+    cgroups: new UserCgroups(uid, limitsOf(mostHelpers())),
     bridges: new Bridges(at, tools),
     tools,
     gid,

@@ -3,6 +3,7 @@ import type { HelperPolicy } from '../../protocol/helper-policy.ts';
 import { ControlError } from '../control.ts';
 import { tapRules } from '../network/filter.ts';
 import { portSettings, tapCommands, tapUpCommands } from '../network/links.ts';
+import type { UserCgroups } from './cgroups.ts';
 import type { NicEntry, UndoJournal } from './journal.ts';
 import { requireRoom } from './limits.ts';
 import { requireAllowed, requirePeers } from './policy.ts';
@@ -24,6 +25,7 @@ export interface ServerParts extends UndoParts {
   readonly journal: UndoJournal;
   /** Holds the slot, once it has a journal (`dead-slots.ts`). */
   readonly hold: () => Promise<void>;
+  readonly cgroups: UserCgroups;
   /** The group of the job's user. */
   readonly gid: number;
   /** What root allows; undefined: it is root itself who asks. */
@@ -47,7 +49,7 @@ export async function serve(parts: ServerParts, request: HelperRequest): Promise
 }
 
 async function perform(parts: ServerParts, request: HelperRequest): Promise<void> {
-  if (request.op === 'undo') return undoSlot(parts.journal, parts);
+  if (request.op === 'undo') return undo(parts);
   const forgotten = await withNodeLock(parts.at, async () => {
     await change(parts, request);
     await parts.hold();
@@ -55,6 +57,11 @@ async function perform(parts: ServerParts, request: HelperRequest): Promise<void
   });
   // What a power loss has left here of other slots. If that fails, kill-all says so.
   await removeForgotten(parts.at, parts.tools, forgotten);
+}
+
+async function undo({ cgroups, ...parts }: ServerParts): Promise<void> {
+  cgroups.leave();
+  await undoSlot(parts.journal, parts).finally(() => cgroups.enter());
 }
 
 /** Under the node's lock. */
