@@ -212,7 +212,7 @@ describe('security 14 what a user may have on a node is bounded', () => {
     await helper.attachNic(nicPlan(53), 'one');
     const cgroup = cgroupOf(await helperPid('slot-aaaaaaaabt'));
     writeFileSync(join(cgroup, 'pids.max'), '1');
-    await expect(helper.attachNic(nicPlan(54), 'two')).rejects.toThrow();
+    await expect(helper.attachNic(nicPlan(54), 'two')).rejects.toMatchObject({ code: 'helper_failed' });
     await helper.undo();
     await expectAsBefore();
   });

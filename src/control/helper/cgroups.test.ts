@@ -69,8 +69,10 @@ describe('security 14 the helpers of a user are in a cgroup of their own', () =>
     cgroups.leave();
     expect(['pids/cgroup.procs', 'memory/cgroup.procs'].map(read)).toEqual([me, me]);
   });
+});
 
-  test('or in the root, where nothing can be limited, and it says so', () => {
+describe('security 14 what a node cannot do for the helpers of a user', () => {
+  test('where nothing can be limited they are in the root, and say so', () => {
     make('cgroup.procs', ['cgroup.subtree_control', 'cpu\n']);
     expect(cgroups.enter()).toEqual([
       "this node cannot limit the processes that a user's helpers take together",
@@ -80,7 +82,7 @@ describe('security 14 the helpers of a user are in a cgroup of their own', () =>
     expect(existsSync(join(files.root, own))).toBe(false);
   });
 
-  test('or in the root, where none can be made; with the limit that can be set', () => {
+  test('where no cgroup can be made they are in the root, with the limit that can be set', () => {
     make('pids/cgroup.procs', 'memory/cgroup.procs', `memory/${own}`);
     make(`pids/${own}/cgroup.procs`, `pids/${own}/pids.max`);
     expect(cgroups.enter()).toEqual([
@@ -89,7 +91,7 @@ describe('security 14 the helpers of a user are in a cgroup of their own', () =>
     expect(['memory/cgroup.procs', `pids/${own}/cgroup.procs`].map(read)).toEqual([me, me]);
   });
 
-  test("of the job's that it cannot leave it says so", () => {
+  test("they say which of the job's they cannot leave", () => {
     make('freezer/slurm/cgroup.procs', 'freezer/cgroup.procs/none');
     const stuck = `cannot leave the job's cgroup in ${files.root}/freezer`;
     expect(cgroups.enter()).toContain(stuck);
@@ -97,7 +99,7 @@ describe('security 14 the helpers of a user are in a cgroup of their own', () =>
     expect(cgroups.enter()).not.toContain(stuck);
   });
 
-  test('which goes when nobody is in it; and nothing else does', () => {
+  test('their cgroup goes when nobody is in it; and nothing else does', () => {
     make('pids/cgroup.procs', 'memory/cgroup.procs', 'freezer/cgroup.procs', `pids/${own}/cgroup.procs`);
     const others = ['memory/workspace-pilot', 'memory/workspace-pilot-7x', `freezer/${own}`];
     const empty = [`memory/${own}`, 'memory/workspace-pilot-7'];
