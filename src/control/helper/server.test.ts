@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../platform/clock.ts';
 import type { NicPlan } from '../../protocol/plan.ts';
 import { Bridges } from './bridges.ts';
+import { UserCgroups } from './cgroups.ts';
 import { helperDirectory, undoJournal } from './journal.ts';
 import { type ServerParts, serve } from './server.ts';
 import { RootTools } from './tools.ts';
@@ -48,7 +49,13 @@ beforeEach(() => {
   bridges.memberOf = (_, tap) =>
     members.has(tap) ? { slot: `${key.slotId}.${uid}`, address: nic.address, mac: nic.mac } : undefined;
   const journal = undoJournal(at, key);
-  parts = { at, journal, bridges, tools, gid: uid, policy: undefined, hold: () => Promise.resolve() };
+  const cgroups = new UserCgroups(
+    uid,
+    { processes: 64, memoryMiB: 64 },
+    { root: join(place, 'cgroup'), self: '/proc/self/cgroup' },
+  );
+  const hold = (): Promise<void> => Promise.resolve();
+  parts = { at, journal, bridges, tools, cgroups, gid: uid, policy: undefined, hold };
 });
 afterEach(() => rmSync(place, { recursive: true, force: true }));
 
