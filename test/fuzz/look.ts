@@ -100,7 +100,9 @@ function noteFiles(nodes: BareNodes, found: Notes): void {
   for (const bridge of namesIn(join(state, 'bridges'))) {
     const at = join(state, 'bridges', bridge);
     const pid = textOf(join(at, 'pid')).trim();
-    found.note(`bridge:${bridge}`, `${textOf(join(at, 'record'))} ${pid} ${textOf(`/proc/${pid}/cmdline`)}`);
+    const { peers = [], ...record } = JSON.parse(textOf(join(at, 'record')) || '{}') as Item;
+    found.note(`bridge:${bridge}`, { record, pid, service: textOf(`/proc/${pid}/cmdline`) });
+    found.note(`peers:${bridge}`, { recorded: peers });
     for (const kind of ['members', 'hosts'])
       for (const tap of namesIn(join(at, kind))) found.note(`tap:${tap}`, textOf(join(at, kind, tap)));
   }
