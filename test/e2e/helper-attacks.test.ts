@@ -186,8 +186,8 @@ function cgroupOf(pid: number): string {
 }
 
 describe('security 14 what a user may have on a node is bounded', () => {
-  /** Nobody's on this machine. */
-  const uid = 64_921;
+  /** Nobody's on this machine, nor that of another run of this at the same time. */
+  const uid = 30_000 + (process.pid % 30_000);
 
   it('in what their helpers and DHCP services take together: they are in a cgroup of their own, which goes with the last one', async () => {
     const ids = ['slot-aaaaaaaabr', 'slot-aaaaaaaabs'] as const;
