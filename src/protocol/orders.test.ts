@@ -14,7 +14,8 @@ it('has an order carried out by the handler of its kind, and one of a newer serv
   };
   expect(carryOut(handlers, { kind: 'stop-vm', vmId: 'vm', graceMs: 1 })).toBe(true);
   expect(carryOut(handlers, { kind: 'release', graceMs: 2 })).toBe(true);
-  expect(carryOut(handlers, { kind: 'of tomorrow' } as unknown as Order)).toBe(false);
+  for (const kind of ['of tomorrow', 'constructor', '__proto__'])
+    expect(carryOut(handlers, { kind } as unknown as Order)).toBe(false);
   expect(done).toEqual(['stop vm 1', 'release 2']);
 });
 
