@@ -64,7 +64,7 @@ describe('what the LRM says of a job', () => {
     ['cancelled', 'cancelled', "the LRM's job 7 was cancelled: by uid 0"],
     ['timeout', 'failed', "the LRM's job 7 ran out of its walltime: by uid 0"],
     ['failed', 'failed', "the LRM's job 7 failed: by uid 0"],
-    ['completed', 'failed', "the LRM's job 7 ended: by uid 0"],
+    ['completed', 'failed', "the LRM's job 7 ended before any of its pilots had reported: by uid 0"],
   ] as const)(
     'original defect 8, a job that dies in the queue leaves its VMs pending: ends the workspace when it is %s while it waits',
     (state, cause, message) => {

@@ -175,7 +175,7 @@ function goneReason(slot: Slot, job: ObservedJob | undefined): Reason {
     timeout: 'ran out of its walltime',
     'node-failed': 'has lost a node',
     failed: 'failed',
-    completed: 'ended',
+    completed: slot.nodes.length === 0 ? 'ended before any of its pilots had reported' : 'ended',
     waiting: 'waits',
     starting: 'starts',
     running: 'runs',
