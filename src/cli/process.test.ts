@@ -18,7 +18,12 @@ let env: NodeJS.ProcessEnv;
 beforeAll(async () => {
   api = await testApi();
   programs = await buildPrograms();
-  env = { WSP_URL: await api.listen(), WSP_TOKEN: 'token-of-ann', HOME: programs.directory };
+  env = {
+    WSP_URL: await api.listen(),
+    WSP_TOKEN: 'token-of-ann',
+    HOME: programs.directory,
+    XDG_CONFIG_DIRS: '/none',
+  };
 });
 afterAll(async () => {
   await api?.app.close();

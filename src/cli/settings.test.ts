@@ -14,8 +14,10 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
-const configured = (): NodeJS.ProcessEnv => ({ XDG_CONFIG_HOME: directory });
-const nothing = (): NodeJS.ProcessEnv => ({ XDG_CONFIG_HOME: join(directory, 'none') });
+/** This host may have the product installed, and a config file for all of its users. */
+const host = (): NodeJS.ProcessEnv => ({ XDG_CONFIG_DIRS: join(directory, 'none') });
+const configured = (): NodeJS.ProcessEnv => ({ ...host(), XDG_CONFIG_HOME: directory });
+const nothing = (): NodeJS.ProcessEnv => ({ ...host(), XDG_CONFIG_HOME: join(directory, 'none') });
 
 describe('cliSettings', () => {
   it('reads the config file; its token file is relative to it', () => {
@@ -36,10 +38,10 @@ describe('cliSettings', () => {
   });
 
   it('takes what an administrator has said for all users of the host, after what the user says', () => {
-    const host = join(directory, 'host');
-    mkdirSync(join(host, 'wsp'), { recursive: true });
-    writeFileSync(join(host, 'wsp/config.yaml'), 'url: unix:/run/ours\nserviceUser: wsp\n');
-    const env = { XDG_CONFIG_DIRS: `relative:/none:${host}` };
+    const shared = join(directory, 'host');
+    mkdirSync(join(shared, 'wsp'), { recursive: true });
+    writeFileSync(join(shared, 'wsp/config.yaml'), 'url: unix:/run/ours\nserviceUser: wsp\n');
+    const env = { XDG_CONFIG_DIRS: `relative:/none:${shared}` };
     expect(cliSettings({ ...nothing(), ...env })).toMatchObject({
       url: 'unix:/run/ours',
       serviceUser: 'wsp',

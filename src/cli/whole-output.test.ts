@@ -25,7 +25,12 @@ beforeAll(async () => {
   for (let index = 0; index < workspaces; index++) api.engine.addWorkspace({ id: idOf(index) });
   for (let index = 0; index < 3_000; index++) api.engine.tell({ workspaceId: idOf(index % workspaces) });
   programs = await buildPrograms();
-  env = { WSP_URL: await api.listen(), WSP_TOKEN: 'token-of-ann', HOME: programs.directory };
+  env = {
+    WSP_URL: await api.listen(),
+    WSP_TOKEN: 'token-of-ann',
+    HOME: programs.directory,
+    XDG_CONFIG_DIRS: '/none',
+  };
 });
 afterAll(async () => {
   await api?.app.close();

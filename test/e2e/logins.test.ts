@@ -52,6 +52,7 @@ function as(user: string, url: string, env: NodeJS.ProcessEnv, ...args: string[]
       PATH: process.env['PATH'],
       HOME: home,
       XDG_CONFIG_HOME: home,
+      XDG_CONFIG_DIRS: join(home, '.none'),
       WSP_URL: url,
       WSP_SERVICE_USER: String(serviceUid()),
       ...env,

@@ -190,6 +190,8 @@ class RunningSite implements TestSite {
       PATH: this.cluster?.account?.env['PATH'] ?? process.env['PATH'],
       HOME: home,
       XDG_CONFIG_HOME: join(home, '.config'),
+      // Not what this host says for all of its users, where the product is installed.
+      XDG_CONFIG_DIRS: join(home, '.none'),
       XDG_CACHE_HOME: join(home, '.cache'),
       WSP_URL: this.url,
       WSP_TOKEN: readFileSync(join(this.directory, 'tokens'), 'utf8').trim().split(/\s+/)[1] ?? '',
