@@ -98,6 +98,7 @@ export async function startSite(options: SiteOptions): Promise<TestSite> {
     cluster = await startCluster(options);
     const port = await freePort(cluster?.headAddress ?? '127.0.0.1');
     const site = new RunningSite(directory, options, cluster, port);
+    await site.lookAround();
     await site.startService();
     return site;
   } catch (cause) {
@@ -129,6 +130,7 @@ class RunningSite implements TestSite {
   readonly helperStateDir: string;
   url = '';
   #service: Child | undefined;
+  #others: ReadonlySet<string> = new Set();
 
   constructor(directory: string, options: SiteOptions, cluster: BatchCluster | undefined, port: number) {
     this.directory = directory;
@@ -281,9 +283,20 @@ class RunningSite implements TestSite {
     this.#service = undefined;
   }
 
+  /** Remembers what is on this host before the site is: leases of others. */
+  async lookAround(): Promise<void> {
+    if (!this.cluster) this.#others = new Set(await this.#find([], this.workDir));
+  }
+
   async leftovers(workDir = this.workDir): Promise<string[]> {
+    const namespaces = this.cluster?.nodes.map(({ netns }) => netns) ?? (await this.#embeddedNodes());
+    const found = await this.#find(namespaces, workDir);
+    return found.filter(what => !this.#others.has(what));
+  }
+
+  #find(namespaces: readonly string[], workDir: string): Promise<string[]> {
     return findLeftovers({
-      namespaces: this.cluster?.nodes.map(({ netns }) => netns) ?? (await this.#embeddedNodes()),
+      namespaces,
       stateDir: this.helperStateDir,
       diskDir: diskDirOf(this.helperStateDir),
       workDir,
@@ -291,10 +304,7 @@ class RunningSite implements TestSite {
     });
   }
 
-  /**
-   * The namespaces that the embedded LRM has made: this machine's own, which is looked at where it
-   * makes none, may have leases of others.
-   */
+  /** The namespaces that the embedded LRM has made; this host's own is looked at where it makes none. */
   async #embeddedNodes(): Promise<readonly string[]> {
     const tag = embeddedTag(this.directory);
     return tag === undefined ? [] : namespacesOf(tag);
