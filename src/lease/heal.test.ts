@@ -184,3 +184,48 @@ describe('a workspace that heals, when its slot is lost', () => {
     }
   });
 });
+
+describe('what comes in place of a lost VM', () => {
+  it.each(['pending', 'propagating', 'starting'] as const)('is waited for while it is %s, and no longer', state => {
+    const bench = healed();
+    lose(bench, 'node-0');
+    const deployDeadlineAt = bench.now + 120_000;
+    if (state !== 'pending') bench.vm(0, state);
+    expect(bench.workspace.deployDeadlineAt).toBe(deployDeadlineAt);
+    const decision = bench.atDeadline();
+    expect(bench.now).toBe(deployDeadlineAt);
+    expect(bench.workspace).toMatchObject({ cause: 'failed', reason: { code: 'deploy_timeout' } });
+    expect(bench.workspace.reason?.message).toContain(`node-0 (${state} on n0)`);
+    expect(bench.workspace.reason?.message).not.toContain('node-1');
+    expect(bench.ordersOf(decision, 'stop-vm')).toMatchObject([
+      { node: 'n0', graceMs: 0 },
+      { node: 'n1', graceMs: 10_000 },
+    ]);
+  });
+
+  it('goes to another node, if one has room', () => {
+    const bench = new LeaseBench({ policy: { kind: 'pack', vmsPerNode: 2 } });
+    bench.create(3, { heal: 'replace' });
+    bench.submitted();
+    for (const node of ['n0', 'n1']) bench.node(node, 'reserved');
+    for (const index of [0, 1, 2]) bench.vm(index, 'running');
+    expect(bench.vms.map(({ node }) => node)).toEqual(['n0', 'n0', 'n1']);
+    lose(bench, 'node-0');
+    expect(called(bench, 'node-0').node).toBe('n1');
+    lose(bench, 'node-2');
+    expect(called(bench, 'node-2').node).toBe('n0');
+    lose(bench, 'node-1');
+    expect(called(bench, 'node-1').node).toBe('n1');
+  });
+
+  it('has nothing to say of itself when its image has not', () => {
+    const bench = new LeaseBench();
+    const groups = [{ name: 'node', image: 'plain', count: 1, memoryMiB: 256, cpus: 1 }];
+    bench.step(bench.createInput({ groups, heal: 'replace' }));
+    bench.submitted();
+    bench.node('n0', 'reserved');
+    bench.vm(0, 'running');
+    lose(bench, 'node-0');
+    expect(called(bench, 'node-0')).toMatchObject({ replaces: 1, context: 'none', orders: 0, told: 0 });
+  });
+});

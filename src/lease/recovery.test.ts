@@ -63,3 +63,46 @@ it('takes no time away that is left', () => {
   afterAnOutage(bench);
   expect(bench.workspace.deployDeadlineAt).toBe(deployDeadlineAt);
 });
+
+it('gives a slot that was being reserved or released the time again, unless more is left', () => {
+  const reserving = new LeaseBench();
+  reserving.create(2);
+  reserving.submitted();
+  reserving.node('n0', 'reserving');
+  afterAnOutage(reserving);
+  expect(reserving.slot).toMatchObject({ state: 'reserving', deadlineAt: reserving.now + 60_000 });
+  for (const [releaseTimeoutMs, leftMs] of [
+    [30_000, 60_000],
+    [awayMs + 60_001, 60_001],
+  ] as const) {
+    const bench = new LeaseBench({ releaseTimeoutMs }).running(1);
+    bench.destroy();
+    bench.vm(0, 'terminated');
+    afterAnOutage(bench);
+    expect(bench.slot).toMatchObject({ state: 'releasing', deadlineAt: bench.now + leftMs });
+  }
+});
+
+it('gives a slot that waits in the queue no deadline, and an end that has more time no less', () => {
+  const queued = new LeaseBench();
+  queued.create(1);
+  queued.submitted();
+  afterAnOutage(queued);
+  expect(queued.slot.deadlineAt).toBeNull();
+  const bench = new LeaseBench({ shutdownGraceMs: 2 * awayMs }).running(1, { durationMs: 20 * awayMs });
+  bench.destroy();
+  const { endingDeadlineAt } = bench.workspace;
+  afterAnOutage(bench);
+  expect(bench.workspace.endingDeadlineAt).toBe(endingDeadlineAt);
+});
+
+it('takes every pilot for silent from now, those that were silent before too', () => {
+  const bench = new LeaseBench().running(2);
+  for (const index of [0, 1])
+    bench.connect(`n${index}`, [{ vmId: must(bench.vms[index]).id, state: 'running', context: 'ok' }]);
+  bench.step({ type: 'pilot.disconnected', slotId: bench.slotId, node: 'n0', hungUp: true });
+  bench.now += 10_000;
+  bench.step({ type: 'service.started' });
+  const silent = { connected: false, silentSince: bench.now, hungUp: false };
+  expect(bench.slot.nodes).toMatchObject([silent, silent]);
+});

@@ -112,3 +112,125 @@ it('a workspace that may be started anew keeps the addresses of a guest that has
     expect([...addressesInUse(bench.state)]).toEqual(expect.arrayContaining(addresses));
   }
 });
+
+describe('whether a workspace is started anew', () => {
+  const anew = (bench: LeaseBench): boolean => {
+    bench.after(60_000);
+    return bench.workspace.state === 'requested';
+  };
+
+  it.each([
+    ['failed', false],
+    ['node-failed', true],
+    ['preempted', true],
+    ['completed', false],
+    ['timeout', false],
+  ] as const)('when its job is %s and it asks to be requeued: %s', (state, expected) => {
+    const bench = new LeaseBench().running(1, { requeue: true });
+    bench.observed({ state });
+    expect(anew(bench)).toBe(expected);
+  });
+
+  it('when a VM of it fails: not by being requeued', () => {
+    const bench = new LeaseBench().running(1, { requeue: true });
+    bench.vm(0, 'failed');
+    bench.observed({ state: 'completed' });
+    expect(anew(bench)).toBe(false);
+  });
+
+  it('when its slot fails before its lease has begun: not by healing', () => {
+    const bench = new LeaseBench().reserved(1, { heal: 'replace' });
+    bench.observed({ state: 'failed' });
+    expect(bench.workspace.state).toBe('ended');
+  });
+
+  it.each([
+    ['cancelled', false],
+    ['timeout', false],
+    ['completed', true],
+  ] as const)('when a drained node was left and the job is %s, which nobody of us has ordered: %s', (state, expected) => {
+    const bench = new LeaseBench({ drain: 'leave' }).running(1, { requeue: true });
+    bench.observed({ draining: [{ node: 'n0', reason: '' }] });
+    bench.vm(0, 'terminated');
+    bench.observed({ state });
+    expect(anew(bench)).toBe(expected);
+    if (!expected) expect(bench.workspace).toMatchObject({ state: 'ended', cause: 'preempted', heal: 'fail' });
+  });
+
+  it('not when the site could not hold it any more', () => {
+    const bench = preempted();
+    const { settings } = bench.state;
+    const pools = settings.pools.map(pool => ({ ...pool, site: pool.site && { ...pool.site, nodes: 1 } }));
+    Object.assign(bench.state, { settings: { ...settings, pools } });
+    bench.observed({ state: 'preempted' });
+    expect(anew(bench)).toBe(false);
+    expect(bench.workspace).toMatchObject({ state: 'ended', cause: 'preempted' });
+  });
+
+  it('not while one of its pilots is there', () => {
+    const bench = new LeaseBench().running(2, { requeue: true });
+    bench.connect('n1', [{ vmId: must(bench.vms[1]).id, state: 'running', context: 'ok' }]);
+    bench.observed({ state: 'preempted' });
+    expect(anew(bench)).toBe(false);
+    bench.step({ type: 'pilot.disconnected', slotId: bench.slotId, node: 'n1' });
+    expect(anew(bench)).toBe(true);
+  });
+
+  it('in a slot that goes on without it: when all of its VMs are off', () => {
+    const policy = { kind: 'reuse', keepMs: 600_000, factor: 2, vmsPerNode: 1, shared: false } as const;
+    const bench = new LeaseBench({ policy }).running(2, { heal: 'replace' });
+    bench.vm(0, 'failed', { reason: { code: 'vmm_exited', message: 'killed' } });
+    bench.atDeadline();
+    expect(bench.workspace).toMatchObject({ state: 'ending', reason: { code: 'deploy_timeout' } });
+    bench.vm(0, 'terminated');
+    bench.after(0);
+    expect([bench.workspace.state, bench.slot.state]).toEqual(['ending', 'ready']);
+    bench.vm(1, 'terminated');
+    expect(bench.slot.state).toBe('ready');
+    bench.after(0);
+    expect(bench.workspace.state).toBe('requested');
+  });
+});
+
+it('what is started anew begins as it did at first, but for its latest start', () => {
+  const bench = new LeaseBench({ endNoticesMs: [60_000] });
+  const group = { image: 'mini', count: 1, memoryMiB: 256, cpus: 1 };
+  const groups = [
+    { name: 'a', ...group },
+    { name: 'b', ...group, image: 'plain' },
+  ];
+  const startBy = new Date(bench.now + 600_000).toISOString();
+  bench.step(bench.createInput({ groups, requeue: true, startBy, durationMs: 600_000 }));
+  bench.submitted();
+  for (const node of ['n0', 'n1']) bench.node(node, 'reserved');
+  for (const index of [0, 1]) bench.vm(index, 'running');
+  bench.vm(0, 'running', { context: 'ok' });
+  bench.after(540_000);
+  expect(bench.workspace.noticesGivenMs).toEqual([60_000]);
+  preempted(bench);
+  bench.observed({ state: 'preempted' });
+  bench.after(0);
+  expect(bench.vms.map(({ context, reason }) => [context, reason])).toEqual([
+    ['pending', null],
+    ['none', null],
+  ]);
+  expect(bench.workspace).toMatchObject({ state: 'requested', startBy: null, noticesGivenMs: [] });
+  expect(bench.workspace.reason?.message).toMatch(/SIGTERM to the pilot; started anew in a new slot/);
+  expect(newSlot(bench)).toMatchObject({ workspaceIds: [bench.ws], owner: 'ann', warm: false });
+});
+
+it('addresses are free when nothing may be started anew', () => {
+  const addressOf = (bench: LeaseBench): string => must(must(bench.vms[0]).nics[0]).address;
+  const destroyed = new LeaseBench().running(2, { requeue: true });
+  destroyed.destroy();
+  destroyed.vm(0, 'terminated');
+  const plain = new LeaseBench().running(2);
+  plain.vm(0, 'terminated');
+  for (const bench of [destroyed, plain]) {
+    expect(addressesInUse(bench.state)).not.toContain(addressOf(bench));
+    expect(addressesInUse(bench.state).size).toBe(1);
+  }
+  destroyed.vm(1, 'terminated');
+  expect(destroyed.workspace).toMatchObject({ state: 'ended', requeue: true });
+  expect(addressesInUse(destroyed.state).size).toBe(0);
+});

@@ -220,3 +220,66 @@ describe('report D: a pilot whose node has closed its connection without its far
     expect(bench.workspace.state).toBe('running');
   });
 });
+
+describe('the history of a suspension', () => {
+  it.each([
+    [null, 'the LRM has suspended the job'],
+    ['for another', 'the LRM has suspended the job: for another'],
+  ])('has the LRM’s words, if it has any (%s), and for how long, for slot and workspace', (words, message) => {
+    const bench = new LeaseBench().running(1);
+    const about = { slotId: bench.slotId, workspaceId: bench.ws };
+    const begun = { ...about, reason: { code: 'suspended', message } };
+    const { events } = suspended(bench, { reason: words });
+    expect(events.slice(-2)).toMatchObject([
+      { type: 'slot.suspended', ...begun },
+      { type: 'workspace.suspended', ...begun },
+    ]);
+    bench.now += 90_000;
+    const reason = { code: 'resumed', message: 'the LRM lets the job run on, after 1m30s' };
+    const told = bench.observed({}).events.filter(({ type }) => type.endsWith('.resumed'));
+    expect(told).toMatchObject([
+      { type: 'slot.resumed', ...about, reason },
+      { type: 'workspace.resumed', ...about, reason },
+    ]);
+  });
+});
+
+describe('a job that is suspended on its way out', () => {
+  it('is cancelled: nobody is there to obey', () => {
+    const releasing = new LeaseBench().running(1);
+    releasing.destroy();
+    releasing.vm(0, 'terminated');
+    expect(releasing.slot.state).toBe('releasing');
+    expect(releasing.effectsOf(suspended(releasing), 'lrm.cancel')).toHaveLength(1);
+    const preempting = new LeaseBench().running(1);
+    preempting.node('n0', 'preempting');
+    expect(preempting.slot.state).toBe('preempting');
+    expect(preempting.effectsOf(suspended(preempting), 'lrm.cancel')).toHaveLength(1);
+  });
+
+  it('where the site leaves has no VM ordered, and no time to wait for one', () => {
+    const bench = new LeaseBench({ suspended: 'leave' }).running(1);
+    const decision = suspended(bench);
+    expect(bench.ordersOf(decision, 'stop-vm')).toEqual([]);
+    expect(bench.workspace).toMatchObject({ state: 'ending', endingDeadlineAt: bench.now + 2_000 });
+    expect(bench.slot).toMatchObject({ state: 'releasing', reason: { code: 'suspended' } });
+  });
+});
+
+it('a job that goes on leaves as they were deadlines that there were not, pilots that were heard, and a lease that has not begun', () => {
+  const bench = new LeaseBench().running(2);
+  for (const index of [0, 1])
+    bench.connect(`n${index}`, [{ vmId: must(bench.vms[index]).id, state: 'running', context: 'ok' }]);
+  bench.step({ type: 'pilot.disconnected', slotId: bench.slotId, node: 'n0' });
+  suspended(bench);
+  bench.now += 60_000;
+  bench.observed({});
+  expect(bench.slot.nodes).toMatchObject([{ silentSince: bench.now }, { silentSince: null }]);
+  expect(bench.workspace).toMatchObject({ deployDeadlineAt: null, endingDeadlineAt: null, suspendedMs: 60_000 });
+  expect(bench.slot.deadlineAt).toBeNull();
+  const deploying = new LeaseBench().reserved(1);
+  suspended(deploying);
+  deploying.now += 60_000;
+  deploying.observed({});
+  expect(deploying.workspace.suspendedMs).toBe(0);
+});
