@@ -114,3 +114,32 @@ describe('a node that an administrator drains, where leases leave', () => {
     },
   );
 });
+
+describe('what a drained node tells', () => {
+  it('is what it had to tell before, when that is something else', () => {
+    const bench = new LeaseBench().running(2);
+    const reason = { code: 'slow', message: 'its disk is slow' };
+    const [n0, n1] = bench.slot.nodes;
+    bench.maps.slots.set(bench.slotId, { ...bench.slot, nodes: [must(n0), { ...must(n1), reason }] });
+    expect(typesOf(drained(bench))).not.toContain('node.draining');
+    expect(reasonOf(bench, 'n1')).toEqual(reason);
+  });
+
+  it('is nothing while it leaves, and names it when it is back in service', () => {
+    const bench = new LeaseBench().running(2);
+    bench.node('n1', 'releasing');
+    expect(bench.slot.state).toBe('ready');
+    expect(typesOf(drained(bench))).not.toContain('node.draining');
+    expect(reasonOf(bench, 'n1')).toBeNull();
+    const other = new LeaseBench().running(2);
+    drained(other);
+    expect(drained(other, []).events).toMatchObject([{ type: 'node.resumed', node: 'n1' }]);
+  });
+
+  it('is nothing to a slot that is being given back', () => {
+    const bench = new LeaseBench().running(2);
+    bench.node('n0', 'preempting');
+    bench.observed({});
+    expect(isEmpty(drained(bench))).toBe(true);
+  });
+});

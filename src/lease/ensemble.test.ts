@@ -111,3 +111,38 @@ describe('an ensemble that may be partial', () => {
     expect(bench.workspace).toMatchObject({ state: 'ending', reason: { code: 'deploy_timeout' } });
   });
 });
+
+describe('the end of an ensemble that may be partial', () => {
+  const keepPartial = true;
+
+  it('is its guests’ own when they have shut themselves down', () => {
+    const bench = new LeaseBench().running(2, { keepPartial });
+    bench.vm(0, 'terminated');
+    expect(bench.workspace.state).toBe('running');
+    bench.vm(1, 'terminated');
+    expect(bench.workspace).toMatchObject({
+      state: 'ended',
+      cause: 'destroyed',
+      reason: { code: 'guest_shutdown' },
+    });
+  });
+
+  it('is that of the VM that failed, when one did', () => {
+    const bench = new LeaseBench().running(2, { keepPartial });
+    bench.vm(1, 'failed', { reason: { code: 'vmm_exited', message: 'killed' } });
+    bench.vm(0, 'terminated');
+    expect(bench.workspace).toMatchObject({ state: 'ended', cause: 'failed', reason: { code: 'vmm_exited' } });
+    expect(bench.workspace.reason?.message).toContain('node-1 on node n1 failed: killed');
+  });
+});
+
+it('a VM that ended early has failed its ensemble; a VM that failed without a word is said to have', () => {
+  const early = new LeaseBench().reserved(2);
+  early.vm(0, 'terminated');
+  expect(early.workspace).toMatchObject({ cause: 'failed', reason: { code: 'vm_ended_early' } });
+  const bench = new LeaseBench().running(1);
+  bench.vm(0, 'failed');
+  const reason = { code: 'vm_failed', message: 'its node gave no reason' };
+  expect(bench.vms).toMatchObject([{ state: 'failed', reason }]);
+  expect(bench.workspace.reason?.code).toBe('vm_failed');
+});

@@ -164,3 +164,52 @@ describe('what a job waits for', () => {
     expect(bench.slot.deadlineAt).toBeNull();
   });
 });
+
+describe('trouble with the LRM', () => {
+  const told = { doing: 'cancel', kind: 'unavailable', message: 'no controller' } as const;
+  const trouble = (bench: LeaseBench, more: object = {}, slotId = bench.slotId): Decision =>
+    bench.step({ type: 'lrm.deferred', slotId, ...told, ...more });
+  const unanswered = (bench: LeaseBench, pool = 'default'): Decision =>
+    bench.step({ type: 'lrm.unanswered', pool, message: 'no controller' });
+  const cancelled = (bench: LeaseBench, slotId = bench.slotId): Decision =>
+    bench.step({ type: 'lrm.cancelled', slotId });
+
+  it('of another kind is told anew; its beginning is that of what was tried', () => {
+    const bench = new LeaseBench().running(1);
+    const since = bench.now;
+    trouble(bench);
+    bench.now += 1_000;
+    expect(trouble(bench, { kind: 'deferred' }).events).toMatchObject([{ reason: { code: 'lrm_deferred' } }]);
+    expect(bench.slot).toMatchObject({ lrmTrouble: { kind: 'deferred', since }, deadlineAt: null });
+    trouble(bench, { doing: 'submit' });
+    expect(bench.slot.lrmTrouble).toMatchObject({ doing: 'submit', since: bench.now });
+  });
+
+  it('is nothing to a slot that is over or unknown', () => {
+    const bench = new LeaseBench().running(1);
+    bench.now += 1;
+    bench.observed(undefined);
+    for (const slotId of [bench.slotId, 'slot-zzzzzzzzzz']) {
+      expect(isEmpty(trouble(bench, {}, slotId))).toBe(true);
+      expect(isEmpty(cancelled(bench, slotId))).toBe(true);
+    }
+    expect(isEmpty(unanswered(bench))).toBe(true);
+  });
+
+  it('with a pool’s list is told to the slots of that pool that have a job', () => {
+    const bench = new LeaseBench();
+    bench.create(1);
+    expect(isEmpty(unanswered(bench))).toBe(true);
+    bench.submitted();
+    expect(isEmpty(unanswered(bench, 'other'))).toBe(true);
+    expect(unanswered(bench).events).toMatchObject([{ reason: { code: 'lrm_unavailable' } }]);
+  });
+
+  it('with something else than cancelling does not end with a cancel', () => {
+    const bench = new LeaseBench().running(1);
+    expect(isEmpty(cancelled(bench))).toBe(true);
+    unanswered(bench);
+    expect(isEmpty(cancelled(bench))).toBe(true);
+    expect(bench.slot.lrmTrouble).toMatchObject({ doing: 'list' });
+  });
+});

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { LeaseBench, startedAt } from '../../test/support/lease.ts';
 import { isEmpty } from './decide.ts';
+import type { ObservedJob } from './types.ts';
 
 function queued(): LeaseBench {
   const bench = new LeaseBench();
@@ -151,5 +152,102 @@ describe('jobs that no slot wants', () => {
     expect(isEmpty(bench.observed({}))).toBe(true);
     bench.now += 1;
     expect(bench.observed({}).effects).toMatchObject([{ kind: 'lrm.cancel', jobId: '7' }]);
+  });
+});
+
+describe('the LRM’s words of a job', () => {
+  const typesOf = (bench: LeaseBench, job: Partial<ObservedJob>): readonly string[] =>
+    bench.observed(job).events.map(({ type }) => type);
+
+  it('are told when any of them changes: its state, the reason, the outlook', () => {
+    const bench = queued();
+    const first = { state: 'waiting', reason: 'Priority' } as const;
+    expect(typesOf(bench, first)).toEqual(['slot.lrm']);
+    expect(typesOf(bench, { ...first, reason: 'Resources' })).toEqual(['slot.lrm']);
+    expect(typesOf(bench, { ...first, reason: 'Resources', outlook: 'passes' })).toEqual(['slot.lrm']);
+    expect(typesOf(bench, { ...first, reason: 'Resources', outlook: 'passes' })).toEqual([]);
+  });
+
+  it.each([
+    ['cancelled', true, 'this service has cancelled it', 'was cancelled by this service: by uid 0'],
+    ['cancelled', false, 'by uid 0', 'was cancelled: by uid 0'],
+    ['ending', true, 'by uid 0', undefined],
+  ] as const)('of one that is %s, by us: %s', (state, byUs, message, gone) => {
+    const bench = new LeaseBench().running(1);
+    if (byUs) bench.maps.slots.set(bench.slotId, { ...bench.slot, cancelOrdered: true });
+    const { events } = bench.observed({ state, reason: 'by uid 0' });
+    expect(events[0]).toMatchObject({ type: 'slot.lrm', reason: { code: state, message } });
+    if (gone !== undefined) expect(bench.workspace.reason?.message).toBe(`the LRM's job 7 ${gone}`);
+  });
+
+  it('may be none', () => {
+    const bench = queued();
+    bench.observed({ state: 'failed' });
+    expect(bench.workspace.reason?.message).toBe("the LRM's job 7 failed");
+  });
+
+  it('name the job’s nodes when they are all told', () => {
+    const bench = queued();
+    bench.observed({ nodes: ['n0'] });
+    expect(bench.slot.jobNodes).toEqual([]);
+    bench.observed({ nodes: ['n0', 'n1'] });
+    expect(bench.slot.jobNodes).toEqual(['n0', 'n1']);
+    expect(isEmpty(bench.observed({ nodes: ['n0', 'n1'] }))).toBe(true);
+  });
+});
+
+describe('what comes too late from the LRM', () => {
+  it('is nothing to a slot: a refusal of what has a job, an extension of what is over or unknown', () => {
+    const bench = queued();
+    expect(isEmpty(bench.step({ type: 'lrm.refused', slotId: bench.slotId, message: 'no' }))).toBe(true);
+    expect(isEmpty(bench.step({ type: 'lrm.refused', slotId: 'slot-zzzzzzzzzz', message: 'no' }))).toBe(true);
+    const later = { type: 'lrm.extended', jobEndsAt: startedAt + 1 } as const;
+    expect(isEmpty(bench.step({ ...later, slotId: 'slot-zzzzzzzzzz' }))).toBe(true);
+    bench.observed({ state: 'failed' });
+    expect(isEmpty(bench.step({ ...later, slotId: bench.slotId }))).toBe(true);
+  });
+
+  it('is nothing to a slot that it does not know of: one without a job yet', () => {
+    const bench = new LeaseBench();
+    bench.create(1);
+    bench.now += 1_000;
+    expect(isEmpty(bench.observed(undefined))).toBe(true);
+  });
+
+  it('has a job put back into the queue cancelled while its pilots leave', () => {
+    const bench = new LeaseBench().running(2);
+    bench.node('n0', 'preempting');
+    expect(bench.slot.state).toBe('preempting');
+    expect(bench.effectsOf(bench.observed({ state: 'waiting' }), 'lrm.cancel')).toHaveLength(1);
+  });
+});
+
+describe('the job’s end', () => {
+  const told = (bench: LeaseBench, endsAt: number | null): readonly string[] =>
+    bench.ordersOf(bench.observed({ endsAt }), 'job-end').map(({ node }) => node);
+
+  it('is told to pilots when it is another one than they know, and not to those that leave', () => {
+    const bench = new LeaseBench();
+    bench.create(3);
+    bench.submitted();
+    bench.node('n0', 'reserved');
+    bench.node('n1', 'reserving');
+    const endsAt = bench.now + 3_600_000;
+    expect(told(bench, endsAt)).toEqual([]);
+    expect(told(bench, endsAt)).toEqual([]);
+    expect(told(bench, null)).toEqual([]);
+    expect(bench.slot.jobEndsAt).toBe(endsAt);
+    expect(told(bench, endsAt + 1)).toEqual(['n0', 'n1']);
+    bench.node('n1', 'failed');
+    expect(told(bench, endsAt + 2)).toEqual(['n0']);
+  });
+
+  it('is told to those of a slot that runs, but to none that is on its way out', () => {
+    const bench = new LeaseBench().running(2);
+    const endsAt = bench.now + 3_600_000;
+    bench.observed({ endsAt });
+    bench.node('n0', 'releasing');
+    const orders = bench.ordersOf(bench.observed({ endsAt: endsAt + 1 }), 'job-end');
+    expect(orders).toMatchObject([{ node: 'n1', endsAt: endsAt + 1 }]);
   });
 });

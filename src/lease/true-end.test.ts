@@ -89,3 +89,47 @@ describe('site S4: what we have cancelled ourselves is nobody’s deed', () => {
     expect(bench.workspace).toMatchObject({ state: 'ended', cause: 'cancelled' });
   });
 });
+
+describe('what the job’s end says of a workspace', () => {
+  it('is told in the history, with the reason, and has it end at once', () => {
+    const bench = new LeaseBench().running(1);
+    bench.node('n0', 'preempting');
+    const { events } = bench.observed({ state: 'cancelled' });
+    const reason = { code: 'lrm_cancelled', message: "the LRM's job 7 was cancelled" };
+    expect(events.find(({ type }) => type === 'workspace.end-known')).toMatchObject({
+      workspaceId: bench.ws,
+      slotId: bench.slotId,
+      reason,
+    });
+    expect(bench.workspace).toMatchObject({ state: 'ended', cause: 'cancelled', reason });
+  });
+
+  it('of one whose lease would have expired later: it is over now', () => {
+    const bench = new LeaseBench().running(1);
+    bench.observed({ endsAt: bench.now + 3_600_000 });
+    bench.node('n0', 'preempting');
+    bench.observed({ state: 'timeout', endsAt: bench.now + 3_600_000 });
+    expect(bench.workspace).toMatchObject({ state: 'ended', cause: 'expired', endingDeadlineAt: null });
+  });
+
+  it('is known also when it has failed for a silent pilot, and was preempted', () => {
+    const bench = new LeaseBench().running(1);
+    bench.connect('n0', [{ vmId: must(bench.vms[0]).id, state: 'running', context: 'ok' }]);
+    bench.step({ type: 'pilot.disconnected', slotId: bench.slotId, node: 'n0' });
+    bench.atDeadline();
+    expect(bench.workspace).toMatchObject({ cause: 'failed', reason: { code: 'pilot_lost' } });
+    bench.observed({ state: 'preempted' });
+    expect(bench.workspace).toMatchObject({ cause: 'preempted', reason: { code: 'lrm_preempted' } });
+  });
+
+  it('is nothing to one that was meant to end, or that is elsewhere by now', () => {
+    const destroyed = new LeaseBench().running(1);
+    destroyed.destroy();
+    destroyed.observed({ state: 'preempted' });
+    expect(destroyed.workspace).toMatchObject({ cause: 'destroyed', reason: { code: 'destroyed' } });
+    const failed = new LeaseBench().running(1);
+    failed.vm(0, 'failed', { reason: { code: 'vmm_exited', message: 'killed' } });
+    failed.observed({ state: 'node-failed' });
+    expect(failed.workspace).toMatchObject({ cause: 'failed', reason: { code: 'vmm_exited' } });
+  });
+});
