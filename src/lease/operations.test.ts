@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { LeaseBench } from '../../test/support/lease.ts';
 import type { VmOperation } from '../protocol/cluster.ts';
+import type { VmState } from '../protocol/states.ts';
+import { decide } from './decide.ts';
 import type { LeaseInput } from './types.ts';
 
 const order = (
@@ -124,5 +126,62 @@ describe('an order', () => {
       type: 'vm.operation-failed',
       reason: { message: 'QMP says no' },
     });
+  });
+});
+
+describe('which orders a VM takes', () => {
+  /** By its state: what is carried out, and what has no effect because it is so already. All else is refused. */
+  const table: Readonly<Record<VmState, readonly [ordered: string, already: string]>> = {
+    pending: ['destroy', ''],
+    propagating: ['destroy', ''],
+    starting: ['destroy', 'start'],
+    running: ['shutdown pause reboot destroy', 'start resume'],
+    paused: ['shutdown resume reboot destroy', 'pause'],
+    rebooting: ['shutdown destroy', 'start reboot'],
+    stopping: ['destroy', 'shutdown'],
+    stopped: ['start destroy', 'shutdown'],
+    terminated: ['', 'shutdown destroy'],
+    failed: ['', 'destroy'],
+  };
+  const operations = ['start', 'shutdown', 'pause', 'resume', 'reboot', 'destroy'] as const;
+
+  it.each(Object.entries(table) as [VmState, readonly [string, string]][])('that is %s', (state, [ordered, already]) => {
+    const outcomeOf = (operation: VmOperation): string => {
+      const bench = new LeaseBench().running(1);
+      const [vm] = bench.vms;
+      if (vm) bench.maps.vms.set(vm.id, { ...vm, state });
+      const outcome = decide(bench.state, order(bench, operation), bench.now);
+      if (!outcome.ok) return `refused: ${outcome.refusal.code}`;
+      return outcome.decision.events.some(({ type }) => type === 'vm.ordered') ? 'ordered' : 'already';
+    };
+    const words = (list: string): readonly string[] => list.split(' ');
+    for (const operation of operations) {
+      const expected = words(ordered).includes(operation) ? 'ordered' : 'already';
+      const refused = expected === 'already' && !words(already).includes(operation);
+      expect([operation, outcomeOf(operation)]).toEqual([operation, refused ? 'refused: conflict' : expected]);
+    }
+  });
+});
+
+describe('an order in the history', () => {
+  it('has who gave it; each is counted, and has a key of its own', () => {
+    const bench = new LeaseBench().running(1);
+    const { events } = bench.step(order(bench, 'pause'));
+    expect(events).toMatchObject([
+      { type: 'vm.ordered', workspaceId: bench.ws, reason: { code: 'pause', message: 'pause ordered by ann' } },
+    ]);
+    expect(bench.vms).toMatchObject([{ orders: 1 }]);
+    bench.step(order(bench, 'pause'));
+    expect(bench.effects.slice(-2).map(({ key }) => key)).toEqual([
+      `operate:${bench.vms[0]?.id}:1`,
+      `operate:${bench.vms[0]?.id}:2`,
+    ]);
+  });
+
+  it('is refused without a workspace, and while one is ending', () => {
+    const bench = new LeaseBench().running(1);
+    expect(bench.refusal({ ...order(bench, 'pause'), workspaceId: 'ws-zzzzzzzzzz' }).code).toBe('not_found');
+    bench.destroy();
+    expect(bench.refusal(order(bench, 'destroy')).code).toBe('conflict');
   });
 });
