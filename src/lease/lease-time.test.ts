@@ -115,3 +115,66 @@ describe('notices of the end', () => {
     expect(bench.workspace.noticesGivenMs).toEqual(notices);
   });
 });
+
+describe('notices that have been given', () => {
+  const notices = [10 * minute, minute];
+
+  it('stay given when the lease is put off by less than they were early', () => {
+    const bench = leased(3 * hour, notices);
+    bench.after(50 * minute);
+    bench.after(9 * minute);
+    expect(bench.workspace.noticesGivenMs).toEqual(notices);
+    bench.step(extend(bench, 5 * minute));
+    // The end is in 6 minutes now.
+    expect(bench.workspace.noticesGivenMs).toEqual([10 * minute]);
+    expect(nextDeadlineAt(bench.state)).toBe(startedAt + 64 * minute);
+  });
+
+  it('are ahead again, those that are due at this moment not', () => {
+    const bench = leased(3 * hour, notices);
+    bench.after(50 * minute);
+    bench.after(9 * minute);
+    bench.step(extend(bench, 9 * minute));
+    expect(bench.workspace.noticesGivenMs).toEqual([10 * minute]);
+  });
+
+  it('are so, too, when the lease is given its time back', () => {
+    const bench = leased(3 * hour, notices);
+    bench.observed({ endsAt: startedAt + 20 * minute });
+    bench.after(10 * minute);
+    expect(bench.workspace.noticesGivenMs).toEqual([10 * minute]);
+    bench.observed({ endsAt: startedAt + 22 * minute });
+    expect(bench.workspace.noticesGivenMs).toEqual([]);
+    bench.after(2 * minute);
+    expect(bench.workspace.noticesGivenMs).toEqual([10 * minute]);
+    bench.observed({ endsAt: startedAt + 3 * hour });
+    expect(bench.workspace.noticesGivenMs).toEqual([]);
+  });
+
+  it('are told to guests under the time of the notice', () => {
+    const bench = leased(3 * hour, notices);
+    const { effects } = bench.after(59 * minute);
+    const at = startedAt + 59 * minute;
+    expect(effects.map(({ key }) => key)).toEqual(bench.vms.map(({ id }) => `tell:${id}:${at}`));
+    expect(bench.events.at(-1)).toMatchObject({ workspaceId: bench.ws, reason: { code: 'ends_soon' } });
+  });
+
+  it('are none for a lease that is just as long', () => {
+    const bench = new LeaseBench({ endNoticesMs: [10 * minute] }).running(1, { durationMs: 10 * minute });
+    expect(nextDeadlineAt(bench.state)).toBe(startedAt + 10 * minute - 10_000);
+  });
+
+  it('are not told to a guest that is not there', () => {
+    const bench = leased(3 * hour, notices);
+    bench.vm(0, 'stopped');
+    expect(bench.ordersOf(bench.after(50 * minute), 'tell-guest')).toMatchObject([{ node: 'n1' }]);
+  });
+});
+
+it('a lease that ends, or has ended, is not extended', () => {
+  const bench = leased(3 * hour);
+  bench.destroy();
+  expect(bench.refusal(extend(bench, minute)).code).toBe('conflict');
+  const deploying = new LeaseBench().reserved(1);
+  expect(deploying.refusal(extend(deploying, minute)).code).toBe('conflict');
+});

@@ -141,3 +141,60 @@ describe('a lease that its job is too short for', () => {
     expect(site.workspace.endsAt).toBe(must(endsAt) + 3_600_000);
   });
 });
+
+describe('the room that a pool has', () => {
+  const sized = (...nodes: readonly (readonly [memoryMiB: number, cpus: number])[]): Pool => ({
+    ...own,
+    site: { ...must(own.site), nodes: 3, free: nodes.map(([memoryMiB, cpus]) => ({ memoryMiB, cpus })) },
+  });
+  const poolOf = (site: LeaseBench, groups: readonly ReturnType<typeof group>[], letter = 'a'): string | undefined => {
+    const input = site.createInput({ name: letter, groups }, letter);
+    site.step(input);
+    return site.maps.slots.get(input.slotId)?.pool;
+  };
+
+  it.each([
+    ['just enough memory and processors', [[320, 1]], 'own'],
+    ['a MiB too little', [[319, 1]], 'batch'],
+    ['no processor', [[1_000, 0]], 'batch'],
+    ['room on another node', [[319, 1], [320, 1]], 'own'],
+  ] as const)('is %s', (_what, nodes, pool) => {
+    expect(poolOf(bench(sized(...nodes), batch), [group(1)])).toBe(pool);
+  });
+
+  it('is less by the processors and the memory of what waits there', () => {
+    const site = bench(sized([1_000, 2]), batch);
+    expect(['a', 'b', 'c'].map(letter => poolOf(site, [group(1)], letter))).toEqual(['own', 'own', 'batch']);
+    const narrow = bench(sized([700, 8]), batch);
+    expect(['a', 'b', 'c'].map(letter => poolOf(narrow, [group(1)], letter))).toEqual(['own', 'own', 'batch']);
+  });
+
+  it('is that of the pool which is asked for, in the order of the request', () => {
+    const full = { ...own, name: 'full', site: { ...must(own.site), free: free(0) } };
+    const site = bench(full, own);
+    site.step(site.createInput({ groups: [group(1)] }));
+    expect(site.slot.pool).toBe('own');
+  });
+
+  it('is not more by what runs', () => {
+    const site = bench(sized([320, 1]), batch);
+    site.maps.slots.clear();
+    expect(poolOf(site, [group(1)])).toBe('own');
+    site.maps.slots.set(site.slotId, { ...site.slot, state: 'ready' });
+    expect(poolOf(site, [group(1)], 'b')).toBe('own');
+  });
+});
+
+it('a pool out of reach is refused with what it reaches, and a site without any with that', () => {
+  const alone = bench(own);
+  const request = { groups: [group(1, 256, ['public'])] };
+  expect(alone.refusal(alone.createInput(request))).toEqual({
+    code: 'exceeds_site',
+    message: 'group node: the nodes of pool own do not reach network public',
+    hint: 'they reach: private',
+  });
+  const none = bench({ ...own, reaches: [] });
+  expect(none.refusal(none.createInput(request)).hint).toBe('they reach: no network');
+  const site = bench();
+  expect(site.refusal(site.createInput({ groups: [group(1)] }))).toMatchObject({ code: 'exceeds_site' });
+});

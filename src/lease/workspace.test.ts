@@ -241,3 +241,43 @@ describe('destroy', () => {
     expect(must(bench.slot.endedAt)).toBe(bench.now);
   });
 });
+
+describe('the last moments of a lease', () => {
+  it('are told with their reasons', () => {
+    const bench = new LeaseBench().running(1, { durationMs: 600_000 });
+    bench.observed({ endsAt: startedAt + 342_000 });
+    bench.observed({ endsAt: startedAt + 10_000_000 });
+    expect(bench.events.at(-1)).toMatchObject({ workspaceId: bench.ws, reason: { code: 'lrm_lengthened' } });
+    bench.atDeadline();
+    expect(bench.workspace.reason).toEqual({ code: 'expired', message: 'the lease is over' });
+  });
+
+  it.each([
+    // In time; a little late: the end stays, but a guest has a second; after the end: all of its grace again.
+    [590_000, 600_000, 9_000],
+    [599_500, 600_500, 750],
+    [600_000, 610_000, 9_000],
+  ])('begun %d ms after its start are over at %d ms', (begunMs, overMs, graceMs) => {
+    const bench = new LeaseBench().running(1, { durationMs: 600_000 });
+    const decision = bench.after(begunMs);
+    expect(bench.workspace).toMatchObject({ state: 'ending', endingDeadlineAt: startedAt + overMs });
+    expect(bench.ordersOf(decision, 'stop-vm')).toMatchObject([{ graceMs }]);
+  });
+
+  it('are not moved by what the LRM says of the job then', () => {
+    const bench = new LeaseBench().running(1, { durationMs: 600_000 });
+    bench.atDeadline();
+    const { endsAt } = bench.workspace;
+    bench.observed({ endsAt: startedAt + 100_000 });
+    expect(bench.workspace).toMatchObject({ state: 'ending', endsAt });
+    expect(bench.events.some(({ type }) => type === 'workspace.shortened')).toBe(false);
+  });
+
+  it('are told of only when they change', () => {
+    const bench = new LeaseBench().running(1, { durationMs: 600_000 });
+    bench.observed({ endsAt: startedAt + 10_000_000 });
+    bench.observed({ endsAt: startedAt + 10_000_001 });
+    const about = bench.events.filter(({ type }) => /workspace\.(shortened|lengthened)/.test(type));
+    expect(about).toEqual([]);
+  });
+});

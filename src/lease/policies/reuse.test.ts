@@ -3,9 +3,9 @@ import { describe, expect, it } from 'vitest';
 import { vmMemoryMiB } from '../memory.ts';
 import { kindsOf, LeaseBench, must, settings, startedAt } from '../../../test/support/lease.ts';
 import { nextDeadlineAt } from '../decide.ts';
-import type { Slot } from '../types.ts';
+import type { Slot, Vm } from '../types.ts';
 import type { ReusePolicy, WarmPolicy } from './policy.ts';
-import { warmDueAt } from './reuse.ts';
+import { keptUntil, roomIn, warmDueAt } from './reuse.ts';
 
 const reuse: ReusePolicy = { kind: 'reuse', keepMs: 600_000, factor: 2, vmsPerNode: 2, shared: false };
 const warm: WarmPolicy = {
@@ -278,5 +278,139 @@ describe('warm', () => {
     }
     const minutes = pauses.map(ms => ms / 60_000);
     expect(minutes).toEqual([0, 1, 2, 4, 8, 16, 32, 60, 60]);
+  });
+});
+
+describe('whether a held slot is for a workspace', () => {
+  /** A slot that is held as it is, or changed, and where a workspace of ten minutes goes. */
+  const isTaken = (change: Partial<Slot>, durationMs = 600_000): boolean => {
+    const bench = emptied(held());
+    bench.maps.slots.set(bench.slotId, { ...bench.slot, ...change });
+    bench.step(bench.createInput({ ...wide, durationMs }, 'b'));
+    return slotOf(bench, 'b') === bench.slotId;
+  };
+  // A minute to deploy, ten for the lease, 42 s for the pilots.
+  const just = startedAt + 60_000 + 600_000 + 42_000;
+
+  it.each<[string, Partial<Slot>, boolean]>([
+    ['as it is', {}, true],
+    ['of another pool', { pool: 'other' }, false],
+    ['that is being given back', { state: 'releasing' }, false],
+    ['that is not ready yet', { state: 'reserving' }, false],
+    ['that is suspended', { suspendedSince: startedAt }, false],
+    ['that lasts just long enough', { jobEndsAt: just }, true],
+    ['that ends too soon', { jobEndsAt: just - 1 }, false],
+    ['whose end nobody has told: of its submission', { jobEndsAt: null, submittedAt: just - 1_000, walltimeMs: 1_000 }, true],
+    ['whose end nobody has told: of its making', { jobEndsAt: null, submittedAt: null, createdAt: just, walltimeMs: 0 }, true],
+    ['that was submitted too long ago', { jobEndsAt: null, submittedAt: just - 1_001, createdAt: just, walltimeMs: 1_000 }, false],
+    ['whose owner is nobody', { owner: null }, true],
+    ['whose node has failed', { nodes: [] }, false],
+  ])('%s', (_what, change, expected) => {
+    expect(isTaken(change)).toBe(expected);
+  });
+
+  it('counts only nodes that are reserved, and the processors that are left', () => {
+    const node = { name: 'n0', state: 'reserved' } as const;
+    const slot = {
+      memoryMiBPerNode: 1_000,
+      cpusPerNode: 4,
+      nodes: [node, { ...node, name: 'n1', state: 'releasing' }],
+    } as unknown as Slot;
+    const vm = { id: 'v', node: 'n0', state: 'running', memoryMiB: 36, cpus: 3 } as unknown as Vm;
+    const rooms = roomIn(slot, [vm, { ...vm, state: 'failed' }, { ...vm, node: 'n1' }], { ...settings, policy: reuse });
+    expect(rooms).toEqual([{ name: 'n0', memoryMiB: 900, cpus: 1, vms: 1 }]);
+  });
+});
+
+describe('when the next warm slot is due', () => {
+  const hour = 3_600_000;
+  const pool = (more: Partial<WarmPolicy> = {}) => ({ name: 'default', policy: { ...warm, ...more }, site: settings.site });
+  const ready = {
+    pool: 'default',
+    warm: true,
+    state: 'ready',
+    reason: null,
+    workspaceIds: [],
+    nodes: [],
+    jobEndsAt: startedAt + 4 * hour,
+    walltimeMs: 4 * hour,
+    createdAt: startedAt,
+    submittedAt: startedAt,
+    endedAt: null,
+  } as unknown as Slot;
+  const due = (slots: readonly Partial<Slot>[], more: Partial<WarmPolicy> = {}): number | null =>
+    warmDueAt(pool(more), new Map(slots.map((slot, index) => [String(index), { ...ready, ...slot }])));
+
+  it.each<[string, readonly Partial<Slot>[], number]>([
+    ['none is there', [], 0],
+    ['one is: at half of its time', [{}], startedAt + 2 * hour],
+    ['the one is another pool’s', [{ pool: 'other' }], 0],
+    ['the one is not warm', [{ warm: false }], 0],
+    ['the one is somebody’s', [{ workspaceIds: ['ws-a'] }], 0],
+    ['the one is taken back', [{ state: 'preempting' }], 0],
+    ['two are: with the one that lasts longer', [{}, { jobEndsAt: startedAt + 6 * hour }], startedAt + 4 * hour],
+    ['the one has failed a while ago, before anybody came', [{ state: 'failed', endedAt: startedAt + hour }], startedAt + hour + 60_000],
+    ['the one is being given back without anybody’s having come', [{ state: 'releasing' }], startedAt + 60_000],
+    ['that was for want of anybody', [{ state: 'releasing', reason: { code: 'idle', message: '' } }], 0],
+    ['that was for a drained node', [{ state: 'released', reason: { code: 'node_drained', message: '' } }], 0],
+    ['somebody had been there', [{ state: 'failed', workspaceIds: ['ws-a'], endedAt: startedAt }], 0],
+    [
+      'the newest has come to something, the one before not',
+      [{ state: 'failed', endedAt: startedAt }, { createdAt: startedAt + 1, workspaceIds: ['ws-a'], state: 'released' }],
+      0,
+    ],
+    [
+      'two in a row have failed: twice as long after the newer',
+      [
+        { state: 'failed', createdAt: startedAt + hour, endedAt: startedAt + 2 * hour },
+        { state: 'failed', endedAt: startedAt + 1 },
+      ],
+      startedAt + 2 * hour + 120_000,
+    ],
+  ])('when %s', (_what, slots, expected) => {
+    expect(due(slots)).toBe(expected);
+  });
+
+  it('is for as many as the pool holds, and for those that are shared while somebody is in them', () => {
+    expect(due([{}], { slots: 2 })).toBe(0);
+    expect(due([{ jobEndsAt: startedAt + 6 * hour }, {}], { slots: 2 })).toBe(startedAt + 2 * hour);
+    expect(due([{ workspaceIds: ['ws-a'] }], { shared: true })).toBe(startedAt + 2 * hour);
+  });
+});
+
+describe('how long a slot is kept', () => {
+  const node = { name: 'n0', state: 'reserved', reason: null } as const;
+  const slot = {
+    state: 'ready',
+    nodesWanted: 1,
+    nodes: [node],
+    deadlineAt: null,
+    owner: 'ann',
+    warm: false,
+    jobEndsAt: startedAt + 3_600_000,
+    walltimeMs: 3_600_000,
+  } as unknown as Slot;
+  const kept = (change: object, policy: ReusePolicy | WarmPolicy = reuse): number | undefined =>
+    keptUntil({ ...slot, ...change }, { ...settings, policy }, startedAt);
+
+  it.each<[string, object, number | undefined]>([
+    ['from now on', {}, startedAt + 600_000],
+    ['until when it was to be kept before', { deadlineAt: startedAt + 1_000 }, startedAt + 1_000],
+    ['not when that is now', { deadlineAt: startedAt }, undefined],
+    ['no longer than its job leaves', { jobEndsAt: startedAt + 142_000 }, startedAt + 100_000],
+    ['not with a node missing', { nodesWanted: 2 }, undefined],
+    ['not with a node leaving', { nodes: [{ ...node, state: 'releasing' }] }, undefined],
+    ['not when it is being given back', { state: 'releasing' }, undefined],
+  ])('%s', (_what, change, until) => {
+    expect(kept(change)).toBe(until);
+  });
+
+  it('is three quarters of its time for a warm one that nobody has been in', () => {
+    const threeQuarters = startedAt + 2_700_000;
+    expect(kept({ warm: true, owner: null }, warm)).toBe(threeQuarters);
+    expect(kept({ warm: true }, { ...warm, shared: true })).toBe(threeQuarters);
+    expect(kept({ warm: true }, warm)).toBeUndefined();
+    expect(kept({ owner: null }, warm)).toBeUndefined();
+    expect(kept({ warm: true, owner: null })).toBe(startedAt + 600_000);
   });
 });
