@@ -4,7 +4,7 @@ import { LeaseBench, must } from '../../test/support/lease.ts';
 import { interfacePattern, macPattern } from '../protocol/ids.ts';
 import { decide } from './decide.ts';
 import { ipv4ToNumber, numberToIpv4 } from '../protocol/ipv4.ts';
-import { AddressAllocator, macOf, tapOf } from './addresses.ts';
+import { AddressAllocator, isInPool, macOf, tapOf } from './addresses.ts';
 
 const address = fc.tuple(fc.nat(255), fc.nat(255), fc.nat(255), fc.nat(255)).map(parts => parts.join('.'));
 
@@ -99,3 +99,18 @@ function hasRoom(bench: LeaseBench, count: number): boolean {
   const used = liveAddresses(bench).filter(one => one.startsWith('192.0.2.')).length;
   return used + count <= 10;
 }
+
+describe('whether an address is a pool’s', () => {
+  const pool = { name: 'p', firstAddress: '10.0.0.10', lastAddress: '10.0.1.5', vnis: null };
+
+  it.each([
+    ['10.0.0.9', false],
+    ['10.0.0.10', true],
+    ['10.0.0.255', true],
+    ['10.0.1.5', true],
+    ['10.0.1.6', false],
+    ['9.0.0.20', false],
+  ])('%s: %s', (one, isIts) => {
+    expect(isInPool(one, pool)).toBe(isIts);
+  });
+});

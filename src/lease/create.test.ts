@@ -143,3 +143,44 @@ describe('create', () => {
     bench.step(bench.createInput(again, 'b'));
   });
 });
+
+describe('what is left open in a request', () => {
+  it('is as it is for most: not partial, not requeued, ended by a lost VM, of no project', () => {
+    const bench = new LeaseBench();
+    bench.create(1);
+    expect(bench.workspace).toMatchObject({
+      project: null,
+      pools: [],
+      keepPartial: false,
+      requeue: false,
+      requeues: 0,
+      heal: 'fail',
+      clientToken: null,
+      requestDigest: null,
+      startBy: null,
+    });
+    expect(bench.slot).toMatchObject({ warm: false, owner: 'ann', workspaceIds: [bench.ws], jobNodes: [] });
+  });
+
+  it('does not make it another request’s workspace', () => {
+    const bench = new LeaseBench();
+    const request = { groups: [group] };
+    for (const letter of ['a', 'b']) bench.step(bench.createInput(request, letter));
+    bench.step(bench.createInput({ ...request, clientToken: 't1' }, 'c'));
+    bench.step(bench.createInput({ ...request, clientToken: 't2' }, 'd'));
+    expect(bench.maps.workspaces.size).toBe(4);
+  });
+
+  it('is in the history of one that waits for its launch, as is its growth', () => {
+    const bench = new LeaseBench();
+    const pending = bench.step(bench.createInput({ groups: [], pending: true }));
+    const add = { type: 'add', workspaceId: bench.ws, by: 'ann', groups: [group] } as const;
+    expect([...pending.events, ...bench.step(add).events]).toMatchObject([
+      { type: 'workspace.pending', workspaceId: bench.ws, slotId: null },
+      { type: 'workspace.grown', workspaceId: bench.ws },
+    ]);
+    expect(bench.destroy().events).toMatchObject([
+      { type: 'workspace.ended', workspaceId: bench.ws, reason: { code: 'destroyed' } },
+    ]);
+  });
+});

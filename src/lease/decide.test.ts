@@ -215,3 +215,13 @@ function jobsVanish(world: World): void {
     world.step({ type: 'clock', slotId: 'slot-new' });
   }
 }
+
+describe('a decision', () => {
+  const none: Decision = { workspaces: [], slots: [], vms: [], events: [], effects: [] };
+
+  it.each(Object.keys(none) as (keyof Decision)[])('is empty without %s alone', part => {
+    expect(isEmpty(none)).toBe(true);
+    expect(isEmpty({ ...none, [part]: [{}] })).toBe(false);
+    expect(isEmpty({ ...none, [part]: [{}], workspaces: [{}] } as unknown as Decision)).toBe(false);
+  });
+});

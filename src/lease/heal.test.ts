@@ -229,3 +229,35 @@ describe('what comes in place of a lost VM', () => {
     expect(called(bench, 'node-0')).toMatchObject({ replaces: 1, context: 'none', orders: 0, told: 0 });
   });
 });
+
+describe('the nodes of a network', () => {
+  it('are told nothing of a workspace whose networks are no VXLANs, nor of VMs that come while it is deployed', () => {
+    const bench = new LeaseBench();
+    const group = { name: 'node', image: 'mini', count: 2, memoryMiB: 256, cpus: 1 };
+    bench.step(bench.createInput({ groups: [{ ...group, networks: ['public'] }], keepPartial: true }));
+    bench.submitted();
+    for (const node of ['n0', 'n1']) bench.node(node, 'reserved');
+    for (const index of [0, 1]) bench.vm(index, 'running');
+    lose(bench, 'node-0');
+    expect(kindsOf(bench.effects)).not.toContain('set-peers');
+  });
+
+  it('are told when a VM goes while others are still being deployed, under a key of that', () => {
+    const bench = new LeaseBench().reserved(3, { keepPartial: true });
+    const lost = called(bench, 'node-0');
+    const { effects } = lose(bench, 'node-0');
+    expect(effects.map(({ key }) => key)).toEqual([
+      `peers:${bench.slotId}:n1:${lost.id}:gone`,
+      `peers:${bench.slotId}:n2:${lost.id}:gone`,
+    ]);
+  });
+
+  it('are told when one comes in place of another, under a key of that', () => {
+    const bench = healed();
+    const { effects } = lose(bench, 'node-0');
+    expect(effects.slice(1).map(({ key }) => key)).toEqual([
+      `peers:${bench.slotId}:n0:${called(bench, 'node-0').id}:come`,
+      `peers:${bench.slotId}:n1:${called(bench, 'node-0').id}:come`,
+    ]);
+  });
+});

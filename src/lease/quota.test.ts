@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { LeaseBench } from '../../test/support/lease.ts';
 import { applyDecision, decide } from './decide.ts';
-import { noQuota, noQuotas, type Quota } from './quota.ts';
+import { chargeOf, noQuota, noQuotas, type Quota } from './quota.ts';
 import type { LeaseInput } from './types.ts';
 
 const group = { name: 'node', image: 'mini', count: 1, memoryMiB: 256, cpus: 1 };
@@ -197,5 +197,52 @@ describe('a client token', () => {
       }),
       { numRuns: 2_000, seed: 11 },
     );
+  });
+});
+
+describe('what a workspace is charged with', () => {
+  const groups = [
+    { ...group, count: 2, cpus: 3 },
+    { ...group, count: 1, memoryMiB: 512 },
+  ].map(each => ({ ...each, networks: [], roles: [] }));
+  const of = (change: object) =>
+    chargeOf({ state: 'running', groups, durationMs: 600_000, startsAt: null, endsAt: null, endedAt: null, ...change });
+  const live = { workspaces: 1, vms: 3, cpus: 7, memoryMiB: 1_024 };
+  const nothing = { workspaces: 0, vms: 0, cpus: 0, memoryMiB: 0 };
+
+  it.each<[string, object, object]>([
+    ['while it waits: its whole duration', { state: 'queued' }, { ...live, vmMs: 3 * 600_000 }],
+    ['while its end is not known', { startsAt: 5 }, { ...live, vmMs: 3 * 600_000 }],
+    ['while it runs: its lease', { startsAt: 5, endsAt: 1_005 }, { ...live, vmMs: 3_000 }],
+    ['when it has run: for as long as it has', { state: 'ended', startsAt: 5, endsAt: 1_005, endedAt: 105 }, { ...nothing, vmMs: 300 }],
+    ['when it has ended before it ran', { state: 'ended', endedAt: 105 }, { ...nothing, vmMs: 0 }],
+    ['when its end was not written down', { state: 'ended', startsAt: 5 }, { ...nothing, vmMs: 0 }],
+  ])('%s', (_what, change, charge) => {
+    expect(of(change)).toEqual(charge);
+  });
+});
+
+describe('a quota that an extension counts against', () => {
+  it('is charged with the longer lease in place of the one before, and with that of others', () => {
+    const bench = new LeaseBench(userQuota({ vmMinutes: 90 })).running(1);
+    const extend = (minutes: number): LeaseInput =>
+      ({ type: 'extend', workspaceId: bench.ws, by: 'ann', durationMs: minutes * 60_000 });
+    expect(bench.refusal(extend(31)).message).toBe(
+      'user ann may have 90 VM minutes; 0 are taken, and this makes 91',
+    );
+    bench.step(extend(30));
+    expect(bench.refusal(bench.createInput({ groups: [group], durationMs: 1 }, 'b')).message).toContain(
+      '90 are taken, and this makes 91',
+    );
+  });
+
+  it('of a project counts only what is of that project', () => {
+    const project = { ...noQuota, workspaces: 1 };
+    const bench = new LeaseBench({ quotas: { ...noQuotas, project } });
+    bench.step(bench.createInput({ groups: [group] }, 'a'));
+    bench.step(bench.createInput({ groups: [group] }, 'b'));
+    bench.step(bench.createInput({ groups: [group], project: 'x' }, 'c'));
+    bench.step(bench.createInput({ groups: [group], project: 'y' }, 'd'));
+    expect(bench.refusal(bench.createInput({ groups: [group], project: 'y' }, 'e')).code).toBe('quota_exceeded');
   });
 });

@@ -76,3 +76,38 @@ describe('security 5 VNIs', () => {
     expect([vnisOf(bench, 'a'), vnisOf(bench, 'b')]).toEqual([{ private: 5_000 }, { private: 5_001 }]);
   });
 });
+
+describe('VNIs that an earlier version has counted', () => {
+  const restarted = (bench: LeaseBench): LeaseBench => {
+    for (const workspace of bench.maps.workspaces.values())
+      bench.maps.workspaces.set(workspace.id, { ...workspace, vnis: {} });
+    bench.step({ type: 'service.started' });
+    return bench;
+  };
+
+  it('are those of the lowest of its addresses on that network, and none without one there', () => {
+    const bench = new LeaseBench(range(5_000, 69_999));
+    created(bench, [1]);
+    bench.step(bench.createInput({ groups: [{ ...group, count: 2, networks: ['public', 'private'] }] }, 'b'));
+    bench.step(bench.createInput({ groups: [{ ...group, networks: ['public'] }] }, 'c'));
+    restarted(bench);
+    expect([vnisOf(bench, 'b'), vnisOf(bench, 'c')]).toEqual([{ private: 5_001 }, {}]);
+  });
+
+  it('are nobody’s who has ended', () => {
+    const bench = new LeaseBench(range(5_000, 69_999));
+    created(bench, [1]);
+    bench.destroy();
+    expect(bench.workspace.state).toBe('ended');
+    expect(vnisOf(restarted(bench), 'a')).toEqual({});
+  });
+});
+
+it('a network that one group alone is on has a VNI', () => {
+  const bench = new LeaseBench(range(7, 8));
+  bench.step(bench.createInput({ groups: [{ ...group, networks: ['public'] }, { ...group, name: 'y' }] }));
+  expect(vnisOf(bench, 'a')).toEqual({ private: 8 });
+  expect(() => bench.step({ ...bench.createInput({ groups: [group] }, 'b'), lots: [] })).toThrow(
+    'no lot for network private',
+  );
+});
