@@ -131,7 +131,11 @@ describe('the end of an ensemble that may be partial', () => {
     const bench = new LeaseBench().running(2, { keepPartial });
     bench.vm(1, 'failed', { reason: { code: 'vmm_exited', message: 'killed' } });
     bench.vm(0, 'terminated');
-    expect(bench.workspace).toMatchObject({ state: 'ended', cause: 'failed', reason: { code: 'vmm_exited' } });
+    expect(bench.workspace).toMatchObject({
+      state: 'ended',
+      cause: 'failed',
+      reason: { code: 'vmm_exited' },
+    });
     expect(bench.workspace.reason?.message).toContain('node-1 on node n1 failed: killed');
   });
 });

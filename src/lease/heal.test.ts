@@ -186,22 +186,25 @@ describe('a workspace that heals, when its slot is lost', () => {
 });
 
 describe('what comes in place of a lost VM', () => {
-  it.each(['pending', 'propagating', 'starting'] as const)('is waited for while it is %s, and no longer', state => {
-    const bench = healed();
-    lose(bench, 'node-0');
-    const deployDeadlineAt = bench.now + 120_000;
-    if (state !== 'pending') bench.vm(0, state);
-    expect(bench.workspace.deployDeadlineAt).toBe(deployDeadlineAt);
-    const decision = bench.atDeadline();
-    expect(bench.now).toBe(deployDeadlineAt);
-    expect(bench.workspace).toMatchObject({ cause: 'failed', reason: { code: 'deploy_timeout' } });
-    expect(bench.workspace.reason?.message).toContain(`node-0 (${state} on n0)`);
-    expect(bench.workspace.reason?.message).not.toContain('node-1');
-    expect(bench.ordersOf(decision, 'stop-vm')).toMatchObject([
-      { node: 'n0', graceMs: 0 },
-      { node: 'n1', graceMs: 10_000 },
-    ]);
-  });
+  it.each(['pending', 'propagating', 'starting'] as const)(
+    'is waited for while it is %s, and no longer',
+    state => {
+      const bench = healed();
+      lose(bench, 'node-0');
+      const deployDeadlineAt = bench.now + 120_000;
+      if (state !== 'pending') bench.vm(0, state);
+      expect(bench.workspace.deployDeadlineAt).toBe(deployDeadlineAt);
+      const decision = bench.atDeadline();
+      expect(bench.now).toBe(deployDeadlineAt);
+      expect(bench.workspace).toMatchObject({ cause: 'failed', reason: { code: 'deploy_timeout' } });
+      expect(bench.workspace.reason?.message).toContain(`node-0 (${state} on n0)`);
+      expect(bench.workspace.reason?.message).not.toContain('node-1');
+      expect(bench.ordersOf(decision, 'stop-vm')).toMatchObject([
+        { node: 'n0', graceMs: 0 },
+        { node: 'n1', graceMs: 10_000 },
+      ]);
+    },
+  );
 
   it('goes to another node, if one has room', () => {
     const bench = new LeaseBench({ policy: { kind: 'pack', vmsPerNode: 2 } });

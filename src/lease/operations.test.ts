@@ -145,22 +145,28 @@ describe('which orders a VM takes', () => {
   };
   const operations = ['start', 'shutdown', 'pause', 'resume', 'reboot', 'destroy'] as const;
 
-  it.each(Object.entries(table) as [VmState, readonly [string, string]][])('that is %s', (state, [ordered, already]) => {
-    const outcomeOf = (operation: VmOperation): string => {
-      const bench = new LeaseBench().running(1);
-      const [vm] = bench.vms;
-      if (vm) bench.maps.vms.set(vm.id, { ...vm, state });
-      const outcome = decide(bench.state, order(bench, operation), bench.now);
-      if (!outcome.ok) return `refused: ${outcome.refusal.code}`;
-      return outcome.decision.events.some(({ type }) => type === 'vm.ordered') ? 'ordered' : 'already';
-    };
-    const words = (list: string): readonly string[] => list.split(' ');
-    for (const operation of operations) {
-      const expected = words(ordered).includes(operation) ? 'ordered' : 'already';
-      const refused = expected === 'already' && !words(already).includes(operation);
-      expect([operation, outcomeOf(operation)]).toEqual([operation, refused ? 'refused: conflict' : expected]);
-    }
-  });
+  it.each(Object.entries(table) as [VmState, readonly [string, string]][])(
+    'that is %s',
+    (state, [ordered, already]) => {
+      const outcomeOf = (operation: VmOperation): string => {
+        const bench = new LeaseBench().running(1);
+        const [vm] = bench.vms;
+        if (vm) bench.maps.vms.set(vm.id, { ...vm, state });
+        const outcome = decide(bench.state, order(bench, operation), bench.now);
+        if (!outcome.ok) return `refused: ${outcome.refusal.code}`;
+        return outcome.decision.events.some(({ type }) => type === 'vm.ordered') ? 'ordered' : 'already';
+      };
+      const words = (list: string): readonly string[] => list.split(' ');
+      for (const operation of operations) {
+        const expected = words(ordered).includes(operation) ? 'ordered' : 'already';
+        const refused = expected === 'already' && !words(already).includes(operation);
+        expect([operation, outcomeOf(operation)]).toEqual([
+          operation,
+          refused ? 'refused: conflict' : expected,
+        ]);
+      }
+    },
+  );
 });
 
 describe('an order in the history', () => {
@@ -168,7 +174,11 @@ describe('an order in the history', () => {
     const bench = new LeaseBench().running(1);
     const { events } = bench.step(order(bench, 'pause'));
     expect(events).toMatchObject([
-      { type: 'vm.ordered', workspaceId: bench.ws, reason: { code: 'pause', message: 'pause ordered by ann' } },
+      {
+        type: 'vm.ordered',
+        workspaceId: bench.ws,
+        reason: { code: 'pause', message: 'pause ordered by ann' },
+      },
     ]);
     expect(bench.vms).toMatchObject([{ orders: 1 }]);
     bench.step(order(bench, 'pause'));

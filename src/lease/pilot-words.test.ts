@@ -131,7 +131,8 @@ describe('a node’s own words', () => {
     const bench = new LeaseBench().running(1);
     bench.node('n0', 'releasing');
     const reason = { code: 'undo_failed', message: 'no' };
-    for (let round = 0; round < 300; round++) bench.notify('n0', { kind: 'node', state: 'releasing', reason });
+    for (let round = 0; round < 300; round++)
+      bench.notify('n0', { kind: 'node', state: 'releasing', reason });
     expect(bench.events.filter(({ type }) => type === 'node.not-undone')).toHaveLength(mostTold);
   });
 

@@ -147,7 +147,11 @@ describe('the room that a pool has', () => {
     ...own,
     site: { ...must(own.site), nodes: 3, free: nodes.map(([memoryMiB, cpus]) => ({ memoryMiB, cpus })) },
   });
-  const poolOf = (site: LeaseBench, groups: readonly ReturnType<typeof group>[], letter = 'a'): string | undefined => {
+  const poolOf = (
+    site: LeaseBench,
+    groups: ReturnType<typeof group>[],
+    letter = 'a',
+  ): string | undefined => {
     const input = site.createInput({ name: letter, groups }, letter);
     site.step(input);
     return site.maps.slots.get(input.slotId)?.pool;
@@ -157,7 +161,14 @@ describe('the room that a pool has', () => {
     ['just enough memory and processors', [[320, 1]], 'own'],
     ['a MiB too little', [[319, 1]], 'batch'],
     ['no processor', [[1_000, 0]], 'batch'],
-    ['room on another node', [[319, 1], [320, 1]], 'own'],
+    [
+      'room on another node',
+      [
+        [319, 1],
+        [320, 1],
+      ],
+      'own',
+    ],
   ] as const)('is %s', (_what, nodes, pool) => {
     expect(poolOf(bench(sized(...nodes), batch), [group(1)])).toBe(pool);
   });
@@ -166,7 +177,11 @@ describe('the room that a pool has', () => {
     const site = bench(sized([1_000, 2]), batch);
     expect(['a', 'b', 'c'].map(letter => poolOf(site, [group(1)], letter))).toEqual(['own', 'own', 'batch']);
     const narrow = bench(sized([700, 8]), batch);
-    expect(['a', 'b', 'c'].map(letter => poolOf(narrow, [group(1)], letter))).toEqual(['own', 'own', 'batch']);
+    expect(['a', 'b', 'c'].map(letter => poolOf(narrow, [group(1)], letter))).toEqual([
+      'own',
+      'own',
+      'batch',
+    ]);
   });
 
   it('is that of the pool which is asked for, in the order of the request', () => {

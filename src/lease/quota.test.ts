@@ -206,7 +206,15 @@ describe('what a workspace is charged with', () => {
     { ...group, count: 1, memoryMiB: 512 },
   ].map(each => ({ ...each, networks: [], roles: [] }));
   const of = (change: object) =>
-    chargeOf({ state: 'running', groups, durationMs: 600_000, startsAt: null, endsAt: null, endedAt: null, ...change });
+    chargeOf({
+      state: 'running',
+      groups,
+      durationMs: 600_000,
+      startsAt: null,
+      endsAt: null,
+      endedAt: null,
+      ...change,
+    });
   const live = { workspaces: 1, vms: 3, cpus: 7, memoryMiB: 1_024 };
   const nothing = { workspaces: 0, vms: 0, cpus: 0, memoryMiB: 0 };
 
@@ -214,7 +222,11 @@ describe('what a workspace is charged with', () => {
     ['while it waits: its whole duration', { state: 'queued' }, { ...live, vmMs: 3 * 600_000 }],
     ['while its end is not known', { startsAt: 5 }, { ...live, vmMs: 3 * 600_000 }],
     ['while it runs: its lease', { startsAt: 5, endsAt: 1_005 }, { ...live, vmMs: 3_000 }],
-    ['when it has run: for as long as it has', { state: 'ended', startsAt: 5, endsAt: 1_005, endedAt: 105 }, { ...nothing, vmMs: 300 }],
+    [
+      'when it has run: for as long as it has',
+      { state: 'ended', startsAt: 5, endsAt: 1_005, endedAt: 105 },
+      { ...nothing, vmMs: 300 },
+    ],
     ['when it has ended before it ran', { state: 'ended', endedAt: 105 }, { ...nothing, vmMs: 0 }],
     ['when its end was not written down', { state: 'ended', startsAt: 5 }, { ...nothing, vmMs: 0 }],
   ])('%s', (_what, change, charge) => {
@@ -225,8 +237,12 @@ describe('what a workspace is charged with', () => {
 describe('a quota that an extension counts against', () => {
   it('is charged with the longer lease in place of the one before, and with that of others', () => {
     const bench = new LeaseBench(userQuota({ vmMinutes: 90 })).running(1);
-    const extend = (minutes: number): LeaseInput =>
-      ({ type: 'extend', workspaceId: bench.ws, by: 'ann', durationMs: minutes * 60_000 });
+    const extend = (minutes: number): LeaseInput => ({
+      type: 'extend',
+      workspaceId: bench.ws,
+      by: 'ann',
+      durationMs: minutes * 60_000,
+    });
     expect(bench.refusal(extend(31)).message).toBe(
       'user ann may have 90 VM minutes; 0 are taken, and this makes 91',
     );
@@ -243,6 +259,8 @@ describe('a quota that an extension counts against', () => {
     bench.step(bench.createInput({ groups: [group] }, 'b'));
     bench.step(bench.createInput({ groups: [group], project: 'x' }, 'c'));
     bench.step(bench.createInput({ groups: [group], project: 'y' }, 'd'));
-    expect(bench.refusal(bench.createInput({ groups: [group], project: 'y' }, 'e')).code).toBe('quota_exceeded');
+    expect(bench.refusal(bench.createInput({ groups: [group], project: 'y' }, 'e')).code).toBe(
+      'quota_exceeded',
+    );
   });
 });

@@ -36,7 +36,11 @@ describe('groups that cannot be as they are', () => {
   ])('%s', (_what, groups, message) => {
     const refusal = malformed(groups);
     if (message === undefined) expect(refusal).toBeUndefined();
-    else expect(refusal).toMatchObject({ code: 'invalid_request', message: expect.stringMatching(message) as string });
+    else
+      expect(refusal).toMatchObject({
+        code: 'invalid_request',
+        message: expect.stringMatching(message) as string,
+      });
   });
 
   it('may be none yet where they come later', () => {
@@ -54,20 +58,29 @@ describe('what the site does not have', () => {
     const none = { ...settings, networks: [] };
     expect(unknownParts([group('a')], none)?.hint).toBe('it has no networks at all');
     expect(unknownParts([group('a', 1, { memoryMiB: 32 })], settings)).toBeUndefined();
-    expect(unknownParts([group('a', 1, { memoryMiB: 31 })], settings)).toMatchObject({ code: 'invalid_request' });
+    expect(unknownParts([group('a', 1, { memoryMiB: 31 })], settings)).toMatchObject({
+      code: 'invalid_request',
+    });
   });
 
   it('is not what a request leaves open', () => {
     const { networks, roles, ...open } = group('a');
     expect(withDefaults(open, settings)).toEqual({ ...open, networks, roles });
-    expect(withDefaults({ ...open, networks: [], roles: ['ce'] }, settings)).toMatchObject({ networks: [], roles: ['ce'] });
+    expect(withDefaults({ ...open, networks: [], roles: ['ce'] }, settings)).toMatchObject({
+      networks: [],
+      roles: ['ce'],
+    });
   });
 });
 
 describe('more than the site has', () => {
   const site = must(settings.site);
   const slot: SlotRequest = { nodesWanted: 16, memoryMiBPerNode: 8_192, cpusPerNode: 4, walltimeMs: 1 };
-  const over = (change: Partial<SlotRequest>, size: Partial<PoolSize> = {}, durationMs = 1): string | undefined =>
+  const over = (
+    change: Partial<SlotRequest>,
+    size: Partial<PoolSize> = {},
+    durationMs = 1,
+  ): string | undefined =>
     exceedsSite({ ...slot, ...change }, durationMs, { ...settings, site: { ...site, ...size } })?.message;
   const sizes = [
     { nodes: 2, memoryMiB: 8_192, cpus: 4 },
@@ -78,7 +91,12 @@ describe('more than the site has', () => {
     ['all of it', {}, {}, undefined],
     ['a node', { nodesWanted: 17 }, {}, '17 VMs asked for, one per node; this site has 16 nodes'],
     ['two, of one', { nodesWanted: 2 }, { nodes: 1 }, '2 VMs asked for, one per node; this site has 1 node'],
-    ['a MiB', { memoryMiBPerNode: 8_193 }, {}, '8193 MiB needed on a node, with what the VMM takes beside its guests and 0 MiB for the pilot; a node of this site has 8192 MiB'],
+    [
+      'a MiB',
+      { memoryMiBPerNode: 8_193 },
+      {},
+      '8193 MiB needed on a node, with what the VMM takes beside its guests and 0 MiB for the pilot; a node of this site has 8192 MiB',
+    ],
     ['a processor', { cpusPerNode: 5 }, {}, '5 processors asked for in one VM; a node of this site has 4'],
     ['nothing: as many large nodes as there are', { nodesWanted: 2 }, { sizes }, undefined],
     [
@@ -87,7 +105,12 @@ describe('more than the site has', () => {
       { sizes },
       "3 nodes with 8192 MiB and 4 processors each needed; 2 of this site's nodes are that large (2 × 8192 MiB, 4 processors; 14 × 4096 MiB, 8 processors)",
     ],
-    ['nothing: small nodes', { nodesWanted: 16, memoryMiBPerNode: 4_096, cpusPerNode: 4 }, { sizes }, undefined],
+    [
+      'nothing: small nodes',
+      { nodesWanted: 16, memoryMiBPerNode: 4_096, cpusPerNode: 4 },
+      { sizes },
+      undefined,
+    ],
     [
       'nodes that have both much memory and many processors',
       { nodesWanted: 1, memoryMiBPerNode: 8_192, cpusPerNode: 5 },
@@ -109,6 +132,8 @@ describe('more than the site has', () => {
   it('by nodes, where several VMs share one', () => {
     const bench = new LeaseBench({ policy: { kind: 'pack', vmsPerNode: 2 } });
     const groups = [{ name: 'node', image: 'mini', count: 34, memoryMiB: 256, cpus: 1 }];
-    expect(bench.refusal(bench.createInput({ groups })).message).toBe('17 nodes needed; this site has 16 nodes');
+    expect(bench.refusal(bench.createInput({ groups })).message).toBe(
+      '17 nodes needed; this site has 16 nodes',
+    );
   });
 });

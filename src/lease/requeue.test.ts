@@ -148,14 +148,18 @@ describe('whether a workspace is started anew', () => {
     ['cancelled', false],
     ['timeout', false],
     ['completed', true],
-  ] as const)('when a drained node was left and the job is %s, which nobody of us has ordered: %s', (state, expected) => {
-    const bench = new LeaseBench({ drain: 'leave' }).running(1, { requeue: true });
-    bench.observed({ draining: [{ node: 'n0', reason: '' }] });
-    bench.vm(0, 'terminated');
-    bench.observed({ state });
-    expect(anew(bench)).toBe(expected);
-    if (!expected) expect(bench.workspace).toMatchObject({ state: 'ended', cause: 'preempted', heal: 'fail' });
-  });
+  ] as const)(
+    'when a drained node was left and the job is %s, which nobody of us has ordered: %s',
+    (state, expected) => {
+      const bench = new LeaseBench({ drain: 'leave' }).running(1, { requeue: true });
+      bench.observed({ draining: [{ node: 'n0', reason: '' }] });
+      bench.vm(0, 'terminated');
+      bench.observed({ state });
+      expect(anew(bench)).toBe(expected);
+      if (!expected)
+        expect(bench.workspace).toMatchObject({ state: 'ended', cause: 'preempted', heal: 'fail' });
+    },
+  );
 
   it('not when the site could not hold it any more', () => {
     const bench = preempted();

@@ -33,7 +33,9 @@ describe('a node of a slot that two workspaces are in', () => {
     expect(bench.workspace).toMatchObject({ state: 'ending', cause });
     expect(other(bench)).toMatchObject(both ? { cause } : { state: 'running', cause: null });
     // Those of its VMs that are elsewhere are told to stop, with their time.
-    const elsewhere = bench.vms.filter(vm => vm.node !== node).map(({ id: vmId }) => ({ vmId, graceMs: 10_000 }));
+    const elsewhere = bench.vms
+      .filter(vm => vm.node !== node)
+      .map(({ id: vmId }) => ({ vmId, graceMs: 10_000 }));
     expect(bench.ordersOf(decision, 'stop-vm')).toMatchObject(elsewhere);
   });
 
@@ -43,7 +45,11 @@ describe('a node of a slot that two workspaces are in', () => {
     bench.vm(0, 'terminated');
     const decision = bench.atDeadline();
     expect(bench.now).toBe(startedAt + 12_000);
-    expect(other(bench)).toMatchObject({ state: 'ending', cause: 'failed', reason: { code: 'slot_given_up' } });
+    expect(other(bench)).toMatchObject({
+      state: 'ending',
+      cause: 'failed',
+      reason: { code: 'slot_given_up' },
+    });
     expect(other(bench).endingDeadlineAt).toBe(bench.now + 2_000);
     expect(bench.ordersOf(decision, 'stop-vm')).toEqual([]);
     expect(bench.ordersOf(decision, 'release')).toMatchObject([{ graceMs: 0 }, { graceMs: 0 }]);

@@ -28,7 +28,9 @@ describe('which pilots a slot takes', () => {
 
   it('where the LRM does not tell: as many as were asked for, and four more, which are sent away', () => {
     const bench = begun([]);
-    const sent = [0, 1, 2, 3, 4, 5].map(index => bench.ordersOf(bench.connect(`n${index}`), 'release').length);
+    const sent = [0, 1, 2, 3, 4, 5].map(
+      index => bench.ordersOf(bench.connect(`n${index}`), 'release').length,
+    );
     expect(names(bench)).toEqual(['n0', 'n1', 'n2', 'n3', 'n4']);
     expect(sent).toEqual([0, 1, 1, 1, 1, 0]);
   });

@@ -116,7 +116,11 @@ it('VMs that do not fit on the nodes that came end their workspace', () => {
   const memory = { ...settings.memory, vmm: { ...settings.memory.vmm, fixedMiB: 1_000 } };
   Object.assign(bench.state, { settings: { ...settings, memory } });
   const { effects } = bench.node('n0', 'reserved');
-  expect(bench.workspace).toMatchObject({ state: 'ended', cause: 'failed', reason: { code: 'does_not_fit' } });
+  expect(bench.workspace).toMatchObject({
+    state: 'ended',
+    cause: 'failed',
+    reason: { code: 'does_not_fit' },
+  });
   expect(bench.vmStates).toEqual(['terminated']);
   expect(effects).toMatchObject([{ kind: 'pilot', order: { kind: 'release', graceMs: 0 } }]);
 });

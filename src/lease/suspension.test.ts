@@ -225,23 +225,26 @@ describe('the history of a suspension', () => {
   it.each([
     [null, 'the LRM has suspended the job'],
     ['for another', 'the LRM has suspended the job: for another'],
-  ])('has the LRM’s words, if it has any (%s), and for how long, for slot and workspace', (words, message) => {
-    const bench = new LeaseBench().running(1);
-    const about = { slotId: bench.slotId, workspaceId: bench.ws };
-    const begun = { ...about, reason: { code: 'suspended', message } };
-    const { events } = suspended(bench, { reason: words });
-    expect(events.slice(-2)).toMatchObject([
-      { type: 'slot.suspended', ...begun },
-      { type: 'workspace.suspended', ...begun },
-    ]);
-    bench.now += 90_000;
-    const reason = { code: 'resumed', message: 'the LRM lets the job run on, after 1m30s' };
-    const told = bench.observed({}).events.filter(({ type }) => type.endsWith('.resumed'));
-    expect(told).toMatchObject([
-      { type: 'slot.resumed', ...about, reason },
-      { type: 'workspace.resumed', ...about, reason },
-    ]);
-  });
+  ])(
+    'has the LRM’s words, if it has any (%s), and for how long, for slot and workspace',
+    (words, message) => {
+      const bench = new LeaseBench().running(1);
+      const about = { slotId: bench.slotId, workspaceId: bench.ws };
+      const begun = { ...about, reason: { code: 'suspended', message } };
+      const { events } = suspended(bench, { reason: words });
+      expect(events.slice(-2)).toMatchObject([
+        { type: 'slot.suspended', ...begun },
+        { type: 'workspace.suspended', ...begun },
+      ]);
+      bench.now += 90_000;
+      const reason = { code: 'resumed', message: 'the LRM lets the job run on, after 1m30s' };
+      const told = bench.observed({}).events.filter(({ type }) => type.endsWith('.resumed'));
+      expect(told).toMatchObject([
+        { type: 'slot.resumed', ...about, reason },
+        { type: 'workspace.resumed', ...about, reason },
+      ]);
+    },
+  );
 });
 
 describe('a job that is suspended on its way out', () => {
@@ -275,7 +278,11 @@ it('a job that goes on leaves as they were deadlines that there were not, pilots
   bench.now += 60_000;
   bench.observed({});
   expect(bench.slot.nodes).toMatchObject([{ silentSince: bench.now }, { silentSince: null }]);
-  expect(bench.workspace).toMatchObject({ deployDeadlineAt: null, endingDeadlineAt: null, suspendedMs: 60_000 });
+  expect(bench.workspace).toMatchObject({
+    deployDeadlineAt: null,
+    endingDeadlineAt: null,
+    suspendedMs: 60_000,
+  });
   expect(bench.slot.deadlineAt).toBeNull();
   const deploying = new LeaseBench().reserved(1);
   suspended(deploying);

@@ -53,7 +53,9 @@ describe('a report of a VM', () => {
     const reason = { code: 'operation_failed', message: 'no' };
     expect(bench.vm(0, 'running', { reason }).events).toEqual([]);
     expect(bench.vm(0, 'stopping').events).toEqual([]);
-    expect(bench.vm(0, 'stopping', { reason }).events).toMatchObject([{ type: 'vm.operation-failed', reason }]);
+    expect(bench.vm(0, 'stopping', { reason }).events).toMatchObject([
+      { type: 'vm.operation-failed', reason },
+    ]);
   });
 
   it('has no reason for a failure when the node gave none, and none for anything else', () => {
@@ -87,13 +89,16 @@ describe('what a guest says of itself', () => {
     ['stopped', 'running', 'error', true],
     ['stopped', 'starting', 'pending', false],
     ['stopped', 'running', 'none', false],
-  ] as const)('begins anew only when it comes up again: %s, then %s and %s: %s', (from, to, context, isTaken) => {
-    const bench = new LeaseBench().running(1);
-    const vm = must(bench.vms[0]);
-    bench.maps.vms.set(vm.id, { ...vm, state: from, context: 'ok' });
-    bench.vm(0, to, { context });
-    expect(bench.vms[0]).toMatchObject({ state: to, context: isTaken ? context : 'ok' });
-  });
+  ] as const)(
+    'begins anew only when it comes up again: %s, then %s and %s: %s',
+    (from, to, context, isTaken) => {
+      const bench = new LeaseBench().running(1);
+      const vm = must(bench.vms[0]);
+      bench.maps.vms.set(vm.id, { ...vm, state: from, context: 'ok' });
+      bench.vm(0, to, { context });
+      expect(bench.vms[0]).toMatchObject({ state: to, context: isTaken ? context : 'ok' });
+    },
+  );
 });
 
 describe('what is told of a VM and of a node, at most', () => {
@@ -103,7 +108,8 @@ describe('what is told of a VM and of a node, at most', () => {
     const bench = new LeaseBench().running(1);
     const from = bench.events.length;
     const { told } = must(bench.vms[0]);
-    for (let round = 0; round < rounds; round++) bench.vm(0, 'running', { context: round % 2 === 0 ? 'ok' : 'error' });
+    for (let round = 0; round < rounds; round++)
+      bench.vm(0, 'running', { context: round % 2 === 0 ? 'ok' : 'error' });
     expect(bench.events.length - from).toBe(mostTold - told);
     expect(bench.vms[0]?.told).toBe(told + rounds);
     bench.vm(0, 'paused');

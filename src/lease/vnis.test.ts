@@ -105,7 +105,14 @@ describe('VNIs that an earlier version has counted', () => {
 
 it('a network that one group alone is on has a VNI', () => {
   const bench = new LeaseBench(range(7, 8));
-  bench.step(bench.createInput({ groups: [{ ...group, networks: ['public'] }, { ...group, name: 'y' }] }));
+  bench.step(
+    bench.createInput({
+      groups: [
+        { ...group, networks: ['public'] },
+        { ...group, name: 'y' },
+      ],
+    }),
+  );
   expect(vnisOf(bench, 'a')).toEqual({ private: 8 });
   expect(() => bench.step({ ...bench.createInput({ groups: [group] }, 'b'), lots: [] })).toThrow(
     'no lot for network private',

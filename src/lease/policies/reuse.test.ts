@@ -300,9 +300,21 @@ describe('whether a held slot is for a workspace', () => {
     ['that is suspended', { suspendedSince: startedAt }, false],
     ['that lasts just long enough', { jobEndsAt: just }, true],
     ['that ends too soon', { jobEndsAt: just - 1 }, false],
-    ['whose end nobody has told: of its submission', { jobEndsAt: null, submittedAt: just - 1_000, walltimeMs: 1_000 }, true],
-    ['whose end nobody has told: of its making', { jobEndsAt: null, submittedAt: null, createdAt: just, walltimeMs: 0 }, true],
-    ['that was submitted too long ago', { jobEndsAt: null, submittedAt: just - 1_001, createdAt: just, walltimeMs: 1_000 }, false],
+    [
+      'whose end nobody has told: of its submission',
+      { jobEndsAt: null, submittedAt: just - 1_000, walltimeMs: 1_000 },
+      true,
+    ],
+    [
+      'whose end nobody has told: of its making',
+      { jobEndsAt: null, submittedAt: null, createdAt: just, walltimeMs: 0 },
+      true,
+    ],
+    [
+      'that was submitted too long ago',
+      { jobEndsAt: null, submittedAt: just - 1_001, createdAt: just, walltimeMs: 1_000 },
+      false,
+    ],
     ['whose owner is nobody', { owner: null }, true],
     ['whose node has failed', { nodes: [] }, false],
   ])('%s', (_what, change, expected) => {
@@ -317,14 +329,21 @@ describe('whether a held slot is for a workspace', () => {
       nodes: [node, { ...node, name: 'n1', state: 'releasing' }],
     } as unknown as Slot;
     const vm = { id: 'v', node: 'n0', state: 'running', memoryMiB: 36, cpus: 3 } as unknown as Vm;
-    const rooms = roomIn(slot, [vm, { ...vm, state: 'failed' }, { ...vm, node: 'n1' }], { ...settings, policy: reuse });
+    const rooms = roomIn(slot, [vm, { ...vm, state: 'failed' }, { ...vm, node: 'n1' }], {
+      ...settings,
+      policy: reuse,
+    });
     expect(rooms).toEqual([{ name: 'n0', memoryMiB: 900, cpus: 1, vms: 1 }]);
   });
 });
 
 describe('when the next warm slot is due', () => {
   const hour = 3_600_000;
-  const pool = (more: Partial<WarmPolicy> = {}) => ({ name: 'default', policy: { ...warm, ...more }, site: settings.site });
+  const pool = (more: Partial<WarmPolicy> = {}) => ({
+    name: 'default',
+    policy: { ...warm, ...more },
+    site: settings.site,
+  });
   const ready = {
     pool: 'default',
     warm: true,
@@ -348,15 +367,34 @@ describe('when the next warm slot is due', () => {
     ['the one is not warm', [{ warm: false }], 0],
     ['the one is somebody’s', [{ workspaceIds: ['ws-a'] }], 0],
     ['the one is taken back', [{ state: 'preempting' }], 0],
-    ['two are: with the one that lasts longer', [{}, { jobEndsAt: startedAt + 6 * hour }], startedAt + 4 * hour],
-    ['the one has failed a while ago, before anybody came', [{ state: 'failed', endedAt: startedAt + hour }], startedAt + hour + 60_000],
-    ['the one is being given back without anybody’s having come', [{ state: 'releasing' }], startedAt + 60_000],
+    [
+      'two are: with the one that lasts longer',
+      [{}, { jobEndsAt: startedAt + 6 * hour }],
+      startedAt + 4 * hour,
+    ],
+    [
+      'the one has failed a while ago, before anybody came',
+      [{ state: 'failed', endedAt: startedAt + hour }],
+      startedAt + hour + 60_000,
+    ],
+    [
+      'the one is being given back without anybody’s having come',
+      [{ state: 'releasing' }],
+      startedAt + 60_000,
+    ],
     ['that was for want of anybody', [{ state: 'releasing', reason: { code: 'idle', message: '' } }], 0],
-    ['that was for a drained node', [{ state: 'released', reason: { code: 'node_drained', message: '' } }], 0],
+    [
+      'that was for a drained node',
+      [{ state: 'released', reason: { code: 'node_drained', message: '' } }],
+      0,
+    ],
     ['somebody had been there', [{ state: 'failed', workspaceIds: ['ws-a'], endedAt: startedAt }], 0],
     [
       'the newest has come to something, the one before not',
-      [{ state: 'failed', endedAt: startedAt }, { createdAt: startedAt + 1, workspaceIds: ['ws-a'], state: 'released' }],
+      [
+        { state: 'failed', endedAt: startedAt },
+        { createdAt: startedAt + 1, workspaceIds: ['ws-a'], state: 'released' },
+      ],
       0,
     ],
     [

@@ -35,7 +35,12 @@ function adapter(
     const told = typeof answer === 'string' ? { stdout: answer } : answer;
     return Promise.resolve({ code: 0, signal: null, stdout: '', stderr: '', ...told });
   };
-  const usual = { root: '/none', parallelEnvironments: ['wsp', 'wsp4'], memoryResource: 'mem_free', programDir };
+  const usual = {
+    root: '/none',
+    parallelEnvironments: ['wsp', 'wsp4'],
+    memoryResource: 'mem_free',
+    programDir,
+  };
   return { lrm: gridEngine({ ...usual, ...settings }, { run }, clock), asked, inputs, envs };
 }
 
@@ -51,7 +56,11 @@ const facts = (consumable = 'YES'): Record<string, Answer> => ({
 
 const queue = (name: string, limit: string, notify: string, environments = 'make wsp'): string =>
   `qname                 ${name}\nhostlist              @all\nnotify                ${notify},[n01=00:00:01]\npe_list               ${environments}, \\\n                      other\nh_rt                  ${limit}\n`;
-const host = (name: string, queueName: string, more: { memory?: string; used?: number; slots?: number; state?: string }): string =>
+const host = (
+  name: string,
+  queueName: string,
+  more: { memory?: string; used?: number; slots?: number; state?: string },
+): string =>
   `<host name='${name}'><hostvalue name='mem_total'>${more.memory ?? '4.000G'}</hostvalue>
    <queue name='${queueName}'><queuevalue qname='${queueName}' name='slots_used'>${more.used ?? 0}</queuevalue><queuevalue qname='${queueName}' name='slots'>${more.slots ?? 8}</queuevalue><queuevalue qname='${queueName}' name='state_string'>${more.state ?? ''}</queuevalue></queue></host>`;
 const hosts = (...all: readonly string[]): string => `<?xml version='1.0'?><qhost>${all.join('')}</qhost>`;
@@ -60,8 +69,15 @@ describe('what a site of Grid Engine has', () => {
   const answers = {
     ...facts(),
     'qconf -sql': 'all.q\nbig.q\n',
-    'qconf -sq': queue('all.q', '01:00:00', '00:00:40') + queue('big.q', '02:00:00', '00:00:20') + queue('o.q', '1', '1', 'make'),
-    'qhost -q -F mem_free -xml': hosts(host('n01', 'all.q', {}), host('n02', 'big.q', { used: 1 }), host('n03', 'o.q', { memory: '64.0G' })),
+    'qconf -sq':
+      queue('all.q', '01:00:00', '00:00:40') +
+      queue('big.q', '02:00:00', '00:00:20') +
+      queue('o.q', '1', '1', 'make'),
+    'qhost -q -F mem_free -xml': hosts(
+      host('n01', 'all.q', {}),
+      host('n02', 'big.q', { used: 1 }),
+      host('n03', 'o.q', { memory: '64.0G' }),
+    ),
   };
 
   it('is that of the queues that have its parallel environments', async () => {
@@ -86,7 +102,10 @@ describe('what a site of Grid Engine has', () => {
     const { lrm } = adapter({
       ...answers,
       'qconf -sq': queue('all.q', 'INFINITY', 'NONE') + queue('big.q', '02:00:00', '00:01:30'),
-      'qhost -q -F mem_free -xml': hosts(host('n01', 'all.q', { slots: 2 }), host('n02', 'big.q', { memory: '2.000G' })),
+      'qhost -q -F mem_free -xml': hosts(
+        host('n01', 'all.q', { slots: 2 }),
+        host('n02', 'big.q', { memory: '2.000G' }),
+      ),
     });
     const told = await lrm.capabilities();
     expect(told).not.toHaveProperty('maxWalltimeMs');
@@ -110,24 +129,46 @@ describe('what a site of Grid Engine has', () => {
       kind: 'refused',
       message: expect.stringContaining('queue big.q is not one that has') as string,
     });
-    await expect(adapter(without).lrm.capabilities()).rejects.toThrow('no queue has a parallel environment of wsp, wsp4');
-    const none = { ...answers, 'qconf -sq': { code: 1, stderr: 'No cluster queue or queue instance matches the phrase "x"' } };
-    await expect(adapter(none, { queue: 'x' }).lrm.capabilities()).rejects.toThrow(/^lrm.queue x: No cluster queue/);
+    await expect(adapter(without).lrm.capabilities()).rejects.toThrow(
+      'no queue has a parallel environment of wsp, wsp4',
+    );
+    const none = {
+      ...answers,
+      'qconf -sq': { code: 1, stderr: 'No cluster queue or queue instance matches the phrase "x"' },
+    };
+    await expect(adapter(none, { queue: 'x' }).lrm.capabilities()).rejects.toThrow(
+      /^lrm.queue x: No cluster queue/,
+    );
   });
 
   it('is asked for again, and a parallel environment that is not there is told by its name', async () => {
-    const { lrm } = adapter({ ...answers, 'qconf -sp wsp4': { code: 1, stderr: 'parallel environment "wsp4" does not exist' } });
+    const { lrm } = adapter({
+      ...answers,
+      'qconf -sp wsp4': { code: 1, stderr: 'parallel environment "wsp4" does not exist' },
+    });
     await expect(lrm.capabilities()).rejects.toThrow(/lrm.parallelEnvironments has wsp4: .*does not exist/);
   });
 });
 
 describe('the commands of Grid Engine', () => {
   it('run in the site’s cell, with times in UTC, and with no more of the environment', async () => {
-    const cell = { root: '/opt/sge', cell: 'vms', qmasterPort: 6_444, execdPort: 6_445, binDir: '/opt/sge/bin' };
+    const cell = {
+      root: '/opt/sge',
+      cell: 'vms',
+      qmasterPort: 6_444,
+      execdPort: 6_445,
+      binDir: '/opt/sge/bin',
+    };
     const { lrm, asked, envs } = adapter({ '/opt/sge/bin/qdel 5': 'deleted' }, cell);
     await lrm.cancel('5');
     expect(asked).toEqual(['/opt/sge/bin/qdel 5']);
-    const own = { SGE_ROOT: '/opt/sge', SGE_CELL: 'vms', SGE_QMASTER_PORT: '6444', SGE_EXECD_PORT: '6445', TZ: 'UTC' };
+    const own = {
+      SGE_ROOT: '/opt/sge',
+      SGE_CELL: 'vms',
+      SGE_QMASTER_PORT: '6444',
+      SGE_EXECD_PORT: '6445',
+      TZ: 'UTC',
+    };
     expect(envs[0]).toMatchObject({ ...own, PATH: process.env['PATH'] });
     expect(envs[0]).not.toHaveProperty('NODE_ENV');
     const { lrm: bare, envs: inherited } = adapter({ qdel: 'deleted' }, { root: undefined });
@@ -150,7 +191,8 @@ describe('a gang that is submitted', () => {
     options: [],
     program: 'the program',
   };
-  const args = (memory: string): string => `-terse -N wsp-slot-a -notify -r n -pe wsp4 8 -l ${memory},h_rt=60`;
+  const args = (memory: string): string =>
+    `-terse -N wsp-slot-a -notify -r n -pe wsp4 8 -l ${memory},h_rt=60`;
   const unfit = { code: 1, stderr: 'Unable to run job: error: no suitable queues.\nExiting.\n' };
   const qsubs = (asked: readonly string[]): readonly string[] =>
     asked.filter(line => line.startsWith('qsub')).map(line => line.split(' ')[2] ?? '');
@@ -165,10 +207,21 @@ describe('a gang that is submitted', () => {
   });
 
   it('that seems unfit is asked about again before that is believed, first of an empty site, then of this one', async () => {
-    const fits = adapter({ ...facts(), 'qsub -w e': unfit, 'qsub -w v': 'verification: found suitable queue(s)', 'qsub -w n': '18\n' });
+    const fits = adapter({
+      ...facts(),
+      'qsub -w e': unfit,
+      'qsub -w v': 'verification: found suitable queue(s)',
+      'qsub -w n': '18\n',
+    });
     expect(await fits.lrm.submit(request)).toBe('18');
     expect(qsubs(fits.asked)).toEqual(['e', 'v', 'n']);
-    const now = adapter({ ...facts(), 'qsub -w e': unfit, 'qsub -w v': unfit, 'qsub -w p': 'found', 'qsub -w n': '19\n' });
+    const now = adapter({
+      ...facts(),
+      'qsub -w e': unfit,
+      'qsub -w v': unfit,
+      'qsub -w p': 'found',
+      'qsub -w n': '19\n',
+    });
     expect(await now.lrm.submit(request)).toBe('19');
     expect(qsubs(now.asked)).toEqual(['e', 'v', 'p', 'n']);
   });
@@ -176,10 +229,17 @@ describe('a gang that is submitted', () => {
   it('that is unfit is refused, with what stands in the way', async () => {
     const said = `Job 5 (-l mem_free=75M) cannot run in queue "all.q" because of cluster queue\nverification: no suitable queues\n`;
     const never = { code: 1, stdout: said };
-    const { lrm, asked } = adapter({ ...facts(), 'qsub -w e': unfit, 'qsub -w v': never, 'qsub -w p': unfit });
+    const { lrm, asked } = adapter({
+      ...facts(),
+      'qsub -w e': unfit,
+      'qsub -w v': never,
+      'qsub -w p': unfit,
+    });
     await expect(lrm.submit(request)).rejects.toMatchObject({
       kind: 'refused',
-      message: expect.stringMatching(/^Grid Engine would not run the job: .*not for what was asked for/) as string,
+      message: expect.stringMatching(
+        /^Grid Engine would not run the job: .*not for what was asked for/,
+      ) as string,
     });
     expect(qsubs(asked)).toEqual(['e', 'v', 'p']);
     const nothing = adapter({ ...facts(), 'qsub -w v': unfit, 'qsub -w p': unfit });
@@ -202,7 +262,11 @@ describe('a gang that is submitted', () => {
   });
 
   it.each<[Answer, string, string]>([
-    [{ code: 1, stdout: 'denied: job rejected\n' }, 'unavailable', 'Grid Engine did not take the job: job rejected'],
+    [
+      { code: 1, stdout: 'denied: job rejected\n' },
+      'unavailable',
+      'Grid Engine did not take the job: job rejected',
+    ],
     [{ code: 25, stderr: 'x' }, 'deferred', 'Grid Engine did not take the job: x'],
     [{ code: 7 }, 'unavailable', 'Grid Engine did not take the job: exit code 7 and no word'],
     ['Welcome\n', 'unavailable', 'Grid Engine did not take the job: Welcome'],
@@ -212,7 +276,10 @@ describe('a gang that is submitted', () => {
   });
 
   it('is taken though qsub says something else, too', async () => {
-    const warned = { stderr: 'warning: no queue yet\n', stdout: 'Your job 21 ("wsp-slot-a") has been submitted\n' };
+    const warned = {
+      stderr: 'warning: no queue yet\n',
+      stdout: 'Your job 21 ("wsp-slot-a") has been submitted\n',
+    };
     expect(await adapter({ ...facts(), 'qsub -w e': warned }).lrm.submit(request)).toBe('21');
     expect(await adapter({ ...facts(), 'qsub -w e': 'Welcome\n22\n' }).lrm.submit(request)).toBe('22');
   });
@@ -245,10 +312,15 @@ describe('why jobs wait', () => {
     `<element><MES_job_number_list><ulong_sublist><ULNG_value>${id}</ULNG_value></ulong_sublist></MES_job_number_list><MES_message>${text}</MES_message></element>`;
   const details = (jobs: string, remarks: string): string =>
     `<?xml version='1.0'?><detailed_job_info><djob_info>${jobs}</djob_info><messages><element><SME_message_list>${remarks}</SME_message_list></element></messages></detailed_job_info>`;
-  const detail = (id: number, more: string): string => `<element><JB_job_number>${id}</JB_job_number>${more}</element>`;
+  const detail = (id: number, more: string): string =>
+    `<element><JB_job_number>${id}</JB_job_number>${more}</element>`;
   const clock = { ...systemClock, now: () => Date.UTC(2026, 0, 1) } as Clock;
   const listed = async (answers: Record<string, Answer>) => {
-    const { lrm, asked } = adapter({ ...answers, 'qstat -xml -s': list(), qselect: answers['qselect'] ?? { code: 1 } }, {}, clock);
+    const { lrm, asked } = adapter(
+      { ...answers, 'qstat -xml -s': list(), qselect: answers['qselect'] ?? { code: 1 } },
+      {},
+      clock,
+    );
     return { jobs: await lrm.list(), asked };
   };
 
@@ -271,7 +343,8 @@ describe('why jobs wait', () => {
 
   it('is another job, an error, a time, or what the scheduler says', async () => {
     const begins = Date.UTC(2026, 0, 1) / 1_000;
-    const error = '<JB_ja_tasks><ulong_sublist><JAT_message_list><ulong_sublist><QIM_message>11/27/2026 23:06:05 [0:696]: error: no such file</QIM_message></ulong_sublist></JAT_message_list></ulong_sublist></JB_ja_tasks>';
+    const error =
+      '<JB_ja_tasks><ulong_sublist><JAT_message_list><ulong_sublist><QIM_message>11/27/2026 23:06:05 [0:696]: error: no such file</QIM_message></ulong_sublist></JAT_message_list></ulong_sublist></JB_ja_tasks>';
     const { jobs, asked } = await listed({
       'qstat -xml -r': list(
         job(1, 'hqw', '<predecessor_jobs>7</predecessor_jobs><predecessor_jobs>8</predecessor_jobs>'),
@@ -304,15 +377,23 @@ describe('why jobs wait', () => {
     const answers = { 'qstat -xml -r': list(job(1, 'qw')), 'qstat -xml -j': details('', remarks) };
     const disabled = { 'qhost -q -xml': hosts(host('n01', 'all.q', { state: 'd' })) };
     const { jobs } = await listed({ ...answers, ...disabled });
-    expect(jobs[0]).toMatchObject({ outlook: 'needs-somebody', reason: expect.stringMatching(/disabled/) as string });
+    expect(jobs[0]).toMatchObject({
+      outlook: 'needs-somebody',
+      reason: expect.stringMatching(/disabled/) as string,
+    });
     const unknown = await listed({ ...answers, 'qhost -q -xml': { code: 1 } });
     expect(unknown.jobs[0]?.reason).not.toMatch(/disabled/);
   });
 
   it('is not known when a job has gone meanwhile, and is not asked for jobs that run', async () => {
-    const gone = await listed({ 'qstat -xml -r': list(job(1, 'qw')), 'qstat -xml -j': { code: 1, stdout: 'no XML' } });
+    const gone = await listed({
+      'qstat -xml -r': list(job(1, 'qw')),
+      'qstat -xml -j': { code: 1, stdout: 'no XML' },
+    });
     expect(gone.jobs).toMatchObject([{ state: 'waiting', reason: 'it waits for nodes to become free' }]);
-    const running = await listed({ 'qstat -xml -r': list(job(1, 'r', '<queue_name>all.q@n01</queue_name>')) });
+    const running = await listed({
+      'qstat -xml -r': list(job(1, 'r', '<queue_name>all.q@n01</queue_name>')),
+    });
     expect(running.asked).toEqual([`qstat -xml -r -g t -u ${owner}`, 'qselect -qs u']);
   });
 

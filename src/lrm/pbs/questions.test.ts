@@ -10,7 +10,7 @@ import { jobScript, qsubArguments } from './job-script.ts';
 import { type PbsSettings, pbs } from './pbs.ts';
 import { parseJsonNodes } from './qstat-json.ts';
 import { parseTextLimits, parseXmlJobs, parseXmlNodes } from './qstat-xml.ts';
-import { capabilitiesOf, type PbsSite } from './server.ts';
+import { capabilitiesOf, type PbsLimits, type PbsSite } from './server.ts';
 
 /** What the adapter asks of PBS and makes of answers that are made up; recorded ones are in pbs.test.ts and job.test.ts. */
 
@@ -32,7 +32,11 @@ const request: GangRequest = {
   program: 'the program',
 };
 
-function adapter(dialect: PbsSettings['dialect'], answers: Record<string, Answer>, settings: Partial<PbsSettings> = {}) {
+function adapter(
+  dialect: PbsSettings['dialect'],
+  answers: Record<string, Answer>,
+  settings: Partial<PbsSettings> = {},
+) {
   const [asked, envs, inputs]: [string[], NodeJS.ProcessEnv[], (string | undefined)[]] = [[], [], []];
   const run: ProcessRunner['run'] = (argv, options) => {
     const line = argv.join(' ');
@@ -55,7 +59,10 @@ const ended = '<exit_status>3</exit_status><start_time>1000</start_time><comp_ti
 
 describe('Torque', () => {
   it('is asked how jobs ended that have left the list, and which it does not know any more', async () => {
-    const answers: Record<string, Answer> = { 'qstat -x 5': '', 'qstat -x': xml(xmlJob('5.head', 'R'), xmlJob('6.head', 'Q')) };
+    const answers: Record<string, Answer> = {
+      'qstat -x 5': '',
+      'qstat -x': xml(xmlJob('5.head', 'R'), xmlJob('6.head', 'Q')),
+    };
     const { lrm, asked } = adapter('torque', answers);
     expect(await lrm.list()).toHaveLength(2);
     answers['qstat -x'] = ' \n';
@@ -79,7 +86,10 @@ describe('Torque', () => {
     await lrm.list();
     answers['qstat -x'] = xml();
     answers['qstat -x 5'] = { code: 1, stdout: 'pbs_iff: cannot connect' };
-    await expect(lrm.list()).rejects.toMatchObject({ kind: 'unavailable', message: 'qstat: pbs_iff: cannot connect' });
+    await expect(lrm.list()).rejects.toMatchObject({
+      kind: 'unavailable',
+      message: 'qstat: pbs_iff: cannot connect',
+    });
     // Another's job is no word of ours; nor is one that is there.
     answers['qstat -x 5'] = { code: 153, stderr: 'qstat: Unknown Job Id 55.head\n' };
     await expect(lrm.list()).rejects.toMatchObject({ kind: 'unavailable' });
@@ -91,14 +101,20 @@ describe('Torque', () => {
 
   it('has jobs of others and other jobs, which are none of ours', async () => {
     const other = xmlJob('8.head', 'R').replace('wsp-slot-8.head', 'simulation');
-    const { lrm } = adapter('torque', { 'qstat -x': xml(xmlJob('5.head', 'R', '', 'mallory'), other, xmlJob('7.head', 'R')) });
+    const { lrm } = adapter('torque', {
+      'qstat -x': xml(xmlJob('5.head', 'R', '', 'mallory'), other, xmlJob('7.head', 'R')),
+    });
     expect((await lrm.list()).map(({ jobId }) => jobId)).toEqual(['7.head']);
   });
 });
 
 describe('the commands of PBS', () => {
   it('run where the site says, at its server, with times in UTC, and with no more of the environment', async () => {
-    const { lrm, asked, envs } = adapter('openpbs', { '/opt/pbs/bin/qdel': '' }, { binDir: '/opt/pbs/bin', server: 'head2' });
+    const { lrm, asked, envs } = adapter(
+      'openpbs',
+      { '/opt/pbs/bin/qdel': '' },
+      { binDir: '/opt/pbs/bin', server: 'head2' },
+    );
     await lrm.cancel('5.head2');
     expect(asked).toEqual(['/opt/pbs/bin/qdel 5.head2']);
     expect(envs[0]).toMatchObject({ PBS_SERVER: 'head2', PBS_DEFAULT: 'head2', TZ: 'UTC' });
@@ -118,20 +134,44 @@ describe('a gang that is submitted', () => {
   const two = nodes(['n1', 2, '64mb'], ['n2', 2, '64mb']);
 
   it('goes to a server that has as much, its program in a file', async () => {
-    const { lrm, asked, inputs } = adapter('torque', { 'pbsnodes -x': two, qsub: 'Welcome\n17.head\n' }, { node: '/opt/node' });
+    const { lrm, asked, inputs } = adapter(
+      'torque',
+      { 'pbsnodes -x': two, qsub: 'Welcome\n17.head\n' },
+      { node: '/opt/node' },
+    );
     expect(await lrm.submit({ ...request, queue: 'vms' })).toBe('17.head');
-    expect(asked).toEqual(['pbsnodes -x', `qsub ${qsubArguments('torque', { ...request, queue: 'vms' }).join(' ')}`]);
+    expect(asked).toEqual([
+      'pbsnodes -x',
+      `qsub ${qsubArguments('torque', { ...request, queue: 'vms' }).join(' ')}`,
+    ]);
     expect(inputs.at(-1)).toContain(`/opt/node ${programDir}/wsp-slot-a.cjs`);
     expect(readFileSync(join(programDir, 'wsp-slot-a.cjs'), 'utf8')).toBe('the program');
   });
 
   it.each([
     ['one node less', [['n1', 2, '64mb']], /2 nodes with 2 processors and 64 MiB are wanted, 1 of 1 nodes/],
-    ['too little memory', [['n1', 2, '64mb'], ['n2', 2, '63mb']], /1 of 2 nodes/],
-    ['too few processors', [['n1', 2, '64mb'], ['n2', 1, '64mb']], /1 of 2 nodes/],
+    [
+      'too little memory',
+      [
+        ['n1', 2, '64mb'],
+        ['n2', 2, '63mb'],
+      ],
+      /1 of 2 nodes/,
+    ],
+    [
+      'too few processors',
+      [
+        ['n1', 2, '64mb'],
+        ['n2', 1, '64mb'],
+      ],
+      /1 of 2 nodes/,
+    ],
   ] as const)('is refused by one that could never run it: %s', async (_what, has, words) => {
     const { lrm } = adapter('torque', { 'pbsnodes -x': nodes(...has) });
-    await expect(lrm.submit(request)).rejects.toMatchObject({ kind: 'refused', message: expect.stringMatching(words) as string });
+    await expect(lrm.submit(request)).rejects.toMatchObject({
+      kind: 'refused',
+      message: expect.stringMatching(words) as string,
+    });
     expect(existsSync(join(programDir, 'wsp-slot-a.cjs'))).toBe(false);
   });
 
@@ -140,11 +180,15 @@ describe('a gang that is submitted', () => {
     [{ code: 0 }, 'unavailable', 'PBS could not be asked: qsub exited with 0 and no word'],
     [{ code: 1, stdout: '17.head\n', stderr: 'qsub: x\n' }, 'unavailable', 'PBS could not be asked: x'],
   ])('has no job when qsub says %j', async (qsub, kind, message) => {
-    await expect(adapter('torque', { 'pbsnodes -x': two, qsub }).lrm.submit(request)).rejects.toMatchObject({ kind, message });
+    await expect(adapter('torque', { 'pbsnodes -x': two, qsub }).lrm.submit(request)).rejects.toMatchObject({
+      kind,
+      message,
+    });
   });
 
   it('is looked at by a dry run as it is by a submission: the queue, else the server’s, then the nodes', async () => {
-    const queues = 'Queue: batch\n    enabled = True\n    resources_max.walltime = 00:01:00\nQueue: open\n    enabled = True\n';
+    const queues =
+      'Queue: batch\n    enabled = True\n    resources_max.walltime = 00:01:00\nQueue: open\n    enabled = True\n';
     const server = `${active}    resources_max.walltime = 00:02:00\n`;
     const { lrm } = adapter('torque', { 'qstat -B -f': server, 'qstat -Q -f': queues, 'pbsnodes -x': two });
     await lrm.dryRun(request);
@@ -154,7 +198,11 @@ describe('a gang that is submitted', () => {
       'the longest job of the queue open of PBS is 2m',
     );
     await expect(lrm.dryRun({ ...request, nodes: 3 })).rejects.toMatchObject({ kind: 'refused' });
-    const without = adapter('torque', { 'qstat -B -f': 'Server: head\n    x = 1\n', 'qstat -Q -f': queues, 'pbsnodes -x': two });
+    const without = adapter('torque', {
+      'qstat -B -f': 'Server: head\n    x = 1\n',
+      'qstat -Q -f': queues,
+      'pbsnodes -x': two,
+    });
     await without.lrm.dryRun({ ...request, walltimeMs: 1e9 });
   });
 
@@ -175,13 +223,19 @@ describe('a gang that is submitted', () => {
     const own = jobScript('torque', { ...places, binDir: '/opt/torque/bin' });
     expect(own).toContain('/opt/torque/bin');
     expect(torque).not.toContain('undefined');
-    expect(() => jobScript('torque', { ...places, node: 'a b' })).toThrow(expect.objectContaining({ kind: 'refused' }));
+    expect(() => jobScript('torque', { ...places, node: 'a b' })).toThrow(
+      expect.objectContaining({ kind: 'refused' }),
+    );
   });
 });
 
 describe('a job that is given more time', () => {
   const start = '<start_time>1000</start_time>';
-  const running = xml(xmlJob('4.head', 'R', '<start_time>5000</start_time>'), xmlJob('5.head', 'R', start), xmlJob('6.head', 'Q'));
+  const running = xml(
+    xmlJob('4.head', 'R', '<start_time>5000</start_time>'),
+    xmlJob('5.head', 'R', start),
+    xmlJob('6.head', 'Q'),
+  );
 
   it('lasts for it from its start, in whole seconds, and no less than it does', async () => {
     const { lrm, asked } = adapter('torque', { 'qstat -x': running, qalter: '' });
@@ -193,12 +247,17 @@ describe('a job that is given more time', () => {
   });
 
   it.each(['6.head', '7.head'])('runs: %s does not', async jobId => {
-    await expect(adapter('torque', { 'qstat -x': running }).lrm.extend(jobId, 2e9)).rejects.toMatchObject({ kind: 'refused' });
+    await expect(adapter('torque', { 'qstat -x': running }).lrm.extend(jobId, 2e9)).rejects.toMatchObject({
+      kind: 'refused',
+    });
   });
 
   it('is not when PBS cannot be asked', async () => {
     const { lrm } = adapter('torque', { 'qstat -x': running, qalter: { code: 1, stdout: 'Bus error' } });
-    await expect(lrm.extend('5.head', 2e9)).rejects.toMatchObject({ kind: 'unavailable', message: expect.stringContaining('Bus error') as string });
+    await expect(lrm.extend('5.head', 2e9)).rejects.toMatchObject({
+      kind: 'unavailable',
+      message: expect.stringContaining('Bus error') as string,
+    });
   });
 });
 
@@ -220,30 +279,86 @@ describe('a job', () => {
   };
 
   it.each<[string, Partial<PbsJob>, object]>([
-    ['somebody works at its node', { letter: 'U' }, { state: 'suspended', reason: /somebody works at a node/ }],
-    ['suspended by a command', { letter: 'S', substate: 43 }, { state: 'suspended', reason: /by a command \(qsig\)/ }],
-    ['suspended for others', { letter: 'S' }, { state: 'suspended', reason: /^the scheduler has suspended the job for others$/ }],
-    ['suspended for others, who say why', { letter: 'S', comment: 'Not Running: Draining' }, { state: 'suspended', reason: /for others: Draining$/ }],
-    ['on its way', { letter: 'T' }, { state: 'waiting', nodes: [], startedAt: undefined, endsAt: undefined, estimatedStartAt: undefined }],
+    [
+      'somebody works at its node',
+      { letter: 'U' },
+      { state: 'suspended', reason: /somebody works at a node/ },
+    ],
+    [
+      'suspended by a command',
+      { letter: 'S', substate: 43 },
+      { state: 'suspended', reason: /by a command \(qsig\)/ },
+    ],
+    [
+      'suspended for others',
+      { letter: 'S' },
+      { state: 'suspended', reason: /^the scheduler has suspended the job for others$/ },
+    ],
+    [
+      'suspended for others, who say why',
+      { letter: 'S', comment: 'Not Running: Draining' },
+      { state: 'suspended', reason: /for others: Draining$/ },
+    ],
+    [
+      'on its way',
+      { letter: 'T' },
+      { state: 'waiting', nodes: [], startedAt: undefined, endsAt: undefined, estimatedStartAt: undefined },
+    ],
     ['begun by an array', { letter: 'B' }, { state: 'waiting' }],
-    ['for later', { letter: 'W' }, { state: 'waiting', outlook: 'passes', reason: /^it may not start before Monday$/ }],
+    [
+      'for later',
+      { letter: 'W' },
+      { state: 'waiting', outlook: 'passes', reason: /^it may not start before Monday$/ },
+    ],
     ['in the queue', { letter: 'Q' }, { state: 'waiting', estimatedStartAt: 7 }],
     ['exiting', { letter: 'E' }, { state: 'ending', endsAt: 1_060_000 }],
     ['ended as part of an array', { letter: 'X', exitStatus: 0 }, { state: 'completed', endsAt: 1_030_000 }],
     ['elsewhere', { letter: 'M' }, { state: 'failed', reason: /^PBS says of the job: state M$/ }],
-    ['elsewhere, with words', { letter: 'M', comment: 'moved' }, { state: 'failed', reason: /state M \(moved\)$/ }],
+    [
+      'elsewhere, with words',
+      { letter: 'M', comment: 'moved' },
+      { state: 'failed', reason: /state M \(moved\)$/ },
+    ],
     ['running without a start', { startedAt: undefined }, { state: 'running', endsAt: undefined }],
     ['running without a limit', { walltimeSeconds: undefined }, { state: 'running', endsAt: undefined }],
     ['held for others', { letter: 'H', substate: 22 }, { outlook: 'passes', reason: /on which it depends/ }],
-    ['held by an operator', { letter: 'H', holds: 'o' }, { outlook: 'needs-somebody', reason: /^the job is held by an operator \(qrls/ }],
-    ['held by an operator of old', { letter: 'H', holds: 'p' }, { reason: /^the job is held by an operator \(qrls/ }],
-    ['held by nobody that is told', { letter: 'H', comment: 'Held: x' }, { reason: /^the job is held: Held: x \(qrls/ }],
-    ['held, in its own words', { letter: 'H', holds: 'u', comment: 'Job held by u' }, { reason: /^the job is held by its user \(qrls/ }],
-    ['deleted in the queue', { letter: 'C', startedAt: undefined }, { state: 'cancelled', reason: /in the queue/ }],
+    [
+      'held by an operator',
+      { letter: 'H', holds: 'o' },
+      { outlook: 'needs-somebody', reason: /^the job is held by an operator \(qrls/ },
+    ],
+    [
+      'held by an operator of old',
+      { letter: 'H', holds: 'p' },
+      { reason: /^the job is held by an operator \(qrls/ },
+    ],
+    [
+      'held by nobody that is told',
+      { letter: 'H', comment: 'Held: x' },
+      { reason: /^the job is held: Held: x \(qrls/ },
+    ],
+    [
+      'held, in its own words',
+      { letter: 'H', holds: 'u', comment: 'Job held by u' },
+      { reason: /^the job is held by its user \(qrls/ },
+    ],
+    [
+      'deleted in the queue',
+      { letter: 'C', startedAt: undefined },
+      { state: 'cancelled', reason: /in the queue/ },
+    ],
     ['over at its limit', { letter: 'C', endedAt: 1_060_000 }, { state: 'timeout' }],
     ['over just before its limit', { letter: 'C', endedAt: 1_059_999 }, { state: 'failed' }],
-    ['ended for its memory', { letter: 'F', comment: 'x exceeded resource mem', exitStatus: 1 }, { state: 'failed', reason: /more mem than/ }],
-    ['ended for its time', { letter: 'F', comment: 'x exceeded resource walltime', exitStatus: 1 }, { state: 'timeout' }],
+    [
+      'ended for its memory',
+      { letter: 'F', comment: 'x exceeded resource mem', exitStatus: 1 },
+      { state: 'failed', reason: /more mem than/ },
+    ],
+    [
+      'ended for its time',
+      { letter: 'F', comment: 'x exceeded resource walltime', exitStatus: 1 },
+      { state: 'timeout' },
+    ],
     ['ended with 256', { letter: 'F', exitStatus: 256 }, { state: 'failed', reason: /exit code 256$/ }],
   ])('%s', (_what, change, expected) => {
     const told = toJob({ ...job, ...change }, false);
@@ -255,7 +370,11 @@ describe('a job', () => {
 
 describe('what a server has', () => {
   const node = { name: 'n1', isIdle: true, cpus: 2, memoryMiB: 64, queue: undefined };
-  const limits = { maxWalltimeSeconds: undefined, killDelaySeconds: undefined, isEnabled: true };
+  const limits: PbsLimits = {
+    maxWalltimeSeconds: undefined,
+    killDelaySeconds: undefined,
+    isEnabled: true,
+  };
   const site: PbsSite = {
     defaultQueue: 'batch',
     server: { ...limits, maxWalltimeSeconds: 100, killDelaySeconds: 3 },
@@ -263,12 +382,26 @@ describe('what a server has', () => {
       ['batch', limits],
       ['own', { ...limits, maxWalltimeSeconds: 50, killDelaySeconds: 5 }],
     ]),
-    nodes: [node, { ...node, name: 'n2', isIdle: false, queue: 'own' }, { ...node, name: 'n3', queue: 'batch' }],
+    nodes: [
+      node,
+      { ...node, name: 'n2', isIdle: false, queue: 'own' },
+      { ...node, name: 'n3', queue: 'batch' },
+    ],
   };
 
   it('is its queue’s, else the server’s, else what PBS does without a word; its nodes are those of the queue', () => {
-    expect(capabilitiesOf(site, undefined, 9)).toMatchObject({ nodes: 2, idleNodes: 2, maxWalltimeMs: 100_000, killDelayMs: 3_000 });
-    expect(capabilitiesOf(site, 'own', 9)).toMatchObject({ nodes: 2, idleNodes: 1, maxWalltimeMs: 50_000, killDelayMs: 5_000 });
+    expect(capabilitiesOf(site, undefined, 9)).toMatchObject({
+      nodes: 2,
+      idleNodes: 2,
+      maxWalltimeMs: 100_000,
+      killDelayMs: 3_000,
+    });
+    expect(capabilitiesOf(site, 'own', 9)).toMatchObject({
+      nodes: 2,
+      idleNodes: 1,
+      maxWalltimeMs: 50_000,
+      killDelayMs: 5_000,
+    });
     expect(capabilitiesOf(site, 'none', 9)).toBeUndefined();
     const bare = { ...site, defaultQueue: undefined, server: limits, nodes: [] };
     const told = capabilitiesOf(bare, undefined, 9);
@@ -288,7 +421,10 @@ describe('what a server has', () => {
       { name: 'n1', isIdle: true, cpus: 4, memoryMiB: 128, queue: 'own' },
     ]);
     for (const busy of [{ jobs: ['1'] }, { resources_assigned: { ncpus: 1 } }, { state: 'offline' }])
-      for (const pair of [[vnode(busy), vnode({})], [vnode({}), vnode(busy)]])
+      for (const pair of [
+        [vnode(busy), vnode({})],
+        [vnode({}), vnode(busy)],
+      ])
         expect(hosts({ a: pair[0], b: pair[1] })).toMatchObject([{ isIdle: false }]);
     expect(hosts({ 'n7.site': { state: 'free' } })).toEqual([
       { name: 'n7', isIdle: true, cpus: 0, memoryMiB: 0, queue: undefined },
@@ -303,14 +439,18 @@ describe('what a server has', () => {
       { name: 'n1', isIdle: false, cpus: 4, memoryMiB: 64, queue: undefined },
       { name: 'n2', isIdle: false, cpus: 0, memoryMiB: 0, queue: undefined },
     ]);
-    const queues = parseTextLimits('x\nQueue: a\n    enabled = False\n    kill_delay = 7\nQueue: b\n    resources_max.walltime = 01:00:00\n');
+    const queues = parseTextLimits(
+      'x\nQueue: a\n    enabled = False\n    kill_delay = 7\nQueue: b\n    resources_max.walltime = 01:00:00\n',
+    );
     expect([...queues]).toMatchObject([
       ['a', { isEnabled: false, killDelaySeconds: 7, maxWalltimeSeconds: undefined }],
       ['b', { isEnabled: true, killDelaySeconds: undefined, maxWalltimeSeconds: 3_600 }],
     ]);
     for (const garbage of ['', 'no queue', '<Data/>']) expect(() => parseTextLimits(garbage)).toThrow();
     expect(parseXmlJobs('<Data></Data>')).toEqual([]);
-    const [job] = parseXmlJobs(xml(xmlJob('1.head', 'C', '<exit_status>x</exit_status><start_time>0</start_time>')));
+    const [job] = parseXmlJobs(
+      xml(xmlJob('1.head', 'C', '<exit_status>x</exit_status><start_time>0</start_time>')),
+    );
     expect(job).toMatchObject({ exitStatus: undefined, startedAt: undefined, walltimeSeconds: 600 });
   });
 });

@@ -39,7 +39,16 @@ function adapter(answers: Answers, settings: SlurmSettings = {}, parts: SlurmPar
 }
 
 const row = (state: string, more: { id?: string; end?: string; nodes?: string; uid?: string } = {}) => [
-  ...[more.id ?? '7', more.uid ?? '4711', state, 'None', '1000', more.end ?? '4600', 'N/A', more.nodes ?? 'n01'],
+  ...[
+    more.id ?? '7',
+    more.uid ?? '4711',
+    state,
+    'None',
+    '1000',
+    more.end ?? '4600',
+    'N/A',
+    more.nodes ?? 'n01',
+  ],
   ...['wsp-slot-aaaaaaaaaa', '(null)'],
 ];
 
@@ -50,7 +59,10 @@ describe('what a site of Slurm has', () => {
   ];
 
   it('is what sinfo and the configuration say', async () => {
-    const { lrm, asked } = adapter({ sinfo, scontrol: { stdout: 'Configuration data\nKillWait                = 45 sec\n' } });
+    const { lrm, asked } = adapter({
+      sinfo,
+      scontrol: { stdout: 'Configuration data\nKillWait                = 45 sec\n' },
+    });
     expect(await lrm.capabilities()).toEqual({
       nodes: 2,
       idleNodes: 2,
@@ -69,21 +81,29 @@ describe('what a site of Slurm has', () => {
 
   it('is that of its queue, as far as its options leave it; a warning of half a minute when none is told', async () => {
     const settings = { queue: 'debug,vms', options: ['-x', 'n01'] };
-    const { lrm } = adapter({ sinfo, scontrol: { stdout: 'AccountingStoreFlags = job_comment,job_script\n' } }, settings);
+    const { lrm } = adapter(
+      { sinfo, scontrol: { stdout: 'AccountingStoreFlags = job_comment,job_script\n' } },
+      settings,
+    );
     expect(await lrm.capabilities()).toMatchObject({
       nodes: 2,
       idleNodes: 1,
       killDelayMs: 30_000,
       keepsScripts: 'AccountingStoreFlags=job_script',
     });
-    await expect(adapter({ sinfo }, { queue: 'gpu' }).lrm.capabilities()).rejects.toMatchObject({ kind: 'refused' });
+    await expect(adapter({ sinfo }, { queue: 'gpu' }).lrm.capabilities()).rejects.toMatchObject({
+      kind: 'refused',
+    });
     await expect(adapter({ sinfo: [] }).lrm.capabilities()).rejects.toMatchObject({ kind: 'unavailable' });
   });
 });
 
 describe('the commands of Slurm', () => {
   it('run where the site says, with times as numbers where they are read, and with no more of the environment', async () => {
-    const { lrm, asked, envs } = adapter({ squeue: [] }, { binDir: '/opt/slurm/bin', conf: '/etc/other.conf' });
+    const { lrm, asked, envs } = adapter(
+      { squeue: [] },
+      { binDir: '/opt/slurm/bin', conf: '/etc/other.conf' },
+    );
     await lrm.list();
     await lrm.cancel('7');
     expect(asked).toEqual(['/opt/slurm/bin/squeue --user=4711 -t all -O', '/opt/slurm/bin/scancel 7']);
@@ -99,7 +119,11 @@ describe('the commands of Slurm', () => {
     try {
       const { lrm, envs } = adapter({});
       await lrm.cancel('7');
-      expect(envs[0]).toMatchObject({ SLURM_CONF: '/etc/mine.conf', TZ: 'Asia/Tokyo', KRB5CCNAME: 'FILE:/tmp/x' });
+      expect(envs[0]).toMatchObject({
+        SLURM_CONF: '/etc/mine.conf',
+        TZ: 'Asia/Tokyo',
+        KRB5CCNAME: 'FILE:/tmp/x',
+      });
     } finally {
       for (const name of ['SLURM_CONF', 'TZ', 'KRB5CCNAME'])
         if (before[name] === undefined) delete process.env[name];
@@ -131,7 +155,15 @@ describe('a gang that is submitted', () => {
   });
 
   it.each<[string, Partial<CommandResult>, string]>([
-    ['submit', { code: 1, stdout: '17\n', stderr: 'sbatch: error: Batch job submission failed: Invalid qos specification' }, 'Slurm refused the job: Batch job submission failed: Invalid qos specification'],
+    [
+      'submit',
+      {
+        code: 1,
+        stdout: '17\n',
+        stderr: 'sbatch: error: Batch job submission failed: Invalid qos specification',
+      },
+      'Slurm refused the job: Batch job submission failed: Invalid qos specification',
+    ],
     ['submit', { stdout: 'x17\n' }, 'Slurm told no number of the job'],
     ['submit', { stdout: '' }, 'Slurm told no number of the job'],
     ['submit', { code: 3 }, 'Slurm refused the job: sbatch exited with 3 and no word'],
@@ -139,12 +171,17 @@ describe('a gang that is submitted', () => {
   ] as const)('is told why it is not: %s, %j', async (how, answer, message) => {
     const { lrm } = adapter({ sbatch: answer });
     const kind = answer.stderr?.includes('qos') ? 'refused' : 'unavailable';
-    await expect(how === 'submit' ? lrm.submit(request) : lrm.dryRun(request)).rejects.toMatchObject({ kind, message });
+    await expect(how === 'submit' ? lrm.submit(request) : lrm.dryRun(request)).rejects.toMatchObject({
+      kind,
+      message,
+    });
   });
 
   it('has no program or path in its script that would end it', () => {
     const delimiter = `end-of-program-${request.jobName}`;
-    expect(() => batchScript({ ...request, program: `a\n${delimiter}\nb` }, 'node')).toThrow(/contains the line/);
+    expect(() => batchScript({ ...request, program: `a\n${delimiter}\nb` }, 'node')).toThrow(
+      /contains the line/,
+    );
     expect(batchScript({ ...request, program: `a ${delimiter}` }, 'node')).toContain(`<<'${delimiter}'`);
     for (const node of ['no de', '$(id)', '', '/opt/node;'])
       expect(() => batchScript(request, node)).toThrow(expect.objectContaining({ kind: 'refused' }));
@@ -175,7 +212,10 @@ describe('a job that is given more time', () => {
 
   it('is not, when Slurm does not let us', async () => {
     const scontrol = { code: 1, stderr: 'slurm_update error: Access/permission denied\n' };
-    await refused({ squeue: [row('RUNNING')], scontrol }, /^Slurm: slurm_update error: Access\/permission denied$/);
+    await refused(
+      { squeue: [row('RUNNING')], scontrol },
+      /^Slurm: slurm_update error: Access\/permission denied$/,
+    );
   });
 });
 
