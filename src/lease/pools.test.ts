@@ -147,11 +147,7 @@ describe('the room that a pool has', () => {
     ...own,
     site: { ...must(own.site), nodes: 3, free: nodes.map(([memoryMiB, cpus]) => ({ memoryMiB, cpus })) },
   });
-  const poolOf = (
-    site: LeaseBench,
-    groups: ReturnType<typeof group>[],
-    letter = 'a',
-  ): string | undefined => {
+  const poolOf = (site: LeaseBench, groups: ReturnType<typeof group>[], letter = 'a'): string | undefined => {
     const input = site.createInput({ name: letter, groups }, letter);
     site.step(input);
     return site.maps.slots.get(input.slotId)?.pool;

@@ -29,7 +29,7 @@ function adapter(
     const line = argv.join(' ');
     asked.push(line);
     envs.push(env);
-    inputs.push(input as string | undefined);
+    inputs.push(input);
     const answer = answers[Object.keys(answers).find(each => line.startsWith(each)) ?? ''];
     if (answer === undefined) return Promise.reject(new Error(`nobody expected ${line}`));
     const told = typeof answer === 'string' ? { stdout: answer } : answer;
@@ -286,7 +286,7 @@ describe('a gang that is submitted', () => {
 
   it('has the site’s facts asked for once a minute, and again when they could not be read', async () => {
     let now = 0;
-    const clock = { ...systemClock, monotonicMs: () => now } as Clock;
+    const clock = { ...systemClock, monotonicMs: () => now };
     const answers: Record<string, Answer> = { ...facts(), 'qsub -w e': '17\n', 'qconf -sc': { code: 1 } };
     const { lrm, asked } = adapter(answers, {}, clock);
     const times = (): number => asked.filter(line => line === 'qconf -sc').length;
@@ -314,7 +314,7 @@ describe('why jobs wait', () => {
     `<?xml version='1.0'?><detailed_job_info><djob_info>${jobs}</djob_info><messages><element><SME_message_list>${remarks}</SME_message_list></element></messages></detailed_job_info>`;
   const detail = (id: number, more: string): string =>
     `<element><JB_job_number>${id}</JB_job_number>${more}</element>`;
-  const clock = { ...systemClock, now: () => Date.UTC(2026, 0, 1) } as Clock;
+  const clock = { ...systemClock, now: () => Date.UTC(2026, 0, 1) };
   const listed = async (answers: Record<string, Answer>) => {
     const { lrm, asked } = adapter(
       { ...answers, 'qstat -xml -s': list(), qselect: answers['qselect'] ?? { code: 1 } },

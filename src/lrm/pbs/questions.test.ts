@@ -42,7 +42,7 @@ function adapter(
     const line = argv.join(' ');
     asked.push(line);
     envs.push(options?.env ?? {});
-    inputs.push(options?.input as string | undefined);
+    inputs.push(options?.input);
     const answer = answers[Object.keys(answers).find(each => line.startsWith(each)) ?? ''];
     if (answer === undefined) return Promise.reject(new Error(`nobody expected ${line}`));
     const told = typeof answer === 'string' ? { stdout: answer } : answer;
@@ -446,7 +446,8 @@ describe('what a server has', () => {
       ['a', { isEnabled: false, killDelaySeconds: 7, maxWalltimeSeconds: undefined }],
       ['b', { isEnabled: true, killDelaySeconds: undefined, maxWalltimeSeconds: 3_600 }],
     ]);
-    for (const garbage of ['', 'no queue', '<Data/>']) expect(() => parseTextLimits(garbage)).toThrow();
+    for (const garbage of ['', 'no queue', '<Data/>'])
+      expect(() => parseTextLimits(garbage)).toThrow(/is not its list/);
     expect(parseXmlJobs('<Data></Data>')).toEqual([]);
     const [job] = parseXmlJobs(
       xml(xmlJob('1.head', 'C', '<exit_status>x</exit_status><start_time>0</start_time>')),

@@ -23,16 +23,19 @@ function printed(argv: readonly string[], rows: readonly (readonly string[])[]):
   return [fields.map(([name = '']) => name), ...rows].map(row => `${row.join(end)}${end}\n`).join('');
 }
 
-type Answers = Partial<Record<string, Partial<CommandResult> | readonly (readonly string[])[]>>;
+type Rows = readonly (readonly string[])[];
+type Answers = Partial<Record<string, Partial<CommandResult> | Rows>>;
+
+const isRows = (answer: Partial<CommandResult> | Rows): answer is Rows => Array.isArray(answer);
 
 function adapter(answers: Answers, settings: SlurmSettings = {}, parts: SlurmParts = { uid: 4_711 }) {
   const [asked, envs, inputs]: [string[], NodeJS.ProcessEnv[], (string | undefined)[]] = [[], [], []];
   const run: ProcessRunner['run'] = (argv, options) => {
     asked.push(argv.join(' ').replace(/ -O .*/, ' -O'));
     envs.push(options?.env ?? {});
-    inputs.push(options?.input as string | undefined);
+    inputs.push(options?.input);
     const answer = answers[argv[0].split('/').at(-1) ?? ''] ?? {};
-    const told = Array.isArray(answer) ? { stdout: printed(argv, answer as readonly string[][]) } : answer;
+    const told = isRows(answer) ? { stdout: printed(argv, answer) } : answer;
     return Promise.resolve({ code: 0, signal: null, stdout: '', stderr: '', ...told });
   };
   return { lrm: slurm(settings, { run }, parts), asked, envs, inputs };
