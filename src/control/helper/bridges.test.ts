@@ -3,22 +3,14 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { nicPlan } from '../../../test/support/node.ts';
 import { startChild } from '../../platform/children.ts';
 import { systemClock } from '../../platform/clock.ts';
-import type { NicPlan } from '../../protocol/plan.ts';
 import { Bridges } from './bridges.ts';
 import { helperDirectory } from './journal.ts';
 import { RootTools } from './tools.ts';
 
-const nic: NicPlan = {
-  network: 'private',
-  mac: '02:00:00:00:00:02',
-  address: '10.91.0.2',
-  prefixLength: 24,
-  dns: [],
-  tap: 'wttest2',
-  bridge: { name: 'wbtest2', link: { kind: 'isolated' }, serviceAddress: '169.254.77.1', mtu: 1_500 },
-};
+const nic = nicPlan(2);
 
 let place: string;
 let bridges: Bridges;

@@ -34,8 +34,17 @@ export function isAlive({ pid, startTime }: { readonly pid: number; readonly sta
 
 /** The process's argument vector; empty when it is gone. */
 export function argumentsOf(pid: number): readonly string[] {
+  return textsIn(pid, 'cmdline');
+}
+
+/** The process's environment as it was at its start, `NAME=value` each; empty when it is gone. */
+export function environmentOf(pid: number): readonly string[] {
+  return textsIn(pid, 'environ');
+}
+
+function textsIn(pid: number, file: 'cmdline' | 'environ'): readonly string[] {
   try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, -1);
+    return readFileSync(`/proc/${pid}/${file}`, 'utf8').split('\0').slice(0, -1);
   } catch {
     return [];
   }

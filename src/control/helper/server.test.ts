@@ -2,8 +2,8 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { nicPlan } from '../../../test/support/node.ts';
 import { systemClock } from '../../platform/clock.ts';
-import type { NicPlan } from '../../protocol/plan.ts';
 import { Bridges } from './bridges.ts';
 import { UserCgroups } from './cgroups.ts';
 import { helperDirectory, undoJournal } from './journal.ts';
@@ -13,15 +13,7 @@ import { RootTools } from './tools.ts';
 /** What needs no real interface; the rest is in test/e2e/helper.test.ts and helper-attacks.test.ts. */
 const uid = process.getuid?.() ?? 0;
 const key = { slotId: 'slot-aaaaaaaaaa', uid };
-const nic: NicPlan = {
-  network: 'private',
-  mac: '02:00:00:00:00:02',
-  address: '10.91.0.2',
-  prefixLength: 24,
-  dns: [],
-  tap: 'wttest2',
-  bridge: { name: 'wbtest2', link: { kind: 'isolated' }, serviceAddress: '169.254.77.1', mtu: 1_500 },
-};
+const nic = nicPlan(2);
 const attach = { id: 1, op: 'attach-nic', nic, hostname: 'one' } as const;
 
 let place: string;

@@ -1,7 +1,7 @@
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { readlinkSync } from 'node:fs';
 import { cpus } from 'node:os';
 import type { CgroupLimits } from './cgroups.ts';
-import { argumentsOf, ownerOf } from './proc.ts';
+import { argumentsOf, environmentOf, ownerOf, pidsWith } from './proc.ts';
 
 /**
  * How many helpers one user has on a node. A slot has one, and takes a processor at least: there are
@@ -31,16 +31,13 @@ export function limitsOf(helpers: number): CgroupLimits {
  * who asked (`ambient.ts` forgets it; the kernel does not).
  */
 export function helpersOf(uid: number): readonly number[] {
-  return readdirSync('/proc')
-    .filter(name => /^\d+$/.test(name))
-    .map(Number)
-    .filter(
-      pid =>
-        isOurNode(pid) &&
-        argumentsOf(pid)[2] === 'helper' &&
-        ownerOf(pid) === 0 &&
-        environmentOf(pid).includes(`SUDO_UID=${uid}`),
-    );
+  return pidsWith('helper').filter(
+    pid =>
+      isOurNode(pid) &&
+      argumentsOf(pid)[2] === 'helper' &&
+      ownerOf(pid) === 0 &&
+      environmentOf(pid).includes(`SUDO_UID=${uid}`),
+  );
 }
 
 function isOurNode(pid: number): boolean {
@@ -48,14 +45,5 @@ function isOurNode(pid: number): boolean {
     return readlinkSync(`/proc/${pid}/exe`) === process.execPath;
   } catch {
     return false;
-  }
-}
-
-/** As it was at the process's start. */
-function environmentOf(pid: number): readonly string[] {
-  try {
-    return readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
-  } catch {
-    return [];
   }
 }

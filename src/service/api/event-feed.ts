@@ -96,24 +96,21 @@ function pageReader(engine: Engine, recent: RecentEvents, clock: Clock) {
     { caller, workspaceId, types, after, limit }: EventQuery,
     gone: AbortSignal,
   ): Promise<{ events: EventView[]; next: number }> => {
-    const seen: StoredEvent[] = [];
     let next = after;
     for (;;) {
       const query = {
         after: next,
-        limit: workspaceId === undefined ? scanLimit : Math.min(limit - seen.length, scanLimit),
+        limit: workspaceId === undefined ? scanLimit : limit,
         ...(workspaceId === undefined ? {} : { workspaceId }),
         ...(types === undefined ? {} : { types }),
       };
       const look = (): ReturnType<Engine['events']> => recent.read(query);
       const found = recent.has(next) ? await look() : await turns.take(caller().user, look);
       const who = caller();
-      for (const event of found) {
-        if (seen.length === limit) break;
-        if (maySee(engine.state, who, event)) seen.push(event);
-        next = event.seq;
-      }
-      if (seen.length === limit || found.length < query.limit || gone.aborted)
+      const seen = found.filter(event => maySee(engine.state, who, event)).slice(0, limit);
+      const full = seen.length === limit;
+      next = (full ? seen.at(-1)?.seq : found.at(-1)?.seq) ?? next;
+      if (seen.length > 0 || found.length < query.limit || gone.aborted)
         return { events: seen.map(viewOf), next };
     }
   };
