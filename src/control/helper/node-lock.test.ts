@@ -1,10 +1,26 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { type Child, startChild } from '../../platform/children.ts';
+import { systemClock } from '../../platform/clock.ts';
 import { systemProcesses } from '../../platform/process.ts';
 import { helperDirectory, type HelperDirectory } from './journal.ts';
-import { withNodeLock } from './node-lock.ts';
+import { endStuckHolder, withNodeLock } from './node-lock.ts';
+import { startTimeOf } from './proc.ts';
+
+/** How long it was to be waited for the lock; it is waited for less. */
+const asked = vi.hoisted(() => [] as string[]);
+vi.mock('../../platform/children.ts', async original => {
+  const real = await original<typeof import('../../platform/children.ts')>();
+  const start: typeof real.startChild = (argv, options) => {
+    const at = argv.indexOf('--timeout') + 1;
+    if (argv[0] !== 'flock' || at === 0) return real.startChild(argv, options);
+    asked.push(argv[at] ?? '');
+    return real.startChild(['flock', ...argv.slice(1).with(at - 1, '0.2')], options);
+  };
+  return { ...real, startChild: start };
+});
 
 let place: string;
 let at: HelperDirectory;
@@ -57,4 +73,64 @@ describe("the node's lock", () => {
     await expect(withNodeLock(at, () => Promise.reject(new Error('no')))).rejects.toThrow('no');
     expect(await withNodeLock(at, () => Promise.resolve('yes'))).toBe('yes');
   });
+
+  it('stays with a node that has a slot or a bridge, and so does the state directory', async () => {
+    for (const directory of [at.slots, at.bridges]) {
+      mkdirSync(join(directory, 'one'), { recursive: true });
+      await withNodeLock(at, () => Promise.resolve());
+      expect([existsSync(join(at.node, 'lock')), existsSync(join(directory, 'one'))]).toEqual([true, true]);
+      rmSync(directory, { recursive: true });
+    }
+    for (const directory of [at.slots, at.bridges, join(place, 'state/n02')]) mkdirSync(directory);
+    await withNodeLock(at, () => Promise.resolve());
+    expect([existsSync(at.node), existsSync(join(place, 'state/n02'))]).toEqual([false, true]);
+  });
+});
+
+describe('a lock that another one holds', () => {
+  let child: Child;
+  beforeEach(async () => {
+    mkdirSync(join(at.slots, 'one'), { recursive: true });
+    const script = 'exec 3>>"$1"; flock 3; echo up; read line';
+    child = await startChild(['sh', '-c', script, 'helper', join(at.node, 'lock')], {
+      stdio: ['pipe', 'pipe', 'ignore'],
+    });
+    await new Promise(resolve => child.stdout?.once('data', resolve));
+    writeFileSync(join(at.node, 'lock'), String(child.pid));
+  });
+  afterEach(async () => {
+    child.kill('SIGKILL');
+    await child.exited;
+  });
+
+  it('is waited for, and then it is said who that is', async () => {
+    asked.length = 0;
+    const work = vi.fn(() => Promise.resolve());
+    await expect(withNodeLock(at, work)).rejects.toMatchObject({
+      code: 'node_locked',
+      message: `the node's lock ${at.node}/lock is held by process ${child.pid} for more than 20s`,
+    });
+    expect([asked, work.mock.calls.length]).toEqual([['20'], 0]);
+  });
+
+  it('is taken from who holds it for longer than one change takes', async () => {
+    await endStuckHolder(at, systemClock);
+    expect((await child.exited).signal).toBe('SIGKILL');
+    expect(await withNodeLock(at, holder)).toBe(String(process.pid));
+  });
+
+  it('is not taken from who has the number of one that held it', async () => {
+    const other = await startChild(['sleep', 'infinity']);
+    writeFileSync(join(at.node, 'lock'), String(other.pid));
+    await expect(endStuckHolder(at, systemClock)).rejects.toMatchObject({ code: 'node_locked' });
+    expect(startTimeOf(other.pid)).toBeDefined();
+    other.kill('SIGKILL');
+    await other.exited;
+  });
+});
+
+it('nobody is ended where the lock is free', async () => {
+  mkdirSync(join(at.slots, 'one'), { recursive: true });
+  await endStuckHolder(at, systemClock);
+  expect(readFileSync(join(at.node, 'lock'), 'utf8')).toBe(String(process.pid));
 });

@@ -92,6 +92,131 @@ describe('a request of the helper', () => {
       expect(() => parseRequest(line)).toThrow(/^(?!.*call stack).{1,500}$/s);
   });
 
+  const link = { kind: 'vxlan', vni: 1, port: 4_789, peers: [] };
+  const linked = (more: object) => attach({}, { link: { ...link, ...more } });
+
+  it('may be anything to its bounds', () => {
+    for (const [more, bridge] of [
+      [{ prefixLength: 1 }, { mtu: 576 }],
+      [{ prefixLength: 32 }, { mtu: 9_216 }],
+      [{ gateway: '10.90.0.254', dns: Array(4).fill('127.0.0.53') }, { name: 'wb1' }],
+      [{ tap: `wt${'a'.repeat(13)}` }, { name: `wb${'x'.repeat(11)}a` }],
+      [{ address: '223.255.255.254' }, { link: { kind: 'uplink', interface: 'eth1' } }],
+      [{}, { link: { ...link, vni: 16_777_215, port: 65_535 } }],
+      [{}, { link: { ...link, port: 1 } }],
+    ] as const)
+      expect(attach(more, bridge)).toMatchObject({ nic: { ...nic, ...more, bridge: { ...nic.bridge, ...bridge } } });
+    expect(parsed({ op: 'adopt-process', pid: 2 ** 22 })).toMatchObject({ pid: 4_194_304 });
+    const path = `/a/b/${'c'.repeat(996)}`;
+    expect(parsed({ op: 'adopt-directory', path })).toMatchObject({ path });
+    expect(() => parsed({ op: 'adopt-directory', path: `${path}c` })).toThrow(BadRequest);
+    expect(parseRequest(`{"id":${Number.MAX_SAFE_INTEGER},"op":"undo"}`)).toMatchObject({
+      id: Number.MAX_SAFE_INTEGER,
+    });
+    expect(() => parseRequest(`{"id":${2 ** 53},"op":"undo"}`)).toThrow(BadRequest);
+  });
+
+  it.each([
+    ['no prefix at all', { prefixLength: 0 }],
+    ['a prefix that is no number', { prefixLength: '16' }],
+    ['a name server that is none', { dns: ['10.0.0.2', 'one.one.one.one'] }],
+    ['name servers that are no list', { dns: { length: 1 } }],
+    ['a network that is no name', { network: 'A b' }],
+    ['a tap with more after its name', { tap: 'wt1\n' }],
+    ['a tap with more before its name', { tap: 'xwt1' }],
+    ['a tap that is only a prefix', { tap: 'wt' }],
+    ['a bridge’s name for its tap', { tap: 'wb1' }],
+    ['a group of multicast', { address: '239.255.255.255' }],
+    ['an address of 10.90.0.0.1', { address: '10.90.0.0.1' }],
+    ['a bridge that is none', { bridge: 'wb1' }],
+  ])('attaches nothing with %s, either', (_what, more) => {
+    expect(() => parsed({ op: 'attach-nic', hostname: 'a-0', nic: { ...nic, ...more } })).toThrow(BadRequest);
+  });
+
+  it.each([
+    { name: 'wb' },
+    { name: `wb${'a'.repeat(13)}` },
+    { name: 'xwb1' },
+    { name: 'wb1\n' },
+    { mtu: 9_217 },
+    { mtu: 1_450.5 },
+    { serviceAddress: '169.25.4.1' },
+    { serviceAddress: '169.254.1' },
+    { link: { kind: 'isolated', vni: 1 } },
+    { link: { kind: 'uplink' } },
+    { link: { kind: 'uplink', interface: 'eth1', vni: 1 } },
+    { link: null },
+    { ageing: 1 },
+  ])('makes no bridge with %j', bridge => {
+    expect(() => attach({}, bridge)).toThrow(BadRequest);
+  });
+
+  it.each([
+    { vni: 16_777_216 },
+    { vni: -1 },
+    { port: 0 },
+    { port: 65_536 },
+    { peers: undefined },
+    { peers: Array(4_097).fill({ address: '10.1.0.1', macs: [] }) },
+    { local: '10.1.0.1' },
+  ])('makes no VXLAN with %j', more => {
+    expect(() => linked(more)).toThrow(BadRequest);
+  });
+
+  const peers = [{ address: '10.1.0.1', macs: ['02:00:00:00:00:01'] }];
+  const setPeers = (more: object) => parsed({ op: 'set-peers', bridge: 'wb1', peers, ...more });
+
+  it('gives a VXLAN peers, with what they have', () => {
+    expect(setPeers({})).toEqual({ id: 7, op: 'set-peers', bridge: 'wb1', peers });
+    expect(linked({ peers })).toMatchObject({ nic: { bridge: { link: { ...link, peers } } } });
+    const many = Array(4_096).fill(peers[0]);
+    expect(setPeers({ peers: many })).toMatchObject({ peers: many });
+  });
+
+  it.each([
+    { bridge: 'eth0' },
+    { bridge: 'wb1x' },
+    { peers: [{ address: '127.0.0.1', macs: [] }] },
+    { peers: [{ address: '10.1.0.1' }] },
+    { peers: [{ macs: [] }] },
+    { peers: [{ address: '10.1.0.1', macs: ['03:00:00:00:00:01'] }] },
+    { peers: [{ address: '10.1.0.1', macs: ['02:00:00:00:00:01 x'] }] },
+    { peers: [{ address: '10.1.0.1', macs: Array(4_097).fill('02:00:00:00:00:01') }] },
+    { peers: [{ address: '10.1.0.1', macs: [], port: 1 }] },
+    { peers: ['10.1.0.1'] },
+    { peers: [null] },
+    { nic: 1 },
+  ])('gives no VXLAN the peers of %j', more => {
+    expect(() => setPeers(more)).toThrow(BadRequest);
+  });
+
+  it.each([
+    [{ op: 'detach-nic', tap: 'eth0' }],
+    [{ op: 'detach-nic' }],
+    [{ op: 'detach-nic', tap: 'wt1', x: 1 }],
+    [{ op: 'adopt-process', pid: 2, x: 1 }],
+    [{ op: 'adopt-directory', path: '/a/b/c', x: 1 }],
+    [{ op: 'adopt-directory', path: '/a/b/c\0' }],
+    [{ op: 'attach-nic', hostname: 'a-0', nic, x: 1 }],
+    [{ op: 'attach-nic', hostname: 'a b', nic }],
+    [{ op: 'attach-nic', hostname: 'a-0', nic: [nic] }],
+  ])('is none: %j', request => {
+    expect(() => parsed(request)).toThrow(BadRequest);
+  });
+
+  it('that is refused is told by its id, where it has one that could be read', () => {
+    const idOf = (line: string): unknown => {
+      try {
+        return parseRequest(line);
+      } catch (cause) {
+        return cause instanceof BadRequest ? cause.id : cause;
+      }
+    };
+    expect(['{"id":7,"op":"run"}', '{"id":0,"op":"undo"}', '{"id":"7"}', '{', '7'].map(idOf)).toEqual([
+      7, -1, -1, -1, -1,
+    ]);
+  });
+
   it.each([
     '',
     '{',
