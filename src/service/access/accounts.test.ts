@@ -65,6 +65,82 @@ describe('tokens', () => {
     await expect(accounts.giveToken('bob', {})).rejects.toMatchObject({ code: 'conflict' });
     await accounts.revokeToken(given[0]?.id ?? '');
     await accounts.giveToken('bob', {});
+    await expect(accounts.giveToken('bob', {})).rejects.toMatchObject({ code: 'conflict' });
+    await accounts.giveToken('ann', {});
+    // None of them is good any more.
+    await clock.advanceBy(30 * 24 * 3_600_000);
+    await accounts.giveToken('bob', {});
+  });
+
+  it('last thirty days, or as long as is said, and no longer than what they are made with', async () => {
+    const now = clock.now();
+    const day = 24 * 3_600_000;
+    const ends = async (...asked: Parameters<Accounts['giveToken']>): Promise<number> =>
+      accounts.endOf((await accounts.giveToken(...asked)).token) - now;
+    expect(await ends('bob', {})).toBe(30 * day);
+    expect(await ends('bob', { lifetimeMs: 7 })).toBe(7);
+    const within = { tokenId: null, latestEnd: now + day };
+    expect(await ends('bob', {}, within)).toBe(day);
+    expect(await ends('bob', { lifetimeMs: day }, within)).toBe(day);
+    await expect(accounts.giveToken('bob', { lifetimeMs: day + 1 }, within)).rejects.toMatchObject({
+      code: 'forbidden',
+    });
+    expect([accounts.endOf('of-the-file'), accounts.endOf('nobody’s')]).toEqual([Infinity, Infinity]);
+  });
+
+  it('are told of as they were asked for, and are nobody’s in what is told', async () => {
+    const given = await accounts.giveToken('bob', { label: 'ci', scope: 'read', lifetimeMs: 60_000 });
+    expect(given.token).toMatch(/^wsp_[\w-]{43}$/);
+    expect(given.id).toMatch(/^tok-[a-z2-7]{10}$/);
+    const { token, ...view } = given;
+    expect(view).toEqual({
+      ...{ id: given.id, user: 'bob', label: 'ci', scope: 'read', revokedAt: null },
+      ...{ createdAt: '1970-01-01T00:16:40.000Z', expiresAt: '1970-01-01T00:17:40.000Z' },
+    });
+    const other = await accounts.giveToken('ann', {});
+    expect([accounts.tokensOf('bob'), accounts.tokensOf(undefined).map(({ id }) => id)]).toEqual([
+      [view],
+      [given.id, other.id],
+    ]);
+    expect([given.id, 'tok-none'].map(id => accounts.ownerOfToken(id))).toEqual(['bob', undefined]);
+    expect(accounts.callerOf(token)).toEqual({
+      ...{ user: 'bob', role: 'user', scope: 'read', projects: [], tokenId: given.id },
+    });
+  });
+
+  it('are revoked with all that were made with them, once and for all; no others are', async () => {
+    const [root, other] = [await accounts.giveToken('bob', {}), await accounts.giveToken('bob', {})];
+    const made = (tokenId: string) => accounts.giveToken('bob', {}, { tokenId, latestEnd: Infinity });
+    const child = await made(root.id);
+    const grandchild = await made(child.id);
+    const sibling = await made(other.id);
+    const first = await accounts.revokeToken(child.id);
+    expect(first).toMatchObject({ id: child.id, revokedAt: '1970-01-01T00:16:40.000Z' });
+    await clock.advanceBy(1_000);
+    expect(await accounts.revokeToken(root.id)).toMatchObject({ revokedAt: '1970-01-01T00:16:41.000Z' });
+    expect(await accounts.revokeToken(child.id)).toEqual(first);
+    const opened = await open();
+    for (const each of [accounts, opened])
+      expect([root, child, grandchild, other, sibling].map(({ token }) => each.callerOf(token)?.user)).toEqual([
+        ...[undefined, undefined, undefined],
+        ...['bob', 'bob'],
+      ]);
+    await expect(accounts.revokeToken('tok-none')).rejects.toMatchObject({ code: 'not_found' });
+  });
+
+  it('and users and projects that change are heard of, until nobody listens', async () => {
+    let changes = 0;
+    const stop = accounts.onChange(() => {
+      changes += 1;
+    });
+    const { id } = await accounts.giveToken('bob', {});
+    await accounts.changeUser('bob', {});
+    await accounts.changeProject('qcd', {});
+    await accounts.revokeToken(id);
+    expect(changes).toBe(4);
+    stop();
+    await accounts.changeUser('bob', {});
+    expect(changes).toBe(4);
   });
 });
 
@@ -109,5 +185,37 @@ describe('users and projects', () => {
     store.putAccess = () => Promise.reject(new Error('disk full'));
     await expect(accounts.changeUser('bob', { role: 'admin' })).rejects.toThrow('disk full');
     expect(accounts.user('bob').role).toBe('user');
+  });
+
+  it('are told in order, each once, whoever is known only by the tokens file among them', async () => {
+    for (const name of ['zoe', 'ann', 'bob']) await accounts.changeUser(name, {});
+    expect(accounts.users().map(({ name }) => name)).toEqual(['admin', 'ann', 'bob', 'zoe']);
+    for (const name of ['qcd', 'bio', 'sky']) await accounts.changeProject(name, {});
+    expect(accounts.projects().map(({ name }) => name)).toEqual(['bio', 'qcd', 'sky']);
+  });
+
+  it('have quotas of projects too, and are told of them at the start', async () => {
+    expect((await accounts.changeProject('qcd', { quota: { vms: 3 } })).quota).toMatchObject({ vms: 3, cpus: null });
+    await accounts.changeProject('bio', {});
+    await accounts.changeUser('bob', {});
+    expect([...(quotas?.projects ?? [])]).toEqual([['qcd', { ...noQuota, vms: 3 }]]);
+    expect([...(quotas?.users ?? [])]).toEqual([]);
+    expect((await accounts.changeProject('qcd', {})).quota.vms).toBe(3);
+    quotas = undefined;
+    await open();
+    expect([...(quotas as Quotas | undefined)?.projects.keys() ?? []]).toEqual(['qcd']);
+    expect((await accounts.changeProject('qcd', { quota: null })).quota).toEqual(noQuota);
+  });
+
+  it('may ask as themselves, unless they are disabled', async () => {
+    await accounts.changeProject('qcd', {});
+    await accounts.changeUser('bob', { role: 'operator', projects: ['qcd'] });
+    expect(accounts.callerOfUser('bob')).toEqual({
+      ...{ user: 'bob', role: 'operator', scope: 'full', projects: ['qcd'], tokenId: null },
+    });
+    expect(accounts.callerOfUser('admin')?.role).toBe('admin');
+    await accounts.changeUser('ann', { disabled: true });
+    expect([accounts.callerOfUser('ann'), accounts.callerOf('of-the-file')]).toEqual([undefined, undefined]);
+    expect(accounts.user('ann').disabled).toBe(true);
   });
 });

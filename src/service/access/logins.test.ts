@@ -128,13 +128,54 @@ describe('a login by a file', () => {
       },
       /written by others/,
     ],
-  ])('is none when the file %s', async (_what, make, words) => {
+  ])('is none when the file %s', async (what, make, words) => {
     const challenge = logins.begin();
     make(challenge);
     expect(await refusal(challenge.claim)).toMatchObject({
       code: 'unauthorized',
       message: expect.stringMatching(words),
     });
+    if (what !== 'is a directory')
+      expect(statSync(challenge.path, { throwIfNoEntry: false })).toBeUndefined();
+  });
+
+  it('is good until half a minute is over', async () => {
+    const [early, late] = [written(), written()];
+    await clock.advanceBy(29_999);
+    expect(await logins.finish(early.claim)).toBe('nobody');
+    await clock.advanceBy(1);
+    expect(await refusal(late.claim)).toMatchObject({ code: 'unauthorized' });
+  });
+
+  it('has a name and a content that another login has not, which tell nothing of each other', () => {
+    const challenges = [logins.begin(), logins.begin()];
+    expect(new Set(challenges.flatMap(({ path, content, claim }) => [path, content, claim])).size).toBe(6);
+    for (const { path, content } of challenges) {
+      expect(path).toMatch(/\/login\/[\w-]{32}$/);
+      expect(content).toMatch(/^[\w-]{32}$/);
+      expect(path).not.toContain(content);
+    }
+  });
+
+  it('says when the host cannot tell who that is, and asks it so many times at once', async () => {
+    let asked: readonly string[] = [];
+    let release = (): void => undefined;
+    const held = new Promise<void>(resolve => {
+      release = resolve;
+    });
+    logins = loginsHere({
+      run: async argv => {
+        asked = argv;
+        await held;
+        throw new Error('no such program');
+      },
+    });
+    const waiting = Array.from({ length: 4 }, () => refusal(written().claim));
+    await expect.poll(() => asked).toEqual(['getent', 'passwd', String(nobody)]);
+    await expect.poll(() => refusal(written().claim)).toMatchObject({ code: 'busy' });
+    release();
+    for (const outcome of await Promise.all(waiting)) expect(outcome).toMatchObject({ code: 'failed' });
+    expect(await refusal(written().claim)).toMatchObject({ code: 'failed' });
   });
 
   it('security 16: is not kept out by others who begin logins without end', async () => {
@@ -165,7 +206,48 @@ describe('a login by a file', () => {
   });
 });
 
+it('a service that takes no such logins says so, and opens nothing', async () => {
+  const parts = { clock, random: systemRandom, processes: systemProcesses, ownUid: 1_000, names: () => new Set<string>() };
+  const none = new Logins({ directory: null, mungeSocket: null, ...parts });
+  await none.open();
+  expect(none.ways()).toEqual({ file: false, munge: null, nonce: null, uid: null });
+  expect(() => none.begin()).toThrow(expect.objectContaining({ code: 'not_found' }));
+  await expect(none.finish('x')).rejects.toMatchObject({ code: 'not_found' });
+  await expect(none.munge('MUNGE:AwQD:', 'n01')).rejects.toMatchObject({ code: 'not_found' });
+  expect(logins.ways()).toMatchObject({ file: true, munge: mungeForm, uid: 4_000_000 });
+});
+
 describe('a login by MUNGE', () => {
+  it.each([
+    [{ code: 1, stdout: 'STATUS: Expired credential (15)\nUID: ann (2000)\n\nx' }, 'unauthorized', /Expired/],
+    [{ code: 0, stdout: 'STATUS: Success (0)\nXUID: ann (2000)\n\nUID: ann (2000)' }, 'unauthorized', /Success/],
+    [{ code: 1, stderr: 'no socket\nand more' }, 'unauthorized', /: no socket$/],
+    [{ code: 1 }, 'unauthorized', /it says no more/],
+    [new Error('not installed'), 'failed', /not installed/],
+  ])('is none when unmunge says %j', async (said, code, words) => {
+    const ran: unknown[] = [];
+    const who = new Logins({
+      ...{ directory: null, mungeSocket: '/run/munge', clock, random: systemRandom, ownUid: 1_000 },
+      names: () => new Set(),
+      processes: {
+        run: (argv, { input }) => {
+          ran.push([argv, input]);
+          return said instanceof Error
+            ? Promise.reject(said)
+            : Promise.resolve({ signal: null, stdout: '', stderr: '', ...said });
+        },
+      },
+    });
+    // None of them takes a place for ever.
+    for (let time = 0; time < 6; time++)
+      await expect(who.munge('MUNGE:AwQD:', 'n01')).rejects.toMatchObject({
+        code,
+        message: expect.stringMatching(words),
+      });
+    const argv = ['unmunge', '-S', '/run/munge', '-k', 'STATUS,UID,UID_RESTRICTION,LENGTH'];
+    expect(ran[0]).toEqual([argv, 'MUNGE:AwQD:']);
+  });
+
   it('is refused when munged does not answer', async () => {
     expect(await logins.munge('MUNGE:AwQD:', 'n01').catch((error: unknown) => error)).toMatchObject({
       code: 'unauthorized',
@@ -203,6 +285,12 @@ describe('a login by MUNGE', () => {
     const { munge, nonce, uid } = who.ways();
     expect([munge, uid]).toEqual([mungeForm, 1_000]);
     told = { text: mungeText(service, nonce ?? ''), restrictedTo: 1_000 };
+    expect(await outcome(who)).toBe('ann');
+    expect(await outcome(who)).toMatch(/was made before/);
+    const other = who.ways().nonce ?? '';
+    await clock.advanceBy(29_999);
+    expect(await outcome(who)).toMatch(/was made before/);
+    told = { text: mungeText(service, other), restrictedTo: 1_000 };
     expect(await outcome(who)).toBe('ann');
     expect(await outcome(who)).toMatch(/was made before/);
   });
