@@ -102,8 +102,7 @@ function fakeControl(
       return options.release?.() ?? Promise.resolve();
     },
     reports: () => [{ vmId: 'ws-aaaaaaaaaa.w-0', state: options.vmState ?? 'running', context: 'ok' }],
-    openStream:
-      options.openStream ?? (() => Promise.reject(new ControlError('not_found', 'no such VM'))),
+    openStream: options.openStream ?? (() => Promise.reject(new ControlError('not_found', 'no such VM'))),
   };
 }
 

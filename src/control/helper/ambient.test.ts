@@ -2,7 +2,10 @@ import { setPriority } from 'node:os';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { forgetCaller } from './ambient.ts';
 
-vi.mock('node:os', async original => ({ ...(await original<typeof import('node:os')>()), setPriority: vi.fn() }));
+vi.mock('node:os', async original => ({
+  ...(await original<typeof import('node:os')>()),
+  setPriority: vi.fn(),
+}));
 
 const before = { ...process.env };
 beforeEach(() => {
@@ -26,8 +29,14 @@ it('the helper takes nothing over from who has started it', () => {
 
 it.each([
   [{}, { uid: 0, gid: 0 }],
-  [{ SUDO_UID: '1000', SUDO_GID: '100' }, { uid: 1_000, gid: 100 }],
-  [{ SUDO_UID: '4294967294', SUDO_GID: '0' }, { uid: 4_294_967_294, gid: 0 }],
+  [
+    { SUDO_UID: '1000', SUDO_GID: '100' },
+    { uid: 1_000, gid: 100 },
+  ],
+  [
+    { SUDO_UID: '4294967294', SUDO_GID: '0' },
+    { uid: 4_294_967_294, gid: 0 },
+  ],
   [{ SUDO_UID: '-1', SUDO_GID: '100' }, undefined],
   [{ SUDO_UID: '1000', SUDO_GID: '100x' }, undefined],
   [{ SUDO_UID: '', SUDO_GID: '100' }, undefined],

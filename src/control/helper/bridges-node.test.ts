@@ -1,11 +1,26 @@
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ImitatedNode, nicOf } from '../../../test/support/imitated-node.ts';
 import type { NicPlan, VxlanPeer } from '../../protocol/plan.ts';
 import { dnsmasqArguments } from '../network/dhcp.ts';
 import { bridgeRules, deleteRulesOf, peerRules } from '../network/filter.ts';
-import { bridgeCommands, bridgeMac, bridgeSettings, bridgeUpCommands, portSettings } from '../network/links.ts';
+import {
+  bridgeCommands,
+  bridgeMac,
+  bridgeSettings,
+  bridgeUpCommands,
+  portSettings,
+} from '../network/links.ts';
 import { startTimeOf } from './proc.ts';
 
 /** Bridges of an imitated node, from their first VM to their last. */
@@ -229,7 +244,9 @@ describe('the peers of a bridge', () => {
   it('are given again when it is not known which of them it has', async () => {
     await join_(nicOf(1, vxlan));
     node.failsAt = 'fdb show';
-    await expect(node.bridges.setPeers('wbtest', none, key)).rejects.toMatchObject({ code: 'node_tool_failed' });
+    await expect(node.bridges.setPeers('wbtest', none, key)).rejects.toMatchObject({
+      code: 'node_tool_failed',
+    });
     expect(record()).not.toHaveProperty('peers');
     node.failsAt = undefined;
     node.taken();
@@ -308,7 +325,10 @@ describe('an interface that is asked for', () => {
     await join_(nicOf(1, vxlan));
     for (const complete of [true, false]) {
       writeFileSync(join(directory, 'record'), JSON.stringify({ ...record(), complete }));
-      expect([refusal(nicOf(2, vxlan)), refusal(nicOf(2, vxlan), 1_001)]).toEqual([undefined, 'bridge_foreign']);
+      expect([refusal(nicOf(2, vxlan)), refusal(nicOf(2, vxlan), 1_001)]).toEqual([
+        undefined,
+        'bridge_foreign',
+      ]);
       expect(refusal(nicOf(2, uplink), 1_001)).toBe('bridge_foreign');
     }
   });
@@ -340,7 +360,12 @@ describe('an interface that is asked for', () => {
   it('may differ from the others in its gateway, its name servers and its MTU', async () => {
     await join_(nicOf(1));
     const nic = nicOf(2);
-    const asked = { ...nic, gateway: '10.91.0.254', dns: ['10.0.0.2'], bridge: { ...nic.bridge, mtu: 1_400 } };
+    const asked = {
+      ...nic,
+      gateway: '10.91.0.254',
+      dns: ['10.0.0.2'],
+      bridge: { ...nic.bridge, mtu: 1_400 },
+    };
     expect(refusal(asked)).toBeUndefined();
   });
 

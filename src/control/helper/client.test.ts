@@ -125,7 +125,9 @@ describe('the helper of a slot', () => {
 
   it('that cannot be started again is as good as dead', async () => {
     const helper = await start();
-    await expect(helper.detachNic('wtlast')).rejects.toEqual(failure('helper_missing', /a password is required/));
+    await expect(helper.detachNic('wtlast')).rejects.toEqual(
+      failure('helper_missing', /a password is required/),
+    );
     await expect(helper.detachNic('wt1')).rejects.toBeInstanceOf(ControlError);
     expect(asked()).toEqual([started, detach(1, 'wtlast'), started]);
   });
@@ -172,7 +174,9 @@ describe('a helper that does not come up', () => {
   });
 
   it('is missing when it is not installed', async () => {
-    await expect(start({ argv: [join(place, 'none')] })).rejects.toEqual(failure('helper_missing', /not found/));
+    await expect(start({ argv: [join(place, 'none')] })).rejects.toEqual(
+      failure('helper_missing', /not found/),
+    );
   });
 
   it('is missing when it says nothing for twenty seconds, and is let go', async () => {

@@ -89,4 +89,3 @@ it('a slot is held once, and by nobody who has nothing to undo', async () => {
   });
   expect(open).toHaveLength(1);
 });
-

@@ -58,7 +58,11 @@ describe('the journal of a slot, as a file', () => {
     journal.append(nic('wttest1'));
     const modes = [at.slots, join(file, '..'), file].map(path => statSync(path).mode & 0o777);
     expect(modes).toEqual([0o700, 0o700, 0o600]);
-    expect([slotsOn(at), isOnNode(at, key), isOnNode(at, { ...key, uid: 1_001 })]).toEqual([[key], true, false]);
+    expect([slotsOn(at), isOnNode(at, key), isOnNode(at, { ...key, uid: 1_001 })]).toEqual([
+      [key],
+      true,
+      false,
+    ]);
     const next = undoJournal(at, key);
     next.append(nic('wttest2'));
     expect([next.entries(), journal.entries()]).toEqual([
@@ -82,7 +86,9 @@ describe('the journal of a slot, as a file', () => {
     journal.append(nic('wttest1'));
     writeFileSync(file, `${readFileSync(file, 'utf8')}${line}\n`);
     expect(() => journal.entries()).toThrow(`${file} has an entry of an unknown kind: ${line}`);
-    expect(() => undoJournal(at, key).entries()).toThrow(expect.objectContaining({ code: 'journal_damaged' }));
+    expect(() => undoJournal(at, key).entries()).toThrow(
+      expect.objectContaining({ code: 'journal_damaged' }),
+    );
   });
 
   it('is not begun anew when somebody else has undone the slot, but by who has done so', () => {

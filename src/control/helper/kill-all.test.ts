@@ -53,7 +53,12 @@ afterEach(async () => {
   await node.remove();
 });
 
-const directories = (): string[] => ['--state-dir', join(node.place, 'state'), '--disk-dir', join(node.place, 'disk')];
+const directories = (): string[] => [
+  '--state-dir',
+  join(node.place, 'state'),
+  '--disk-dir',
+  join(node.place, 'disk'),
+];
 
 async function killAll(...more: readonly string[]): Promise<{ readonly code: number } & KillAllReport> {
   const code = await runKillAll([...directories(), '--json', ...more]);
@@ -86,7 +91,10 @@ describe('kill-all', () => {
       [],
       false,
     ]);
-    expect([vi.mocked(forgetCaller).mock.calls.length > 0, removeEmptyCgroups]).toEqual([true, removeEmptyCgroups]);
+    expect([vi.mocked(forgetCaller).mock.calls.length > 0, removeEmptyCgroups]).toEqual([
+      true,
+      removeEmptyCgroups,
+    ]);
     expect(removeEmptyCgroups).toHaveBeenCalledTimes(1);
     expect(await killAll('--node', 'n01')).toEqual({ code: 0, node: 'n01', undone: [], left: [] });
   });
@@ -113,7 +121,9 @@ describe('kill-all', () => {
     expect(await runKillAll([...directories(), '--node', 'n01'])).toBe(1);
     const text = here.printed.splice(0).join('');
     expect(text).toContain(`${two.slotId}: undone\nleft: ${one.slotId}: not undone: interfaces: wttest1`);
-    expect(text).toContain('left: interface wbother is there, but in no journal under this state directory\n');
+    expect(text).toContain(
+      'left: interface wbother is there, but in no journal under this state directory\n',
+    );
     expect(text).toMatch(/\nn01 is NOT restored\n$/);
     expect([...interfaces].toSorted()).toEqual(['eth1', 'lo', 'wbother', 'wbtest', 'wttest1']);
   });
@@ -160,7 +170,8 @@ describe('kill-all', () => {
   });
 
   it('passes over no rules of ours, and over others', async () => {
-    for (const table of ['table inet wsp-wbtest', 'table inet filter', 'table inet xwsp-x']) node.tables.add(table);
+    for (const table of ['table inet wsp-wbtest', 'table inet filter', 'table inet xwsp-x'])
+      node.tables.add(table);
     expect(await killAll('--node', 'n01')).toMatchObject({
       code: 1,
       left: ['table inet wsp-wbtest is there, but in no journal under this state directory'],
@@ -218,7 +229,7 @@ describe('kill-all', () => {
 
 it('interfaces that only a helper makes are known by their names', () => {
   const names = ['wt1', 'wb739bfdcd', 'wb739bfdcdx', `wt${'a'.repeat(13)}`];
-  expect(ownLinks(new Set([...names, 'eth0', 'wt', 'wlan0', 'wtA', 'xwt1', 'wt_1', `wt${'a'.repeat(14)}`]))).toEqual(
-    names,
-  );
+  expect(
+    ownLinks(new Set([...names, 'eth0', 'wt', 'wlan0', 'wtA', 'xwt1', 'wt_1', `wt${'a'.repeat(14)}`])),
+  ).toEqual(names);
 });

@@ -165,7 +165,17 @@ describe('a helper', () => {
     input.end();
     await runHelper(args());
     expect(new Set(signals)).toEqual(
-      new Set(['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2', 'SIGTSTP', 'SIGTTIN', 'SIGTTOU']),
+      new Set([
+        'SIGTERM',
+        'SIGINT',
+        'SIGHUP',
+        'SIGQUIT',
+        'SIGUSR1',
+        'SIGUSR2',
+        'SIGTSTP',
+        'SIGTTIN',
+        'SIGTTOU',
+      ]),
     );
   });
 });
@@ -173,7 +183,12 @@ describe('a helper', () => {
 describe('slots that nobody undoes any more', () => {
   const dead = { slotId: 'slot-aaaaaaaaab', uid: 0 };
   const deadSlot = (): void => {
-    undoJournal(node.at, dead).append({ kind: 'nic', tap: 'wttest9', bridge: 'wbtest', address: '10.91.0.9' });
+    undoJournal(node.at, dead).append({
+      kind: 'nic',
+      tap: 'wttest9',
+      bridge: 'wbtest',
+      address: '10.91.0.9',
+    });
     writeFileSync(join(node.at.slots, keyText(dead), 'holder'), '');
   };
   const sweep = () => here.timers.find(({ delayMs }) => delayMs === 30_000);
@@ -210,9 +225,17 @@ describe('slots that nobody undoes any more', () => {
 describe('a helper is none', () => {
   it.each<[string, RegExp, (given: string[]) => string[]]>([
     ['a state directory', /--state-dir must be given once/, ([, , ...others]) => others],
-    ['an absolute one', /--state-dir must be given once/, ([name = '', , ...others]) => [name, 'run', ...others]],
+    [
+      'an absolute one',
+      /--state-dir must be given once/,
+      ([name = '', , ...others]) => [name, 'run', ...others],
+    ],
     ['one state directory', /--state-dir must be given once/, given => [...given, '--state-dir', '/run/x']],
-    ['one disk directory', /--disk-dir must be given at most once/, given => [...given, '--disk-dir', '/run/x']],
+    [
+      'one disk directory',
+      /--disk-dir must be given at most once/,
+      given => [...given, '--disk-dir', '/run/x'],
+    ],
     ['one node', /--node must be given once/, given => [...given, '--node', 'n01']],
     ['a node name', /--node must be given once/, given => given.with(5, 'n 1')],
     ['one slot', /--slot must be given once/, given => [...given, '--slot', key.slotId]],
@@ -221,8 +244,16 @@ describe('a helper is none', () => {
     ['directories of root’s alone', /--state-dir must be where root/, given => given.with(1, '/tmp/none')],
     ['directories of root’s alone', /--disk-dir must be where root/, given => given.with(3, '/tmp/none')],
     ['an absolute policy', /--policy must be given once/, given => [...given, '--policy', 'x']],
-    ['a policy that is there', /there is no policy/, given => [...given, '--policy', join(node.place, 'none')]],
-    ['one policy', /--policy must be given once/, given => [...given, ...['--policy', '/a', '--policy', '/b']]],
+    [
+      'a policy that is there',
+      /there is no policy/,
+      given => [...given, '--policy', join(node.place, 'none')],
+    ],
+    [
+      'one policy',
+      /--policy must be given once/,
+      given => [...given, ...['--policy', '/a', '--policy', '/b']],
+    ],
   ])('without %s', async (_, words, change) => {
     expect(await runHelper(change(args()))).toBe(2);
     expect(here.told).toEqual([expect.stringMatching(words)]);

@@ -105,7 +105,9 @@ describe('a request of the helper', () => {
       [{}, { link: { ...link, vni: 16_777_215, port: 65_535 } }],
       [{}, { link: { ...link, port: 1 } }],
     ] as const)
-      expect(attach(more, bridge)).toMatchObject({ nic: { ...nic, ...more, bridge: { ...nic.bridge, ...bridge } } });
+      expect(attach(more, bridge)).toMatchObject({
+        nic: { ...nic, ...more, bridge: { ...nic.bridge, ...bridge } },
+      });
     expect(parsed({ op: 'adopt-process', pid: 2 ** 22 })).toMatchObject({ pid: 4_194_304 });
     const path = `/a/b/${'c'.repeat(996)}`;
     expect(parsed({ op: 'adopt-directory', path })).toMatchObject({ path });

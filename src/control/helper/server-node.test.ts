@@ -9,7 +9,7 @@ import { portSettings, tapCommands, tapUpCommands } from '../network/links.ts';
 import { UserCgroups } from './cgroups.ts';
 import { undoJournal } from './journal.ts';
 import { startTimeOf } from './proc.ts';
-import type { HelperAnswer } from './requests.ts';
+import type { HelperAnswer, HelperRequest } from './requests.ts';
 import { type ServerParts, serve } from './server.ts';
 import { keyText } from './slot-key.ts';
 
@@ -43,10 +43,20 @@ function partsOf(uid: number): ServerParts {
   };
   cgroups.leave = () => void cgroupCalls.push('leave');
   const hold = async (): Promise<void> => void (held += 1);
-  return { at, journal: undoJournal(at, { ...key, uid }), bridges, tools, cgroups, gid: 7, policy: undefined, hold };
+  return {
+    at,
+    journal: undoJournal(at, { ...key, uid }),
+    bridges,
+    tools,
+    cgroups,
+    gid: 7,
+    policy: undefined,
+    hold,
+  };
 }
 
-const failure = (id: number, code: string) => expect.objectContaining({ id, ok: false, code }) as HelperAnswer;
+const failure = (id: number, code: string) =>
+  expect.objectContaining({ id, ok: false, code }) as HelperAnswer;
 
 describe('an interface of a slot', () => {
   it('is the user’s, marked as the helper’s, and guarded before it is up', async () => {
@@ -97,11 +107,14 @@ describe('an interface of a slot', () => {
   it('is made anew by the request of a helper that has died, repeated', async () => {
     await serve(parts, attach(1));
     node.taken();
-    expect(await serve({ ...parts, journal: undoJournal(node.at, key) }, attach(1))).toEqual({ id: 1, ok: true });
+    expect(await serve({ ...parts, journal: undoJournal(node.at, key) }, attach(1))).toEqual({
+      id: 1,
+      ok: true,
+    });
     expect(node.taken().filter(line => /^(link del|tuntap)/.test(line))).toEqual([
       'link del dev wttest1',
       'link del dev wbtest',
-      'tuntap add dev wttest1 mode tap user ' + String(ownUid),
+      `tuntap add dev wttest1 mode tap user ${ownUid}`,
     ]);
   });
 
@@ -109,7 +122,9 @@ describe('an interface of a slot', () => {
     await serve(parts, attach(1));
     node.failsAt = 'link del dev wttest1';
     node.taken();
-    expect(await serve(parts, { id: 2, op: 'detach-nic', tap: 'wttest1' })).toEqual(failure(2, 'undo_failed'));
+    expect(await serve(parts, { id: 2, op: 'detach-nic', tap: 'wttest1' })).toEqual(
+      failure(2, 'undo_failed'),
+    );
     expect([parts.journal.entries().length, node.tables.has('table netdev wsp-wttest1')]).toEqual([1, true]);
   });
 });
@@ -129,8 +144,12 @@ describe('what root allows', () => {
     ],
     peers: ['10.1.0.0/16'],
   };
-  const setPeers = (address: string) =>
-    ({ id: 3, op: 'set-peers', bridge: 'wbtest', peers: [{ address, macs: [] }] }) as const;
+  const setPeers = (address: string): HelperRequest => ({
+    id: 3,
+    op: 'set-peers',
+    bridge: 'wbtest',
+    peers: [{ address, macs: [] }],
+  });
 
   it('security 2 bounds interfaces and peers, before anything is noted', async () => {
     const bounded = { ...parts, policy };
@@ -247,9 +266,9 @@ it('a request that fails for no reason of ours says so', async () => {
     ...{ id: 1, ok: false, code: 'helper_failed' },
     message: 'no such luck',
   });
-  expect(await serve({ ...parts, hold: () => Promise.reject(new ControlError('x', 'y')) }, attach(1))).toEqual(
-    failure(1, 'x'),
-  );
+  expect(
+    await serve({ ...parts, hold: () => Promise.reject(new ControlError('x', 'y')) }, attach(1)),
+  ).toEqual(failure(1, 'x'));
 });
 
 it('a request whose slot kill-all has undone is answered with that', async () => {

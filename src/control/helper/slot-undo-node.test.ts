@@ -142,7 +142,12 @@ describe('the undo of a slot', () => {
 describe('what a power loss has left', () => {
   it('is that of slots with a record and no journal, and is removed as whose it is', async () => {
     const living = { slotId: 'slot-aaaaaaaaab', uid: ownUid };
-    undoJournal(node.at, living).append({ kind: 'directory', path: node.directory('b'), uid: ownUid, gid: 7 });
+    undoJournal(node.at, living).append({
+      kind: 'directory',
+      path: node.directory('b'),
+      uid: ownUid,
+      gid: 7,
+    });
     const path = node.directory('a');
     node.at.records.keep(key, { path, uid: 64_931, gid: 64_932 });
     expect(forgottenSlots(node.at)).toEqual([{ key, directory: { path, uid: 64_931, gid: 64_932 } }]);

@@ -48,7 +48,13 @@ describe('a bridge', () => {
       ['link set dev wbtestx up'],
       'wbtestx',
     ],
-    ['with the site’s interface, its own from now on', uplink, [], ['link set dev eth1 master wbtest up'], 'eth1'],
+    [
+      'with the site’s interface, its own from now on',
+      uplink,
+      [],
+      ['link set dev eth1 master wbtest up'],
+      'eth1',
+    ],
   ])('%s', (_, { bridge }, linkMade, linkUp, link) => {
     expect(bridgeCommands(bridge, '02:aa', 'mark')).toEqual([...made, ...linkMade]);
     expect(bridgeUpCommands(bridge)).toEqual([...linkUp, ...up]);
@@ -70,7 +76,10 @@ describe('a bridge', () => {
       [`ipv4/conf/${device}/arp_ignore`, arpIgnore],
       [`ipv4/conf/${device}/forwarding`, '0'],
     ];
-    expect([bridgeSettings('wbtest'), portSettings('wttest1')]).toEqual([of('wbtest', '1'), of('wttest1', '8')]);
+    expect([bridgeSettings('wbtest'), portSettings('wttest1')]).toEqual([
+      of('wbtest', '1'),
+      of('wttest1', '8'),
+    ]);
   });
 });
 

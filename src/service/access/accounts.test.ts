@@ -121,10 +121,9 @@ describe('tokens', () => {
     expect(await accounts.revokeToken(child.id)).toEqual(first);
     const opened = await open();
     for (const each of [accounts, opened])
-      expect([root, child, grandchild, other, sibling].map(({ token }) => each.callerOf(token)?.user)).toEqual([
-        ...[undefined, undefined, undefined],
-        ...['bob', 'bob'],
-      ]);
+      expect(
+        [root, child, grandchild, other, sibling].map(({ token }) => each.callerOf(token)?.user),
+      ).toEqual([...[undefined, undefined, undefined], ...['bob', 'bob']]);
     await expect(accounts.revokeToken('tok-none')).rejects.toMatchObject({ code: 'not_found' });
   });
 
@@ -195,7 +194,10 @@ describe('users and projects', () => {
   });
 
   it('have quotas of projects too, and are told of them at the start', async () => {
-    expect((await accounts.changeProject('qcd', { quota: { vms: 3 } })).quota).toMatchObject({ vms: 3, cpus: null });
+    expect((await accounts.changeProject('qcd', { quota: { vms: 3 } })).quota).toMatchObject({
+      vms: 3,
+      cpus: null,
+    });
     await accounts.changeProject('bio', {});
     await accounts.changeUser('bob', {});
     expect([...(quotas?.projects ?? [])]).toEqual([['qcd', { ...noQuota, vms: 3 }]]);
@@ -203,7 +205,7 @@ describe('users and projects', () => {
     expect((await accounts.changeProject('qcd', {})).quota.vms).toBe(3);
     quotas = undefined;
     await open();
-    expect([...(quotas as Quotas | undefined)?.projects.keys() ?? []]).toEqual(['qcd']);
+    expect([...((quotas as Quotas | undefined)?.projects.keys() ?? [])]).toEqual(['qcd']);
     expect((await accounts.changeProject('qcd', { quota: null })).quota).toEqual(noQuota);
   });
 

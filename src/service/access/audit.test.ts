@@ -15,7 +15,7 @@ beforeEach(() => {
       appendAudit: async entries => {
         await hold;
         if (failure) throw failure;
-        written.push(entries.map(({ action }) => action));
+        written.push(entries.map(({ user }) => String(user)));
       },
       audit: query => Promise.resolve([query] as never),
     },
@@ -23,7 +23,8 @@ beforeEach(() => {
   );
 });
 
-const entry = (action: string): AuditEntry => ({ action }) as AuditEntry;
+/** A line is told by its user. */
+const entry = (user: string): AuditEntry => ({ user }) as unknown as AuditEntry;
 
 it('lines that come together are written together, in their order, and answered when they are', async () => {
   let release = (): void => undefined;
@@ -32,10 +33,10 @@ it('lines that come together are written together, in their order, and answered 
   });
   let answered = 0;
   const count = (): void => void (answered += 1);
-  const first = ['one', 'two'].map(action => audit.write(entry(action)).then(count));
+  const first = ['one', 'two'].map(user => audit.write(entry(user)).then(count));
   await nextTurn();
   await nextTurn();
-  const later = ['three', 'four'].map(action => audit.write(entry(action)).then(count));
+  const later = ['three', 'four'].map(user => audit.write(entry(user)).then(count));
   await nextTurn();
   expect([written, answered]).toEqual([[], 0]);
   release();

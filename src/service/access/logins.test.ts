@@ -207,7 +207,13 @@ describe('a login by a file', () => {
 });
 
 it('a service that takes no such logins says so, and opens nothing', async () => {
-  const parts = { clock, random: systemRandom, processes: systemProcesses, ownUid: 1_000, names: () => new Set<string>() };
+  const parts = {
+    clock,
+    random: systemRandom,
+    processes: systemProcesses,
+    ownUid: 1_000,
+    names: () => new Set<string>(),
+  };
   const none = new Logins({ directory: null, mungeSocket: null, ...parts });
   await none.open();
   expect(none.ways()).toEqual({ file: false, munge: null, nonce: null, uid: null });
@@ -220,7 +226,11 @@ it('a service that takes no such logins says so, and opens nothing', async () =>
 describe('a login by MUNGE', () => {
   it.each([
     [{ code: 1, stdout: 'STATUS: Expired credential (15)\nUID: ann (2000)\n\nx' }, 'unauthorized', /Expired/],
-    [{ code: 0, stdout: 'STATUS: Success (0)\nXUID: ann (2000)\n\nUID: ann (2000)' }, 'unauthorized', /Success/],
+    [
+      { code: 0, stdout: 'STATUS: Success (0)\nXUID: ann (2000)\n\nUID: ann (2000)' },
+      'unauthorized',
+      /Success/,
+    ],
     [{ code: 1, stderr: 'no socket\nand more' }, 'unauthorized', /: no socket$/],
     [{ code: 1 }, 'unauthorized', /it says no more/],
     [new Error('not installed'), 'failed', /not installed/],

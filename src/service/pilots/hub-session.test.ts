@@ -1,9 +1,15 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { countingRandom } from '../../../test/support/engine.ts';
-import type { LeaseInput, SiteState } from '../../lease/types.ts';
+import type { LeaseInput, PilotEffect, SiteState } from '../../lease/types.ts';
 import { type Log, silentLog } from '../../platform/log.ts';
 import { createVirtualClock, settle, type VirtualClock } from '../../platform/virtual-clock.ts';
-import { type PilotMessage, type ServiceMessage, takingBackMs } from '../../protocol/pilot.ts';
+import {
+  type PilotHello,
+  type PilotMessage,
+  type PilotNotification,
+  type ServiceMessage,
+  takingBackMs,
+} from '../../protocol/pilot.ts';
 import { PilotCommands } from './commands.ts';
 import { Hub } from './hub.ts';
 import { StreamWaitingRoom } from './streams.ts';
@@ -28,7 +34,12 @@ let commands: PilotCommands;
 let hub: Hub;
 beforeEach(() => {
   clock = createVirtualClock(1_000);
-  slot = { id: 'slot-a', state: 'ready', nodesWanted: 2, nodes: ['n0', 'n1'].map(name => ({ name, appliedSeq: 7 })) };
+  slot = {
+    id: 'slot-a',
+    state: 'ready',
+    nodesWanted: 2,
+    nodes: ['n0', 'n1'].map(name => ({ name, appliedSeq: 7 })),
+  };
   vms = new Map([['vm-own', { slotId: 'slot-a' }]]);
   [submitted, gone, logged] = [[], [], []];
   outcome = () => Promise.resolve();
@@ -66,25 +77,37 @@ function pilot(node = 'n0', slotId = 'slot-a') {
     for (const message of messages) session.received(message);
     await settle();
   };
-  const hello = () =>
-    ({ type: 'hello', slotId, node, pilotVersion: '1', address: '10.0.0.1', vms: [] }) as const;
-  return { heard, closed, session, say, hello: () => say(hello()), greeting: hello() };
+  const greeting: PilotHello = {
+    type: 'hello',
+    slotId,
+    node,
+    pilotVersion: '1',
+    address: '10.0.0.1',
+    vms: [],
+  };
+  return { heard, closed, session, say, hello: () => say(greeting), greeting };
 }
 
 const report = (seq: number, vmId = 'vm-own'): PilotMessage => ({
-  ...{ type: 'notification', seq, at: 1_000 },
+  type: 'notification',
+  seq,
+  at: 1_000,
   body: { kind: 'vm', report: { vmId, state: 'running', context: 'ok' } },
 });
-const preempting: PilotMessage = {
-  ...{ type: 'notification', seq: 8, at: 1_000 },
+const preempting: PilotNotification = {
+  type: 'notification',
+  seq: 8,
+  at: 1_000,
   body: { kind: 'node', state: 'preempting' },
 };
 const types = (of: { readonly type: string }[]): string[] => of.map(({ type }) => type);
-const order = (node: string, key = 'k') =>
-  ({
-    ...{ kind: 'pilot', key, slotId: 'slot-a', node },
-    order: { kind: 'stop-vm', vmId: 'vm-own', graceMs: 0 },
-  }) as const;
+const order = (node: string, key = 'k'): PilotEffect => ({
+  kind: 'pilot',
+  key,
+  slotId: 'slot-a',
+  node,
+  order: { kind: 'stop-vm', vmId: 'vm-own', graceMs: 0 },
+});
 const console_ = { kind: 'console', vmId: 'vm-own' } as const;
 
 describe('a pilot that says hello', () => {
@@ -101,7 +124,12 @@ describe('a pilot that says hello', () => {
     ]);
     expect(logged).toEqual(['pilot connected']);
     session.closed();
-    expect(submitted.at(-1)).toEqual({ type: 'pilot.disconnected', slotId: 'slot-a', node: 'n0', hungUp: false });
+    expect(submitted.at(-1)).toEqual({
+      type: 'pilot.disconnected',
+      slotId: 'slot-a',
+      node: 'n0',
+      hungUp: false,
+    });
     expect(gone).toEqual(['slot-a']);
     session.closed();
     expect([submitted.length, gone.length]).toEqual([2, 1]);
@@ -228,9 +256,9 @@ describe('a slot that is taken back', () => {
     await clock.advanceBy(takingBackMs - 1);
     expect([first, second].map(({ heard }) => types(heard).includes('command'))).toEqual([false, false]);
     await clock.advanceBy(1);
-    expect([first, second].map(({ heard }) => heard.filter(({ type }) => type === 'command').length)).toEqual([
-      1, 1,
-    ]);
+    expect([first, second].map(({ heard }) => heard.filter(({ type }) => type === 'command').length)).toEqual(
+      [1, 1],
+    );
   });
 
   it('gives no orders to a pilot that has gone meanwhile', async () => {
@@ -246,7 +274,7 @@ describe('a slot that is taken back', () => {
   it('is none for what else nodes say of themselves', async () => {
     const [first, second] = [pilot('n0'), pilot('n1')];
     for (const each of [first, second]) await each.hello();
-    await first.say({ ...preempting, body: { kind: 'node', state: 'releasing' } } as PilotMessage);
+    await first.say({ ...preempting, body: { kind: 'node', state: 'releasing' } });
     expect(types(second.heard)).toEqual(['welcome']);
     commands.add(order('n0'));
     expect(types(first.heard)).toEqual(['welcome', 'ack', 'command']);

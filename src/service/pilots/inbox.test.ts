@@ -77,10 +77,15 @@ describe('what a pilot has sent', () => {
   });
 
   it('waits also where the connection cannot be paused', async () => {
-    const bare = new Inbox<number>(clock, {}, () => account, message => {
-      handled.push(message);
-      return Promise.resolve();
-    });
+    const bare = new Inbox<number>(
+      clock,
+      {},
+      () => account,
+      message => {
+        handled.push(message);
+        return Promise.resolve();
+      },
+    );
     bare.put(0, 2_001);
     bare.put(1, 1);
     expect(handled).toEqual([0]);

@@ -53,12 +53,14 @@ describe('an order to start a VM', () => {
     expect(completeOrder(start, parts({ vm: { ...vm, state } }))).toBeUndefined();
   });
 
-  it.each<Given>([{ vm: { id: 'x' } }, { workspace: undefined }, { slot: undefined }, { secrets: undefined }])(
-    'is none when something that it needs is gone: %j',
-    given => {
-      expect(completeOrder(start, parts(given))).toBeUndefined();
-    },
-  );
+  it.each<Given>([
+    { vm: { id: 'x' } },
+    { workspace: undefined },
+    { slot: undefined },
+    { secrets: undefined },
+  ])('is none when something that it needs is gone: %j', given => {
+    expect(completeOrder(start, parts(given))).toBeUndefined();
+  });
 });
 
 describe('an order to send to other peers', () => {

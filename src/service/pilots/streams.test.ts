@@ -32,7 +32,10 @@ it('a stream is asked for under a name that nobody can guess, and is who brings 
   expect(one.streamId).toMatch(/^[\w-]{22}$/);
   expect(one.streamId).not.toBe(two.streamId);
   const stream = new PassThrough();
-  expect([room.accept('slot-b', two.streamId, stream), room.accept('slot-a', 'x', stream)]).toEqual([false, false]);
+  expect([room.accept('slot-b', two.streamId, stream), room.accept('slot-a', 'x', stream)]).toEqual([
+    false,
+    false,
+  ]);
   expect(room.accept('slot-a', two.streamId, stream)).toBe(true);
   expect(await two.outcome).toBe(stream);
   expect(room.accept('slot-a', two.streamId, stream)).toBe(false);
