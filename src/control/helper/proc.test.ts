@@ -55,7 +55,7 @@ describe('a process', () => {
   });
 
   it('is told by its arguments, each of them whole', async () => {
-    const word = `--word=${process.pid}-${Math.floor(performance.now())}`;
+    const word = `--word=${place}`;
     const { pid } = await start([...endless, 'name', word, 'two words', '']);
     expect(argumentsOf(pid)).toEqual([...endless, 'name', word, 'two words', '']);
     expect(pidsWith(word)).toEqual([pid]);
