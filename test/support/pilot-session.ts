@@ -96,35 +96,29 @@ function fakeControl(
   };
 }
 
-/** A pilot's session before a service, a node and a clock that do as the test says. */
-export function world(options: WorldOptions = {}) {
-  const { clock: firedByHand, fire } = manualClock();
-  const { clock = firedByHand } = options;
+/** The service as a pilot reaches it: `done` is told what is done to it. */
+function fakeService({ reachable = true, acknowledge = true }: WorldOptions, clock: Clock, done: string[]) {
   const sent: PilotMessage[] = [];
-  const done: string[] = [];
-  let handlers: LinkHandlers | undefined;
-  let report: (report: VmReport, at?: number) => void = () => undefined;
   const attemptsAt: number[] = [];
   const brought: string[] = [];
-  const service = new Duplex({
+  let handlers: LinkHandlers | undefined;
+  // `behindMs`: of this node's clock, behind the service's.
+  const state = { reachable, acknowledge, accepted: true, behindMs: 0, ackedSeq: 0 };
+  const stream = new Duplex({
     read: () => undefined,
-    write: (chunk: Buffer, _encoding, done) => {
+    write: (chunk: Buffer, _encoding, written) => {
       brought.push(chunk.toString());
-      done();
+      written();
     },
   });
-  // `behindMs`: of this node's clock, behind the service's.
-  const { reachable = true, acknowledge = true } = options;
-  const state = { reachable, acknowledge, accepted: true, behindMs: 0, ackedSeq: 0 };
   const transport: Transport = {
     connect: next => {
       attemptsAt.push(clock.now());
       if (!state.accepted) return Promise.reject(new NotAcceptedError(401));
       if (!state.reachable) return Promise.reject(new Error('no route'));
       handlers = next;
-      queueMicrotask(() =>
-        next.message({ type: 'welcome', ackedSeq: state.ackedSeq, now: 1_000 + state.behindMs }),
-      );
+      const { ackedSeq, behindMs } = state;
+      queueMicrotask(() => next.message({ type: 'welcome', ackedSeq, now: 1_000 + behindMs }));
       return Promise.resolve({
         localAddress: '10.0.0.1',
         send: message => {
@@ -138,9 +132,30 @@ export function world(options: WorldOptions = {}) {
     },
     openStream: streamId => {
       done.push(`stream ${streamId}`);
-      return Promise.resolve(service);
+      return Promise.resolve(stream);
     },
   };
+  return {
+    transport,
+    seen: {
+      sent,
+      state,
+      attemptsAt,
+      brought,
+      say: (message: ServiceMessage) => handlers?.message(message),
+      drop: () => handlers?.closed('test'),
+    },
+  };
+}
+
+/** A pilot's session before a service, a node and a clock that do as the test says. */
+export function world(options: WorldOptions = {}) {
+  const { clock: firedByHand, fire } = manualClock();
+  const { clock = firedByHand } = options;
+  const done: string[] = [];
+  let report: (report: VmReport, at?: number) => void = () => undefined;
+  const { transport, seen } = fakeService(options, clock, done);
+  const { sent } = seen;
   const control = fakeControl(options, done, vm => report(vm));
   const session = new PilotSession({
     assignment,
@@ -157,15 +172,10 @@ export function world(options: WorldOptions = {}) {
     version: 'test',
   });
   return {
+    ...seen,
     session,
-    sent,
     done,
-    state,
     fire,
-    attemptsAt,
-    brought,
-    say: (message: ServiceMessage) => handlers?.message(message),
-    drop: () => handlers?.closed('test'),
     report: (vm: VmReport, at?: number) => report(vm, at),
     bodies: () => sent.flatMap(message => (message.type === 'notification' ? [message.body] : [])),
     nodeStates: () =>
