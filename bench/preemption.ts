@@ -12,7 +12,7 @@ import { pause, systemClock } from '../src/platform/clock.ts';
 import type { SlotView, WorkspaceView } from '../src/protocol/api.ts';
 import type { PilotNotification } from '../src/protocol/pilot.ts';
 import { startSite, type TestSite } from '../test/support/site.ts';
-import { machine, row } from './figures.ts';
+import { machine, median, row } from './figures.ts';
 
 const nodes = Number(process.argv[2] ?? 16);
 const trials = Number(process.argv[3] ?? 100);
@@ -20,7 +20,7 @@ const vmm = process.argv[4] ?? 'sim';
 const how = process.argv[5] ?? 'preempt';
 /** GraceTime of the test cluster's partition, KillWait, `notify` of its queue: all the same. */
 const graceMs = 10_000;
-/** Within which every guest should be told. */
+/** Within which a guest should be told, in the median of all nodes. */
 const goalMs = 50;
 /** An end of walltime is not a preemption. */
 const expectedCause = how === 'walltime' ? 'expired' : 'preempted';
@@ -208,7 +208,7 @@ console.log(
     done.map(({ restoredMs }) => Math.max(...restoredMs)),
   ),
 );
-const soon = done.filter(({ toldMs }) => Math.max(...toldMs) <= goalMs).length;
-console.log(`${soon} of ${trials} trials told the guests of all nodes within ${goalMs} ms`);
+const toldMs = median(done.flatMap(trial => trial.toldMs));
+console.log(`a guest is told within ${toldMs} ms in the median; the goal is ${goalMs} ms`);
 console.log(`${held} of ${trials} trials held`);
-process.exitCode = held === trials ? 0 : 1;
+process.exitCode = held === trials && toldMs <= goalMs ? 0 : 1;

@@ -1,9 +1,9 @@
 import type { SlotId } from '../protocol/ids.ts';
 import { drainedReason, drainingReason, isDraining } from './drained-nodes.ts';
 import type { Draft } from './draft.ts';
+import { preempt } from './preempt.ts';
 import { settle } from './settle.ts';
 import { patchNode } from './slot.ts';
-import { takeBack } from './take-back.ts';
 import type { ObservedJob, SlotNode } from './types.ts';
 
 /**
@@ -20,7 +20,7 @@ export function followDrains(draft: Draft, slotId: SlotId, draining: ObservedJob
   for (const node of nodes) followDrain(draft, slotId, node, words.get(node.name));
   const reason = drainedReason(draft.slot(slotId));
   const leaves = reason !== null && draft.settings.drain === 'leave';
-  if (leaves) takeBack(draft, slotId, reason);
+  if (leaves) preempt(draft, slotId, reason);
   if (leaves || draft.slot(slotId).nodes !== nodes) settle(draft, slotId);
 }
 

@@ -342,6 +342,17 @@ describe('preemption', () => {
     expect(bench.slot.state).toBe('releasing');
   });
 
+  it('of a slot that is being released anyway leaves the guests of its other nodes no more time', () => {
+    const bench = new LeaseBench({ shutdownGraceMs: 25_000 }).running(2);
+    bench.connect('n1', [{ vmId: bench.vms[1]?.id ?? '', state: 'running', context: 'none' }]);
+    bench.step({ type: 'pilot.disconnected', slotId: bench.slotId, node: 'n1' });
+    const lost = bench.after(300_000);
+    expect(bench.ordersOf(lost, 'release')).toMatchObject([{ graceMs: 25_000 }, { graceMs: 25_000 }]);
+    const told = bench.node('n0', 'preempting');
+    expect(bench.ordersOf(told, 'release')).toMatchObject([{ node: 'n1', graceMs: 15_000 }]);
+    expect(bench.slot.state).toBe('releasing');
+  });
+
   it('of a slot that is being released anyway is just one more step', () => {
     const bench = new LeaseBench().running(1);
     bench.destroy();

@@ -3,6 +3,7 @@ import type { Reason, SlotNodeState } from '../protocol/states.ts';
 import { formatDuration } from '../protocol/units.ts';
 import type { Draft } from './draft.ts';
 import { isDraining } from './drained-nodes.ts';
+import { preempt } from './preempt.ts';
 import { firstPilot, settle } from './settle.ts';
 import {
   askWhetherGone,
@@ -15,7 +16,6 @@ import {
   releaseSlot,
 } from './slot.ts';
 import { ensureNode, newNode } from './slot-nodes.ts';
-import { takeBack } from './take-back.ts';
 import { isTellingOfNode } from './told.ts';
 import { happenedAt, jobEndAt } from './told-times.ts';
 import { isFinalSlot } from './transitions.ts';
@@ -173,7 +173,7 @@ function notUndone(draft: Draft, slot: Slot, node: string, { state, reason }: No
 function preempted(draft: Draft, slotId: string, node: string, words: Reason | undefined): void {
   const message = `the LRM wants node ${node} back${words ? `: ${words.message}` : ''}`;
   const reason = walltimeOver(draft, draft.slot(slotId)) ?? { code: words?.code ?? 'preempted', message };
-  takeBack(draft, slotId, reason, node);
+  preempt(draft, slotId, reason, node);
 }
 
 /** A pilot has begun to leave without our order: its job is at its end, or it had lost us for too long. */

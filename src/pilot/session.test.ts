@@ -3,7 +3,6 @@ import { world, type World } from '../../test/support/pilot-session.ts';
 import { ControlError } from '../control/control.ts';
 import { createVirtualClock, settle } from '../platform/virtual-clock.ts';
 import type { Order } from '../protocol/orders.ts';
-import { takingBackMs } from '../protocol/pilot.ts';
 import type { VmPlan } from '../protocol/plan.ts';
 
 describe('PilotSession', () => {
@@ -79,53 +78,33 @@ describe('PilotSession', () => {
     w.session.preempt('SIGTERM');
     expect(w.nodeStates().at(-1)).toBe('preempting');
     expect(w.done).toEqual(['stop ws-aaaaaaaaaa.w-0 15000']);
-    w.fire(takingBackMs);
     expect(await code).toBe(0);
     expect(w.done.slice(0, 2)).toEqual(['stop ws-aaaaaaaaaa.w-0 15000', 'release 15000']);
   });
 
-  it('reports what its guests do at the signal after the signal, though they are told before', async () => {
-    const w = world({ reportsStops: true, release: () => new Promise(() => undefined) });
-    void w.session.run();
+  it('tells its guests before it says anything, and says everything in the order in which it came about', async () => {
+    const w = world({ reportsStops: true });
+    const code = w.session.run();
     await settle();
     w.session.preempt('SIGTERM');
-    w.fire(takingBackMs);
-    expect(w.bodies().slice(2, 4)).toMatchObject([
-      { kind: 'node', state: 'preempting' },
+    expect(await code).toBe(0);
+    expect(w.bodies().slice(2)).toMatchObject([
       { kind: 'vm', report: { state: 'stopping' } },
+      { kind: 'node', state: 'preempting' },
+      { kind: 'node', state: 'releasing' },
+      { kind: 'node', state: 'released' },
     ]);
   });
 
-  it('goes when another node of its slot is taken back, as at the signal itself', async () => {
+  it("goes by the order that the service passes on of another node's signal, as at the signal itself", async () => {
     const w = world();
     const code = w.session.run();
     await settle();
-    w.say({ type: 'taken-back', node: 'n02' });
-    w.fire(takingBackMs);
+    w.say({ type: 'command', key: 'r', body: { kind: 'release', graceMs: 15_000 } });
     expect(await code).toBe(0);
     expect(w.done.slice(0, 2)).toEqual(['stop ws-aaaaaaaaaa.w-0 15000', 'release 15000']);
     // Only the node that the LRM has spoken to says so.
     expect(w.nodeStates()).not.toContain('preempting');
-  });
-
-  it('tells its guests at once that the slot is taken back, and keeps what they say until the other pilots know, in order', async () => {
-    const w = world({ reportsStops: true });
-    const code = w.session.run();
-    await settle();
-    w.say({ type: 'taken-back', node: 'n02' });
-    w.say({ type: 'taken-back', node: 'n02' });
-    w.report({ vmId: 'ws-aaaaaaaaaa.w-0', state: 'terminated', context: 'ok' });
-    await settle();
-    expect(w.done).toEqual(['stop ws-aaaaaaaaaa.w-0 15000']);
-    expect(w.bodies().slice(2)).toEqual([]);
-    w.fire(takingBackMs);
-    expect(await code).toBe(0);
-    expect(w.bodies().slice(2, 6)).toMatchObject([
-      { kind: 'vm', report: { state: 'stopping' } },
-      { kind: 'vm', report: { state: 'terminated' } },
-      { kind: 'node', state: 'releasing' },
-      { kind: 'node', state: 'released' },
-    ]);
   });
 
   it('starts nothing more while it gives the node back', async () => {
@@ -138,26 +117,31 @@ describe('PilotSession', () => {
       key: 's',
       body: { kind: 'start-vm', vm: { vmId: 'ws-bbbbbbbbbb.w-0' } as VmPlan },
     });
-    w.fire(takingBackMs);
     expect(await code).toBe(0);
     expect(w.done.filter(what => what.startsWith('start'))).toEqual([]);
   });
 
   it.each([
-    ['its own signal', (w: World) => w.session.preempt('SIGTERM')],
-    ['a dismissal', (w: World) => w.say({ type: 'dismiss', message: 'the slot is over' })],
-  ])('goes no sooner and no later when %s comes meanwhile', async (_, comes) => {
-    const w = world({ reportsStops: true });
+    ['its own signal', 15_000, (w: World) => w.session.preempt('SIGTERM')],
+    ['a dismissal', 0, (w: World) => w.say({ type: 'dismiss', message: 'the slot is over' })],
+    [
+      'the same order',
+      undefined,
+      (w: World) => w.say({ type: 'command', key: 'r', body: { kind: 'release', graceMs: 15_000 } }),
+    ],
+  ])('goes once, no later when %s comes meanwhile', async (_, graceMs, comes) => {
+    const w = world();
     const code = w.session.run();
     await settle();
-    w.say({ type: 'taken-back', node: 'n02' });
+    w.say({ type: 'command', key: 'r', body: { kind: 'release', graceMs: 15_000 } });
     comes(w);
-    await settle();
-    expect(w.bodies().slice(2)).toEqual([]);
-    w.fire(takingBackMs);
     expect(await code).toBe(0);
-    expect(w.bodies().at(2)).toMatchObject({ kind: 'vm', report: { state: 'stopping' } });
-    expect(w.nodeStates().at(-1)).toBe('released');
+    expect(w.done.filter(what => what.startsWith('release'))).toEqual(['release 15000']);
+    const stops = [15_000, ...(graceMs === undefined ? [] : [graceMs])];
+    expect(w.done.filter(what => what.startsWith('stop'))).toEqual(
+      stops.map(ms => `stop ws-aaaaaaaaaa.w-0 ${ms}`),
+    );
+    expect(w.nodeStates().slice(2)).toEqual(['releasing', 'released']);
   });
 
   it('a signal during a long release shortens what the guests get', async () => {
@@ -179,7 +163,6 @@ describe('PilotSession', () => {
     const code = w.session.run();
     await settle();
     w.session.preempt('SIGTERM');
-    w.fire(takingBackMs);
     await settle();
     // Restored before anything is waited for; then the deadline, well inside the rest of the LRM's 30 s.
     expect(w.nodeStates().at(-1)).toBe('released');
@@ -198,7 +181,6 @@ describe('PilotSession', () => {
     const code = w.session.run();
     await settle();
     w.session.preempt('SIGTERM');
-    w.fire(takingBackMs);
     await settle();
     expect(w.done).not.toContain('release 15000');
     reserved();
@@ -212,7 +194,6 @@ describe('PilotSession', () => {
     const code = w.session.run();
     await settle();
     w.session.preempt('SIGTERM');
-    w.fire(takingBackMs);
     await settle();
     w.fire(5_000);
     expect(await code).toBe(0);

@@ -1,14 +1,13 @@
 import type { ReportVm, WorkspaceControl } from '../control/control.ts';
 import { type Clock, pause, type StopTimer, withDeadline } from '../platform/clock.ts';
 import { errorFields, type Log } from '../platform/log.ts';
+import { preemptionGraceMs } from '../protocol/preemption.ts';
 import { carryOut, type Handlers, type Order, type Orders } from '../protocol/orders.ts';
 import {
   type NotificationBody,
-  type PilotNotification,
   reasonToSend,
   type ServiceMessage,
   type SlotAssignment,
-  takingBackMs,
 } from '../protocol/pilot.ts';
 import type { Reason } from '../protocol/states.ts';
 import type { NotificationJournal } from './journal.ts';
@@ -44,8 +43,6 @@ export interface SessionParts {
   readonly version: string;
 }
 
-/** The part of the LRM's warning time that guests get to shut down; the rest is for destroying, undoing and telling. */
-const graceShare = 0.5;
 /** How long the last notifications may take to be acknowledged before the pilot exits all the same. */
 const farewellDeadlineMs = 5_000;
 /** A pilot that has never reached the service holds a node for nobody: it gives up after this long. */
@@ -77,8 +74,6 @@ export class PilotSession {
   #over = false;
   #reserving: Promise<boolean> = Promise.resolve(false);
   #gaveUpReserving = false;
-  /** While the slot is given back: what is said when the other pilots have told their guests. */
-  #held: Pick<PilotNotification, 'body' | 'at'>[] | undefined;
   #acknowledged: () => void = () => undefined;
   #stopJobEnd: StopTimer = () => undefined;
   #stopFirstContact: StopTimer = () => undefined;
@@ -92,7 +87,7 @@ export class PilotSession {
     this.#orders = {
       ...orders,
       'start-vm': order => {
-        if (!this.#release && !this.#held) orders['start-vm'](order);
+        if (!this.#release) orders['start-vm'](order);
       },
       'job-end': ({ endsAt }) => {
         this.#jobEndsAt = endsAt;
@@ -132,33 +127,23 @@ export class PilotSession {
     );
   }
 
-  /** The LRM's warning signal. Tells the guests, then the service, then goes, within the time that the LRM leaves. */
-  preempt(signal: string): void {
-    const at = this.#parts.clock.now();
-    const reason = { code: 'lrm_signal', message: `the LRM sent ${signal} to the pilot` };
-    const word = { kind: 'node', state: 'preempting', reason } as const;
-    this.#giveBack(`signal ${signal}`, { body: word, at });
-  }
-
   /**
-   * The LRM wants the slot's nodes back. Guests' time runs, so they are told first; then the service is told the `word` that it passes on to the slot's other pilots. What else there is
-   * to say, and the rest of the going, comes when those have told their guests, too.
+   * The LRM's warning signal. The guests are told first, because their time runs; then the service,
+   * which passes it on to the slot's other pilots; then the node is released, within the time that
+   * the LRM leaves. Of a node that is being released already the guests get less time, and that is
+   * all.
    */
-  #giveBack(why: string, word?: Pick<PilotNotification, 'body' | 'at'>): void {
+  preempt(signal: string): void {
     if (this.#over) return;
-    if (this.#held) return void (word && this.#held.push(word));
-    // Going already: guests may have less time from now on, and that is all.
-    const going = this.#release !== undefined;
-    if (!going) this.#held = [];
-    this.#stopVms(this.#warningShareMs);
-    if (word && !going) this.#say(word.body, word.at);
-    this.#parts.log.warn('the LRM wants the node back', { why });
-    if (!going) this.#parts.clock.after(takingBackMs, () => this.#leave(this.#warningShareMs, why));
-  }
-
-  /** The share of the LRM's warning time that guests get. */
-  get #warningShareMs(): number {
-    return Math.floor(this.#parts.assignment.killDelayMs * graceShare);
+    const { clock, log, assignment } = this.#parts;
+    const at = clock.now();
+    const graceMs = preemptionGraceMs(assignment.killDelayMs);
+    this.#stopVms(graceMs);
+    log.warn('the LRM wants the node back', { signal });
+    if (this.#release) return;
+    const reason = { code: 'lrm_signal', message: `the LRM sent ${signal} to the pilot` };
+    this.#notify({ kind: 'node', state: 'preempting', reason }, at);
+    this.#leave(graceMs, `signal ${signal}`);
   }
 
   async #reserve(): Promise<boolean> {
@@ -249,9 +234,6 @@ export class PilotSession {
       case 'open-stream':
         void this.#openStream(message.streamId, message.target);
         return;
-      case 'taken-back':
-        this.#giveBack(`the LRM takes back ${message.node}`);
-        return;
       case 'dismiss':
         this.#contacted = true;
         this.#releaseWith(0, `dismissed: ${message.message}`);
@@ -291,15 +273,13 @@ export class PilotSession {
       if (state !== 'terminated' && state !== 'failed') this.#orders['stop-vm']({ vmId, graceMs });
   }
 
-  /** Releases once; a later call only shortens what the VMs are given, and so does one while the slot is given back, which releases it in a moment. */
+  /** Releases once; a later call only shortens what the VMs are given. */
   #releaseWith(graceMs: number, why: string): void {
     this.#stopVms(graceMs);
-    if (!this.#held) this.#leave(graceMs, why);
+    if (!this.#release) this.#leave(graceMs, why);
   }
 
   #leave(graceMs: number, why: string): void {
-    this.#sayHeld();
-    if (this.#release) return;
     this.#parts.log.info('releasing', { why, graceMs });
     this.#release = this.#releaseNode(graceMs);
   }
@@ -350,7 +330,6 @@ export class PilotSession {
   /** Waits, within the deadline, until the service has everything; then the pilot is over. */
   async #sayFarewell(exitCode: number): Promise<number> {
     const { clock, journal, log } = this.#parts;
-    this.#sayHeld();
     const delivered = new Promise<void>(resolve => {
       this.#acknowledged = () => {
         if (journal.unacknowledged().length === 0) resolve();
@@ -368,18 +347,7 @@ export class PilotSession {
     return exitCode;
   }
 
-  #sayHeld(): void {
-    const held = this.#held ?? [];
-    this.#held = undefined;
-    for (const { body, at } of held) this.#say(body, at);
-  }
-
   #notify(body: NotificationBody, at = this.#parts.clock.now()): void {
-    if (this.#held) this.#held.push({ body, at });
-    else this.#say(body, at);
-  }
-
-  #say(body: NotificationBody, at: number): void {
     const sent = body.kind === 'node' && body.reason ? { ...body, reason: reasonToSend(body.reason) } : body;
     const notification = this.#parts.journal.append(at, sent);
     this.#link?.send(notification);

@@ -33,7 +33,6 @@ function world() {
     extra: null,
     exited: new Promise(resolve => (exit = resolve)),
     kill: signal => signals.push(signal) > 0,
-    giveWay: () => undefined,
     unref: () => undefined,
   };
   const startChild = (argv: readonly [string, ...string[]]): Promise<Child> => {

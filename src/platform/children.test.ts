@@ -1,5 +1,3 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { getPriority } from 'node:os';
 import { text } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
 import { startChild } from './children.ts';
@@ -34,18 +32,6 @@ describe('startChild', () => {
 
   it('rejects when the arguments cannot be passed on', async () => {
     await expect(startChild(['true', 'a\0b'])).rejects.toMatchObject({ kind: 'not-started' });
-  });
-
-  it.each([true, false])('lets one give way, and its session if it has one (%s)', async detached => {
-    const child = await startChild(['sleep', '60'], { detached });
-    const session = `/proc/${child.pid}/autogroup`;
-    child.giveWay();
-    expect(getPriority(child.pid)).toBe(5);
-    if (existsSync(session) && process.getuid?.() === 0)
-      expect(readFileSync(session, 'utf8').includes('nice 5')).toBe(detached);
-    child.kill('SIGKILL');
-    await child.exited;
-    child.giveWay();
   });
 
   it('survives a write to a child that has gone', async () => {

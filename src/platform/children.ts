@@ -1,7 +1,6 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess, StdioOptions } from 'node:child_process';
 import type { Duplex, Readable, Writable } from 'node:stream';
-import { giveWay } from './priority.ts';
 import { CommandFailure } from './process.ts';
 
 /** What one of a child's file descriptors is: a pipe to us, /dev/null, or a descriptor that we have open. */
@@ -37,8 +36,6 @@ export interface Child {
   readonly exited: Promise<ChildExit>;
   /** Sends a signal; false when the process is gone already. Default SIGTERM. */
   kill(signal?: NodeJS.Signals): boolean;
-  /** Lets others have the processors first, from now on (`priority.ts`); those of other sessions only if it was started `detached`. */
-  giveWay(): void;
   /** Lets this process end while the child lives. */
   unref(): void;
 }
@@ -84,11 +81,6 @@ export const startChild: StartChild = (argv, options = {}) => {
         extra: (child.stdio[3] ?? null) as Duplex | null,
         exited,
         kill: signal => child.kill(signal),
-        giveWay: () => {
-          // Until its end has been heard, nobody else can have its number.
-          if (child.exitCode === null && child.signalCode === null)
-            giveWay(child.pid ?? 0, options.detached ?? false);
-        },
         unref: () => child.unref(),
       });
     });

@@ -110,16 +110,8 @@ export type ServiceMessage =
   | { readonly type: 'ack'; readonly seq: number }
   | { readonly type: 'command'; readonly key: string; readonly body: Order }
   | { readonly type: 'open-stream'; readonly streamId: string; readonly target: StreamTarget }
-  /** The LRM takes the slot's nodes back, as the pilot on `node` has just heard: go, as at its signal. Sent before anything is stored, because it is true whatever becomes of the service. */
-  | { readonly type: 'taken-back'; readonly node: string }
   /** The service knows no such slot, or has finished with it: release and exit. */
   | { readonly type: 'dismiss'; readonly message: string };
-
-/**
- * When the LRM takes a slot back, its pilots have told their guests at once, and that is all that is done so long: reports, undoing and commands wait, so that the network and the
- * processors are there for those that have not been told yet.
- */
-export const takingBackMs = 50;
 
 /** A way for a pilot's messages and streams. */
 export type PilotTransport =

@@ -49,7 +49,7 @@ describe('what the LRM takes back', () => {
     for (const end of [from, told, forgotten, away]) end?.said(welcome);
     away?.closed();
     witness.opened('another', 'n5').said(welcome);
-    told?.said({ type: 'taken-back', node: 'n0' });
+    told?.said({ type: 'command', key: 'release:slot:n1:9', body: { kind: 'release', graceMs: 9 } });
     expect(greeting?.isReady).toBe(false);
     if (from) witness.taken('slot', from, preempting);
     expect(broken).toEqual(['n2 was not told that the LRM takes back n0 of slot']);

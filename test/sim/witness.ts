@@ -9,6 +9,8 @@ export class Witness {
   readonly #broken: (what: string) => void;
   /** The service's ends of links that stand, by slot. */
   readonly #ends = new Map<string, Set<ServiceEnd>>();
+  /** Nodes of slots that are released, by their own word or because their pilot has taken the order. */
+  readonly #leaving = new Set<string>();
 
   constructor(broken: (what: string) => void) {
     this.#broken = broken;
@@ -30,12 +32,14 @@ export class Witness {
 
   /** The service has just taken a message from this end, at once. */
   taken(slotId: string, from: ServiceEnd, message: PilotMessage): void {
-    if (message.type !== 'notification') return;
-    const { body } = message;
-    if (body.kind !== 'node' || body.state !== 'preempting') return;
-    from.leaves = true;
+    const isTold = message.type === 'command-ack' && message.key.startsWith('release:');
+    const state =
+      message.type === 'notification' && message.body.kind === 'node' ? message.body.state : undefined;
+    if (isTold || state === 'preempting' || state === 'released' || state === 'failed')
+      this.#leaving.add(`${slotId} ${from.node}`);
+    if (state !== 'preempting') return;
     for (const end of this.#ends.get(slotId) ?? [])
-      if (end.isReady && !end.leaves && end.node !== from.node)
+      if (end.isReady && !end.isTold && !this.#leaving.has(`${slotId} ${end.node}`))
         this.#broken(`${end.node} was not told that the LRM takes back ${from.node} of ${slotId}`);
   }
 }
@@ -45,8 +49,8 @@ export class ServiceEnd {
   readonly node: string;
   /** Has been welcomed, and not sent away. */
   isReady = false;
-  /** Gives its node back by its own or the service's word. */
-  leaves = false;
+  /** Has been ordered to release its node. */
+  isTold = false;
   readonly closed: () => void;
 
   constructor(node: string, closed: () => void) {
@@ -57,7 +61,7 @@ export class ServiceEnd {
   said(message: ServiceMessage): void {
     if (message.type === 'welcome') this.isReady = true;
     if (message.type === 'dismiss') this.isReady = false;
-    if (message.type === 'taken-back') this.leaves = true;
+    if (message.type === 'command' && message.body.kind === 'release') this.isTold = true;
   }
 }
 

@@ -29,7 +29,6 @@ beforeEach(() => {
     extra: null,
     exited,
     kill: (signal = 'SIGTERM') => signals.push(`${signal} at ${clock.now()}`) > 0,
-    giveWay: () => undefined,
     unref: () => undefined,
   };
   agent = new Agent({

@@ -5,7 +5,7 @@ import type { ServiceMessage } from '../../protocol/pilot.ts';
 
 /**
  * Commands owed to pilots. Each pilot gets its own in the order in which they were decided, all at once, without waiting for any answer; after
- * a reconnect it gets again what it has not acknowledged (it knows the keys it has seen). A pilot that is giving its node back counts as not connected for a moment (`hub.ts`).
+ * a reconnect it gets again what it has not acknowledged (it knows the keys it has seen). An order that cannot wait is here before it is stored (`hub.ts`).
  *
  *   owed ─► sent, if the pilot is connected ─► command-ack ─► done
  *     ▲            │ connection lost                    slot over ─► done: nobody is there to obey

@@ -1,7 +1,6 @@
 import { PassThrough } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { EngineBench, FakePilot, must } from '../../../test/support/engine.ts';
-import { takingBackMs } from '../../protocol/pilot.ts';
 
 describe('the pilot hub', () => {
   let bench: EngineBench;
@@ -44,6 +43,8 @@ describe('the pilot hub', () => {
   });
 
   it('passes a signal of the LRM on to the other pilots of the slot before it is stored', async () => {
+    ({ slotId } = await bench.create(2));
+    pilot = new FakePilot(bench.engine, slotId, 'n0');
     const other = new FakePilot(bench.engine, slotId, 'n1');
     pilot.hello();
     other.hello();
@@ -51,7 +52,7 @@ describe('the pilot hub', () => {
     bench.store.hold();
     pilot.notify({ kind: 'node', state: 'preempting' });
     await bench.settle();
-    expect(other.heard.at(-1)).toEqual({ type: 'taken-back', node: 'n0' });
+    expect(other.commands).toMatchObject([{ body: { kind: 'release', graceMs: 10_000 } }]);
     expect(pilot.heard.map(({ type }) => type)).toEqual(['welcome']);
     bench.store.release();
     await bench.settle();
@@ -60,23 +61,34 @@ describe('the pilot hub', () => {
     other.notify({ kind: 'node', state: 'preempting' });
     pilot.notify({ kind: 'node', state: 'releasing' });
     await bench.settle();
-    for (const { heard } of [pilot, other])
-      expect(heard.filter(({ type }) => type === 'taken-back')).toHaveLength(heard === other.heard ? 1 : 0);
+    expect([pilot.commands.length, other.commands.length]).toEqual([0, 1]);
   });
 
-  it('keeps its orders to pilots that give their nodes back until all have told their guests', async () => {
+  it('passes on what is decided, once: the order has the same key when it is stored, and is owed until it is taken', async () => {
     ({ slotId } = await bench.create(2));
-    const pilots = ['n0', 'n1'].map(node => new FakePilot(bench.engine, slotId, node));
-    for (const each of pilots) each.hello();
+    const pilots = ['n0', 'n1', 'n2'].map(node => new FakePilot(bench.engine, slotId, node));
+    const [first, second, later] = pilots;
+    for (const each of [first, second]) each?.hello();
     await bench.settle();
-    const orders = () => pilots.map(({ heard }) => heard.filter(({ type }) => type === 'command'));
-    pilots[0]?.notify({ kind: 'node', state: 'preempting' });
+    bench.store.hold();
+    for (const each of [first, second]) each?.notify({ kind: 'node', state: 'preempting' });
     await bench.settle();
-    expect(bench.slot(slotId).state).toBe('preempting');
-    expect(orders()).toEqual([[], []]);
-    await bench.clock.advanceBy(takingBackMs);
-    // The first goes by itself.
-    expect(orders()).toMatchObject([[], [{ body: { kind: 'release' } }]]);
+    expect(pilots.map(({ commands }) => commands.length)).toEqual([0, 1, 0]);
+    bench.store.release();
+    await bench.settle();
+    const owed = (await bench.owed()).filter(({ kind }) => kind === 'pilot');
+    expect(owed.map(({ key }) => key)).toEqual(second?.commands.map(({ key }) => key));
+    // One that comes now hears it as well; who has not said that it was taken hears it again.
+    later?.hello();
+    second?.connect(bench.engine);
+    second?.hello();
+    await bench.settle();
+    expect(pilots.map(({ commands }) => commands.length)).toEqual([0, 2, 1]);
+    for (const { key } of second?.commands ?? []) second?.acknowledge(key);
+    later?.notify({ kind: 'node', state: 'reserving' });
+    await bench.settle();
+    const left = (await bench.owed()).filter(({ kind }) => kind === 'pilot');
+    expect(left.map(({ key }) => key)).toEqual(later?.commands.map(({ key }) => key));
   });
 
   it('original defect 7, handlers run unordered and nothing is replayed: a notification is applied once, and acknowledged each time', async () => {

@@ -1,17 +1,12 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Duplex } from 'node:stream';
+import { decide } from '../../lease/decide.ts';
 import { isFinalSlot } from '../../lease/transitions.ts';
 import type { LeaseInput, SiteState } from '../../lease/types.ts';
 import type { Clock } from '../../platform/clock.ts';
 import { errorFields, type Log } from '../../platform/log.ts';
 import { WspError } from '../../protocol/errors.ts';
-import {
-  type PilotHello,
-  type PilotMessage,
-  type PilotNotification,
-  type StreamTarget,
-  takingBackMs,
-} from '../../protocol/pilot.ts';
+import type { PilotHello, PilotMessage, PilotNotification, StreamTarget } from '../../protocol/pilot.ts';
 import type { PilotConnection, PilotHub, PilotSession } from '../engine-api.ts';
 import type { PilotCommands } from './commands.ts';
 import { Inbox, PilotAccount } from './inbox.ts';
@@ -22,7 +17,7 @@ import type { StreamWaitingRoom } from './streams.ts';
  *
  *   attached ─ hello ─► committed ─► welcome {ackedSeq}, then the commands owed ─► connected
  *                                    notification ─► committed ─► ack {seq}
- *                                    preempting ──► taken-back to the slot's other pilots, at once; commands wait `takingBackMs`
+ *                                    preempting ──► release to the slot's other pilots, at once ─► committed ─► ack {seq}
  *   slot unknown or over: dismiss
  *
  * Invariants: `ack` and `welcome` speak only of what is durable; a pilot's messages reach the writer in the order in which they came (its queue
@@ -47,6 +42,8 @@ export class Hub implements PilotHub {
   readonly #sessions = new Map<string, Map<string, Session>>();
   /** By slot, then by node; by the empty name for all that are not nodes of it yet. */
   readonly #accounts = new Map<string, Map<string, PilotAccount>>();
+  /** Slots of which an LRM's signal has been passed on. */
+  readonly #preempted = new Set<string>();
 
   constructor(parts: HubParts) {
     this.#parts = parts;
@@ -62,7 +59,7 @@ export class Hub implements PilotHub {
   attach(slotId: string, node: string, connection: PilotConnection): PilotSession {
     const session = new Session(slotId, node, connection, this.#parts, {
       forget: () => this.#forget(session),
-      takenBack: () => this.#takenBack(session),
+      preempting: input => this.#passOn(input),
       account: () => this.#account(slotId, node),
     });
     const nodes = this.#sessions.get(slotId) ?? new Map<string, Session>();
@@ -91,6 +88,7 @@ export class Hub implements PilotHub {
   /** The slot is final: whoever is still there is sent away. */
   slotOver(slotId: string): void {
     this.#accounts.delete(slotId);
+    this.#preempted.delete(slotId);
     for (const session of this.#sessions.get(slotId)?.values() ?? []) session.dismiss('the slot is over');
   }
 
@@ -100,12 +98,20 @@ export class Hub implements PilotHub {
   }
 
   /**
-   * The LRM's signal on one node (paper §3.1) is passed on to all others at once, before it is stored: the LRM's own propagation is slow, and a disk may be.
-   * What the writer decides then can only shorten what guests get.
+   * The LRM's signal on one node (paper §3.1): the orders to release that the core gives the slot's
+   * other pilots are passed on before they are stored, because the LRM's own propagation is slow,
+   * and a disk may be. The writer decides the same a moment later; an order that a pilot has had
+   * already it knows by its key.
    */
-  #takenBack({ slotId, node }: Session): void {
-    for (const other of this.#sessions.get(slotId)?.values() ?? [])
-      if (other.node !== node) other.takeBack(node);
+  #passOn(input: Notified): void {
+    const { state, clock, commands } = this.#parts;
+    if (this.#preempted.has(input.slotId)) return;
+    const outcome = decide(state(), input, clock.now());
+    for (const effect of outcome.ok ? outcome.decision.effects : []) {
+      if (effect.kind !== 'pilot' || effect.order.kind !== 'release') continue;
+      this.#preempted.add(input.slotId);
+      commands.add(effect);
+    }
   }
 
   #account(slotId: string, node: string): PilotAccount {
@@ -128,10 +134,12 @@ export class Hub implements PilotHub {
   }
 }
 
+type Notified = Extract<LeaseInput, { type: 'pilot.notified' }>;
+
 /** What a session tells the hub. */
 interface SessionHub {
   readonly forget: () => void;
-  readonly takenBack: () => void;
+  readonly preempting: (input: Notified) => void;
   readonly account: () => PilotAccount;
 }
 
@@ -155,8 +163,6 @@ class Session implements PilotSession {
   #direct = false;
   #ready = false;
   #dismissed = false;
-  /** It knows that the LRM takes its slot back. */
-  #takenBack = false;
   #over = false;
   readonly #inbox: Inbox<PilotMessage>;
   /** What came last from it is stored. */
@@ -189,16 +195,8 @@ class Session implements PilotSession {
     switch (message.type) {
       case 'hello':
         return this.#feed(this.#hello(message));
-      case 'notification': {
-        if (this.#isStray(message.body)) return this.#feed(this.#drop(message));
-        // First into the writer's queue, so that it is decided before what the others say to it.
-        const stored = this.#feed(this.#notification(message));
-        if (message.body.kind === 'node' && message.body.state === 'preempting') {
-          this.#hub.takenBack();
-          this.#leaves();
-        }
-        return stored;
-      }
+      case 'notification':
+        return this.#feed(this.#isStray(message.body) ? this.#drop(message) : this.#notification(message));
       case 'command-ack':
         return this.#parts.commands.acknowledged(this.slotId, this.node, message.key);
       case 'stream-error':
@@ -229,26 +227,6 @@ class Session implements PilotSession {
 
   send(message: Parameters<PilotConnection['send']>[0]): void {
     if (!this.#over) this.#connection.send(message);
-  }
-
-  /** Once, and not when its own LRM's signal was there first. */
-  takeBack(node: string): void {
-    if (this.#takenBack || !this.#ready) return;
-    this.send({ type: 'taken-back', node });
-    this.#leaves();
-  }
-
-  /** The pilot goes by itself; what it is owed can wait until all of the slot know. */
-  #leaves(): void {
-    if (this.#takenBack) return;
-    this.#takenBack = true;
-    if (!this.#ready) return;
-    const { clock, commands } = this.#parts;
-    const { slotId, node } = this;
-    commands.disconnected(slotId, node);
-    clock.after(takingBackMs, () => {
-      if (this.#ready) commands.connected(slotId, node, message => this.send(message));
-    });
   }
 
   /** Once: what the pilot still has to say of a slot that is over must not have it sent away again. */
@@ -284,7 +262,9 @@ class Session implements PilotSession {
 
   async #notification({ seq, at, body }: PilotNotification): Promise<void> {
     const { slotId, node } = this;
-    await this.#parts.submit({ type: 'pilot.notified', slotId, node, seq, at, body });
+    const input = { type: 'pilot.notified', slotId, node, seq, at, body } as const;
+    if (body.kind === 'node' && body.state === 'preempting') this.#hub.preempting(input);
+    await this.#parts.submit(input);
     // What a node says that is none of the slot's is not taken, and must come again when it is.
     if (this.#isForeign()) return this.#breakOff(foreign);
     this.send({ type: 'ack', seq });

@@ -8,7 +8,7 @@ import { RecentFile } from '../../../platform/recent-file.ts';
 import { OomKills } from '../../node/job-memory.ts';
 import { type MachineSpec, type RunningVm, type VmEvents, type Vmm, VmmError } from '../vmm.ts';
 import { type Accelerator, qemuArguments, vmFiles } from './arguments.ts';
-import { launchPrefix, mayOwnSession, qemuEnvironment } from './launch.ts';
+import { launchPrefix, qemuEnvironment } from './launch.ts';
 import { QemuMachine } from './machine.ts';
 import { probeAccelerator } from './probe.ts';
 import { QmpError } from './qmp.ts';
@@ -99,7 +99,6 @@ class QemuVmm implements Vmm {
         stdio: ['ignore', 'ignore', 'pipe'],
         cwd: spec.directory,
         env: qemuEnvironment(process.env),
-        detached: mayOwnSession(process.env),
       });
       return new QemuMachine(child, {
         clock,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { systemProcesses } from '../../../platform/process.ts';
-import { launchPrefix, mayOwnSession } from './launch.ts';
+import { launchPrefix } from './launch.ts';
 
 const deadlineMs = 10_000;
 const sigTerm = 1n << 14n;
@@ -13,9 +13,4 @@ describe('launchPrefix', () => {
     expect(blocksSignals).toBe(true);
     expect(blocked & sigTerm).toBe(sigTerm);
   });
-});
-
-it('leaves QEMU in the session of a job of PBS, which goes by sessions', () => {
-  expect(mayOwnSession({ PBS_JOBID: '1.head' })).toBe(false);
-  expect(mayOwnSession({ SLURM_JOB_ID: '1' })).toBe(true);
 });

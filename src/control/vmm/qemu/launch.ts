@@ -30,11 +30,3 @@ export async function launchPrefix(
 export function qemuEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return { PATH: env.PATH ?? '/usr/bin:/bin', LC_ALL: 'C' };
 }
-
-/**
- * Whether QEMU gets a session of its own: where kernels share processors out by session (sched(7)), what a guest does counts against no other's share then, and not against the pilot's.
- * Not in a job of PBS, whose pbs_mom knows by its session what belongs to a job, and counts and limits that; other LRMs go by cgroup, group or parentage.
- */
-export function mayOwnSession(env: NodeJS.ProcessEnv): boolean {
-  return env['PBS_JOBID'] === undefined;
-}

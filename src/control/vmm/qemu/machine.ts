@@ -125,8 +125,6 @@ export class QemuMachine implements RunningVm {
   }
 
   shutdown(): void {
-    // At the LRM's warning guests have seconds and pilots 50 ms: who has been told lets the others be told.
-    this.#child.giveWay();
     this.#agent?.shutdown();
     this.#qmp?.execute('system_powerdown', {}, commandDeadlineMs).catch((cause: unknown) => {
       // The guest may be gone by now, asked by its agent; else the grace time ends it.
