@@ -43,6 +43,7 @@ function makeEngine(): Engine {
     nodeLost: () => undefined,
     troubles: noTroubles,
     hub: () => engine.pilots,
+    serves: () => true,
     acknowledged: () => undefined,
     linked: () => undefined,
     partedUntil: () => 0,

@@ -131,6 +131,7 @@ class Life {
       dice,
       troubles: troublesOf(dice, faults),
       hub: () => this.#running().hub,
+      serves: () => this.#service?.isAlive === true,
       acknowledged: (slotId, node, seq) => this.#acknowledged(slotId, node, seq),
       witness: new Witness(what => this.#broken.push(what)),
       linked: link => this.#links.push(link),

@@ -22,6 +22,8 @@ export interface NetworkWorld {
   readonly partedUntil: (node: string) => number;
   /** Sees what is said. */
   readonly witness: Witness;
+  /** The service lives. */
+  readonly serves: () => boolean;
   /** How likely a message comes twice, as one does whose answer was lost. */
   readonly duplicates: number;
 }
@@ -156,7 +158,8 @@ class SimLink implements Cable {
     this.#up.carry(() => {
       if (this.#serviceOpen) {
         this.#session.received(message);
-        this.#world.witness.taken(this.#slotId, this.#end, message);
+        // A service that has died of it owes nobody anything.
+        if (this.#world.serves()) this.#world.witness.taken(this.#slotId, this.#end, message);
       } else this.#world.faults.happened('message lost');
     });
   }

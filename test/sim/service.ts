@@ -43,6 +43,10 @@ export class ServiceProcess {
     return mortalHub(this.engine.pilots, point => survives(this.#life, point));
   }
 
+  get isAlive(): boolean {
+    return this.#life.alive;
+  }
+
   kill(): void {
     die(this.#life);
   }
