@@ -100,7 +100,7 @@ async function must({ cluster }: TestSite, argv: readonly [string, ...string[]])
 }
 
 /** When the service recorded that the slot is taken back. */
-async function takenBackAt(site: TestSite, workspace: string): Promise<number> {
+async function preemptedAt(site: TestSite, workspace: string): Promise<number> {
   const { events } = await site.client().events({ workspace, limit: 1_000 });
   return Date.parse(events.find(({ type }) => type === 'slot.preempting')?.at ?? '');
 }
@@ -147,7 +147,7 @@ async function trial(site: TestSite): Promise<Trial> {
   const signs = [
     ...first(nodeIs('preempting')),
     ...first(vmIs('stopping')),
-    await takenBackAt(site, created.id),
+    await preemptedAt(site, created.id),
   ];
   const signalled = Math.min(...signs.filter(at => !Number.isNaN(at)));
   const since = (ats: readonly number[]): number[] => ats.map(at => at - signalled);

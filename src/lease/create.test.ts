@@ -9,7 +9,7 @@ function refusalOf(request: WorkspaceRequest): { code: string; message: string; 
 }
 
 describe('create', () => {
-  it('accepts an ensemble whole: names, addresses, defaults, a slot that fits, and a job owed', () => {
+  it('accepts an ensemble whole: names, addresses, defaults, a slot that fits, and a job to submit', () => {
     const bench = new LeaseBench();
     const decision = bench.step(
       bench.createInput({

@@ -7,7 +7,7 @@ import { giveNotices, nextNoticeAt } from './lease-time.ts';
 import { idleCode, warmDueAt } from './policies/reuse.ts';
 import { isRequeueDue, isToBeRequeued } from './requeue.ts';
 import { silentTooLong, silentUntil } from './pilots.ts';
-import { settle } from './settle.ts';
+import { advance } from './advance.ts';
 import { startAnew } from './start-anew.ts';
 import { endAll, forceRelease, releaseSlot } from './slot.ts';
 import { isFinalSlot, isFinalVm, isUpVm } from './transitions.ts';
@@ -91,12 +91,12 @@ export function clockPassed(draft: Draft, slotId: SlotId): void {
   for (const slot of draft.state.slots.values())
     if (slotDeadlineAt(slot, draft.settings) <= draft.now) {
       slotOverdue(draft, slot);
-      settle(draft, slot.id);
+      advance(draft, slot.id);
     }
   for (const workspace of draft.state.workspaces.values())
     if (workspaceDeadlineAt(draft.state, workspace) <= draft.now) {
       workspaceOverdue(draft, workspace.id);
-      if (draft.findSlot(workspace.slotId)) settle(draft, workspace.slotId);
+      if (draft.findSlot(workspace.slotId)) advance(draft, workspace.slotId);
     }
 }
 

@@ -12,7 +12,7 @@ import { serviceStarted } from './recovery.ts';
 import { noSuchWorkspace } from './request.ts';
 import { isToBeRequeued } from './requeue.ts';
 import { forgoRequeue } from './start-anew.ts';
-import { settle } from './settle.ts';
+import { advance } from './advance.ts';
 import type { Decision, LeaseInput, Outcome, Refusal, SiteState, Slot, Vm, Workspace } from './types.ts';
 import { beginEnding, endPending } from './workspace.ts';
 
@@ -93,11 +93,11 @@ function destroy(draft: Draft, workspaceId: WorkspaceId, by: string): Refusal | 
   if (isToBeRequeued(workspace)) forgoRequeue(draft, workspaceId);
   const how = { graceMs: draft.settings.shutdownGraceMs, order: true };
   beginEnding(draft, workspaceId, 'destroyed', reason, how);
-  settle(draft, workspace.slotId);
+  advance(draft, workspace.slotId);
   return undefined;
 }
 
-/** True when a decision changes nothing and owes nothing. */
+/** True when a decision changes nothing and emits nothing. */
 export function isEmpty(decision: Decision): boolean {
   const { workspaces, slots, vms, events, effects } = decision;
   return workspaces.length + slots.length + vms.length + events.length + effects.length === 0;

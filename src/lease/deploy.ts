@@ -18,7 +18,7 @@ export function startOn(draft: Draft, vm: Vm, node: string): void {
   const placed = { ...vm, node };
   draft.putVm(placed);
   draft.recordVm('vm.placed', placed, null);
-  draft.owe({
+  draft.emit({
     kind: 'pilot',
     key: `start:${vm.slotId}:${vm.id}`,
     slotId: vm.slotId,

@@ -165,8 +165,8 @@ export class Draft {
     });
   }
 
-  /** Owes an effect; a second one with the same key in one decision is the same effect. */
-  owe(effect: Effect): void {
+  /** Has an effect done once the decision is durable; a second one with the same key in one decision is the same effect. */
+  emit(effect: Effect): void {
     if (!this.#effects.has(effect.key)) this.#effects.set(effect.key, effect);
   }
 

@@ -2,7 +2,7 @@ import type { SlotId } from '../protocol/ids.ts';
 import { drainedReason, drainingReason, isDraining } from './drained-nodes.ts';
 import type { Draft } from './draft.ts';
 import { preempt } from './preempt.ts';
-import { settle } from './settle.ts';
+import { advance } from './advance.ts';
 import { patchNode } from './slot.ts';
 import type { ObservedJob, SlotNode } from './types.ts';
 
@@ -21,7 +21,7 @@ export function followDrains(draft: Draft, slotId: SlotId, draining: ObservedJob
   const reason = drainedReason(draft.slot(slotId));
   const leaves = reason !== null && draft.settings.drain === 'leave';
   if (leaves) preempt(draft, slotId, reason);
-  if (leaves || draft.slot(slotId).nodes !== nodes) settle(draft, slotId);
+  if (leaves || draft.slot(slotId).nodes !== nodes) advance(draft, slotId);
 }
 
 /** `words`: the administrator's; undefined: the node is not drained. */

@@ -186,7 +186,7 @@ export function askForSlot(
     endedAt: null,
   });
   draft.recordSlot('slot.requested', draft.slot(slotId));
-  draft.owe({ kind: 'lrm.submit', key: `submit:${slotId}`, slotId });
+  draft.emit({ kind: 'lrm.submit', key: `submit:${slotId}`, slotId });
 }
 
 /** Another idle slot for a pool with the policy `warm`. */

@@ -111,5 +111,5 @@ export function giveNotices(draft: Draft, id: WorkspaceId): void {
 function tellGuest(draft: Draft, { id: vmId, slotId, node, state }: Vm, what: string, message: string): void {
   if (node === null || !isUpVm(state)) return;
   const order = { kind: 'tell-guest', vmId, message } as const;
-  draft.owe({ kind: 'pilot', key: `tell:${vmId}:${what}`, slotId, node, order });
+  draft.emit({ kind: 'pilot', key: `tell:${vmId}:${what}`, slotId, node, order });
 }

@@ -2,7 +2,7 @@ import type { SlotId } from '../protocol/ids.ts';
 import type { EndCause, Reason } from '../protocol/states.ts';
 import { followDrains } from './drain.ts';
 import type { Draft } from './draft.ts';
-import { settle } from './settle.ts';
+import { advance } from './advance.ts';
 import { untroubled } from './lrm-trouble.ts';
 import { estimateOf, outlookWords } from './outlook.ts';
 import { askWhetherGone, cancelJob, slotGone } from './slot.ts';
@@ -50,7 +50,7 @@ export function refused(draft: Draft, slotId: SlotId, message: string): void {
     code: 'lrm_refused',
     message: `the LRM refused the request: ${message}`,
   });
-  settle(draft, slotId);
+  advance(draft, slotId);
 }
 
 /** The LRM's whole list of our jobs: slots whose job has changed follow it, jobs that no slot wants are cancelled. */
@@ -111,7 +111,7 @@ function follow(draft: Draft, slot: Slot, job: ObservedJob): void {
   followDrains(draft, slot.id, job.draining);
   if (slot.jobEndsAt === jobEndsAt) return;
   for (const { id } of draft.workspacesIn(slot)) followJobEnd(draft, id);
-  settle(draft, slot.id);
+  advance(draft, slot.id);
 }
 
 /** A job's nodes, when they are all told; the same list, when nothing has changed. */
@@ -139,7 +139,7 @@ function tellJobEnd(draft: Draft, { id, nodes, jobEndsAt: before }: Slot, endsAt
   if (before === null || endsAt === null || endsAt === before) return;
   for (const { name: node, state } of nodes) {
     if (state !== 'reserving' && state !== 'reserved') continue;
-    draft.owe({
+    draft.emit({
       kind: 'pilot',
       key: `job-end:${id}:${node}:${draft.now}:${endsAt}`,
       slotId: id,
@@ -163,7 +163,7 @@ function jobGone(draft: Draft, slot: Slot, job: ObservedJob | undefined): void {
   const reason = goneReason(draft.slot(slot.id), job);
   if (job) tellTrueEnd(draft, slot.id, job.state, reason);
   slotGone(draft, slot.id, cause, reason);
-  settle(draft, slot.id);
+  advance(draft, slot.id);
 }
 
 function goneReason(slot: Slot, job: ObservedJob | undefined): Reason {

@@ -2,7 +2,7 @@ import { targetsOf, type VmOperation } from '../protocol/cluster.ts';
 import type { VmState } from '../protocol/states.ts';
 import type { Draft } from './draft.ts';
 import { noSuchWorkspace } from './request.ts';
-import { settle } from './settle.ts';
+import { advance } from './advance.ts';
 import type { LeaseInput, Refusal, Vm } from './types.ts';
 import { suspendedRefusal } from './suspension.ts';
 import { stopVm } from './vm.ts';
@@ -57,7 +57,7 @@ export function operate(draft: Draft, input: Extract<LeaseInput, { type: 'operat
     };
   const graceMs = graceWithinLease(draft, workspace.id, input.graceMs ?? draft.settings.shutdownGraceMs);
   for (const vm of acting) order(draft, vm, operation, graceMs, input.by);
-  settle(draft, workspace.slotId);
+  advance(draft, workspace.slotId);
   return undefined;
 }
 
@@ -71,5 +71,5 @@ function order(draft: Draft, vm: Vm, operation: VmOperation, graceMs: number, by
   const node = vm.node ?? '';
   const key = `operate:${vm.id}:${orders}`;
   const order = { kind: 'operate-vm', vmId: vm.id, operation, graceMs } as const;
-  draft.owe({ kind: 'pilot', key, slotId: vm.slotId, node, order });
+  draft.emit({ kind: 'pilot', key, slotId: vm.slotId, node, order });
 }

@@ -4,7 +4,7 @@ import { formatDuration } from '../protocol/units.ts';
 import type { Draft } from './draft.ts';
 import { isDraining } from './drained-nodes.ts';
 import { preempt } from './preempt.ts';
-import { firstPilot, settle } from './settle.ts';
+import { advance, firstPilot } from './advance.ts';
 import {
   askWhetherGone,
   endAll,
@@ -58,7 +58,7 @@ export function connected(draft: Draft, input: Connected): void {
   for (const report of input.vms) applyReport(draft, slotId, node, report);
   const reported = new Set(input.vms.map(({ vmId }) => vmId));
   for (const vm of vmsOn(draft, slot, node)) if (!reported.has(vm.id)) missing(draft, vm);
-  settle(draft, slotId);
+  advance(draft, slotId);
 }
 
 /** A VM that has not begun may not have been ordered yet; one that was to stop will be reported, or be gone with the node. */
@@ -114,7 +114,7 @@ export function notified(draft: Draft, input: Notified): void {
   } else {
     nodeReported(draft, slot, node, body, at, appliedSeq === 0);
   }
-  settle(draft, slotId);
+  advance(draft, slotId);
   if (body.kind === 'node' && hasLeft({ ...newNode(node), state: body.state })) askWhetherGone(draft, slotId);
 }
 

@@ -48,7 +48,7 @@ export function cancelJob(draft: Draft, slotId: SlotId, jobId: string): void {
   if (slot?.lrmJobId === jobId && !slot.cancelOrdered && slot.lrmState !== 'ending')
     draft.putSlot({ ...slot, cancelOrdered: true });
   const period = Math.floor(draft.now / cancelPeriodMs);
-  draft.owe({ kind: 'lrm.cancel', key: `cancel:${slotId}:${jobId}:${period}`, slotId, jobId });
+  draft.emit({ kind: 'lrm.cancel', key: `cancel:${slotId}:${jobId}:${period}`, slotId, jobId });
 }
 
 /** Orders all nodes that have not left, but `except`, to release; VMs on them get `graceMs`. */
@@ -60,7 +60,7 @@ export function orderRelease(draft: Draft, slot: Slot, graceMs: number, except?:
 /** Orders one node to release; VMs on it get `graceMs`. */
 export function orderNodeRelease(draft: Draft, slotId: SlotId, node: string, graceMs: number): void {
   const order = { kind: 'release', graceMs } as const;
-  draft.owe({ kind: 'pilot', key: `release:${slotId}:${node}:${graceMs}`, slotId, node, order });
+  draft.emit({ kind: 'pilot', key: `release:${slotId}:${node}:${graceMs}`, slotId, node, order });
 }
 
 /** Gives the slot back, from whatever state it is in. */
@@ -84,7 +84,7 @@ export function askWhetherGone(draft: Draft, slotId: SlotId): void {
   const staying = nodes.filter(node => !hasLeft(node));
   if (!staying.every(node => isSilentTooLong(node, draft))) return;
   if (staying.length > 0 || nodes.length < nodesWanted) cancelJob(draft, slotId, lrmJobId);
-  else draft.owe({ kind: 'lrm.observe', key: `observe:${slotId}`, slotId });
+  else draft.emit({ kind: 'lrm.observe', key: `observe:${slotId}`, slotId });
 }
 
 /** The orderly release has taken too long: the LRM takes the nodes back. Repeated until the job is gone. */

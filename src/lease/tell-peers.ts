@@ -18,7 +18,7 @@ export function tellPeers(draft: Draft, id: WorkspaceId): void {
   if (!changed) return;
   const { slotId } = workspace;
   for (const node of new Set(vms.filter(isThere).map(vm => vm.node ?? '')))
-    draft.owe({
+    draft.emit({
       kind: 'pilot',
       // A VM comes once, and goes once. What is told is how it all is when that is sent.
       key: `peers:${slotId}:${node}:${changed.id}:${isThere(changed) ? 'come' : 'gone'}`,

@@ -433,7 +433,7 @@ export interface HistoryEvent {
   readonly reason: Reason | null;
 }
 
-/** New versions of what changed, the history of it, and what is owed. Empty lists: nothing to do. */
+/** New versions of what changed, the history of it, and the effects. Empty lists: nothing to do. */
 export interface Decision {
   readonly workspaces: readonly Workspace[];
   readonly slots: readonly Slot[];

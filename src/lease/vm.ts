@@ -54,9 +54,9 @@ function applyContext(draft: Draft, vm: Vm, report: VmReport, at?: number): void
 }
 
 function stopStray(draft: Draft, slotId: SlotId, node: string, vmId: string): void {
-  // Each is owed until its pilot has taken it.
+  // Each is pending until its pilot has taken it.
   if (!isTellingOfNode(draft, slotId, node)) return;
-  draft.owe({
+  draft.emit({
     kind: 'pilot',
     key: `stray:${slotId}:${node}:${vmId}`,
     slotId,
@@ -82,7 +82,7 @@ export function stopVm(draft: Draft, vm: Vm, slot: Slot, graceMs: number, order:
   const givenMs = isUpVm(vm.state) || vm.state === 'stopping' ? graceMs : 0;
   if (vm.state !== 'stopping') draft.moveVm(vm.id, 'stopping');
   if (!order || !obeys(slot.nodes.find(({ name }) => name === vm.node))) return;
-  draft.owe({
+  draft.emit({
     kind: 'pilot',
     key: `stop:${vm.slotId}:${vm.id}`,
     slotId: vm.slotId,

@@ -10,7 +10,7 @@ import type { PilotMessage, ServiceMessage, StreamTarget } from '../protocol/pil
  * `api/`). The simulated world drives the same seam without a network.
  */
 export interface Engine {
-  /** Loads the store, starts the reconcilers, runs the effects still owed. */
+  /** Loads the store, starts the reconcilers, runs the effects that are still pending. */
   start(): Promise<void>;
   /** Finishes the transaction in hand and stops. Leases go on; nothing is lost. */
   stop(): Promise<void>;

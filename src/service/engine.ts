@@ -145,8 +145,8 @@ class RunningEngine implements Engine {
     this.#writer.load(stored);
     this.#checkPools();
     // Before anything new is decided: orders to a pilot must reach it in the order in which they were given.
-    for (const effect of stored.effects) this.#owe(effect, true);
-    // A crash may have come between a slot's end and the end of what was owed to its pilots.
+    for (const effect of stored.effects) this.#dispatch(effect, true);
+    // A crash may have come between a slot's end and the end of the effects that were pending for its pilots.
     for (const slot of this.state.slots.values())
       if (isFinalSlot(slot.state)) this.#commands.slotOver(slot.id);
     await this.#writer.submit({ type: 'service.started' });
@@ -331,7 +331,7 @@ class RunningEngine implements Engine {
       store,
       settings: { ...lease, pools, images: [], quotas: noQuotas },
       companions: (input, decision) => this.#secrets.companions(input, decision),
-      takenBack: () => this.#secrets.takenBack(),
+      rolledBack: () => this.#secrets.rollBack(),
       committed: commit => this.#committed(commit),
       broken: onBroken ?? (() => undefined),
       gather: gather ?? nextTurn,
@@ -341,7 +341,7 @@ class RunningEngine implements Engine {
 
   #committed(commit: Commit): void {
     this.#secrets.committed(commit);
-    for (const effect of commit.effects) this.#owe(effect, false);
+    for (const effect of commit.effects) this.#dispatch(effect, false);
     for (const { id, state } of commit.slots) {
       if (!isFinalSlot(state)) continue;
       this.#commands.slotOver(id);
@@ -359,7 +359,7 @@ class RunningEngine implements Engine {
     }
   }
 
-  #owe(effect: Effect, again: boolean): void {
+  #dispatch(effect: Effect, again: boolean): void {
     if (effect.kind === 'pilot') this.#commands.add(effect);
     else this.#outbox.add(effect, again);
   }

@@ -49,7 +49,7 @@ export async function performLrmEffect(
   }
 }
 
-/** What the LRM could not do now is told, in its words; the effect stays owed. */
+/** What the LRM could not do now is told, in its words; the effect stays pending. */
 async function toldIfDeferred(
   doing: 'submit' | 'cancel',
   { slotId }: LrmEffect,

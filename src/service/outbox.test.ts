@@ -38,7 +38,7 @@ describe('effects on the LRM', () => {
     });
     expect(bench.engine.pilots.authenticate(slotId, String(assignment['secret']))).toBe(true);
     expect(bench.slot(slotId)).toMatchObject({ state: 'queued', lrmJobId: '1' });
-    expect(await bench.owed()).toEqual([]);
+    expect(await bench.pendingEffects()).toEqual([]);
   });
 
   it('are tried again, ever more rarely, while the LRM does not answer', async () => {
@@ -117,7 +117,7 @@ describe('effects on the LRM', () => {
     const { id, slotId } = await bench.create();
     expect(bench.slot(slotId).state).toBe('failed');
     expect(bench.workspace(id)).toMatchObject({ state: 'ended', reason: { code: 'lrm_refused' } });
-    expect(await bench.owed()).toEqual([]);
+    expect(await bench.pendingEffects()).toEqual([]);
   });
 
   it('submit nothing for a slot that was given up meanwhile', async () => {
@@ -230,12 +230,12 @@ describe('commands to pilots', () => {
   it('are dropped when the slot is over', async () => {
     const { workspace } = await bench.running();
     await bench.engine.destroy(workspace.id, 'ann');
-    expect(kindsOf(await bench.owed())).toEqual(['stop-vm']);
+    expect(kindsOf(await bench.pendingEffects())).toEqual(['stop-vm']);
     bench.lrm.change('1', { state: 'failed', reason: 'node down' });
     await bench.advance(1_000);
     expect(bench.slot(workspace.slotId).state).toBe('failed');
     await bench.create();
-    expect(await bench.owed()).toEqual([]);
+    expect(await bench.pendingEffects()).toEqual([]);
   });
 });
 
@@ -288,7 +288,7 @@ describe('the outbox', () => {
     expect(clock.nextAt()).toBeUndefined();
   });
 
-  it('has one cancelling of a job to do, however often it is owed while the LRM is down', async () => {
+  it('has one cancelling of a job to do, however often it is emitted while the LRM is down', async () => {
     const clock = createVirtualClock(0);
     const tries: string[] = [];
     const notNeeded: string[] = [];

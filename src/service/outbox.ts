@@ -3,14 +3,14 @@ import type { Clock, StopTimer } from '../platform/clock.ts';
 import { errorFields, type Log } from '../platform/log.ts';
 
 /**
- * Runs the effects that decisions owe and that are not for pilots (`pilots/commands.ts` has those).
+ * Runs the effects that decisions have emitted and that are not for pilots (`pilots/commands.ts` has those).
  *
- *   owed (durable) ─► waiting for its turn ─► running ─┬─► done: gone from here, and from the store with the next commit
- *                              ▲                       │
- *                              └── backoff ◄── failed ─┘
+ *   pending (durable) ─► waiting for its turn ─► running ─┬─► done: gone from here, and from the store with the next commit
+ *                                 ▲                       │
+ *                                 └── backoff ◄── failed ─┘
  *
  * Invariants: only committed effects run; a key runs at most once at a time; at most `atOnce` effects run together, first come first served.
- * If we crash here: what was not done is owed in the store still and runs again with `again` set; every effect bears that.
+ * If we crash here: what was not done is pending in the store still and runs again with `again` set; every effect bears that.
  * An effect is tried until it works or finds that nobody wants it any more; the time between two tries is bounded.
  */
 export interface OutboxParts {
@@ -25,7 +25,7 @@ export interface OutboxParts {
   readonly done: (key: string) => void;
 }
 
-interface Owed {
+interface Pending {
   readonly effect: Effect;
   again: boolean;
   nextPauseMs: number;
@@ -35,12 +35,12 @@ const atOnce = 4;
 const firstPauseMs = 250;
 const longestPauseMs = 30_000;
 
-/** Runs what is owed; see above. */
+/** Runs what is pending; see above. */
 export class Outbox {
   readonly #parts: OutboxParts;
-  readonly #owed = new Map<string, Owed>();
+  readonly #pending = new Map<string, Pending>();
   readonly #timers = new Set<StopTimer>();
-  readonly #turns: Owed[] = [];
+  readonly #turns: Pending[] = [];
   #running = 0;
   #stopped = false;
 
@@ -50,22 +50,22 @@ export class Outbox {
 
   /** `again`: from an earlier life of the service. A key that is here already is left alone. */
   add(effect: Effect, again: boolean): void {
-    if (this.#owed.has(effect.key)) return;
+    if (this.#pending.has(effect.key)) return;
     if (this.#isCovered(effect)) return this.#parts.done(effect.key);
-    const owed = { effect, again, nextPauseMs: firstPauseMs };
-    this.#owed.set(effect.key, owed);
-    this.#turns.push(owed);
+    const pending = { effect, again, nextPauseMs: firstPauseMs };
+    this.#pending.set(effect.key, pending);
+    this.#turns.push(pending);
     this.#next();
   }
 
   /**
-   * Another one that is still owed does the same. Cancelling is owed anew every minute (lease/slot.ts): while an LRM is down for hours they must not pile up, each
+   * Another one that is still pending does the same. Cancelling is emitted anew every minute (lease/slot.ts): while an LRM is down for hours they must not pile up, each
    * with its own tries, to be let loose on it when it is back.
    */
   #isCovered(effect: Effect): boolean {
     if (effect.kind !== 'lrm.cancel') return false;
-    for (const { effect: owed } of this.#owed.values())
-      if (owed.kind === 'lrm.cancel' && owed.slotId === effect.slotId && owed.jobId === effect.jobId)
+    for (const { effect: pending } of this.#pending.values())
+      if (pending.kind === 'lrm.cancel' && pending.slotId === effect.slotId && pending.jobId === effect.jobId)
         return true;
     return false;
   }
@@ -78,40 +78,40 @@ export class Outbox {
 
   #next(): void {
     while (this.#running < atOnce && !this.#stopped) {
-      const owed = this.#turns.shift();
-      if (!owed) return;
+      const pending = this.#turns.shift();
+      if (!pending) return;
       this.#running += 1;
-      void this.#try(owed).finally(() => {
+      void this.#try(pending).finally(() => {
         this.#running -= 1;
         this.#next();
       });
     }
   }
 
-  async #try(owed: Owed): Promise<void> {
-    const { effect, again } = owed;
-    owed.again = true;
+  async #try(pending: Pending): Promise<void> {
+    const { effect, again } = pending;
+    pending.again = true;
     try {
       await this.#parts.perform(effect, again);
-      this.#owed.delete(effect.key);
+      this.#pending.delete(effect.key);
     } catch (cause) {
-      this.#later(owed, cause);
+      this.#later(pending, cause);
     }
   }
 
-  #later(owed: Owed, cause: unknown): void {
+  #later(pending: Pending, cause: unknown): void {
     if (this.#stopped) return;
     const { clock, log } = this.#parts;
-    const pauseMs = owed.nextPauseMs;
-    owed.nextPauseMs = Math.min(pauseMs * 2, longestPauseMs);
+    const pauseMs = pending.nextPauseMs;
+    pending.nextPauseMs = Math.min(pauseMs * 2, longestPauseMs);
     log.warn('an effect failed and will be tried again', {
-      effect: owed.effect.key,
+      effect: pending.effect.key,
       pauseMs,
       ...errorFields(cause),
     });
     const stopTimer = clock.after(pauseMs, () => {
       this.#timers.delete(stopTimer);
-      this.#turns.push(owed);
+      this.#turns.push(pending);
       this.#next();
     });
     this.#timers.add(stopTimer);

@@ -150,7 +150,7 @@ describe('the plan of a VM', () => {
     expect(told.map(({ body }) => body)).toEqual([
       { kind: 'set-peers', bridges: [{ bridge, peers: [{ address: '10.1.0.2', macs: [mac] }] }] },
     ]);
-    expect(kindsOf(await bench.owed())).toContain('set-peers');
+    expect(kindsOf(await bench.pendingEffects())).toContain('set-peers');
     for (const { key } of told) ce.acknowledge(key);
     const again = new FakePilot(bench.engine, slotId, 'n0');
     again.hello();

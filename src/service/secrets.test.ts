@@ -15,7 +15,7 @@ it('a slot whose commit has failed is given a secret again when the same is aske
   const slotKey = `slot:${bench.slotId}`;
   const keysOf = (): readonly string[] => secrets.companions(input, decision).secrets.map(({ key }) => key);
   expect(keysOf()).toContain(slotKey);
-  secrets.takenBack();
+  secrets.rollBack();
   expect(secrets.slot(bench.slotId)).toBeUndefined();
   const again = secrets.companions(input, decision);
   expect(again.secrets.map(({ key }) => key)).toContain(slotKey);

@@ -67,7 +67,7 @@ export class Secrets {
   }
 
   /** The commit that they were given to has failed: nothing of it has happened, and who asks again is given new ones. */
-  takenBack(): void {
+  rollBack(): void {
     this.#staged.clear();
   }
 

@@ -119,8 +119,8 @@ describe('the writer', () => {
 
   it('stores the effects that are done with the next transaction', async () => {
     const { pilots } = await bench.running();
-    const owed = (await bench.owed()).map(({ kind }) => kind);
-    expect(owed).toEqual([]);
+    const pending = (await bench.pendingEffects()).map(({ kind }) => kind);
+    expect(pending).toEqual([]);
     expect(pilots[0]?.commands.map(({ body }) => body.kind)).toEqual(['start-vm']);
   });
 

@@ -11,12 +11,12 @@ import type { Commit, Store, StoredState } from './store/store.ts';
  *   submit(input) ─► queue ─► batch ─► decide, one after the other,   ─► one transaction ─► committed maps ─► waiters, listeners,
  *                    (bounded)         on the maps ahead                 (all or nothing)                     next deadline armed
  *                                           ▲                               │ failed
- *                                           └──── taken back ◄──────────────┘ every waiter gets the error
+ *                                           └──── rolled back ◄─────────────┘ every waiter gets the error
  *
  * Two sets of maps: `ahead` has the decisions of the batch in hand, so that its second input sees what the first has done; `committed` is
  * what everybody else sees. Invariants: outside of a batch both are equal; `committed` is never ahead of the store; a waiter is answered
  * only when what it is told is durable, also when its own decision is empty (it may rest on its neighbours').
- * If we crash here: the batch is in the store whole, with the effects it owes, or not at all; nobody has been told anything yet.
+ * If we crash here: the batch is in the store whole, with its effects, or not at all; nobody has been told anything yet.
  */
 export interface WriterParts {
   readonly clock: Clock;
@@ -28,7 +28,7 @@ export interface WriterParts {
   /** Called after each commit, before its waiters go on. */
   readonly committed: (commit: Commit) => void;
   /** A commit has failed: what `companions` gave for it is not there. */
-  readonly takenBack: () => void;
+  readonly rolledBack: () => void;
   /** The store fails again and again: the process must end. Called once. */
   readonly broken: (cause: unknown) => void;
   /** An id that no slot has had. */
@@ -39,7 +39,7 @@ export interface WriterParts {
 
 interface Waiting {
   readonly input: LeaseInput;
-  /** Effects that this input answers: owed no more, in the same transaction. */
+  /** Effects that this input answers: done, in the same transaction. */
   readonly done: readonly string[];
   readonly resolve: (outcome: Outcome) => void;
   readonly reject: (cause: unknown) => void;
@@ -135,8 +135,8 @@ export class Writer {
       try {
         await this.#parts.store.commit(commit);
       } catch (cause) {
-        this.#takeBack(commit);
-        this.#parts.takenBack();
+        this.#rollBack(commit);
+        this.#parts.rolledBack();
         this.#failed(cause, batch);
         return;
       }
@@ -198,7 +198,7 @@ export class Writer {
     };
   }
 
-  #takeBack(commit: Commit): void {
+  #rollBack(commit: Commit): void {
     restore(this.#ahead.workspaces, this.#committed.workspaces, commit.workspaces);
     restore(this.#ahead.slots, this.#committed.slots, commit.slots);
     restore(this.#ahead.vms, this.#committed.vms, commit.vms);

@@ -375,7 +375,7 @@ export class EngineBench {
   slot(id: string): Slot {
     return must(this.engine.state.slots.get(id));
   }
-  async owed(): Promise<readonly Effect[]> {
+  async pendingEffects(): Promise<readonly Effect[]> {
     return (await this.store.load()).effects;
   }
 }

@@ -70,7 +70,7 @@ export function onePool(of: Omit<PoolSettings, 'pools'>): PoolSettings {
 
 export const startedAt = 1_700_000_000_000;
 
-/** One workspace `ws` on one slot, driven by hand: decides, applies, and keeps what was recorded and owed. */
+/** One workspace `ws` on one slot, driven by hand: decides, applies, and keeps what was recorded and emitted. */
 export class LeaseBench {
   readonly ws = 'ws-aaaaaaaaaa';
   readonly slotId = 'slot-aaaaaaaaaa';

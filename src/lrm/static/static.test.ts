@@ -91,7 +91,7 @@ describe('a pool of static nodes', () => {
     await jobWhen(next, waiting, ({ state }) => state === 'running');
     await next.cancel(waiting);
     await endOf(next, waiting);
-    // An order that is owed to an ended job never reaches a new one.
+    // An order that is pending for an ended job never reaches a new one.
     expect(Number(await next.submit(gangRequest()))).toBeGreaterThan(Number(waiting));
   });
 

@@ -104,7 +104,7 @@ class StaticNodes implements StaticLrm {
         endAs: undefined,
       });
     }
-    // Ids are never used again: an order that is owed to an ended job must not reach a new one.
+    // Ids are never used again: an order that is pending for an ended job must not reach a new one.
     this.#lastId = Math.max(clock.now(), ...this.#jobs.map(({ id }) => Number(id)));
     for (const room of this.#spool.nodes())
       this.#away({ ...room, connection: undefined, stopTimer: () => undefined });

@@ -12,7 +12,7 @@ const order = (key: string, node = 'n0'): PilotEffect => ({
   order: { kind: 'stop-vm', vmId: 'vm', graceMs: 0 },
 });
 
-describe('what is owed to pilots', () => {
+describe('what is pending for pilots', () => {
   let done: string[];
   let heard: string[];
   let commands: PilotCommands;
@@ -32,7 +32,7 @@ describe('what is owed to pilots', () => {
   it('is said once to one that is connected, and again when it comes back, until it is acknowledged', () => {
     commands.connected('slot', 'n0', send);
     commands.add(order('a'));
-    // The same decision is owed once, however often it is made.
+    // The same decision is pending once, however often it is made.
     commands.add(order('a'));
     expect(heard).toEqual(['a']);
     commands.disconnected('slot', 'n0');
@@ -48,7 +48,7 @@ describe('what is owed to pilots', () => {
     expect(heard.slice(3)).toEqual(['b']);
   });
 
-  it('is owed no more when the slot is over, on any of its nodes', () => {
+  it('is pending no more when the slot is over, on any of its nodes', () => {
     commands.add(order('a'));
     commands.add(order('b', 'n1'));
     commands.slotOver('slot');
@@ -57,7 +57,7 @@ describe('what is owed to pilots', () => {
     expect(heard).toEqual([]);
   });
 
-  it('is owed no more when what it was for is gone', () => {
+  it('is pending no more when what it was for is gone', () => {
     commands.add(order('gone'));
     commands.connected('slot', 'n0', send);
     expect([heard, done]).toEqual([[], ['gone']]);

@@ -4,31 +4,31 @@ import type { Order } from '../../protocol/orders.ts';
 import type { ServiceMessage } from '../../protocol/pilot.ts';
 
 /**
- * Commands owed to pilots. Each pilot gets its own in the order in which they were decided, all at once, without waiting for any answer; after
+ * Commands that are pending for pilots. Each pilot gets its own in the order in which they were decided, all at once, without waiting for any answer; after
  * a reconnect it gets again what it has not acknowledged (it knows the keys it has seen). An order that cannot wait is here before it is stored (`hub.ts`).
  *
- *   owed ─► sent, if the pilot is connected ─► command-ack ─► done
- *     ▲            │ connection lost                    slot over ─► done: nobody is there to obey
- *     └────────────┘
+ *   pending ─► sent, if the pilot is connected ─► command-ack ─► done
+ *        ▲            │ connection lost                 slot over ─► done: nobody is there to obey
+ *        └────────────┘
  *
- * If we crash here: what was not acknowledged is owed in the store still, and is sent when the pilot is back.
+ * If we crash here: what was not acknowledged is pending in the store still, and is sent when the pilot is back.
  */
 export interface CommandParts {
   readonly log: Log;
   /** The order as the pilot gets it; undefined when what it was for is gone. */
   readonly orderOf: (effect: PilotEffect) => Order | undefined;
-  /** The effect is owed no more. */
+  /** The effect is pending no more. */
   readonly done: (key: string) => void;
 }
 
 type Send = (message: ServiceMessage) => void;
 
 interface Pilot {
-  readonly owed: Map<string, PilotEffect>;
+  readonly pending: Map<string, PilotEffect>;
   send: Send | undefined;
 }
 
-/** What is owed to pilots; see above. */
+/** What is pending for pilots; see above. */
 export class PilotCommands {
   readonly #parts: CommandParts;
   /** By slot, then by node. */
@@ -40,15 +40,15 @@ export class PilotCommands {
 
   add(effect: PilotEffect): void {
     const pilot = this.#pilot(effect.slotId, effect.node);
-    if (pilot.owed.has(effect.key)) return;
-    pilot.owed.set(effect.key, effect);
+    if (pilot.pending.has(effect.key)) return;
+    pilot.pending.set(effect.key, effect);
     if (pilot.send) this.#send(pilot, effect, pilot.send);
   }
 
   connected(slotId: string, node: string, send: Send): void {
     const pilot = this.#pilot(slotId, node);
     pilot.send = send;
-    for (const effect of pilot.owed.values()) this.#send(pilot, effect, send);
+    for (const effect of pilot.pending.values()) this.#send(pilot, effect, send);
   }
 
   disconnected(slotId: string, node: string): void {
@@ -57,12 +57,12 @@ export class PilotCommands {
   }
 
   acknowledged(slotId: string, node: string, key: string): void {
-    if (this.#slots.get(slotId)?.get(node)?.owed.delete(key)) this.#parts.done(key);
+    if (this.#slots.get(slotId)?.get(node)?.pending.delete(key)) this.#parts.done(key);
   }
 
   slotOver(slotId: string): void {
     for (const pilot of this.#slots.get(slotId)?.values() ?? [])
-      for (const key of pilot.owed.keys()) this.#parts.done(key);
+      for (const key of pilot.pending.keys()) this.#parts.done(key);
     this.#slots.delete(slotId);
   }
 
@@ -74,14 +74,14 @@ export class PilotCommands {
       // A bug; the VM's deadline will tell the client that it did not come about.
       this.#parts.log.error('a command could not be made', { effect: effect.key, ...errorFields(cause) });
     }
-    pilot.owed.delete(effect.key);
+    pilot.pending.delete(effect.key);
     this.#parts.done(effect.key);
   }
 
   #pilot(slotId: string, node: string): Pilot {
     const nodes = this.#slots.get(slotId) ?? new Map<string, Pilot>();
     this.#slots.set(slotId, nodes);
-    const pilot = nodes.get(node) ?? { owed: new Map<string, PilotEffect>(), send: undefined };
+    const pilot = nodes.get(node) ?? { pending: new Map<string, PilotEffect>(), send: undefined };
     nodes.set(node, pilot);
     return pilot;
   }

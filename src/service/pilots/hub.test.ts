@@ -64,7 +64,7 @@ describe('the pilot hub', () => {
     expect([pilot.commands.length, other.commands.length]).toEqual([0, 1]);
   });
 
-  it('passes on what is decided, once: the order has the same key when it is stored, and is owed until it is taken', async () => {
+  it('passes on what is decided, once: the order has the same key when it is stored, and is pending until it is taken', async () => {
     ({ slotId } = await bench.create(2));
     const pilots = ['n0', 'n1', 'n2'].map(node => new FakePilot(bench.engine, slotId, node));
     const [first, second, later] = pilots;
@@ -76,8 +76,8 @@ describe('the pilot hub', () => {
     expect(pilots.map(({ commands }) => commands.length)).toEqual([0, 1, 0]);
     bench.store.release();
     await bench.settle();
-    const owed = (await bench.owed()).filter(({ kind }) => kind === 'pilot');
-    expect(owed.map(({ key }) => key)).toEqual(second?.commands.map(({ key }) => key));
+    const pending = (await bench.pendingEffects()).filter(({ kind }) => kind === 'pilot');
+    expect(pending.map(({ key }) => key)).toEqual(second?.commands.map(({ key }) => key));
     // One that comes now hears it as well; who has not said that it was taken hears it again.
     later?.hello();
     second?.connect(bench.engine);
@@ -87,7 +87,7 @@ describe('the pilot hub', () => {
     for (const { key } of second?.commands ?? []) second?.acknowledge(key);
     later?.notify({ kind: 'node', state: 'reserving' });
     await bench.settle();
-    const left = (await bench.owed()).filter(({ kind }) => kind === 'pilot');
+    const left = (await bench.pendingEffects()).filter(({ kind }) => kind === 'pilot');
     expect(left.map(({ key }) => key)).toEqual(later?.commands.map(({ key }) => key));
   });
 

@@ -15,7 +15,7 @@ import type { StreamWaitingRoom } from './streams.ts';
 /**
  * The pilots' connections. One session per slot and node; a newer connection takes the place of an older one.
  *
- *   attached ─ hello ─► committed ─► welcome {ackedSeq}, then the commands owed ─► connected
+ *   attached ─ hello ─► committed ─► welcome {ackedSeq}, then what is pending ─► connected
  *                                    notification ─► committed ─► ack {seq}
  *                                    preempting ──► release to the slot's other pilots, at once ─► committed ─► ack {seq}
  *   slot unknown or over: dismiss

@@ -90,25 +90,25 @@ describe('sqlite store', () => {
   it('finds the orders that a program of before has stored for its pilots', async () => {
     await openSqliteStore({ directory }).close();
     const database = new Database(join(directory, 'wsp.db'));
-    const owed = (kind: string, rest: object) => ({ kind, key: kind, slotId: 'slot-a', ...rest });
+    const effect = (kind: string, rest: object) => ({ kind, key: kind, slotId: 'slot-a', ...rest });
     const stop = { vmId: 'ws-a.w-0', graceMs: 1_500 };
-    for (const effect of [
-      owed('pilot.stop-vm', { node: 'n0', ...stop }),
-      owed('lrm.cancel', { jobId: '7' }),
-      owed('pilot.start-vm', { node: 'n1', vmId: 'ws-a.w-1' }),
+    for (const stored of [
+      effect('pilot.stop-vm', { node: 'n0', ...stop }),
+      effect('lrm.cancel', { jobId: '7' }),
+      effect('pilot.start-vm', { node: 'n1', vmId: 'ws-a.w-1' }),
     ])
       database
         .prepare('insert into outbox (key, body) values (?, ?)')
-        .run(effect.key, JSON.stringify(effect));
+        .run(stored.key, JSON.stringify(stored));
     database.exec('pragma user_version = 15');
     database.close();
     const store = openSqliteStore({ directory });
     try {
       expect((await store.load()).effects).toEqual([
-        { ...owed('pilot', { node: 'n0' }), key: 'pilot.stop-vm', order: { kind: 'stop-vm', ...stop } },
-        owed('lrm.cancel', { jobId: '7' }),
+        { ...effect('pilot', { node: 'n0' }), key: 'pilot.stop-vm', order: { kind: 'stop-vm', ...stop } },
+        effect('lrm.cancel', { jobId: '7' }),
         {
-          ...owed('pilot', { node: 'n1' }),
+          ...effect('pilot', { node: 'n1' }),
           key: 'pilot.start-vm',
           order: { kind: 'start-vm', vmId: 'ws-a.w-1' },
         },

@@ -156,7 +156,7 @@ export function storeContract(name: string, make: () => StoreUnderTest): void {
         expect(await types({ after: 0, workspaceId: 'a', limit: 1 })).toEqual(['w.one']);
       }));
 
-    it('owes effects in order until they are done', () =>
+    it('keeps effects in order until they are done', () =>
       withStore(async (store, reopen) => {
         await store.commit({ ...emptyCommit, effects: [effect('z'), effect('a'), effect('m')] });
         await store.commit({ ...emptyCommit, effects: [effect('a'), effect('b')], done: ['z', 'unknown'] });

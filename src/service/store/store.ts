@@ -38,7 +38,7 @@ export interface StoredState {
   readonly workspaces: readonly Workspace[];
   readonly slots: readonly Slot[];
   readonly vms: readonly Vm[];
-  /** Effects still owed, in the order in which they were decided. */
+  /** Effects that are still pending, in the order in which they were decided. */
   readonly effects: readonly Effect[];
   readonly secrets: ReadonlyMap<string, string>;
 }
@@ -65,9 +65,9 @@ export interface Commit {
   readonly slots: readonly Slot[];
   readonly vms: readonly Vm[];
   readonly events: readonly HistoryEvent[];
-  /** An effect whose key is owed already stays as it is. */
+  /** An effect whose key is pending already stays as it is. */
   readonly effects: readonly Effect[];
-  /** Keys of effects that are owed no more. */
+  /** Keys of effects that are done. */
   readonly done: readonly string[];
   readonly secrets: readonly Secret[];
   /** Keys of secrets to delete. */

@@ -16,7 +16,7 @@ import { allOff, beginEnding, endIfOff, isLive, startLease } from './workspace.t
  * What follows from what is: called at the end of every input, it takes a slot and its workspaces as far as they go now. It looks at states, not
  * at what happened, so it does not matter in which order, how often, or how late things were reported.
  */
-export function settle(draft: Draft, slotId: SlotId): void {
+export function advance(draft: Draft, slotId: SlotId): void {
   firstPilot(draft, slotId);
   gangComplete(draft, slotId);
   const workspaces = draft.workspacesIn(draft.slot(slotId));
