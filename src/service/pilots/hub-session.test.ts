@@ -3,13 +3,7 @@ import { countingRandom } from '../../../test/support/engine.ts';
 import type { LeaseInput, PilotEffect, SiteState } from '../../lease/types.ts';
 import { type Log, silentLog } from '../../platform/log.ts';
 import { createVirtualClock, settle, type VirtualClock } from '../../platform/virtual-clock.ts';
-import {
-  type PilotHello,
-  type PilotMessage,
-  type PilotNotification,
-  type ServiceMessage,
-  takingBackMs,
-} from '../../protocol/pilot.ts';
+import type { PilotHello, PilotMessage, ServiceMessage } from '../../protocol/pilot.ts';
 import { PilotCommands } from './commands.ts';
 import { Hub } from './hub.ts';
 import { StreamWaitingRoom } from './streams.ts';
@@ -94,12 +88,6 @@ const report = (seq: number, vmId = 'vm-own'): PilotMessage => ({
   at: 1_000,
   body: { kind: 'vm', report: { vmId, state: 'running', context: 'ok' } },
 });
-const preempting: PilotNotification = {
-  type: 'notification',
-  seq: 8,
-  at: 1_000,
-  body: { kind: 'node', state: 'preempting' },
-};
 const types = (of: { readonly type: string }[]): string[] => of.map(({ type }) => type);
 const order = (node: string, key = 'k'): PilotEffect => ({
   kind: 'pilot',
@@ -244,37 +232,11 @@ describe('what a pilot says', () => {
   });
 });
 
-describe('a slot that is taken back', () => {
-  it('is so for all of its pilots that are there, once, and their orders wait a moment', async () => {
-    const [first, second, late] = [pilot('n0'), pilot('n1'), pilot('n2')];
-    for (const each of [first, second]) await each.hello();
-    await first.say(preempting, { ...preempting, seq: 9 });
-    expect(types(second.heard)).toEqual(['welcome', 'taken-back']);
-    expect(second.heard.at(-1)).toEqual({ type: 'taken-back', node: 'n0' });
-    expect([types(first.heard), late.heard]).toEqual([['welcome', 'ack', 'ack'], []]);
-    for (const node of ['n0', 'n1']) commands.add(order(node, node));
-    await clock.advanceBy(takingBackMs - 1);
-    expect([first, second].map(({ heard }) => types(heard).includes('command'))).toEqual([false, false]);
-    await clock.advanceBy(1);
-    expect([first, second].map(({ heard }) => heard.filter(({ type }) => type === 'command').length)).toEqual(
-      [1, 1],
-    );
-  });
-
-  it('gives no orders to a pilot that has gone meanwhile', async () => {
-    const one = pilot();
-    await one.hello();
-    await one.say(preempting);
-    one.session.closed();
-    commands.add(order('n0'));
-    await clock.advanceBy(takingBackMs);
-    expect(types(one.heard)).toEqual(['welcome', 'ack']);
-  });
-
-  it('is none for what else nodes say of themselves', async () => {
+describe('what is passed on of an LRM that takes a slot back (the rest in hub.test.ts)', () => {
+  it('is nothing of what else nodes say of themselves', async () => {
     const [first, second] = [pilot('n0'), pilot('n1')];
     for (const each of [first, second]) await each.hello();
-    await first.say({ ...preempting, body: { kind: 'node', state: 'releasing' } });
+    await first.say({ type: 'notification', seq: 8, at: 1_000, body: { kind: 'node', state: 'releasing' } });
     expect(types(second.heard)).toEqual(['welcome']);
     commands.add(order('n0'));
     expect(types(first.heard)).toEqual(['welcome', 'ack', 'command']);
