@@ -50,6 +50,7 @@ function settings(policy: Policy, nodes: number): PoolSettings {
     suspended: 'wait',
     deployTimeoutMs: 300_000,
     releaseTimeoutMs: 60_000,
+    retireAfterMs: Number.POSITIVE_INFINITY,
     site: {
       nodes,
       sizes: null,

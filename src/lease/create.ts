@@ -30,7 +30,11 @@ export function create(draft: Draft, input: Create): Refusal | undefined {
   return before ? sameRequest(before, input) : createNew(draft, input);
 }
 
-function sameRequest(before: Workspace, { requestDigest, request }: Create): Refusal | undefined {
+/** Why a request that comes with a token that has made this workspace is not the same; undefined: it is. */
+export function sameRequest(
+  before: Workspace,
+  { requestDigest, request }: Pick<Create, 'requestDigest' | 'request'>,
+): Refusal | undefined {
   if (before.requestDigest === requestDigest) return undefined;
   return {
     code: 'conflict',

@@ -6,6 +6,7 @@ import { askForWarmSlot } from './launch.ts';
 import { giveNotices, nextNoticeAt } from './lease-time.ts';
 import { idleCode, warmDueAt } from './policies/reuse.ts';
 import { isRequeueDue, isToBeRequeued } from './requeue.ts';
+import { nextRetirementAt, retire } from './retire.ts';
 import { silentTooLong, silentUntil } from './pilots.ts';
 import { advance } from './advance.ts';
 import { startAnew } from './start-anew.ts';
@@ -20,7 +21,7 @@ import { formatDuration, formatMoment } from '../protocol/units.ts';
 
 /** The earliest moment at which `clock` has something to do; null when nothing waits for time. */
 export function nextDeadlineAt(state: SiteState): number | null {
-  let next = Number.POSITIVE_INFINITY;
+  let next = nextRetirementAt(state);
   for (const slot of state.slots.values()) next = Math.min(next, slotDeadlineAt(slot, state.settings));
   for (const workspace of state.workspaces.values())
     next = Math.min(next, workspaceDeadlineAt(state, workspace));
@@ -98,6 +99,7 @@ export function clockPassed(draft: Draft, slotId: SlotId): void {
       workspaceOverdue(draft, workspace.id);
       if (draft.findSlot(workspace.slotId)) advance(draft, workspace.slotId);
     }
+  retire(draft);
 }
 
 function slotOverdue(draft: Draft, slot: Slot): void {

@@ -5,7 +5,7 @@ import { settings, startedAt } from '../../test/support/lease.ts';
 import { vmIdOf } from '../protocol/ids.ts';
 import type { VmReport } from '../protocol/pilot.ts';
 import { contextStates, slotNodeStates, vmStates } from '../protocol/states.ts';
-import { applyDecision, decide, isEmpty, nextDeadlineAt, type SiteMaps } from './decide.ts';
+import { applyDecision, decide, emptyMaps, isEmpty, nextDeadlineAt, type SiteMaps } from './decide.ts';
 import { isFinalVm, slotTransitions, vmTransitions, workspaceTransitions } from './transitions.ts';
 import type { Decision, LeaseInput, SiteState } from './types.ts';
 
@@ -81,7 +81,7 @@ const steps = fc.array(
 );
 
 class World {
-  readonly maps: SiteMaps = { workspaces: new Map(), slots: new Map(), vms: new Map() };
+  readonly maps: SiteMaps = emptyMaps();
   readonly state: SiteState = { settings, ...this.maps };
   now = startedAt + 1_000_000;
 
@@ -217,7 +217,7 @@ function jobsVanish(world: World): void {
 }
 
 describe('a decision', () => {
-  const none: Decision = { workspaces: [], slots: [], vms: [], events: [], effects: [] };
+  const none: Decision = { workspaces: [], slots: [], vms: [], events: [], effects: [], retired: [] };
 
   it.each(Object.keys(none) as (keyof Decision)[])('is empty without %s alone', part => {
     expect(isEmpty(none)).toBe(true);

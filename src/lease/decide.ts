@@ -8,12 +8,23 @@ import { cancelled, troubled, unanswered } from './lrm-trouble.ts';
 import { extended, observed, refused, submitted } from './lrm.ts';
 import { operate } from './operations.ts';
 import { connected, disconnected, notified } from './pilots.ts';
+import { addUsed } from './quota.ts';
 import { serviceStarted } from './recovery.ts';
 import { noSuchWorkspace } from './request.ts';
 import { isToBeRequeued } from './requeue.ts';
 import { forgoRequeue } from './start-anew.ts';
 import { advance } from './advance.ts';
-import type { Decision, LeaseInput, Outcome, Refusal, SiteState, Slot, Vm, Workspace } from './types.ts';
+import type {
+  Decision,
+  LeaseInput,
+  Outcome,
+  Refusal,
+  SiteState,
+  Slot,
+  Used,
+  Vm,
+  Workspace,
+} from './types.ts';
 import { beginEnding, endPending } from './workspace.ts';
 
 export { nextDeadlineAt } from './deadlines.ts';
@@ -99,8 +110,8 @@ function destroy(draft: Draft, workspaceId: WorkspaceId, by: string): Refusal | 
 
 /** True when a decision changes nothing and emits nothing. */
 export function isEmpty(decision: Decision): boolean {
-  const { workspaces, slots, vms, events, effects } = decision;
-  return workspaces.length + slots.length + vms.length + events.length + effects.length === 0;
+  const { workspaces, slots, vms, events, effects, retired } = decision;
+  return [workspaces, slots, vms, events, effects, retired].every(({ length }) => length === 0);
 }
 
 /** The maps behind a `SiteState`, in the hands of their one writer. */
@@ -108,6 +119,12 @@ export interface SiteMaps {
   readonly workspaces: Map<WorkspaceId, Workspace>;
   readonly slots: Map<SlotId, Slot>;
   readonly vms: Map<VmId, Vm>;
+  readonly used: Map<string, Used>;
+}
+
+/** The state of a site where nothing has happened yet. */
+export function emptyMaps(): SiteMaps {
+  return { workspaces: new Map(), slots: new Map(), vms: new Map(), used: new Map() };
 }
 
 /** Makes a decision the state, after it has been committed. */
@@ -115,4 +132,12 @@ export function applyDecision(maps: SiteMaps, decision: Decision): void {
   for (const workspace of decision.workspaces) maps.workspaces.set(workspace.id, workspace);
   for (const slot of decision.slots) maps.slots.set(slot.id, slot);
   for (const vm of decision.vms) maps.vms.set(vm.id, vm);
+  for (const { slotId, workspaces, vmIds } of decision.retired) {
+    if (slotId !== null) maps.slots.delete(slotId);
+    for (const id of vmIds) maps.vms.delete(id);
+    for (const workspace of workspaces) {
+      maps.workspaces.delete(workspace.id);
+      addUsed(maps.used, workspace);
+    }
+  }
 }

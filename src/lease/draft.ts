@@ -9,6 +9,7 @@ import type {
   HistoryEvent,
   LeaseSettings,
   PoolSettings,
+  Retired,
   SiteState,
   Slot,
   Vm,
@@ -38,6 +39,7 @@ export class Draft {
   readonly #vms = new Map<VmId, Vm>();
   readonly #events: HistoryEvent[] = [];
   readonly #effects = new Map<string, Effect>();
+  readonly #retired: Retired[] = [];
 
   constructor(state: SiteState, now: number) {
     this.state = state;
@@ -170,6 +172,11 @@ export class Draft {
     if (!this.#effects.has(effect.key)) this.#effects.set(effect.key, effect);
   }
 
+  /** Lets go of what has ended (`retire.ts`): the last that is decided about it. */
+  retire(retired: Retired): void {
+    this.#retired.push(retired);
+  }
+
   decision(): Decision {
     return {
       workspaces: [...this.#workspaces.values()],
@@ -177,6 +184,7 @@ export class Draft {
       vms: [...this.#vms.values()],
       events: this.#events,
       effects: [...this.#effects.values()],
+      retired: this.#retired,
     };
   }
 }

@@ -14,7 +14,8 @@ import { followJobEnd } from './workspace.ts';
 
 /** What the LRM answered and what it says of our jobs (paper §2.3, §3.1). Slots follow their jobs, and jobs that no slot wants are cancelled. */
 
-const isFinalJob = ({ state }: ObservedJob): boolean =>
+/** Whether the job is over. */
+export const isFinalJob = ({ state }: Pick<ObservedJob, 'state'>): boolean =>
   state === 'completed' ||
   state === 'cancelled' ||
   state === 'preempted' ||

@@ -1,13 +1,15 @@
 import { formatDuration } from '../protocol/units.ts';
 import type { Draft } from './draft.ts';
-import type { Refusal, SiteState, Workspace } from './types.ts';
+import type { WorkspaceId } from '../protocol/ids.ts';
+import type { Refusal, SiteState, Used, Workspace } from './types.ts';
 
 /**
  * What a user and a project may hold at a time, and may use in all. Checked in the decision that charges it, so two requests at once cannot both
  * have the last of it. The charge is not stored: it is what the workspaces themselves say.
  *
  *   pending, waiting, running   its VMs, and their minutes for the whole of the lease (reserved)
- *   ended                       the minutes for which the lease has run (used)
+ *   ended                       the minutes for which the lease has run (used); of retired ones
+ *                               there is one sum for each owner and project
  */
 
 /** Limits; null: none. */
@@ -86,12 +88,33 @@ function leaseMsOf({
   return startsAt === null || endsAt === null ? durationMs : endsAt - startsAt;
 }
 
-/** The charge of all workspaces that `of` picks. */
-export function charged(state: Pick<SiteState, 'workspaces'>, of: (workspace: Workspace) => boolean): Charge {
+/** Whom a workspace is charged to. */
+export type Charged = Pick<Workspace, 'owner' | 'project'>;
+
+/** The charge of all workspaces that `of` picks, but of one. */
+export function charged(
+  state: Pick<SiteState, 'workspaces' | 'used'>,
+  of: (whose: Charged) => boolean,
+  except?: WorkspaceId,
+): Charge {
   let total = nothing;
   for (const workspace of state.workspaces.values())
-    if (of(workspace)) total = plus(total, chargeOf(workspace));
+    if (workspace.id !== except && of(workspace)) total = plus(total, chargeOf(workspace));
+  for (const used of state.used.values()) if (of(used)) total = plus(total, { ...nothing, vmMs: used.vmMs });
   return total;
+}
+
+/** Adds what a workspace that is retired has used. */
+export function addUsed(used: Map<string, Used>, workspace: Workspace): void {
+  const { owner, project } = workspace;
+  const key = usedKey(workspace);
+  const vmMs = (used.get(key)?.vmMs ?? 0) + chargeOf(workspace).vmMs;
+  used.set(key, { owner, project, vmMs });
+}
+
+/** Names have no spaces. */
+export function usedKey({ owner, project }: Charged): string {
+  return `${owner} ${project ?? ''}`;
 }
 
 /** Why a workspace, as it is to become, is more than its owner or its project may have; undefined when it is not. */
@@ -123,7 +146,7 @@ function over(
   workspace: Workspace,
   who: string,
   quota: Quota,
-  isTheirs: (workspace: Workspace) => boolean,
+  isTheirs: (whose: Charged) => boolean,
 ): Refusal | undefined {
   const charge = chargeOf(workspace);
   const leaseMs = leaseMsOf(workspace);
@@ -132,7 +155,7 @@ function over(
       `${who} may lease for ${formatDuration(quota.maxDurationMs)} at most; this is ${formatDuration(leaseMs)}`,
     );
   if (Object.values(quota).every(limit => limit === null)) return undefined;
-  const others = charged(draft.state, each => each.id !== workspace.id && isTheirs(each));
+  const others = charged(draft.state, isTheirs, workspace.id);
   const total = plus(others, charge);
   const minutes = (vmMs: number): number => Math.ceil(vmMs / 60_000);
   for (const [limit, have, wanted, what] of [

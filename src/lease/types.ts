@@ -217,6 +217,8 @@ export interface LeaseSettings {
   readonly deployTimeoutMs: number;
   /** From the order to release until the LRM job must be gone; then the job is cancelled. */
   readonly releaseTimeoutMs: number;
+  /** From the end of a workspace and its slot until they leave memory (`retire.ts`). */
+  readonly retireAfterMs: number;
 }
 
 /** Memory and processors of a node, or of what is free on one. */
@@ -254,12 +256,25 @@ export interface Pool {
 /** The settings as they are for one pool's slots. */
 export type PoolSettings = LeaseSettings & Pick<Pool, 'policy' | 'site'>;
 
-/** The whole state that decisions are made from. The service's writer owns the maps and applies decisions to them after commit. */
+/**
+ * The whole state that decisions are made from: what lives, and what has ended a short while ago
+ * (`retire.ts`). The service's writer owns the maps and applies decisions to them after commit.
+ */
 export interface SiteState {
   readonly settings: LeaseSettings;
   readonly workspaces: ReadonlyMap<WorkspaceId, Workspace>;
   readonly slots: ReadonlyMap<SlotId, Slot>;
   readonly vms: ReadonlyMap<VmId, Vm>;
+  /** What retired workspaces have used, by owner and project (`quota.ts`). */
+  readonly used: ReadonlyMap<string, Used>;
+}
+
+/** What the retired workspaces of one owner have used for one project (null: for none). */
+export interface Used {
+  readonly owner: string;
+  readonly project: string | null;
+  /** Milliseconds of leases, each times its VMs. */
+  readonly vmMs: number;
 }
 
 /** An LRM job as an observation: the same words as `LrmJob` in lrm/, which the core must not import. */
@@ -433,6 +448,15 @@ export interface HistoryEvent {
   readonly reason: Reason | null;
 }
 
+/** What leaves memory together: nothing that stays refers to it. */
+export interface Retired {
+  /** Null: the workspace was in no slot, or its slot goes on. */
+  readonly slotId: SlotId | null;
+  readonly workspaces: readonly Workspace[];
+  /** All VMs that the workspaces have had. */
+  readonly vmIds: readonly VmId[];
+}
+
 /** New versions of what changed, the history of it, and the effects. Empty lists: nothing to do. */
 export interface Decision {
   readonly workspaces: readonly Workspace[];
@@ -440,6 +464,8 @@ export interface Decision {
   readonly vms: readonly Vm[];
   readonly events: readonly HistoryEvent[];
   readonly effects: readonly Effect[];
+  /** Applied after everything else. */
+  readonly retired: readonly Retired[];
 }
 
 /** The core's "no": becomes a 4xx answer with this code. Typed as the API's codes that the core can give. */

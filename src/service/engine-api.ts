@@ -4,6 +4,7 @@ import type { Quotas } from '../lease/quota.ts';
 import type { LrmCapabilities, LrmError } from '../lrm/lrm.ts';
 import type { GroupRequest, OperateRequest, WorkspaceRequest } from '../protocol/cluster.ts';
 import type { PilotMessage, ServiceMessage, StreamTarget } from '../protocol/pilot.ts';
+import type { WorkspaceState } from '../protocol/states.ts';
 
 /**
  * The seam between the service's inside (writer, store, outbox, reconcilers, pilot hub: `engine.ts`) and its outside (HTTP, WebSockets:
@@ -37,12 +38,22 @@ export interface Engine {
   extend(workspaceId: string, by: string, durationMs: number): Promise<Workspace>;
   /** Has something done to VMs. Throws `WspError` with the refusal's code. Resolves once the order is durable. */
   operate(workspaceId: string, by: string, request: OperateRequest): Promise<Workspace>;
+  /**
+   * The workspace of an id, or the newest of a name, also when it ended long ago; of this owner, or
+   * of anybody.
+   */
+  find(idOrName: string, owner?: string): Promise<KnownWorkspace | undefined>;
+  /** Workspaces, also those that ended long ago. */
+  list(query: WorkspaceQuery): Promise<readonly KnownWorkspace[]>;
+  /** What VMs of retired workspaces, but of these, have run in a period (milliseconds since the epoch). */
+  pastUse(since: number, until: number, except: readonly string[]): Promise<readonly PastUse[]>;
   /** Resolves once the order is durable. What has ended already is returned as it is. Throws `WspError` (`not_found`). */
   destroy(workspaceId: string, by: string): Promise<Workspace>;
   /** History in order, after `after`, at most `limit`. */
   events(query: {
     readonly after: number;
     readonly workspaceId?: string;
+    readonly workspaceIds?: readonly string[];
     readonly types?: readonly string[];
     readonly limit: number;
   }): Promise<readonly StoredEvent[]>;
@@ -51,6 +62,36 @@ export interface Engine {
   /** OpenSSH known_hosts lines of a workspace's VMs, host part `<workspaceId>.<vm name>`. */
   knownHosts(workspaceId: string): Promise<readonly string[]>;
   readonly pilots: PilotHub;
+}
+
+/** A workspace, and where its slot and its VMs are found: in memory, or as they were read from the store. */
+export interface KnownWorkspace {
+  readonly workspace: Workspace;
+  readonly among: Pick<SiteState, 'slots' | 'vms'>;
+}
+
+/** Which workspaces; each condition that is there must hold. */
+export interface WorkspaceQuery {
+  readonly id?: string;
+  readonly name?: string;
+  readonly owner?: string;
+  readonly clientToken?: string;
+  readonly states?: readonly WorkspaceState[];
+  /** Made at this time (milliseconds since the epoch) or later. */
+  readonly sinceAt?: number;
+  /** Those that come after it in the order of their making. */
+  readonly after?: Pick<Workspace, 'createdAt' | 'id'>;
+  /** The newest first. Absent: the oldest. */
+  readonly newestFirst?: boolean;
+  readonly limit: number;
+}
+
+/** What VMs of one owner's workspaces in one project have run. */
+export interface PastUse extends Pick<Workspace, 'owner' | 'project'> {
+  readonly vmMs: number;
+  /** Each VM's time, times its processors and its memory. */
+  readonly cpuMs: number;
+  readonly memoryMiBMs: number;
 }
 
 /** A pool and what its LRM says; `now` is undefined when it does not answer. */
@@ -89,6 +130,8 @@ export interface Trial {
 export interface StoredEvent extends HistoryEvent {
   readonly seq: number;
   readonly recordedAt: number;
+  /** Whose workspace it is of, or whose slot; null: nobody's. */
+  readonly owner: string | null;
 }
 
 /** The pilots' connections, whatever carries them. */

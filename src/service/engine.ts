@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { workspaceOfToken } from '../lease/create.ts';
+import { sameRequest, workspaceOfToken } from '../lease/create.ts';
 import { decide } from '../lease/decide.ts';
 import { noQuotas, type Quotas } from '../lease/quota.ts';
 import { isFinalSlot } from '../lease/transitions.ts';
@@ -22,7 +22,7 @@ import { WspError } from '../protocol/errors.ts';
 import { defaultPoolName, idSuffix } from '../protocol/ids.ts';
 import type { PilotSite } from './assignment.ts';
 import { type MakeKeyPair, makeSshKeyPair } from './context.ts';
-import type { Engine, PilotHub, Trial } from './engine-api.ts';
+import type { Engine, PilotHub, Trial, WorkspaceQuery } from './engine-api.ts';
 import { type EnginePool, LrmPool } from './lrm-pool.ts';
 import { Outbox } from './outbox.ts';
 import { PilotCommands } from './pilots/commands.ts';
@@ -30,6 +30,7 @@ import { Hub } from './pilots/hub.ts';
 import { completeOrder } from './pilots/orders.ts';
 import { StreamWaitingRoom } from './pilots/streams.ts';
 import type { PlanSite } from './plan.ts';
+import { Records } from './records.ts';
 import { Secrets } from './secrets.ts';
 import type { Commit, EventQuery, Store } from './store/store.ts';
 import { Writer } from './writer.ts';
@@ -90,6 +91,7 @@ class RunningEngine implements Engine {
   readonly #commands: PilotCommands;
   readonly #hub: Hub;
   readonly #pools: readonly LrmPool[];
+  readonly #records: Records;
   readonly #listeners = new Set<() => void>();
 
   constructor(options: EngineOptions) {
@@ -103,13 +105,26 @@ class RunningEngine implements Engine {
 
     this.#secrets = new Secrets(random, options.makeKeyPair ?? makeSshKeyPair);
     this.#writer = this.#makeWriter();
-    const parts = { clock, log, pilot: options.pilot, state, slotSecret, submit, done, sized: this.#sized };
+    this.#records = new Records(state, options.store);
+    const parts = {
+      clock,
+      log,
+      pilot: options.pilot,
+      state,
+      slotSecret,
+      poolsOf: (slotIds: readonly string[]) => this.#records.poolsOf(slotIds),
+      submit,
+      done,
+      sized: this.#sized,
+    };
     this.#pools = options.pools.map(pool => new LrmPool(pool, parts));
     this.#outbox = new Outbox({
       clock,
       log,
       perform: async (effect, again) => {
-        if (effect.kind !== 'pilot') await this.#poolOf(effect.slotId).perform(effect, again);
+        if (effect.kind === 'pilot') return;
+        const pool = await this.#poolOf(effect.slotId);
+        await pool.perform(effect, again);
       },
       done,
     });
@@ -127,7 +142,12 @@ class RunningEngine implements Engine {
       submit,
       commands: this.#commands,
       streams: new StreamWaitingRoom(clock, random),
-      pilotGone: slotId => this.#poolOf(slotId).signal(),
+      pilotGone: slotId => {
+        this.#poolOf(slotId).then(
+          pool => pool.signal(),
+          (cause: unknown) => log.warn('the LRM is not asked why a pilot has gone', errorFields(cause)),
+        );
+      },
     });
   }
 
@@ -147,8 +167,10 @@ class RunningEngine implements Engine {
     // Before anything new is decided: orders to a pilot must reach it in the order in which they were given.
     for (const effect of stored.effects) this.#dispatch(effect, true);
     // A crash may have come between a slot's end and the end of the effects that were pending for its pilots.
-    for (const slot of this.state.slots.values())
-      if (isFinalSlot(slot.state)) this.#commands.slotOver(slot.id);
+    for (const slotId of new Set(stored.effects.map(effect => effect.slotId))) {
+      const slot = this.state.slots.get(slotId);
+      if (!slot || isFinalSlot(slot.state)) this.#commands.slotOver(slotId);
+    }
     await this.#writer.submit({ type: 'service.started' });
     await Promise.all(this.#pools.map(pool => pool.start()));
   }
@@ -162,6 +184,8 @@ class RunningEngine implements Engine {
   }
 
   async create(owner: string, request: WorkspaceRequest): Promise<Workspace> {
+    const before = await this.#madeBefore(owner, request);
+    if (before) return before;
     this.#writer.changeSettings({ images: this.#options.images() });
     const workspaceId = `ws-${this.#idSuffix()}`;
     const slotId = `slot-${this.#idSuffix()}`;
@@ -171,6 +195,31 @@ class RunningEngine implements Engine {
     return this.#order(input, () =>
       workspaceOfToken(this.state.workspaces.values(), owner, request.clientToken),
     );
+  }
+
+  /**
+   * The workspace that this request has made already. One that is being made is the core's
+   * business: it is in memory until long after its end.
+   */
+  async #madeBefore(owner: string, request: WorkspaceRequest): Promise<Workspace | undefined> {
+    if (request.clientToken === undefined) return undefined;
+    const made = await this.#records.ofToken(owner, request.clientToken);
+    if (!made) return undefined;
+    const refusal = sameRequest(made.workspace, { request, requestDigest: digestOf(request) });
+    if (refusal) throw refused(refusal);
+    return made.workspace;
+  }
+
+  find(idOrName: string, owner?: string): ReturnType<Engine['find']> {
+    return this.#records.find(idOrName, owner);
+  }
+
+  list(query: WorkspaceQuery): ReturnType<Engine['list']> {
+    return this.#options.store.workspaces(query);
+  }
+
+  pastUse(...period: Parameters<Engine['pastUse']>): ReturnType<Engine['pastUse']> {
+    return this.#options.store.pastUse(...period);
   }
 
   changeQuotas(quotas: Quotas): void {
@@ -191,7 +240,14 @@ class RunningEngine implements Engine {
   }
 
   async tryCreate(owner: string, request: WorkspaceRequest): Promise<Trial> {
-    const state = { ...this.state, settings: { ...this.state.settings, images: this.#options.images() } };
+    const { clientToken } = request;
+    const made = clientToken === undefined ? undefined : await this.#records.ofToken(owner, clientToken);
+    const { settings, workspaces, ...others } = this.state;
+    const state = {
+      ...others,
+      settings: { ...settings, images: this.#options.images() },
+      workspaces: made ? new Map([...workspaces, [made.workspace.id, made.workspace]]) : workspaces,
+    };
     const input = {
       type: 'create',
       workspaceId: `ws-${this.#idSuffix()}`,
@@ -224,7 +280,7 @@ class RunningEngine implements Engine {
     const outcome = await this.#writer.submit(input);
     if (!outcome.ok) {
       const { ifJobLasts, ...refusal } = outcome.refusal;
-      if (!ifJobLasts) throw refused(refusal);
+      if (!ifJobLasts) return this.#refuse(input, refusal);
       const { slotId, jobId, until } = ifJobLasts;
       const jobEndsAt = await this.#extendJob(slotId, jobId, until, refusal);
       await this.#writer.submit({ type: 'lrm.extended', slotId, jobEndsAt });
@@ -235,7 +291,7 @@ class RunningEngine implements Engine {
 
   /** When the job ends now. A crash after it leaves a job that is longer than it need be, and is given back with its workspace. */
   async #extendJob(slotId: string, jobId: string, until: number, refusal: Refusal): Promise<number> {
-    const { lrm } = this.#poolOf(slotId);
+    const { lrm } = await this.#poolOf(slotId);
     for (const pauseMs of [...extendAgainAfterMs, undefined])
       try {
         return await lrm.extend(jobId, until);
@@ -285,8 +341,17 @@ class RunningEngine implements Engine {
     before: () => Workspace | undefined = () => undefined,
   ): Promise<Workspace> {
     const outcome = await this.#writer.submit(input);
-    if (!outcome.ok) throw refused(outcome.refusal);
-    return before() ?? this.#workspace(input.workspaceId);
+    if (outcome.ok) return before() ?? this.#workspace(input.workspaceId);
+    return this.#refuse(input, outcome.refusal);
+  }
+
+  /** What is not in memory may be retired: then it is as it was when it had just ended. */
+  async #refuse(input: Extract<LeaseInput, { workspaceId: string }>, refusal: Refusal): Promise<Workspace> {
+    if (input.type === 'create' || this.state.workspaces.has(input.workspaceId)) throw refused(refusal);
+    const past = await this.#records.outcomeOfPast(input, this.#options.clock.now());
+    if (!past) throw refused(refusal);
+    if (!past.outcome.ok) throw refused(past.outcome.refusal);
+    return past.workspace;
   }
 
   #workspace(workspaceId: string): Workspace {
@@ -295,9 +360,9 @@ class RunningEngine implements Engine {
     return workspace;
   }
 
-  /** A slot always has its pool: `#checkPools` has seen to it. */
-  #poolOf(slotId: string): LrmPool {
-    const name = this.state.slots.get(slotId)?.pool;
+  /** A slot that is held always has its pool: `#checkPools` has seen to it. */
+  async #poolOf(slotId: string): Promise<LrmPool> {
+    const name = (await this.#records.poolsOf([slotId])).get(slotId);
     const pool = this.#pools.find(each => each.name === name);
     if (!pool) throw new Error(`slot ${slotId} is of pool ${name}, which this site does not have`);
     return pool;

@@ -110,6 +110,7 @@ describe('what a pilot says', () => {
         ['vm.running', 'vm.terminated', 'node.reserved'].map(type => ({ ...about, type, at })),
       ),
       effects: [],
+      retired: [],
       done: [],
       secrets: [],
       forgotten: [],

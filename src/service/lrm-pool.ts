@@ -25,6 +25,8 @@ export interface LrmPoolParts {
   readonly pilot: PilotSite;
   readonly state: () => SiteState;
   readonly slotSecret: (slotId: string) => string | undefined;
+  /** The pools of slots, of retired ones too; those that there are. */
+  readonly poolsOf: (slotIds: readonly string[]) => Promise<ReadonlyMap<string, string>>;
   /** Feeds the core; resolves once durable. `done`: effects that this answers. */
   readonly submit: (input: LeaseInput, done?: readonly string[]) => Promise<unknown>;
   readonly done: (key: string) => void;
@@ -42,14 +44,14 @@ export class LrmPool {
   readonly #reconciler: LrmReconciler;
 
   constructor(pool: EnginePool, parts: LrmPoolParts) {
-    const { clock, log, state, submit } = parts;
+    const { clock, log, state, poolsOf, submit } = parts;
     const { name, lrm } = pool;
     this.name = name;
     this.lrm = lrm;
     this.#pool = pool;
     this.#parts = parts;
     this.#capabilities = new SiteCapabilities({ clock, log, lrm, changed: site => parts.sized(name, site) });
-    this.#reconciler = new LrmReconciler({ clock, log, pool: name, lrm, state, submit });
+    this.#reconciler = new LrmReconciler({ clock, log, pool: name, lrm, state, poolsOf, submit });
   }
 
   /** Resolves when the LRM has been asked what it can give. */

@@ -169,7 +169,7 @@ async function openAccess(
     engine,
     allowed: site.webhooksAllow,
     callerOfUser: user => accounts.callerOfUser(user),
-    maySee: (caller, event) => maySee(engine.state, caller, event),
+    maySee,
   });
   const logins = new Logins({
     ...parts,

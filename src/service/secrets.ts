@@ -18,8 +18,8 @@ export interface WorkspaceSecrets {
 const slotSecretBytes = 32;
 
 /**
- * The committed secrets, in memory. Invariant: a workspace that lives has its secrets, a slot has its secret as long as it is known (a pilot
- * that comes back late must still be told by name that its slot is over).
+ * The committed secrets, in memory. Invariant: a workspace that lives has its secrets, a slot has its secret until it is retired (a pilot
+ * that comes back late must still be told by name that its slot is over; one that comes back later is not let in, and leaves for that).
  */
 export class Secrets {
   readonly #random: Random;
@@ -52,9 +52,10 @@ export class Secrets {
     for (const { key, value } of secrets) this.#staged.set(key, value);
     return {
       secrets,
-      forgotten: decision.workspaces
-        .filter(({ state }) => state === 'ended')
-        .map(({ id }) => workspaceKey(id)),
+      forgotten: [
+        ...decision.workspaces.filter(({ state }) => state === 'ended').map(({ id }) => workspaceKey(id)),
+        ...decision.retired.flatMap(({ slotId }) => (slotId === null ? [] : slotKey(slotId))),
+      ],
     };
   }
 

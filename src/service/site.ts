@@ -5,6 +5,7 @@ import type { Static } from 'typebox';
 import { vmmMemory } from '../control/vmm/memory.ts';
 import type { MemorySettings } from '../lease/memory.ts';
 import { noQuota, type Quota } from '../lease/quota.ts';
+import { retireAfterMs } from '../lease/retire.ts';
 import type { DrainPolicy, SuspendedPolicy, LeaseSettings } from '../lease/types.ts';
 import { statIfThere } from '../platform/stat.ts';
 import { invalidFile, mistakesIn, parseYaml } from '../protocol/document.ts';
@@ -331,5 +332,6 @@ export function leaseSettings({
       vnis: link.kind === 'vxlan' ? { first: link.firstVni, last: link.lastVni } : null,
     })),
     defaultNetwork,
+    retireAfterMs,
   };
 }

@@ -16,6 +16,7 @@ function history(
     vmId: subject?.includes('.') ? subject : null,
     node: subject === undefined || subject.includes('.') ? null : subject,
     reason: null,
+    owner: null,
   }));
 }
 const hops = (events: readonly StoredEvent[], agents = 2) =>

@@ -1,7 +1,7 @@
-import { charged } from '../lease/quota.ts';
-import type { SiteState, Workspace } from '../lease/types.ts';
+import { charged, type Charged } from '../lease/quota.ts';
+import type { SiteState } from '../lease/types.ts';
 import type { UsageLine } from '../protocol/access.ts';
-import type { StoredEvent } from './engine-api.ts';
+import type { PastUse, StoredEvent } from './engine-api.ts';
 
 /** The events that usage is made of. */
 export const usageEvents = ['vm.running', 'vm.stopped', 'vm.terminated', 'vm.failed'] as const;
@@ -13,27 +13,32 @@ export interface UsagePeriod {
   readonly now: number;
 }
 
+/** What counts. */
+type Counted = Pick<SiteState, 'workspaces' | 'vms' | 'used'>;
+
 /**
  * What each user and project holds, and for how long their VMs have run in a period: each VM from `running` to `stopped` or its end, by the times that the
- * node gave, or to the end of the period; a pause counts. `events`: those of `usageEvents`, in order, from the beginning of time.
+ * node gave, or to the end of the period; a pause counts. `events`: those of `usageEvents` and of the workspaces in memory, in order, from the beginning
+ * of time. `past`: what VMs of retired workspaces have run in the period.
  */
 export function usageOf(
-  state: SiteState,
+  state: Counted,
   events: Iterable<Pick<StoredEvent, 'type' | 'at' | 'vmId'>>,
   period: UsagePeriod,
-  of: (workspace: Workspace) => boolean,
+  of: (whose: Charged) => boolean,
+  past: readonly PastUse[] = [],
 ): readonly UsageLine[] {
   const spans = runningTimes(events, period);
   const accounts = new Map<string, { readonly kind: UsageLine['kind']; readonly name: string }>();
-  for (const workspace of state.workspaces.values()) {
-    if (!of(workspace)) continue;
-    accounts.set(`user ${workspace.owner}`, { kind: 'user', name: workspace.owner });
-    if (workspace.project !== null)
-      accounts.set(`project ${workspace.project}`, { kind: 'project', name: workspace.project });
+  for (const whose of [...state.workspaces.values(), ...state.used.values()]) {
+    if (!of(whose)) continue;
+    accounts.set(`user ${whose.owner}`, { kind: 'user', name: whose.owner });
+    if (whose.project !== null)
+      accounts.set(`project ${whose.project}`, { kind: 'project', name: whose.project });
   }
   return [...accounts.values()]
     .toSorted((one, other) => (`${one.kind} ${one.name}` < `${other.kind} ${other.name}` ? 1 : -1))
-    .map(account => lineOf(state, spans, account, of));
+    .map(account => lineOf(state, spans, account, of, past));
 }
 
 /** For how long each VM has run in the period, in milliseconds. */
@@ -59,13 +64,14 @@ function runningTimes(
 }
 
 function lineOf(
-  state: SiteState,
+  state: Counted,
   spans: ReadonlyMap<string, number>,
   { kind, name }: { readonly kind: UsageLine['kind']; readonly name: string },
-  of: (workspace: Workspace) => boolean,
+  of: (whose: Charged) => boolean,
+  past: readonly PastUse[],
 ): UsageLine {
-  const isTheirs = (workspace: Workspace): boolean =>
-    of(workspace) && (kind === 'user' ? workspace.owner : workspace.project) === name;
+  const isTheirs = (whose: Charged): boolean =>
+    of(whose) && (kind === 'user' ? whose.owner : whose.project) === name;
   const { vmMs, ...held } = charged(state, isTheirs);
   let [vmTime, cpuTime, memoryTime] = [0, 0, 0];
   // Those too that were lost and replaced.
@@ -76,6 +82,11 @@ function lineOf(
     vmTime += ms;
     cpuTime += ms * cpus;
     memoryTime += ms * memoryMiB;
+  }
+  for (const { vmMs: ms, cpuMs, memoryMiBMs } of past.filter(isTheirs)) {
+    vmTime += ms;
+    cpuTime += cpuMs;
+    memoryTime += memoryMiBMs;
   }
   return {
     kind,

@@ -17,7 +17,7 @@ import type {
 } from '../protocol/api.ts';
 import type { Reason } from '../protocol/states.ts';
 import { formatMoment } from '../protocol/units.ts';
-import type { PoolCapacity, StoredEvent, Trial } from './engine-api.ts';
+import type { Engine, KnownWorkspace, PoolCapacity, StoredEvent, Trial } from './engine-api.ts';
 import type { SiteImage } from './images.ts';
 
 /** Entities as the API shows them: pure functions of the state. */
@@ -29,10 +29,17 @@ function iso(time: number | null): string | null {
   return time === null ? null : formatMoment(time);
 }
 
+/** The workspace that a client's order was about, as it is now, wherever it is kept. */
+export async function viewOf(engine: Pick<Engine, 'find'>, { id }: Workspace): Promise<WorkspaceView> {
+  const found = await engine.find(id);
+  if (!found) throw new Error(`${id} is not there`);
+  return workspaceView(found.among, found.workspace);
+}
+
 /** A workspace with its VMs and the slot that holds them. */
-export function workspaceView(state: SiteState, workspace: Workspace): WorkspaceView {
-  const slot = state.slots.get(workspace.slotId);
-  const vms = workspace.vmIds.flatMap(vmId => state.vms.get(vmId) ?? []);
+export function workspaceView(among: KnownWorkspace['among'], workspace: Workspace): WorkspaceView {
+  const slot = among.slots.get(workspace.slotId);
+  const vms = workspace.vmIds.flatMap(vmId => among.vms.get(vmId) ?? []);
   return {
     id: workspace.id,
     name: workspace.name,

@@ -1,4 +1,5 @@
-import { applyDecision, decide, isEmpty, nextDeadlineAt, type SiteMaps } from '../lease/decide.ts';
+import { applyDecision, decide, emptyMaps, isEmpty, nextDeadlineAt, type SiteMaps } from '../lease/decide.ts';
+import { usedKey } from '../lease/quota.ts';
 import type { Decision, LeaseInput, LeaseSettings, Outcome, SiteState } from '../lease/types.ts';
 import type { Clock, StopTimer } from '../platform/clock.ts';
 import { errorFields, type Log } from '../platform/log.ts';
@@ -81,9 +82,11 @@ export class Writer {
   }
 
   /** Begins with what the store had. */
-  load({ workspaces, slots, vms }: Pick<StoredState, 'workspaces' | 'slots' | 'vms'>): void {
-    for (const maps of [this.#ahead, this.#committed])
-      applyDecision(maps, { workspaces, slots, vms, events: [], effects: [] });
+  load({ workspaces, slots, vms, used }: Omit<StoredState, 'effects' | 'secrets'>): void {
+    for (const maps of [this.#ahead, this.#committed]) {
+      applyDecision(maps, { workspaces, slots, vms, events: [], effects: [], retired: [] });
+      for (const each of used) maps.used.set(usedKey(each), each);
+    }
     this.#armDeadline(0);
   }
 
@@ -192,6 +195,7 @@ export class Writer {
       vms: [],
       events: [],
       effects: [],
+      retired: [],
       done: [...this.#done],
       secrets: [],
       forgotten: [],
@@ -199,9 +203,21 @@ export class Writer {
   }
 
   #rollBack(commit: Commit): void {
-    restore(this.#ahead.workspaces, this.#committed.workspaces, commit.workspaces);
-    restore(this.#ahead.slots, this.#committed.slots, commit.slots);
-    restore(this.#ahead.vms, this.#committed.vms, commit.vms);
+    const { workspaces, slots, vms, retired } = commit;
+    const ids = (entities: readonly { readonly id: string }[]): readonly string[] =>
+      entities.map(({ id }) => id);
+    restore(this.#ahead.workspaces, this.#committed.workspaces, [
+      ...ids(workspaces),
+      ...retired.flatMap(each => ids(each.workspaces)),
+    ]);
+    restore(this.#ahead.slots, this.#committed.slots, [
+      ...ids(slots),
+      ...retired.flatMap(({ slotId }) => slotId ?? []),
+    ]);
+    restore(this.#ahead.vms, this.#committed.vms, [...ids(vms), ...retired.flatMap(({ vmIds }) => vmIds)]);
+    if (retired.length === 0) return;
+    this.#ahead.used.clear();
+    for (const [key, used] of this.#committed.used) this.#ahead.used.set(key, used);
   }
 
   #failed(cause: unknown, batch: readonly Waiting[]): void {
@@ -262,6 +278,7 @@ function addTo(
   commit.vms.push(...decision.vms);
   commit.events.push(...decision.events);
   commit.effects.push(...decision.effects);
+  commit.retired.push(...decision.retired);
   commit.secrets.push(...secrets);
   commit.forgotten.push(...forgotten);
 }
@@ -271,20 +288,16 @@ function isWorthCommitting(commit: Commit): boolean {
   return !isEmpty(commit) || commit.secrets.length + commit.forgotten.length > 0;
 }
 
-function restore<T extends { readonly id: string }>(
+function restore<T>(
   ahead: Map<string, T>,
   committed: ReadonlyMap<string, T>,
-  touched: readonly T[],
+  touched: readonly string[],
 ): void {
-  for (const { id } of touched) {
+  for (const id of touched) {
     const before = committed.get(id);
     if (before) ahead.set(id, before);
     else ahead.delete(id);
   }
-}
-
-function emptyMaps(): SiteMaps {
-  return { workspaces: new Map(), slots: new Map(), vms: new Map() };
 }
 
 function messageOf(cause: unknown): string {

@@ -9,7 +9,7 @@ const vmId = `${workspaceId}.w-0`;
 
 function history(...types: readonly string[]): readonly StoredEvent[] {
   return types.map((type, index) => {
-    const about = { workspaceId, slotId, vmId, node: 'n0', reason: null };
+    const about = { workspaceId, slotId, vmId, node: 'n0', reason: null, owner: null };
     return { ...about, seq: index + 1, at: 0, recordedAt: 0, type };
   });
 }

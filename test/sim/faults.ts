@@ -237,11 +237,17 @@ export class Disk {
   }
 
   /** The same store on this disk, written to by a process: what it had not written when it died is not written. */
-  under(store: Store, alive: () => boolean): Store {
+  under(store: Store, alive: () => boolean, written: (commit: Commit) => void): Store {
     return {
       load: () => store.load(),
-      commit: commit => this.#commit(store, commit, alive),
+      commit: async commit => {
+        await this.#commit(store, commit, alive);
+        written(commit);
+      },
       events: query => store.events(query),
+      workspaces: query => store.workspaces(query),
+      slots: ids => store.slots(ids),
+      pastUse: (...period) => store.pastUse(...period),
       lastEvent: () => store.lastEvent(),
       loadAccess: () => store.loadAccess(),
       putAccess: rows => store.putAccess(rows),

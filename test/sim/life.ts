@@ -1,10 +1,12 @@
+import { isDeepStrictEqual } from 'node:util';
+import { emptyMaps } from '../../src/lease/decide.ts';
 import { createVirtualClock, settle, type VirtualClock } from '../../src/platform/virtual-clock.ts';
 import type { Policy } from '../../src/lease/policies/policy.ts';
 import type { DrainPolicy } from '../../src/lease/types.ts';
 import { silentLog } from '../../src/platform/log.ts';
 import { WspError } from '../../src/protocol/errors.ts';
 import type { Engine } from '../../src/service/engine-api.ts';
-import type { Store } from '../../src/service/store/store.ts';
+import type { Commit, Store } from '../../src/service/store/store.ts';
 import { type Evidence, violations } from '../invariants.ts';
 import { count, type Counts, newCounts, transitionsOf } from './coverage.ts';
 import type { CrashPoint } from './crash-points.ts';
@@ -105,6 +107,8 @@ class Life {
   readonly #acked = new Map<string, { slotId: string; node: string; seq: number }>();
   /** By workspace and name of a VM: what a client may have been told of its addresses. */
   readonly #addresses = new Map<string, string>();
+  /** The newest version of each entity that was ever there: what is retired stays as it was. */
+  readonly #ever = emptyMaps();
   /** What was seen on the network that must not be. */
   readonly #broken: string[] = [];
   #links: Cable[] = [];
@@ -170,7 +174,11 @@ class Life {
 
   async #startService(): Promise<void> {
     const parts = { clock: this.#serviceClock, random: this.#dice, log: silentLog };
-    const store = this.#disk.under(this.#store, () => this.#service === service);
+    const store = this.#disk.under(
+      this.#store,
+      () => this.#service === service,
+      commit => this.#remember(commit),
+    );
     const options = engineOptions({ ...parts, store, lrm: this.#lrm }, this.#policy, this.#drain);
     const onBroken = (): void => this.#service?.kill();
     const service = new ServiceProcess({ ...options, onBroken }, point => this.#diesAt(point));
@@ -235,6 +243,7 @@ class Life {
     if (this.#policy.kind === 'warm') await this.#restart({ kind: 'exact' });
     await this.#until(() => this.#atRest());
     this.#check(true);
+    await this.#checkRetired();
   }
 
   async #until(done: () => boolean): Promise<void> {
@@ -307,9 +316,8 @@ class Life {
     const { aheadMs } = this.#serviceClock;
     const now = this.#serviceClock.now();
     const service = this.#service;
-    const none = { workspaces: new Map(), slots: new Map(), vms: new Map() };
     const found = violations({
-      state: service?.engine.state ?? none,
+      state: service ? this.#ever : emptyMaps(),
       truth: {
         now,
         servedSince: this.#untroubledSince() + aheadMs,
@@ -333,6 +341,29 @@ class Life {
     const [first] = found.filter(({ invariant }) => service || invariant <= 2);
     if (first)
       throw new Error(`invariant ${first.invariant}: ${found.map(({ message }) => message).join('; ')}`);
+  }
+
+  #remember({ workspaces, slots, vms }: Commit): void {
+    for (const workspace of workspaces) this.#ever.workspaces.set(workspace.id, workspace);
+    for (const slot of slots) this.#ever.slots.set(slot.id, slot);
+    for (const vm of vms) this.#ever.vms.set(vm.id, vm);
+  }
+
+  /** What has left memory is found as it was, and nothing that lives has left it. */
+  async #checkRetired(): Promise<void> {
+    const { workspaces } = this.#engine.state;
+    for (const [id, workspace] of this.#ever.workspaces) {
+      if (workspaces.has(id)) continue;
+      count(this.#counts.history, 'retired');
+      const found = await this.#engine.find(id);
+      const vms = (of: ReadonlyMap<string, unknown> | undefined): unknown[] =>
+        workspace.vmIds.map(vmId => of?.get(vmId));
+      const isSame =
+        isDeepStrictEqual(found?.workspace, workspace) &&
+        isDeepStrictEqual(vms(found?.among.vms), vms(this.#ever.vms)) &&
+        (workspace.vmIds.length === 0 || found?.among.slots.get(workspace.slotId) !== undefined);
+      if (!isSame || workspace.state !== 'ended') throw new Error(`${id} was retired, and is not as it was`);
+    }
   }
 
   /** From now on they are those of this VM, and of whatever takes its place. */
@@ -503,12 +534,12 @@ class Life {
       this.#trace.push(`${event.recordedAt - startMs} ms: ${event.type} ${about}`);
     }
     const used = new Set<string>();
-    for (const { cause, reason, slotId, vmIds } of this.#engine.state.workspaces.values()) {
+    for (const { cause, reason, slotId, vmIds } of this.#ever.workspaces.values()) {
       count(this.#counts.ends, `${cause}:${reason?.code}`);
       if (vmIds.length > 0 && used.has(slotId)) count(this.#counts.history, 'slot used again');
       used.add(slotId);
     }
-    for (const { warm, workspaceIds } of this.#engine.state.slots.values())
+    for (const { warm, workspaceIds } of this.#ever.slots.values())
       if (warm && workspaceIds.length > 0) count(this.#counts.history, 'warm slot used');
   }
 }

@@ -37,6 +37,7 @@ describe('simulated lives', () => {
     const wanted = [
       ...deeds.map(deed => `deed ${deed}`),
       'slot used again',
+      'retired',
       'warm slot used',
       'slot.idle',
       'workspace.running',

@@ -33,6 +33,8 @@ export function engineOptions(
       suspended: 'wait',
       deployTimeoutMs: 60_000,
       releaseTimeoutMs: 15_000,
+      // Soon, so that lives see it; but not before pilots of jobs that are disowned have left.
+      retireAfterMs: 300_000,
     },
     images: () => [{ name: 'mini', agent: true, minMemoryMiB: 1 }],
     plan: {

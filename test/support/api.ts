@@ -80,7 +80,7 @@ export async function apiOver(
     engine,
     allowed: [nowhere],
     callerOfUser: user => accounts.callerOfUser(user),
-    maySee: (caller, event) => maySee(engine.state, caller, event),
+    maySee,
   });
   const sessions = new Sessions({ clock, random: systemRandom });
   const app = await buildApp({

@@ -198,6 +198,9 @@ export class WatchedStore implements Store {
     await this.#inner.commit(commit);
     this.commits.push(structuredClone(commit));
   }
+  workspaces: Store['workspaces'] = query => this.#inner.workspaces(query);
+  slots: Store['slots'] = ids => this.#inner.slots(ids);
+  pastUse: Store['pastUse'] = (...period) => this.#inner.pastUse(...period);
   loadAccess: Store['loadAccess'] = () => this.#inner.loadAccess();
   lastEvent: Store['lastEvent'] = () => this.#inner.lastEvent();
   putAccess: Store['putAccess'] = rows => this.#inner.putAccess(rows);
@@ -265,13 +268,14 @@ function recordingLog(lines: Logged[]): Log {
 export class EngineBench {
   readonly clock: VirtualClock = createVirtualClock(startedAt);
   readonly lrm = new FakeLrm();
-  readonly store = new WatchedStore(openSqliteStore({ directory: ':memory:' }));
+  readonly store: WatchedStore;
   readonly logged: Logged[] = [];
   readonly broken: unknown[] = [];
   readonly #options: EngineOptions;
   engine: Engine;
 
-  constructor(lease: Partial<PoolSettings> = {}) {
+  constructor(lease: Partial<PoolSettings> = {}, store: Store = openSqliteStore({ directory: ':memory:' })) {
+    this.store = new WatchedStore(store);
     const { images, site: _site, policy, pools: _pools, ...settings } = { ...leaseSettings, ...lease };
     this.#options = {
       clock: this.clock,

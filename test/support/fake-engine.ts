@@ -3,7 +3,15 @@ import { noQuotas } from '../../src/lease/quota.ts';
 import type { Slot, Vm, Workspace } from '../../src/lease/types.ts';
 import { WspError } from '../../src/protocol/errors.ts';
 import type { PilotMessage, StreamTarget } from '../../src/protocol/pilot.ts';
-import type { Engine, PilotConnection, PilotHub, StoredEvent, Trial } from '../../src/service/engine-api.ts';
+import type {
+  Engine,
+  KnownWorkspace,
+  PilotConnection,
+  PilotHub,
+  StoredEvent,
+  Trial,
+  WorkspaceQuery,
+} from '../../src/service/engine-api.ts';
 
 /** The slot's secret that the fake hub takes. */
 export const slotSecret = 'the-secret-of-the-slot';
@@ -44,8 +52,9 @@ export class FakeEngine implements Engine {
       suspended: 'wait' as const,
       deployTimeoutMs: 0,
       releaseTimeoutMs: 0,
+      retireAfterMs: Number.POSITIVE_INFINITY,
     };
-    return { settings, workspaces, slots, vms };
+    return { settings, workspaces, slots, vms, used: new Map() };
   }
   get waiting(): number {
     return this.#listeners.size;
@@ -95,14 +104,39 @@ export class FakeEngine implements Engine {
     return workspace ? Promise.resolve(workspace) : Promise.reject(new WspError('not_found', 'gone'));
   }
 
+  async find(idOrName: string, owner?: string): Promise<KnownWorkspace | undefined> {
+    const of = owner === undefined ? {} : { owner };
+    const [byId] = await this.list({ ...of, id: idOrName, limit: 1 });
+    return byId ?? (await this.list({ ...of, name: idOrName, newestFirst: true, limit: 1 }))[0];
+  }
+
+  async list({ id, name, owner, states, sinceAt, after, newestFirst, limit }: WorkspaceQuery) {
+    const isMeant = (workspace: Workspace): boolean =>
+      (id === undefined || workspace.id === id) &&
+      (name === undefined || workspace.name === name) &&
+      (owner === undefined || workspace.owner === owner) &&
+      (states?.includes(workspace.state) ?? true) &&
+      (sinceAt === undefined || workspace.createdAt >= sinceAt) &&
+      (after === undefined || isOlder(after, workspace));
+    const found = [...this.workspaces.values()]
+      .filter(isMeant)
+      .toSorted((one, other) => (isOlder(one, other) ? -1 : 1));
+    const ordered = newestFirst === true ? found.toReversed() : found;
+    return ordered.slice(0, limit).map(workspace => ({ workspace, among: this.state }));
+  }
+
+  pastUse = (): Promise<readonly []> => Promise.resolve([]);
+
   events({
     after,
     workspaceId,
+    workspaceIds,
     types,
     limit,
   }: {
     after: number;
     workspaceId?: string;
+    workspaceIds?: readonly string[];
     types?: readonly string[];
     limit: number;
   }): Promise<StoredEvent[]> {
@@ -110,9 +144,15 @@ export class FakeEngine implements Engine {
       event =>
         event.seq > after &&
         (workspaceId === undefined || event.workspaceId === workspaceId) &&
+        (workspaceIds?.includes(event.workspaceId ?? '') ?? true) &&
         (types === undefined || types.includes(event.type)),
     );
-    return Promise.resolve(found.slice(0, limit));
+    return Promise.resolve(found.slice(0, limit).map(event => ({ ...event, owner: this.#ownerOf(event) })));
+  }
+
+  #ownerOf({ workspaceId, slotId }: StoredEvent): string | null {
+    const of = workspaceId === null ? this.slots.get(slotId ?? '') : this.workspaces.get(workspaceId);
+    return of?.owner ?? null;
   }
 
   onEvents(listener: () => void): () => void {
@@ -137,6 +177,7 @@ export class FakeEngine implements Engine {
       vmId: null,
       node: null,
       reason: null,
+      owner: null,
       ...event,
     });
     for (const listener of this.#listeners) listener();
@@ -224,6 +265,10 @@ export class FakeHub implements PilotHub {
     this.accepted.push({ slotId, streamId, stream });
     return true;
   }
+}
+
+function isOlder(one: Pick<Workspace, 'createdAt' | 'id'>, other: Workspace): boolean {
+  return one.createdAt === other.createdAt ? one.id < other.id : one.createdAt < other.createdAt;
 }
 
 function slotOf(workspace: Workspace): Slot {

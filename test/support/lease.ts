@@ -1,5 +1,5 @@
 import { noQuotas } from '../../src/lease/quota.ts';
-import { applyDecision, decide, nextDeadlineAt, type SiteMaps } from '../../src/lease/decide.ts';
+import { applyDecision, decide, emptyMaps, nextDeadlineAt, type SiteMaps } from '../../src/lease/decide.ts';
 import type {
   DecidedOrder,
   Decision,
@@ -50,6 +50,7 @@ export const settings: PoolSettings = onePool({
   suspended: 'wait',
   deployTimeoutMs: 120_000,
   releaseTimeoutMs: 30_000,
+  retireAfterMs: Number.POSITIVE_INFINITY,
   site: {
     nodes: 16,
     sizes: null,
@@ -74,7 +75,7 @@ export const startedAt = 1_700_000_000_000;
 export class LeaseBench {
   readonly ws = 'ws-aaaaaaaaaa';
   readonly slotId = 'slot-aaaaaaaaaa';
-  readonly maps: SiteMaps = { workspaces: new Map(), slots: new Map(), vms: new Map() };
+  readonly maps: SiteMaps = emptyMaps();
   readonly state: SiteState;
   readonly events: HistoryEvent[] = [];
   readonly effects: Effect[] = [];

@@ -127,6 +127,23 @@ export function warmDueAt(
 /** The reason's code of a slot that was given back because nobody came. */
 export const idleCode = 'idle';
 
+/**
+ * A pool's warm slots that say when the next one may be asked for: the newest ones, up to as many as
+ * make the wait the longest.
+ */
+export function warmSlotsCounted(
+  { name, policy }: Pick<Pool, 'name' | 'policy'>,
+  slots: SiteState['slots'],
+): readonly Slot[] {
+  if (policy.kind !== 'warm') return [];
+  const most = 1 + Math.ceil(Math.log2(longestWarmRetryMs / firstWarmRetryMs));
+  return newestFirst([...slots.values()].filter(slot => slot.warm && slot.pool === name)).slice(0, most);
+}
+
+function newestFirst(slots: readonly Slot[]): readonly Slot[] {
+  return slots.toSorted((one, other) => other.createdAt - one.createdAt);
+}
+
 function cameToNothing({ state, workspaceIds, reason }: Slot): boolean {
   const over = isFinalSlot(state) || state === 'releasing';
   // A node that is drained says nothing of what the next slot will come to.
@@ -135,10 +152,10 @@ function cameToNothing({ state, workspaceIds, reason }: Slot): boolean {
 }
 
 function warmRetryAt(warm: readonly Slot[]): number {
-  const newestFirst = [...warm].sort((one, other) => other.createdAt - one.createdAt);
-  const failures = newestFirst.findIndex(slot => !cameToNothing(slot));
-  const inRow = failures === -1 ? newestFirst.length : failures;
+  const newest = newestFirst(warm);
+  const failures = newest.findIndex(slot => !cameToNothing(slot));
+  const inRow = failures === -1 ? newest.length : failures;
   if (inRow === 0) return 0;
-  const { endedAt, createdAt } = newestFirst[0] ?? { endedAt: 0, createdAt: 0 };
+  const { endedAt, createdAt } = newest[0] ?? { endedAt: 0, createdAt: 0 };
   return (endedAt ?? createdAt) + Math.min(firstWarmRetryMs * 2 ** (inRow - 1), longestWarmRetryMs);
 }

@@ -107,7 +107,7 @@ export async function buildApp(parts: ApiParts): Promise<FastifyInstance> {
       ...siteRoutes,
       ...accountRoutes,
       ...loginRoutes(limits),
-      ...usageRoutes(feed),
+      ...usageRoutes(),
       ...webhookRoutes,
     ])
       route(typed, parts);

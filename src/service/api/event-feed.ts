@@ -37,8 +37,6 @@ export interface EventFeed {
   page(query: EventQuery, gone: AbortSignal): Promise<{ events: EventView[]; next: number }>;
   /** The whole history of one workspace. */
   all(workspaceId: string): Promise<readonly StoredEvent[]>;
-  /** All events of these types. */
-  allOf(types: readonly string[]): Promise<readonly StoredEvent[]>;
   /** Answers everyone who waits, now and from now on. */
   close(): void;
   closed(): boolean;
@@ -48,7 +46,7 @@ export interface EventFeed {
 export function eventFeed(engine: Engine, clock: Clock): EventFeed {
   const closing = new AbortController();
   const recent = new RecentEvents(engine);
-  const read = pageReader(engine, recent, clock);
+  const read = pageReader(recent, clock);
   const waiters = new Shares('clients wait for events', waiting);
 
   return {
@@ -74,7 +72,6 @@ export function eventFeed(engine: Engine, clock: Clock): EventFeed {
     },
 
     all: workspaceId => readAll(engine, { workspaceId }),
-    allOf: types => readAll(engine, { types }),
 
     close: () => {
       recent.close();
@@ -88,7 +85,7 @@ export function eventFeed(engine: Engine, clock: Clock): EventFeed {
  * Reads one page of what the user may see; `next` also passes over what they may not. What is not
  * held in memory is read in the user's turn.
  */
-function pageReader(engine: Engine, recent: RecentEvents, clock: Clock) {
+function pageReader(recent: RecentEvents, clock: Clock) {
   const turns = new Turns(clock);
   const views = new MadeOnce<EventView>();
   const viewOf = (event: StoredEvent): EventView => views.of(event.seq, () => eventView(event));
@@ -107,7 +104,7 @@ function pageReader(engine: Engine, recent: RecentEvents, clock: Clock) {
       const look = (): ReturnType<Engine['events']> => recent.read(query);
       const found = recent.has(next) ? await look() : await turns.take(caller().user, look);
       const who = caller();
-      const seen = found.filter(event => maySee(engine.state, who, event)).slice(0, limit);
+      const seen = found.filter(event => maySee(who, event)).slice(0, limit);
       const full = seen.length === limit;
       next = (full ? seen.at(-1)?.seq : found.at(-1)?.seq) ?? next;
       if (seen.length > 0 || found.length < query.limit || gone.aborted)
@@ -116,9 +113,12 @@ function pageReader(engine: Engine, recent: RecentEvents, clock: Clock) {
   };
 }
 
-async function readAll(
-  engine: Engine,
-  which: { readonly workspaceId: string } | { readonly types: readonly string[] },
+/** The history of some workspaces. */
+export async function readAll(
+  engine: Pick<Engine, 'events'>,
+  which:
+    | { readonly workspaceId: string }
+    | { readonly workspaceIds: readonly string[]; readonly types: readonly string[] },
 ): Promise<readonly StoredEvent[]> {
   const events: StoredEvent[] = [];
   for (;;) {

@@ -70,8 +70,9 @@ export function eventStreamRoute(feed: EventFeed): Route {
     app.get('/v1/events/stream', options, async (request, reply) => {
       const caller = callerOf(request);
       const { workspace } = request.query;
+      const found = workspace === undefined ? undefined : await findWorkspace(engine, caller, workspace);
       const query = {
-        workspaceId: workspace === undefined ? undefined : findWorkspace(engine.state, caller, workspace).id,
+        workspaceId: found?.workspace.id,
         types: request.query.type,
         after: lastEventId(request) ?? request.query.after ?? 0,
         waitMs: Math.min(heartbeatMs, maxWaitMs),

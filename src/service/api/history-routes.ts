@@ -25,8 +25,9 @@ function timeline(feed: EventFeed): Route {
   };
   return (app, { engine }) => {
     app.get('/v1/workspaces/:workspace/timeline', { schema }, async request => {
-      const { id, vmIds } = findWorkspace(engine.state, callerOf(request), request.params.workspace);
-      const agents = vmIds.filter(vmId => engine.state.vms.get(vmId)?.context !== 'none').length;
+      const found = await findWorkspace(engine, callerOf(request), request.params.workspace);
+      const { id, vmIds } = found.workspace;
+      const agents = vmIds.filter(vmId => found.among.vms.get(vmId)?.context !== 'none').length;
       return timelineOf(id, await feed.all(id), agents);
     });
   };
@@ -40,8 +41,8 @@ const knownHosts: Route = (app, { engine }) => {
     response: { 200: Type.Object({ lines: Type.Array(Type.String()) }), ...errorAnswers },
   };
   app.get('/v1/workspaces/:workspace/known-hosts', { schema }, async request => {
-    const { id } = findWorkspace(engine.state, callerOf(request), request.params.workspace);
-    return { lines: [...(await engine.knownHosts(id))] };
+    const { workspace } = await findWorkspace(engine, callerOf(request), request.params.workspace);
+    return { lines: [...(await engine.knownHosts(workspace.id))] };
   });
 };
 
@@ -69,7 +70,7 @@ function events(feed: EventFeed): Route {
       const caller = callerOf(request);
       const { workspace, type: types, after = 0, waitMs = 0, limit = pageLimit } = request.query;
       const workspaceId =
-        workspace === undefined ? undefined : findWorkspace(engine.state, caller, workspace).id;
+        workspace === undefined ? undefined : (await findWorkspace(engine, caller, workspace)).workspace.id;
       const gone = new AbortController();
       reply.raw.once('close', () => gone.abort());
       const standing = standingOf(request, callers);

@@ -1,5 +1,5 @@
 import { AddRequest, ExtendRequest, OperateRequest, WorkspaceRequest } from '../../protocol/cluster.ts';
-import { dryRunView, workspaceView } from '../views.ts';
+import { dryRunView, viewOf } from '../views.ts';
 import { callerOf } from './auth.ts';
 import { findOwn, withProject } from './owners.ts';
 import { errorAnswers, type Route, WorkspaceParams } from './route.ts';
@@ -30,9 +30,8 @@ const add: Route = (app, { engine }) => {
   const validatorCompiler = strictBody(AddRequest);
   app.post('/v1/workspaces/:workspace/groups', { schema, validatorCompiler }, async request => {
     const caller = callerOf(request);
-    const found = findOwn(engine.state, caller, request.params.workspace);
-    const workspace = await engine.add(found.id, caller.user, request.body.groups);
-    return workspaceView(engine.state, workspace);
+    const { workspace } = await findOwn(engine, caller, request.params.workspace);
+    return viewOf(engine, await engine.add(workspace.id, caller.user, request.body.groups));
   });
 };
 
@@ -45,8 +44,8 @@ const launch: Route = (app, { engine }) => {
   };
   app.post('/v1/workspaces/:workspace/launch', { schema }, async request => {
     const caller = callerOf(request);
-    const found = findOwn(engine.state, caller, request.params.workspace);
-    return workspaceView(engine.state, await engine.launch(found.id, caller.user));
+    const { workspace } = await findOwn(engine, caller, request.params.workspace);
+    return viewOf(engine, await engine.launch(workspace.id, caller.user));
   });
 };
 
@@ -61,9 +60,8 @@ const extend: Route = (app, { engine }) => {
   const validatorCompiler = strictBody(ExtendRequest);
   app.post('/v1/workspaces/:workspace/extend', { schema, validatorCompiler }, async request => {
     const caller = callerOf(request);
-    const found = findOwn(engine.state, caller, request.params.workspace);
-    const workspace = await engine.extend(found.id, caller.user, request.body.durationMs);
-    return workspaceView(engine.state, workspace);
+    const { workspace } = await findOwn(engine, caller, request.params.workspace);
+    return viewOf(engine, await engine.extend(workspace.id, caller.user, request.body.durationMs));
   });
 };
 
@@ -79,9 +77,9 @@ const operate: Route = (app, { engine }) => {
   const validatorCompiler = strictBody(OperateRequest);
   app.post('/v1/workspaces/:workspace/operations', { schema, validatorCompiler }, async (request, reply) => {
     const caller = callerOf(request);
-    const found = findOwn(engine.state, caller, request.params.workspace);
+    const { workspace } = await findOwn(engine, caller, request.params.workspace);
     void reply.code(202);
-    return workspaceView(engine.state, await engine.operate(found.id, caller.user, request.body));
+    return viewOf(engine, await engine.operate(workspace.id, caller.user, request.body));
   });
 };
 

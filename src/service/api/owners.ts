@@ -2,7 +2,7 @@ import type { SiteState, Slot, Workspace } from '../../lease/types.ts';
 import type { WorkspaceRequest } from '../../protocol/cluster.ts';
 import { WspError } from '../../protocol/errors.ts';
 import type { Caller } from '../access/accounts.ts';
-import type { StoredEvent } from '../engine-api.ts';
+import type { Engine, KnownWorkspace, StoredEvent } from '../engine-api.ts';
 import { hasRole } from './auth.ts';
 
 /** Users see their own; operators and administrators see all. */
@@ -10,14 +10,14 @@ export function mayRead(caller: Caller, owner: string | undefined): boolean {
   return hasRole(caller, 'operator') || (owner !== undefined && caller.user === owner);
 }
 
-/** Whether an event is of a workspace that the caller may read; those of no workspace are for operators. */
-export function maySee(
-  { slots, workspaces }: SiteState,
-  caller: Caller,
-  event: Pick<StoredEvent, 'workspaceId' | 'slotId'>,
-): boolean {
-  if (event.workspaceId !== null) return mayRead(caller, workspaces.get(event.workspaceId)?.owner);
-  return mayRead(caller, slots.get(event.slotId ?? '')?.owner ?? undefined);
+/** Whether an event is of a workspace that the caller may read; those of nobody's are for operators. */
+export function maySee(caller: Caller, { owner }: Pick<StoredEvent, 'owner'>): boolean {
+  return mayRead(caller, owner ?? undefined);
+}
+
+/** Whose workspaces the caller may read: one user's, or everybody's. */
+export function readableOwner(caller: Caller): string | undefined {
+  return hasRole(caller, 'operator') ? undefined : caller.user;
 }
 
 /** The workspaces in a slot that the caller may read. */
@@ -36,9 +36,14 @@ export function mayEnter(caller: Caller, { owner }: Pick<Workspace, 'owner'>): b
 }
 
 /** The workspace of `findWorkspace`, for what only its owner and administrators may do. Throws `WspError` (`not_found`, `forbidden`). */
-export function findOwn(state: SiteState, caller: Caller, idOrName: string): Workspace {
-  const workspace = findWorkspace(state, caller, idOrName);
-  if (mayEnter(caller, workspace)) return workspace;
+export async function findOwn(
+  engine: Pick<Engine, 'find'>,
+  caller: Caller,
+  idOrName: string,
+): Promise<KnownWorkspace> {
+  const found = await findWorkspace(engine, caller, idOrName);
+  const { workspace } = found;
+  if (mayEnter(caller, workspace)) return found;
   throw new WspError(
     'forbidden',
     `workspace ${workspace.name} is ${workspace.owner}'s: an operator may look at it and end it`,
@@ -49,15 +54,12 @@ export function findOwn(state: SiteState, caller: Caller, idOrName: string): Wor
  * The workspace of that id, or the newest of that name, among those that the user may see. What belongs to others is `not_found`, as
  * if it were not there: names are nobody else's business.
  */
-export function findWorkspace(state: SiteState, caller: Caller, idOrName: string): Workspace {
-  let found = state.workspaces.get(idOrName);
-  if (found && !mayRead(caller, found.owner)) found = undefined;
-  if (!found) {
-    for (const workspace of state.workspaces.values()) {
-      if (workspace.name !== idOrName || !mayRead(caller, workspace.owner)) continue;
-      if (!found || workspace.createdAt >= found.createdAt) found = workspace;
-    }
-  }
+export async function findWorkspace(
+  engine: Pick<Engine, 'find'>,
+  caller: Caller,
+  idOrName: string,
+): Promise<KnownWorkspace> {
+  const found = await engine.find(idOrName, readableOwner(caller));
   if (found) return found;
   throw new WspError('not_found', `there is no workspace ${idOrName}`, {
     hint: 'wsp ls --all lists yours, the ended ones too',

@@ -9,7 +9,7 @@ import { WspError } from '../../protocol/errors.ts';
  */
 
 /** The most entries of one answer, and how many one has when the client does not say. */
-const mostEntries = 1_000;
+export const mostEntries = 1_000;
 
 const pageProperties = {
   limit: Type.Optional(
@@ -66,11 +66,22 @@ export function byAge(createdAt: number, id: string): string {
   return `${String(createdAt).padStart(16, '0')} ${id}`;
 }
 
+/** What a cursor in that order stands after. Throws `WspError` (`invalid_request`) for one that is none. */
+export function ageIn(cursor: string): { readonly createdAt: number; readonly id: string } {
+  const [, createdAt, id] = /^(\d{16}) (.*)$/s.exec(keyIn(cursor)) ?? [];
+  if (createdAt === undefined || id === undefined) throw noCursor();
+  return { createdAt: Number(createdAt), id };
+}
+
 function keyIn(cursor: string): string {
   const key = Buffer.from(cursor, 'base64url').toString('utf8');
   if (Buffer.from(key).toString('base64url') === cursor) return key;
+  throw noCursor();
+}
+
+function noCursor(): WspError {
   const message = 'is not what a page had as next';
-  throw new WspError('invalid_request', `cursor: ${message}`, { details: [{ path: 'cursor', message }] });
+  return new WspError('invalid_request', `cursor: ${message}`, { details: [{ path: 'cursor', message }] });
 }
 
 /**

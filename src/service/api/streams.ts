@@ -49,7 +49,7 @@ export function clientStreamRoutes(parts: ApiParts): FastifyPluginAsyncTypebox {
         preHandler: async (request: FastifyRequest, reply: FastifyReply) => {
           if (!request.ws)
             throw new WspError('invalid_request', 'this is a WebSocket: the request must ask for an upgrade');
-          const { workspace, vm } = wantedOf(parts, request);
+          const { workspace, vm } = await wantedOf(parts, request);
           const giveBack = streams.take(callerOf(request).user);
           const standing = standingOf(request, parts.callers, caller => mayEnter(caller, workspace));
           const over = (): void => {
@@ -79,11 +79,14 @@ export function clientStreamRoutes(parts: ApiParts): FastifyPluginAsyncTypebox {
   };
 }
 
-function wantedOf({ engine }: ApiParts, request: FastifyRequest): { workspace: Workspace; vm: Vm } {
+async function wantedOf(
+  { engine }: ApiParts,
+  request: FastifyRequest,
+): Promise<{ workspace: Workspace; vm: Vm }> {
   const params = request.params as Static<typeof StreamParams>;
-  const workspace = findOwn(engine.state, callerOf(request), params.workspace);
+  const { workspace, among } = await findOwn(engine, callerOf(request), params.workspace);
   const vm = workspace.vmIds
-    .flatMap(vmId => engine.state.vms.get(vmId) ?? [])
+    .flatMap(vmId => among.vms.get(vmId) ?? [])
     .find(({ id, name }) => id === params.vm || name === params.vm);
   if (!vm) throw new WspError('not_found', `workspace ${workspace.name} has no VM ${params.vm}`);
   return { workspace, vm };

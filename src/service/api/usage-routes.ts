@@ -1,8 +1,9 @@
 import Type from 'typebox';
 import { WspError } from '../../protocol/errors.ts';
-import { usageEvents, usageOf } from '../usage.ts';
+import type { Engine } from '../engine-api.ts';
+import { usageEvents, usageOf, type UsagePeriod } from '../usage.ts';
 import { callerOf } from './auth.ts';
-import type { EventFeed } from './event-feed.ts';
+import { readAll } from './event-feed.ts';
 import { mayRead } from './owners.ts';
 import { listQuery, pageOf } from './paging.ts';
 import { errorAnswers, Moment, momentOf, type Route } from './route.ts';
@@ -10,7 +11,7 @@ import { ref } from './schemas.ts';
 import { formatMoment } from '../../protocol/units.ts';
 
 /** What has been used, by whom. */
-export function usageRoutes(feed: EventFeed): readonly Route[] {
+export function usageRoutes(): readonly Route[] {
   const schema = {
     operationId: 'getUsage',
     summary: 'What users and projects hold, and for how long their VMs have run; users see their own',
@@ -30,8 +31,7 @@ export function usageRoutes(feed: EventFeed): readonly Route[] {
         };
         if (period.since > period.until)
           throw new WspError('invalid_request', `since: ${since} is after ${until ?? 'now'}`);
-        const events = await feed.allOf(usageEvents);
-        const lines = usageOf(engine.state, events, period, ({ owner }) => mayRead(caller, owner));
+        const lines = await usageLines(engine, period, owner => mayRead(caller, owner));
         const { page, next } = pageOf(
           lines,
           ({ kind, name }) => `${kind === 'user' ? 0 : 1} ${name}`,
@@ -46,4 +46,14 @@ export function usageRoutes(feed: EventFeed): readonly Route[] {
       });
     },
   ];
+}
+
+/** What is retired while we read is counted as it was when we began: once. */
+async function usageLines(engine: Engine, period: UsagePeriod, of: (owner: string) => boolean) {
+  const { workspaces, vms, used } = engine.state;
+  const now = { workspaces: new Map(workspaces), vms: new Map(vms), used: new Map(used) };
+  const workspaceIds = [...now.workspaces.keys()];
+  const events = await readAll(engine, { workspaceIds, types: usageEvents });
+  const past = await engine.pastUse(period.since, Math.min(period.until, period.now), workspaceIds);
+  return usageOf(now, events, period, ({ owner }) => of(owner), past);
 }

@@ -51,9 +51,9 @@ const create: Route = (app, { webhooks, engine }) => {
   app.post('/v1/webhooks', { schema, validatorCompiler }, async (request, reply) => {
     const caller = callerOf(request);
     const { workspace } = request.body;
-    const workspaceId = workspace === undefined ? null : findWorkspace(engine.state, caller, workspace).id;
+    const found = workspace === undefined ? undefined : await findWorkspace(engine, caller, workspace);
     void reply.code(201).header('cache-control', 'no-store');
-    return webhooks.create(caller.user, workspaceId, request.body);
+    return webhooks.create(caller.user, found?.workspace.id ?? null, request.body);
   });
 };
 

@@ -4,10 +4,11 @@ import { WorkspaceRequest } from '../../protocol/cluster.ts';
 import { namePattern } from '../../protocol/ids.ts';
 import { literals } from '../../protocol/schema.ts';
 import { workspaceStates } from '../../protocol/states.ts';
-import { workspaceView } from '../views.ts';
+import { viewOf, workspaceView } from '../views.ts';
+import type { Engine, KnownWorkspace, WorkspaceQuery } from '../engine-api.ts';
 import { callerOf } from './auth.ts';
-import { findWorkspace, mayRead, withProject } from './owners.ts';
-import { byAge, listQuery, Next, pageOf } from './paging.ts';
+import { findWorkspace, mayRead, readableOwner, withProject } from './owners.ts';
+import { ageIn, byAge, listQuery, mostEntries, Next, pageOf } from './paging.ts';
 import { errorAnswers, Moment, momentOf, type Route, WorkspaceParams } from './route.ts';
 import { strictBody } from './strict-body.ts';
 import { ref } from './schemas.ts';
@@ -26,7 +27,7 @@ const create: Route = (app, { engine }) => {
       withProject(callerOf(request), request.body),
     );
     void reply.code(201).header('location', `/v1/workspaces/${workspace.id}`);
-    return workspaceView(engine.state, workspace);
+    return viewOf(engine, workspace);
   });
 };
 
@@ -47,21 +48,46 @@ const list: Route = (app, { engine }) => {
   };
   app.get('/v1/workspaces', { schema }, async request => {
     const caller = callerOf(request);
-    const { state } = engine;
-    const { all, state: states, owner, name, since } = request.query;
-    const sinceAt = since === undefined ? undefined : momentOf(since, 'since');
-    const wanted = [...state.workspaces.values()].filter(
+    const { all, state: states, owner = readableOwner(caller), name, since } = request.query;
+    const { cursor, limit = mostEntries } = request.query;
+    const wanted = {
+      ...(owner === undefined ? {} : { owner }),
+      ...(name === undefined ? {} : { name }),
+      ...(since === undefined ? {} : { sinceAt: momentOf(since, 'since') }),
+    };
+    const pastToo = states?.includes('ended') ?? all === true;
+    let found: readonly KnownWorkspace[] = [];
+    if (owner !== undefined && !mayRead(caller, owner)) found = [];
+    else if (!pastToo) found = liveOf(engine, { ...wanted, ...(states ? { states } : {}) });
+    else
+      found = await engine.list({
+        ...wanted,
+        ...(states ? { states } : {}),
+        ...(cursor === undefined ? {} : { after: ageIn(cursor) }),
+        // One more tells whether there is another page.
+        limit: limit + 1,
+      });
+    const key = ({ workspace: { createdAt, id } }: KnownWorkspace): string => byAge(createdAt, id);
+    const { page, next } = pageOf(found, key, request.query);
+    return { workspaces: page.map(({ workspace, among }) => workspaceView(among, workspace)), next };
+  });
+};
+
+/** What has not ended is in memory. */
+function liveOf(
+  { state }: Pick<Engine, 'state'>,
+  { owner, name, sinceAt, states }: Omit<WorkspaceQuery, 'limit'>,
+): readonly KnownWorkspace[] {
+  return [...state.workspaces.values()]
+    .filter(
       workspace =>
-        mayRead(caller, workspace.owner) &&
-        (states ? states.includes(workspace.state) : all === true || workspace.state !== 'ended') &&
+        (states ? states.includes(workspace.state) : workspace.state !== 'ended') &&
         (owner === undefined || workspace.owner === owner) &&
         (name === undefined || workspace.name === name) &&
         (sinceAt === undefined || workspace.createdAt >= sinceAt),
-    );
-    const { page, next } = pageOf(wanted, ({ createdAt, id }) => byAge(createdAt, id), request.query);
-    return { workspaces: page.map(workspace => workspaceView(state, workspace)), next };
-  });
-};
+    )
+    .map(workspace => ({ workspace, among: state }));
+}
 
 const show: Route = (app, { engine }) => {
   const schema = {
@@ -71,8 +97,8 @@ const show: Route = (app, { engine }) => {
     response: { 200: ref('Workspace'), ...errorAnswers },
   };
   app.get('/v1/workspaces/:workspace', { schema }, async request => {
-    const { state } = engine;
-    return workspaceView(state, findWorkspace(state, callerOf(request), request.params.workspace));
+    const { workspace, among } = await findWorkspace(engine, callerOf(request), request.params.workspace);
+    return workspaceView(among, workspace);
   });
 };
 
@@ -85,10 +111,9 @@ const destroy: Route = (app, { engine }) => {
   };
   app.delete('/v1/workspaces/:workspace', { schema }, async (request, reply) => {
     const caller = callerOf(request);
-    const found = findWorkspace(engine.state, caller, request.params.workspace);
-    const workspace = await engine.destroy(found.id, caller.user);
+    const { workspace } = await findWorkspace(engine, caller, request.params.workspace);
     void reply.code(202);
-    return workspaceView(engine.state, workspace);
+    return viewOf(engine, await engine.destroy(workspace.id, caller.user));
   });
 };
 

@@ -48,7 +48,7 @@ function open(allowed = ['127.0.0.0/8'], lookUp?: LookUp): Webhooks {
     allowed,
     ...(lookUp === undefined ? {} : { lookUp }),
     callerOfUser: user => (disabled ? undefined : { ...caller, user }),
-    maySee: (who, event) => maySee(engine.state, who, event),
+    maySee,
   });
 }
 

@@ -1,3 +1,4 @@
+import { isFinalJob } from '../../lease/lrm.ts';
 import { isFinalSlot } from '../../lease/transitions.ts';
 import type { LeaseInput, ObservedJob, SiteState } from '../../lease/types.ts';
 import { type Lrm, LrmError, type LrmJob } from '../../lrm/lrm.ts';
@@ -25,6 +26,8 @@ export interface LrmReconcilerParts {
   readonly pool: string;
   readonly lrm: Lrm;
   readonly state: () => SiteState;
+  /** The pools of slots, of retired ones too; those that there are. */
+  readonly poolsOf: (slotIds: readonly string[]) => Promise<ReadonlyMap<string, string>>;
   readonly submit: (input: LeaseInput) => Promise<unknown>;
 }
 
@@ -147,7 +150,7 @@ export class LrmReconciler {
   }
 
   async #look(): Promise<void> {
-    const { clock, log, pool, lrm, state, submit } = this.#parts;
+    const { clock, log, pool, lrm, state, poolsOf, submit } = this.#parts;
     const takenAt = clock.now();
     let jobs: readonly LrmJob[];
     try {
@@ -163,16 +166,21 @@ export class LrmReconciler {
     if (this.#failing) log.info('the LRM answers again', { pool, lrm: lrm.kind });
     this.#failing = false;
     if (this.#stopped) return;
-    const input = {
-      type: 'lrm.observed',
-      pool,
-      takenAt,
-      jobs: observed(jobs, pool, takenAt, state()),
-    } as const;
-    await submit(input).catch((cause: unknown) =>
-      log.warn('what the LRM says could not be recorded; the next round says it again', errorFields(cause)),
-    );
+    try {
+      const pools = await poolsOf(slotsIn(jobs, state()));
+      await submit({ type: 'lrm.observed', pool, takenAt, jobs: observed(jobs, pool, takenAt, pools) });
+    } catch (cause) {
+      log.warn('what the LRM says could not be recorded; the next round says it again', errorFields(cause));
+    }
   }
+}
+
+/** The slots of jobs that matter: a job that is over is of no matter to a slot that is retired. */
+function slotsIn(jobs: readonly LrmJob[], { slots }: SiteState): readonly string[] {
+  return jobs.flatMap(job => {
+    const slotId = slotIdOfJobName(job.jobName);
+    return slotId !== undefined && (slots.has(slotId) || !isFinalJob(job)) ? slotId : [];
+  });
 }
 
 /**
@@ -183,7 +191,7 @@ function observed(
   jobs: readonly LrmJob[],
   pool: string,
   takenAt: number,
-  state: SiteState,
+  pools: ReadonlyMap<string, string>,
 ): readonly ObservedJob[] {
   return jobs.flatMap(job => {
     const {
@@ -198,7 +206,7 @@ function observed(
       draining,
     } = job;
     const slotId = slotIdOfJobName(jobName);
-    if (slotId === undefined || state.slots.get(slotId)?.pool !== pool) return [];
+    if (slotId === undefined || pools.get(slotId) !== pool) return [];
     return {
       jobId,
       slotId,

@@ -69,6 +69,40 @@ const migrations: readonly string[] = [
   `update outbox set body = json_object('kind', 'pilot', 'key', body ->> '$.key', 'slotId', body ->> '$.slotId',
      'node', body ->> '$.node', 'order', json_set(json_remove(body, '$.key', '$.slotId', '$.node'),
      '$.kind', substr(body ->> '$.kind', length('pilot.') + 1))) where body ->> '$.kind' like 'pilot.%';`,
+  // What has ended leaves memory (lease/retire.ts): it is found by its owner, its name, its age and
+  // its client token, and what its VMs have run is kept for accounting. Documents have a version.
+  `alter table workspaces add column version integer not null default 1;
+   alter table workspaces add column retired integer not null default 0;
+   alter table workspaces add column owner text;
+   alter table workspaces add column name text;
+   alter table workspaces add column created_at integer;
+   alter table workspaces add column client_token text;
+   update workspaces set owner = body ->> '$.owner', name = body ->> '$.name',
+     created_at = body ->> '$.createdAt', client_token = body ->> '$.clientToken';
+   create index workspaces_in_memory on workspaces (retired) where retired = 0;
+   create index workspaces_by_age on workspaces (created_at, id);
+   create index workspaces_by_owner on workspaces (owner, created_at, id);
+   create index workspaces_by_name on workspaces (name, owner, created_at);
+   create index workspaces_by_token on workspaces (client_token, owner) where client_token is not null;
+   alter table slots add column version integer not null default 1;
+   alter table slots add column retired integer not null default 0;
+   create index slots_in_memory on slots (retired) where retired = 0;
+   alter table vms add column version integer not null default 1;
+   alter table vms add column retired integer not null default 0;
+   create index vms_in_memory on vms (retired) where retired = 0;
+   alter table outbox add column version integer not null default 1;
+   alter table access add column version integer not null default 1;
+   create table used (owner text not null, project text not null, vm_ms integer not null, primary key (owner, project)) strict;
+   create table runs (
+     workspace_id text not null,
+     owner text not null,
+     project text,
+     cpus integer not null,
+     memory_mib integer not null,
+     from_at integer not null,
+     to_at integer not null
+   ) strict;
+   create index runs_by_end on runs (to_at);`,
 ];
 
 /** Brings the database to this program's schema, each step in a transaction of its own. Throws `WspError` (`failed`): it is newer than we are. */

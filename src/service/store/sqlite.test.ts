@@ -1,8 +1,18 @@
 import Database from 'libsql';
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { LeaseBench, must } from '../../../test/support/lease.ts';
 import { openDatabase, openSqliteStore } from './sqlite.ts';
 import { emptyCommit, storeContract } from './store.contract.ts';
 
@@ -88,8 +98,10 @@ describe('sqlite store', () => {
   });
 
   it('finds the orders that a program of before has stored for its pilots', async () => {
-    await openSqliteStore({ directory }).close();
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
     const database = new Database(join(directory, 'wsp.db'));
+    database.exec(readFileSync(join(import.meta.dirname, '../../../test/recorded/state-15.sql'), 'utf8'));
+    database.exec('delete from outbox');
     const effect = (kind: string, rest: object) => ({ kind, key: kind, slotId: 'slot-a', ...rest });
     const stop = { vmId: 'ws-a.w-0', graceMs: 1_500 };
     for (const stored of [
@@ -100,7 +112,6 @@ describe('sqlite store', () => {
       database
         .prepare('insert into outbox (key, body) values (?, ?)')
         .run(stored.key, JSON.stringify(stored));
-    database.exec('pragma user_version = 15');
     database.close();
     const store = openSqliteStore({ directory });
     try {
@@ -116,6 +127,42 @@ describe('sqlite store', () => {
     } finally {
       await store.close();
     }
+  });
+
+  it.each([
+    ['workspace ws-a', "update workspaces set body = '{'", 'it is not JSON'],
+    [
+      'workspace ws-a',
+      "update workspaces set body = json_remove(body, '$.vmIds')",
+      'its field vmIds is not list',
+    ],
+    ['slot slot-a', "update slots set body = json_set(body, '$.nodes', 'n0')", 'its field nodes is not list'],
+    ['VM vm-a', "update vms set body = '[]'", 'it is not an object'],
+    ['VM vm-a', 'update vms set version = 7', 'it is of version 7; this program reads version 1'],
+    ['effect e', "update outbox set body = json_set(body, '$.kind', null)", 'its field kind is not text'],
+    ['access a', "update access set body = 'x'", 'it is not JSON'],
+  ])('stops the start for a document that cannot be read: %s after %s', async (what, damage, why) => {
+    const { workspace, slot, vms } = new LeaseBench().running(1);
+    const store = openSqliteStore({ directory });
+    await store.commit({
+      ...emptyCommit,
+      workspaces: [{ ...workspace, id: 'ws-a' }],
+      slots: [{ ...slot, id: 'slot-a' }],
+      vms: [{ ...must(vms[0]), id: 'vm-a' }],
+      effects: [{ kind: 'lrm.submit', key: 'e', slotId: 'slot-a' }],
+    });
+    await store.putAccess([{ kind: 'user', id: 'a', body: {} }]);
+    await store.close();
+    const database = new Database(join(directory, 'wsp.db'));
+    database.exec(damage);
+    database.close();
+    const again = openSqliteStore({ directory });
+    await expect(again.load().then(() => again.loadAccess())).rejects.toMatchObject({
+      code: 'failed',
+      message: `the service's database has a document that cannot be read: ${what}: ${why}`,
+      hint: expect.stringContaining('backup'),
+    });
+    await again.close();
   });
 
   it('refuses a database from a newer program, and gives the lock free', async () => {

@@ -4,13 +4,24 @@ import type { SqliteDatabase, SqliteStatement } from 'kysely';
 import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { sharedWith } from '../../platform/directory.ts';
-import type { Effect, Slot, Vm, Workspace } from '../../lease/types.ts';
+import { chargeOf } from '../../lease/quota.ts';
+import type { Slot, Vm, Workspace } from '../../lease/types.ts';
 import type { AuditView } from '../../protocol/access.ts';
 import { WspError } from '../../protocol/errors.ts';
 import type { AuditEntry } from '../access/audit.ts';
-import type { StoredEvent } from '../engine-api.ts';
+import type { StoredEvent, WorkspaceQuery } from '../engine-api.ts';
+import {
+  type DocumentRow,
+  documentVersion,
+  readAccess,
+  readEffect,
+  readSlot,
+  readVm,
+  readWorkspace,
+} from './documents.ts';
 import { lockStateDir } from './lock.ts';
 import { migrate } from './migrations.ts';
+import { addUsed, type Ask, keepRuns, readPastUse, readSlots, readWorkspaces, retireIn } from './past.ts';
 import type { AccessRow, Commit, EventQuery, Store, StoredState } from './store.ts';
 import { formatMoment } from '../../protocol/units.ts';
 
@@ -19,7 +30,8 @@ import { formatMoment } from '../../protocol/units.ts';
  *
  *   commit ─► begin ─► one statement per kind of row, all its rows as one JSON parameter ─► commit (fsync) ─► resolved
  *
- * Entities are JSON documents by id: only the core knows their insides, and it loads all of them once, at start.
+ * Entities are JSON documents by id: only the core knows their insides. Those that are not retired are loaded once, at start; the others
+ * stay where they are, and are read here (`past.ts`).
  * Invariants: a commit is one transaction; one process at a time holds the directory; nobody but our user can read it.
  * If we crash here: SQLite rolls the open transaction back from its log at the next start; the kernel frees the lock.
  *
@@ -78,27 +90,26 @@ export function openDatabase(file: string): Database.Database {
   }
 }
 
-interface DocumentRow {
-  readonly body: string;
-}
-
-const upsert = (table: 'workspaces' | 'slots' | 'vms'): string =>
-  `insert into ${table} (id, body) select value ->> 0, value ->> 1 from json_each(?) where true
-   on conflict (id) do update set body = excluded.body`;
+const upsert = (table: 'slots' | 'vms'): string =>
+  `insert into ${table} (version, id, body) select ${documentVersion}, value ->> 0, value ->> 1 from json_each(?) where true
+   on conflict (id) do update set body = excluded.body, version = excluded.version`;
 const statements = {
-  workspaces: upsert('workspaces'),
+  // What it is found by never changes.
+  workspaces: `insert into workspaces (version, id, body, owner, name, created_at, client_token)
+    select ${documentVersion}, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5 from json_each(?) where true
+    on conflict (id) do update set body = excluded.body, version = excluded.version`,
   slots: upsert('slots'),
   vms: upsert('vms'),
   events: `insert into events (at, recorded_at, type, workspace_id, slot_id, vm_id, node, reason)
     select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7
     from json_each(?) order by key`,
-  effects: `insert into outbox (key, body) select value ->> 0, value ->> 1 from json_each(?) where true order by json_each.key
+  effects: `insert into outbox (version, key, body) select ${documentVersion}, value ->> 0, value ->> 1 from json_each(?) where true order by json_each.key
     on conflict (key) do nothing`,
   done: 'delete from outbox where key in (select value from json_each(?))',
   secrets: `insert into secrets (key, value) select value ->> 0, value ->> 1 from json_each(?) where true
     on conflict (key) do update set value = excluded.value`,
-  access: `insert into access (kind, id, body) select value ->> 0, value ->> 1, value ->> 2 from json_each(?) where true
-    on conflict (kind, id) do update set body = excluded.body`,
+  access: `insert into access (version, kind, id, body) select ${documentVersion}, value ->> 0, value ->> 1, value ->> 2 from json_each(?) where true
+    on conflict (kind, id) do update set body = excluded.body, version = excluded.version`,
   dropAccess: 'delete from access where (kind, id) in (select value ->> 0, value ->> 1 from json_each(?))',
   audit: 'insert into audit (body) select value from json_each(?) order by json_each.key',
   forgotten: 'delete from secrets where key in (select value from json_each(?))',
@@ -114,24 +125,30 @@ class SqliteStore implements Store {
   }
 
   async load(): Promise<StoredState> {
-    const documents = async <T>(sql: string): Promise<readonly T[]> => {
-      const rows = await this.#rows<DocumentRow>(sql, []);
-      return rows.map(({ body }) => JSON.parse(body) as T);
-    };
+    const inMemory = (table: 'workspaces' | 'slots' | 'vms'): Promise<readonly DocumentRow[]> =>
+      this.#ask(`select id, version, body from ${table} where retired = 0 order by rowid`, []);
+    const owed = 'select key as id, version, body from outbox order by number';
     const secrets = await this.#rows<{ key: string; value: string }>('select key, value from secrets', []);
     return {
-      workspaces: await documents<Workspace>('select body from workspaces order by rowid'),
-      slots: await documents<Slot>('select body from slots order by rowid'),
-      vms: await documents<Vm>('select body from vms order by rowid'),
-      effects: await documents<Effect>('select body from outbox order by number'),
+      workspaces: (await inMemory('workspaces')).map(readWorkspace),
+      slots: (await inMemory('slots')).map(readSlot),
+      vms: (await inMemory('vms')).map(readVm),
+      effects: (await this.#ask<DocumentRow>(owed, [])).map(readEffect),
       secrets: new Map(secrets.map(({ key, value }) => [key, value])),
+      used: await this.#ask("select owner, nullif(project, '') as project, vm_ms as vmMs from used", []),
     };
   }
 
   async commit(commit: Commit): Promise<void> {
     const entity = (row: Workspace | Slot | Vm): [string, string] => [row.id, JSON.stringify(row)];
     const writes: readonly (readonly [string, readonly unknown[]])[] = [
-      [statements.workspaces, commit.workspaces.map(entity)],
+      [
+        statements.workspaces,
+        commit.workspaces.map(each => {
+          const { owner, name, createdAt, clientToken } = each;
+          return [...entity(each), owner, name, createdAt, clientToken];
+        }),
+      ],
       [statements.slots, commit.slots.map(entity)],
       [statements.vms, commit.vms.map(entity)],
       [statements.events, commit.events.map(event => eventRow(event, commit.at))],
@@ -139,6 +156,7 @@ class SqliteStore implements Store {
       [statements.effects, commit.effects.map(effect => [effect.key, JSON.stringify(effect)])],
       [statements.secrets, commit.secrets.map(({ key, value }) => [key, value])],
       [statements.forgotten, commit.forgotten],
+      ...retirements(commit),
     ];
     await this.#db.transaction().execute(async transaction => {
       for (const [sql, rows] of writes)
@@ -146,16 +164,37 @@ class SqliteStore implements Store {
     });
   }
 
-  async events({ after, workspaceId, types, limit }: EventQuery): Promise<readonly StoredEvent[]> {
+  workspaces(query: WorkspaceQuery): ReturnType<Store['workspaces']> {
+    return readWorkspaces(this.#ask, query);
+  }
+
+  slots(ids: readonly string[]): ReturnType<Store['slots']> {
+    return readSlots(this.#ask, ids);
+  }
+
+  pastUse(...period: Parameters<Store['pastUse']>): ReturnType<Store['pastUse']> {
+    return readPastUse(this.#ask, ...period);
+  }
+
+  async events({
+    after,
+    workspaceId,
+    workspaceIds,
+    types,
+    limit,
+  }: EventQuery): Promise<readonly StoredEvent[]> {
     const conditions: readonly (readonly [string, unknown])[] = [
       ['seq > ?', after],
       ...(workspaceId === undefined ? [] : [['workspace_id = ?', workspaceId] as const]),
+      ...(workspaceIds === undefined
+        ? []
+        : [['workspace_id in (select value from json_each(?))', JSON.stringify(workspaceIds)] as const]),
       ...(types === undefined
         ? []
         : [['type in (select value from json_each(?))', JSON.stringify(types)] as const]),
     ];
     const rows = await this.#rows<EventRow>(
-      `select seq, at, recorded_at, type, workspace_id, slot_id, vm_id, node, reason from events
+      `select seq, at, recorded_at, type, workspace_id, slot_id, vm_id, node, reason, ${ownerOfEvent} as owner from events
        where ${conditions.map(([condition]) => condition).join(' and ')} order by seq limit ?`,
       [...conditions.map(([, value]) => value), limit],
     );
@@ -168,11 +207,11 @@ class SqliteStore implements Store {
   }
 
   async loadAccess(): Promise<readonly AccessRow[]> {
-    const rows = await this.#rows<{ kind: AccessRow['kind']; id: string; body: string }>(
-      'select kind, id, body from access order by rowid',
+    const rows = await this.#rows<DocumentRow & Pick<AccessRow, 'kind'>>(
+      'select kind, id, version, body from access order by rowid',
       [],
     );
-    return rows.map(({ kind, id, body }) => ({ kind, id, body: JSON.parse(body) as unknown }));
+    return rows.map(row => ({ kind: row.kind, id: row.id, body: readAccess(row) }));
   }
 
   async putAccess(rows: readonly AccessRow[]): Promise<void> {
@@ -216,8 +255,10 @@ class SqliteStore implements Store {
     }
   }
 
-  async #rows<T>(sql: string, parameters: unknown[]): Promise<readonly T[]> {
-    return (await this.#db.executeQuery<T>(CompiledQuery.raw(sql, parameters))).rows;
+  readonly #ask: Ask = (sql, parameters) => this.#rows(sql, parameters);
+
+  async #rows<T>(sql: string, parameters: readonly unknown[]): Promise<readonly T[]> {
+    return (await this.#db.executeQuery<T>(CompiledQuery.raw(sql, [...parameters]))).rows;
   }
 }
 
@@ -231,6 +272,25 @@ interface EventRow {
   readonly vm_id: string | null;
   readonly node: string | null;
   readonly reason: string | null;
+  readonly owner: string | null;
+}
+
+/** Whose an event is: of a workspace, else of a slot. */
+const ownerOfEvent = `case when workspace_id is null
+  then (select body ->> '$.owner' from slots where slots.id = slot_id)
+  else (select owner from workspaces where workspaces.id = workspace_id) end`;
+
+/** What becomes of what is retired, after its newest version has been stored. */
+function retirements({ retired }: Commit): readonly (readonly [string, readonly unknown[]])[] {
+  const workspaces = retired.flatMap(each => each.workspaces);
+  const ids = workspaces.map(({ id }) => id);
+  return [
+    [retireIn('workspaces'), ids],
+    [retireIn('slots'), retired.flatMap(({ slotId }) => slotId ?? [])],
+    [retireIn('vms'), retired.flatMap(({ vmIds }) => vmIds)],
+    [addUsed, workspaces.map(each => [each.owner, each.project ?? '', chargeOf(each).vmMs])],
+    [keepRuns, ids],
+  ];
 }
 
 function eventRow(event: Commit['events'][number], recordedAt: number): readonly unknown[] {
@@ -248,6 +308,7 @@ function storedEvent(row: EventRow): StoredEvent {
     slotId: row.slot_id,
     vmId: row.vm_id,
     node: row.node,
+    owner: row.owner,
     reason: row.reason === null ? null : (JSON.parse(row.reason) as StoredEvent['reason']),
   };
 }

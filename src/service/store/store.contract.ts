@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { LeaseBench, must } from '../../../test/support/lease.ts';
 import type { Effect, HistoryEvent, Slot, Vm, Workspace } from '../../lease/types.ts';
 import type { Commit, Store } from './store.ts';
 
@@ -10,6 +11,7 @@ export const emptyCommit: Commit = {
   vms: [],
   events: [],
   effects: [],
+  retired: [],
   done: [],
   secrets: [],
   forgotten: [],
@@ -21,10 +23,21 @@ export interface StoreUnderTest {
   remove(): void;
 }
 
-const workspace = (id: string, state: string): Workspace => ({ id, state }) as unknown as Workspace;
-const slot = (id: string): Slot => ({ id, nodes: [{ name: 'n1' }] }) as unknown as Slot;
-const vm = (id: string): Vm =>
-  ({ id, reason: { code: 'x', message: "it's “quoted” \u0000" } }) as unknown as Vm;
+/** Entities as the core makes them. */
+const made = new LeaseBench().running(1);
+const workspace = (id: string, state: string, more: Partial<Workspace> = {}): Workspace => ({
+  ...made.workspace,
+  id,
+  state: state as Workspace['state'],
+  ...more,
+});
+const slot = (id: string, more: Partial<Slot> = {}): Slot => ({ ...made.slot, id, ...more });
+const vm = (id: string, more: Partial<Vm> = {}): Vm => ({
+  ...must(made.vms[0]),
+  id,
+  reason: { code: 'x', message: "it's “quoted” \u0000" },
+  ...more,
+});
 const effect = (key: string): Effect => ({ kind: 'lrm.submit', key, slotId: 'slot-a' });
 const event = (type: string, workspaceId: string | null): HistoryEvent => ({
   at: 1_700_000_000_123,
@@ -111,6 +124,7 @@ export function storeContract(name: string, make: () => StoreUnderTest): void {
           vms: [],
           effects: [],
           secrets: new Map(),
+          used: [],
         });
         expect(await store.events({ after: 0, limit: 10 })).toEqual([]);
       }));
@@ -143,7 +157,7 @@ export function storeContract(name: string, make: () => StoreUnderTest): void {
         const all = await again.events({ after: 0, limit: 10 });
         expect(all.map(({ type }) => type)).toEqual(['w.one', 'x.two', 'w.failed', 'slot.lrm']);
         expect(all.map(({ recordedAt }) => recordedAt)).toEqual([5, 5, 6, 6]);
-        expect(all[2]).toEqual({ ...event('w.failed', 'a'), seq: all[2]?.seq, recordedAt: 6 });
+        expect(all[2]).toEqual({ ...event('w.failed', 'a'), seq: all[2]?.seq, recordedAt: 6, owner: null });
         const seqs = all.map(({ seq }) => seq);
         expect(seqs).toEqual([...new Set(seqs)].sort((one, other) => one - other));
 
@@ -181,6 +195,128 @@ export function storeContract(name: string, make: () => StoreUnderTest): void {
         await store.commit({ ...emptyCommit, secrets: [{ key: 'a', value: '3' }], forgotten: ['b', 'c'] });
         expect((await (await reopen()).load()).secrets).toEqual(new Map([['a', '3']]));
       }));
+
+    describe('what is retired', () => {
+      const minute = 60_000;
+      /** Two workspaces of ann's and one of bob's, ended, each with a VM in a slot of its own. */
+      const ended = (['a', 'b', 'c'] as const).map((id, index) => ({
+        ...workspace(id, 'ended', {
+          name: id === 'c' ? 'other' : 'same',
+          owner: id === 'c' ? 'bob' : 'ann',
+          project: id === 'b' ? 'lattice' : null,
+          clientToken: id === 'b' ? 'token' : null,
+          slotId: `slot-${id}`,
+          vmIds: [`vm-${id}`],
+          createdAt: index,
+          startsAt: 0,
+          endedAt: (index + 1) * minute,
+        }),
+      }));
+      const ran = (id: string, type: string, at: number): HistoryEvent => ({
+        ...event(type, id),
+        vmId: `vm-${id}`,
+        at,
+      });
+      const all = {
+        ...emptyCommit,
+        workspaces: ended,
+        slots: ended.map(({ slotId, owner }) => slot(slotId, { owner })),
+        vms: ended.map(({ id, slotId }) => vm(`vm-${id}`, { workspaceId: id, slotId })),
+        events: [
+          ...ended.flatMap(({ id }) => [ran(id, 'vm.running', 0), ran(id, 'vm.paused', 1_000)]),
+          ...ended.flatMap(({ id }) => [ran(id, 'vm.running', 2_000), ran(id, 'vm.terminated', 10_000)]),
+          ran('a', 'vm.running', 20_000),
+          ran('a', 'vm.failed', 21_000),
+        ],
+      };
+      const unit = (id: 'a' | 'b' | 'c') => {
+        const workspaces = ended.filter(each => each.id === id);
+        return { slotId: `slot-${id}`, workspaces, vmIds: [`vm-${id}`] };
+      };
+      const idsOf = async (store: Store, query: Partial<Parameters<Store['workspaces']>[0]>) =>
+        (await store.workspaces({ limit: 9, ...query })).map(found => found.workspace.id).join('');
+
+      it('is not loaded, and its use is', () =>
+        withStore(async (store, reopen) => {
+          await store.commit(all);
+          await store.commit({ ...emptyCommit, retired: [unit('a'), unit('c')] });
+          await store.commit({ ...emptyCommit, retired: [unit('b')] });
+          const state = await (await reopen()).load();
+          expect([state.workspaces, state.slots, state.vms]).toEqual([[], [], []]);
+          const used = [
+            { owner: 'ann', project: null, vmMs: minute },
+            { owner: 'ann', project: 'lattice', vmMs: 2 * minute },
+            { owner: 'bob', project: null, vmMs: 3 * minute },
+          ];
+          expect(state.used.toSorted((one, other) => one.vmMs - other.vmMs)).toEqual(used);
+        }));
+
+      it('is found beside the others, with its slot and its VMs', () =>
+        withStore(async (store, reopen) => {
+          await store.commit(all);
+          await store.commit({ ...emptyCommit, retired: [unit('a'), unit('c')] });
+          const again = await reopen();
+          expect((await again.load()).workspaces).toEqual([ended[1]]);
+          expect(await idsOf(again, {})).toBe('abc');
+          expect(await idsOf(again, { limit: 2 })).toBe('ab');
+          expect(await idsOf(again, { after: { createdAt: 0, id: 'a' } })).toBe('bc');
+          expect(await idsOf(again, { owner: 'ann', newestFirst: true })).toBe('ba');
+          expect(await idsOf(again, { name: 'same', newestFirst: true, limit: 1 })).toBe('b');
+          expect(await idsOf(again, { id: 'c', owner: 'ann' })).toBe('');
+          expect(await idsOf(again, { clientToken: 'token', owner: 'ann' })).toBe('b');
+          expect(await idsOf(again, { sinceAt: 1, states: ['ended'] })).toBe('bc');
+          expect(await idsOf(again, { states: ['running'] })).toBe('');
+          const [found] = await again.workspaces({ id: 'c', limit: 1 });
+          expect([found?.workspace, found?.among.slots.get('slot-c'), found?.among.vms.get('vm-c')]).toEqual([
+            ended[2],
+            all.slots[2],
+            all.vms[2],
+          ]);
+          expect((await again.slots(['slot-a', 'slot-b', 'none'])).map(({ id }) => id)).toEqual([
+            'slot-a',
+            'slot-b',
+          ]);
+        }));
+
+      it('has its use in a period, but for what is named', () =>
+        withStore(async store => {
+          await store.commit(all);
+          await store.commit({ ...emptyCommit, retired: (['a', 'b', 'c'] as const).map(unit) });
+          const { cpus, memoryMiB } = must(made.vms[0]);
+          const use = (owner: string, project: string | null, vmMs: number) => ({
+            owner,
+            project,
+            vmMs,
+            cpuMs: vmMs * cpus,
+            memoryMiBMs: vmMs * memoryMiB,
+          });
+          expect(await store.pastUse(0, minute, [])).toEqual([
+            use('ann', null, 11_000),
+            use('ann', 'lattice', 10_000),
+            use('bob', null, 10_000),
+          ]);
+          expect(await store.pastUse(9_000, 20_500, ['b'])).toEqual([
+            use('ann', null, 1_500),
+            use('bob', null, 1_000),
+          ]);
+        }));
+
+      it('still says whose its events are', () =>
+        withStore(async store => {
+          const slots = [slot('slot-s', { owner: 'eve' })];
+          const ofSlot = { ...event('slot.idle', null), slotId: 'slot-s' };
+          await store.commit({ ...all, slots: [...all.slots, ...slots] });
+          await store.commit({ ...emptyCommit, events: [ofSlot, event('x', null)], retired: [unit('c')] });
+          const found = await store.events({
+            after: 0,
+            limit: 99,
+            types: ['vm.terminated', 'slot.idle', 'x'],
+          });
+          expect(found.map(({ owner }) => owner)).toEqual(['ann', 'ann', 'bob', 'eve', null]);
+          const some = await store.events({ after: 0, limit: 99, workspaceIds: ['b', 'c'] });
+          expect(new Set(some.map(({ workspaceId }) => workspaceId))).toEqual(new Set(['b', 'c']));
+        }));
+    });
 
     it('stores all of a commit or nothing, and goes on after a failure', () =>
       withStore(async (store, reopen) => {

@@ -1,19 +1,29 @@
-import type { Effect, HistoryEvent, Slot, Vm, Workspace } from '../../lease/types.ts';
+import type { Effect, HistoryEvent, Retired, Slot, Used, Vm, Workspace } from '../../lease/types.ts';
+import type { SlotId, WorkspaceId } from '../../protocol/ids.ts';
 import type { AuditView } from '../../protocol/access.ts';
 import type { AuditEntry } from '../access/audit.ts';
-import type { StoredEvent } from '../engine-api.ts';
+import type { KnownWorkspace, PastUse, StoredEvent, WorkspaceQuery } from '../engine-api.ts';
 
 /**
  * What the service keeps between one life of it and the next. One interface; every member passes `store.contract.ts`.
  * A commit is all or nothing, and durable when its promise resolves. One service at a time holds a store.
  */
 export interface Store {
-  /** Everything that the service needs to go on: called once, before the first commit. */
+  /**
+   * Everything that the service needs to go on, which is all that is not retired: called once,
+   * before the first commit. Throws `WspError` (`failed`): a document cannot be read.
+   */
   load(): Promise<StoredState>;
   /** One transaction. Rejects with nothing stored (disk full, database broken). */
   commit(commit: Commit): Promise<void>;
   /** History in order: numbers above `after`, at most `limit`, of one workspace if it is named. */
   events(query: EventQuery): Promise<readonly StoredEvent[]>;
+  /** Workspaces, retired ones too, as they are stored now. */
+  workspaces(query: WorkspaceQuery): Promise<readonly KnownWorkspace[]>;
+  /** Those of the slots that there are, retired ones too. */
+  slots(ids: readonly SlotId[]): Promise<readonly Slot[]>;
+  /** What VMs of retired workspaces, but of these, have run in a period (milliseconds since the epoch). */
+  pastUse(since: number, until: number, except: readonly WorkspaceId[]): Promise<readonly PastUse[]>;
   /** The number of the newest event; 0 when there is none. */
   lastEvent(): Promise<number>;
   /** Users, projects, tokens, webhooks; what they are is the business of `access/` and `notify/`. */
@@ -41,6 +51,8 @@ export interface StoredState {
   /** Effects that are still pending, in the order in which they were decided. */
   readonly effects: readonly Effect[];
   readonly secrets: ReadonlyMap<string, string>;
+  /** See `SiteState`. */
+  readonly used: readonly Used[];
 }
 
 /** A document of `access/` or `notify/`. */
@@ -65,6 +77,8 @@ export interface Commit {
   readonly slots: readonly Slot[];
   readonly vms: readonly Vm[];
   readonly events: readonly HistoryEvent[];
+  /** After the new versions: what is not loaded any more. */
+  readonly retired: readonly Retired[];
   /** An effect whose key is pending already stays as it is. */
   readonly effects: readonly Effect[];
   /** Keys of effects that are done. */
@@ -78,6 +92,8 @@ export interface Commit {
 export interface EventQuery {
   readonly after: number;
   readonly workspaceId?: string;
+  /** Only events of these workspaces. */
+  readonly workspaceIds?: readonly string[];
   /** Only events of these types. */
   readonly types?: readonly string[];
   readonly limit: number;
