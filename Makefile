@@ -34,6 +34,7 @@ bench: setup
 	@node --import tsx bench/start.ts 10
 	@node --import tsx bench/memory.ts
 	@node --import tsx bench/expiry.ts 1000
+	@node --import tsx bench/history.ts 100000
 	@node --import tsx bench/foreign-jobs.ts 2000
 	@node --import tsx bench/floods/main.ts 300
 # One mutation after another of these files, and whether a test beside them notices: FILES="src/lease/placement.ts src/lease/quota.ts"; without, all pure parts, for hours.
