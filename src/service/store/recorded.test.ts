@@ -103,7 +103,7 @@ describe.each(['state-15.sql'])('the recorded database %s', recorded => {
       expect(await named(name)).toMatchObject({ state: 'ended', cause: 'destroyed' });
     await bench.advance(1_200_000);
     expect([bench.engine.state.workspaces.size, bench.engine.state.slots.size]).toEqual([0, 0]);
-    expect(await bench.owed()).toEqual([]);
+    expect(await bench.pendingEffects()).toEqual([]);
   });
 
   it('keeps its history: what had ended is found, its token holds, and its use counts', async () => {
