@@ -9,13 +9,13 @@ import { helperDirectory, type HelperDirectory } from './journal.ts';
 import { endStuckHolder, withNodeLock } from './node-lock.ts';
 import { startTimeOf } from './proc.ts';
 
-/** How long it was to be waited for the lock; it is waited for less. */
-const asked = vi.hoisted(() => [] as string[]);
+/** How long it was to be waited for the lock; where nobody will give it free, it is waited for less. */
+const { asked, waits } = vi.hoisted(() => ({ asked: [] as string[], waits: { inVain: false } }));
 vi.mock('../../platform/children.ts', async original => {
   const real = await original<typeof import('../../platform/children.ts')>();
   const start: typeof real.startChild = (argv, options) => {
     const at = argv.indexOf('--timeout') + 1;
-    if (argv[0] !== 'flock' || at === 0) return real.startChild(argv, options);
+    if (argv[0] !== 'flock' || at === 0 || !waits.inVain) return real.startChild(argv, options);
     asked.push(argv[at] ?? '');
     return real.startChild(['flock', ...argv.slice(1).with(at - 1, '0.2')], options);
   };
@@ -90,6 +90,7 @@ describe("the node's lock", () => {
 describe('a lock that another one holds', () => {
   let child: Child;
   beforeEach(async () => {
+    waits.inVain = true;
     mkdirSync(join(at.slots, 'one'), { recursive: true });
     const script = 'exec 3>>"$1"; flock 3; echo up; read line';
     child = await startChild(['sh', '-c', script, 'helper', join(at.node, 'lock')], {
@@ -99,6 +100,7 @@ describe('a lock that another one holds', () => {
     writeFileSync(join(at.node, 'lock'), String(child.pid));
   });
   afterEach(async () => {
+    waits.inVain = false;
     child.kill('SIGKILL');
     await child.exited;
   });
