@@ -16,6 +16,7 @@ describe('PilotSession, in particular', () => {
       slotId: 'slot-aaaaaaaaaa',
       node: 'n01',
       pilotVersion: 'test',
+      protocol: 2,
       address: '10.0.0.1',
       vms: [{ vmId: 'ws-aaaaaaaaaa.w-0', state: 'running', context: 'ok' }],
     });
@@ -25,15 +26,37 @@ describe('PilotSession, in particular', () => {
     ]);
   });
 
+  it.each([
+    [undefined, true],
+    [1, true],
+    [3, true],
+    [4, false],
+  ])(
+    'stays with a service of protocol %s: %s; with another it keeps its VMs and comes again',
+    async (protocol, stays) => {
+      const clock = createVirtualClock(1_000);
+      const w = world({ clock });
+      w.state.protocol = protocol;
+      void w.session.run();
+      await clock.advanceBy(0);
+      expect(w.done).toEqual(stays ? [] : ['link closed']);
+      w.drop();
+      await clock.advanceBy(5_000);
+      expect(w.attemptsAt).toEqual(stays ? [1_000, 1_100] : [1_000, 6_000]);
+    },
+  );
+
   it('forgets what the welcome says that the service has', async () => {
     const w = world({ acknowledge: false });
     void w.session.run();
     await settle();
     w.state.ackedSeq = 1;
-    w.sent.length = 0;
-    w.drop();
-    w.fire(100);
-    await settle();
+    for (let time = 0; time < 2; time += 1) {
+      w.sent.length = 0;
+      w.drop();
+      w.fire(100);
+      await settle();
+    }
     expect(w.sent.flatMap(m => (m.type === 'notification' ? [m.seq] : []))).toEqual([2]);
   });
 

@@ -2,6 +2,7 @@ import type { ReportVm, WorkspaceControl } from '../control/control.ts';
 import { type Clock, pause, type StopTimer, withDeadline } from '../platform/clock.ts';
 import { errorFields, type Log } from '../platform/log.ts';
 import { preemptionGraceMs } from '../protocol/preemption.ts';
+import { protocolGap, protocols } from '../protocol/versions.ts';
 import { carryOut, type Handlers, type Order, type Orders } from '../protocol/orders.ts';
 import {
   type NotificationBody,
@@ -198,6 +199,16 @@ export class PilotSession {
     );
   }
 
+  /** One that does not understand us, nor we it, is as good as away: VMs stay, and we come again. */
+  #isSpokenWith(protocol: number | undefined): boolean {
+    const gap = protocolGap('pilot', 'the service', protocol);
+    if (gap === undefined) return true;
+    this.#parts.log.error('the service cannot be spoken with', { why: gap });
+    this.#retryMs = longestRetryMs;
+    this.#link?.close();
+    return false;
+  }
+
   #reconnectLater(): void {
     this.#parts.clock.after(this.#retryMs, () => void this.#connect());
   }
@@ -210,6 +221,7 @@ export class PilotSession {
       slotId: assignment.slotId,
       node,
       pilotVersion: version,
+      protocol: protocols.pilot,
       address: link.localAddress,
       vms,
     });
@@ -220,6 +232,7 @@ export class PilotSession {
   #received(message: ServiceMessage): void {
     switch (message.type) {
       case 'welcome':
+        if (!this.#isSpokenWith(message.protocol)) return;
         this.#contacted = true;
         this.#aheadMs = this.#parts.clock.now() - message.now;
         this.#armJobEnd();

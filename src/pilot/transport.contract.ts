@@ -94,7 +94,7 @@ export function transportContract(name: string, open: () => TransportUnderTest):
   describe(`transport contract: ${name}`, () => {
     it('carries messages both ways, in order, and says where the node is', async () => {
       const { link, heard } = await greeted();
-      expect(heard).toEqual([{ type: 'welcome', ackedSeq: 0, now: expect.any(Number) }]);
+      expect(heard).toEqual([{ type: 'welcome', ackedSeq: 0, now: expect.any(Number), protocol: 2 }]);
       expect(link.localAddress).toBe('127.0.0.1');
       const seqs = Array.from({ length: 100 }, (_, index) => index + 1);
       for (const seq of seqs) link.send(notification(seq));

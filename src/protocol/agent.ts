@@ -1,13 +1,14 @@
 import Type from 'typebox';
 import { nodeNamePattern } from './ids.ts';
-import { literals } from './schema.ts';
+import { literals, Protocol } from './schema.ts';
 
 /**
  * The agent protocol: what `wsp agent` on a static node (the paper's "workspace default", §2) and the service say to each other, as JSON over one
  * WebSocket per node, opened by the agent at `/agent/v1/pools/<pool>/nodes/<node>` with `Authorization: Bearer <join secret>`.
  *
  *   agent                                        service
- *     hello {memoryMiB, cpus, running, ended} →
+ *     hello {protocol, memoryMiB, cpus, …} →
+ *                                             ←  welcome {protocol}
  *                                             ←  run {jobId, program, endsAt}       starts one pilot
  *                                             ←  end {jobId}                        SIGTERM, and SIGKILL after the kill delay
  *                                             ←  until {jobId, endsAt}              the job's end has moved
@@ -35,6 +36,7 @@ export type JobEnd = Type.Static<typeof JobEnd>;
 
 const AgentHello = Type.Object({
   type: Type.Literal('hello'),
+  protocol: Protocol,
   node: Type.String({ pattern: nodeNamePattern }),
   /** What the node gives to VMs. */
   memoryMiB: Type.Integer({ minimum: 1, maximum: 1_073_741_824 }),
@@ -53,7 +55,10 @@ export const AgentMessage = Type.Union([
 ]);
 export type AgentMessage = Type.Static<typeof AgentMessage>;
 
-/** What the service tells an agent to do. Times are milliseconds since the epoch. */
+/** What the service tells an agent. Times are milliseconds since the epoch. */
+export type ServiceToAgent = { readonly type: 'welcome'; readonly protocol: number } | AgentOrder;
+
+/** What the service tells an agent to do. */
 export type AgentOrder =
   | {
       readonly type: 'run';

@@ -1,12 +1,12 @@
 import Type from 'typebox';
 import { nodeNamePattern, slotIdPattern, vmIdPattern } from './ids.ts';
 import type { Order } from './orders.ts';
-import { literals, MomentMs, Count } from './schema.ts';
+import { Count, literals, MomentMs, Protocol } from './schema.ts';
 import { contextStates, type Reason, slotNodeStates, vmStates } from './states.ts';
 import { plainText } from './text.ts';
 
 /**
- * The pilot protocol (DESIGN §7): typed JSON messages over one WebSocket per node, opened by the pilot at
+ * The pilot protocol: typed JSON messages over one WebSocket per node, opened by the pilot at
  * `/pilot/v1/slots/<slotId>/nodes/<node>` with `Authorization: Bearer <slot secret>`; or, as lines, over another `PilotTransport`.
  *
  *   pilot                                   service
@@ -73,6 +73,7 @@ export const PilotHello = Type.Object({
   slotId: Type.String({ pattern: slotIdPattern }),
   node: Type.String({ pattern: nodeNamePattern }),
   pilotVersion: Type.String({ maxLength: 64 }),
+  protocol: Protocol,
   address: Address,
   /** What runs here now, for the reconciler. */
   vms: Type.Array(VmReport, { maxItems: 256 }),
@@ -106,7 +107,13 @@ export type StreamTarget = Type.Static<typeof StreamTarget>;
 /** Everything the service may say to a pilot. */
 export type ServiceMessage =
   /** `now`: the service's clock, milliseconds since the epoch. Clocks of nodes may be wrong. */
-  | { readonly type: 'welcome'; readonly ackedSeq: number; readonly now: number }
+  | {
+      readonly type: 'welcome';
+      readonly ackedSeq: number;
+      readonly now: number;
+      /** Left out by services of before there were numbers. */
+      readonly protocol?: number;
+    }
   | { readonly type: 'ack'; readonly seq: number }
   | { readonly type: 'command'; readonly key: string; readonly body: Order }
   | { readonly type: 'open-stream'; readonly streamId: string; readonly target: StreamTarget }

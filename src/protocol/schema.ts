@@ -1,5 +1,6 @@
 import Type from 'typebox';
 import { latestMoment } from './units.ts';
+import { highestProtocol } from './versions.ts';
 
 /** A union of string literals, from an `as const` list of words. */
 export function literals<const T extends readonly string[]>(values: T) {
@@ -8,6 +9,8 @@ export function literals<const T extends readonly string[]>(values: T) {
 
 /** Milliseconds since the epoch, in messages: of a year that has four digits. */
 export const MomentMs = Type.Integer({ minimum: 0, maximum: latestMoment });
+/** In greetings: the number of the protocol that an end speaks (`versions.ts`). */
+export const Protocol = Type.Optional(Type.Integer({ minimum: 1, maximum: highestProtocol }));
 /** A number of anything: one that is exact. */
 export const Count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 

@@ -96,6 +96,16 @@ function fakeControl(
   };
 }
 
+interface ServiceState {
+  reachable: boolean;
+  acknowledge: boolean;
+  accepted: boolean;
+  behindMs: number;
+  ackedSeq: number;
+  /** Undefined: of before there were numbers. */
+  protocol: number | undefined;
+}
+
 /** The service as a pilot reaches it: `done` is told what is done to it. */
 function fakeService({ reachable = true, acknowledge = true }: WorldOptions, clock: Clock, done: string[]) {
   const sent: PilotMessage[] = [];
@@ -103,7 +113,14 @@ function fakeService({ reachable = true, acknowledge = true }: WorldOptions, clo
   const brought: string[] = [];
   let handlers: LinkHandlers | undefined;
   // `behindMs`: of this node's clock, behind the service's.
-  const state = { reachable, acknowledge, accepted: true, behindMs: 0, ackedSeq: 0 };
+  const state: ServiceState = {
+    reachable,
+    acknowledge,
+    accepted: true,
+    behindMs: 0,
+    ackedSeq: 0,
+    protocol: 2,
+  };
   const stream = new Duplex({
     read: () => undefined,
     write: (chunk: Buffer, _encoding, written) => {
@@ -111,18 +128,22 @@ function fakeService({ reachable = true, acknowledge = true }: WorldOptions, clo
       written();
     },
   });
+  const welcome = (): ServiceMessage => {
+    const { ackedSeq, behindMs, protocol } = state;
+    const message = { type: 'welcome', ackedSeq, now: 1_000 + behindMs } as const;
+    return protocol === undefined ? message : { ...message, protocol };
+  };
   const transport: Transport = {
     connect: next => {
       attemptsAt.push(clock.now());
       if (!state.accepted) return Promise.reject(new NotAcceptedError(401));
       if (!state.reachable) return Promise.reject(new Error('no route'));
       handlers = next;
-      const { ackedSeq, behindMs } = state;
-      queueMicrotask(() => next.message({ type: 'welcome', ackedSeq, now: 1_000 + behindMs }));
       return Promise.resolve({
         localAddress: '10.0.0.1',
         send: message => {
           sent.push(message);
+          if (message.type === 'hello') queueMicrotask(() => next.message(welcome()));
           if (message.type === 'notification' && state.acknowledge) {
             queueMicrotask(() => next.message({ type: 'ack', seq: message.seq }));
           }

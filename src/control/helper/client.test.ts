@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../platform/clock.ts';
 import { silentLog } from '../../platform/log.ts';
 import { createVirtualClock } from '../../platform/virtual-clock.ts';
+import type { NicPlan } from '../../protocol/plan.ts';
 import { ControlError } from '../control.ts';
 import { nicOf } from '../../../test/support/imitated-node.ts';
 import { startHelper } from './client.ts';
@@ -17,7 +18,7 @@ echo "start $*" >> "$place/asked"
 if [ -e "$place/refused" ]; then echo 'sudo: a password is required' >&2; exit 1; fi
 if [ -e "$place/odd" ]; then echo 'this is no answer'; exit 1; fi
 if [ -e "$place/silent" ]; then read -r line; exit 0; fi
-echo '{"id":0,"ok":true}'
+cat "$place/greeting"
 while read -r line; do
   echo "$line" >> "$place/asked"
   id=\${line#*:}; id=\${id%%,*}
@@ -39,6 +40,7 @@ let place: string;
 const helpers: Helper[] = [];
 beforeEach(() => {
   place = mkdtempSync(join(tmpdir(), 'wsp-client-'));
+  greets({ protocol: 2, features: ['set-peers', 'something-new'] });
 });
 afterEach(async () => {
   for (const helper of helpers.splice(0)) await helper.undo().catch(() => undefined);
@@ -47,6 +49,8 @@ afterEach(async () => {
 
 const asked = (): string[] =>
   existsSync(join(place, 'asked')) ? readFileSync(join(place, 'asked'), 'utf8').trimEnd().split('\n') : [];
+const greets = (more: object): void =>
+  writeFileSync(join(place, 'greeting'), `${JSON.stringify({ id: 0, ok: true, ...more })}\n`);
 const flag = (name: string): void => writeFileSync(join(place, name), '');
 const started = 'start --node n01 --slot slot-aaaaaaaaaa';
 const detach = (id: number, tap: string): string => `{"id":${id},"op":"detach-nic","tap":"${tap}"}`;
@@ -188,5 +192,38 @@ describe('a helper that does not come up', () => {
     expect(clock.nextAt()).toBe(20_000);
     await clock.advanceTo(20_000);
     expect(await outcome).toEqual(failure('helper_missing', /greeting did not happen within 20s/));
+  });
+});
+
+describe('a helper of another version', () => {
+  it.each([[1], [2], [3]])('is spoken with when it is one away: %i', async protocol => {
+    greets({ protocol, features: ['set-peers'] });
+    const helper = await start();
+    await helper.setPeers('wb1', []);
+    expect(asked()).toHaveLength(2);
+  });
+
+  it('is told apart when it is further away, and what to do is said when it is the older', async () => {
+    greets({ protocol: 4 });
+    const newer =
+      /^the privileged helper on n01 speaks protocol 4 and this end protocols 1 and 2: this end is/;
+    await expect(start()).rejects.toEqual(failure('helper_too_new', newer));
+    greets({ protocol: 0 });
+    const older = /on n01 speaks protocol 0 .*: it is to be upgraded \(run scripts\/install-helper/;
+    await expect(start()).rejects.toEqual(failure('helper_too_old', older));
+    expect(asked().filter(line => line !== 'ended')).toEqual([started, started]);
+  });
+
+  it('is not asked what it cannot do', async () => {
+    greets({});
+    const helper = await start();
+    const old = failure('helper_too_old', /on n01 has no VXLANs .*run scripts\/install-helper/);
+    await expect(helper.setPeers('wb1', [])).rejects.toEqual(old);
+    const nic = nicOf(1);
+    const link: NicPlan['bridge']['link'] = { kind: 'vxlan', vni: 7, peers: [], port: 4_789 };
+    await expect(helper.attachNic({ ...nic, bridge: { ...nic.bridge, link } }, 'one')).rejects.toEqual(old);
+    const isolated = { ...nic.bridge, link: { kind: 'isolated' } as const };
+    await helper.attachNic({ ...nic, bridge: isolated }, 'one');
+    expect(asked()).toHaveLength(2);
   });
 });

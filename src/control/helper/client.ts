@@ -2,9 +2,10 @@ import { createInterface } from 'node:readline';
 import { type Child, startChild } from '../../platform/children.ts';
 import { type Clock, withDeadline } from '../../platform/clock.ts';
 import { errorFields, type Log } from '../../platform/log.ts';
+import { protocolGap, protocolWith } from '../../protocol/versions.ts';
 import { ControlError } from '../control.ts';
 import type { Helper } from './helper.ts';
-import type { HelperAnswer, HelperRequest } from './requests.ts';
+import type { HelperAnswer, HelperFeature, HelperGreeting, HelperRequest } from './requests.ts';
 
 /** What starts the helper of a slot. */
 export interface HelperOptions {
@@ -23,6 +24,7 @@ const endDeadlineMs = 5_000;
 /** What it leaves behind may hold its standard error open. */
 const lastWordsDeadlineMs = 500;
 const mostRestarts = 3;
+const upgrade = 'run scripts/install-helper of this version there, see docs/admin/helper.md';
 
 /** `Omit` for each member of a union. */
 type Body<T> = T extends unknown ? Omit<T, 'id'> : never;
@@ -59,6 +61,7 @@ class HelperClient implements Helper {
   #lastId = 0;
   #restarts = 0;
   #lastWords = '';
+  #features: readonly string[] = [];
   /** Set once: what every further request is answered with. */
   #over: ControlError | undefined;
 
@@ -81,7 +84,13 @@ class HelperClient implements Helper {
       lines.on('close', () => void this.#lastWordsRead(child).then(() => this.#died(child)));
     }
     try {
-      await withDeadline(this.#options.clock, startDeadlineMs, "the privileged helper's greeting", greeted);
+      const answer = await withDeadline(
+        this.#options.clock,
+        startDeadlineMs,
+        "the privileged helper's greeting",
+        greeted,
+      );
+      this.#greeted(answer as HelperGreeting);
     } catch (cause) {
       this.#give('helper_missing', `the privileged helper does not start: ${messageOf(cause)}`);
       child.extra?.end();
@@ -91,7 +100,8 @@ class HelperClient implements Helper {
     for (const { line } of this.#pending.values()) child.extra?.write(line);
   }
 
-  attachNic(...[nic, hostname]: Parameters<Helper['attachNic']>): Promise<void> {
+  async attachNic(...[nic, hostname]: Parameters<Helper['attachNic']>): Promise<void> {
+    if (nic.bridge.link.kind === 'vxlan') this.#need('set-peers', 'VXLANs whose peers are told');
     return this.#request({ op: 'attach-nic', nic, hostname });
   }
 
@@ -99,7 +109,8 @@ class HelperClient implements Helper {
     return this.#request({ op: 'detach-nic', tap });
   }
 
-  setPeers(...[bridge, peers]: Parameters<Helper['setPeers']>): Promise<void> {
+  async setPeers(...[bridge, peers]: Parameters<Helper['setPeers']>): Promise<void> {
+    this.#need('set-peers', 'VXLANs whose peers are told');
     return this.#request({ op: 'set-peers', bridge, peers });
   }
 
@@ -123,6 +134,24 @@ class HelperClient implements Helper {
       await withDeadline(this.#options.clock, endDeadlineMs, "the privileged helper's end", child.exited);
   }
 
+  /** Who it is: its number and what it can do. One that cannot be spoken with is as good as none. */
+  #greeted({ protocol, features = [] }: HelperGreeting): void {
+    this.#features = features;
+    const helper = `the privileged helper on ${this.#options.node}`;
+    const gap = protocolGap('helper', helper, protocol);
+    if (gap === undefined) return;
+    const isOlder = protocolWith('helper', protocol) === 'they are older';
+    this.#give(isOlder ? 'helper_too_old' : 'helper_too_new', isOlder ? `${gap} (${upgrade})` : gap);
+    throw this.#over;
+  }
+
+  /** Throws `helper_too_old` for what it cannot do. */
+  #need(feature: HelperFeature, words: string): void {
+    if (this.#features.includes(feature)) return;
+    const message = `the privileged helper on ${this.#options.node} has no ${words}: it is to be upgraded (${upgrade})`;
+    throw new ControlError('helper_too_old', message);
+  }
+
   async #request(body: Body<HelperRequest>): Promise<void> {
     if (this.#over) throw this.#over;
     this.#lastId += 1;
@@ -139,12 +168,12 @@ class HelperClient implements Helper {
     ).finally(() => this.#pending.delete(id));
   }
 
-  /** The answer to `id`, as a rejection with `ControlError` when it is not ok. */
-  #ask(id: number, line: string): Promise<void> {
+  /** The answer to `id`; a rejection with `ControlError` when it is not ok. */
+  #ask(id: number, line: string): Promise<HelperAnswer & { readonly ok: true }> {
     return new Promise((resolve, reject) => {
       const answered = (answer: HelperAnswer): void => {
         this.#pending.delete(id);
-        if (answer.ok) resolve();
+        if (answer.ok) resolve(answer);
         else reject(new ControlError(answer.code, answer.message));
       };
       this.#pending.set(id, { line, answered });

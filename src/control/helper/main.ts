@@ -13,7 +13,7 @@ import { serveInput } from './input.ts';
 import { helperDirectory, isOnNode, undoJournal } from './journal.ts';
 import { withNodeLock } from './node-lock.ts';
 import { readPolicy } from './policy.ts';
-import { BadRequest, type HelperAnswer, parseRequest } from './requests.ts';
+import { BadRequest, greeting, type HelperAnswer, parseRequest } from './requests.ts';
 import { requireRootsAlone } from './root-directory.ts';
 import { type ServerParts, serve } from './server.ts';
 import { undoSlot } from './slot-undo.ts';
@@ -44,7 +44,7 @@ export async function runHelper(args: readonly string[]): Promise<number> {
   if (uid !== 0 && helpersOf(uid).length > mostHelpers())
     return complain(`user ${uid} has as many helpers on this node as they may: wait until some end`, 2);
   for (const sentence of parts.cgroups.enter()) complain(sentence, 0);
-  say({ id: 0, ok: true });
+  say(greeting);
   // Beside the requests: none of them waits for it.
   const sweep = beginSweep(parts);
   await answerAll(parts);

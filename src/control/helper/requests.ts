@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { interfacePattern, macPattern, namePattern } from '../../protocol/ids.ts';
 import { excessIn } from '../../protocol/json.ts';
 import type { NicPlan, VxlanPeer } from '../../protocol/plan.ts';
+import { protocols } from '../../protocol/versions.ts';
 
 /**
  * What a pilot may ask of the helper: one JSON object a line. The helper is root and the pilot is not, so everything is checked here, by hand,
@@ -21,8 +22,31 @@ export type HelperRequest =
   | { readonly id: number; readonly op: 'adopt-directory'; readonly path: string }
   | { readonly id: number; readonly op: 'undo' };
 
+/**
+ * What a helper can do that one of its protocol need not be able to. `set-peers`: its VXLANs know
+ * their peers' MACs, and can be told others.
+ */
+export type HelperFeature = 'set-peers';
+
+/** The first line that a helper says. Without numbers: a helper of before there were any. */
+export interface HelperGreeting {
+  readonly id: 0;
+  readonly ok: true;
+  readonly protocol?: number;
+  readonly features?: readonly string[];
+}
+
+/** What this helper says first. */
+export const greeting: HelperGreeting = {
+  id: 0,
+  ok: true,
+  protocol: protocols.helper,
+  features: ['set-peers'] satisfies readonly HelperFeature[],
+};
+
 /** One JSON object a line, for each request one, with its id. Id 0: the greeting; -1: to a line that could not be read. */
 export type HelperAnswer =
+  | HelperGreeting
   | { readonly id: number; readonly ok: true }
   | { readonly id: number; readonly ok: false; readonly code: string; readonly message: string };
 

@@ -6,6 +6,7 @@ import { Agent } from '../../pilot/agent/agent.ts';
 import { startChild } from '../../platform/children.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { silentLog } from '../../platform/log.ts';
+import type { AgentHello } from '../../protocol/agent.ts';
 import { endOf, gangRequest, jobWhen, lrmContract } from '../lrm.contract.ts';
 import { type StaticLrm, staticNodes } from './static.ts';
 
@@ -167,4 +168,19 @@ describe('a pool of static nodes', () => {
     expect(systemClock.now()).toBeGreaterThanOrEqual(until);
     await expect(lrm.extend(jobId, until)).rejects.toMatchObject({ kind: 'refused' });
   });
+});
+
+it('an agent that speaks another protocol is told so, and does not join; one of the version before joins', () => {
+  const { lrm } = pool();
+  const hello: AgentHello = { type: 'hello', node: 'n09', memoryMiB: 1_024, cpus: 1, running: [], ended: [] };
+  const heard: unknown[] = [];
+  const closed: string[] = [];
+  const session = lrm.attach('n09', { send: message => heard.push(message), close: why => closed.push(why) });
+  session.received({ ...hello, protocol: 4 });
+  expect([heard, closed]).toEqual([
+    [],
+    ['the agent on n09 speaks protocol 4 and this end protocols 1 and 2: this end is to be upgraded'],
+  ]);
+  session.received(hello);
+  expect([heard, closed.length]).toEqual([[{ type: 'welcome', protocol: 2 }], 1]);
 });

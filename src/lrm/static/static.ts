@@ -1,5 +1,5 @@
 import type { Clock, StopTimer } from '../../platform/clock.ts';
-import type { AgentHello, AgentMessage, AgentOrder, JobEnd } from '../../protocol/agent.ts';
+import type { AgentHello, AgentMessage, JobEnd, ServiceToAgent } from '../../protocol/agent.ts';
 import { nodesFor, type Room, roomLeft } from '../greedy.ts';
 import {
   finalJobStates,
@@ -12,6 +12,7 @@ import {
 } from '../lrm.ts';
 import { Spool } from './spool.ts';
 import { formatDuration } from '../../protocol/units.ts';
+import { protocolGap, protocols } from '../../protocol/versions.ts';
 
 /**
  * The LRM of static nodes (the paper's "workspace default"): nodes on which `wsp agent` runs, and nobody else's jobs.
@@ -33,7 +34,7 @@ export interface StaticSettings {
 
 /** The service's end of an agent's connection. */
 export interface AgentConnection {
-  send(order: AgentOrder): void;
+  send(message: ServiceToAgent): void;
   close(why: string): void;
 }
 
@@ -210,6 +211,8 @@ class StaticNodes implements StaticLrm {
       received: message => {
         if (message.type === 'ended') this.#endedOn(node, message);
         else {
+          const gap = protocolGap('agent', `the agent on ${node}`, message.protocol);
+          if (gap !== undefined) return connection.close(gap);
           joined = true;
           this.#join(node, message, connection);
         }
@@ -230,6 +233,7 @@ class StaticNodes implements StaticLrm {
       before?.connection?.close('another agent has joined with the name of this node');
     this.#nodes.set(name, { name, memoryMiB, cpus, connection, stopTimer: () => undefined });
     this.#storeNodes();
+    connection.send({ type: 'welcome', protocol: protocols.agent });
     const here = this.#jobs.filter(({ on }) => on.has(name));
     for (const jobId of running) {
       const job = here.find(({ id }) => id === jobId);

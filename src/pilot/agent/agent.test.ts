@@ -91,7 +91,7 @@ describe('a pilot that has ended', () => {
 });
 
 describe('an agent', () => {
-  const hello = { type: 'hello', node: 'n01', memoryMiB: 1_024, cpus: 2 };
+  const hello = { type: 'hello', protocol: 2, node: 'n01', memoryMiB: 1_024, cpus: 2 };
 
   it('says what it has, and tells the end of a pilot at once to who hears it', async () => {
     const messages = heard();

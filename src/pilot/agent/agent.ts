@@ -2,7 +2,8 @@ import type { Child, StartChild } from '../../platform/children.ts';
 import type { Clock, StopTimer } from '../../platform/clock.ts';
 import { errorFields, type Log } from '../../platform/log.ts';
 import { startProgram } from '../../platform/program.ts';
-import type { AgentHello, AgentMessage, AgentOrder, JobEnd } from '../../protocol/agent.ts';
+import type { AgentHello, AgentMessage, AgentOrder, JobEnd, ServiceToAgent } from '../../protocol/agent.ts';
+import { protocols } from '../../protocol/versions.ts';
 
 /**
  * The jobs of one static node: what a scheduler's daemon does on its nodes, for pilots alone.
@@ -51,6 +52,7 @@ export class Agent {
     const { name, memoryMiB, cpus } = this.#parts;
     const hello: AgentHello = {
       type: 'hello',
+      protocol: protocols.agent,
       node: name,
       memoryMiB,
       cpus,
@@ -67,7 +69,8 @@ export class Agent {
   }
 
   /** Does as the service says. An order about what is not here is one that came too late. */
-  obey(order: AgentOrder): void {
+  obey(order: ServiceToAgent): void {
+    if (order.type === 'welcome') return;
     if (order.type === 'run') return void this.#run(order);
     const job = this.#jobs.get(order.jobId);
     if (!job) return;

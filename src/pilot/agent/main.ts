@@ -5,7 +5,7 @@ import { startChild } from '../../platform/children.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { errorFields, jsonLog, type Log } from '../../platform/log.ts';
 import { linesOn } from '../../platform/log-file.ts';
-import type { AgentOrder } from '../../protocol/agent.ts';
+import type { ServiceToAgent } from '../../protocol/agent.ts';
 import { namePattern, nodeNamePattern } from '../../protocol/ids.ts';
 import { parseMemoryMiB } from '../../protocol/units.ts';
 import { NotAcceptedError } from '../transport.ts';
@@ -92,14 +92,17 @@ function stayConnected(agent: Agent, target: WebSocketTarget, log: Log): Promise
     const connect = async (): Promise<void> => {
       try {
         const link = await openLink(target, systemClock, {
-          message: text => agent.obey(JSON.parse(text) as AgentOrder),
+          message: text => {
+            // It has taken us: one that does not closes the connection without a word.
+            retryMs = firstRetryMs;
+            agent.obey(JSON.parse(text) as ServiceToAgent);
+          },
           closed: why => {
             log.warn('the connection to the service has closed', { why });
             agent.disconnected();
             again();
           },
         });
-        retryMs = firstRetryMs;
         log.info('joined', { service: target.url });
         agent.connected(message => link.send(JSON.stringify(message)));
         // To whoever started us and waits for it (install.ts).

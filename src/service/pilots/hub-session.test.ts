@@ -107,7 +107,7 @@ describe('a pilot that says hello', () => {
       { type: 'pilot.connected', slotId: 'slot-a', node: 'n0', address: '10.0.0.1', vms: [] },
     ]);
     expect(heard).toEqual([
-      { type: 'welcome', ackedSeq: 7, now: 1_000 },
+      { type: 'welcome', ackedSeq: 7, now: 1_000, protocol: 2 },
       { type: 'command', key: 'k', body: order('n0').order },
     ]);
     expect(logged).toEqual(['pilot connected']);
@@ -121,6 +121,23 @@ describe('a pilot that says hello', () => {
     expect(gone).toEqual(['slot-a']);
     session.closed();
     expect([submitted.length, gone.length]).toEqual([2, 1]);
+  });
+
+  it.each([
+    [undefined, true],
+    [1, true],
+    [3, true],
+    [4, false],
+  ])('of protocol %s is welcome: %s', async (protocol, isWelcome) => {
+    const one = pilot();
+    await one.say(protocol === undefined ? one.greeting : { ...one.greeting, protocol });
+    expect(types(one.heard)).toEqual(isWelcome ? ['welcome'] : []);
+    expect(one.closed).toEqual(
+      isWelcome
+        ? []
+        : ['the pilot on n0 speaks protocol 4 and this end protocols 1 and 2: this end is to be upgraded'],
+    );
+    expect(submitted).toHaveLength(isWelcome ? 1 : 0);
   });
 
   it('is not reached before that is durable', async () => {

@@ -30,7 +30,7 @@ describe('the pilot hub', () => {
   it('original defect 6, answered before anything is durable: acknowledges only what is', async () => {
     pilot.hello();
     await bench.settle();
-    expect(pilot.heard).toEqual([{ type: 'welcome', ackedSeq: 0, now: bench.clock.now() }]);
+    expect(pilot.heard).toEqual([{ type: 'welcome', ackedSeq: 0, now: bench.clock.now(), protocol: 2 }]);
     bench.store.hold();
     pilot.notify({ kind: 'node', state: 'reserving' });
     pilot.notify({ kind: 'node', state: 'reserved' });

@@ -7,6 +7,7 @@ import type { Clock } from '../../platform/clock.ts';
 import { errorFields, type Log } from '../../platform/log.ts';
 import { WspError } from '../../protocol/errors.ts';
 import type { PilotHello, PilotMessage, PilotNotification, StreamTarget } from '../../protocol/pilot.ts';
+import { protocolGap, protocols } from '../../protocol/versions.ts';
 import type { PilotConnection, PilotHub, PilotSession } from '../engine-api.ts';
 import type { PilotCommands } from './commands.ts';
 import { Inbox, PilotAccount } from './inbox.ts';
@@ -240,6 +241,12 @@ class Session implements PilotSession {
     const { slotId, node } = this;
     if (hello.slotId !== slotId || hello.node !== node)
       return this.#breakOff('hello names another slot or node');
+    const gap = protocolGap('pilot', `the pilot on ${node}`, hello.protocol);
+    if (gap !== undefined) {
+      // It keeps its VMs, and comes again: perhaps to a service that understands it.
+      this.#log.error('a pilot cannot be spoken with', { why: gap });
+      return this.#breakOff(gap);
+    }
     this.#greeted = true;
     this.#direct = this.#connection.peerAddress === hello.address;
     await this.#parts.submit({
@@ -253,7 +260,7 @@ class Session implements PilotSession {
     if (this.#isForeign()) return this.#breakOff(foreign);
     const slot = this.#parts.state().slots.get(slotId);
     const ackedSeq = slot?.nodes.find(({ name }) => name === node)?.appliedSeq ?? 0;
-    this.send({ type: 'welcome', ackedSeq, now: this.#parts.clock.now() });
+    this.send({ type: 'welcome', ackedSeq, now: this.#parts.clock.now(), protocol: protocols.pilot });
     if (!slot || isFinalSlot(slot.state)) return this.dismiss('the slot is over');
     this.#ready = true;
     this.#log.info('pilot connected', { pilotVersion: hello.pilotVersion });

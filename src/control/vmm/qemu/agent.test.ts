@@ -41,3 +41,18 @@ it('security 7: a guest’s words are short and without control characters', () 
   expect(said?.reason?.message).not.toMatch(/\p{Cc}/u);
   expect(said?.reason?.message.length).toBeLessThan(600);
 });
+
+it('a guest may say which protocol it speaks; one that cannot be understood is told as what failed', () => {
+  expect(['protocol 1', 'protocol 2', 'protocol x'].map(parseAgentLine)).toEqual([
+    undefined,
+    undefined,
+    undefined,
+  ]);
+  expect(parseAgentLine('protocol 3')).toEqual({
+    state: 'error',
+    reason: {
+      code: 'context_failed',
+      message: "the guest's agent speaks protocol 3 and this end protocol 1: this end is to be upgraded",
+    },
+  });
+});

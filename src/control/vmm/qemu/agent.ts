@@ -3,11 +3,13 @@ import type { Clock } from '../../../platform/clock.ts';
 import { paceReading } from '../../../platform/paced-reading.ts';
 import type { ContextState, Reason } from '../../../protocol/states.ts';
 import { plainText } from '../../../protocol/text.ts';
+import { protocolGap } from '../../../protocol/versions.ts';
 import { Lines } from './lines.ts';
 
 /**
  * The conversation with a guest's agent over the virtio port `org.workspace-pilot.0`, in lines of text:
  *
+ *   guest → protocol <number>          which it speaks; the first one, when it does not say
  *   guest → context ok                 its set-up is done
  *   guest → context error <message>    its set-up failed, in the guest's words
  *   us    → shutdown                   power off now
@@ -52,6 +54,13 @@ export function parseAgentLine(
   line: string,
 ): { readonly state: 'ok' | 'error'; readonly reason?: Reason } | undefined {
   if (line === 'context ok') return { state: 'ok' };
+  const protocol = /^protocol ([1-9][0-9]{0,3})$/.exec(line);
+  if (protocol) {
+    const gap = protocolGap('guest', "the guest's agent", Number(protocol[1]));
+    return gap === undefined
+      ? undefined
+      : { state: 'error', reason: { code: 'context_failed', message: gap } };
+  }
   const error = /^context error\b\s*(.*)$/.exec(line);
   if (!error) return undefined;
   const said = plainText(error[1] ?? '').slice(0, longestMessage);
