@@ -209,21 +209,29 @@ describe('a helper of another version', () => {
       /^the privileged helper on n01 speaks protocol 4 and this end protocols 1 and 2: this end is/;
     await expect(start()).rejects.toEqual(failure('helper_too_new', newer));
     greets({ protocol: 0 });
-    const older = /on n01 speaks protocol 0 .*: it is to be upgraded \(run scripts\/install-helper/;
+    const older =
+      /on n01 speaks protocol 0 .*: it is to be upgraded: upgrade it with scripts\/install-helper/;
     await expect(start()).rejects.toEqual(failure('helper_too_old', older));
     expect(asked().filter(line => line !== 'ended')).toEqual([started, started]);
   });
 
-  it('is not asked what it cannot do', async () => {
+  it('of before there were numbers is told the addresses of peers, and not asked what it cannot do', async () => {
     greets({});
     const helper = await start();
-    const old = failure('helper_too_old', /on n01 has no VXLANs .*run scripts\/install-helper/);
-    await expect(helper.setPeers('wb1', [])).rejects.toEqual(old);
     const nic = nicOf(1);
-    const link: NicPlan['bridge']['link'] = { kind: 'vxlan', vni: 7, peers: [], port: 4_789 };
-    await expect(helper.attachNic({ ...nic, bridge: { ...nic.bridge, link } }, 'one')).rejects.toEqual(old);
-    const isolated = { ...nic.bridge, link: { kind: 'isolated' } as const };
-    await helper.attachNic({ ...nic, bridge: isolated }, 'one');
-    expect(asked()).toHaveLength(2);
+    const peers = [{ address: '10.1.0.1', macs: ['52:54:00:00:00:01'] }];
+    const link: NicPlan['bridge']['link'] = { kind: 'vxlan', vni: 7, peers, port: 4_789 };
+    await helper.attachNic({ ...nic, bridge: { ...nic.bridge, link } }, 'one');
+    await helper.attachNic({ ...nic, bridge: { ...nic.bridge, link: { kind: 'isolated' } } }, 'one');
+    await expect(helper.setPeers('wb1', peers)).rejects.toEqual(
+      failure(
+        'helper_too_old',
+        /on n01 cannot change the peers of a VXLAN: upgrade it with scripts\/install-helper/,
+      ),
+    );
+    const links = asked()
+      .slice(1)
+      .map(line => (JSON.parse(line) as { nic: NicPlan }).nic.bridge.link);
+    expect(links).toEqual([{ ...link, peers: ['10.1.0.1'] }, { kind: 'isolated' }]);
   });
 });

@@ -2,6 +2,7 @@ import { createInterface } from 'node:readline';
 import { type Child, startChild } from '../../platform/children.ts';
 import { type Clock, withDeadline } from '../../platform/clock.ts';
 import { errorFields, type Log } from '../../platform/log.ts';
+import type { NicPlan } from '../../protocol/plan.ts';
 import { protocolGap, protocolWith } from '../../protocol/versions.ts';
 import { ControlError } from '../control.ts';
 import type { Helper } from './helper.ts';
@@ -24,7 +25,7 @@ const endDeadlineMs = 5_000;
 /** What it leaves behind may hold its standard error open. */
 const lastWordsDeadlineMs = 500;
 const mostRestarts = 3;
-const upgrade = 'run scripts/install-helper of this version there, see docs/admin/helper.md';
+const upgrade = 'upgrade it with scripts/install-helper of this version (docs/admin/helper.md)';
 
 /** `Omit` for each member of a union. */
 type Body<T> = T extends unknown ? Omit<T, 'id'> : never;
@@ -101,8 +102,11 @@ class HelperClient implements Helper {
   }
 
   async attachNic(...[nic, hostname]: Parameters<Helper['attachNic']>): Promise<void> {
-    if (nic.bridge.link.kind === 'vxlan') this.#need('set-peers', 'VXLANs whose peers are told');
-    return this.#request({ op: 'attach-nic', nic, hostname });
+    return this.#request({
+      op: 'attach-nic',
+      nic: this.#can('set-peers') ? nic : nicOfBefore(nic),
+      hostname,
+    });
   }
 
   detachNic(tap: string): Promise<void> {
@@ -110,7 +114,10 @@ class HelperClient implements Helper {
   }
 
   async setPeers(...[bridge, peers]: Parameters<Helper['setPeers']>): Promise<void> {
-    this.#need('set-peers', 'VXLANs whose peers are told');
+    if (!this.#can('set-peers')) {
+      const helper = `the privileged helper on ${this.#options.node}`;
+      throw new ControlError('helper_too_old', `${helper} cannot change the peers of a VXLAN: ${upgrade}`);
+    }
     return this.#request({ op: 'set-peers', bridge, peers });
   }
 
@@ -141,15 +148,15 @@ class HelperClient implements Helper {
     const gap = protocolGap('helper', helper, protocol);
     if (gap === undefined) return;
     const isOlder = protocolWith('helper', protocol) === 'they are older';
-    this.#give(isOlder ? 'helper_too_old' : 'helper_too_new', isOlder ? `${gap} (${upgrade})` : gap);
-    throw this.#over;
+    const refusal = isOlder
+      ? new ControlError('helper_too_old', `${gap}: ${upgrade}`)
+      : new ControlError('helper_too_new', gap);
+    this.#give(refusal.code, refusal.message);
+    throw refusal;
   }
 
-  /** Throws `helper_too_old` for what it cannot do. */
-  #need(feature: HelperFeature, words: string): void {
-    if (this.#features.includes(feature)) return;
-    const message = `the privileged helper on ${this.#options.node} has no ${words}: it is to be upgraded (${upgrade})`;
-    throw new ControlError('helper_too_old', message);
+  #can(feature: HelperFeature): boolean {
+    return this.#features.includes(feature);
   }
 
   async #request(body: Body<HelperRequest>): Promise<void> {
@@ -253,6 +260,14 @@ class HelperClient implements Helper {
     this.#over ??= new ControlError(code, message);
     for (const [id, { answered }] of this.#pending) answered({ id, ok: false, code, message });
   }
+}
+
+/** As helpers of protocol 1 know it: their VXLANs learn where MACs are, and are told addresses alone. */
+function nicOfBefore(nic: NicPlan): NicPlan {
+  const { link } = nic.bridge;
+  if (link.kind !== 'vxlan') return nic;
+  const peers = link.peers.map(({ address }) => address) as unknown as typeof link.peers;
+  return { ...nic, bridge: { ...nic.bridge, link: { ...link, peers } } };
 }
 
 function messageOf(cause: unknown): string {
