@@ -8,6 +8,7 @@ import type { NicPlan, VmPlan } from '../protocol/plan.ts';
 import { ControlError } from './control.ts';
 import type { Helper } from './helper/helper.ts';
 import { hostVm, type VmHosting } from './hosting.ts';
+import { nodeFiles } from './node/files.ts';
 
 /**
  * What a VM takes of its node besides its process, and that it gives all of it back when it ends,
@@ -106,7 +107,7 @@ function host(index: number, ...nics: readonly string[]): VmHosting & { readonly
     directory,
     helper: () => Promise.resolve(helper),
     newest: (one: NicPlan) => one,
-    run,
+    files: nodeFiles(run),
     clock: createVirtualClock(0),
   };
   return { ...hostVm(plan, parts), directory };

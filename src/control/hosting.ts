@@ -1,18 +1,13 @@
-import { mkdir, rm } from 'node:fs/promises';
 import { connect as connectSocket } from 'node:net';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { type Clock, withDeadline } from '../platform/clock.ts';
-import type { ProcessRunner } from '../platform/process.ts';
 import type { ImageManifest } from '../protocol/image.ts';
 import type { NicPlan, VmPlan } from '../protocol/plan.ts';
-import { makeSeed } from './context/seed.ts';
 import { ControlError } from './control.ts';
 import type { Helper } from './helper/helper.ts';
-import { fileError, requireFreeSpace } from './images/disk-space.ts';
-import { checkDisk } from './images/disk.ts';
-import { openImage } from './images/image.ts';
-import { makeOverlay } from './images/overlay.ts';
+import { fileError } from './images/disk-space.ts';
+import type { NodeFiles } from './node/files.ts';
 import type { MachineSpec } from './vmm/vmm.ts';
 
 /** What one VM takes of its node besides the VMM's process: files and interfaces. */
@@ -35,7 +30,7 @@ export interface HostParts {
   readonly helper: () => Promise<Helper>;
   /** An interface with what has been told of its network since it was planned. */
   readonly newest: (nic: NicPlan) => NicPlan;
-  readonly run: ProcessRunner['run'];
+  readonly files: NodeFiles;
   readonly clock: Clock;
 }
 
@@ -45,19 +40,19 @@ const guestConnectDeadlineMs = 10_000;
 
 /** Real files and interfaces. */
 export function hostVm(plan: VmPlan, parts: HostParts): VmHosting {
-  const { directory, helper, run, clock } = parts;
+  const { directory, helper, files, clock } = parts;
   const what = `the files of VM ${plan.name}`;
   return {
     async prepare() {
-      const manifest = await openImage(plan.image);
+      const manifest = await files.openImage(plan.image);
       requireMemory(plan, manifest);
       try {
-        await mkdir(directory, { recursive: true, mode: 0o700 });
-        await requireFreeSpace(directory, filesOfVmMiB, what);
+        await files.makeDirectory(directory);
+        await files.requireFreeSpace(directory, filesOfVmMiB, what);
         // All are waited for, also when one fails: `dispose` must not run beside them.
         const [overlay, seed] = await allDone([
-          manifest.disk ? ownDisk(plan, manifest.disk, parts) : undefined,
-          makeSeed(plan, directory, run),
+          manifest.disk ? files.makeDisk(plan, manifest.disk, directory) : undefined,
+          files.makeSeed(plan, directory),
           attachNics(plan, parts),
         ]);
         return machineOf(plan, manifest, directory, overlay, seed);
@@ -71,7 +66,7 @@ export function hostVm(plan: VmPlan, parts: HostParts): VmHosting {
     async dispose() {
       const detached = await Promise.allSettled([
         ...(plan.nics.length === 0 ? [] : [detachNics(plan, helper)]),
-        rm(directory, { recursive: true, force: true }),
+        files.remove(directory),
       ]);
       throwFirst(detached);
     },
@@ -142,17 +137,6 @@ function machineOf(
     ],
     nics: plan.nics.map(nic => ({ tap: nic.tap, mac: nic.mac, mtu: nic.bridge.mtu })),
   };
-}
-
-/** The VM's own disk over the image's, which is looked at first. */
-async function ownDisk(
-  plan: VmPlan,
-  disk: NonNullable<ImageManifest['disk']>,
-  { directory, run }: HostParts,
-): Promise<string> {
-  const backing = { path: join(plan.image.directory, disk.file), format: disk.format };
-  await checkDisk(backing, run);
-  return makeOverlay(backing, plan.name, directory, run);
 }
 
 async function attachNics(plan: VmPlan, { helper, newest }: HostParts): Promise<void> {

@@ -1,9 +1,7 @@
-import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../platform/clock.ts';
 import { errorFields, type Log } from '../platform/log.ts';
-import { type ProcessRunner, systemProcesses } from '../platform/process.ts';
 import type { Handlers, VmOrders } from '../protocol/orders.ts';
 import type { NodeSettings, VmReport } from '../protocol/pilot.ts';
 import type { BridgePeers, NicPlan, VmPlan } from '../protocol/plan.ts';
@@ -12,6 +10,7 @@ import { ControlError, type ReportVm, type WorkspaceControl } from './control.ts
 import type { Helper } from './helper/helper.ts';
 import { hostVm, simulateHosting } from './hosting.ts';
 import { fileError } from './images/disk-space.ts';
+import { type NodeFiles, nodeFiles } from './node/files.ts';
 import type { SlotDirectory } from './node/slot-directory.ts';
 import { Vm } from './vm.ts';
 import type { Vmm } from './vmm/vmm.ts';
@@ -27,8 +26,8 @@ export interface ControlParts {
   readonly clock: Clock;
   readonly log: Log;
   readonly report: ReportVm;
-  /** Runs the programs that make disks and seeds. */
-  readonly run?: ProcessRunner['run'];
+  /** The node's, unless a test or the simulation stands in for them. */
+  readonly files?: NodeFiles;
 }
 
 /**
@@ -75,6 +74,7 @@ class SlotControl implements WorkspaceControl {
   /** Of each bridge with a VXLAN: its peers, as they were last told. */
   readonly #peers = new Map<string, BridgePeers['peers']>();
   readonly #vmsDirectory: string;
+  readonly #files: NodeFiles;
   readonly orders: Handlers<VmOrders> = {
     'start-vm': ({ vm }) => this.#startVm(vm),
     'stop-vm': ({ vmId, graceMs }) => this.#stopVm(vmId, graceMs),
@@ -94,12 +94,13 @@ class SlotControl implements WorkspaceControl {
   constructor(parts: ControlParts) {
     this.#parts = parts;
     this.#vmsDirectory = join(parts.directory.path, 'vms');
+    this.#files = parts.files ?? nodeFiles();
   }
 
   async reserve(): Promise<void> {
     const { directory, log } = this.#parts;
     const made = this.#onHost() ? this.#vmsDirectory : directory.path;
-    await mkdir(made, { recursive: true, mode: 0o700 }).catch((cause: unknown) => {
+    await this.#files.makeDirectory(made).catch((cause: unknown) => {
       throw fileError(cause, directory.path, "the slot's work directory", 'work_directory');
     });
     if (!this.#onHost()) return;
@@ -173,21 +174,21 @@ class SlotControl implements WorkspaceControl {
     if (!this.#helperUndone) await helper?.undo();
     this.#helperUndone = true;
     // The log and the journal of notifications stay, for whoever asks what happened.
-    await rm(this.#vmsDirectory, { recursive: true, force: true }).catch((cause: unknown) => {
+    await this.#files.remove(this.#vmsDirectory).catch((cause: unknown) => {
       throw fileError(cause, this.#vmsDirectory, 'the files of VMs cannot be removed', 'not_undone');
     });
     this.#undone = true;
   }
 
   #newVm(plan: VmPlan): Vm {
-    const { vmm, clock, log, report, directory, run = systemProcesses.run } = this.#parts;
+    const { vmm, clock, log, report, directory } = this.#parts;
     const place = directory.vm(plan.vmId);
     const hosting = this.#onHost()
       ? hostVm(plan, {
           directory: place,
           helper: () => this.#startHelper(),
           newest: nic => this.#withNewestPeers(nic),
-          run,
+          files: this.#files,
           clock,
         })
       : simulateHosting(plan, place);
