@@ -81,6 +81,14 @@ const run: ProcessRunner['run'] = async (argv): Promise<CommandResult> => {
 };
 
 function host(index: number, ...nics: readonly string[]): VmHosting & { readonly directory: string } {
+  return hostWith(Promise.resolve(helper), index, ...nics);
+}
+
+function hostWith(
+  itsHelper: Promise<Helper>,
+  index: number,
+  ...nics: readonly string[]
+): VmHosting & { readonly directory: string } {
   const name = `vm-${index}`;
   const directory = join(root, name);
   const context = {
@@ -105,7 +113,7 @@ function host(index: number, ...nics: readonly string[]): VmHosting & { readonly
   };
   const parts = {
     directory,
-    helper: () => Promise.resolve(helper),
+    helper: () => itsHelper,
     newest: (one: NicPlan) => one,
     files: nodeFiles(run),
     clock: createVirtualClock(0),
@@ -153,7 +161,25 @@ describe('what a VM takes of its node', () => {
     expect([[...taps], existsSync(vm.directory)]).toEqual([['tap1a'], false]);
   });
 
-  it('is nothing that it did not ask for: without interfaces no helper is asked', async () => {
+  it('has no file before the helper is there that would remove it, if the pilot were killed', async () => {
+    let serve: (helper: Helper) => void = () => undefined;
+    const vm = hostWith(
+      new Promise(resolve => {
+        serve = resolve;
+      }),
+      1,
+    );
+    const prepared = vm.prepare();
+    // The manifest is read, and its files are checked, in a turn or two of the event loop.
+    await createVirtualClock(0).advanceBy(0);
+    await hostWith(Promise.resolve(helper), 2).prepare();
+    expect(existsSync(vm.directory)).toBe(false);
+    serve(helper);
+    await prepared;
+    expect(readdirSync(vm.directory)).toContain('seed.iso');
+  });
+
+  it('is nothing that it did not ask for: without interfaces there are only files', async () => {
     const vm = host(1);
     await vm.prepare();
     await vm.dispose();

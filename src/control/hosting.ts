@@ -46,6 +46,8 @@ export function hostVm(plan: VmPlan, parts: HostParts): VmHosting {
     async prepare() {
       const manifest = await files.openImage(plan.image);
       requireMemory(plan, manifest);
+      // It undoes what a pilot leaves that is killed: before it is there, nothing is written.
+      await helper();
       try {
         await files.makeDirectory(directory);
         await files.requireFreeSpace(directory, filesOfVmMiB, what);
