@@ -2,10 +2,11 @@ import type { Clock } from '../../src/platform/clock.ts';
 import { pause } from '../../src/platform/clock.ts';
 import type { VmOperation } from '../../src/protocol/cluster.ts';
 import type { Commit, Store } from '../../src/service/store/store.ts';
+import type { Troubles } from './control.ts';
 import { count, type Counts } from './coverage.ts';
 import { type CrashPoint, crashPoints } from './crash-points.ts';
 import type { Dice } from './dice.ts';
-import type { SimNode, Troubles } from './node.ts';
+import type { SimNode } from './node.ts';
 
 /** What users, administrators and misfortune do to a site; what is here twice is twice as likely. */
 export const deeds = [

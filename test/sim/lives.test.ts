@@ -60,7 +60,7 @@ describe('simulated lives', () => {
       'preempted:lrm_signal',
       'preempted:node_drained',
       'cancelled:lrm_cancelled',
-      'failed:vmm_exited',
+      'failed:vmm_died',
       'failed:reserve_timeout',
       'failed:deploy_timeout',
       'failed:lrm_refused',

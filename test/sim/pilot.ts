@@ -3,11 +3,12 @@ import { PilotSession } from '../../src/pilot/session.ts';
 import type { Clock } from '../../src/platform/clock.ts';
 import { silentLog } from '../../src/platform/log.ts';
 import type { SlotAssignment } from '../../src/protocol/pilot.ts';
+import { SimControl, type Troubles } from './control.ts';
 import { type CrashPoint, type NodeStep, victimsAt } from './crash-points.ts';
 import { setClock } from './faults.ts';
 import type { Launch, PilotProcess } from './lrm.ts';
 import { type NetworkWorld, SimTransport } from './network.ts';
-import { SimControl, type SimNode, type Troubles } from './node.ts';
+import type { SimNode } from './node.ts';
 
 /** What pilots run in. */
 export interface PilotWorld extends NetworkWorld {
@@ -18,7 +19,7 @@ export interface PilotWorld extends NetworkWorld {
   readonly nodeLost: (node: SimNode) => void;
 }
 
-/** Runs the real pilot on a simulated node: its real session, over a simulated network, with a simulated control. */
+/** Runs the real pilot on a simulated node: its real session and workspace control, over a simulated network. */
 export function pilotLauncher(world: PilotWorld): Launch {
   return (node, program, jobEndsAt) => new SimPilot(world, node, assignmentIn(program), jobEndsAt);
 }
@@ -58,9 +59,9 @@ class SimPilot implements PilotProcess {
       makeControl: report => {
         const { dice, faults, troubles } = world;
         const at = (step: NodeStep): void => this.#at(step);
-        const parts = { node, slotId: assignment.slotId, clock, nodeClock: world.clock, dice, faults };
+        const parts = { node, assignment, clock, nodeClock: world.clock, dice, faults };
         this.#control = new SimControl({ ...parts, troubles, report, at });
-        return this.#control;
+        return this.#control.control;
       },
       version: 'sim',
     });
