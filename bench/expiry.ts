@@ -45,6 +45,9 @@ function makeEngine(): Engine {
     hub: () => engine.pilots,
     serves: () => true,
     acknowledged: () => undefined,
+    left: what => {
+      throw new Error(what);
+    },
     linked: () => undefined,
     partedUntil: () => 0,
     witness: new Witness(what => {

@@ -2,7 +2,7 @@ import { basename } from 'node:path';
 import { ControlError, type ReportVm, type WorkspaceControl } from '../../src/control/control.ts';
 import type { Helper } from '../../src/control/helper/helper.ts';
 import type { NodeFiles } from '../../src/control/node/files.ts';
-import { slotDirectory } from '../../src/control/node/slot-directory.ts';
+import { type SlotDirectory, slotDirectory } from '../../src/control/node/slot-directory.ts';
 import { createControl } from '../../src/control/workspace-control.ts';
 import { type Clock, pause } from '../../src/platform/clock.ts';
 import { silentLog } from '../../src/platform/log.ts';
@@ -45,6 +45,8 @@ export interface SimControlParts {
   readonly report: ReportVm;
   /** Called at each step: the pilot, its helper or the node may die of it. */
   readonly at: (step: NodeStep) => void;
+  /** Told of what is left on the node when it is said that nothing is (invariant 2). */
+  readonly left: (what: string) => void;
 }
 
 /**
@@ -56,7 +58,9 @@ export class SimControl {
   readonly parts: SimControlParts;
   readonly control: WorkspaceControl;
   readonly slotId: string;
-  readonly #vmsDirectory: string;
+  readonly #directory: SlotDirectory;
+  /** Of each VM that it was ordered to start. */
+  readonly #taps = new Map<string, readonly string[]>();
   #helper: SimHelper | undefined;
   #isAlive = true;
 
@@ -66,7 +70,7 @@ export class SimControl {
     this.parts = parts;
     this.slotId = slotId;
     const directory = slotDirectory(settings.workDir, node.name, slotId);
-    this.#vmsDirectory = `${directory.path}/vms`;
+    this.#directory = directory;
     const control = createControl({
       node: node.name,
       slotId,
@@ -76,17 +80,29 @@ export class SimControl {
       startHelper: () => this.#startHelper(),
       clock,
       log: silentLog,
-      report: (...told) => {
-        if (this.#isAlive) report(...told);
+      report: (told, at) => {
+        if (!this.#isAlive) return;
+        if (told.state === 'terminated' || told.state === 'failed') this.#lookForRestOf(told.vmId);
+        report(told, at);
       },
       files: this.#files(),
     });
     this.control = {
-      orders: control.orders,
+      orders: {
+        ...control.orders,
+        'start-vm': order => {
+          this.#taps.set(
+            order.vm.vmId,
+            order.vm.nics.map(({ tap }) => tap),
+          );
+          control.orders['start-vm'](order);
+        },
+      },
       reserve: () => control.reserve(),
-      release: graceMs => {
+      release: async graceMs => {
         this.at('releasing: begun');
-        return control.release(graceMs);
+        await control.release(graceMs);
+        this.#lookForRest();
       },
       reports: () => control.reports(),
       openStream: target => control.openStream(target),
@@ -176,7 +192,25 @@ export class SimControl {
     if (journal) node.undo(journal, 1);
     this.#helper?.ends();
     // Beside the pilot's log, and as empty as it was made: no helper was there to know of it.
-    node.files.delete(this.#vmsDirectory);
+    node.files.delete(`${this.#directory.path}/vms`);
+  }
+
+  /** A VM that is over has left nothing, before its slot's end too; but a VMM that does not end. */
+  #lookForRestOf(vmId: string): void {
+    const { node, left } = this.parts;
+    const files = this.#directory.vm(vmId);
+    const taps = this.#taps.get(vmId)?.filter(tap => node.taps.get(tap)?.slotId === this.slotId) ?? [];
+    const process = this.#processes().find(({ machine, isStuck }) => machine.vmId === vmId && !isStuck);
+    const rest = [...taps, ...(node.files.has(files) ? [files] : []), ...(process ? ['its VMM'] : [])];
+    if (rest.length > 0) left(`${vmId} is over, and has left ${rest.join(', ')} on ${node.name}`);
+  }
+
+  /** A node that its pilot calls released is as it was. */
+  #lookForRest(): void {
+    const { node, left } = this.parts;
+    if ([...node.controls].some(other => other !== this && other.slotId === this.slotId)) return;
+    const rest = node.changesOf(this.slotId, this.#directory.path);
+    if (rest.length > 0) left(`${node.name} is called released, and has ${rest.join(', ')}`);
   }
 
   #processes() {

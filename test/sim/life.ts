@@ -109,7 +109,7 @@ class Life {
   readonly #addresses = new Map<string, string>();
   /** The newest version of each entity that was ever there: what is retired stays as it was. */
   readonly #ever = emptyMaps();
-  /** What was seen on the network that must not be. */
+  /** What was seen on the network and on nodes that must not be. */
   readonly #broken: string[] = [];
   #links: Cable[] = [];
   readonly #partedUntil = new Map<string, number>();
@@ -137,7 +137,8 @@ class Life {
       hub: () => this.#running().hub,
       serves: () => this.#service?.isAlive === true,
       acknowledged: (slotId, node, seq) => this.#acknowledged(slotId, node, seq),
-      witness: new Witness(what => this.#broken.push(what)),
+      witness: new Witness(what => this.#broken.push(`invariant 9: ${what}`)),
+      left: what => this.#broken.push(`invariant 2: ${what}`),
       linked: link => this.#links.push(link),
       partedUntil: node => this.#partedUntil.get(node) ?? 0,
       duplicates: dice.chance(0.3) ? 0.05 : 0,
@@ -334,8 +335,8 @@ class Life {
       tolerance,
       over,
     });
-    for (const message of service ? strangers(service.engine.state) : []) throw new Error(message);
-    for (const message of this.#broken) throw new Error(`invariant 9: ${message}`);
+    const strange = service ? strangers(service.engine.state) : [];
+    for (const message of [...strange, ...this.#broken]) throw new Error(message);
     if (service) this.#noteAddresses(service.engine.state);
     // Without a service there is still what must hold on nodes.
     const [first] = found.filter(({ invariant }) => service || invariant <= 2);

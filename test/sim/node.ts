@@ -131,6 +131,11 @@ export class SimNode {
     };
   }
 
+  /** What is changed on it for a slot, whose files are in that directory. */
+  changesOf(slotId: string, directory: string): readonly string[] {
+    return this.#changes().filter(change => change.startsWith(slotId) || change.startsWith(directory));
+  }
+
   #trueVm({ slotId, machine, isStuck }: VmmProcess): TrueVm {
     const { vmId, memoryMiB, cpus } = machine;
     const nics = machine.nics.map(({ tap, mac }) => ({

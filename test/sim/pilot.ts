@@ -15,6 +15,8 @@ export interface PilotWorld extends NetworkWorld {
   readonly troubles: Troubles;
   /** How far a node's clock is ahead of the true time. */
   readonly aheadMs: (node: string) => number;
+  /** Told of what is left on a node when it is said that nothing is. */
+  readonly left: (what: string) => void;
   /** A node loses its power. */
   readonly nodeLost: (node: SimNode) => void;
 }
@@ -60,7 +62,7 @@ class SimPilot implements PilotProcess {
         const { dice, faults, troubles } = world;
         const at = (step: NodeStep): void => this.#at(step);
         const parts = { node, assignment, clock, nodeClock: world.clock, dice, faults };
-        this.#control = new SimControl({ ...parts, troubles, report, at });
+        this.#control = new SimControl({ ...parts, troubles, report, at, left: world.left });
         return this.#control.control;
       },
       version: 'sim',
