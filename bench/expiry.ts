@@ -45,6 +45,7 @@ function makeEngine(): Engine {
     hub: () => engine.pilots,
     serves: () => true,
     acknowledged: () => undefined,
+    tellsTime: () => true,
     left: what => {
       throw new Error(what);
     },

@@ -138,6 +138,7 @@ class Life {
       serves: () => this.#service?.isAlive === true,
       acknowledged: (slotId, node, seq) => this.#acknowledged(slotId, node, seq),
       witness: new Witness(what => this.#broken.push(`invariant 9: ${what}`)),
+      tellsTime: () => this.#tellsTime,
       left: what => this.#broken.push(`invariant 2: ${what}`),
       linked: link => this.#links.push(link),
       partedUntil: node => this.#partedUntil.get(node) ?? 0,
@@ -157,6 +158,10 @@ class Life {
       later: (delayMs, deed) => this.#later(delayMs, deed),
       ends: this.#counts.ends,
     });
+  }
+
+  get #tellsTime(): boolean {
+    return this.#steppedAt === Number.NEGATIVE_INFINITY;
   }
 
   #acknowledged(slotId: string, node: string, seq: number): void {
@@ -323,7 +328,7 @@ class Life {
         now,
         servedSince: this.#untroubledSince() + aheadMs,
         // Of a clock that was set nobody can tell when a job ends.
-        jobs: this.#lrm.truth(aheadMs, this.#steppedAt === Number.NEGATIVE_INFINITY),
+        jobs: this.#lrm.truth(aheadMs, this.#tellsTime),
         nodes: this.#nodes.map(node => node.truth(now)),
       },
       acknowledged: {

@@ -52,7 +52,7 @@ export class SimTransport implements Transport {
   readonly #assignment: SlotAssignment;
   readonly #node: string;
   readonly #dies: (point: CrashPoint) => boolean;
-  readonly #ears: PilotEars;
+  readonly ears: PilotEars;
   #link: SimLink | undefined;
 
   /** `clock`: of the pilot's process. `dies`: asked before and after each message that it sends. */
@@ -68,7 +68,7 @@ export class SimTransport implements Transport {
     this.#assignment = assignment;
     this.#node = node;
     this.#dies = dies;
-    this.#ears = world.witness.pilot(node);
+    this.ears = world.witness.pilot(node);
   }
 
   /** The pilot's process has ended; or its node has lost its power, and the service does not hear of it. */
@@ -84,11 +84,14 @@ export class SimTransport implements Transport {
       await pause(this.#clock, connectDeadlineMs);
       throw new Error('ETIMEDOUT');
     }
-    if (!hub().authenticate(slotId, secret)) throw new NotAcceptedError(401);
+    if (!hub().authenticate(slotId, secret)) {
+      this.ears.sentAway();
+      throw new NotAcceptedError(401);
+    }
     const heard: LinkHandlers = {
       ...handlers,
       message: message => {
-        this.#ears.heard(message);
+        this.ears.heard(message);
         handlers.message(message);
       },
     };

@@ -17,6 +17,8 @@ export interface PilotWorld extends NetworkWorld {
   readonly aheadMs: (node: string) => number;
   /** Told of what is left on a node when it is said that nothing is. */
   readonly left: (what: string) => void;
+  /** The service's clock was never set: what it says of times is so. */
+  readonly tellsTime: () => boolean;
   /** A node loses its power. */
   readonly nodeLost: (node: SimNode) => void;
 }
@@ -30,6 +32,8 @@ class SimPilot implements PilotProcess {
   readonly exited: Promise<number>;
   readonly #world: PilotWorld;
   readonly #node: SimNode;
+  readonly #assignment: SlotAssignment;
+  readonly #jobEndsAt: number;
   readonly #transport: SimTransport;
   readonly #session: PilotSession;
   readonly #clock: Clock;
@@ -40,6 +44,8 @@ class SimPilot implements PilotProcess {
   constructor(world: PilotWorld, node: SimNode, assignment: SlotAssignment, jobEndsAt: number) {
     this.#world = world;
     this.#node = node;
+    this.#assignment = assignment;
+    this.#jobEndsAt = jobEndsAt;
     // Timers of a process that is dead do not fire.
     const clock: Clock = {
       ...world.clock,
@@ -72,7 +78,10 @@ class SimPilot implements PilotProcess {
   }
 
   terminate(): void {
-    this.#clock.after(31, () => this.#session.preempt('SIGTERM'));
+    this.#clock.after(31, () => {
+      this.#transport.ears.sentAway();
+      this.#session.preempt('SIGTERM');
+    });
   }
 
   kill(): void {
@@ -106,11 +115,19 @@ class SimPilot implements PilotProcess {
     }
   }
 
+  #leaves(): void {
+    const { clock, tellsTime } = this.#world;
+    const { killDelayMs, node } = this.#assignment;
+    if (tellsTime())
+      this.#transport.ears.leaves(clock.now(), killDelayMs + node.shutdownGraceMs, this.#jobEndsAt);
+  }
+
   #mortalJournal(journal: NotificationJournal): NotificationJournal {
     return {
       append: (at, body) => {
         const what = body.kind === 'node' ? `node ${body.state}` : `vm ${body.report.state}`;
         this.#dies(`pilot before journal: ${what}` as CrashPoint);
+        if (body.kind === 'node' && body.state === 'releasing') this.#leaves();
         return journal.append(at, body);
       },
       acknowledge: seq => journal.acknowledge(seq),

@@ -41,6 +41,35 @@ describe('orders', () => {
   });
 });
 
+describe('a pilot that leaves', () => {
+  const leaves = (...heard: readonly ServiceMessage[]): readonly string[] => {
+    const ears = witness.pilot('n0');
+    for (const message of heard) ears.heard(message);
+    ears.leaves(1_000, 100, 1_100);
+    return broken;
+  };
+  const end = (endsAt: number): ServiceMessage => ({
+    type: 'command',
+    key: `job-end:${endsAt}`,
+    body: { kind: 'job-end', endsAt },
+  });
+
+  it('does so at the end of its job, as it was last told', () => {
+    expect(leaves(welcome)).toEqual([]);
+    expect(leaves(welcome, end(5_000), end(1_050))).toEqual([]);
+    expect(leaves(welcome, end(1_101))).toEqual([
+      'the pilot on n0 left 101 ms before the end of its job, as it knew it',
+    ]);
+  });
+
+  it('may do so at any time when it is sent away, or was never welcome', () => {
+    expect(leaves(end(5_000))).toEqual([]);
+    expect(leaves(welcome, end(5_000), { type: 'dismiss', message: 'over' })).toEqual([]);
+    const release: ServiceMessage = { type: 'command', key: 'r', body: { kind: 'release', graceMs: 0 } };
+    expect(leaves(welcome, end(5_000), release)).toEqual([]);
+  });
+});
+
 describe('what the LRM takes back', () => {
   it('is told to each pilot of the slot that is connected, and to no other', () => {
     const [from, told, forgotten, greeting, away] = ['n0', 'n1', 'n2', 'n3', 'n4'].map(node =>

@@ -2,8 +2,9 @@ import type { PilotMessage, ServiceMessage } from '../../src/protocol/pilot.ts';
 
 /**
  * What must hold of what the service and its pilots say to each other, whatever the network does
- * (invariant 9): an order arrives after those that were given before it; and what all pilots of a
- * slot must hear, each that is connected hears, also one that has come again.
+ * (invariant 9): an order arrives after those that were given before it; what all pilots of a slot
+ * must hear, each that is connected hears, also one that has come again; and a pilot that nobody has
+ * sent away stays until the end of its job, as that was last told to it.
  */
 export class Witness {
   readonly #broken: (what: string) => void;
@@ -72,6 +73,10 @@ export class PilotEars {
   readonly #keys = new Set<string>();
   /** The number of the last order, by VM. */
   readonly #orders = new Map<string, number>();
+  /** The end of its job that it was last told, once it has been welcomed. */
+  #jobEndsAt: number | undefined;
+  #isWelcome = false;
+  #isSentAway = false;
 
   constructor(node: string, broken: (what: string) => void) {
     this.#node = node;
@@ -79,10 +84,14 @@ export class PilotEars {
   }
 
   heard(message: ServiceMessage): void {
+    if (message.type === 'welcome') this.#isWelcome = true;
+    if (message.type === 'dismiss') this.sentAway();
     // What is repeated is obeyed once, when it is heard first.
     if (message.type !== 'command' || this.#keys.has(message.key)) return;
     this.#keys.add(message.key);
     const { key, body } = message;
+    if (body.kind === 'release') this.sentAway();
+    if (body.kind === 'job-end') this.#jobEndsAt = body.endsAt;
     if (body.kind !== 'operate-vm' && body.kind !== 'start-vm') return;
     const vmId = body.kind === 'start-vm' ? body.vm.vmId : body.vmId;
     // A start comes before all orders, which are numbered as they are given
@@ -91,5 +100,19 @@ export class PilotEars {
     const before = this.#orders.get(vmId) ?? -1;
     if (!(number > before)) this.#broken(`${this.#node} heard ${key} of ${vmId} after order ${before}`);
     this.#orders.set(vmId, number);
+  }
+
+  /** By a word of the service's, by its LRM's signal, or because the service does not know its slot. */
+  sentAway(): void {
+    this.#isSentAway = true;
+  }
+
+  /** It leaves, so long before its job's end as it must. `startedWith`: that end as the LRM told it at its start. */
+  leaves(now: number, aheadOfEndMs: number, startedWith: number): void {
+    const endsAt = this.#jobEndsAt ?? startedWith;
+    if (this.#isWelcome && !this.#isSentAway && now < endsAt - aheadOfEndMs)
+      this.#broken(
+        `the pilot on ${this.#node} left ${endsAt - now} ms before the end of its job, as it knew it`,
+      );
   }
 }
