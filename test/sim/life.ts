@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { emptyMaps } from '../../src/lease/decide.ts';
+import { isFinalSlot } from '../../src/lease/transitions.ts';
 import { createVirtualClock, settle, type VirtualClock } from '../../src/platform/virtual-clock.ts';
 import type { Policy } from '../../src/lease/policies/policy.ts';
 import type { DrainPolicy } from '../../src/lease/types.ts';
@@ -111,6 +112,7 @@ class Life {
   readonly #ever = emptyMaps();
   /** What was seen on the network and on nodes that must not be. */
   readonly #broken: string[] = [];
+  readonly #witness = new Witness(what => this.#broken.push(`invariant 9: ${what}`));
   #links: Cable[] = [];
   readonly #partedUntil = new Map<string, number>();
   readonly #trace: string[] = [];
@@ -137,7 +139,7 @@ class Life {
       hub: () => this.#running().hub,
       serves: () => this.#service?.isAlive === true,
       acknowledged: (slotId, node, seq) => this.#acknowledged(slotId, node, seq),
-      witness: new Witness(what => this.#broken.push(`invariant 9: ${what}`)),
+      witness: this.#witness,
       tellsTime: () => this.#tellsTime,
       left: what => this.#broken.push(`invariant 2: ${what}`),
       linked: link => this.#links.push(link),
@@ -340,6 +342,7 @@ class Life {
       tolerance,
       over,
     });
+    this.#witness.look(slotId => isFinalSlot(this.#ever.slots.get(slotId)?.state ?? 'requested'));
     const strange = service ? strangers(service.engine.state) : [];
     for (const message of [...strange, ...this.#broken]) throw new Error(message);
     if (service) this.#noteAddresses(service.engine.state);

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it, test } from 'vitest';
 import type { PilotMessage, ServiceMessage } from '../../src/protocol/pilot.ts';
 import { Witness } from './witness.ts';
 
@@ -68,6 +68,16 @@ describe('a pilot that leaves', () => {
     const release: ServiceMessage = { type: 'command', key: 'r', body: { kind: 'release', graceMs: 0 } };
     expect(leaves(welcome, end(5_000), release)).toEqual([]);
   });
+});
+
+test('the pilots of a slot that is over are sent away, all of them', () => {
+  const [told, forgotten, greeting] = ['n0', 'n1', 'n2'].map(node => witness.opened('slot', node));
+  for (const end of [told, forgotten]) end?.said(welcome);
+  witness.opened('another', 'n3').said(welcome);
+  told?.said({ type: 'dismiss', message: 'the slot is over' });
+  witness.look(slotId => slotId === 'slot');
+  expect(greeting?.isReady).toBe(false);
+  expect(broken).toEqual(['n1 was not told that slot is over']);
 });
 
 describe('what the LRM takes back', () => {

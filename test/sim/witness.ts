@@ -31,6 +31,13 @@ export class Witness {
     return end;
   }
 
+  /** After a step: a pilot whose slot is over has been sent away, also one that has come again. */
+  look(isOver: (slotId: string) => boolean): void {
+    for (const [slotId, ends] of this.#ends)
+      for (const end of ends)
+        if (end.isReady && isOver(slotId)) this.#broken(`${end.node} was not told that ${slotId} is over`);
+  }
+
   /** The service has just taken a message from this end, at once. */
   taken(slotId: string, from: ServiceEnd, message: PilotMessage): void {
     const isTold = message.type === 'command-ack' && message.key.startsWith('release:');
