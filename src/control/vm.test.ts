@@ -75,8 +75,7 @@ beforeEach(() => {
     },
     openConsole: () => Promise.resolve({ console: true } as unknown as Duplex),
   };
-  const vmm: Vmm = {
-    kind: 'test',
+  const vmm: Pick<Vmm, 'start'> = {
     async start(_, itsEvents, signal) {
       did.push('start');
       events = itsEvents;

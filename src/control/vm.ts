@@ -27,7 +27,7 @@ import { formatDuration } from '../protocol/units.ts';
  * If we crash: QEMU dies with us, the helper undoes the interfaces and the slot's directory.
  */
 export interface VmParts {
-  readonly vmm: Vmm;
+  readonly vmm: Pick<Vmm, 'start'>;
   readonly hosting: VmHosting;
   readonly clock: Clock;
   readonly log: Log;

@@ -31,9 +31,14 @@ export function failure(name: string, message: string, fix: string): Check {
   return { name, status: 'fail', message, fix };
 }
 
+/** Whether leases cannot work with what the check has found. */
+export function isFailed({ status }: Check): boolean {
+  return status === 'fail';
+}
+
 /** The report over some checks. */
 export function reportOf(checks: readonly Check[]): DoctorReport {
-  return { ok: checks.every(({ status }) => status !== 'fail'), checks };
+  return { ok: !checks.some(isFailed), checks };
 }
 
 /** One line for each check, and below it the fix when there is one. */

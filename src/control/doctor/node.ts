@@ -16,11 +16,11 @@ import { ControlError } from '../control.ts';
 import { startHelper } from '../helper/client.ts';
 import { readPolicy } from '../helper/policy.ts';
 import { checkOwnDirectory } from '../node/own-directory.ts';
-import { sandboxArguments } from '../vmm/qemu/arguments.ts';
+import { createVmm } from '../vmm/index.ts';
 import { launchPrefix } from '../vmm/qemu/launch.ts';
-import { guestTrouble } from '../vmm/qemu/probe.ts';
+import { type Vmm, VmmUnfitError } from '../vmm/vmm.ts';
 import { checkImages } from './images.ts';
-import { checkTools, firstLine } from './tools.ts';
+import { checkTools } from './tools.ts';
 
 export { checkImages };
 
@@ -58,17 +58,18 @@ export async function examineNode(
   wanted: NodeExpectations,
   parts: NodeDoctorParts,
 ): Promise<readonly Check[]> {
+  const { run, clock } = parts;
+  const vmm = createVmm(wanted.vmm, tmpdir(), { clock, log: silentLog, run });
+  const { needsHelper } = vmm.traits;
   const space = await checkWorkDir(wanted.workDir);
   const { imagesDir } = wanted;
-  const opener = wanted.vmm.kind === 'sim' ? undefined : parts.run;
-  const images = imagesDir === undefined ? [] : await checkImages(imagesDir, opener);
-  // The simulated VMM takes nothing of its node but a directory.
-  if (wanted.vmm.kind === 'sim')
-    return [good('vmm', 'simulated: it needs nothing of the node'), space, ...images];
+  const images = imagesDir === undefined ? [] : await checkImages(imagesDir, needsHelper ? run : undefined);
+  const checks = await checkVmm(vmm);
+  if (!needsHelper) return [...checks, space, ...images];
   return [
-    ...(await checkQemu(wanted.vmm, parts.run)),
-    ...(await checkTools(parts.run)),
-    await checkSignals(parts.run),
+    ...checks,
+    ...(await checkTools(run)),
+    await checkSignals(run),
     await checkTun(),
     await checkHelper(wanted.helper, parts),
     ...(wanted.helper?.[0] === 'sudo' ? [checkPolicy(wanted.networks)] : []),
@@ -77,57 +78,14 @@ export async function examineNode(
   ];
 }
 
-type QemuSettings = Extract<VmmSettings, { readonly kind: 'qemu' }>;
-
-async function checkQemu(
-  { binary, accelerator }: QemuSettings,
-  run: ProcessRunner['run'],
-): Promise<readonly Check[]> {
-  const version = await firstLine([binary, '--version'], run);
-  if (!version.ok)
-    return [
-      failure(
-        'qemu',
-        version.line,
-        'install it (Debian: qemu-system-x86), or set node.vmm.binary in the site file',
-      ),
-    ];
-  const found = good('qemu', version.line);
-  const sandbox = await checkSandbox(binary, run);
-  // No guest would run, under any accelerator.
-  if (sandbox.status === 'fail') return [found, sandbox];
-  return [found, sandbox, await checkAccelerator(binary, accelerator, run)];
-}
-
-/** QEMU reads its arguments in their order, and refuses there what it was built without. */
-async function checkSandbox(binary: string, run: ProcessRunner['run']): Promise<Check> {
-  const { ok, line } = await firstLine([binary, ...sandboxArguments, '--version'], run);
-  return ok
-    ? good('sandbox', 'QEMU gives up the system calls that no guest needs')
-    : failure(
-        'sandbox',
-        `${line}: no guest is started without it`,
-        'take a QEMU that was built with seccomp (those of distributions are), or set node.vmm.binary in the site file',
-      );
-}
-
-async function checkAccelerator(
-  binary: string,
-  wanted: QemuSettings['accelerator'],
-  run: ProcessRunner['run'],
-): Promise<Check> {
-  const name = 'accelerator';
-  const kvm = wanted === 'tcg' ? 'the site file says tcg' : await guestTrouble('kvm', binary, run);
-  if (kvm === undefined) return good(name, 'KVM: a guest has run under it');
-  const why = oneLine(kvm);
-  const fix =
-    'enable virtualisation in the firmware, load kvm_intel or kvm_amd, and let the user of the jobs open /dev/kvm';
-  if (wanted === 'kvm')
-    return failure(name, `KVM runs no guest: ${why}`, `${fix}; or set node.vmm.accelerator to auto`);
-  const tcg = await guestTrouble('tcg', binary, run);
-  if (tcg !== undefined) return failure(name, `no guest runs: ${oneLine(tcg)}`, 'reinstall QEMU');
-  if (wanted === 'tcg') return good(name, 'TCG, as the site file says: a guest has run under it');
-  return warning(name, `TCG only (guests are translated, and slow): under KVM none runs: ${why}`, fix);
+/** As the pilot looks before it reserves the node. */
+async function checkVmm(vmm: Vmm): Promise<readonly Check[]> {
+  try {
+    return (await vmm.check()).checks;
+  } catch (cause) {
+    if (!(cause instanceof VmmUnfitError)) throw cause;
+    return cause.checks;
+  }
 }
 
 /** Schedulers warn a job by signalling all of its processes; QEMU must not hear it. */

@@ -1,5 +1,5 @@
-import { CommandFailure, type ProcessRunner } from '../../platform/process.ts';
-import { withSbin } from '../sbin.ts';
+import type { ProcessRunner } from '../../platform/process.ts';
+import { firstLine } from '../first-line.ts';
 import { type Check, failure, good } from '../../protocol/check.ts';
 
 /** A program that control or the helper runs. */
@@ -10,8 +10,6 @@ interface Tool {
   readonly purpose: string;
   readonly debianPackage: string;
 }
-
-const toolDeadlineMs = 10_000;
 
 /** What a real VM needs of its node besides QEMU. */
 const tools: readonly Tool[] = [
@@ -64,24 +62,4 @@ async function checkTool(
   return words.ok
     ? good(name, words.line)
     : failure(name, `${words.line}: it is needed for ${purpose}`, `install it (Debian: ${debianPackage})`);
-}
-
-/** What a program says first; `ok` when it could be run. */
-export async function firstLine(
-  argv: readonly [string, ...string[]],
-  run: ProcessRunner['run'],
-): Promise<{ readonly ok: boolean; readonly line: string }> {
-  try {
-    const { code, stdout, stderr } = await run(argv, {
-      deadlineMs: toolDeadlineMs,
-      env: withSbin(process.env),
-    });
-    const line = `${stdout}\n${stderr}`.trim().split('\n')[0] ?? '';
-    return code === 0
-      ? { ok: true, line }
-      : { ok: false, line: `${argv[0]} ends with exit code ${code}: ${line}` };
-  } catch (cause) {
-    if (!(cause instanceof CommandFailure)) throw cause;
-    return { ok: false, line: cause.message };
-  }
 }

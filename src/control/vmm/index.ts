@@ -1,5 +1,6 @@
 import type { Clock } from '../../platform/clock.ts';
 import type { Log } from '../../platform/log.ts';
+import type { ProcessRunner } from '../../platform/process.ts';
 import type { VmmSettings } from '../../protocol/pilot.ts';
 import { createQemuVmm } from './qemu/driver.ts';
 import { createSimVmm } from './sim/driver.ts';
@@ -9,7 +10,7 @@ import type { Vmm } from './vmm.ts';
 export function createVmm(
   settings: VmmSettings,
   scratchDirectory: string,
-  parts: { readonly clock: Clock; readonly log: Log },
+  parts: { readonly clock: Clock; readonly log: Log; readonly run?: ProcessRunner['run'] },
 ): Vmm {
   switch (settings.kind) {
     case 'qemu':

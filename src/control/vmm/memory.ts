@@ -1,6 +1,7 @@
 import type { VmmSettings } from '../../protocol/pilot.ts';
 import type { VmmMemory } from '../../protocol/vmm-memory.ts';
 import { qemuMemory } from './qemu/memory.ts';
+import { simMemory } from './sim/memory.ts';
 
 /**
  * What a site's VMM takes of a node for each VM, as its driver states it: known before any node is,
@@ -11,6 +12,6 @@ export function vmmMemory(settings: VmmSettings): VmmMemory {
     case 'qemu':
       return qemuMemory(settings.accelerator);
     case 'sim':
-      return { fixedMiB: 0, perCpuMiB: 0, guestShare: 0 };
+      return simMemory;
   }
 }

@@ -84,6 +84,14 @@ export function vmmContract(name: string, under: VmmUnderTest): void {
       }
     });
 
+    it('says what it is, the same however often and from how many sides it is asked', async () => {
+      const [facts, again] = await Promise.all([vmm.check(), vmm.check()]);
+      expect(facts.version).not.toBe('');
+      expect(facts.checks.filter(({ status }) => status === 'fail')).toEqual([]);
+      expect(again).toEqual(facts);
+      expect(await vmm.check()).toEqual(facts);
+    });
+
     it('runs a guest that reports itself and ends when asked: cleanly, once, and nothing after it', async () => {
       const { vm, told, spec } = await start();
       expect(under.processesOf(spec)).toEqual(vm.pid === 0 ? [] : [vm.pid]);

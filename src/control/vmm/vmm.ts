@@ -1,5 +1,7 @@
 import type { Duplex } from 'node:stream';
+import { type Check, isFailed } from '../../protocol/check.ts';
 import type { ContextState, Reason } from '../../protocol/states.ts';
+import type { VmmMemory } from '../../protocol/vmm-memory.ts';
 
 /**
  * The one interface to virtual machine monitors. A driver manages VMs of one slot on one node; it is called by control,
@@ -8,12 +10,37 @@ import type { ContextState, Reason } from '../../protocol/states.ts';
  */
 export interface Vmm {
   readonly kind: string;
+  readonly traits: VmmTraits;
+  /**
+   * Finds out, by running the VMM's program, whether VMs can be run on this node: once, however
+   * often it is asked. Throws `VmmUnfitError`, which says why not and what to do. Reserving a node
+   * and `wsp doctor --node` ask the same, so they cannot disagree.
+   */
+  check(): Promise<VmmFacts>;
   /**
    * Starts a VM: resolves when the VMM has the guest running (not booted), with a handle. Throws `VmmError`; nothing runs then.
    * `events` are called afterwards, from any turn of the event loop, `exited` exactly once and last.
    * Aborting `signal` ends a start that is half-way: it throws `VmmError` `vmm_start_aborted`.
    */
   start(machine: MachineSpec, events: VmEvents, signal?: AbortSignal): Promise<RunningVm>;
+}
+
+/** What is known of a driver before anything is run. */
+export interface VmmTraits {
+  /** Its VMs have files, interfaces and processes on their node: a slot needs the privileged helper. */
+  readonly needsHelper: boolean;
+  /** What it takes of its node's memory for each VM. */
+  readonly memory: VmmMemory;
+}
+
+/** What a check has found out about the VMM of a node. */
+export interface VmmFacts {
+  /** The program, in its own words. */
+  readonly version: string;
+  /** What runs the guests' instructions, such as `kvm`; null: nothing does. */
+  readonly accelerator: string | null;
+  /** What was looked at, for the doctor. None of them has failed. */
+  readonly checks: readonly Check[];
 }
 
 /** What a driver tells of a VM that it has started. */
@@ -77,4 +104,18 @@ export class VmmError extends Error {
     this.name = 'VmmError';
     this.code = code;
   }
+}
+
+/** The VMM cannot run VMs on this node. `checks`: what was looked at; those that have failed are the message. */
+export class VmmUnfitError extends VmmError {
+  readonly checks: readonly Check[];
+  constructor(checks: readonly Check[]) {
+    super('vmm_unfit', checks.filter(isFailed).map(sentence).join('; '));
+    this.name = 'VmmUnfitError';
+    this.checks = checks;
+  }
+}
+
+function sentence({ message, fix }: Check): string {
+  return fix === undefined ? message : `${message}: ${fix}`;
 }

@@ -6,11 +6,19 @@ import type { Log } from '../../../platform/log.ts';
 import { type ProcessRunner, systemProcesses } from '../../../platform/process.ts';
 import { RecentFile } from '../../../platform/recent-file.ts';
 import { OomKills } from '../../node/job-memory.ts';
-import { type MachineSpec, type RunningVm, type VmEvents, type Vmm, VmmError } from '../vmm.ts';
-import { type Accelerator, qemuArguments, vmFiles } from './arguments.ts';
+import {
+  type MachineSpec,
+  type RunningVm,
+  type VmEvents,
+  type Vmm,
+  VmmError,
+  type VmmTraits,
+} from '../vmm.ts';
+import { qemuArguments, vmFiles } from './arguments.ts';
+import { checkQemu, type QemuFacts, type QemuSettings } from './check.ts';
 import { launchPrefix, qemuEnvironment } from './launch.ts';
 import { QemuMachine } from './machine.ts';
-import { probeAccelerator } from './probe.ts';
+import { qemuMemory } from './memory.ts';
 import { QmpError } from './qmp.ts';
 import { VmSockets } from './sockets.ts';
 import { hostTscKhz } from './tsc.ts';
@@ -20,14 +28,6 @@ const ordinaryConsoleLogBytes = 4 * 1024 * 1024;
 
 /** QEMU speaks QMP after some 30 ms; a node that is loaded beyond this cannot host a guest. */
 const startDeadlineMs = 30_000;
-
-/** Which QEMU, and how it is to run guests. */
-export interface QemuSettings {
-  readonly binary: string;
-  readonly accelerator: 'auto' | Accelerator;
-  /** For the probe of KVM; exists. */
-  readonly scratchDirectory: string;
-}
 
 /**
  * What the driver works with. `run`, `start` and `consoleLogBytes`: the system's and the driver's
@@ -41,13 +41,13 @@ export interface QemuParts {
   readonly consoleLogBytes?: number;
 }
 
-/** The driver for QEMU (KVM or TCG). What it needs to know of the host is found out from now on, in the background. */
+/** The driver for QEMU (KVM or TCG). */
 export function createQemuVmm(settings: QemuSettings, parts: QemuParts): Vmm {
   return new QemuVmm(settings, parts);
 }
 
 interface Host {
-  readonly accelerator: Accelerator;
+  readonly facts: QemuFacts;
   readonly tscKhz: number | undefined;
   readonly prefix: readonly [string, ...string[]];
 }
@@ -56,20 +56,24 @@ class QemuVmm implements Vmm {
   readonly kind = 'qemu';
   readonly #settings: QemuSettings;
   readonly #parts: QemuParts;
-  readonly #host: Promise<Host>;
+  readonly traits: VmmTraits;
   readonly #oomKills = new OomKills();
+  /** What is known of the host, once somebody has asked. */
+  #explored: Promise<Host> | undefined;
 
   constructor(settings: QemuSettings, parts: QemuParts) {
     this.#settings = settings;
     this.#parts = parts;
-    this.#host = this.#explore();
-    // Whoever starts a VM hears of it.
-    this.#host.catch(() => undefined);
+    this.traits = { needsHelper: true, memory: qemuMemory(settings.accelerator) };
+  }
+
+  async check(): Promise<QemuFacts> {
+    return (await this.#host()).facts;
   }
 
   async start(spec: MachineSpec, events: VmEvents, signal?: AbortSignal): Promise<RunningVm> {
-    const host = await this.#host;
-    const args = qemuArguments(spec, host.accelerator, host.tscKhz);
+    const host = await this.#host();
+    const args = qemuArguments(spec, host.facts.accelerator, host.tscKhz);
     const sockets = await VmSockets.in(spec.directory);
     try {
       const [qmp, console, agent] = await Promise.all([
@@ -152,18 +156,24 @@ class QemuVmm implements Vmm {
     return new VmmError('vmm_start_failed', cause instanceof Error ? cause.message : String(cause), cause);
   }
 
+  #host(): Promise<Host> {
+    this.#explored ??= this.#explore();
+    return this.#explored;
+  }
+
   async #explore(): Promise<Host> {
-    const { binary, accelerator, scratchDirectory } = this.#settings;
     const { log, run = systemProcesses.run } = this.#parts;
-    const [chosen, tscKhz, prefix] = await Promise.all([
-      accelerator === 'auto' ? probeAccelerator(binary, scratchDirectory, run, log) : accelerator,
+    const [facts, tscKhz, prefix] = await Promise.all([
+      checkQemu(this.#settings, run),
       hostTscKhz(),
       launchPrefix(run),
     ]);
     if (!prefix.blocksSignals)
       log.warn('env(1) cannot block signals here: a signal of the LRM to the whole job ends guests at once');
-    log.info('QEMU is ready', { binary, accelerator: chosen, tscKhz });
-    return { accelerator: chosen, tscKhz, prefix: prefix.argv };
+    const { version, accelerator, checks } = facts;
+    for (const { status, message } of checks) if (status === 'warn') log.warn(message);
+    log.info('QEMU is ready', { binary: this.#settings.binary, version, accelerator, tscKhz });
+    return { facts, tscKhz, prefix: prefix.argv };
   }
 }
 

@@ -1,13 +1,11 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Log } from '../../../platform/log.ts';
 import { CommandFailure, type ProcessRunner } from '../../../platform/process.ts';
 import { confined } from '../../confine.ts';
 import { type Accelerator, bareArguments, sandboxArguments } from './arguments.ts';
 
 /** A working KVM runs the probe's guest in about 0.1 s, TCG in half a second; a node may be loaded. */
-const probeDeadlineMs = { kvm: 2_000, tcg: 15_000 } as const;
+const probeDeadlineMs = { kvm: 2_000, tcg: 25_000 } as const;
 /** What QEMU exits with when the guest writes 0x10 to isa-debug-exit: (0x10 << 1) | 1. */
 const guestRan = 33;
 
@@ -28,7 +26,7 @@ export async function guestTrouble(
   accelerator: Accelerator,
   binary: string,
   run: ProcessRunner['run'],
-  scratchDirectory = tmpdir(),
+  scratchDirectory: string,
 ): Promise<string | undefined> {
   const directory = await mkdtemp(join(scratchDirectory, 'wsp-probe-'));
   try {
@@ -54,19 +52,4 @@ export async function guestTrouble(
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
-}
-
-/**
- * The accelerator to use: `kvm` when a guest runs under it, else `tcg`. Asked anew for each slot: a node that was too busy once must not be without KVM for good.
- * `scratchDirectory` exists.
- */
-export async function probeAccelerator(
-  binary: string,
-  scratchDirectory: string,
-  run: ProcessRunner['run'],
-  log: Log,
-): Promise<Accelerator> {
-  const trouble = await guestTrouble('kvm', binary, run, scratchDirectory);
-  if (trouble !== undefined) log.warn('KVM does not run guests here', { qemu: trouble });
-  return trouble === undefined ? 'kvm' : 'tcg';
 }

@@ -1,8 +1,10 @@
 import type { Duplex } from 'node:stream';
 import type { Clock, StopTimer } from '../../../platform/clock.ts';
+import { good } from '../../../protocol/check.ts';
 import type { VmmSettings } from '../../../protocol/pilot.ts';
 import { ConsoleHub } from '../console.ts';
 import { type MachineSpec, type RunningVm, type VmEvents, type Vmm, VmmError } from '../vmm.ts';
+import { simMemory } from './memory.ts';
 
 /** The script of the simulated VMM. */
 export type SimSettings = Extract<VmmSettings, { kind: 'sim' }>;
@@ -28,6 +30,13 @@ export function createSimVmm(settings: SimSettings, clock: Clock): Vmm {
   const ignoresShutdown = matcher(settings.ignoreShutdown);
   return {
     kind: 'sim',
+    traits: { needsHelper: false, memory: simMemory },
+    check: () =>
+      Promise.resolve({
+        version: 'simulated',
+        accelerator: null,
+        checks: [good('vmm', 'simulated: it needs nothing of the node')],
+      }),
     async start(spec, events, signal) {
       await startDelay(clock, settings.startMs, spec, signal);
       if (failsStart(spec.name))
