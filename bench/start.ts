@@ -86,7 +86,6 @@ async function startOurs(
   round: number,
 ): Promise<{ readonly tookMs: number; readonly argv: readonly string[] }> {
   let heard: (report: VmReport) => void = () => undefined;
-  let helper: Promise<Helper> | undefined;
   const control = createControl({
     vmm: parts.vmm,
     node: 'bench',
@@ -94,10 +93,7 @@ async function startOurs(
     directory: slotDirectory(parts.scratch, 'bench', slotIdOf(round)),
     clock: systemClock,
     log: silentLog,
-    startHelper: () => {
-      helper = helperOf(parts, round);
-      return helper;
-    },
+    startHelper: () => helperOf(parts, round),
     settings: {
       workDir: parts.scratch,
       helper: [],
@@ -106,11 +102,11 @@ async function startOurs(
       shutdownGraceMs: 0,
       vmm: qemu,
     },
+    memoryMiB: 512,
+    cpus: 1,
     report: report => heard(report),
   });
   await control.reserve();
-  // It starts while the pilots of a gang are still assembling; a start command comes after that.
-  await helper;
   const plan = planOf(parts.keys);
   const up = new Promise<void>((resolve, reject) => {
     heard = ({ state, context, reason }) => {

@@ -7,7 +7,12 @@ import type { VmReport } from '../protocol/pilot.ts';
  * reports out; it knows nothing of connections. Implemented by `workspace-control.ts`.
  */
 export interface WorkspaceControl {
-  /** Takes over the node for the slot: work directory, helper, node adaptation. Throws `ControlError`; then nothing is left changed. */
+  /**
+   * Takes over the node for the slot: its work directory is made, its helper serves, its VMM has
+   * been checked by running it, its memory is taken. All of that is awaited, with deadlines.
+   * Throws `ControlError`, which says what is missing and what to do: `reserve_failed`, or what is
+   * wrong with the directory. Nothing is left changed then, or the message says so.
+   */
   reserve(): Promise<void>;
   /**
    * Carry out orders for the slot's VMs. They never throw: `report` tells what becomes of a VM.

@@ -6,6 +6,7 @@ import { silentLog } from '../platform/log.ts';
 import { createVirtualClock, type VirtualClock } from '../platform/virtual-clock.ts';
 import type { NodeSettings, VmReport } from '../protocol/pilot.ts';
 import type { VmPlan, VxlanPeer } from '../protocol/plan.ts';
+import type { NodeAdaptation } from './adaptation/adaptation.ts';
 import { ControlError, type WorkspaceControl } from './control.ts';
 import type { Helper } from './helper/helper.ts';
 import { slotDirectory } from './node/slot-directory.ts';
@@ -19,6 +20,8 @@ let root: string;
 let clock: VirtualClock;
 let reports: VmReport[];
 let asked: string[];
+/** When the adaptation was last told to restore. */
+let restoredAt: number;
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), 'wsp-control-'));
   clock = createVirtualClock(0);
@@ -41,13 +44,20 @@ const plan = (vmId: string): VmPlan =>
 
 function control(
   options: {
-    readonly kind?: string;
-    readonly startHelper?: () => Promise<Helper>;
+    /** Its VMs take something of the host. */
+    readonly onHost?: true;
+    readonly startHelper?: (helper: Helper) => Promise<Helper>;
     readonly undo?: () => Promise<void>;
+    readonly check?: Vmm['check'];
+    readonly adaptation?: Partial<NodeAdaptation>;
   } = {},
 ) {
   const sim = createSimVmm({ kind: 'sim', startMs: 100, bootMs: 1_000, stopMs: 200 }, clock);
-  const vmm: Vmm = { ...sim, kind: options.kind ?? 'sim' };
+  const vmm: Vmm = {
+    ...sim,
+    traits: { ...sim.traits, needsHelper: options.onHost ?? false },
+    check: options.check ?? sim.check,
+  };
   const helper: Helper = {
     attachNic: ({ bridge: { name, link } }) => {
       if (link.kind === 'vxlan') asked.push(`attach ${name} ${namesOf(link.peers)}`);
@@ -67,8 +77,21 @@ function control(
     slotId: 'slot-aaaaaaaaaa',
     directory: slotDirectory(root, 'n01', 'slot-aaaaaaaaaa'),
     settings: {} as NodeSettings,
+    memoryMiB: 512,
+    cpus: 2,
     vmm,
-    startHelper: options.startHelper ?? (() => Promise.resolve(helper)),
+    startHelper: () => options.startHelper?.(helper) ?? Promise.resolve(helper),
+    adapt: () => ({
+      reserve: (memoryMiB, cpus) => {
+        asked.push(`reserve ${memoryMiB} ${cpus}`);
+        return options.adaptation?.reserve?.(memoryMiB, cpus) ?? Promise.resolve();
+      },
+      restore: () => {
+        asked.push('restore');
+        restoredAt = clock.now();
+        return options.adaptation?.restore?.() ?? Promise.resolve();
+      },
+    }),
     clock,
     log: silentLog,
     report: report => reports.push(report),
@@ -166,21 +189,21 @@ describe('workspace control', () => {
 
 describe('on a real host', () => {
   it('has its directory recorded before anything is in it, and undone and removed at the end', async () => {
-    const slot = control({ kind: 'qemu' });
+    const slot = control({ onHost: true });
     await slot.reserve();
     const vms = '/n01/slot-aaaaaaaaaa/vms';
     await clock.advanceBy(0);
-    expect(asked).toEqual([`adopt ${vms}`]);
+    expect(asked).toEqual(['reserve 512 2', `adopt ${vms}`]);
     writeFileSync(join(root, vms, 'left'), 'x');
     await during(slot.release(0));
-    expect(asked).toEqual([`adopt ${vms}`, 'undo']);
+    expect(asked).toEqual(['reserve 512 2', `adopt ${vms}`, 'restore', 'undo']);
     expect(existsSync(join(root, vms))).toBe(false);
   });
 
   it('can be released again when something could not be undone, and starts nothing meanwhile', async () => {
     let tries = 0;
     const slot = control({
-      kind: 'qemu',
+      onHost: true,
       undo: () => {
         tries += 1;
         return tries > 1 ? Promise.resolve() : Promise.reject(new ControlError('undo_failed', 'process 7'));
@@ -203,7 +226,7 @@ describe('on a real host', () => {
     const manifest = { format: 1, name: 'mini', description: 'm', machine: 'q35', agent: true, boot };
     writeFileSync(join(root, 'images/image.json'), JSON.stringify({ ...manifest, minMemoryMiB: 32 }));
     writeFileSync(join(root, 'images/kernel'), 'x');
-    const slot = control({ kind: 'qemu' });
+    const slot = control({ onHost: true });
     await slot.reserve();
     const link = { kind: 'vxlan', vni: 7, port: 4_789, peers: [{ address: '10.1.0.1', macs: [] }] };
     const nics = [{ tap: 'wt1', bridge: { name: 'wba', link } }];
@@ -215,30 +238,137 @@ describe('on a real host', () => {
   });
 
   it('fails a VM with the reason when its image is not there', async () => {
-    const slot = control({ kind: 'qemu' });
+    const slot = control({ onHost: true });
     await slot.reserve();
     slot.orders['start-vm']({ vm: plan('vm-1') });
     await expect.poll(() => statesOf('vm-1').at(-1)).toBe('failed');
     expect(reports.at(-1)?.reason).toMatchObject({ code: 'image_unavailable' });
   });
 
-  it('is released although its helper never came up, and tries it again for whoever needs it', async () => {
-    let tries = 0;
-    const startHelper = (): Promise<Helper> => {
-      tries += 1;
-      return Promise.reject(new ControlError('helper_missing', 'no sudo rule'));
-    };
-    const slot = control({ kind: 'qemu', startHelper });
-    await slot.reserve();
-    await during(slot.release(0));
-    expect(tries).toBe(1);
-  });
-
   it('says what is wrong with its work directory', async () => {
     writeFileSync(join(root, 'n01'), 'a file, not a directory');
-    await expect(control({ kind: 'qemu' }).reserve()).rejects.toMatchObject({
+    await expect(control({ onHost: true }).reserve()).rejects.toMatchObject({
       name: 'ControlError',
       code: 'work_directory',
     });
+  });
+});
+
+describe('a node that lacks something is not reserved, and nothing of it is kept', () => {
+  const vms = '/n01/slot-aaaaaaaaaa/vms';
+  const never = (): Promise<never> => new Promise(() => undefined);
+  const lacks = (code: string, message: string) => (): Promise<never> =>
+    Promise.reject(new ControlError(code, message));
+  const reserveOf = async (options: Parameters<typeof control>[0]): Promise<unknown> => {
+    const reserving = control({ onHost: true, ...options })
+      .reserve()
+      .then(
+        () => 'reserved',
+        (cause: unknown) => cause,
+      );
+    // The directory is made in a real file system, which takes no time of the clock.
+    await expect.poll(() => asked).toContain('reserve 512 2');
+    return during(reserving);
+  };
+  const expectUndone = (): void => {
+    expect(asked).toContain('restore');
+    expect(existsSync(join(root, vms))).toBe(false);
+  };
+
+  const noHelper = lacks(
+    'helper_missing',
+    'the privileged helper does not start: sudo: a password is required',
+  );
+  const noVmm = lacks('vmm_unfit', 'qemu is not installed or not in PATH: install it');
+  const noMemory = lacks('memory_missing', 'the node has 12 huge pages left: raise its pool');
+
+  it('the helper: says so, and where to read on', async () => {
+    expect(await reserveOf({ startHelper: noHelper })).toMatchObject({
+      name: 'ControlError',
+      code: 'reserve_failed',
+      message:
+        'it cannot host VMs: the privileged helper does not start: sudo: a password is required: docs/admin/helper.md says how it is installed, with its sudo rule and its policy (wsp doctor --node, run there, says more)',
+    });
+    expectUndone();
+    expect(asked).not.toContain('undo');
+  });
+
+  it('the VMM: what the others have done is undone', async () => {
+    expect(await reserveOf({ check: noVmm })).toMatchObject({
+      code: 'reserve_failed',
+      message: expect.stringContaining('qemu is not installed or not in PATH: install it'),
+    });
+    expectUndone();
+    expect(asked.slice(-2)).toEqual(['restore', 'undo']);
+  });
+
+  it('its adaptation: the helper is undone', async () => {
+    expect(await reserveOf({ adaptation: { reserve: noMemory } })).toMatchObject({
+      code: 'reserve_failed',
+      message: expect.stringContaining('12 huge pages left'),
+    });
+    expectUndone();
+    expect(asked.slice(-2)).toEqual(['restore', 'undo']);
+  });
+
+  it('all of them: each is named', async () => {
+    const { message } = (await reserveOf({
+      startHelper: noHelper,
+      check: noVmm,
+      adaptation: { reserve: noMemory },
+    })) as Error;
+    for (const words of ['sudo: a password is required', 'qemu is not installed', '12 huge pages left'])
+      expect(message).toContain(words);
+  });
+
+  it.each([
+    ['helper', { startHelper: never }, "the privileged helper's start did not happen within 30s"],
+    ['VMM', { check: never }, 'the check of the VMM did not happen within 30s'],
+    ['adaptation', { adaptation: { reserve: never } }, "the node's adaptation did not happen within 30s"],
+  ] as const)('one whose %s hangs is given up after 30 s', async (_, options, words) => {
+    expect(await reserveOf(options)).toMatchObject({
+      code: 'reserve_failed',
+      message: expect.stringContaining(words),
+    });
+    expect(restoredAt).toBe(30_000);
+  });
+
+  it('a helper that comes up after all is undone then', async () => {
+    let up: () => void = () => undefined;
+    const late = (helper: Helper): Promise<Helper> =>
+      new Promise(resolve => {
+        up = () => resolve(helper);
+      });
+    expect(await reserveOf({ startHelper: late })).toMatchObject({
+      message: expect.stringContaining('not all is undone yet'),
+    });
+    expect(asked).not.toContain('undo');
+    up();
+    await expect.poll(() => asked).toContain('undo');
+    await expect.poll(() => existsSync(join(root, vms))).toBe(false);
+  });
+
+  it('one that is slow, within its time, is reserved', async () => {
+    const slow = (): Promise<void> =>
+      new Promise(resolve => {
+        clock.after(29_000, resolve);
+      });
+    expect(await reserveOf({ adaptation: { reserve: slow } })).toBe('reserved');
+    expect(asked).not.toContain('restore');
+  });
+
+  it('says what could not be undone', async () => {
+    const undo = lacks('undo_failed', 'process 7 does not end');
+    expect(await reserveOf({ check: noVmm, undo })).toMatchObject({
+      code: 'reserve_failed',
+      message: expect.stringMatching(/qemu is not installed.*not all is undone yet: process 7 does not end/),
+    });
+  });
+
+  it('needs no helper for VMs that take nothing of the host', async () => {
+    const slot = control({ startHelper: noHelper });
+    await slot.reserve();
+    await during(slot.release(0));
+    expect(asked).toEqual(['reserve 512 2', 'restore']);
   });
 });

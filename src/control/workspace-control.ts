@@ -1,17 +1,20 @@
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
-import type { Clock } from '../platform/clock.ts';
+import { type Clock, withDeadline } from '../platform/clock.ts';
 import { errorFields, type Log } from '../platform/log.ts';
 import type { Handlers, VmOrders } from '../protocol/orders.ts';
 import type { NodeSettings, VmReport } from '../protocol/pilot.ts';
 import type { BridgePeers, NicPlan, VmPlan } from '../protocol/plan.ts';
 import type { Reason } from '../protocol/states.ts';
+import { type MakeAdaptation, type NodeAdaptation } from './adaptation/adaptation.ts';
+import { adaptations } from './adaptation/index.ts';
 import { ControlError, type ReportVm, type WorkspaceControl } from './control.ts';
 import type { Helper } from './helper/helper.ts';
 import { hostVm, simulateHosting } from './hosting.ts';
 import { fileError } from './images/disk-space.ts';
 import { type NodeFiles, nodeFiles } from './node/files.ts';
 import type { SlotDirectory } from './node/slot-directory.ts';
+import { requireAll } from './reserve.ts';
 import { Vm } from './vm.ts';
 import type { Vmm } from './vmm/vmm.ts';
 
@@ -21,6 +24,9 @@ export interface ControlParts {
   readonly slotId: string;
   readonly directory: SlotDirectory;
   readonly settings: NodeSettings;
+  /** What of the node is the slot's. */
+  readonly memoryMiB: number;
+  readonly cpus: number;
   readonly vmm: Vmm;
   readonly startHelper: () => Promise<Helper>;
   readonly clock: Clock;
@@ -28,16 +34,24 @@ export interface ControlParts {
   readonly report: ReportVm;
   /** The node's, unless a test or the simulation stands in for them. */
   readonly files?: NodeFiles;
+  /** Instead of the member that the settings name. */
+  readonly adapt?: MakeAdaptation;
 }
+
+/** A node that cannot undo by then what was done for a reserve says so; the helper goes on with it. */
+const undoDeadlineMs = 15_000;
 
 /**
  * Workspace control of one slot on one node (paper §3.3): the VMs of the slot, each its own small state machine (`vm.ts`), and one
- * helper for all of them. The helper is started while the pilot reports the node reserved: nothing waits for it but the first VM's
- * interfaces. The simulated VMM takes nothing of the host and needs no helper.
+ * helper for all of them. The simulated VMM takes nothing of the host and needs no helper.
  *
- *   reserve ─► start-vm, stop-vm, … ─► release (every VM over, helper undone, files gone)
+ *   reserve ─► start-vm, stop-vm, … ─► release (every VM over, node restored, helper undone, files gone)
+ *      │ helper, VMM or adaptation missing
+ *      └─► undone, and rejected
  *
- * Invariants: a VM id is run at most once, and never after its stop; nothing is started once release has begun.
+ * Invariants: what is reserved can start VMs: its directory is there, its helper serves, its VMM has
+ * run a guest, its memory is taken; a VM id is run at most once, and never after its stop; nothing
+ * is started once release has begun.
  * If we crash: see `vm.ts`; the helper undoes the rest.
  */
 export function createControl(parts: ControlParts): WorkspaceControl {
@@ -75,6 +89,7 @@ class SlotControl implements WorkspaceControl {
   readonly #peers = new Map<string, BridgePeers['peers']>();
   readonly #vmsDirectory: string;
   readonly #files: NodeFiles;
+  readonly #adaptation: NodeAdaptation;
   readonly orders: Handlers<VmOrders> = {
     'start-vm': ({ vm }) => this.#startVm(vm),
     'stop-vm': ({ vmId, graceMs }) => this.#stopVm(vmId, graceMs),
@@ -95,19 +110,49 @@ class SlotControl implements WorkspaceControl {
     this.#parts = parts;
     this.#vmsDirectory = join(parts.directory.path, 'vms');
     this.#files = parts.files ?? nodeFiles();
+    const { node, slotId, clock, log, settings, adapt = adaptations[settings.adaptation] } = parts;
+    this.#adaptation = adapt({ node, slotId, clock, log, helper: () => this.#startHelper() });
   }
 
   async reserve(): Promise<void> {
-    const { directory, log } = this.#parts;
-    const made = this.#onHost() ? this.#vmsDirectory : directory.path;
+    const { clock, memoryMiB, cpus, vmm } = this.#parts;
+    await this.#makeDirectory();
+    const helper = {
+      what: "the privileged helper's start",
+      met: () => this.#prepareHelper(),
+      advice: 'docs/admin/helper.md says how it is installed, with its sudo rule and its policy',
+    };
+    try {
+      await requireAll(clock, [
+        ...(vmm.traits.needsHelper ? [helper] : []),
+        { what: 'the check of the VMM', met: () => vmm.check() },
+        { what: "the node's adaptation", met: () => this.#adaptation.reserve(memoryMiB, cpus) },
+      ]);
+    } catch (cause) {
+      throw await this.#undoReserve(cause);
+    }
+  }
+
+  async #makeDirectory(): Promise<void> {
+    const { directory, vmm } = this.#parts;
+    const made = vmm.traits.needsHelper ? this.#vmsDirectory : directory.path;
     await this.#files.makeDirectory(made).catch((cause: unknown) => {
       throw fileError(cause, directory.path, "the slot's work directory", 'work_directory');
     });
-    if (!this.#onHost()) return;
-    // Not waited for: whoever needs it first does, and hears what is wrong with it.
-    this.#startHelper().catch((cause: unknown) =>
-      log.error('the privileged helper is not up', errorFields(cause)),
+  }
+
+  /** Undoes what was done for a reserve that has failed. Resolves with the reason to tell. */
+  async #undoReserve(why: unknown): Promise<unknown> {
+    const { clock } = this.#parts;
+    const undone = withDeadline(clock, undoDeadlineMs, 'undoing what was done', this.#restore());
+    const left = await undone.then(
+      () => undefined,
+      (cause: Error) => cause,
     );
+    await this.#removeFiles();
+    if (left === undefined) return why;
+    const message = `${(why as Error).message}; not all is undone yet: ${left.message}`;
+    return new ControlError('reserve_failed', message, why);
   }
 
   #startVm(plan: VmPlan): void {
@@ -169,21 +214,33 @@ class SlotControl implements WorkspaceControl {
 
   async #release(): Promise<void> {
     await Promise.all([...this.#vms.values()].map(vm => vm.over));
+    await this.#restore();
+    await this.#removeFiles();
+    this.#undone = true;
+  }
+
+  /** The node is as it was, but for files. */
+  async #restore(): Promise<void> {
+    const { clock } = this.#parts;
+    const restored = this.#adaptation.restore();
+    await withDeadline(clock, undoDeadlineMs, "restoring the node's adaptation", restored);
     // A helper that never came up has changed nothing.
     const helper = await this.#helper?.catch(() => undefined);
     if (!this.#helperUndone) await helper?.undo();
     this.#helperUndone = true;
-    // The log and the journal of notifications stay, for whoever asks what happened.
+  }
+
+  /** The log and the journal of notifications stay, for whoever asks what happened. */
+  async #removeFiles(): Promise<void> {
     await this.#files.remove(this.#vmsDirectory).catch((cause: unknown) => {
       throw fileError(cause, this.#vmsDirectory, 'the files of VMs cannot be removed', 'not_undone');
     });
-    this.#undone = true;
   }
 
   #newVm(plan: VmPlan): Vm {
     const { vmm, clock, log, report, directory } = this.#parts;
     const place = directory.vm(plan.vmId);
-    const hosting = this.#onHost()
+    const hosting = vmm.traits.needsHelper
       ? hostVm(plan, {
           directory: place,
           helper: () => this.#startHelper(),
@@ -203,23 +260,16 @@ class SlotControl implements WorkspaceControl {
     return { ...nic, bridge: { ...bridge, link: { ...bridge.link, peers: [...peers] } } };
   }
 
-  #onHost(): boolean {
-    return this.#parts.vmm.kind !== 'sim';
+  /** Starts the slot's helper, once. */
+  #startHelper(): Promise<Helper> {
+    this.#helper ??= this.#parts.startHelper();
+    return this.#helper;
   }
 
-  /** The slot's helper, which knows its directory; one that could not be started is tried again for the next VM. */
-  #startHelper(): Promise<Helper> {
-    this.#helper ??= this.#parts
-      .startHelper()
-      .then(async helper => {
-        await helper.adoptDirectory(this.#vmsDirectory);
-        return helper;
-      })
-      .catch((cause: unknown) => {
-        this.#helper = undefined;
-        throw cause;
-      });
-    return this.#helper;
+  /** The slot's helper serves, and knows its directory. */
+  async #prepareHelper(): Promise<void> {
+    const helper = await this.#startHelper();
+    await helper.adoptDirectory(this.#vmsDirectory);
   }
 
   /** Answers for a VM that is not here. */

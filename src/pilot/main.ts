@@ -96,12 +96,17 @@ async function runPilot(value: unknown): Promise<number> {
 /** What control works with that is the same for each of a pilot's. */
 type ControlBasis = Pick<ControlParts, 'node' | 'directory' | 'clock' | 'log' | 'report'>;
 
-function controlOf({ node: settings, slotId }: SlotAssignment, basis: ControlBasis): WorkspaceControl {
+function controlOf(
+  { node: settings, slotId, memoryMiB, cpus }: SlotAssignment,
+  basis: ControlBasis,
+): WorkspaceControl {
   const { node, directory, clock, log } = basis;
   return createControl({
     ...basis,
     slotId,
     settings,
+    memoryMiB,
+    cpus,
     vmm: createVmm(settings.vmm, directory.path, { clock, log }),
     startHelper: () => startHelper({ argv: settings.helper, node, slotId, clock, log }),
   });

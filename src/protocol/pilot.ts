@@ -1,4 +1,5 @@
 import Type from 'typebox';
+import type { AdaptationKind } from './adaptation.ts';
 import { nodeNamePattern, slotIdPattern, vmIdPattern } from './ids.ts';
 import type { Order } from './orders.ts';
 import { Count, literals, MomentMs, Protocol } from './schema.ts';
@@ -176,6 +177,7 @@ export interface SlotAssignment {
   readonly jobEndEnv: readonly string[];
   /** The walltime asked for: the job's end when the LRM does not tell. */
   readonly walltimeMs: number;
+  /** What of each node is the slot's. */
   readonly memoryMiB: number;
   readonly cpus: number;
   /** From the LRM's warning signal to its SIGKILL. */
@@ -189,7 +191,8 @@ export interface NodeSettings {
   readonly workDir: string;
   /** Argument vector that starts the privileged helper, for example `sudo -n /usr/local/sbin/wsp-helper`; `--node N --slot S` is appended. */
   readonly helper: readonly string[];
-  readonly adaptation: 'none';
+  /** What becomes of the node's own memory while a slot has it. */
+  readonly adaptation: AdaptationKind;
   /** How long a guest gets to shut down when its lease ends. */
   readonly shutdownGraceMs: number;
   readonly keepLogs: KeepLogs;

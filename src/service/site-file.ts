@@ -1,6 +1,7 @@
 import Type, { type Static } from 'typebox';
+import { adaptationKinds } from '../protocol/adaptation.ts';
 import { interfacePattern, namePattern } from '../protocol/ids.ts';
-import { DurationText, MemoryText, PathText as Path } from '../protocol/schema.ts';
+import { DurationText, literals, MemoryText, PathText as Path } from '../protocol/schema.ts';
 
 /**
  * The site file's shape (`wsp service --config site.yaml`): what an administrator decides. YAML; durations and sizes in words (`10s`, `4G`).
@@ -266,7 +267,7 @@ const Node = Type.Object(
     workDir: Path,
     /** Argument vector of the privileged helper on the nodes. */
     helper: Type.Array(Program, { minItems: 1, maxItems: 32 }),
-    adaptation: Type.Optional(Type.Literal('none')),
+    adaptation: Type.Optional(literals(adaptationKinds)),
     /**
      * Of how many ended slots a node keeps logs and journals, and for how long. (default: 100, 14d)
      */

@@ -217,7 +217,7 @@ function leasesAndNode(
   const node: NodeSettings = {
     workDir: at(site.node.workDir),
     helper: site.node.helper.map(part => word(part, at)),
-    adaptation: 'none',
+    adaptation: site.node.adaptation ?? 'none',
     shutdownGraceMs,
     keepLogs: {
       slots: site.node.keepLogs?.slots ?? 100,

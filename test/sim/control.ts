@@ -66,7 +66,7 @@ export class SimControl {
 
   constructor(parts: SimControlParts) {
     const { node, assignment, clock, report } = parts;
-    const { slotId, node: settings } = assignment;
+    const { slotId, memoryMiB, cpus, node: settings } = assignment;
     this.parts = parts;
     this.slotId = slotId;
     const directory = slotDirectory(settings.workDir, node.name, slotId);
@@ -76,6 +76,8 @@ export class SimControl {
       slotId,
       directory,
       settings,
+      memoryMiB,
+      cpus,
       vmm: diceVmm(this),
       startHelper: () => this.#startHelper(),
       clock,

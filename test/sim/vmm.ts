@@ -1,4 +1,5 @@
 import { createSimVmm, type SimSettings } from '../../src/control/vmm/sim/driver.ts';
+import { simMemory } from '../../src/control/vmm/sim/memory.ts';
 import {
   type MachineSpec,
   type RunningVm,
@@ -94,7 +95,15 @@ export class VmmProcess {
  * control it is one that takes something of the host.
  */
 export function diceVmm(control: SimControl): Vmm {
-  return { kind: 'dice', start: (...of) => start(control, ...of) };
+  return {
+    kind: 'dice',
+    traits: { needsHelper: true, memory: simMemory },
+    check: async () => {
+      await control.here();
+      return { version: 'simulated', accelerator: null, checks: [] };
+    },
+    start: (...of) => start(control, ...of),
+  };
 }
 
 async function start(
