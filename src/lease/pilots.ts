@@ -207,6 +207,8 @@ function nodeFailed(draft: Draft, slot: Slot, node: string, words: Reason | unde
     vmGone(draft, vm, !isLive(draft.workspace(vm.workspaceId)), reason);
   const how = { graceMs: draft.settings.shutdownGraceMs, order: true };
   for (const { id } of dependent) beginEnding(draft, id, 'failed', reason, how);
+  // A warm slot waits for nothing that could still come of it.
+  if (slot.workspaceIds.length === 0) releaseSlot(draft, slot.id, 0, reason);
 }
 
 /** The workspaces that cannot go on without the node: those with a VM there, and those that wait for the whole slot. */

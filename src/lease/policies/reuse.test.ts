@@ -256,6 +256,26 @@ describe('warm', () => {
     expect(warmSlots(bench)).toHaveLength(2);
   });
 
+  it.each(['reserving', 'ready'] as const)(
+    'gives a %s slot back at once when one of its nodes fails, says why, and waits before it asks for the next one',
+    state => {
+      const bench = new LeaseBench({ policy: warm });
+      bench.step({ type: 'clock', slotId: bench.slotId });
+      bench.submitted();
+      bench.node('n0', 'reserved');
+      bench.node('n1', state === 'ready' ? 'reserved' : 'reserving');
+      expect(bench.slot.state).toBe(state);
+      const reason = { code: 'reserve_failed', message: 'it cannot host VMs: no sudo rule' };
+      const decision = bench.notify('n1', { kind: 'node', state: 'failed', reason });
+      expect(bench.slot).toMatchObject({
+        state: 'releasing',
+        reason: { code: 'reserve_failed', message: 'node n1 failed: it cannot host VMs: no sudo rule' },
+      });
+      expect(bench.ordersOf(decision, 'release')).toMatchObject([{ node: 'n0' }]);
+      expect(warmDueAt(must(bench.state.settings.pools[0]), bench.state.slots)).toBe(startedAt + 60_000);
+    },
+  );
+
   it('keeps a slot that the LRM has suspended: it may go on before anybody comes', () => {
     const { bench } = warmBench();
     bench.observed({ state: 'suspended' });
