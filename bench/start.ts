@@ -104,6 +104,7 @@ async function startOurs(
     },
     memoryMiB: 512,
     cpus: 1,
+    networks: [],
     report: report => heard(report),
   });
   await control.reserve();

@@ -68,6 +68,7 @@ const helper: Helper = {
   },
   adoptProcess: () => Promise.resolve(),
   adoptDirectory: () => Promise.resolve(),
+  checkNetworks: () => Promise.resolve(),
   undo: () => Promise.resolve(),
 };
 

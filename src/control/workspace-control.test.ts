@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { silentLog } from '../platform/log.ts';
 import { createVirtualClock, type VirtualClock } from '../platform/virtual-clock.ts';
 import type { NodeSettings, VmReport } from '../protocol/pilot.ts';
+import type { PolicyNetwork } from '../protocol/helper-policy.ts';
 import type { VmPlan, VxlanPeer } from '../protocol/plan.ts';
 import type { NodeAdaptation } from './adaptation/adaptation.ts';
 import { ControlError, type WorkspaceControl } from './control.ts';
@@ -22,11 +23,14 @@ let reports: VmReport[];
 let asked: string[];
 /** When the adaptation was last told to restore. */
 let restoredAt: number;
+/** Networks that the helper was asked about. */
+let networkChecks: string[];
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), 'wsp-control-'));
   clock = createVirtualClock(0);
   reports = [];
   asked = [];
+  networkChecks = [];
 });
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 
@@ -49,6 +53,7 @@ function control(
     readonly startHelper?: (helper: Helper) => Promise<Helper>;
     readonly undo?: () => Promise<void>;
     readonly check?: Vmm['check'];
+    readonly checkNetworks?: () => Promise<void>;
     readonly adaptation?: Partial<NodeAdaptation>;
   } = {},
 ) {
@@ -67,6 +72,10 @@ function control(
     setPeers: (bridge, peers) => Promise.resolve(void asked.push(`peers ${bridge} ${namesOf(peers)}`)),
     adoptProcess: pid => Promise.resolve(void asked.push(`adopt ${pid}`)),
     adoptDirectory: path => Promise.resolve(void asked.push(`adopt ${path.slice(root.length)}`)),
+    checkNetworks: networks => {
+      networkChecks.push(...networks.map(({ name }) => name));
+      return options.checkNetworks?.() ?? Promise.resolve();
+    },
     undo: () => {
       asked.push('undo');
       return options.undo?.() ?? Promise.resolve();
@@ -79,6 +88,7 @@ function control(
     settings: {} as NodeSettings,
     memoryMiB: 512,
     cpus: 2,
+    networks: [{ name: 'private' } as PolicyNetwork],
     vmm,
     startHelper: () => options.startHelper?.(helper) ?? Promise.resolve(helper),
     adapt: () => ({
@@ -309,6 +319,16 @@ describe('a node that lacks something is not reserved, and nothing of it is kept
     });
     expectUndone();
     expect(asked.slice(-2)).toEqual(['restore', 'undo']);
+  });
+
+  it("what root's policy allows: says which network it lacks, and what to do", async () => {
+    const checkNetworks = lacks('not_allowed', "root's policy on this node does not allow network private");
+    expect(await reserveOf({ checkNetworks })).toMatchObject({
+      code: 'reserve_failed',
+      message: expect.stringContaining('does not allow network private'),
+    });
+    expect(networkChecks).toEqual(['private']);
+    expectUndone();
   });
 
   it('all of them: each is named', async () => {

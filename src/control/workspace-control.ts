@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { type Clock, withDeadline } from '../platform/clock.ts';
 import { errorFields, type Log } from '../platform/log.ts';
+import type { PolicyNetwork } from '../protocol/helper-policy.ts';
 import type { Handlers, VmOrders } from '../protocol/orders.ts';
 import type { NodeSettings, VmReport } from '../protocol/pilot.ts';
 import type { BridgePeers, NicPlan, VmPlan } from '../protocol/plan.ts';
@@ -27,6 +28,8 @@ export interface ControlParts {
   /** What of the node is the slot's. */
   readonly memoryMiB: number;
   readonly cpus: number;
+  /** Those that its VMs will be in, as far as it is known. */
+  readonly networks: readonly PolicyNetwork[];
   readonly vmm: Vmm;
   readonly startHelper: () => Promise<Helper>;
   readonly clock: Clock;
@@ -266,10 +269,11 @@ class SlotControl implements WorkspaceControl {
     return this.#helper;
   }
 
-  /** The slot's helper serves, and knows its directory. */
+  /** The slot's helper serves, knows its directory, and may do what its VMs need. */
   async #prepareHelper(): Promise<void> {
     const helper = await this.#startHelper();
     await helper.adoptDirectory(this.#vmsDirectory);
+    await helper.checkNetworks(this.#parts.networks);
   }
 
   /** Answers for a VM that is not here. */

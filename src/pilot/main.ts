@@ -97,7 +97,7 @@ async function runPilot(value: unknown): Promise<number> {
 type ControlBasis = Pick<ControlParts, 'node' | 'directory' | 'clock' | 'log' | 'report'>;
 
 function controlOf(
-  { node: settings, slotId, memoryMiB, cpus }: SlotAssignment,
+  { node: settings, slotId, memoryMiB, cpus, networks }: SlotAssignment,
   basis: ControlBasis,
 ): WorkspaceControl {
   const { node, directory, clock, log } = basis;
@@ -107,6 +107,7 @@ function controlOf(
     settings,
     memoryMiB,
     cpus,
+    networks,
     vmm: createVmm(settings.vmm, directory.path, { clock, log }),
     startHelper: () => startHelper({ argv: settings.helper, node, slotId, clock, log }),
   });

@@ -1,4 +1,5 @@
 import { isIPv4 } from 'node:net';
+import { isDeepStrictEqual } from 'node:util';
 
 /**
  * What root allows the helper to be asked on a node, whoever asks: the networks of the site file,
@@ -31,6 +32,14 @@ export interface PolicyNetwork {
     | { readonly kind: 'isolated' };
 }
 
+/** The first of some networks that the policy does not allow as they are; undefined: it allows them all. */
+export function networkMissing(
+  policy: HelperPolicy,
+  wanted: readonly PolicyNetwork[],
+): PolicyNetwork | undefined {
+  return wanted.find(network => !policy.networks.some(each => isDeepStrictEqual(each, network)));
+}
+
 /** The most networks of a policy; a site has a few. */
 const mostEntries = 1_000;
 
@@ -38,9 +47,14 @@ const mostEntries = 1_000;
 export function parseHelperPolicy(value: unknown): HelperPolicy {
   const top = object(value, 'the policy', ['networks', 'peers']);
   return {
-    networks: list(top['networks'], 'networks').map((each, at) => networkIn(each, `networks[${at}]`)),
+    networks: parsePolicyNetworks(top['networks'], 'networks'),
     peers: list(top['peers'], 'peers').map((each, at) => subnet(each, `peers[${at}]`)),
   };
+}
+
+/** The networks in a parsed list, which is said to be at `path`. Throws as `parseHelperPolicy`. */
+export function parsePolicyNetworks(value: unknown, path: string): readonly PolicyNetwork[] {
+  return list(value, path).map((each, at) => networkIn(each, `${path}[${at}]`));
 }
 
 /** A sentence for each thing that the policy allows. */

@@ -1,6 +1,7 @@
 import Type from 'typebox';
 import type { AdaptationKind } from './adaptation.ts';
 import { nodeNamePattern, slotIdPattern, vmIdPattern } from './ids.ts';
+import type { PolicyNetwork } from './helper-policy.ts';
 import type { Order } from './orders.ts';
 import { Count, literals, MomentMs, Protocol } from './schema.ts';
 import { contextStates, type Reason, slotNodeStates, vmStates } from './states.ts';
@@ -180,6 +181,8 @@ export interface SlotAssignment {
   /** What of each node is the slot's. */
   readonly memoryMiB: number;
   readonly cpus: number;
+  /** Those of the site's networks that the slot's VMs will be in, as far as that is known. */
+  readonly networks: readonly PolicyNetwork[];
   /** From the LRM's warning signal to its SIGKILL. */
   readonly killDelayMs: number;
   readonly node: NodeSettings;

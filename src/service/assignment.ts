@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { Slot } from '../lease/types.ts';
 import type { LrmCapabilities } from '../lrm/lrm.ts';
 import { WspError } from '../protocol/errors.ts';
+import type { PolicyNetwork } from '../protocol/helper-policy.ts';
 import type { NodeSettings, PilotTransport, SlotAssignment } from '../protocol/pilot.ts';
 
 /** What the site says to every pilot. */
@@ -12,6 +13,8 @@ export interface PilotSite {
   readonly serviceCa: () => string | null;
   readonly transports: readonly PilotTransport[];
   readonly node: NodeSettings;
+  /** All of the site, as root's policy on the nodes has to have them. */
+  readonly networks: readonly PolicyNetwork[];
   /** The pilot's program text, from `readPilotProgram`. */
   readonly program: string;
 }
@@ -28,10 +31,11 @@ export function readPilotProgram(path: string): string {
   }
 }
 
-/** What the pilots of a slot are told at birth. */
+/** What the pilots of a slot are told at birth. `networks`: those that its VMs will be in, by name; null: any. */
 export function slotAssignment(
   slot: Slot,
   secret: string,
+  networks: readonly string[] | null,
   site: PilotSite,
   capabilities: LrmCapabilities,
 ): SlotAssignment {
@@ -46,6 +50,7 @@ export function slotAssignment(
     walltimeMs: slot.walltimeMs,
     memoryMiB: slot.memoryMiBPerNode,
     cpus: slot.cpusPerNode,
+    networks: site.networks.filter(({ name }) => networks === null || networks.includes(name)),
     killDelayMs: capabilities.killDelayMs,
     node: site.node,
   };

@@ -1,5 +1,5 @@
 import { isFinalSlot } from '../lease/transitions.ts';
-import type { Effect, LeaseInput, SiteState, Slot } from '../lease/types.ts';
+import type { Effect, LeaseInput, Pool, SiteState, Slot } from '../lease/types.ts';
 import { type GangRequest, type Lrm, type LrmCapabilities, LrmError } from '../lrm/lrm.ts';
 import { jobNameOf } from '../protocol/ids.ts';
 import { type PilotSite, programText, slotAssignment } from './assignment.ts';
@@ -15,6 +15,7 @@ export interface GangSite {
 export interface LrmEffectParts {
   readonly lrm: Lrm;
   readonly gang: GangSite;
+  readonly reaches: Pool['reaches'];
   readonly pilot: PilotSite;
   readonly state: () => SiteState;
   readonly slotSecret: (slotId: string) => string | undefined;
@@ -99,7 +100,8 @@ async function submitGang(
   try {
     // A queue that the site file names and the LRM does not have is refused here: at once, in its
     // words.
-    const program = programOf(slot, await parts.capabilities(), parts);
+    const networks = networksOf(slot, state(), parts.reaches);
+    const program = programOf(slot, await parts.capabilities(), networks, parts);
     const submitted = await lrm.submit(gangRequest(slot, parts.gang, program));
     await submit({ type: 'lrm.submitted', slotId, jobId: submitted }, [key]);
   } catch (cause) {
@@ -113,15 +115,26 @@ async function findJob(lrm: Lrm, slotId: string): Promise<string | undefined> {
   return (await lrm.list()).find(job => job.jobName === jobName)?.jobId;
 }
 
+/** The networks of the VMs that the slot is asked for; of one that waits for whoever comes, all that its pool reaches. */
+function networksOf(
+  { workspaceIds }: Slot,
+  { workspaces }: SiteState,
+  reaches: Pool['reaches'],
+): readonly string[] | null {
+  if (workspaceIds.length === 0) return reaches;
+  return workspaceIds.flatMap(id => workspaces.get(id)?.groups.flatMap(group => group.networks) ?? []);
+}
+
 /** What every node of the slot runs. */
 function programOf(
   slot: Slot,
   capabilities: LrmCapabilities,
+  networks: readonly string[] | null,
   { pilot, slotSecret }: Pick<LrmEffectParts, 'pilot' | 'slotSecret'>,
 ): string {
   const secret = slotSecret(slot.id);
   if (secret === undefined) throw new Error(`${slot.id} has no secret`);
-  return programText(slotAssignment(slot, secret, pilot, capabilities), pilot.program);
+  return programText(slotAssignment(slot, secret, networks, pilot, capabilities), pilot.program);
 }
 
 /** The job of a slot, with what the site adds to each. */

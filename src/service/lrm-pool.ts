@@ -105,6 +105,7 @@ export class LrmPool {
     return performLrmEffect(effect, again, {
       lrm: this.lrm,
       gang: this.#pool.gang,
+      reaches: this.#pool.reaches,
       pilot,
       state,
       slotSecret,

@@ -29,6 +29,7 @@ import { Webhooks } from './notify/webhooks.ts';
 import { serviceLog } from './log.ts';
 import type { EnginePool } from './lrm-pool.ts';
 import type { PoolConfig } from './site-pools.ts';
+import { helperPolicyOf } from './helper-policy.ts';
 import { leaseSettings, loadSite, type SiteConfig } from './site.ts';
 import { openSqliteStore } from './store/sqlite.ts';
 import type { Store } from './store/store.ts';
@@ -131,8 +132,9 @@ async function start(
 }
 
 /** What the site file says of pilots. */
-function pilotsOf({ node, transports }: SiteConfig, program: string) {
-  return { node, transports, program };
+function pilotsOf(site: SiteConfig, program: string) {
+  const { node, transports } = site;
+  return { node, transports, networks: helperPolicyOf(site).networks, program };
 }
 
 function tellLog(log: Log, { url, nodesUrl }: Listening, pools: readonly OpenPool[]): void {

@@ -268,6 +268,7 @@ describe('wsp pilot', () => {
       walltimeMs: 600_000,
       memoryMiB: 256,
       cpus: 1,
+      networks: [],
       killDelayMs: 30_000,
       node: {
         workDir,

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemProcesses } from '../../src/platform/process.ts';
 import type { EventView, SlotView, WorkspaceView } from '../../src/protocol/api.ts';
+import type { HelperPolicy } from '../../src/protocol/helper-policy.ts';
 import { helperArgv, startSite, type TestSite } from '../support/site.ts';
 
 /** A node that lacks something never becomes part of a ready slot, and says what it lacks. */
@@ -66,15 +67,27 @@ describe('a node of a real Slurm', () => {
     await site.json(['destroy', 'back', '--wait']);
   }, 180_000);
 
-  it('with a policy that has a mistake says where it is', async () => {
+  it('with a policy that has a mistake, or lacks the network that is asked for, says which', async () => {
     const { policyFile } = account();
     const policy = readFileSync(policyFile, 'utf8');
-    writeFileSync(policyFile, '{"networks":[');
-    const { reason } = await failToCreate(site, 'bad-policy').finally(() =>
-      writeFileSync(policyFile, policy),
-    );
-    expect(reason?.code).toBe('reserve_failed');
-    expect(reason?.message).toContain(policyFile);
+    const { networks, peers } = JSON.parse(policy) as HelperPolicy;
+    const reasonWith = async (name: string, text: string): Promise<WorkspaceView['reason']> => {
+      writeFileSync(policyFile, text);
+      return (await failToCreate(site, name)).reason;
+    };
+    try {
+      expect(await reasonWith('bad-policy', '{"networks":[')).toMatchObject({
+        code: 'reserve_failed',
+        message: expect.stringContaining(policyFile),
+      });
+      const others = networks.filter(({ name }) => name !== 'private');
+      expect(await reasonWith('no-network', JSON.stringify({ networks: others, peers }))).toMatchObject({
+        code: 'reserve_failed',
+        message: expect.stringContaining('does not allow network private as the site file has it'),
+      });
+    } finally {
+      writeFileSync(policyFile, policy);
+    }
   }, 120_000);
 
   it('without QEMU says which program is missing, and what to install', async () => {

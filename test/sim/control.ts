@@ -66,7 +66,7 @@ export class SimControl {
 
   constructor(parts: SimControlParts) {
     const { node, assignment, clock, report } = parts;
-    const { slotId, memoryMiB, cpus, node: settings } = assignment;
+    const { slotId, memoryMiB, cpus, networks, node: settings } = assignment;
     this.parts = parts;
     this.slotId = slotId;
     const directory = slotDirectory(settings.workDir, node.name, slotId);
@@ -78,6 +78,7 @@ export class SimControl {
       settings,
       memoryMiB,
       cpus,
+      networks,
       vmm: diceVmm(this),
       startHelper: () => this.#startHelper(),
       clock,

@@ -46,6 +46,7 @@ export function engineOptions(
       serviceUrl: () => 'http://service.invalid',
       serviceCa: () => null,
       transports: [{ kind: 'websocket' }],
+      networks: [],
       program: '// the pilot',
       node: {
         workDir: '/nowhere',

@@ -290,6 +290,7 @@ export class EngineBench {
         serviceUrl: () => 'http://service.test:1',
         serviceCa: () => null,
         transports: [{ kind: 'websocket' }],
+        networks: [],
         program: '// the pilot',
         node: {
           workDir: '/work',

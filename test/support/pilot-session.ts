@@ -18,6 +18,7 @@ const assignment: SlotAssignment = {
   walltimeMs: 600_000,
   memoryMiB: 256,
   cpus: 1,
+  networks: [],
   killDelayMs: 30_000,
   node: {
     workDir: '/nowhere',

@@ -1,7 +1,6 @@
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
-import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../../platform/clock.ts';
 import { roomFor } from '../../platform/directory.ts';
 import { silentLog } from '../../platform/log.ts';
@@ -9,7 +8,7 @@ import type { ProcessRunner } from '../../platform/process.ts';
 import { statIfThere } from '../../platform/stat.ts';
 import type { Random } from '../../platform/random.ts';
 import { type Check, failure, good, warning } from '../../protocol/check.ts';
-import { type HelperPolicy, policyWords } from '../../protocol/helper-policy.ts';
+import { type HelperPolicy, networkMissing, policyWords } from '../../protocol/helper-policy.ts';
 import { idSuffix, nodeNamePattern } from '../../protocol/ids.ts';
 import type { VmmSettings } from '../../protocol/pilot.ts';
 import { ControlError } from '../control.ts';
@@ -158,9 +157,7 @@ function checkPolicy(networks: NodeExpectations['networks']): Check {
     );
   try {
     const policy = readPolicy(policyFile);
-    const missing = (networks ?? []).find(
-      network => !policy.networks.some(each => isDeepStrictEqual(each, network)),
-    );
+    const missing = networkMissing(policy, networks ?? []);
     if (missing)
       return failure(
         name,

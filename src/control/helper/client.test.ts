@@ -7,6 +7,7 @@ import { silentLog } from '../../platform/log.ts';
 import { createVirtualClock } from '../../platform/virtual-clock.ts';
 import type { NicPlan } from '../../protocol/plan.ts';
 import { ControlError } from '../control.ts';
+import { nicPolicy } from '../../../test/support/node.ts';
 import { nicOf } from '../../../test/support/imitated-node.ts';
 import { startHelper } from './client.ts';
 import type { Helper } from './helper.ts';
@@ -28,6 +29,7 @@ while read -r line; do
     *wtever*) echo 'never any luck' >&2; exit 1 ;;
     *wtmute*) continue ;;
     *wtbad*) echo "{\\"id\\":$id,\\"ok\\":false,\\"code\\":\\"tap_in_use\\",\\"message\\":\\"no\\"}"; continue ;;
+    *'"name":"none"'*) echo "{\\"id\\":$id,\\"ok\\":false,\\"code\\":\\"not_allowed\\",\\"message\\":\\"no\\"}"; continue ;;
     *wtunread*) echo '{"id":-1,"ok":false,"code":"bad_request","message":"what?"}' ;;
     *wtundone*) echo "{\\"id\\":$id,\\"ok\\":false,\\"code\\":\\"slot_undone\\",\\"message\\":\\"gone\\"}"; exit 0 ;;
   esac
@@ -40,7 +42,7 @@ let place: string;
 const helpers: Helper[] = [];
 beforeEach(() => {
   place = mkdtempSync(join(tmpdir(), 'wsp-client-'));
-  greets({ protocol: 2, features: ['set-peers', 'something-new'] });
+  greets({ protocol: 2, features: ['set-peers', 'check-networks', 'something-new'] });
 });
 afterEach(async () => {
   for (const helper of helpers.splice(0)) await helper.undo().catch(() => undefined);
@@ -94,6 +96,14 @@ describe('the helper of a slot', () => {
     const helper = await start();
     await expect(helper.detachNic('wtbad')).rejects.toEqual(failure('tap_in_use', /^no$/));
     await helper.detachNic('wt1');
+  });
+
+  it('says which networks it may not have VMs in', async () => {
+    const helper = await start();
+    await helper.checkNetworks([nicPolicy]);
+    await expect(helper.checkNetworks([{ ...nicPolicy, name: 'none' }])).rejects.toEqual(
+      failure('not_allowed', /^no$/),
+    );
   });
 
   it('is ended by its undo, which may be asked for again; nothing else may', async () => {
@@ -229,6 +239,7 @@ describe('a helper of another version', () => {
         /on n01 cannot change the peers of a VXLAN: upgrade it with scripts\/install-helper/,
       ),
     );
+    await helper.checkNetworks([nicPolicy]);
     const links = asked()
       .slice(1)
       .map(line => (JSON.parse(line) as { nic: NicPlan }).nic.bridge.link);

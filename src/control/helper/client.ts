@@ -2,6 +2,7 @@ import { createInterface } from 'node:readline';
 import { type Child, startChild } from '../../platform/children.ts';
 import { type Clock, withDeadline } from '../../platform/clock.ts';
 import { errorFields, type Log } from '../../platform/log.ts';
+import type { PolicyNetwork } from '../../protocol/helper-policy.ts';
 import type { NicPlan } from '../../protocol/plan.ts';
 import { protocolGap, protocolWith } from '../../protocol/versions.ts';
 import { ControlError } from '../control.ts';
@@ -127,6 +128,11 @@ class HelperClient implements Helper {
 
   adoptDirectory(path: string): Promise<void> {
     return this.#request({ op: 'adopt-directory', path });
+  }
+
+  async checkNetworks(networks: readonly PolicyNetwork[]): Promise<void> {
+    // Of others the policy is looked at when the interfaces are asked for.
+    if (this.#can('check-networks')) await this.#request({ op: 'check-networks', networks });
   }
 
   async undo(): Promise<void> {

@@ -1,3 +1,4 @@
+import type { PolicyNetwork } from '../../protocol/helper-policy.ts';
 import type { NicPlan, VxlanPeer } from '../../protocol/plan.ts';
 
 /**
@@ -23,6 +24,11 @@ export interface Helper {
   adoptProcess(pid: number): Promise<void>;
   /** Records the slot's work directory, which the undo removes. Refused for one that is not the caller's own. */
   adoptDirectory(path: string): Promise<void>;
+  /**
+   * Rejects (`not_allowed`) when root's policy does not allow one of these networks as the site has
+   * it. Changes nothing.
+   */
+  checkNetworks(networks: readonly PolicyNetwork[]): Promise<void>;
   /** Undoes every change of the slot and ends the helper. Rejects when something could not be undone, naming it; the journal then stays. */
   undo(): Promise<void>;
 }

@@ -91,7 +91,7 @@ const args = (): string[] => [
   ...['--state-dir', join(node.place, 'state'), '--disk-dir', join(node.place, 'disk')],
   ...['--node', 'n01', '--slot', key.slotId],
 ];
-const greeting = '{"id":0,"ok":true,"protocol":2,"features":["set-peers"]}';
+const greeting = '{"id":0,"ok":true,"protocol":2,"features":["set-peers","check-networks"]}';
 
 describe('a helper', () => {
   it('greets when it is where it belongs, answers, and undoes the slot when nobody asks any more', async () => {

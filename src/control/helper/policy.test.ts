@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { HelperPolicy, PolicyNetwork } from '../../protocol/helper-policy.ts';
 import type { NicPlan, VxlanPeer } from '../../protocol/plan.ts';
-import { readPolicy, requireAllowed, requirePeers } from './policy.ts';
+import { readPolicy, requireAllowed, requireNetworks, requirePeers } from './policy.ts';
 
 const network: PolicyNetwork = {
   name: 'private',
@@ -88,6 +88,19 @@ describe("security 2 root's policy on a node", () => {
     requirePeers(policy, [{ address: '10.1.255.255', macs: [] }]);
     expect(() => requirePeers(policy, [{ address: '10.2.0.0', macs: [] }])).toThrow('10.2.0.0');
   });
+});
+
+it('has the networks of a site, or says which of them it lacks, one that has changed too', () => {
+  const has = { ...policy, networks: [network, { ...network, name: 'public' }] };
+  requireNetworks(has, [network]);
+  requireNetworks(has, []);
+  for (const [name, lacking] of [
+    ['other', { ...network, name: 'other' }],
+    ['private', { ...network, last: '10.91.255.254' }],
+  ] as const)
+    expect(() => requireNetworks(has, [network, lacking])).toThrow(
+      `does not allow network ${name} as the site file has it`,
+    );
 });
 
 describe.skipIf(process.getuid?.() !== 0)("security 2 the file with root's policy", () => {

@@ -1,7 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { statIfThere } from '../../platform/stat.ts';
-import { type HelperPolicy, parseHelperPolicy, type PolicyNetwork } from '../../protocol/helper-policy.ts';
+import {
+  type HelperPolicy,
+  networkMissing,
+  parseHelperPolicy,
+  type PolicyNetwork,
+} from '../../protocol/helper-policy.ts';
 import { ipv4ToNumber } from '../../protocol/ipv4.ts';
 import type { NicPlan, VxlanPeer } from '../../protocol/plan.ts';
 import { ControlError } from '../control.ts';
@@ -59,6 +64,12 @@ function requireLink(policy: HelperPolicy, network: PolicyNetwork, link: NicPlan
     return requirePeers(policy, link.peers);
   }
   throw refused(`network ${network.name} with the link ${JSON.stringify(link).slice(0, 100)}`);
+}
+
+/** Throws `ControlError` `not_allowed` when a network of the site is not allowed as the site has it. */
+export function requireNetworks(policy: HelperPolicy, networks: readonly PolicyNetwork[]): void {
+  const missing = networkMissing(policy, networks);
+  if (missing) throw refused(`network ${missing.name} as the site file has it`);
 }
 
 /** Throws `ControlError` `not_allowed` when one of them is no node of the site. */

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { nicPolicy } from '../../../test/support/node.ts';
 import { BadRequest, parseRequest } from './requests.ts';
 
 /**
@@ -34,6 +35,11 @@ describe('a request of the helper', () => {
     expect(parsed({ op: 'detach-nic', tap: 'wt1' })).toEqual({ id: 7, op: 'detach-nic', tap: 'wt1' });
     expect(parsed({ op: 'adopt-process', pid: 2 })).toEqual({ id: 7, op: 'adopt-process', pid: 2 });
     expect(parsed({ op: 'adopt-directory', path: '/a/b/c' })).toMatchObject({ path: '/a/b/c' });
+    expect(parsed({ op: 'check-networks', networks: [nicPolicy] })).toEqual({
+      id: 7,
+      op: 'check-networks',
+      networks: [nicPolicy],
+    });
     expect(parsed({ op: 'undo' })).toEqual({ id: 7, op: 'undo' });
   });
 
@@ -199,6 +205,10 @@ describe('a request of the helper', () => {
     [{ op: 'adopt-process', pid: 2, x: 1 }],
     [{ op: 'adopt-directory', path: '/a/b/c', x: 1 }],
     [{ op: 'adopt-directory', path: '/a/b/c\0' }],
+    [{ op: 'check-networks' }],
+    [{ op: 'check-networks', networks: [nicPolicy], x: 1 }],
+    [{ op: 'check-networks', networks: [{ ...nicPolicy, x: 1 }] }],
+    [{ op: 'check-networks', networks: [{ ...nicPolicy, first: '10.91.0' }] }],
     [{ op: 'attach-nic', hostname: 'a-0', nic, x: 1 }],
     [{ op: 'attach-nic', hostname: 'a b', nic }],
     [{ op: 'attach-nic', hostname: 'a-0', nic: [nic] }],

@@ -1,6 +1,7 @@
 import { isIPv4 } from 'node:net';
 import { resolve } from 'node:path';
 import { interfacePattern, macPattern, namePattern } from '../../protocol/ids.ts';
+import { parsePolicyNetworks, type PolicyNetwork } from '../../protocol/helper-policy.ts';
 import { excessIn } from '../../protocol/json.ts';
 import type { NicPlan, VxlanPeer } from '../../protocol/plan.ts';
 import { protocols } from '../../protocol/versions.ts';
@@ -20,13 +21,14 @@ export type HelperRequest =
     }
   | { readonly id: number; readonly op: 'adopt-process'; readonly pid: number }
   | { readonly id: number; readonly op: 'adopt-directory'; readonly path: string }
+  | { readonly id: number; readonly op: 'check-networks'; readonly networks: readonly PolicyNetwork[] }
   | { readonly id: number; readonly op: 'undo' };
 
 /**
  * What a helper can do that one of its protocol need not be able to. `set-peers`: its VXLANs know
- * their peers' MACs, and can be told others.
+ * their peers' MACs, and can be told others. `check-networks`: it says whether its policy allows them.
  */
-export type HelperFeature = 'set-peers';
+export type HelperFeature = 'set-peers' | 'check-networks';
 
 /** The first line that a helper says. Without numbers: a helper of before there were any. */
 export interface HelperGreeting {
@@ -41,7 +43,7 @@ export const greeting: HelperGreeting = {
   id: 0,
   ok: true,
   protocol: protocols.helper,
-  features: ['set-peers'] satisfies readonly HelperFeature[],
+  features: ['set-peers', 'check-networks'] satisfies readonly HelperFeature[],
 };
 
 /** One JSON object a line, for each request one, with its id. Id 0: the greeting; -1: to a line that could not be read. */
@@ -117,6 +119,9 @@ function parseOperation(id: number, value: Record<string, unknown>): HelperReque
         throw new Error(`path ${path} is not a slot's directory`);
       return { id, op: 'adopt-directory', path };
     }
+    case 'check-networks':
+      only(value, ['id', 'op', 'networks']);
+      return { id, op: 'check-networks', networks: parsePolicyNetworks(value['networks'], 'networks') };
     case 'undo':
       only(value, ['id', 'op']);
       return { id, op: 'undo' };

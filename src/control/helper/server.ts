@@ -6,7 +6,7 @@ import { portSettings, tapCommands, tapUpCommands } from '../network/links.ts';
 import type { UserCgroups } from './cgroups.ts';
 import type { NicEntry, UndoJournal } from './journal.ts';
 import { requireRoom } from './limits.ts';
-import { requireAllowed, requirePeers } from './policy.ts';
+import { requireAllowed, requireNetworks, requirePeers } from './policy.ts';
 import { withNodeLock } from './node-lock.ts';
 import { ownerOf, startTimeOf } from './proc.ts';
 import type { HelperAnswer, HelperRequest } from './requests.ts';
@@ -50,6 +50,10 @@ export async function serve(parts: ServerParts, request: HelperRequest): Promise
 
 async function perform(parts: ServerParts, request: HelperRequest): Promise<void> {
   if (request.op === 'undo') return undo(parts);
+  if (request.op === 'check-networks') {
+    if (parts.policy) requireNetworks(parts.policy, request.networks);
+    return;
+  }
   const forgotten = await withNodeLock(parts.at, async () => {
     await change(parts, request);
     await parts.hold();
@@ -65,7 +69,10 @@ async function undo({ cgroups, ...parts }: ServerParts): Promise<void> {
 }
 
 /** Under the node's lock. */
-async function change(parts: ServerParts, request: Exclude<HelperRequest, { op: 'undo' }>): Promise<void> {
+async function change(
+  parts: ServerParts,
+  request: Exclude<HelperRequest, { op: 'undo' | 'check-networks' }>,
+): Promise<void> {
   const { journal, gid } = parts;
   const { uid } = journal.key;
   switch (request.op) {
