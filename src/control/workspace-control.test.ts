@@ -46,17 +46,17 @@ const plan = (vmId: string): VmPlan =>
     contextTimeoutMs: 5_000,
   }) as unknown as VmPlan;
 
-function control(
-  options: {
-    /** Its VMs take something of the host. */
-    readonly onHost?: true;
-    readonly startHelper?: (helper: Helper) => Promise<Helper>;
-    readonly undo?: () => Promise<void>;
-    readonly check?: Vmm['check'];
-    readonly checkNetworks?: () => Promise<void>;
-    readonly adaptation?: Partial<NodeAdaptation>;
-  } = {},
-) {
+interface ControlOptions {
+  /** Its VMs take something of the host. */
+  readonly onHost?: true;
+  readonly startHelper?: (helper: Helper) => Promise<Helper>;
+  readonly undo?: () => Promise<void>;
+  readonly check?: Vmm['check'];
+  readonly checkNetworks?: () => Promise<void>;
+  readonly adaptation?: Partial<NodeAdaptation>;
+}
+
+function control(options: ControlOptions = {}) {
   const sim = createSimVmm({ kind: 'sim', startMs: 100, bootMs: 1_000, stopMs: 200 }, clock);
   const vmm: Vmm = {
     ...sim,
@@ -269,7 +269,7 @@ describe('a node that lacks something is not reserved, and nothing of it is kept
   const never = (): Promise<never> => new Promise(() => undefined);
   const lacks = (code: string, message: string) => (): Promise<never> =>
     Promise.reject(new ControlError(code, message));
-  const reserveOf = async (options: Parameters<typeof control>[0]): Promise<unknown> => {
+  const reserveOf = async (options: ControlOptions): Promise<unknown> => {
     const reserving = control({ onHost: true, ...options })
       .reserve()
       .then(

@@ -56,13 +56,15 @@ describe('a node of a real Slurm', () => {
   it('without the sudo rule of the helper says so, and is reserved when that is back', async () => {
     // sudo reads no file with a point in its name.
     await moveRule('workspace-pilot', 'workspace-pilot.away');
-    const { cause, reason } = await failToCreate(site, 'no-rule').finally(() =>
-      moveRule('workspace-pilot.away', 'workspace-pilot'),
-    );
-    expect({ cause, code: reason?.code }).toEqual({ cause: 'failed', code: 'reserve_failed' });
-    expect(reason?.message).toMatch(
-      /^node n01 failed: it cannot host VMs: .*sudo: .*docs\/admin\/helper\.md/,
-    );
+    try {
+      const { cause, reason } = await failToCreate(site, 'no-rule');
+      expect({ cause, code: reason?.code }).toEqual({ cause: 'failed', code: 'reserve_failed' });
+      expect(reason?.message).toMatch(
+        /^node n01 failed: it cannot host VMs: .*sudo: .*docs\/admin\/helper\.md/,
+      );
+    } finally {
+      await moveRule('workspace-pilot.away', 'workspace-pilot');
+    }
     expect((await site.json<WorkspaceView>([...mini, '--name', 'back'])).state).toBe('running');
     await site.json(['destroy', 'back', '--wait']);
   }, 180_000);
