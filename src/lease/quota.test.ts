@@ -2,8 +2,8 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { LeaseBench } from '../../test/support/lease.ts';
 import { applyDecision, decide } from './decide.ts';
-import { chargeOf, noQuota, noQuotas, type Quota } from './quota.ts';
-import type { LeaseInput } from './types.ts';
+import { addUsed, chargeOf, noQuota, noQuotas, type Quota } from './quota.ts';
+import type { LeaseInput, Used, Workspace } from './types.ts';
 
 const group = { name: 'node', image: 'mini', count: 1, memoryMiB: 256, cpus: 1 };
 const userQuota = (quota: Partial<Quota>) => ({ quotas: { ...noQuotas, user: { ...noQuota, ...quota } } });
@@ -262,5 +262,41 @@ describe('a quota that an extension counts against', () => {
     expect(bench.refusal(bench.createInput({ groups: [group], project: 'y' }, 'e')).code).toBe(
       'quota_exceeded',
     );
+  });
+});
+
+describe('what retired workspaces have used', () => {
+  const groups = [
+    { name: 'w', count: 1, cpus: 1, memoryMiB: 256, image: 'mini', networks: [], roles: [], userData: null },
+  ];
+  const retired = (owner: string, project: string | null, usedMs: number) =>
+    ({
+      owner,
+      project,
+      state: 'ended',
+      groups,
+      durationMs: 600_000,
+      startsAt: 5,
+      endsAt: 600_005,
+      endedAt: 5 + usedMs,
+    }) as unknown as Workspace;
+
+  it('is added up by owner and project, and kept apart', () => {
+    const used = new Map<string, Used>();
+    for (const [owner, project, usedMs] of [
+      ['ann', null, 1],
+      ['ann', 'x', 2],
+      ['ann', 'y', 4],
+      ['bob', 'x', 8],
+      ['ann', 'x', 16],
+      ['ann', null, 32],
+    ] as const)
+      addUsed(used, retired(owner, project, usedMs));
+    expect([...used.values()]).toEqual([
+      { owner: 'ann', project: null, vmMs: 33 },
+      { owner: 'ann', project: 'x', vmMs: 18 },
+      { owner: 'ann', project: 'y', vmMs: 4 },
+      { owner: 'bob', project: 'x', vmMs: 8 },
+    ]);
   });
 });

@@ -9,15 +9,17 @@ import { helperDirectory, type HelperDirectory } from './journal.ts';
 import { endStuckHolder, withNodeLock } from './node-lock.ts';
 import { startTimeOf } from './proc.ts';
 
-/** How long it was to be waited for the lock; where nobody will give it free, it is waited for less. */
-const { asked, waits } = vi.hoisted(() => ({ asked: [] as string[], waits: { inVain: false } }));
+/** How long it was to be waited for the lock; it is waited for less where nobody will give it free. */
+const asked = vi.hoisted(() => [] as string[]);
+const patience = vi.hoisted(() => ({ seconds: '' }));
 vi.mock('../../platform/children.ts', async original => {
   const real = await original<typeof import('../../platform/children.ts')>();
   const start: typeof real.startChild = (argv, options) => {
     const at = argv.indexOf('--timeout') + 1;
-    if (argv[0] !== 'flock' || at === 0 || !waits.inVain) return real.startChild(argv, options);
+    if (argv[0] !== 'flock' || at === 0) return real.startChild(argv, options);
     asked.push(argv[at] ?? '');
-    return real.startChild(['flock', ...argv.slice(1).with(at - 1, '0.2')], options);
+    const seconds = patience.seconds || asked.at(-1) || '';
+    return real.startChild(['flock', ...argv.slice(1).with(at - 1, seconds)], options);
   };
   return { ...real, startChild: start };
 });
@@ -90,7 +92,7 @@ describe("the node's lock", () => {
 describe('a lock that another one holds', () => {
   let child: Child;
   beforeEach(async () => {
-    waits.inVain = true;
+    patience.seconds = '0.2';
     mkdirSync(join(at.slots, 'one'), { recursive: true });
     const script = 'exec 3>>"$1"; flock 3; echo up; read line';
     child = await startChild(['sh', '-c', script, 'helper', join(at.node, 'lock')], {
@@ -100,7 +102,7 @@ describe('a lock that another one holds', () => {
     writeFileSync(join(at.node, 'lock'), String(child.pid));
   });
   afterEach(async () => {
-    waits.inVain = false;
+    patience.seconds = '';
     child.kill('SIGKILL');
     await child.exited;
   });

@@ -114,6 +114,16 @@ describe('a login by a file', () => {
       /does not hold/,
     ],
     [
+      'holds something else of the same length',
+      ({ path, content }: FileChallenge) => writeFileSync(path, 'x'.repeat(content.length)),
+      /does not hold/,
+    ],
+    [
+      'holds more after that',
+      ({ path, content }: FileChallenge) => writeFileSync(path, `${content}\n`),
+      /does not hold/,
+    ],
+    [
       'can be written by others',
       ({ path, content }: FileChallenge) => {
         writeFileSync(path, content);
