@@ -193,6 +193,19 @@ describe('users and projects', () => {
     expect(accounts.projects().map(({ name }) => name)).toEqual(['bio', 'qcd', 'sky']);
   });
 
+  it('are members of the projects that they were put into, and of no others', async () => {
+    await accounts.changeProject('b', {});
+    await accounts.changeProject('a', {});
+    await accounts.changeUser('bob', { projects: ['a', 'b'] });
+    await accounts.changeUser('cid', { projects: ['b'] });
+    await accounts.changeUser('dan', {});
+    expect(accounts.projects().map(({ name, members }) => [name, members])).toEqual([
+      ['a', ['bob']],
+      ['b', ['bob', 'cid']],
+    ]);
+    expect(await accounts.changeProject('a', {})).toMatchObject({ name: 'a', members: ['bob'] });
+  });
+
   it('have quotas of projects too, and are told of them at the start', async () => {
     expect((await accounts.changeProject('qcd', { quota: { vms: 3 } })).quota).toMatchObject({
       vms: 3,

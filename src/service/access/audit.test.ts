@@ -5,21 +5,35 @@ import { type AuditEntry, AuditLog } from './audit.ts';
 
 let written: string[][];
 let logged: string[];
+let loggedFields: unknown[];
+/** How many writings were under way at once. */
+let mostAtOnce: number;
 let hold: Promise<void>;
 let failure: Error | undefined;
 let audit: AuditLog;
 beforeEach(() => {
-  [written, logged, hold, failure] = [[], [], Promise.resolve(), undefined];
+  [written, logged, loggedFields, hold, failure] = [[], [], [], Promise.resolve(), undefined];
+  mostAtOnce = 0;
+  let atOnce = 0;
   audit = new AuditLog(
     {
       appendAudit: async entries => {
+        atOnce += 1;
+        mostAtOnce = Math.max(mostAtOnce, atOnce);
         await hold;
+        atOnce -= 1;
         if (failure) throw failure;
         written.push(entries.map(({ user }) => String(user)));
       },
       audit: query => Promise.resolve([query] as never),
     },
-    { ...silentLog, error: message => void logged.push(message) },
+    {
+      ...silentLog,
+      error: (message, fields) => {
+        logged.push(message);
+        loggedFields.push(fields);
+      },
+    },
   );
 });
 
@@ -45,6 +59,7 @@ it('lines that come together are written together, in their order, and answered 
     ['one', 'two'],
     ['three', 'four'],
   ]);
+  expect(mostAtOnce).toBe(1);
   await audit.write(entry('five'));
   expect(written.at(-1)).toEqual(['five']);
 });
@@ -53,6 +68,7 @@ it('lines that cannot be written hold nobody up, stand in the log, and are follo
   failure = new Error('disk full');
   await audit.write(entry('one'));
   expect([written, logged]).toEqual([[], ['the audit log could not be written']]);
+  expect(loggedFields).toEqual([expect.objectContaining({ entries: [entry('one')] })]);
   failure = undefined;
   await audit.write(entry('two'));
   expect(written).toEqual([['two']]);
@@ -62,6 +78,7 @@ it('more than the disk can keep up with is in the log alone', async () => {
   const all = Array.from({ length: 20_000 }, (_, index) => audit.write(entry(String(index))));
   await audit.write(entry('one more'));
   expect(logged).toEqual(['the audit log cannot keep up']);
+  expect(loggedFields).toEqual([{ entry: entry('one more') }]);
   await Promise.all(all);
   expect(written.flat()).toHaveLength(20_000);
   expect(written.flat()).not.toContain('one more');

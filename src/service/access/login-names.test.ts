@@ -22,7 +22,13 @@ describe('security 6: the names of a service in logins', () => {
   it('are, with TLS, those that its own certificate is made for, and service.url', () => {
     const own = names({ host: '10.0.0.1', isTls: true, url: 'https://wsp.example.org' });
     expect(own).toEqual(expect.arrayContaining(['https://10.0.0.1:8080', 'https://wsp.example.org']));
+    expect(own).toContain('https://wsp.example.org:8080');
     expect(own.filter(name => !name.startsWith('https:'))).toEqual([]);
+    const head = names({ host: '10.0.0.1', isTls: true, headAddress: '10.77.1.1' });
+    expect(head).toContain('https://10.77.1.1:8080');
+    expect(head.toSorted()).toEqual(
+      [...names({ host: '10.0.0.1', isTls: true }), 'https://10.77.1.1:8080'].toSorted(),
+    );
   });
 
   it('are those of a proxy with TLS before it', () => {

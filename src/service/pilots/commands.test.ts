@@ -15,6 +15,7 @@ const order = (key: string, node = 'n0'): PilotEffect => ({
 describe('what is pending for pilots', () => {
   let done: string[];
   let heard: string[];
+  let logged: string[];
   let commands: PilotCommands;
   const send = (message: ServiceMessage): void => {
     if (message.type === 'command') heard.push(message.key);
@@ -22,9 +23,13 @@ describe('what is pending for pilots', () => {
   beforeEach(() => {
     done = [];
     heard = [];
+    logged = [];
     commands = new PilotCommands({
-      log: silentLog,
-      orderOf: ({ key }) => (key === 'gone' ? undefined : { kind: 'stop-vm', vmId: 'vm', graceMs: 0 }),
+      log: { ...silentLog, error: message => void logged.push(message) },
+      orderOf: ({ key }) => {
+        if (key === 'broken') throw new Error('no plan');
+        return key === 'gone' ? undefined : { kind: 'stop-vm', vmId: 'vm', graceMs: 0 };
+      },
       done: key => done.push(key),
     });
   });
@@ -61,5 +66,24 @@ describe('what is pending for pilots', () => {
     commands.add(order('gone'));
     commands.connected('slot', 'n0', send);
     expect([heard, done]).toEqual([[], ['gone']]);
+  });
+
+  it('is pending no more when it cannot be made, which is logged, and holds nothing else up', () => {
+    for (const key of ['a', 'broken', 'b']) commands.add(order(key));
+    commands.connected('slot', 'n0', send);
+    expect([heard, done, logged.length]).toEqual([['a', 'b'], ['broken'], 1]);
+    commands.connected('slot', 'n0', send);
+    expect([heard.slice(2), done]).toEqual([['a', 'b'], ['broken']]);
+  });
+
+  it('is nothing for slots and nodes of which nothing is known', () => {
+    commands.add(order('a'));
+    commands.acknowledged('other', 'n0', 'a');
+    commands.disconnected('other', 'n0');
+    commands.disconnected('slot', 'n7');
+    commands.slotOver('other');
+    expect(done).toEqual([]);
+    commands.connected('slot', 'n0', send);
+    expect(heard).toEqual(['a']);
   });
 });
