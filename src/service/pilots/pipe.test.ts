@@ -31,6 +31,7 @@ describe('what the service says', () => {
     expect(await give(3)).toBe('def');
     expect(await give(3, 2)).toBe('de');
     expect(await give(6)).toBe(' END');
+    await settle();
     expect(pipe.writableFinished).toBe(false);
     expect(await give(7)).toBe(' END');
     await settle();
@@ -56,7 +57,21 @@ describe('what the service says', () => {
     expect([await older, await newer]).toEqual(['', 'x']);
   });
 
-  it.each([3, 99])('has no number %d', async after => {
+  it('is gathered while what was said before is on its way', async () => {
+    for (const word of ['a', 'b', 'c']) pipe.write(word);
+    expect([await give(0), await give(1), await give(3, 0)]).toEqual(['a', 'bc', '']);
+  });
+
+  it('may go on when the pilot has no more to say', async () => {
+    pipe.resume();
+    await receive(0, 'abc', true);
+    await settle();
+    expect(pipe.readableEnded).toBe(true);
+    pipe.write('later');
+    expect(await give(0)).toBe('later');
+  });
+
+  it.each([3, 7, 99])('has no number %d', async after => {
     pipe.write('abcdef');
     await give(4);
     await expect(give(after)).rejects.toMatchObject({ code: 'conflict' });
@@ -74,6 +89,22 @@ describe('what the pilot says', () => {
     expect(await receive(5, 'f', true)).toBe(7);
     expect(await receive(5, 'f', true)).toBe(7);
     expect(await whole).toBe('abcdef');
+  });
+
+  it('is known to have ended also when the pipe is over, for whoever has not heard that', async () => {
+    pipe.resume();
+    pipe.end();
+    expect(await receive(0, 'abcdef', true)).toBe(7);
+    // Both have said all: that its last answer was lost it finds out afterwards.
+    expect([await give(0, 0), await give(1, 0)]).toEqual([' END', ' END']);
+    await settle();
+    expect(pipe.destroyed).toBe(true);
+    expect(await receive(5, 'f', true)).toBe(7);
+  });
+
+  it('need not be read to be taken, as long as there is room', async () => {
+    expect([await receive(0, 'abc'), await receive(3, 'def')]).toEqual([3, 6]);
+    expect(String(pipe.read())).toBe('abcdef');
   });
 
   it('is held back while nobody reads, and taken when somebody does', async () => {
@@ -100,6 +131,11 @@ describe('a pilot that is not heard of', () => {
     expect(pipe.destroyed).toBe(true);
     await expect(give(0)).rejects.toThrow('the pipe is closed: nothing was heard of the pilot for 1m');
     await expect(receive(0, 'x')).rejects.toThrow('the pipe is closed');
+  });
+
+  it('is told so when the pipe was closed meanwhile', async () => {
+    pipe.destroy();
+    await expect(give(0)).rejects.toThrow('the pipe is closed: it was closed');
   });
 
   it('is gone soon when the connection of its request broke, unless it comes back', async () => {
