@@ -6,6 +6,7 @@ import { Agent } from '../../pilot/agent/agent.ts';
 import { startChild } from '../../platform/children.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { silentLog } from '../../platform/log.ts';
+import { createVirtualClock } from '../../platform/virtual-clock.ts';
 import type { AgentHello } from '../../protocol/agent.ts';
 import { endOf, gangRequest, jobWhen, lrmContract } from '../lrm.contract.ts';
 import { type StaticLrm, staticNodes } from './static.ts';
@@ -167,6 +168,22 @@ describe('a pool of static nodes', () => {
     expect(await endOf(lrm, jobId)).toBe('timeout');
     expect(systemClock.now()).toBeGreaterThanOrEqual(until);
     await expect(lrm.extend(jobId, until)).rejects.toMatchObject({ kind: 'refused' });
+  });
+
+  it('tells nobody of anything, and waits for nothing, when it is closed', async () => {
+    const clock = createVirtualClock(0);
+    const directory = mkdtempSync(join(scratch, 'pool-'));
+    const lrm = staticNodes({ directory, killDelayMs: 500, lostAfterMs: 60_000 }, clock);
+    const session = lrm.attach('n01', { send: () => undefined, close: () => undefined });
+    let told = 0;
+    lrm.onChange?.(() => (told += 1));
+    session.received({ type: 'hello', node: 'n01', memoryMiB: 1_024, cpus: 2, running: [], ended: [] });
+    session.closed();
+    expect(clock.nextAt()).toBe(60_000);
+    const before = told;
+    await lrm.close();
+    await lrm.submit(gangRequest());
+    expect([told, clock.nextAt()]).toEqual([before, undefined]);
   });
 });
 
