@@ -13,6 +13,7 @@ describe('report 1: what Grid Engine answers', () => {
     [notRun('unknown resource "nores"')],
     [notRun('error: no suitable queues')],
     [notRun("warning: root's job is not allowed to run in any queue\nerror: no suitable queues")],
+    [notRun('error: no suitable queues: commlib error of a node')],
     [notRun('job rejected: root@vm is not allowed to submit jobs')],
     ['qsub: invalid option argument "-zzz"\n'],
     ['mpi is not a parallel environment'],
@@ -63,11 +64,15 @@ describe('report 1: what Grid Engine answers', () => {
     expect(submittedId('', warned)).toBe('73');
     expect(submittedId('Welcome\n74\n', '')).toBe('74');
     expect(submittedId('', notRun('error: no suitable queues'))).toBeUndefined();
+    expect(submittedId('no job 74', '')).toBeUndefined();
+    expect(submittedId('74 jobs', '')).toBeUndefined();
   });
 
   it('what qdel says of a job that is gone is told from what it says when it fails', () => {
     expect(isGone('denied: job "999999" does not exist')).toBe(true);
     expect(isGone('job 5 is already in deletion')).toBe(true);
+    expect(isGone('ann has registered the job 5 for deletion')).toBe(true);
+    expect(isGone('ann has deleted job 5')).toBe(true);
     expect(isGone('error: commlib error: got select error (Connection refused)')).toBe(false);
     expect(isGone('denied: host "head" is no submit host')).toBe(false);
   });

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -282,6 +282,60 @@ describe('how a job ended', () => {
     const settings = { root, parallelEnvironments: ['wsp'], memoryResource: 'mem_free' };
     const lrm = gridEngine({ ...settings, programDir: join(root, 'none') }, { run }, systemClock);
     expect(await lrm.list()).toMatchObject([{ jobId: '2', state: 'starting' }]);
+    rmSync(root, { recursive: true });
+  });
+
+  it('has the times that there were', () => {
+    const never = line(0, 26, 0).replace(/:1795495615:1795495615:/, ':0:0:');
+    expect(endedJob(never, known)).toMatchObject({
+      state: 'failed',
+      startedAt: undefined,
+      endsAt: undefined,
+    });
+    const limitless = line(600, 0, 0).replace('h_rt=600,', '');
+    expect(endedJob(limitless, known)).toMatchObject({ state: 'completed', endsAt: 1_795_496_215_000 });
+    expect(endedJob(line(599, 0, 0), known)).toMatchObject({ state: 'completed' });
+  });
+
+  it('is read from the end of a long file, of which a line may be cut in two', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'wsp-accounting-'));
+    const path = join(directory, 'accounting');
+    const numbered = (count: number): string =>
+      Array.from({ length: count }, (_, index) =>
+        line(22, 0, 0).replace('wsp-slot-y:2:', `wsp-slot-y:${index}:`),
+      ).join('\n');
+    writeFileSync(path, numbered(3));
+    expect((await endedJobs(path, known)).map(({ jobId }) => jobId)).toEqual(['0', '1', '2']);
+    writeFileSync(path, `${numbered(3_000)}\n`);
+    const ended = (await endedJobs(path, known)).map(({ jobId }) => Number(jobId));
+    expect(ended.at(-1)).toBe(2_999);
+    expect(ended.length).toBeGreaterThan(500);
+    expect(ended.length).toBeLessThan(2_000);
+    expect(ended).toEqual(ended.map((_, index) => 3_000 - ended.length + index));
+    rmSync(directory, { recursive: true });
+  });
+
+  it('is told with its last words when it has failed, which are read once; those of others are not', async () => {
+    const root = mkdtempSync(join(tmpdir(), 'wsp-cell-'));
+    mkdirSync(join(root, 'default/common'), { recursive: true });
+    mkdirSync(join(root, 'programs'));
+    const { username } = userInfo();
+    const of = (id: number, exit: number): string =>
+      line(22, 0, exit).replace(':vm:vm:wsp-slot-y:2:', `:vm:${username}:wsp-slot-${id}:${id}:`);
+    writeFileSync(join(root, 'default/common/accounting'), [of(1, 3), of(2, 3), of(3, 0)].join('\n'));
+    for (const id of [1, 3]) writeFileSync(join(root, `programs/wsp-slot-${id}.said`), 'no disk\n');
+    const run: ProcessRunner['run'] = () => Promise.resolve(result(answer('', '')));
+    const settings = { root, parallelEnvironments: ['wsp'], memoryResource: 'mem_free' };
+    const lrm = gridEngine({ ...settings, programDir: join(root, 'programs') }, { run }, systemClock);
+    for (const _ of ['read', 'remembered']) {
+      const reasons = (await lrm.list()).map(({ jobId, reason }) => [jobId, reason]);
+      expect(reasons).toEqual([
+        ['1', expect.stringMatching(/exit code 3: no disk$/)],
+        ['2', expect.stringMatching(/exit code 3$/)],
+        ['3', undefined],
+      ]);
+      expect(existsSync(join(root, 'programs/wsp-slot-1.said'))).toBe(false);
+    }
     rmSync(root, { recursive: true });
   });
 

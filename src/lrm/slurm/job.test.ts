@@ -220,3 +220,12 @@ describe('what squeue says', () => {
     expect([job?.outlook, job?.reason]).toEqual([outlook, reason]);
   });
 });
+
+it('what ends or holds up a job is told of each state in words of its own', async () => {
+  const states = ['CANCELLED', 'PREEMPTED', 'TIMEOUT', 'NODE_FAIL', 'FAILED', 'SUSPENDED'];
+  const reasons = await Promise.all(states.map(async State => (await one({ State }))?.reason));
+  expect(new Set(reasons).size).toBe(states.length);
+  expect(reasons).not.toContain(undefined);
+  for (const State of ['RUNNING', 'COMPLETED', 'COMPLETING'])
+    expect((await one({ State }))?.reason).toBeUndefined();
+});

@@ -52,6 +52,22 @@ describe('what a partition of Slurm has', () => {
     expect(() => sizesOf([], { options: [] })).toThrow('Slurm has no queue (default)');
   });
 
+  it.each([
+    ['45', 45],
+    ['30:00', 1_800],
+    ['01:02:03', 3_723],
+    ['2-12:30:15', 217_815],
+    ['10-00:00:00', 864_000],
+    ['infinite', undefined],
+  ])('a job may last %s there', (time, seconds) => {
+    const told = sizesOf([row('debug', 'n01', 4_000, 2, 'idle', '(null)', time)], { options: [] });
+    // Of partitions of which none is the default, all are.
+    expect([told.nodes, told.maxWalltimeMs]).toEqual([
+      1,
+      seconds === undefined ? undefined : seconds * 1_000,
+    ]);
+  });
+
   it.each(['debug', 'long'])('site S2 in two partitions is idle, though %s is down', down => {
     const both = ['debug', 'long'].map(partition =>
       row(partition, 'n01', 4_000, 2, 'idle', '(null)', '1:00:00', partition === down ? 'down' : 'up'),
