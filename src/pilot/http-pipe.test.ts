@@ -112,3 +112,12 @@ it('goes on over a proxy that fails for a moment, and tells the service each byt
   await expect.poll(() => taken, { timeout: 5_000 }).toBe(both);
   link.close();
 });
+
+it.each(['null', '7', '"no"', '{"error":null}', '{"error":{"message":7}}', '[]', '{'])(
+  'is told by its status when it says no more than %s',
+  async body => {
+    await expect(connect(status(500, body))).rejects.toThrow(/^the service answered with HTTP status 500$/);
+    server?.close();
+    await expect(connect(status(200, body))).rejects.not.toThrow(TypeError);
+  },
+);

@@ -4,17 +4,25 @@ import type { IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type WebSocket, WebSocketServer } from 'ws';
+import { buildPrograms, type Programs } from '../../test/support/cli.ts';
 import { type Child, startChild } from '../platform/children.ts';
 import { type CommandResult, systemProcesses } from '../platform/process.ts';
 import type { PilotHello, PilotMessage, ServiceMessage } from '../protocol/pilot.ts';
 
 /** The one program of nodes, started as it is there, before a service that says what the test says. */
 
-const program = fileURLToPath(new URL('./main.ts', import.meta.url));
-const node = [process.execPath, '--import', 'tsx'] as const;
+/** Processes of a busy machine. */
+const slow = { timeout: 110_000 };
+let programs: Programs;
+let program: string;
+beforeAll(async () => {
+  programs = await buildPrograms();
+  program = join(programs.directory, 'dist/pilot.cjs');
+}, slow.timeout);
+afterAll(() => programs.remove());
+
 const slotId = 'slot-aaaaaaaaaa';
 const secret = '0123456789abcdef';
 
@@ -25,9 +33,9 @@ beforeEach(() => {
 afterEach(() => rmSync(place, { recursive: true }));
 
 const run = (...args: readonly string[]): Promise<CommandResult> =>
-  systemProcesses.run([...node, program, ...args], { deadlineMs: 60_000 });
+  systemProcesses.run([process.execPath, program, ...args], { deadlineMs: 100_000 });
 
-describe('the program of nodes', () => {
+describe('the program of nodes', slow, () => {
   it('says what it is, when it is started as nothing of that or wrongly', async () => {
     const bad = join(place, 'bad.json');
     writeFileSync(bad, JSON.stringify({ slotId: 'x' }));
@@ -65,14 +73,15 @@ describe('the program of nodes', () => {
 
   it('does the errand that it came with', async () => {
     const errand = JSON.stringify({ kind: 'remove', directory: place });
-    const text = `globalThis.wspAgentErrand=${errand};await import(${JSON.stringify(program)})`;
-    const argv = [...node, '--input-type=module', '--eval', text] as const;
-    const { code, stdout } = await systemProcesses.run(argv, { deadlineMs: 60_000 });
+    const input = `globalThis.wspAgentErrand=${errand};
+${readFileSync(program, 'utf8')}`;
+    const argv = [process.execPath, '-'] as const;
+    const { code, stdout } = await systemProcesses.run(argv, { deadlineMs: 100_000, input });
     expect([code, JSON.parse(stdout)]).toEqual([0, { done: true, pid: null }]);
   });
 });
 
-describe('a pilot', () => {
+describe('a pilot', slow, () => {
   let server: WebSocketServer;
   let child: Child | undefined;
   const heard: PilotMessage[] = [];
@@ -110,11 +119,12 @@ describe('a pilot', () => {
     },
     ...change,
   });
-  /** Starts it with what is before the program's text, or arguments; resolves when it has connected. */
-  async function connects(...args: readonly string[]) {
+  /** Starts it with these arguments, and this on its standard input; resolves when it has connected. */
+  async function connects(args: readonly string[], input = '') {
     const connected = once(server, 'connection') as Promise<[WebSocket, IncomingMessage]>;
     const env = { ...process.env, NODE_OF_JOB: 'n07', END_OF_JOB: '4000000000' };
-    child = await startChild([...node, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    child = await startChild([process.execPath, ...args], { env, stdio: ['pipe', 'ignore', 'ignore'] });
+    child.stdin?.end(input);
     const [socket, request] = await connected;
     socket.on('message', (data: Buffer) => {
       const message = JSON.parse(data.toString('utf8')) as PilotMessage;
@@ -122,7 +132,7 @@ describe('a pilot', () => {
       if (message.type === 'notification') say({ type: 'ack', seq: message.seq });
     });
     const say = (message: ServiceMessage): void => socket.send(JSON.stringify(message));
-    await expect.poll(() => heard.length, { timeout: 20_000 }).toBeGreaterThan(0);
+    await expect.poll(() => heard.length, slow).toBeGreaterThan(0);
     return { hello: heard[0] as PilotHello, request, say, child };
   }
   const at = (name: string): string => join(place, 'work/n07', slotId, name);
@@ -134,7 +144,7 @@ describe('a pilot', () => {
     utimesSync(join(place, 'work/n07/slot-bbbbbbbbbb/pilot.log'), 1_000, 1_000);
     const file = join(place, 'assignment.json');
     writeFileSync(file, JSON.stringify(assignment()));
-    const { hello, request, say, child: pilot } = await connects(program, 'pilot', '--assignment', file);
+    const { hello, request, say, child: pilot } = await connects([program, 'pilot', '--assignment', file]);
     expect(hello).toMatchObject({ type: 'hello', slotId, node: 'n07', address: '127.0.0.1', vms: [] });
     expect([request.url, request.headers.authorization]).toEqual([
       `/pilot/v1/slots/${slotId}/nodes/n07`,
@@ -143,15 +153,13 @@ describe('a pilot', () => {
     say({ type: 'welcome', ackedSeq: 0, now: Date.now() });
     const node = () =>
       heard.flatMap(each => (each.type === 'notification' && each.body.kind === 'node' ? [each.body] : []));
-    await expect.poll(() => node().map(({ state }) => state), { timeout: 20_000 }).toContain('reserved');
+    await expect.poll(() => node().map(({ state }) => state), slow).toContain('reserved');
     expect(node()).toContainEqual(expect.objectContaining({ jobEndsAt: 4_000_000_000_000 }));
     expect(readFileSync(at('pilot.log'), 'utf8')).toContain('"pilot started"');
     expect(readFileSync(at('pilot.log'), 'utf8')).toContain(`"slotId":"${slotId}","node":"n07"`);
     expect(readFileSync(at('pilot'), 'utf8')).toContain(String(pilot.pid));
     expect(existsSync(at('notifications.jsonl'))).toBe(true);
-    await expect
-      .poll(() => existsSync(join(place, 'work/n07/slot-bbbbbbbbbb')), { timeout: 20_000 })
-      .toBe(false);
+    await expect.poll(() => existsSync(join(place, 'work/n07/slot-bbbbbbbbbb')), slow).toBe(false);
     say({ type: 'dismiss', message: 'the slot is over' });
     expect(await pilot.exited).toEqual({ code: 0, signal: null });
     expect(readFileSync(at('pilot.log'), 'utf8')).not.toContain(secret);
@@ -160,11 +168,11 @@ describe('a pilot', () => {
   it.each(['SIGTERM', 'SIGUSR1', 'SIGUSR2', 'SIGINT'] as const)(
     'that came as one text with its assignment tells of %s',
     async signal => {
-      const text = `globalThis.wspAssignment=${JSON.stringify(assignment())};await import(${JSON.stringify(program)})`;
-      const { say, child: pilot } = await connects('--input-type=module', '--eval', text);
+      const first = `globalThis.wspAssignment=${JSON.stringify(assignment())};`;
+      const { say, child: pilot } = await connects(['-'], `${first}\n${readFileSync(program, 'utf8')}`);
       say({ type: 'welcome', ackedSeq: 0, now: Date.now() });
       pilot.kill(signal);
-      await expect.poll(() => JSON.stringify(heard), { timeout: 20_000 }).toContain(`"state":"preempting"`);
+      await expect.poll(() => JSON.stringify(heard), slow).toContain(`"state":"preempting"`);
       expect(await pilot.exited).toMatchObject({ signal: null });
     },
   );
@@ -172,12 +180,10 @@ describe('a pilot', () => {
   it('without a place of its own says so, and writes nothing', async () => {
     mkdirSync(join(place, 'work/n07'), { recursive: true });
     writeFileSync(join(place, 'work/n07', slotId), 'a file');
-    const text = `globalThis.wspAssignment=${JSON.stringify(assignment())};await import(${JSON.stringify(program)})`;
-    const { say, child: pilot } = await connects('--input-type=module', '--eval', text);
+    const first = `globalThis.wspAssignment=${JSON.stringify(assignment())};`;
+    const { say, child: pilot } = await connects(['-'], `${first}\n${readFileSync(program, 'utf8')}`);
     say({ type: 'welcome', ackedSeq: 0, now: Date.now() });
-    await expect
-      .poll(() => JSON.stringify(heard), { timeout: 20_000 })
-      .toMatch(/"code":"(workdir_unsafe|work_directory)"/);
+    await expect.poll(() => JSON.stringify(heard), slow).toMatch(/"code":"(workdir_unsafe|work_directory)"/);
     expect(readFileSync(join(place, 'work/n07', slotId), 'utf8')).toBe('a file');
     expect(await pilot.exited).toEqual({ code: 1, signal: null });
   });

@@ -6,13 +6,11 @@ import { availableParallelism, hostname, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
-import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type WebSocket, WebSocketServer } from 'ws';
+import { buildPrograms, type Programs } from '../../../test/support/cli.ts';
 import { type Child, startChild } from '../../platform/children.ts';
 import { joinedVariable, runAgent } from './main.ts';
-
-const program = fileURLToPath(new URL('../main.ts', import.meta.url));
 
 let directory: string;
 let file: string;
@@ -102,7 +100,15 @@ describe('the command line of an agent', () => {
   });
 });
 
-describe('an agent', () => {
+/** Processes of a busy machine. */
+const slow = { timeout: 110_000 };
+
+describe('an agent', slow, () => {
+  let programs: Programs;
+  beforeAll(async () => {
+    programs = await buildPrograms();
+  }, slow.timeout);
+  afterAll(() => programs.remove());
   let server: WebSocketServer;
   let answer: number | undefined;
   let tries: number;
@@ -130,7 +136,12 @@ describe('an agent', () => {
   const url = (): string => `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   /** A process of its own, as it goes on connecting for as long as that lives. */
   async function starts(change: Record<string, string | null>): Promise<Child> {
-    const argv = [process.execPath, '--import', 'tsx', program, 'agent', ...options(change)] as const;
+    const argv = [
+      process.execPath,
+      join(programs.directory, 'dist/pilot.cjs'),
+      'agent',
+      ...options(change),
+    ] as const;
     const env = { ...process.env, [joinedVariable]: '3' };
     child = await startChild(argv, { env, stdio: ['ignore', 'ignore', 'pipe', 'pipe'] });
     return child;
@@ -191,7 +202,7 @@ describe('an agent', () => {
     answer = 503;
     const agent = await starts({ service: url() });
     const said = wordsOf(agent.stderr);
-    await expect.poll(() => tries, { timeout: 20_000 }).toBeGreaterThan(2);
+    await expect.poll(() => tries, slow).toBeGreaterThan(2);
     answer = 401;
     expect(await agent.exited).toEqual({ code: 1, signal: null });
     expect(await said).toContain('does not take this agent');
