@@ -169,6 +169,21 @@ describe('a workspace that heals, when its slot is lost', () => {
     expect(bench.workspace.state).toBe('requested');
   });
 
+  it.each(['timeout', 'cancelled', 'failed'] as const)(
+    'is started anew, whatever the LRM says of the end of a job that had lost its node before: %s',
+    state => {
+      const bench = healed(1);
+      const reason = { code: 'helper_gone', message: 'the helper does not come up' };
+      bench.notify('n0', { kind: 'node', state: 'failed', reason });
+      expect(bench.workspace).toMatchObject({ state: 'ending', cause: 'failed' });
+      const before = bench.workspace.slotId;
+      bench.observed({ state });
+      bench.step({ type: 'pilot.disconnected', slotId: before, node: 'n0' });
+      bench.after(1_000);
+      expect(bench.workspace).toMatchObject({ state: 'requested', requeues: 1 });
+    },
+  );
+
   it('ends with a job that the LRM has ended for its time', () => {
     const bench = healed(1);
     bench.observed({ state: 'timeout' });
