@@ -21,7 +21,7 @@ afterEach(() => {
 });
 
 const job = (state: LrmJob['state']): LrmJob =>
-  ({ jobId: '7.head', jobName: 'wsp-a', state, reason: 'exit code 1', nodes: [] }) as unknown as LrmJob;
+  ({ jobId: '7.head', jobName: 'wsp-a', state, reason: 'exit code 1', nodes: [] }) as LrmJob;
 
 it.each([
   ['failed', 'no disk\n', 'exit code 1: no disk'],
