@@ -12,6 +12,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { systemClock } from '../platform/clock.ts';
 import type { GangRequest } from './lrm.ts';
 import { forgetOldest } from './oldest.ts';
 import {
@@ -66,7 +67,7 @@ describe('the program of a job', () => {
   });
 
   it('is swept when its job is not known any more, unless it is new', async () => {
-    const now = Date.now();
+    const now = systemClock.now();
     for (const [name, ageMs] of [
       ['wsp-old.cjs', 121_000],
       ['wsp-old.said', 121_000],

@@ -8,6 +8,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { type WebSocket, WebSocketServer } from 'ws';
 import { buildPrograms, type Programs } from '../../test/support/cli.ts';
 import { type Child, startChild } from '../platform/children.ts';
+import { systemClock } from '../platform/clock.ts';
 import { type CommandResult, systemProcesses } from '../platform/process.ts';
 import type { PilotHello, PilotMessage, ServiceMessage } from '../protocol/pilot.ts';
 
@@ -150,7 +151,7 @@ describe('a pilot', slow, () => {
       `/pilot/v1/slots/${slotId}/nodes/n07`,
       `Bearer ${secret}`,
     ]);
-    say({ type: 'welcome', ackedSeq: 0, now: Date.now() });
+    say({ type: 'welcome', ackedSeq: 0, now: systemClock.now() });
     const node = () =>
       heard.flatMap(each => (each.type === 'notification' && each.body.kind === 'node' ? [each.body] : []));
     await expect.poll(() => node().map(({ state }) => state), slow).toContain('reserved');
@@ -170,7 +171,7 @@ describe('a pilot', slow, () => {
     async signal => {
       const first = `globalThis.wspAssignment=${JSON.stringify(assignment())};`;
       const { say, child: pilot } = await connects(['-'], `${first}\n${readFileSync(program, 'utf8')}`);
-      say({ type: 'welcome', ackedSeq: 0, now: Date.now() });
+      say({ type: 'welcome', ackedSeq: 0, now: systemClock.now() });
       pilot.kill(signal);
       await expect.poll(() => JSON.stringify(heard), slow).toContain(`"state":"preempting"`);
       expect(await pilot.exited).toMatchObject({ signal: null });
@@ -182,7 +183,7 @@ describe('a pilot', slow, () => {
     writeFileSync(join(place, 'work/n07', slotId), 'a file');
     const first = `globalThis.wspAssignment=${JSON.stringify(assignment())};`;
     const { say, child: pilot } = await connects(['-'], `${first}\n${readFileSync(program, 'utf8')}`);
-    say({ type: 'welcome', ackedSeq: 0, now: Date.now() });
+    say({ type: 'welcome', ackedSeq: 0, now: systemClock.now() });
     await expect.poll(() => JSON.stringify(heard), slow).toMatch(/"code":"(workdir_unsafe|work_directory)"/);
     expect(readFileSync(join(place, 'work/n07', slotId), 'utf8')).toBe('a file');
     expect(await pilot.exited).toEqual({ code: 1, signal: null });

@@ -40,7 +40,7 @@ const staying = `
   const fd = Number(process.env.WSP_JOINED_FD);
   writeSync(fd, 'joined');
   closeSync(fd);
-  setInterval(() => undefined, 1_000);`;
+  require('node:net').createServer().listen(0);`;
 const leaving = `console.log('x'.repeat(3_000)); console.error('it cannot be'); process.exitCode = 3;`;
 
 type Add = Extract<AgentErrand, { kind: 'add' }>;

@@ -10,6 +10,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { type WebSocket, WebSocketServer } from 'ws';
 import { buildPrograms, type Programs } from '../../../test/support/cli.ts';
 import { type Child, startChild } from '../../platform/children.ts';
+import { systemClock } from '../../platform/clock.ts';
 import { joinedVariable, runAgent } from './main.ts';
 
 let directory: string;
@@ -174,7 +175,13 @@ describe('an agent', slow, () => {
     const again = await second;
     expect(again.hello).toEqual(hello);
     const exits = 'process.exit(process.env.WSP_JOINED_FD === undefined ? 7 : 8);';
-    const run = { type: 'run', jobId: '1', program: exits, endsAt: Date.now() + 60_000, killDelayMs: 1_000 };
+    const run = {
+      type: 'run',
+      jobId: '1',
+      program: exits,
+      endsAt: systemClock.now() + 60_000,
+      killDelayMs: 1_000,
+    };
     const ended = once(again.socket, 'message') as Promise<[Buffer]>;
     again.socket.send(JSON.stringify(run));
     expect(JSON.parse((await ended)[0].toString('utf8'))).toMatchObject({
