@@ -107,6 +107,11 @@ interface ServiceState {
   protocol: number | undefined;
 }
 
+function welcomeOf({ ackedSeq, behindMs, protocol }: ServiceState): ServiceMessage {
+  const message = { type: 'welcome', ackedSeq, now: 1_000 + behindMs } as const;
+  return protocol === undefined ? message : { ...message, protocol };
+}
+
 /** The service as a pilot reaches it: `done` is told what is done to it. */
 function fakeService({ reachable = true, acknowledge = true }: WorldOptions, clock: Clock, done: string[]) {
   const sent: PilotMessage[] = [];
@@ -129,11 +134,6 @@ function fakeService({ reachable = true, acknowledge = true }: WorldOptions, clo
       written();
     },
   });
-  const welcome = (): ServiceMessage => {
-    const { ackedSeq, behindMs, protocol } = state;
-    const message = { type: 'welcome', ackedSeq, now: 1_000 + behindMs } as const;
-    return protocol === undefined ? message : { ...message, protocol };
-  };
   const transport: Transport = {
     connect: next => {
       attemptsAt.push(clock.now());
@@ -144,7 +144,7 @@ function fakeService({ reachable = true, acknowledge = true }: WorldOptions, clo
         localAddress: '10.0.0.1',
         send: message => {
           sent.push(message);
-          if (message.type === 'hello') queueMicrotask(() => next.message(welcome()));
+          if (message.type === 'hello') queueMicrotask(() => next.message(welcomeOf(state)));
           if (message.type === 'notification' && state.acknowledge) {
             queueMicrotask(() => next.message({ type: 'ack', seq: message.seq }));
           }

@@ -20,8 +20,13 @@ afterEach(() => {
   rmSync(place, { recursive: true });
 });
 
-const job = (state: LrmJob['state']): LrmJob =>
-  ({ jobId: '7.head', jobName: 'wsp-a', state, reason: 'exit code 1', nodes: [] }) as LrmJob;
+const job = (state: LrmJob['state']): LrmJob => ({
+  jobId: '7.head',
+  jobName: 'wsp-a',
+  state,
+  reason: 'exit code 1',
+  nodes: [],
+});
 
 it.each([
   ['failed', 'no disk\n', 'exit code 1: no disk'],

@@ -166,7 +166,7 @@ describe('an agent', slow, () => {
       `Bearer ${secret}`,
     ]);
     const has = { node: 'n07', memoryMiB: 3_072, cpus: 5 };
-    expect(hello).toEqual({ type: 'hello', ...has, running: [], ended: [] });
+    expect(hello).toEqual({ type: 'hello', protocol: 2, ...has, running: [], ended: [] });
     // Once, and nobody need wait any more.
     expect(await told).toBe('joined');
     // It comes again when it was cut off, and does what it is told then too.
