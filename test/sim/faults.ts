@@ -66,6 +66,8 @@ export const ordersAtPartition: readonly [TwoOrders, ...TwoOrders[]] = [
   { heard: 'reboot', afterMs: 1_500, unheard: 'shutdown' },
   { heard: 'shutdown', afterMs: 6_000, unheard: 'start' },
   { heard: 'shutdown', afterMs: 6_000, unheard: 'start' },
+  { heard: 'shutdown', afterMs: 6_000, unheard: 'start' },
+  { heard: 'shutdown', afterMs: 6_000, unheard: 'start' },
 ];
 
 /** Deeds that need a workspace that runs. */
