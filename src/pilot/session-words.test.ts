@@ -151,7 +151,10 @@ describe('PilotSession, in particular', () => {
     [new ControlError('disk_full', 'x'.repeat(100_000)), { code: 'disk_full' }],
   ])('says why its node could not be reserved, in a message that can be sent', async (cause, reason) => {
     const w = world({ reserve: () => Promise.reject(cause) });
-    expect(await w.session.run()).toBe(1);
+    const code = w.session.run();
+    await settle();
+    w.fire(200);
+    expect(await code).toBe(1);
     expect(w.bodies().at(-1)).toMatchObject({ state: 'failed', reason });
     expect(JSON.stringify(w.sent.at(-1)).length).toBeLessThan(10_000);
   });

@@ -63,7 +63,10 @@ describe('PilotSession', () => {
 
   it('undoes and exits 1 when the node cannot be reserved, and says why', async () => {
     const w = world({ reserve: () => Promise.reject(new ControlError('disk_full', 'no space in /work')) });
-    expect(await w.session.run()).toBe(1);
+    const code = w.session.run();
+    await settle();
+    w.fire(200);
+    expect(await code).toBe(1);
     expect(w.bodies().at(-1)).toEqual({
       kind: 'node',
       state: 'failed',
@@ -257,6 +260,18 @@ describe('PilotSession', () => {
     w.drop();
     await clock.advanceBy(100);
     expect(hellos()).toBe(2);
+  });
+
+  it('says first that the LRM takes the node back, when the signal has ended what was being reserved before it was heard', async () => {
+    const clock = createVirtualClock(1_000);
+    const w = world({ clock, reserve: () => Promise.reject(new ControlError('reserve_failed', 'killed')) });
+    const code = w.session.run();
+    await clock.advanceBy(100);
+    expect(w.nodeStates()).toEqual(['reserving']);
+    w.session.preempt('SIGTERM');
+    await clock.advanceBy(100);
+    expect(await code).toBe(1);
+    expect(w.nodeStates()).toEqual(['reserving', 'preempting', 'failed']);
   });
 
   it('says that its node could not be reserved, though it was being given back', async () => {

@@ -46,6 +46,11 @@ export interface SessionParts {
 
 /** How long the last notifications may take to be acknowledged before the pilot exits all the same. */
 const farewellDeadlineMs = 5_000;
+/**
+ * LRMs signal all processes of a job, also those by which a node is being reserved: what they make
+ * fail may be known before the signal itself is.
+ */
+const signalComesMs = 200;
 /** A pilot that has never reached the service holds a node for nobody: it gives up after this long. */
 const firstContactDeadlineMs = 120_000;
 /** A service that does not know the slot any more (its database is an older one) may be a proxy's moment; after this long it is believed. */
@@ -148,7 +153,7 @@ export class PilotSession {
   }
 
   async #reserve(): Promise<boolean> {
-    const { log } = this.#parts;
+    const { log, clock } = this.#parts;
     try {
       await this.#control.reserve();
       if (this.#gaveUpReserving) return false;
@@ -156,8 +161,10 @@ export class PilotSession {
       this.#notify({ kind: 'node', state: 'reserved', jobEndsAt: this.#parts.jobEndsAt });
       return true;
     } catch (cause) {
-      if (this.#gaveUpReserving) return false;
       log.error('the node could not be reserved', errorFields(cause));
+      // If it is the LRM that takes the node back, that is to be said first.
+      if (!this.#release) await pause(clock, signalComesMs);
+      if (this.#gaveUpReserving) return false;
       this.#notify({ kind: 'node', state: 'failed', reason: reasonOf(cause) });
       this.#release ??= this.#sayFarewell(1);
       return false;
