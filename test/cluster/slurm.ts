@@ -76,8 +76,12 @@ async function startIn(directory: string, options: SlurmOptions): Promise<SlurmC
     await startNode(node);
   }
   const idle = ['sinfo', '-h', '-t', 'idle', '-p', 'batch', '-o', '%D'] as const;
-  const untilIdle = (): Promise<void> =>
-    until(run, idle, ({ stdout }) => stdout.trim() === String(options.nodes));
+  // A node can be idle before its last job has left the list.
+  const completing = ['squeue', '-h', '-t', 'CG', '-o', '%i'] as const;
+  const untilIdle = async (): Promise<void> => {
+    await until(run, idle, ({ stdout }) => stdout.trim() === String(options.nodes));
+    await until(run, completing, ({ code, stdout }) => code === 0 && stdout.trim() === '');
+  };
   await untilIdle();
   const accounting = options.accounting ? await fillAccounting(run) : undefined;
   return {

@@ -35,12 +35,6 @@ it('its user may start the helper as root and nothing else, and is unknown to th
   expect(accountsOfThisMachine()).toEqual(before);
 });
 
-/** A node can be idle before its job has left the list, above all after a controller's restart. */
-async function untilNoJob(): Promise<void> {
-  await cluster.untilIdle();
-  await expect.poll(async () => (await cluster.jobs()).join('; '), { timeout: 30_000 }).toBe('');
-}
-
 const stateOf = async (jobId: string): Promise<string> =>
   (await cluster.run(['squeue', '-h', '-j', jobId, '-o', '%T'])).stdout.trim();
 
@@ -52,7 +46,7 @@ it('a job outlives its controller, and is known to it when it is back', async ()
   await cluster.startController();
   expect(await stateOf(jobId)).toBe('RUNNING');
   await cluster.endJob(jobId);
-  await untilNoJob();
+  await cluster.untilIdle();
 });
 
 it('without munged no command is answered; with it again all are', async () => {
@@ -73,7 +67,7 @@ it('a job can be suspended and resumed, a node be put down and back', async () =
   await cluster.setNode(node, 'State=DOWN', 'Reason=a fan');
   await expect.poll(() => stateOf(jobId), { timeout: 20_000 }).not.toBe('RUNNING');
   await cluster.setNode(node, 'State=RESUME');
-  await untilNoJob();
+  await cluster.untilIdle();
 });
 
 it("others' jobs are another user's", async () => {
