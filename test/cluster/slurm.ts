@@ -75,13 +75,7 @@ async function startIn(directory: string, options: SlurmOptions): Promise<SlurmC
     mkdirSync(join(directory, 'spool', node.name));
     await startNode(node);
   }
-  const idle = ['sinfo', '-h', '-t', 'idle', '-p', 'batch', '-o', '%D'] as const;
-  // A node can be idle before its last job has left the list.
-  const completing = ['squeue', '-h', '-t', 'CG', '-o', '%i'] as const;
-  const untilIdle = async (): Promise<void> => {
-    await until(run, idle, ({ stdout }) => stdout.trim() === String(options.nodes));
-    await until(run, completing, ({ code, stdout }) => code === 0 && stdout.trim() === '');
-  };
+  const untilIdle = (): Promise<void> => nothingRuns(run, options.nodes);
   await untilIdle();
   const accounting = options.accounting ? await fillAccounting(run) : undefined;
   return {
@@ -110,6 +104,14 @@ async function startIn(directory: string, options: SlurmOptions): Promise<SlurmC
       await startNode(node);
     },
   };
+}
+
+/** All nodes are idle; and a node can be so before its last job has left the list. */
+async function nothingRuns(run: BatchCluster['run'], nodes: number): Promise<void> {
+  const idle = ['sinfo', '-h', '-t', 'idle', '-p', 'batch', '-o', '%D'] as const;
+  const completing = ['squeue', '-h', '-t', 'CG', '-o', '%i'] as const;
+  await until(run, idle, ({ stdout }) => stdout.trim() === String(nodes));
+  await until(run, completing, ({ code, stdout }) => code === 0 && stdout.trim() === '');
 }
 
 /** Writes all of its configuration. Returns the port of its accounting. */
