@@ -1,6 +1,8 @@
 /**
- * `node --import tsx bench/history.ts [WORKSPACES]`: what a long past costs a service: a create, an order, memory and a start with so many workspaces that have ended, against a service
- * where nothing has happened yet. The real engine and SQLite store on disk; the scheduler has no nodes, so that all that is created waits.
+ * `node --import tsx bench/history.ts [WORKSPACES]`: what a long past costs a service: a create, an
+ * order, memory and a start with so many workspaces that have ended, against a service where nothing
+ * has happened yet. The real engine and SQLite store on disk; the scheduler has no nodes, so that all
+ * that is created waits.
  */
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';

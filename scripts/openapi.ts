@@ -16,7 +16,7 @@ import type { Sessions } from '../src/service/access/sessions.ts';
 import { buildApp } from '../src/service/api/app.ts';
 import type { Engine } from '../src/service/engine-api.ts';
 import type { Webhooks } from '../src/service/notify/webhooks.ts';
-import { version } from '../src/service/version.ts';
+import { version } from '../src/platform/version.ts';
 
 export const documentFile = new URL('../openapi.json', import.meta.url);
 export const clientTypesFile = new URL('../src/client/schema.gen.ts', import.meta.url);

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
-import manifest from '../../package.json' with { type: 'json' };
 import { print } from '../platform/printing.ts';
+import { version } from '../platform/version.ts';
 import { addAccessCommands } from './commands/access.ts';
 import { addAccountCommands } from './commands/accounts.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
@@ -19,7 +19,7 @@ export function commandLine(run: Run): Command {
   const program = new Command('wsp');
   program
     .description('lease virtual machines and virtual clusters from a batch scheduler')
-    .version(manifest.version, '-V, --version', 'print the version')
+    .version(version, '-V, --version', 'print the version')
     .option('--json', 'one JSON document on standard output, errors too')
     .helpCommand(false)
     .addHelpText('after', onNodes);

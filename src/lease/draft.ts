@@ -167,7 +167,10 @@ export class Draft {
     });
   }
 
-  /** Has an effect done once the decision is durable; a second one with the same key in one decision is the same effect. */
+  /**
+   * Has an effect done once the decision is durable; a second one with the same key in one decision
+   * is the same effect.
+   */
   emit(effect: Effect): void {
     if (!this.#effects.has(effect.key)) this.#effects.set(effect.key, effect);
   }

@@ -12,6 +12,7 @@ import { errorFields, jsonLog, type Log, pacedLines } from '../platform/log.ts';
 import { patientClock } from '../platform/patient-clock.ts';
 import { linesOn, linesTo } from '../platform/log-file.ts';
 import { exitWith } from '../platform/printing.ts';
+import { version } from '../platform/version.ts';
 import { runErrand, takeErrand } from './agent/install.ts';
 import { checkAssignment, jobEndFrom, nodeNameFrom, takeAssignment } from './assignment.ts';
 import { fileJournal, memoryJournal } from './journal.ts';
@@ -82,7 +83,7 @@ async function runPilot(value: unknown): Promise<number> {
     transport: transportOf(assignment, node, { clock, log, startChild }),
     makeControl: report =>
       noPlace ? refusedControl(noPlace) : controlOf(assignment, { node, directory, clock, log, report }),
-    version: '0.1.0',
+    version,
   });
   // Whatever warning the LRM has (Slurm: TERM; Grid Engine: USR1, USR2), and a terminal's INT when tried by hand.
   for (const signal of ['SIGTERM', 'SIGUSR1', 'SIGUSR2', 'SIGINT'] as const)

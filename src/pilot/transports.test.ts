@@ -12,7 +12,10 @@ import { sshTransport } from './transport-ssh.ts';
 import { webSocketTransport } from './transport-websocket.ts';
 import { transportOf } from './transports.ts';
 
-/** All kinds through the contract; ssh is imitated here, and a real sshd goes through it in test/e2e/transports.test.ts. */
+/**
+ * All kinds through the contract; ssh is imitated here, and a real sshd goes through it in
+ * test/e2e/transports.test.ts.
+ */
 
 const over = (transport: typeof httpTransport): TransportUnderTest => ({
   begin: serviceUrl => Number(new URL(serviceUrl).port),

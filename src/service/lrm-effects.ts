@@ -115,7 +115,10 @@ async function findJob(lrm: Lrm, slotId: string): Promise<string | undefined> {
   return (await lrm.list()).find(job => job.jobName === jobName)?.jobId;
 }
 
-/** The networks of the VMs that the slot is asked for; of one that waits for whoever comes, all that its pool reaches. */
+/**
+ * The networks of the VMs that the slot is asked for; of one that waits for whoever comes, all that
+ * its pool reaches.
+ */
 function networksOf(
   { workspaceIds }: Slot,
   { workspaces }: SiteState,

@@ -35,7 +35,7 @@ import { openSqliteStore } from './store/sqlite.ts';
 import type { Store } from './store/store.ts';
 import { loadTls, tlsHosts } from './tls.ts';
 import { loadTokens, type Tokens } from './tokens.ts';
-import { version } from './version.ts';
+import { version } from '../platform/version.ts';
 
 /**
  * `wsp service`: the only place that wires.

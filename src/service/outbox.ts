@@ -10,7 +10,8 @@ import { errorFields, type Log } from '../platform/log.ts';
  *                                 └── backoff ◄── failed ─┘
  *
  * Invariants: only committed effects run; a key runs at most once at a time; at most `atOnce` effects run together, first come first served.
- * If we crash here: what was not done is pending in the store still and runs again with `again` set; every effect bears that.
+ * If we crash here: what was not done is pending in the store still and runs again with `again` set;
+ * every effect bears that.
  * An effect is tried until it works or finds that nobody wants it any more; the time between two tries is bounded.
  */
 export interface OutboxParts {
@@ -59,8 +60,9 @@ export class Outbox {
   }
 
   /**
-   * Another one that is still pending does the same. Cancelling is emitted anew every minute (lease/slot.ts): while an LRM is down for hours they must not pile up, each
-   * with its own tries, to be let loose on it when it is back.
+   * Another one that is still pending does the same. Cancelling is emitted anew every minute
+   * (lease/slot.ts): while an LRM is down for hours they must not pile up, each with its own tries,
+   * to be let loose on it when it is back.
    */
   #isCovered(effect: Effect): boolean {
     if (effect.kind !== 'lrm.cancel') return false;

@@ -18,8 +18,9 @@ export interface WorkspaceSecrets {
 const slotSecretBytes = 32;
 
 /**
- * The committed secrets, in memory. Invariant: a workspace that lives has its secrets, a slot has its secret until it is retired (a pilot
- * that comes back late must still be told by name that its slot is over; one that comes back later is not let in, and leaves for that).
+ * The committed secrets, in memory. Invariant: a workspace that lives has its secrets, a slot has its
+ * secret until it is retired (a pilot that comes back late must still be told by name that its slot
+ * is over; one that comes back later is not let in, and leaves for that).
  */
 export class Secrets {
   readonly #random: Random;

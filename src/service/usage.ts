@@ -17,9 +17,10 @@ export interface UsagePeriod {
 type Counted = Pick<SiteState, 'workspaces' | 'vms' | 'used'>;
 
 /**
- * What each user and project holds, and for how long their VMs have run in a period: each VM from `running` to `stopped` or its end, by the times that the
- * node gave, or to the end of the period; a pause counts. `events`: those of `usageEvents` and of the workspaces in memory, in order, from the beginning
- * of time. `past`: what VMs of retired workspaces have run in the period.
+ * What each user and project holds, and for how long their VMs have run in a period: each VM from
+ * `running` to `stopped` or its end, by the times that the node gave, or to the end of the period; a
+ * pause counts. `events`: those of `usageEvents` and of the workspaces in memory, in order, from the
+ * beginning of time. `past`: what VMs of retired workspaces have run in the period.
  */
 export function usageOf(
   state: Counted,

@@ -17,7 +17,8 @@ import type { Commit, Store, StoredState } from './store/store.ts';
  * Two sets of maps: `ahead` has the decisions of the batch in hand, so that its second input sees what the first has done; `committed` is
  * what everybody else sees. Invariants: outside of a batch both are equal; `committed` is never ahead of the store; a waiter is answered
  * only when what it is told is durable, also when its own decision is empty (it may rest on its neighbours').
- * If we crash here: the batch is in the store whole, with its effects, or not at all; nobody has been told anything yet.
+ * If we crash here: the batch is in the store whole, with its effects, or not at all; nobody has been
+ * told anything yet.
  */
 export interface WriterParts {
   readonly clock: Clock;

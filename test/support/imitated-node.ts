@@ -1,3 +1,5 @@
+import type { HelperPolicy } from '../../src/protocol/helper-policy.ts';
+import { nicPolicy } from './node.ts';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -150,3 +152,9 @@ export function nicOf(number: number, link: NicPlan['bridge']['link'] = { kind: 
     bridge: { name: 'wbtest', link, serviceAddress: '169.254.77.1', mtu: 1_500 },
   };
 }
+
+/** What root allows users there: the network of `nicOf`, with one address, and some nodes. */
+export const policy: HelperPolicy = {
+  networks: [{ ...nicPolicy, last: nicPolicy.first }],
+  peers: ['10.1.0.0/16'],
+};

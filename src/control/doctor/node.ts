@@ -12,6 +12,7 @@ import { type HelperPolicy, networkMissing, policyWords } from '../../protocol/h
 import { idSuffix, nodeNamePattern } from '../../protocol/ids.ts';
 import type { VmmSettings } from '../../protocol/pilot.ts';
 import { ControlError } from '../control.ts';
+import { oneLine } from '../first-line.ts';
 import { startHelper } from '../helper/client.ts';
 import { readPolicy } from '../helper/policy.ts';
 import { checkOwnDirectory } from '../node/own-directory.ts';
@@ -204,11 +205,4 @@ async function checkWorkDir(workDir: string): Promise<Check> {
 
 function messageOf(cause: unknown): string {
   return cause instanceof Error ? cause.message : String(cause);
-}
-
-function oneLine(text: string): string {
-  return text
-    .trim()
-    .replace(/\s*\n\s*/g, '; ')
-    .slice(0, 300);
 }

@@ -2,9 +2,8 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { ImitatedNode, nicOf } from '../../../test/support/imitated-node.ts';
+import { ImitatedNode, nicOf, policy } from '../../../test/support/imitated-node.ts';
 import type { RunOptions } from '../../platform/process.ts';
-import type { HelperPolicy } from '../../protocol/helper-policy.ts';
 import { type Caller, forgetCaller } from './ambient.ts';
 import { undoJournal } from './journal.ts';
 import { runHelper } from './main.ts';
@@ -280,20 +279,6 @@ describe('a helper is none', () => {
 });
 
 describe('what root allows users', () => {
-  const policy: HelperPolicy = {
-    networks: [
-      {
-        name: 'private',
-        subnet: '10.91.0.0/24',
-        first: '10.91.0.1',
-        last: '10.91.0.1',
-        dns: [],
-        serviceAddress: '169.254.77.1',
-        link: { kind: 'isolated' },
-      },
-    ],
-    peers: ['10.1.0.0/16'],
-  };
   let path: string;
   beforeEach(() => {
     path = join(node.place, 'policy.json');

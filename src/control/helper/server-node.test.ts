@@ -1,8 +1,7 @@
 import { chownSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { ImitatedNode, nicOf } from '../../../test/support/imitated-node.ts';
-import type { HelperPolicy } from '../../protocol/helper-policy.ts';
+import { ImitatedNode, nicOf, policy } from '../../../test/support/imitated-node.ts';
 import { ControlError } from '../control.ts';
 import { deleteRulesOf, tapRules } from '../network/filter.ts';
 import { portSettings, tapCommands, tapUpCommands } from '../network/links.ts';
@@ -130,20 +129,6 @@ describe('an interface of a slot', () => {
 });
 
 describe('what root allows', () => {
-  const policy: HelperPolicy = {
-    networks: [
-      {
-        name: 'private',
-        subnet: '10.91.0.0/24',
-        first: '10.91.0.1',
-        last: '10.91.0.1',
-        dns: [],
-        serviceAddress: '169.254.77.1',
-        link: { kind: 'isolated' },
-      },
-    ],
-    peers: ['10.1.0.0/16'],
-  };
   const setPeers = (address: string): HelperRequest => ({
     id: 3,
     op: 'set-peers',

@@ -15,7 +15,10 @@ import type { AgentErrand, AgentErrandResult } from '../../protocol/agent.ts';
 import { startTimeOf } from '../../control/helper/proc.ts';
 import { runErrand, takeErrand } from './install.ts';
 
-/** `wsp nodes add` and `remove` on the node, with programs that stand for the agent; the real one: test/e2e/static.test.ts. */
+/**
+ * `wsp nodes add` and `remove` on the node, with programs that stand for the agent; the real one:
+ * test/e2e/pools.test.ts.
+ */
 
 let place: string;
 let directory: string;

@@ -9,7 +9,7 @@ import { type LoginWaysView, userPattern } from '../../protocol/access.ts';
 import { WspError } from '../../protocol/errors.ts';
 import { mungeForm } from '../../protocol/login.ts';
 import { Shares } from '../shares.ts';
-import { version } from '../version.ts';
+import { version } from '../../platform/version.ts';
 
 /**
  * Logins of Unix users with no password. Node cannot read a socket's peer credentials (SO_PEERCRED), so the file system answers for who somebody is:

@@ -4,8 +4,10 @@ import type { Order } from '../../protocol/orders.ts';
 import type { ServiceMessage } from '../../protocol/pilot.ts';
 
 /**
- * Commands that are pending for pilots. Each pilot gets its own in the order in which they were decided, all at once, without waiting for any answer; after
- * a reconnect it gets again what it has not acknowledged (it knows the keys it has seen). An order that cannot wait is here before it is stored (`hub.ts`).
+ * Commands that are pending for pilots. Each pilot gets its own in the order in which they were
+ * decided, all at once, without waiting for any answer; after a reconnect it gets again what it has
+ * not acknowledged (it knows the keys it has seen). An order that cannot wait is here before it is
+ * stored (`hub.ts`).
  *
  *   pending ─► sent, if the pilot is connected ─► command-ack ─► done
  *        ▲            │ connection lost                 slot over ─► done: nobody is there to obey

@@ -30,8 +30,8 @@ import { formatMoment } from '../../protocol/units.ts';
  *
  *   commit ─► begin ─► one statement per kind of row, all its rows as one JSON parameter ─► commit (fsync) ─► resolved
  *
- * Entities are JSON documents by id: only the core knows their insides. Those that are not retired are loaded once, at start; the others
- * stay where they are, and are read here (`past.ts`).
+ * Entities are JSON documents by id: only the core knows their insides. Those that are not retired
+ * are loaded once, at start; the others stay where they are, and are read here (`past.ts`).
  * Invariants: a commit is one transaction; one process at a time holds the directory; nobody but our user can read it.
  * If we crash here: SQLite rolls the open transaction back from its log at the next start; the kernel frees the lock.
  *

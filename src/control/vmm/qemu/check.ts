@@ -1,6 +1,6 @@
 import type { ProcessRunner } from '../../../platform/process.ts';
 import { type Check, failure, good, isFailed, warning } from '../../../protocol/check.ts';
-import { firstLine } from '../../first-line.ts';
+import { firstLine, oneLine } from '../../first-line.ts';
 import { type VmmFacts, VmmUnfitError } from '../vmm.ts';
 import { type Accelerator, sandboxArguments } from './arguments.ts';
 import { guestTrouble } from './probe.ts';
@@ -91,11 +91,4 @@ async function checkAccelerator(
     };
   const slow = `TCG only (guests are translated, and slow): under KVM none runs: ${why}`;
   return { accelerator: 'tcg', check: warning(name, slow, fix) };
-}
-
-function oneLine(text: string): string {
-  return text
-    .trim()
-    .replace(/\s*\n\s*/g, '; ')
-    .slice(0, 300);
 }
