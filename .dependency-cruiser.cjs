@@ -13,9 +13,9 @@ const allowed = {
 
 // Messages of the platform tell times in people's units, as all the others do.
 const words = '|src/protocol/units[.]ts$';
-// What a VMM takes of a node is its driver's to say, and what the service asks the LRM for.
-const memory = '|src/control/vmm/[a-z/]*memory[.]ts$';
-const besides = { platform: words, service: memory };
+// A VMM's section of the site file, and what it takes of a node, are its own folder's to say.
+const vmms = '|src/control/vmm/index[.]ts$';
+const besides = { platform: words, service: vmms };
 
 const arrows = Object.entries(allowed).map(([from, to]) => ({
   name: `${from}-imports-only-${to.join('-') || 'nothing'}`,

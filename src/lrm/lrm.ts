@@ -205,3 +205,6 @@ export class LrmError extends Error {
     this.kind = kind;
   }
 }
+
+/** From the warning to the kill, of LRMs that are ours: as Slurm's own default (KillWait). */
+export const ownKillDelayMs = 30_000;

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { endOf, gangRequest, jobWhen, type LrmUnderTest } from './lrm.contract.ts';
-import { optionMistakes } from './options.ts';
-import type { LrmConfig } from './index.ts';
+import { optionMistakes } from './index.ts';
 import type { LrmError } from './lrm.ts';
 
 /** Undoes what was done to the LRM. */
@@ -39,7 +38,7 @@ export async function expectOutage(questions: readonly Promise<unknown>[]): Prom
  * server, a submit command and other users.
  */
 export function othersContract(
-  kind: LrmConfig['kind'],
+  kind: string,
   open: () => LrmUnderTest & { readonly others: OthersOfLrm },
 ): void {
   const leave = async (jobId: string): Promise<void> => {

@@ -1,5 +1,6 @@
 import { createServer } from 'node:http';
-import { openLrm } from '../lrm/index.ts';
+import { lrmKind, openLrm } from '../lrm/index.ts';
+import type { GangSite } from '../lrm/kind.ts';
 import { type Lrm, LrmError, type LrmCapabilities } from '../lrm/lrm.ts';
 import { roomFor, sharedWith } from '../platform/directory.ts';
 import { systemRandom } from '../platform/random.ts';
@@ -8,9 +9,8 @@ import { type Check, failure, good, warning } from '../protocol/check.ts';
 import { WspError } from '../protocol/errors.ts';
 import { formatDuration } from '../protocol/units.ts';
 import { imageCatalogue } from './images.ts';
-import { type GangSite, gangRequest } from './lrm-effects.ts';
+import { gangRequest } from './lrm-effects.ts';
 import { listenOn } from './listening.ts';
-import { secretFileMistake } from './secret-file.ts';
 import { examineSite, type SiteConfig } from './site.ts';
 import type { PoolConfig } from './site-pools.ts';
 import { loadTokens } from './tokens.ts';
@@ -48,6 +48,11 @@ export async function examineHost(config: SiteConfig): Promise<readonly Check[]>
     await checkListening(config.listen),
     checkNodesUrl(config),
   ];
+}
+
+/** Whether some of the site's nodes are this host. */
+export function hasNodesHere({ pools }: SiteConfig): boolean {
+  return pools.some(({ lrm }) => lrmKind(lrm).onThisHost === true);
 }
 
 /** The database is small; a full disk stops the service. */
@@ -122,18 +127,8 @@ async function checkPool(
   { at: name, lrm: settings, gang }: PoolConfig,
   { leases }: SiteConfig,
 ): Promise<readonly Check[]> {
-  if (settings.kind === 'static') return [checkStatic(name, settings.joinSecretFile)];
-  if (settings.kind === 'local') {
-    const size = `${settings.nodes} nodes of ${settings.memoryMiBPerNode} MiB and ${settings.cpusPerNode} processors on this host`;
-    if (settings.namespaces === 'none' || process.getuid?.() === 0) return [good(name, `local: ${size}`)];
-    return [
-      warning(
-        name,
-        `local: ${size}, without networks of their own`,
-        'run the service as root to give each node a network namespace',
-      ),
-    ];
-  }
+  const check = lrmKind(settings).check?.(settings, name);
+  if (check) return [check];
   const { lrm } = await openLrm(settings, '');
   try {
     const site = await lrm.capabilities();
@@ -175,12 +170,6 @@ async function checkDryRun(at: string, lrm: Lrm, gang: GangSite, walltimeMs: num
       ? failure(name, cause.message, fix)
       : warning(name, cause.message, 'it may pass: leases are submitted again until it has');
   }
-}
-
-function checkStatic(name: string, joinSecretFile: string): Check {
-  const wrong = secretFileMistake(joinSecretFile, 'the secret');
-  if (wrong !== undefined) return failure(name, wrong, 'agents join with it: keep it to yourself');
-  return good(name, `static: nodes join with the secret in ${joinSecretFile} (wsp nodes add, wsp agent)`);
 }
 
 function sizeOf({ nodes, memoryMiBPerNode, cpusPerNode, killDelayMs }: LrmCapabilities): string {
@@ -246,7 +235,7 @@ async function runningService(host: string, port: number): Promise<string | unde
 function checkNodesUrl({ url, listen, pools }: SiteConfig): Check {
   const name = 'nodes-url';
   const reached = url ?? `http://${listen.host}:${listen.port}`;
-  if (pools.every(({ lrm }) => lrm.kind === 'local')) return good(name, 'the nodes are on this host');
+  if (pools.every(({ lrm }) => lrmKind(lrm).onThisHost)) return good(name, 'the nodes are on this host');
   if (/^https?:\/\/(localhost|127\.|\[::1\])/.test(reached))
     return failure(
       name,

@@ -1,7 +1,7 @@
 import { timingSafeEqual } from 'node:crypto';
 import type { Random } from '../platform/random.ts';
 import { WspError } from '../protocol/errors.ts';
-import { readOrMakeSecret, secretFileMistake } from './secret-file.ts';
+import { readOrMakeSecret, secretFileMistake } from '../platform/secret-file.ts';
 import { hashOf } from './tokens.ts';
 
 const shortest = 16;

@@ -1,15 +1,9 @@
 import { isFinalSlot } from '../lease/transitions.ts';
 import type { Effect, LeaseInput, Pool, SiteState, Slot } from '../lease/types.ts';
+import type { GangSite } from '../lrm/kind.ts';
 import { type GangRequest, type Lrm, type LrmCapabilities, LrmError } from '../lrm/lrm.ts';
 import { jobNameOf } from '../protocol/ids.ts';
 import { type PilotSite, programText, slotAssignment } from './assignment.ts';
-
-/** What the site adds to every request to the LRM. */
-export interface GangSite {
-  readonly queue?: string | undefined;
-  readonly account?: string | undefined;
-  readonly options: readonly string[];
-}
 
 /** What the effects on the LRM need. */
 export interface LrmEffectParts {

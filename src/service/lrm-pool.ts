@@ -1,10 +1,11 @@
 import type { Effect, LeaseInput, Pool, SiteState, Slot } from '../lease/types.ts';
+import type { GangSite } from '../lrm/kind.ts';
 import { type Lrm, type LrmCapabilities, LrmError } from '../lrm/lrm.ts';
 import { type Clock, DeadlineError, withDeadline } from '../platform/clock.ts';
 import type { Log } from '../platform/log.ts';
 import type { PilotSite } from './assignment.ts';
 import type { PoolTrouble } from './engine-api.ts';
-import { type GangSite, gangRequest, performLrmEffect } from './lrm-effects.ts';
+import { gangRequest, performLrmEffect } from './lrm-effects.ts';
 import { SiteCapabilities } from './reconcile/capabilities.ts';
 import { LrmReconciler } from './reconcile/lrm.ts';
 

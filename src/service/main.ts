@@ -236,10 +236,11 @@ async function openPool(
 ): Promise<OpenPool> {
   const { lrm, agents, headAddress } = await openLrm(config, join(site.stateDir, 'pools', name));
   await checkCommands(lrm, at, log);
-  const agentPool =
-    agents && config.kind === 'static'
-      ? { name, lrm: agents, isSecret: loadJoinSecret(config.joinSecretFile, systemRandom) }
-      : undefined;
+  const agentPool = agents && {
+    name,
+    lrm: agents.lrm,
+    isSecret: loadJoinSecret(agents.joinSecretFile, systemRandom),
+  };
   return { name, policy, reaches, lrm, gang, headAddress, agentPool };
 }
 

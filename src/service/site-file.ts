@@ -1,14 +1,18 @@
 import Type, { type Static } from 'typebox';
+import { vmmSchemas } from '../control/vmm/index.ts';
+import { lrmSchemas } from '../lrm/index.ts';
+import type { LrmSettings } from '../lrm/kind.ts';
 import { adaptationKinds } from '../protocol/adaptation.ts';
 import { interfacePattern, namePattern } from '../protocol/ids.ts';
-import { DurationText, literals, MemoryText, PathText as Path } from '../protocol/schema.ts';
+import { DurationText, literals, MemoryText } from '../protocol/schema.ts';
+import { sectionKit } from '../protocol/section.ts';
 
 /**
  * The site file's shape (`wsp service --config site.yaml`): what an administrator decides. YAML; durations and sizes in words (`10s`, `4G`).
  * Relative paths are relative to the file. A `description` completes "must be …" in messages. `site.ts` reads and checks it.
  */
 
-const strict = { additionalProperties: false } as const;
+const { strict, Word, Program, Port, Path } = sectionKit;
 const Name = Type.String({
   pattern: namePattern,
   description: 'a name: lower-case letters, digits and hyphens, starting with a letter, at most 31',
@@ -18,18 +22,6 @@ const Ipv4 = Type.String({
   description: 'an IPv4 address such as 10.90.0.1',
 });
 const Interface = Type.String({ pattern: interfacePattern, description: 'the name of a network interface' });
-const Word = Type.String({ minLength: 1, pattern: '^[^\\s\\0]+$', description: 'one word' });
-const Argument = Type.String({
-  minLength: 1,
-  pattern: '^[^\\0\\r\\n]+$',
-  description: 'one argument, on one line',
-});
-/** A program: a name to look for in PATH, or a path. Words that begin with `./` or `../` are relative to the file. */
-const Program = Type.String({
-  pattern: '^[^~\\0\\r\\n][^\\0\\r\\n]*$',
-  description: 'a program or an argument on one line, which does not begin with ~: write the whole path',
-});
-const Port = Type.Integer({ minimum: 1, maximum: 65_535 });
 const Vni = Type.Integer({ minimum: 1, maximum: 16_777_215 });
 
 const Network = Type.Object(
@@ -150,117 +142,6 @@ const Service = Type.Object(
   strict,
 );
 
-const Slurm = Type.Object(
-  {
-    kind: Type.Literal('slurm'),
-    queue: Type.Optional(Word),
-    account: Type.Optional(Word),
-    /** Extra arguments for sbatch. */
-    options: Type.Optional(Type.Array(Argument, { maxItems: 64 })),
-    /** Directory of sbatch, squeue, scancel, sinfo. Default: PATH. */
-    binDir: Type.Optional(Path),
-    /** SLURM_CONF for those commands. */
-    conf: Type.Optional(Path),
-    /** The Node program on the nodes. Default: node. */
-    node: Type.Optional(Program),
-  },
-  strict,
-);
-const GridEngine = Type.Object(
-  {
-    kind: Type.Literal('gridengine'),
-    queue: Type.Optional(Word),
-    /** The project to charge (qsub -P). */
-    account: Type.Optional(Word),
-    /** Extra arguments for qsub. */
-    options: Type.Optional(Type.Array(Argument, { maxItems: 64 })),
-    /** Directory of qsub, qstat, qdel, qhost, qconf. Default: PATH. */
-    binDir: Type.Optional(Path),
-    /** SGE_ROOT, SGE_CELL and the daemons' ports for those commands. Default: the environment's. */
-    root: Type.Optional(Path),
-    cell: Type.Optional(Word),
-    qmasterPort: Type.Optional(Port),
-    execdPort: Type.Optional(Port),
-    /** One for each number of slots on a node that VMs may need (sge_pe(5): allocation_rule a number, control_slaves TRUE). */
-    parallelEnvironments: Type.Array(Word, { minItems: 1, maxItems: 64, uniqueItems: true }),
-    /** The resource that counts memory (complex(5)), for each slot. Default: mem_free. */
-    memoryResource: Type.Optional(
-      Type.String({ pattern: '^[A-Za-z_][A-Za-z0-9_.-]*$', description: 'the name of a resource' }),
-    ),
-    /** Directory that this host and the nodes share, for the service's user alone. Default: .workspace-pilot in the home. */
-    programDir: Type.Optional(Path),
-    /** The Node program on the nodes. Default: node. */
-    node: Type.Optional(Program),
-  },
-  strict,
-);
-const Pbs = Type.Object(
-  {
-    kind: Type.Literal('pbs'),
-    /** OpenPBS (and PBS Professional), or Torque: they answer in different forms. */
-    dialect: Type.Union([Type.Literal('openpbs'), Type.Literal('torque')]),
-    queue: Type.Optional(Word),
-    /** The account to charge (qsub -A). */
-    account: Type.Optional(Word),
-    /** Extra arguments for qsub. */
-    options: Type.Optional(Type.Array(Argument, { maxItems: 64 })),
-    /** Directory of qsub, qstat, qdel, qalter, pbsnodes here and of pbsdsh on the nodes. Default: PATH. */
-    binDir: Type.Optional(Path),
-    /** The server's name. Default: the host's configuration. */
-    server: Type.Optional(Word),
-    /** Directory that this host and the nodes share, for the service's user alone. Default: .workspace-pilot/pbs in the home. */
-    programDir: Type.Optional(Path),
-    /** The Node program on the nodes. Default: node. */
-    node: Type.Optional(Program),
-  },
-  strict,
-);
-const Local = Type.Object(
-  {
-    kind: Type.Literal('local'),
-    nodes: Type.Integer({ minimum: 1, maximum: 64 }),
-    /** What each node has. Default: an equal share of this machine's memory, and all of its processors. */
-    memoryPerNode: Type.Optional(MemoryText),
-    cpusPerNode: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_024 })),
-    /** `auto`: each node in a network namespace of its own when root, else `none`. */
-    namespaces: Type.Optional(Type.Union([Type.Literal('auto'), Type.Literal('none')])),
-  },
-  strict,
-);
-
-const StaticNodes = Type.Object(
-  {
-    kind: Type.Literal('static'),
-    /** File with the secret that agents join with, mode 0600. Absent file: made with a new one. */
-    joinSecretFile: Path,
-    /** A node whose agent has not been heard of for this long has lost its jobs. Default 60s. */
-    lostAfter: Type.Optional(DurationText),
-  },
-  strict,
-);
-
-const Qemu = Type.Object(
-  {
-    kind: Type.Literal('qemu'),
-    binary: Type.Optional(Program),
-    accelerator: Type.Optional(Type.Union([Type.Literal('auto'), Type.Literal('kvm'), Type.Literal('tcg')])),
-  },
-  strict,
-);
-const Sim = Type.Object(
-  {
-    kind: Type.Literal('sim'),
-    start: Type.Optional(DurationText),
-    boot: Type.Optional(DurationText),
-    stop: Type.Optional(DurationText),
-    /** Regular expressions of VM names. */
-    failStart: Type.Optional(Type.String()),
-    failBoot: Type.Optional(Type.String()),
-    ignoreShutdown: Type.Optional(Type.String()),
-  },
-  strict,
-);
-
 const Node = Type.Object(
   {
     /** Directory of the job's user on the nodes. */
@@ -280,7 +161,7 @@ const Node = Type.Object(
         strict,
       ),
     ),
-    vmm: Type.Union([Qemu, Sim]),
+    vmm: Type.Unsafe<{ readonly kind: string }>(Type.Union(vmmSchemas(sectionKit))),
   },
   strict,
 );
@@ -377,7 +258,7 @@ const PolicyEntry = Type.Union([
   ),
 ]);
 
-const Lrm = Type.Union([Slurm, GridEngine, Pbs, Local, StaticNodes]);
+const Lrm = Type.Unsafe<LrmSettings>(Type.Union(lrmSchemas(sectionKit)));
 const PoolEntry = Type.Object(
   {
     name: Name,

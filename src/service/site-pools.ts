@@ -1,27 +1,19 @@
-import { availableParallelism, totalmem } from 'node:os';
 import type { Policy } from '../lease/policies/policy.ts';
-import type { LrmConfig } from '../lrm/index.ts';
-import { optionMistakes } from '../lrm/options.ts';
+import { lrmKind } from '../lrm/index.ts';
+import type { ChosenLrm } from '../lrm/kind.ts';
 import { defaultPoolName } from '../protocol/ids.ts';
-import type { GangSite } from './lrm-effects.ts';
 import type { PoolEntry, SiteFile } from './site-file.ts';
-import { duration, memory, type Mistake, word } from './site-values.ts';
+import { duration, memory, type Mistake, sectionReader } from './site-values.ts';
 
 /** One of the site's pools, checked. */
-export interface PoolConfig {
+export interface PoolConfig extends ChosenLrm {
   readonly name: string;
   /** Where its LRM is written in the site file: `lrm`, `pools[1].lrm`. */
   readonly at: string;
-  readonly lrm: LrmConfig;
-  /** Added to every request to the LRM. */
-  readonly gang: GangSite;
   readonly policy: Policy;
   /** Null: all of the site's networks. */
   readonly reaches: readonly string[] | null;
 }
-
-/** Of LRMs that are ours: as Slurm's own default (KillWait). */
-const ownKillDelayMs = 30_000;
 
 /** The site's pools: of `pools`, or the one that `lrm` and `policy` stand for. `at` makes a path absolute. */
 export function poolsOf(
@@ -46,13 +38,12 @@ export function poolsOf(
           `${where}networks`,
           `${network} is none of the networks (${known.join(', ') || 'there are none'})`,
         );
-    if (hasOwnNodes(written) && entries.slice(0, index).some(({ lrm }) => hasOwnNodes(lrm)))
-      mistake(
-        `${where}lrm.namespaces`,
-        'must be none: the nodes of one local pool only can have network namespaces, as the service listens in one network of theirs',
-      );
-    const chosenLrm = lrmOf(written, `${where}lrm`, at, mistake);
-    for (const wrong of optionMistakes(written.kind, chosenLrm.gang.options))
+    const kind = lrmKind(written);
+    const once = kind.onlyOnce?.(written);
+    if (once && entries.slice(0, index).some(({ lrm }) => lrm.kind === kind.kind && kind.onlyOnce?.(lrm)))
+      mistake(`${where}lrm.${once.key}`, once.message);
+    const chosenLrm = kind.read(written, sectionReader(`${where}lrm`, at, mistake));
+    for (const wrong of kind.optionMistakes?.(chosenLrm.gang.options) ?? [])
       mistake(`${where}lrm.options[${wrong.index}]`, wrong.message);
     return {
       name,
@@ -62,88 +53,6 @@ export function poolsOf(
       reaches: reached ?? null,
     };
   });
-}
-
-/** Whether its nodes may be network namespaces that the embedded LRM makes. */
-function hasOwnNodes(lrm: PoolEntry['lrm']): boolean {
-  return lrm.kind === 'local' && lrm.namespaces !== 'none';
-}
-
-function lrmOf(
-  lrm: PoolEntry['lrm'],
-  where: string,
-  at: (path: string) => string,
-  mistake: Mistake,
-): Pick<PoolConfig, 'lrm' | 'gang'> {
-  if (lrm.kind === 'slurm') {
-    const { kind, queue, account, options = [], binDir, conf, node } = lrm;
-    return {
-      lrm: {
-        kind,
-        queue,
-        options,
-        binDir: binDir === undefined ? undefined : at(binDir),
-        conf: conf === undefined ? undefined : at(conf),
-        node: node === undefined ? undefined : word(node, at),
-      },
-      gang: { queue, account, options },
-    };
-  }
-  if (lrm.kind === 'gridengine') return gridEngineOf(lrm, at);
-  if (lrm.kind === 'pbs') return pbsOf(lrm, at);
-  if (lrm.kind === 'static') {
-    const { kind, joinSecretFile, lostAfter = '60s' } = lrm;
-    const lostAfterMs = duration(lostAfter, `${where}.lostAfter`, mistake);
-    return {
-      lrm: { kind, joinSecretFile: at(joinSecretFile), lostAfterMs, killDelayMs: ownKillDelayMs },
-      gang: { options: [] },
-    };
-  }
-  const { kind, nodes, memoryPerNode, cpusPerNode = availableParallelism(), namespaces = 'auto' } = lrm;
-  const memoryMiBPerNode =
-    memoryPerNode === undefined
-      ? Math.floor(totalmem() / 2 ** 20 / nodes)
-      : memory(memoryPerNode, `${where}.memoryPerNode`, mistake);
-  return {
-    lrm: { kind, nodes, memoryMiBPerNode, cpusPerNode, namespaces, killDelayMs: ownKillDelayMs },
-    gang: { options: [] },
-  };
-}
-
-function gridEngineOf(
-  lrm: Extract<PoolEntry['lrm'], { kind: 'gridengine' }>,
-  at: (path: string) => string,
-): Pick<PoolConfig, 'lrm' | 'gang'> {
-  const { account, options = [], binDir, root, programDir, memoryResource = 'mem_free', node, ...rest } = lrm;
-  const path = (given: string | undefined): string | undefined =>
-    given === undefined ? undefined : at(given);
-  return {
-    lrm: {
-      ...rest,
-      binDir: path(binDir),
-      root: path(root),
-      programDir: path(programDir),
-      memoryResource,
-      node: node === undefined ? undefined : word(node, at),
-    },
-    gang: { queue: lrm.queue, account, options },
-  };
-}
-
-function pbsOf(
-  lrm: Extract<PoolEntry['lrm'], { kind: 'pbs' }>,
-  at: (path: string) => string,
-): Pick<PoolConfig, 'lrm' | 'gang'> {
-  const { account, options = [], binDir, programDir, node, ...rest } = lrm;
-  return {
-    lrm: {
-      ...rest,
-      binDir: binDir === undefined ? undefined : at(binDir),
-      programDir: programDir === undefined ? undefined : at(programDir),
-      node: node === undefined ? undefined : word(node, at),
-    },
-    gang: { queue: lrm.queue, account, options },
-  };
 }
 
 function policyOf(given: PoolEntry['policy'], where: string, mistake: Mistake): Policy {

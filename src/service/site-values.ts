@@ -1,4 +1,5 @@
 import { isAbsolute } from 'node:path';
+import type { SectionReader } from '../protocol/section.ts';
 import { parseDurationMs, parseMemoryMiB } from '../protocol/units.ts';
 
 /** Values of the site file that a schema cannot check; mistakes are told, and a number comes back all the same. */
@@ -21,7 +22,15 @@ export function memory(text: string, path: string, mistake: Mistake): number {
   return memoryMiB ?? 0;
 }
 
-/** A word of a command: `./x` and `../x` are paths relative to the file, all else stays as it is. */
-export function word(text: string, at: (path: string) => string): string {
-  return !isAbsolute(text) && /^\.{1,2}\//.test(text) ? at(text) : text;
+/** Reads the section that is written at `where`, such as `pools[1].lrm`. `at` makes a path absolute. */
+export function sectionReader(where: string, at: (path: string) => string, mistake: Mistake): SectionReader {
+  const isPath = (word: string): boolean => !isAbsolute(word) && /^\.{1,2}\//.test(word);
+  const keyAt = (key: string): string => `${where}.${key}`;
+  return {
+    mistake: (key, message) => mistake(keyAt(key), message),
+    durationMs: (text, key) => duration(text, keyAt(key), mistake),
+    memoryMiB: (text, key) => memory(text, keyAt(key), mistake),
+    path: text => (text === undefined ? text : (at(text) as typeof text)),
+    word: text => (text === undefined || !isPath(text) ? text : (at(text) as typeof text)),
+  };
 }

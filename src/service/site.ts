@@ -2,11 +2,12 @@ import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import ipaddr from 'ipaddr.js';
 import type { Static } from 'typebox';
-import { vmmMemory } from '../control/vmm/memory.ts';
+import { readVmm, vmmMemory } from '../control/vmm/index.ts';
 import type { MemorySettings } from '../lease/memory.ts';
 import { noQuota, type Quota } from '../lease/quota.ts';
 import { retireAfterMs } from '../lease/retire.ts';
 import type { DrainPolicy, SuspendedPolicy, LeaseSettings } from '../lease/types.ts';
+import { lrmKind } from '../lrm/index.ts';
 import { statIfThere } from '../platform/stat.ts';
 import { invalidFile, mistakesIn, parseYaml } from '../protocol/document.ts';
 import { type ErrorDetail, WspError } from '../protocol/errors.ts';
@@ -15,7 +16,7 @@ import type { NodeSettings, PilotTransport, VmmSettings } from '../protocol/pilo
 import { formatDuration } from '../protocol/units.ts';
 import { type PoolConfig, poolsOf } from './site-pools.ts';
 import { transportsOf } from './site-transports.ts';
-import { duration, memory, type Mistake, word } from './site-values.ts';
+import { duration, memory, type Mistake, sectionReader } from './site-values.ts';
 import { type QuotaEntry, SiteFile } from './site-file.ts';
 import { networksOf, type SiteNetworkConfig } from './site-networks.ts';
 import type { TlsConfig } from './tls.ts';
@@ -182,7 +183,7 @@ function leasesAndNode(
   mistake: Mistake,
 ): Pick<SiteConfig, 'leases' | 'node'> {
   const given = site.leases ?? {};
-  const vmm = vmmOf(site.node.vmm, at, mistake);
+  const vmm = readVmm(site.node.vmm, sectionReader('node.vmm', at, mistake));
   const ms = (
     key: Exclude<keyof typeof given, 'vmmOverhead' | 'pilotOverhead' | 'endNotices' | 'drain' | 'suspended'>,
     ordinary: string,
@@ -214,14 +215,15 @@ function leasesAndNode(
       'leases.shutdownGrace',
       `must be shorter than leases.releaseTimeout (${formatDuration(releaseTimeoutMs)})`,
     );
+  const { path, word, durationMs } = sectionReader('node', at, mistake);
   const node: NodeSettings = {
-    workDir: at(site.node.workDir),
-    helper: site.node.helper.map(part => word(part, at)),
+    workDir: path(site.node.workDir),
+    helper: site.node.helper.map(word),
     adaptation: site.node.adaptation ?? 'none',
     shutdownGraceMs,
     keepLogs: {
       slots: site.node.keepLogs?.slots ?? 100,
-      forMs: duration(site.node.keepLogs?.for ?? '14d', 'node.keepLogs.for', mistake),
+      forMs: durationMs(site.node.keepLogs?.for ?? '14d', 'keepLogs.for'),
     },
     vmm,
   };
@@ -265,27 +267,6 @@ function quotaOf(given: Static<typeof QuotaEntry> | undefined, path: string, mis
   };
 }
 
-function vmmOf(vmm: SiteFile['node']['vmm'], at: (path: string) => string, mistake: Mistake): VmmSettings {
-  if (vmm.kind === 'qemu') {
-    const { binary = 'qemu-system-x86_64', accelerator = 'auto' } = vmm;
-    return { kind: 'qemu', binary: word(binary, at), accelerator };
-  }
-  for (const key of ['failStart', 'failBoot', 'ignoreShutdown'] as const) {
-    try {
-      new RegExp(vmm[key] ?? '');
-    } catch (cause) {
-      mistake(`node.vmm.${key}`, (cause as Error).message);
-    }
-  }
-  const { start, boot, stop, ...faults } = vmm;
-  return {
-    ...faults,
-    startMs: start === undefined ? 0 : duration(start, 'node.vmm.start', mistake),
-    bootMs: boot === undefined ? 0 : duration(boot, 'node.vmm.boot', mistake),
-    stopMs: stop === undefined ? 0 : duration(stop, 'node.vmm.stop', mistake),
-  };
-}
-
 /** What the file system says about the paths. */
 function checkFiles({ imagesDir, stateDir, tokensFile, pools }: SiteConfig, mistake: Mistake): void {
   const wanted = (
@@ -306,14 +287,9 @@ function checkFiles({ imagesDir, stateDir, tokensFile, pools }: SiteConfig, mist
   wanted('service.stateDir', stateDir, 'directory', 'may be absent');
   const wrong = tokensFileMistake(tokensFile);
   if (wrong !== undefined) mistake('service.tokensFile', wrong);
-  for (const { lrm, at } of pools) {
-    if (lrm.kind !== 'slurm' && lrm.kind !== 'gridengine' && lrm.kind !== 'pbs') continue;
-    if (lrm.kind === 'gridengine' && lrm.root !== undefined)
-      wanted(`${at}.root`, lrm.root, 'directory', 'must be there');
-    if (lrm.binDir !== undefined) wanted(`${at}.binDir`, lrm.binDir, 'directory', 'must be there');
-    if (lrm.kind === 'slurm' && lrm.conf !== undefined)
-      wanted(`${at}.conf`, lrm.conf, 'file', 'must be there');
-  }
+  for (const { lrm, at } of pools)
+    for (const [key, path, kind] of lrmKind(lrm).neededPaths?.(lrm) ?? [])
+      if (path !== undefined) wanted(`${at}.${key}`, path, kind, 'must be there');
 }
 
 /** What the lease core needs of the site file. */

@@ -5,7 +5,7 @@ import { isIP } from 'node:net';
 import { dirname } from 'node:path';
 import type { ProcessRunner } from '../platform/process.ts';
 import { WspError } from '../protocol/errors.ts';
-import { secretFileMistake } from './secret-file.ts';
+import { secretFileMistake } from '../platform/secret-file.ts';
 
 /** Certificate (with what its chain needs) and key, as PEM. */
 export interface TlsFiles {

@@ -2,7 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Random } from '../platform/random.ts';
 import { userPattern } from '../protocol/access.ts';
 import { WspError, type ErrorDetail } from '../protocol/errors.ts';
-import { readOrMakeSecret, secretFileMistake } from './secret-file.ts';
+import { readOrMakeSecret, secretFileMistake } from '../platform/secret-file.ts';
 
 /** Who a token belongs to. Holds hashes, never tokens, so that neither a dump nor a log can give one away. */
 export interface Tokens {

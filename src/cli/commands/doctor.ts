@@ -67,10 +67,10 @@ async function examineSite(
   helper: readonly string[],
   options: DoctorOptions,
 ): Promise<readonly Check[]> {
-  const { checkSiteFile, examineHost } = await loadServiceDoctor();
+  const { checkSiteFile, examineHost, hasNodesHere } = await loadServiceDoctor();
   const { checks, config } = checkSiteFile(file);
   if (!config) return checks;
-  const { node, imagesDir, pools } = config;
+  const { node, imagesDir } = config;
   const { networks } = (await loadHelperPolicy()).helperPolicyOf(config);
   const asNode = (images: string | undefined): Promise<readonly Check[]> =>
     examineNode({
@@ -86,7 +86,7 @@ async function examineSite(
     ...checks,
     ...host,
     ...(await openImages(config)),
-    ...(pools.some(({ lrm }) => lrm.kind === 'local') ? await asNode(undefined) : []),
+    ...(hasNodesHere(config) ? await asNode(undefined) : []),
   ];
 }
 
@@ -95,9 +95,10 @@ async function examineSite(
  * own look has told.
  */
 async function openImages({ node, imagesDir }: SiteConfig): Promise<readonly Check[]> {
-  if (node.vmm.kind === 'sim') return [];
-  const { checkImages } = await loadNodeDoctor();
-  const checks = await checkImages(imagesDir, systemProcesses.run);
+  const { checkImages, openerFor } = await loadNodeDoctor();
+  const opener = openerFor(node.vmm, systemProcesses.run);
+  if (!opener) return [];
+  const checks = await checkImages(imagesDir, opener);
   return checks.filter(({ status }) => status !== 'ok');
 }
 

@@ -11,12 +11,13 @@ import { type Check, failure, good, warning } from '../../protocol/check.ts';
 import { type HelperPolicy, networkMissing, policyWords } from '../../protocol/helper-policy.ts';
 import { idSuffix, nodeNamePattern } from '../../protocol/ids.ts';
 import type { VmmSettings } from '../../protocol/pilot.ts';
+import { oneLine } from '../first-line.ts';
 import { ControlError } from '../control.ts';
 import { oneLine } from '../first-line.ts';
 import { startHelper } from '../helper/client.ts';
 import { readPolicy } from '../helper/policy.ts';
 import { checkOwnDirectory } from '../node/own-directory.ts';
-import { createVmm } from '../vmm/index.ts';
+import { createVmm, vmmKind } from '../vmm/index.ts';
 import { launchPrefix } from '../vmm/qemu/launch.ts';
 import { type Vmm, VmmUnfitError } from '../vmm/vmm.ts';
 import { checkImages } from './images.ts';
@@ -86,6 +87,11 @@ async function checkVmm(vmm: Vmm): Promise<readonly Check[]> {
     if (!(cause instanceof VmmUnfitError)) throw cause;
     return cause.checks;
   }
+}
+
+/** What opens the disks of images, as the start of a VM does; undefined: nothing does. */
+export function openerFor(vmm: VmmSettings, run: ProcessRunner['run']): ProcessRunner['run'] | undefined {
+  return vmmKind(vmm).traits(vmm).needsHelper ? run : undefined;
 }
 
 /** Schedulers warn a job by signalling all of its processes; QEMU must not hear it. */

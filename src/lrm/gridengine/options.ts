@@ -1,4 +1,4 @@
-import type { OptionMistake } from '../options.ts';
+import type { OptionMistake } from '../kind.ts';
 
 const bySize = 'what a lease asks for decides it';
 const itself = 'the service sets it itself';

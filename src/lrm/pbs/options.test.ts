@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { optionMistakes } from '../options.ts';
+import { optionMistakes } from '../index.ts';
 
 const mistakes = (...options: readonly string[]) => optionMistakes('pbs', options);
 

@@ -41,6 +41,11 @@ export interface QemuParts {
   readonly consoleLogBytes?: number;
 }
 
+/** What is known of QEMU without running it. */
+export function qemuTraits({ accelerator }: Pick<QemuSettings, 'accelerator'>): VmmTraits {
+  return { needsHelper: true, memory: qemuMemory(accelerator) };
+}
+
 /** The driver for QEMU (KVM or TCG). */
 export function createQemuVmm(settings: QemuSettings, parts: QemuParts): Vmm {
   return new QemuVmm(settings, parts);
@@ -64,7 +69,7 @@ class QemuVmm implements Vmm {
   constructor(settings: QemuSettings, parts: QemuParts) {
     this.#settings = settings;
     this.#parts = parts;
-    this.traits = { needsHelper: true, memory: qemuMemory(settings.accelerator) };
+    this.traits = qemuTraits(settings);
   }
 
   async check(): Promise<QemuFacts> {

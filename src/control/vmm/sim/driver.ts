@@ -1,13 +1,31 @@
 import type { Duplex } from 'node:stream';
 import type { Clock, StopTimer } from '../../../platform/clock.ts';
 import { good } from '../../../protocol/check.ts';
-import type { VmmSettings } from '../../../protocol/pilot.ts';
 import { ConsoleHub } from '../console.ts';
-import { type MachineSpec, type RunningVm, type VmEvents, type Vmm, VmmError } from '../vmm.ts';
+import {
+  type MachineSpec,
+  type RunningVm,
+  type VmEvents,
+  type Vmm,
+  VmmError,
+  type VmmTraits,
+} from '../vmm.ts';
 import { simMemory } from './memory.ts';
 
-/** The script of the simulated VMM. */
-export type SimSettings = Extract<VmmSettings, { kind: 'sim' }>;
+/** The script of the simulated VMM: latencies in milliseconds, and faults by VM name. */
+export type SimSettings = {
+  readonly kind: 'sim';
+  readonly startMs: number;
+  readonly bootMs: number;
+  readonly stopMs: number;
+  /** VMs whose name matches (regular expression) fail at that point. */
+  readonly failStart?: string;
+  readonly failBoot?: string;
+  readonly ignoreShutdown?: string;
+};
+
+/** Simulated VMs take nothing of their node. */
+export const simTraits: VmmTraits = { needsHelper: false, memory: simMemory };
 
 /**
  * A simulated VMM: VMs that take time, end and fail as the site file says, and use nothing of the host: no process, disk,
@@ -30,7 +48,7 @@ export function createSimVmm(settings: SimSettings, clock: Clock): Vmm {
   const ignoresShutdown = matcher(settings.ignoreShutdown);
   return {
     kind: 'sim',
-    traits: { needsHelper: false, memory: simMemory },
+    traits: simTraits,
     check: () =>
       Promise.resolve({
         version: 'simulated',

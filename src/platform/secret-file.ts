@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, type Stats, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import type { Random } from '../platform/random.ts';
-import { statIfThere } from '../platform/stat.ts';
+import type { Random } from './random.ts';
+import { statIfThere } from './stat.ts';
 
 const ownerOnly = 0o600;
 
