@@ -1,4 +1,4 @@
-import { type Policy, slotFor } from '../../src/lease/policies/policy.ts';
+import { type Policy, slotFor } from '../../src/lease/policies/index.ts';
 import { noQuotas } from '../../src/lease/quota.ts';
 import type { PoolSettings } from '../../src/lease/types.ts';
 import { endMarginMs, walltimeFor } from '../../src/lease/policies/slot-request.ts';

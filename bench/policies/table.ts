@@ -1,4 +1,4 @@
-import type { Policy } from '../../src/lease/policies/policy.ts';
+import type { Policy } from '../../src/lease/policies/index.ts';
 import { node, type Outcome, runWorkload } from './run.ts';
 import { lublin, readSwf, type Wish } from './workload.ts';
 

@@ -5,7 +5,7 @@ import { drainedReason } from './drained-nodes.ts';
 import { deploy } from './deploy.ts';
 import { givenUp, replaceLost } from './heal.ts';
 import { place } from './placement.ts';
-import { keptUntil, needOf, roomIn } from './policies/reuse.ts';
+import { keptUntil, needOf, roomIn } from './policies/held.ts';
 import { releaseSlot } from './slot.ts';
 import { tellPeers } from './tell-peers.ts';
 import { isFinalVm, isUpVm } from './transitions.ts';

@@ -4,7 +4,7 @@ import { Draft } from './draft.ts';
 import { isBeingReplaced } from './heal.ts';
 import { askForWarmSlot } from './launch.ts';
 import { giveNotices, nextNoticeAt } from './lease-time.ts';
-import { idleCode, warmDueAt } from './policies/reuse.ts';
+import { idleCode, warmDueAt } from './policies/held.ts';
 import { isRequeueDue, isToBeRequeued } from './requeue.ts';
 import { nextRetirementAt, retire } from './retire.ts';
 import { silentTooLong, silentUntil } from './pilots.ts';

@@ -4,7 +4,7 @@ import { isDraining } from './drained-nodes.ts';
 import type { Draft } from './draft.ts';
 import { startOn } from './deploy.ts';
 import { place } from './placement.ts';
-import { needOf, roomIn } from './policies/reuse.ts';
+import { needOf, roomIn } from './policies/held.ts';
 import type { Slot, Vm, Workspace } from './types.ts';
 
 /**

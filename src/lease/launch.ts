@@ -2,7 +2,8 @@ import { type SlotId, vmIdOf, vmName } from '../protocol/ids.ts';
 import { AddressAllocator, poolSize } from './addresses.ts';
 import type { Draft } from './draft.ts';
 import { deploy } from './deploy.ts';
-import { type HeldSlot, heldSlotFor } from './policies/reuse.ts';
+import { type HeldSlot, heldSlotFor } from './policies/held.ts';
+import { policyKind } from './policies/index.ts';
 import { walltimeFor } from './policies/slot-request.ts';
 import { bestPool, inPool, type PoolRequest, possiblePools } from './pools.ts';
 import { overQuota } from './quota.ts';
@@ -189,12 +190,13 @@ export function askForSlot(
   draft.emit({ kind: 'lrm.submit', key: `submit:${slotId}`, slotId });
 }
 
-/** Another idle slot for a pool with the policy `warm`. */
+/** Another idle slot for a pool whose policy wants some. */
 export function askForWarmSlot(draft: Draft, slotId: SlotId, pool: string): void {
   const settings = inPool(draft.settings, pool);
   const { policy } = settings;
-  if (policy.kind !== 'warm') return;
-  const { nodes: nodesWanted, memoryMiBPerNode, cpusPerNode, durationMs } = policy;
+  const wanted = policyKind(policy).warm?.(policy);
+  if (!wanted) return;
+  const { nodes: nodesWanted, memoryMiBPerNode, cpusPerNode, durationMs } = wanted;
   const walltimeMs = walltimeFor(durationMs, settings);
   const slot = { nodesWanted, memoryMiBPerNode, cpusPerNode, walltimeMs };
   askForSlot(draft, slotId, { pool, slot }, { workspaceIds: [], owner: null, warm: true });

@@ -2,8 +2,8 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { settings } from '../../test/support/lease.ts';
 import { largestGuestMiB, type MemorySettings, vmMemoryMiB } from './memory.ts';
-import { slotFor } from './policies/policy.ts';
-import { roomIn } from './policies/reuse.ts';
+import { slotFor } from './policies/index.ts';
+import { roomIn } from './policies/held.ts';
 import type { PoolSettings, Slot, Vm } from './types.ts';
 
 /** Figures that differ, so that one taken for another shows. */

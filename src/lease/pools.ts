@@ -1,5 +1,5 @@
 import type { Draft } from './draft.ts';
-import { slotFor } from './policies/policy.ts';
+import { slotFor } from './policies/index.ts';
 import type { SlotRequest } from './policies/slot-request.ts';
 import { exceedsSite, type Group } from './request.ts';
 import { isFinalSlot } from './transitions.ts';

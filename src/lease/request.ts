@@ -1,7 +1,7 @@
 import type { GroupRequest } from '../protocol/cluster.ts';
 import { namePattern, vmName, type WorkspaceId } from '../protocol/ids.ts';
 import { formatDuration } from '../protocol/units.ts';
-import { vmsPerNode } from './policies/policy.ts';
+import { vmsPerNode } from './policies/index.ts';
 import type { SlotRequest } from './policies/slot-request.ts';
 import type { LeaseSettings, PoolSettings, PoolSize, Refusal, Workspace } from './types.ts';
 

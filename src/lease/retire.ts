@@ -1,6 +1,6 @@
 import type { SlotId, VmId, WorkspaceId } from '../protocol/ids.ts';
 import type { Draft } from './draft.ts';
-import { warmSlotsCounted } from './policies/reuse.ts';
+import { warmSlotsCounted } from './policies/held.ts';
 import { isFinalSlot } from './transitions.ts';
 import type { SiteState, Slot, Workspace } from './types.ts';
 

@@ -1,6 +1,6 @@
 import type { GroupRequest, HealPolicy, VmOperation, WorkspaceRequest } from '../protocol/cluster.ts';
 import type { MemorySettings } from './memory.ts';
-import type { Policy } from './policies/policy.ts';
+import type { Policy } from './policies/index.ts';
 import type { Quotas } from './quota.ts';
 import type { ImageManifest } from '../protocol/image.ts';
 import type { SlotId, VmId, WorkspaceId } from '../protocol/ids.ts';

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it, test } from 'vitest';
 import { apiOver } from '../../test/support/api.ts';
 import { EngineBench, FakePilot, must } from '../../test/support/engine.ts';
 import { startedAt } from '../../test/support/lease.ts';
-import type { Policy } from '../lease/policies/policy.ts';
+import type { Policy } from '../lease/policies/index.ts';
 import { noQuota, noQuotas } from '../lease/quota.ts';
 import type { WorkspaceView } from '../protocol/api.ts';
 import { jobNameOf } from '../protocol/ids.ts';

@@ -1,5 +1,6 @@
 import Type, { type Static } from 'typebox';
 import { vmmSchemas } from '../control/vmm/index.ts';
+import { policySchemas } from '../lease/policies/index.ts';
 import { lrmSchemas } from '../lrm/index.ts';
 import type { LrmSettings } from '../lrm/kind.ts';
 import { adaptationKinds } from '../protocol/adaptation.ts';
@@ -224,39 +225,7 @@ export const QuotaEntry = Type.Object(
   strict,
 );
 
-const VmsPerNode = Type.Optional(Type.Integer({ minimum: 1, maximum: 1_024 }));
-const Factor = Type.Optional(Type.Number({ minimum: 1, maximum: 100 }));
-/** Workspaces of several owners may be in one slot, at once or one after the other. */
-const Shared = Type.Optional(Type.Boolean());
-
-const PolicyEntry = Type.Union([
-  Type.Object({ kind: Type.Literal('exact') }, strict),
-  Type.Object({ kind: Type.Literal('pack'), vmsPerNode: VmsPerNode }, strict),
-  Type.Object({ kind: Type.Literal('extendable'), factor: Factor }, strict),
-  Type.Object(
-    {
-      kind: Type.Literal('reuse'),
-      keep: Type.Optional(DurationText),
-      factor: Factor,
-      vmsPerNode: VmsPerNode,
-      shared: Shared,
-    },
-    strict,
-  ),
-  Type.Object(
-    {
-      kind: Type.Literal('warm'),
-      slots: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_024 })),
-      nodes: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_024 })),
-      memoryPerNode: MemoryText,
-      cpusPerNode: Type.Optional(Type.Integer({ minimum: 1, maximum: 4_096 })),
-      duration: Type.Optional(DurationText),
-      vmsPerNode: VmsPerNode,
-      shared: Shared,
-    },
-    strict,
-  ),
-]);
+const PolicyEntry = Type.Unsafe<{ readonly kind: string }>(Type.Union(policySchemas(sectionKit)));
 
 const Lrm = Type.Unsafe<LrmSettings>(Type.Union(lrmSchemas(sectionKit)));
 const PoolEntry = Type.Object(

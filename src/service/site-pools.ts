@@ -1,9 +1,9 @@
-import type { Policy } from '../lease/policies/policy.ts';
+import { type Policy, readPolicy } from '../lease/policies/index.ts';
 import { lrmKind } from '../lrm/index.ts';
 import type { ChosenLrm } from '../lrm/kind.ts';
 import { defaultPoolName } from '../protocol/ids.ts';
 import type { PoolEntry, SiteFile } from './site-file.ts';
-import { duration, memory, type Mistake, sectionReader } from './site-values.ts';
+import { type Mistake, sectionReader } from './site-values.ts';
 
 /** One of the site's pools, checked. */
 export interface PoolConfig extends ChosenLrm {
@@ -14,6 +14,8 @@ export interface PoolConfig extends ChosenLrm {
   /** Null: all of the site's networks. */
   readonly reaches: readonly string[] | null;
 }
+
+const ordinaryPolicy = { kind: 'exact' };
 
 /** The site's pools: of `pools`, or the one that `lrm` and `policy` stand for. `at` makes a path absolute. */
 export function poolsOf(
@@ -49,39 +51,8 @@ export function poolsOf(
       name,
       at: `${where}lrm`,
       ...chosenLrm,
-      policy: policyOf(chosen, `${where}policy`, mistake),
+      policy: readPolicy(chosen ?? ordinaryPolicy, sectionReader(`${where}policy`, at, mistake)),
       reaches: reached ?? null,
     };
   });
-}
-
-function policyOf(given: PoolEntry['policy'], where: string, mistake: Mistake): Policy {
-  switch (given?.kind) {
-    case undefined:
-    case 'exact':
-      return { kind: 'exact' };
-    case 'pack':
-      return { kind: 'pack', vmsPerNode: given.vmsPerNode ?? 64 };
-    case 'extendable':
-      return { kind: 'extendable', factor: given.factor ?? 1.5 };
-    case 'reuse': {
-      const { keep = '10m', factor = 2, vmsPerNode = 1, shared = false } = given;
-      return { kind: 'reuse', keepMs: duration(keep, `${where}.keep`, mistake), factor, vmsPerNode, shared };
-    }
-    case 'warm': {
-      const { slots = 1, nodes = 1, cpusPerNode = 1, vmsPerNode = 1, shared = false } = given;
-      const memoryMiBPerNode = memory(given.memoryPerNode, `${where}.memoryPerNode`, mistake);
-      const durationMs = duration(given.duration ?? '4h', `${where}.duration`, mistake);
-      return {
-        kind: 'warm',
-        slots,
-        nodes,
-        memoryMiBPerNode,
-        cpusPerNode,
-        durationMs,
-        vmsPerNode,
-        shared,
-      };
-    }
-  }
 }

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { emptyMaps } from '../../src/lease/decide.ts';
 import { isFinalSlot } from '../../src/lease/transitions.ts';
 import { createVirtualClock, settle, type VirtualClock } from '../../src/platform/virtual-clock.ts';
-import type { Policy } from '../../src/lease/policies/policy.ts';
+import type { Policy } from '../../src/lease/policies/index.ts';
 import type { DrainPolicy } from '../../src/lease/types.ts';
 import { silentLog } from '../../src/platform/log.ts';
 import { WspError } from '../../src/protocol/errors.ts';

@@ -1,4 +1,4 @@
-import type { Policy } from '../../src/lease/policies/policy.ts';
+import type { Policy } from '../../src/lease/policies/index.ts';
 import type { DrainPolicy } from '../../src/lease/types.ts';
 import type { Lrm } from '../../src/lrm/lrm.ts';
 import { defaultPoolName } from '../../src/protocol/ids.ts';

@@ -1,17 +1,29 @@
-import type { GroupRequest } from '../../protocol/cluster.ts';
+import type { EntryOf, SectionKit } from '../../protocol/section.ts';
 import { vmMemoryMiB } from '../memory.ts';
 import type { PoolSettings } from '../types.ts';
+import type { PolicyKind, SizedGroups } from './policy.ts';
 import { type SlotRequest, walltimeFor } from './slot-request.ts';
+
+const schema = ({ Type, strict }: SectionKit) => Type.Object({ kind: Type.Literal('exact') }, strict);
+
+interface ExactPolicy {
+  readonly kind: 'exact';
+}
+
+/** See `exactSlot`. */
+export const exactKind = {
+  kind: 'exact',
+  schema,
+  read: ({ kind }: EntryOf<typeof schema>): ExactPolicy => ({ kind }),
+  slot: (_policy: ExactPolicy, groups, durationMs, settings) => exactSlot(groups, durationMs, settings),
+  vmsPerNode: () => 1,
+} satisfies PolicyKind;
 
 /**
  * The policy `exact` (paper §2.2): "requests exactly as many physical resources as needed": the smallest slot that fits, one VM per node,
  * released with its workspace. The largest VM decides on the nodes.
  */
-export function exactSlot(
-  groups: readonly Pick<GroupRequest, 'count' | 'memoryMiB' | 'cpus'>[],
-  durationMs: number,
-  settings: PoolSettings,
-): SlotRequest {
+export function exactSlot(groups: SizedGroups, durationMs: number, settings: PoolSettings): SlotRequest {
   return {
     nodesWanted: groups.reduce((sum, { count }) => sum + count, 0),
     memoryMiBPerNode:

@@ -1,9 +1,31 @@
-import type { GroupRequest } from '../../protocol/cluster.ts';
+import type { EntryOf, SectionKit } from '../../protocol/section.ts';
 import { vmMemoryMiB } from '../memory.ts';
 import { type NodeRoom, place, type VmNeed } from '../placement.ts';
 import type { PoolSettings } from '../types.ts';
 import { exactSlot } from './exact.ts';
+import { commonKeys, type PolicyKind, type SizedGroups } from './policy.ts';
 import { type SlotRequest, walltimeFor } from './slot-request.ts';
+
+const schema = (kit: SectionKit) => {
+  const { Type, strict } = kit;
+  const { vmsPerNode } = commonKeys(kit);
+  return Type.Object({ kind: Type.Literal('pack'), vmsPerNode }, strict);
+};
+
+interface PackPolicy {
+  readonly kind: 'pack';
+  readonly vmsPerNode: number;
+}
+
+/** See `packedSlot`. */
+export const packKind = {
+  kind: 'pack',
+  schema,
+  read: ({ kind, vmsPerNode = 64 }: EntryOf<typeof schema>): PackPolicy => ({ kind, vmsPerNode }),
+  slot: ({ vmsPerNode }: PackPolicy, groups, durationMs, settings) =>
+    packedSlot(vmsPerNode, groups, durationMs, settings),
+  vmsPerNode: ({ vmsPerNode }: PackPolicy) => vmsPerNode,
+} satisfies PolicyKind;
 
 /**
  * The policy `pack`: several VMs per node, at most `vmsPerNode`, on as few nodes as the placement itself finds room on. Of a node it asks for no more than
@@ -11,7 +33,7 @@ import { type SlotRequest, walltimeFor } from './slot-request.ts';
  */
 export function packedSlot(
   vmsPerNode: number,
-  groups: readonly Pick<GroupRequest, 'count' | 'memoryMiB' | 'cpus'>[],
+  groups: SizedGroups,
   durationMs: number,
   settings: PoolSettings,
 ): SlotRequest {
@@ -39,10 +61,7 @@ export function packedSlot(
 }
 
 /** The VMs of the groups, in their order. */
-function needs(
-  groups: readonly Pick<GroupRequest, 'count' | 'memoryMiB' | 'cpus'>[],
-  settings: PoolSettings,
-): readonly VmNeed[] {
+function needs(groups: SizedGroups, settings: PoolSettings): readonly VmNeed[] {
   return groups.flatMap((group, number) =>
     Array.from({ length: group.count }, (_, index) => ({
       id: `${number}-${index}`,

@@ -4,7 +4,7 @@ import { vmMemoryMiB } from '../memory.ts';
 import { LeaseBench, settings } from '../../../test/support/lease.ts';
 import { place } from '../placement.ts';
 import type { PoolSettings } from '../types.ts';
-import { slotFor } from './policy.ts';
+import { slotFor } from './index.ts';
 
 const with_ = (policy: PoolSettings['policy']): PoolSettings => ({ ...settings, policy });
 const group = (count: number, memoryMiB: number, cpus: number) => ({ count, memoryMiB, cpus });

@@ -1,63 +1,55 @@
 import type { GroupRequest } from '../../protocol/cluster.ts';
-import type { PoolSettings } from '../types.ts';
-import { exactSlot } from './exact.ts';
-import { extendableSlot } from './extendable.ts';
-import { packedSlot } from './pack.ts';
+import type { SectionKit, SectionReader, SectionSchema } from '../../protocol/section.ts';
+import type { PoolSettings, Slot } from '../types.ts';
 import type { SlotRequest } from './slot-request.ts';
 
-/** Which slots are asked for, and how VMs map to them (DESIGN §8): chosen in the site file. docs/policies.md has what each costs. */
-export type Policy =
-  | { readonly kind: 'exact' }
-  | { readonly kind: 'pack'; readonly vmsPerNode: number }
-  | { readonly kind: 'extendable'; readonly factor: number }
-  | ReusePolicy
-  | WarmPolicy;
+/** Groups that are to be leased together, as far as their slot is concerned. */
+export type SizedGroups = readonly Pick<GroupRequest, 'count' | 'memoryMiB' | 'cpus'>[];
 
-/** Slots are kept for `keepMs` after their last workspace; `shared`: for whoever comes, else for the same owner. */
-export interface ReusePolicy {
-  readonly kind: 'reuse';
-  readonly keepMs: number;
-  readonly factor: number;
-  readonly vmsPerNode: number;
-  readonly shared: boolean;
-}
-
-/** `slots` idle slots are held ready, of this size and for this long; a workspace that does not fit gets a slot of its own. */
-export interface WarmPolicy {
-  readonly kind: 'warm';
+/** Idle slots that are held ready: how many, of which size, for how long. */
+export interface WarmSlots {
   readonly slots: number;
   readonly nodes: number;
   readonly memoryMiBPerNode: number;
   readonly cpusPerNode: number;
   readonly durationMs: number;
-  readonly vmsPerNode: number;
-  readonly shared: boolean;
 }
 
-/** The slot for groups that are to be leased together. */
-export function slotFor(
-  groups: readonly Pick<GroupRequest, 'count' | 'memoryMiB' | 'cpus'>[],
-  durationMs: number,
-  settings: PoolSettings,
-): SlotRequest {
-  const { policy } = settings;
-  switch (policy.kind) {
-    case 'exact':
-      return exactSlot(groups, durationMs, settings);
-    case 'pack':
-      return packedSlot(policy.vmsPerNode, groups, durationMs, settings);
-    case 'extendable':
-      return extendableSlot(policy.factor, groups, durationMs, settings);
-    case 'reuse': {
-      const { walltimeMs } = extendableSlot(policy.factor, groups, durationMs, settings);
-      return { ...packedSlot(policy.vmsPerNode, groups, durationMs, settings), walltimeMs };
-    }
-    case 'warm':
-      return packedSlot(policy.vmsPerNode, groups, durationMs, settings);
-  }
+/** What all policies have. */
+interface AnyPolicy {
+  readonly kind: string;
 }
 
-/** How many VMs a node may have. */
-export function vmsPerNode(policy: Policy): number {
-  return policy.kind === 'exact' || policy.kind === 'extendable' ? 1 : policy.vmsPerNode;
+/**
+ * A member of the family, as its file exports it to the table in `index.ts`: its section of the
+ * site file, which slots are asked for, how long they are kept, and how VMs map to them.
+ * docs/policies.md has what each costs.
+ */
+export interface PolicyKind {
+  /** `kind` in its section. */
+  readonly kind: string;
+  /** What its section may hold. */
+  schema(kit: SectionKit): SectionSchema;
+  read(entry: AnyPolicy, reader: SectionReader): AnyPolicy;
+  /** The slot for groups that are to be leased together. */
+  slot(policy: AnyPolicy, groups: SizedGroups, durationMs: number, settings: PoolSettings): SlotRequest;
+  /** How many VMs a node may have. */
+  vmsPerNode(policy: AnyPolicy): number;
+  /**
+   * Who is put into a slot that is held already and has room: whoever comes, or only its owner.
+   * Absent: nobody.
+   */
+  heldFor?(policy: AnyPolicy): 'all' | 'owner';
+  /** Until when a ready slot that nobody is in is wanted; absent: no longer. `endsAt`: when its job ends. */
+  wantedUntil?(policy: AnyPolicy, slot: Slot, endsAt: number, now: number): number;
+  /** The idle slots that it wants ready; absent: none. */
+  warm?(policy: AnyPolicy): WarmSlots;
 }
+
+/** Keys that several policies have. */
+export const commonKeys = ({ Type }: SectionKit) => ({
+  vmsPerNode: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_024 })),
+  factor: Type.Optional(Type.Number({ minimum: 1, maximum: 100 })),
+  /** Workspaces of several owners may be in one slot, at once or one after the other. */
+  shared: Type.Optional(Type.Boolean()),
+});

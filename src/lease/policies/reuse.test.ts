@@ -4,8 +4,9 @@ import { vmMemoryMiB } from '../memory.ts';
 import { kindsOf, LeaseBench, must, settings, startedAt } from '../../../test/support/lease.ts';
 import { nextDeadlineAt } from '../decide.ts';
 import type { Slot, Vm } from '../types.ts';
-import type { ReusePolicy, WarmPolicy } from './policy.ts';
-import { keptUntil, roomIn, warmDueAt } from './reuse.ts';
+import { keptUntil, roomIn, warmDueAt } from './held.ts';
+import type { ReusePolicy } from './reuse.ts';
+import type { WarmPolicy } from './warm.ts';
 
 const reuse: ReusePolicy = { kind: 'reuse', keepMs: 600_000, factor: 2, vmsPerNode: 2, shared: false };
 const warm: WarmPolicy = {

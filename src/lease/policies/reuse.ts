@@ -1,161 +1,39 @@
-import type { Draft } from '../draft.ts';
-import { drainedReason, nodeDrainedCode } from '../drained-nodes.ts';
-import { vmMemoryMiB } from '../memory.ts';
-import { type NodeRoom, place } from '../placement.ts';
-import { isFinalSlot, isFinalVm } from '../transitions.ts';
-import type { LeaseSettings, Pool, PoolSettings, SiteState, Slot, Vm, Workspace } from '../types.ts';
-import { vmsPerNode } from './policy.ts';
-import { endMarginMs } from './slot-request.ts';
+import type { EntryOf, SectionKit } from '../../protocol/section.ts';
+import { extendableSlot } from './extendable.ts';
+import { packedSlot } from './pack.ts';
+import { commonKeys, type PolicyKind } from './policy.ts';
 
-/**
- * The policies `reuse` and `warm`: a workspace is put into a slot that is held already, if it has room and lasts long enough, and a slot may be held while
- * nobody is in it.
- *
- *   reuse   ready, workspaces in it ─► idle for `keepMs` at most ─► released            warm   asked for in advance ─► idle ─► released when too old
- *                   ▲                    │                                                            ▲                  │
- *                   └── a new workspace ─┘                                                            └─ renewed ────────┘
- *
- * Invariants: unless the policy is `shared`, all workspaces that a slot has ever had are of one owner; nothing is put into a slot of which a node is drained, and it is not kept.
- */
+const schema = (kit: SectionKit) => {
+  const { Type, strict, Duration } = kit;
+  const { factor, vmsPerNode, shared } = commonKeys(kit);
+  return Type.Object(
+    { kind: Type.Literal('reuse'), keep: Type.Optional(Duration), factor, vmsPerNode, shared },
+    strict,
+  );
+};
 
-/** A slot with room, and where each VM goes. */
-export interface HeldSlot {
-  readonly slot: Slot;
-  readonly placement: ReadonlyMap<string, string>;
+/** Slots are kept for `keepMs` after their last workspace; `shared`: for whoever comes, else for the same owner. */
+export interface ReusePolicy {
+  readonly kind: 'reuse';
+  readonly keepMs: number;
+  readonly factor: number;
+  readonly vmsPerNode: number;
+  readonly shared: boolean;
 }
 
-/** A pool's held slot for a workspace's VMs: of those with room that last long enough, the one that ends first. */
-export function heldSlotFor(
-  draft: Draft,
-  pool: string,
-  workspace: Workspace,
-  vms: readonly Vm[],
-): HeldSlot | undefined {
-  const { state, now } = draft;
-  const settings = draft.settingsOf({ pool });
-  const { policy } = settings;
-  if (policy.kind !== 'reuse' && policy.kind !== 'warm') return undefined;
-  const until = now + settings.walltimePadMs + workspace.durationMs + endMarginMs(settings);
-  let best: HeldSlot | undefined;
-  for (const { id } of state.slots.values()) {
-    const slot = draft.slot(id);
-    if (slot.pool !== pool || slot.state !== 'ready' || endOf(slot) < until) continue;
-    if (drainedReason(slot) || slot.suspendedSince !== null) continue;
-    if (!policy.shared && slot.owner !== null && slot.owner !== workspace.owner) continue;
-    if (best && endOf(best.slot) <= endOf(slot)) continue;
-    const placement = place(
-      vms.map(vm => needOf(vm, settings)),
-      roomIn(slot, draft.vmsIn(slot), settings),
-    );
-    if (placement) best = { slot, placement };
-  }
-  return best;
-}
-
-/** When its job ends, or the earliest moment at which it could while neither LRM nor pilots have told. */
-const endOf = ({ jobEndsAt, submittedAt, createdAt, walltimeMs }: Slot): number =>
-  jobEndsAt ?? (submittedAt ?? createdAt) + walltimeMs;
-
-/** What a VM takes of its node. */
-export function needOf(
-  vm: Pick<Vm, 'id' | 'memoryMiB' | 'cpus'>,
-  { memory }: LeaseSettings,
-): { readonly id: string; readonly memoryMiB: number; readonly cpus: number } {
-  return { id: vm.id, memoryMiB: vmMemoryMiB(vm, memory), cpus: vm.cpus };
-}
-
-/** What is free on a slot's nodes. */
-export function roomIn(slot: Slot, vms: readonly Vm[], settings: PoolSettings): readonly NodeRoom[] {
-  const most = vmsPerNode(settings.policy);
-  return slot.nodes
-    .filter(({ state }) => state === 'reserved')
-    .map(({ name }) => {
-      const on = vms.filter(vm => vm.node === name && !isFinalVm(vm.state)).map(vm => needOf(vm, settings));
-      return {
-        name,
-        memoryMiB: on.reduce(
-          (left, { memoryMiB }) => left - memoryMiB,
-          slot.memoryMiBPerNode - settings.memory.pilotMiB,
-        ),
-        cpus: slot.cpusPerNode - on.reduce((sum, { cpus }) => sum + cpus, 0),
-        vms: most - on.length,
-      };
-    });
-}
-
-/** Until when a ready slot that nobody is in is kept; undefined when it is not kept at all. */
-export function keptUntil(slot: Slot, settings: PoolSettings, now: number): number | undefined {
-  const whole = slot.nodes.filter(({ state }) => state === 'reserved').length >= slot.nodesWanted;
-  if (slot.state !== 'ready' || !whole || drainedReason(slot)) return undefined;
-  const until = Math.min(wantedUntil(slot, settings, now), endOf(slot) - endMarginMs(settings));
-  return until > now ? until : undefined;
-}
-
-function wantedUntil(slot: Slot, { policy }: PoolSettings, now: number): number {
-  // A warm slot that somebody has been in is his: to keep it for him is what `reuse` is for.
-  if (policy.kind === 'warm' && slot.warm && (policy.shared || slot.owner === null))
-    return endOf(slot) - slot.walltimeMs * warmRetiredShare;
-  return policy.kind === 'reuse' ? (slot.deadlineAt ?? now + policy.keepMs) : now;
-}
-
-/** Of a warm slot's time: with less than the first left another is asked for, with less than the second it is given back. */
-const warmRenewedShare = 0.5;
-const warmRetiredShare = 0.25;
-/** After a warm slot that came to nothing the next one waits: twice as long each time, up to an hour. */
-const firstWarmRetryMs = 60_000;
-const longestWarmRetryMs = 3_600_000;
-
-/** When a pool's next idle slot is to be asked for; `null` when there are enough. */
-export function warmDueAt(
-  { name, policy, site }: Pick<Pool, 'name' | 'policy' | 'site'>,
-  slots: SiteState['slots'],
-): number | null {
-  // What the LRM refuses is not known before it has answered once.
-  if (policy.kind !== 'warm' || site === null) return null;
-  const warm = [...slots.values()].filter(slot => slot.warm && slot.pool === name);
-  const renewAt = warm
-    .filter(slot => !isFinalSlot(slot.state) && slot.state !== 'releasing' && slot.state !== 'preempting')
-    .filter(slot => policy.shared || slot.workspaceIds.length === 0)
-    .filter(slot => !drainedReason(slot))
-    .map(slot => endOf(slot) - slot.walltimeMs * warmRenewedShare)
-    .sort((one, other) => other - one);
-  // As long as the best `slots` of them last.
-  const dueAt = renewAt.length < policy.slots ? 0 : (renewAt[policy.slots - 1] ?? 0);
-  return Math.max(dueAt, warmRetryAt(warm));
-}
-
-/** The reason's code of a slot that was given back because nobody came. */
-export const idleCode = 'idle';
-
-/**
- * A pool's warm slots that say when the next one may be asked for: the newest ones, up to as many as
- * make the wait the longest.
- */
-export function warmSlotsCounted(
-  { name, policy }: Pick<Pool, 'name' | 'policy'>,
-  slots: SiteState['slots'],
-): readonly Slot[] {
-  if (policy.kind !== 'warm') return [];
-  const most = 1 + Math.ceil(Math.log2(longestWarmRetryMs / firstWarmRetryMs));
-  return newestFirst([...slots.values()].filter(slot => slot.warm && slot.pool === name)).slice(0, most);
-}
-
-function newestFirst(slots: readonly Slot[]): readonly Slot[] {
-  return slots.toSorted((one, other) => other.createdAt - one.createdAt);
-}
-
-function cameToNothing({ state, workspaceIds, reason }: Slot): boolean {
-  const over = isFinalSlot(state) || state === 'releasing';
-  // A node that is drained says nothing of what the next slot will come to.
-  const wellMeant = reason?.code === idleCode || reason?.code === nodeDrainedCode;
-  return over && workspaceIds.length === 0 && !wellMeant;
-}
-
-function warmRetryAt(warm: readonly Slot[]): number {
-  const newest = newestFirst(warm);
-  const failures = newest.findIndex(slot => !cameToNothing(slot));
-  const inRow = failures === -1 ? newest.length : failures;
-  if (inRow === 0) return 0;
-  const { endedAt, createdAt } = newest[0] ?? { endedAt: 0, createdAt: 0 };
-  return (endedAt ?? createdAt) + Math.min(firstWarmRetryMs * 2 ** (inRow - 1), longestWarmRetryMs);
-}
+/** The policy `reuse`: see `held.ts`. */
+export const reuseKind = {
+  kind: 'reuse',
+  schema,
+  read(entry: EntryOf<typeof schema>, { durationMs }): ReusePolicy {
+    const { kind, keep = '10m', factor = 2, vmsPerNode = 1, shared = false } = entry;
+    return { kind, keepMs: durationMs(keep, 'keep'), factor, vmsPerNode, shared };
+  },
+  slot({ factor, vmsPerNode }: ReusePolicy, groups, durationMs, settings) {
+    const { walltimeMs } = extendableSlot(factor, groups, durationMs, settings);
+    return { ...packedSlot(vmsPerNode, groups, durationMs, settings), walltimeMs };
+  },
+  vmsPerNode: ({ vmsPerNode }: ReusePolicy) => vmsPerNode,
+  heldFor: ({ shared }: ReusePolicy) => (shared ? 'all' : 'owner'),
+  wantedUntil: ({ keepMs }: ReusePolicy, { deadlineAt }, _endsAt, now) => deadlineAt ?? now + keepMs,
+} satisfies PolicyKind;
