@@ -43,7 +43,8 @@ export function commandLine(run: Run): Command {
     .command('helper-policy')
     .description('print what the helper may be asked on the nodes of a site: for install-helper --policy')
     .requiredOption('--config <file>', 'site file')
-    .action((options: { config: string }) => run(context => printPolicy(context, options.config)));
+    .option('--pool <name>', 'of the nodes of this pool only')
+    .action((options: PolicyOptions) => run(context => printPolicy(context, options)));
   program
     .command('ingest')
     .description('carry the messages of a pilot that came over ssh to the service; pilots run it')
@@ -55,9 +56,14 @@ export function commandLine(run: Run): Command {
   return program;
 }
 
+interface PolicyOptions {
+  readonly config: string;
+  readonly pool?: string;
+}
+
 /** The policy is a document for a program: the same with --json and without. */
-async function printPolicy(context: CommandContext, file: string): Promise<void> {
-  const policy = (await loadHelperPolicy()).helperPolicyOfFile(file);
+async function printPolicy(context: CommandContext, { config, pool }: PolicyOptions): Promise<void> {
+  const policy = (await loadHelperPolicy()).helperPolicyOfFile(config, pool);
   context.answer(policy, JSON.stringify(policy, null, 2));
 }
 

@@ -54,9 +54,10 @@ function gangComplete(draft: Draft, slotId: SlotId): void {
 function placeAndDeploy(draft: Draft, slotId: SlotId, id: WorkspaceId): void {
   const slot = draft.slot(slotId);
   const vms = draft.vmsOf(id);
+  const settings = draft.settingsOf(slot);
   const placement = place(
-    vms.map(vm => needOf(vm, draft.settings)),
-    roomIn(slot, draft.vmsIn(slot), draft.settingsOf(slot)),
+    vms.map(vm => needOf(vm, settings)),
+    roomIn(slot, draft.vmsIn(slot), settings),
   );
   if (placement) return deploy(draft, id, placement);
   const message = `the ${vms.length} VMs do not fit on the slot's ${slot.nodes.length} nodes`;

@@ -9,9 +9,10 @@ const own: Pool = {
   name: 'own',
   policy: { kind: 'exact' },
   reaches: ['private'],
+  memory: settings.memory,
   site: { ...size, nodes: 2, memoryMiBPerNode: 1_024, cpusPerNode: 2, free: free(2) },
 };
-const batch: Pool = { name: 'batch', policy: { kind: 'exact' }, reaches: null, site: size };
+const batch: Pool = { ...own, name: 'batch', reaches: null, site: size };
 
 const bench = (...pools: readonly Pool[]): LeaseBench => new LeaseBench({ pools });
 const group = (count: number, memoryMiB = 256, networks = ['private']) => ({
@@ -105,6 +106,16 @@ describe('a site with several pools', () => {
     expect(refusal.message).toMatch(
       /^no pool can carry it: own: 20 VMs .* 2 nodes; batch: 20 VMs .* 16 nodes$/,
     );
+  });
+
+  it('asks each pool for what its own VMM and pilot take', () => {
+    const none = { vmm: { fixedMiB: 0, perCpuMiB: 0, guestShare: 0 }, pilotMiB: 10 };
+    const site = bench({ ...own, memory: none }, batch);
+    site.step(site.createInput({ groups: [group(1)], pools: ['own'] }));
+    expect(site.slot).toMatchObject({ pool: 'own', memoryMiBPerNode: 266 });
+    const other = bench({ ...own, memory: none }, batch);
+    other.step(other.createInput({ groups: [group(1)], pools: ['batch'] }));
+    expect(other.slot).toMatchObject({ pool: 'batch', memoryMiBPerNode: 320 });
   });
 
   it('refuses a pool that is not there', () => {

@@ -12,11 +12,15 @@ import type { LeaseSettings, NodeSize, Pool, PoolSettings, Refusal, Slot, Worksp
 
 /** The settings for one pool's slots. A pool that the site does not have any more: nothing is asked of it. */
 export function inPool(settings: LeaseSettings, name: string): PoolSettings {
-  const { policy, site } = settings.pools.find(pool => pool.name === name) ?? gone;
-  return { ...settings, policy, site };
+  const { policy, memory, site } = settings.pools.find(pool => pool.name === name) ?? gone;
+  return { ...settings, policy, memory, site };
 }
 
-const gone: Pick<Pool, 'policy' | 'site'> = { policy: { kind: 'exact' }, site: null };
+const gone: Pick<Pool, 'policy' | 'memory' | 'site'> = {
+  policy: { kind: 'exact' },
+  memory: { vmm: { fixedMiB: 0, perCpuMiB: 0, guestShare: 0 }, pilotMiB: 0 },
+  site: null,
+};
 
 /** What is asked of which pool. */
 export interface PoolRequest {

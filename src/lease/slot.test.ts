@@ -113,8 +113,11 @@ it('VMs that do not fit on the nodes that came end their workspace', () => {
   bench.submitted();
   // The service was started again with another overhead meanwhile.
   const { settings } = bench.state;
-  const memory = { ...settings.memory, vmm: { ...settings.memory.vmm, fixedMiB: 1_000 } };
-  Object.assign(bench.state, { settings: { ...settings, memory } });
+  const pools = settings.pools.map(({ memory, ...pool }) => ({
+    ...pool,
+    memory: { ...memory, vmm: { ...memory.vmm, fixedMiB: 1_000 } },
+  }));
+  Object.assign(bench.state, { settings: { ...settings, pools } });
   const { effects } = bench.node('n0', 'reserved');
   expect(bench.workspace).toMatchObject({
     state: 'ended',

@@ -196,8 +196,6 @@ export interface LeaseSettings {
   readonly images: readonly Pick<ImageManifest, 'name' | 'agent' | 'minMemoryMiB'>[];
   readonly defaultDurationMs: number;
   readonly maxDurationMs: number;
-  /** What the VMM and the pilot take of a node's memory beside the guests. */
-  readonly memory: MemorySettings;
   /** Added to the lease in the walltime: for deploying before it and for releasing after it. */
   readonly walltimePadMs: number;
   readonly shutdownGraceMs: number;
@@ -249,12 +247,14 @@ export interface Pool {
   readonly policy: Policy;
   /** Networks that its nodes reach; null: all of the site's. */
   readonly reaches: readonly string[] | null;
+  /** What its VMM and a pilot take of a node's memory beside the guests. */
+  readonly memory: MemorySettings;
   /** Null until the LRM has answered once: then nothing can be checked yet, and nothing is refused for size. */
   readonly site: PoolSize | null;
 }
 
 /** The settings as they are for one pool's slots. */
-export type PoolSettings = LeaseSettings & Pick<Pool, 'policy' | 'site'>;
+export type PoolSettings = LeaseSettings & Pick<Pool, 'policy' | 'memory' | 'site'>;
 
 /**
  * The whole state that decisions are made from: what lives, and what has ended a short while ago

@@ -5,6 +5,11 @@ import { WspError } from '../protocol/errors.ts';
 import type { PolicyNetwork } from '../protocol/helper-policy.ts';
 import type { NodeSettings, PilotTransport, SlotAssignment } from '../protocol/pilot.ts';
 
+/** What the site says to every pilot of a pool. */
+export interface PoolPilots extends PilotSite {
+  readonly node: NodeSettings;
+}
+
 /** What the site says to every pilot. */
 export interface PilotSite {
   /** The service's URL as the nodes reach it. Asked for at each submit: with port 0 it is known only once the service listens. */
@@ -12,7 +17,6 @@ export interface PilotSite {
   /** PEM: whom to take for the service. Null: whom the system's authorities vouch for, if it speaks TLS. */
   readonly serviceCa: () => string | null;
   readonly transports: readonly PilotTransport[];
-  readonly node: NodeSettings;
   /** All of the site, as root's policy on the nodes has to have them. */
   readonly networks: readonly PolicyNetwork[];
   /** The pilot's program text, from `readPilotProgram`. */
@@ -36,7 +40,7 @@ export function slotAssignment(
   slot: Slot,
   secret: string,
   networks: readonly string[] | null,
-  site: PilotSite,
+  site: PoolPilots,
   capabilities: LrmCapabilities,
 ): SlotAssignment {
   return {

@@ -1,4 +1,5 @@
 import { createServer } from 'node:http';
+import { isDeepStrictEqual } from 'node:util';
 import { lrmKind, openLrm } from '../lrm/index.ts';
 import type { GangSite } from '../lrm/kind.ts';
 import { type Lrm, LrmError, type LrmCapabilities } from '../lrm/lrm.ts';
@@ -12,8 +13,10 @@ import { imageCatalogue } from './images.ts';
 import { gangRequest } from './lrm-effects.ts';
 import { listenOn } from './listening.ts';
 import { examineSite, type SiteConfig } from './site.ts';
-import type { PoolConfig } from './site-pools.ts';
+import { type PoolConfig, poolNamed } from './site-pools.ts';
 import { loadTokens } from './tokens.ts';
+
+export { poolNamed };
 
 /** What is known of a site after its file was looked at; `config` when the file's shape is right. */
 export interface SiteFindings {
@@ -50,9 +53,10 @@ export async function examineHost(config: SiteConfig): Promise<readonly Check[]>
   ];
 }
 
-/** Whether some of the site's nodes are this host. */
-export function hasNodesHere({ pools }: SiteConfig): boolean {
-  return pools.some(({ lrm }) => lrmKind(lrm).onThisHost === true);
+/** The pools whose nodes are this host; of those that use it alike only the first. */
+export function poolsHere({ pools }: SiteConfig): readonly PoolConfig[] {
+  const here = pools.filter(({ lrm }) => lrmKind(lrm).onThisHost);
+  return here.filter(({ node }, at) => !here.slice(0, at).some(other => isDeepStrictEqual(other.node, node)));
 }
 
 /** The database is small; a full disk stops the service. */

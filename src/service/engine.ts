@@ -384,10 +384,11 @@ class RunningEngine implements Engine {
 
   #makeWriter(): Writer {
     const { clock, log, store, lease, gather, onBroken } = this.#options;
-    const pools = this.#options.pools.map(({ name, policy, reaches }) => ({
+    const pools = this.#options.pools.map(({ name, policy, reaches, memory }) => ({
       name,
       policy,
       reaches,
+      memory,
       site: null,
     }));
     return new Writer({

@@ -50,7 +50,7 @@ describe('docs/admin/install.md', () => {
       keysOf(SiteFile)
         .filter(key => key !== 'networks[].link')
         // Explained once, as keys of the only pool.
-        .map(key => key.replace(/^(pools\[\]\.(lrm|policy))\..*$/, '$1')),
+        .map(key => key.replace(/^(pools\[\]\.(lrm|policy|node))\..*$/, '$1')),
     );
     expect(new Set(explained)).toEqual(keys);
     expect(explained).toHaveLength(keys.size);

@@ -3,14 +3,14 @@ import type { Effect, LeaseInput, Pool, SiteState, Slot } from '../lease/types.t
 import type { GangSite } from '../lrm/kind.ts';
 import { type GangRequest, type Lrm, type LrmCapabilities, LrmError } from '../lrm/lrm.ts';
 import { jobNameOf } from '../protocol/ids.ts';
-import { type PilotSite, programText, slotAssignment } from './assignment.ts';
+import { type PoolPilots, programText, slotAssignment } from './assignment.ts';
 
 /** What the effects on the LRM need. */
 export interface LrmEffectParts {
   readonly lrm: Lrm;
   readonly gang: GangSite;
   readonly reaches: Pool['reaches'];
-  readonly pilot: PilotSite;
+  readonly pilot: PoolPilots;
   readonly state: () => SiteState;
   readonly slotSecret: (slotId: string) => string | undefined;
   /** The LRM's capabilities, from the last answer or asked for now. Throws `LrmError`. */

@@ -3,6 +3,7 @@ import type { GangSite } from '../lrm/kind.ts';
 import { type Lrm, type LrmCapabilities, LrmError } from '../lrm/lrm.ts';
 import { type Clock, DeadlineError, withDeadline } from '../platform/clock.ts';
 import type { Log } from '../platform/log.ts';
+import type { NodeSettings } from '../protocol/pilot.ts';
 import type { PilotSite } from './assignment.ts';
 import type { PoolTrouble } from './engine-api.ts';
 import { gangRequest, performLrmEffect } from './lrm-effects.ts';
@@ -13,10 +14,12 @@ import { LrmReconciler } from './reconcile/lrm.ts';
 const dryRunDeadlineMs = 10_000;
 
 /** A pool as the site file and its LRM make it. */
-export interface EnginePool extends Pick<Pool, 'name' | 'policy' | 'reaches'> {
+export interface EnginePool extends Pick<Pool, 'name' | 'policy' | 'reaches' | 'memory'> {
   /** Not closed by the engine. */
   readonly lrm: Lrm;
   readonly gang: GangSite;
+  /** How its nodes are used. */
+  readonly node: NodeSettings;
 }
 
 /** What a pool works with. */
@@ -107,7 +110,7 @@ export class LrmPool {
       lrm: this.lrm,
       gang: this.#pool.gang,
       reaches: this.#pool.reaches,
-      pilot,
+      pilot: { ...pilot, node: this.#pool.node },
       state,
       slotSecret,
       submit,

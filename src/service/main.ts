@@ -94,7 +94,9 @@ async function start(
     store,
     images: () => images.read().images.map(({ manifest }) => manifest),
     pilot: {
-      ...pilotsOf(site, program),
+      transports: site.transports,
+      networks: helperPolicyOf(site).networks,
+      program,
       serviceUrl: () => nodesUrlOf(listening),
       serviceCa: () => tls?.cert ?? null,
     },
@@ -129,12 +131,6 @@ async function start(
   started.resolve();
   tellUrl(site.urlFile, listening.url, closers);
   tellLog(log, listening, pools);
-}
-
-/** What the site file says of pilots. */
-function pilotsOf(site: SiteConfig, program: string) {
-  const { node, transports } = site;
-  return { node, transports, networks: helperPolicyOf(site).networks, program };
 }
 
 function tellLog(log: Log, { url, nodesUrl }: Listening, pools: readonly OpenPool[]): void {
@@ -230,7 +226,7 @@ async function openPools(site: SiteConfig, log: Log, closers: Closers): Promise<
 }
 
 async function openPool(
-  { name, lrm: config, at, gang, policy, reaches }: PoolConfig,
+  { name, lrm: config, at, ...pool }: PoolConfig,
   site: SiteConfig,
   log: Log,
 ): Promise<OpenPool> {
@@ -241,7 +237,7 @@ async function openPool(
     lrm: agents.lrm,
     isSecret: loadJoinSecret(agents.joinSecretFile, systemRandom),
   };
-  return { name, policy, reaches, lrm, gang, headAddress, agentPool };
+  return { ...pool, name, lrm, headAddress, agentPool };
 }
 
 function engineOptions(

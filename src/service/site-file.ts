@@ -234,6 +234,8 @@ const PoolEntry = Type.Object(
     lrm: Lrm,
     /** Which slots are asked for. Default: exact. */
     policy: Type.Optional(PolicyEntry),
+    /** Its own, each of its keys in the place of that of the site's `node`. */
+    node: Type.Optional(Type.Partial(Node, strict)),
     /** The networks that its nodes reach. Default: all of the site's. */
     networks: Type.Optional(Type.Array(Name, { maxItems: 64, uniqueItems: true })),
   },
@@ -283,3 +285,5 @@ export const SiteFile = Type.Object(
   strict,
 );
 export type SiteFile = Static<typeof SiteFile>;
+/** How nodes are used, as it is written. */
+export type NodeEntry = SiteFile['node'];

@@ -83,6 +83,7 @@ describe('a good site file', () => {
           at: 'lrm',
           lrm: { kind: 'local', nodes: 4, namespaces: 'auto' },
           policy: { kind: 'exact' },
+          memory: { vmm: { fixedMiB: 112, perCpuMiB: 4, guestShare: 1 / 64 }, pilotMiB: 96 },
         },
       ],
       node: {
@@ -95,7 +96,6 @@ describe('a good site file', () => {
       leases: {
         defaultDurationMs: 3_600_000,
         maxDurationMs: 14 * 24 * 3_600_000,
-        memory: { vmm: { fixedMiB: 112, perCpuMiB: 4, guestShare: 1 / 64 }, pilotMiB: 96 },
         walltimePadMs: 120_000,
         drain: 'wait',
         contextTimeoutMs: 120_000,
@@ -148,6 +148,41 @@ describe('a good site file', () => {
         reaches: ['private'],
       },
       { name: 'batch', at: 'pools[1].lrm', lrm: { kind: 'slurm' }, policy: { kind: 'exact' }, reaches: null },
+    ]);
+  });
+
+  it('has pools whose own node keys stand in the place of the site’s, each as a whole; memory goes by them', () => {
+    const { lrm: _, ...document } = good();
+    const node = { ...(document['node'] as Document), keepLogs: { slots: 7, for: '1d' } };
+    const pools = [
+      { name: 'sim', lrm: { kind: 'slurm' }, node: { workDir: 'sim', vmm: { kind: 'sim', boot: '2s' } } },
+      { name: 'kvm', lrm: { kind: 'slurm' }, node: { vmm: { kind: 'qemu', accelerator: 'kvm' } } },
+      { name: 'as-the-site', lrm: { kind: 'slurm' }, node: { keepLogs: { slots: 3 } } },
+    ];
+    const site = parse({ ...document, node, pools });
+    expect(site.pools.map(pool => pool.node)).toEqual([
+      {
+        ...site.node,
+        workDir: join(directory, 'sim'),
+        vmm: { kind: 'sim', startMs: 0, bootMs: 2_000, stopMs: 0 },
+      },
+      { ...site.node, vmm: { kind: 'qemu', binary: 'qemu-system-x86_64', accelerator: 'kvm' } },
+      { ...site.node, keepLogs: { slots: 3, forMs: 14 * 24 * 3_600_000 } },
+    ]);
+    expect(site.pools.map(({ memory }) => memory.vmm.fixedMiB)).toEqual([0, 48, 112]);
+  });
+
+  it('tells a mistake in a pool’s own node by its path', () => {
+    const { lrm: _, ...document } = good();
+    const pool = (node: Document) => ({ ...document, pools: [{ name: 'a', lrm: { kind: 'slurm' }, node }] });
+    expect(mistakesOf(JSON.stringify(pool({ vmm: { kind: 'sim', failBoot: '(' } })))).toEqual([
+      expect.stringMatching(/^pools\[0\]\.node\.vmm\.failBoot: Invalid regular expression/),
+    ]);
+    expect(mistakesOf(JSON.stringify(pool({ vmm: { kind: 'xen' } })))).toEqual([
+      'pools[0].node.vmm.kind: must be one of qemu, sim',
+    ]);
+    expect(mistakesOf(JSON.stringify(pool({ memory: 1 })))).toEqual([
+      expect.stringMatching(/^pools\[0\]\.node\.memory: is not known here; known: workDir, helper/),
     ]);
   });
 
@@ -491,8 +526,8 @@ describe('a bad site file', () => {
   it("report C: a site's own figures for VMM and pilot stand instead of the driver's", () => {
     const document = good();
     document['leases'] = { vmmOverhead: '200M', pilotOverhead: '64M' };
-    const { memory } = leaseSettings(parseSite(JSON.stringify(document), join(directory, 'site.yaml')));
-    expect(memory).toEqual({ vmm: { fixedMiB: 200, perCpuMiB: 0, guestShare: 0 }, pilotMiB: 64 });
+    const [pool] = parseSite(JSON.stringify(document), join(directory, 'site.yaml')).pools;
+    expect(pool?.memory).toEqual({ vmm: { fixedMiB: 200, perCpuMiB: 0, guestShare: 0 }, pilotMiB: 64 });
   });
 
   it('tells all mistakes at once', () => {

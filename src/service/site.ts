@@ -2,8 +2,6 @@ import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import ipaddr from 'ipaddr.js';
 import type { Static } from 'typebox';
-import { readVmm, vmmMemory } from '../control/vmm/index.ts';
-import type { MemorySettings } from '../lease/memory.ts';
 import { noQuota, type Quota } from '../lease/quota.ts';
 import { retireAfterMs } from '../lease/retire.ts';
 import type { DrainPolicy, SuspendedPolicy, LeaseSettings } from '../lease/types.ts';
@@ -12,11 +10,12 @@ import { statIfThere } from '../platform/stat.ts';
 import { invalidFile, mistakesIn, parseYaml } from '../protocol/document.ts';
 import { type ErrorDetail, WspError } from '../protocol/errors.ts';
 import { textOf } from '../protocol/text.ts';
-import type { NodeSettings, PilotTransport, VmmSettings } from '../protocol/pilot.ts';
+import type { NodeSettings, PilotTransport } from '../protocol/pilot.ts';
 import { formatDuration } from '../protocol/units.ts';
 import { type PoolConfig, poolsOf } from './site-pools.ts';
+import { memoryOf, siteNode } from './site-node.ts';
 import { transportsOf } from './site-transports.ts';
-import { duration, memory, type Mistake, sectionReader } from './site-values.ts';
+import { duration, memory, type Mistake } from './site-values.ts';
 import { type QuotaEntry, SiteFile } from './site-file.ts';
 import { networksOf, type SiteNetworkConfig } from './site-networks.ts';
 import type { TlsConfig } from './tls.ts';
@@ -26,7 +25,6 @@ import { tokensFileMistake } from './tokens.ts';
 export interface LeaseConfig {
   readonly defaultDurationMs: number;
   readonly maxDurationMs: number;
-  readonly memory: MemorySettings;
   readonly walltimePadMs: number;
   readonly shutdownGraceMs: number;
   readonly endNoticesMs: readonly number[];
@@ -64,6 +62,7 @@ export interface SiteConfig {
   readonly imagesDir: string;
   readonly networks: readonly SiteNetworkConfig[];
   readonly defaultNetwork: string | null;
+  /** Of pools that say nothing else. */
   readonly node: NodeSettings;
   readonly leases: LeaseConfig;
   /** Of everybody who has none of their own. */
@@ -130,9 +129,17 @@ function normalise(site: SiteFile, file: string, mistake: Mistake): SiteConfig {
   const at = (path: string): string => resolve(dirname(file), path);
   const { service } = site;
   const networks = networksOf(site.networks, mistake);
+  const listen = listenOf(service.listen, mistake);
+  const transports = transportsOf(service.transports, mistake);
+  const pools = poolsOf(site, at, mistake);
+  const defaultNetwork = defaultNetworkOf(site, mistake);
+  const ofNode = siteNode(site.node, at, mistake);
+  const leases = leasesOf(site.leases ?? {}, mistake);
+  const memory = memoryOf(site.leases ?? {}, at, mistake);
+  const node = { ...ofNode, shutdownGraceMs: leases.shutdownGraceMs };
   const config: SiteConfig = {
     file,
-    listen: listenOf(service.listen, mistake),
+    listen,
     url: service.url?.replace(/\/$/, '') ?? null,
     stateDir: at(service.stateDir),
     tokensFile: at(service.tokensFile),
@@ -142,13 +149,17 @@ function normalise(site: SiteFile, file: string, mistake: Mistake): SiteConfig {
     tls: service.tls
       ? { certificateFile: at(service.tls.certificateFile), keyFile: at(service.tls.keyFile) }
       : null,
-    transports: transportsOf(service.transports, mistake),
+    transports,
     rate: { perSecond: 100, burst: 500, ...service.rate },
-    pools: poolsOf(site, at, mistake),
+    pools: pools.map(pool => {
+      const own = { ...node, ...pool.node };
+      return { ...pool, node: own, memory: memory(own) };
+    }),
     imagesDir: at(site.images.dir),
     networks,
-    defaultNetwork: defaultNetworkOf(site, mistake),
-    ...leasesAndNode(site, at, mistake),
+    defaultNetwork,
+    leases,
+    node,
     webhooksAllow: allowedNetworks(site.webhooks?.allow ?? [], mistake),
     quotas: {
       user: quotaOf(site.quotas?.user, 'quotas.user', mistake),
@@ -177,13 +188,7 @@ function defaultNetworkOf({ networks, defaultNetwork }: SiteFile, mistake: Mista
   return defaultNetwork;
 }
 
-function leasesAndNode(
-  site: SiteFile,
-  at: (path: string) => string,
-  mistake: Mistake,
-): Pick<SiteConfig, 'leases' | 'node'> {
-  const given = site.leases ?? {};
-  const vmm = readVmm(site.node.vmm, sectionReader('node.vmm', at, mistake));
+function leasesOf(given: NonNullable<SiteFile['leases']>, mistake: Mistake): LeaseConfig {
   const ms = (
     key: Exclude<keyof typeof given, 'vmmOverhead' | 'pilotOverhead' | 'endNotices' | 'drain' | 'suspended'>,
     ordinary: string,
@@ -191,7 +196,6 @@ function leasesAndNode(
   const leases: LeaseConfig = {
     defaultDurationMs: ms('defaultDuration', '1h'),
     maxDurationMs: ms('maxDuration', '14d'),
-    memory: memoryOf(given, vmm, mistake),
     walltimePadMs: ms('walltimePad', '2m'),
     shutdownGraceMs: ms('shutdownGrace', '10s'),
     endNoticesMs: (given.endNotices ?? ['10m', '1m'])
@@ -215,37 +219,7 @@ function leasesAndNode(
       'leases.shutdownGrace',
       `must be shorter than leases.releaseTimeout (${formatDuration(releaseTimeoutMs)})`,
     );
-  const { path, word, durationMs } = sectionReader('node', at, mistake);
-  const node: NodeSettings = {
-    workDir: path(site.node.workDir),
-    helper: site.node.helper.map(word),
-    adaptation: site.node.adaptation ?? 'none',
-    shutdownGraceMs,
-    keepLogs: {
-      slots: site.node.keepLogs?.slots ?? 100,
-      forMs: durationMs(site.node.keepLogs?.for ?? '14d', 'keepLogs.for'),
-    },
-    vmm,
-  };
-  return { leases, node };
-}
-
-/** What a pilot's process takes with all around it, measured (`bench/memory.ts`). */
-const pilotMemory = '96M';
-
-/** What the VMM's driver states, or what the site says instead. */
-function memoryOf(
-  { vmmOverhead, pilotOverhead }: NonNullable<SiteFile['leases']>,
-  vmm: VmmSettings,
-  mistake: Mistake,
-): MemorySettings {
-  return {
-    vmm:
-      vmmOverhead === undefined
-        ? vmmMemory(vmm)
-        : { fixedMiB: memory(vmmOverhead, 'leases.vmmOverhead', mistake), perCpuMiB: 0, guestShare: 0 },
-    pilotMiB: memory(pilotOverhead ?? pilotMemory, 'leases.pilotOverhead', mistake),
-  };
+  return leases;
 }
 
 function allowedNetworks(given: readonly string[], mistake: Mistake): readonly string[] {

@@ -300,8 +300,8 @@ export function typesView(
 }
 
 function poolView(
-  { name, policy, reaches }: Pool,
-  { networks, memory }: LeaseSettings,
+  { name, policy, memory, reaches }: Pool,
+  { networks }: LeaseSettings,
   capacity: readonly PoolCapacity[],
 ): TypesView['pools'][number] {
   const { lrm = 'none', now, trouble } = capacity.find(each => each.name === name) ?? {};

@@ -185,6 +185,11 @@ export const commandProofs: readonly Proof[] = [
     of: ['wsp pilot', 'wsp pilot --assignment'],
   },
   {
+    file: 'test/e2e/pool-nodes.test.ts',
+    title: 'is looked at by the doctor, and given a policy for its helper, pool by pool',
+    of: ['wsp doctor --pool', 'wsp helper-policy --pool'],
+  },
+  {
     file: 'test/e2e/guest-flags.test.ts',
     title:
       'user data runs in the guest, a second key may log in, and the user to be is taken: --user-data, --ssh-key, ssh --login',

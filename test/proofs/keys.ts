@@ -98,6 +98,11 @@ export const keyProofs: readonly Proof[] = [
     ],
   },
   {
+    file: 'test/e2e/pool-nodes.test.ts',
+    title: 'has simulated VMs in one pool and real guests in another, each in its own directory',
+    of: ['pools[].node'],
+  },
+  {
     file: 'test/e2e/suites/policies.ts',
     title: 'runs several guests on a node, which reach each other there and across nodes, and leaves nothing',
     of: keys('policy[pack]', 'kind', 'vmsPerNode'),

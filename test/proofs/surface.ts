@@ -21,8 +21,8 @@ interface Rules {
  */
 export function siteKeys(): readonly string[] {
   const keys = keysOf(SiteFile as Rules, '')
-    // What may be in a pool's `lrm` and `policy` is what may be in the only ones.
-    .map(key => key.replace(/^(pools\[\]\.(lrm|policy))\[.*$/, '$1'));
+    // What may be in a pool's `lrm`, `policy` and `node` is what may be in the site's.
+    .map(key => key.replace(/^(pools\[\]\.(lrm|policy|node))[[.].*$/, '$1'));
   return [...new Set(keys)];
 }
 

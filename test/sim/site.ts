@@ -13,7 +13,7 @@ export function engineOptions(
   const { lrm, ...others } = parts;
   return {
     ...others,
-    pools: [{ name: defaultPoolName, lrm, policy, reaches: null, gang: { options: [] } }],
+    pools: [{ ...pool, lrm, policy }],
     lease: {
       networks: [
         { name: 'public', firstAddress: '192.0.2.10', lastAddress: '192.0.2.17', vnis: null },
@@ -22,7 +22,6 @@ export function engineOptions(
       defaultNetwork: 'private',
       defaultDurationMs: 60_000,
       maxDurationMs: 24 * 3_600_000,
-      memory: { vmm: { fixedMiB: 56, perCpuMiB: 4, guestShare: 1 / 64 }, pilotMiB: 32 },
       walltimePadMs: 60_000,
       shutdownGraceMs: 5_000,
       endNoticesMs: [30_000, 5_000],
@@ -48,14 +47,6 @@ export function engineOptions(
       transports: [{ kind: 'websocket' }],
       networks: [],
       program: '// the pilot',
-      node: {
-        workDir: '/nowhere',
-        helper: ['true'],
-        adaptation: 'none',
-        keepLogs: { slots: 100, forMs: 86_400_000 },
-        shutdownGraceMs: 5_000,
-        vmm: { kind: 'sim', startMs: 0, bootMs: 0, stopMs: 0 },
-      },
     },
     makeKeyPair: comment => ({ privateKey: 'none', publicKey: `ssh-ed25519 none ${comment}` }),
     // All that is there at this moment is one batch, as in the real world one turn of the event loop.
@@ -74,6 +65,21 @@ function network(name: string, firstAddress: string): EngineOptions['plan']['net
     mtu: null,
   };
 }
+
+const pool = {
+  name: defaultPoolName,
+  reaches: null,
+  gang: { options: [] },
+  memory: { vmm: { fixedMiB: 56, perCpuMiB: 4, guestShare: 1 / 64 }, pilotMiB: 32 },
+  node: {
+    workDir: '/nowhere',
+    helper: ['true'],
+    adaptation: 'none',
+    keepLogs: { slots: 100, forMs: 86_400_000 },
+    shutdownGraceMs: 5_000,
+    vmm: { kind: 'sim', startMs: 0, bootMs: 0, stopMs: 0 },
+  },
+} as const;
 
 /** Few enough that they are given out again and again. */
 const vnis = { first: 4_000, last: 4_199 };

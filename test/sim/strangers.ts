@@ -1,9 +1,10 @@
 import { vmMemoryMiB } from '../../src/lease/memory.ts';
+import { inPool } from '../../src/lease/pools.ts';
 import type { SiteState } from '../../src/lease/types.ts';
 
 /** VMs of different owners in one slot, where the site does not say that they may; more on a node than the slot has of it. */
 export function* strangers({ settings, workspaces, slots, vms }: SiteState): Iterable<string> {
-  const policy = settings.pools[0]?.policy ?? { kind: 'exact' };
+  const { policy, memory: taken } = settings.pools[0] ?? inPool(settings, '');
   const owners = new Map<string, string>();
   const memory = new Map<string, number>();
   const cpus = new Map<string, number>();
@@ -15,8 +16,8 @@ export function* strangers({ settings, workspaces, slots, vms }: SiteState): Ite
     owners.set(slotId, first);
     if (!('shared' in policy && policy.shared) && first !== owner)
       yield `${id} of ${owner} is in ${slotId} with VMs of ${first}`;
-    const before = memory.get(`${slotId} ${node}`) ?? settings.memory.pilotMiB;
-    const there = before + vmMemoryMiB(vm, settings.memory);
+    const before = memory.get(`${slotId} ${node}`) ?? taken.pilotMiB;
+    const there = before + vmMemoryMiB(vm, taken);
     memory.set(`${slotId} ${node}`, there);
     const busy = (cpus.get(`${slotId} ${node}`) ?? 0) + vm.cpus;
     cpus.set(`${slotId} ${node}`, busy);

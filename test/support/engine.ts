@@ -13,7 +13,7 @@ import type { Random } from '../../src/platform/random.ts';
 import { defaultPoolName } from '../../src/protocol/ids.ts';
 import type { WorkspaceRequest } from '../../src/protocol/cluster.ts';
 import type { Order } from '../../src/protocol/orders.ts';
-import type { NotificationBody, ServiceMessage, VmReport } from '../../src/protocol/pilot.ts';
+import type { NodeSettings, NotificationBody, ServiceMessage, VmReport } from '../../src/protocol/pilot.ts';
 import type { Engine, PilotSession } from '../../src/service/engine-api.ts';
 import { createEngine, type EngineOptions } from '../../src/service/engine.ts';
 import type { PlanSite } from '../../src/service/plan.ts';
@@ -264,6 +264,16 @@ function recordingLog(lines: Logged[]): Log {
   return log;
 }
 
+/** How nodes are used in the tests' site. */
+export const testNode: NodeSettings = {
+  workDir: '/work',
+  helper: ['helper'],
+  adaptation: 'none',
+  keepLogs: { slots: 100, forMs: 86_400_000 },
+  shutdownGraceMs: 10_000,
+  vmm: { kind: 'sim', startMs: 0, bootMs: 0, stopMs: 0 },
+};
+
 /** An engine on a virtual clock, an in-memory store and a fake LRM; it can be crashed and started again. */
 export class EngineBench {
   readonly clock: VirtualClock = createVirtualClock(startedAt);
@@ -276,13 +286,21 @@ export class EngineBench {
 
   constructor(lease: Partial<PoolSettings> = {}, store: Store = openSqliteStore({ directory: ':memory:' })) {
     this.store = new WatchedStore(store);
-    const { images, site: _site, policy, pools: _pools, ...settings } = { ...leaseSettings, ...lease };
+    const {
+      images,
+      site: _site,
+      policy,
+      memory,
+      pools: _pools,
+      ...settings
+    } = { ...leaseSettings, ...lease };
+    const own = { name: defaultPoolName, policy, memory, reaches: null };
     this.#options = {
       clock: this.clock,
       random: countingRandom(),
       log: recordingLog(this.logged),
       store: this.store,
-      pools: [{ name: defaultPoolName, lrm: this.lrm, policy, reaches: null, gang: { options: [] } }],
+      pools: [{ ...own, lrm: this.lrm, gang: { options: [] }, node: testNode }],
       lease: settings,
       images: () => images,
       plan: testPlanSite,
@@ -292,14 +310,6 @@ export class EngineBench {
         transports: [{ kind: 'websocket' }],
         networks: [],
         program: '// the pilot',
-        node: {
-          workDir: '/work',
-          helper: ['helper'],
-          adaptation: 'none',
-          keepLogs: { slots: 100, forMs: 86_400_000 },
-          shutdownGraceMs: 10_000,
-          vmm: { kind: 'sim', startMs: 0, bootMs: 0, stopMs: 0 },
-        },
       },
       makeKeyPair: comment => ({
         privateKey: `private ${comment}`,

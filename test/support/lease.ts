@@ -65,8 +65,8 @@ export const settings: PoolSettings = onePool({
 
 /** Settings of a site with one pool, that has this policy and size. */
 export function onePool(of: Omit<PoolSettings, 'pools'>): PoolSettings {
-  const { policy, site } = of;
-  return { ...of, pools: [{ name: defaultPoolName, policy, site, reaches: null }] };
+  const { policy, memory, site } = of;
+  return { ...of, pools: [{ name: defaultPoolName, policy, memory, site, reaches: null }] };
 }
 
 export const startedAt = 1_700_000_000_000;

@@ -22,6 +22,7 @@ import { cliSettings } from '../settings.ts';
 interface DoctorOptions {
   readonly config?: string;
   readonly node?: boolean;
+  readonly pool?: string;
   readonly qemu?: string;
   readonly workDir?: string;
   readonly images?: string;
@@ -37,6 +38,7 @@ export function addDoctorCommand(program: Command, run: Run): void {
     .description('what this host can do, what is missing, how to fix it')
     .option('--config <file>', 'site file: look at this host as the one of the service')
     .option('--node', 'look at this host as a node; with --config, as that site wants its nodes')
+    .option('--pool <name>', 'with --config and --node: as the nodes of this pool are to be')
     .option('--qemu <program>', 'QEMU, when no site file says it')
     .option('--work-dir <dir>', "the jobs' directory on nodes, when no site file says it")
     .option('--images <dir>', 'the images, when no site file says it')
@@ -67,36 +69,43 @@ async function examineSite(
   helper: readonly string[],
   options: DoctorOptions,
 ): Promise<readonly Check[]> {
-  const { checkSiteFile, examineHost, hasNodesHere } = await loadServiceDoctor();
+  const { checkSiteFile, examineHost, poolNamed, poolsHere } = await loadServiceDoctor();
   const { checks, config } = checkSiteFile(file);
   if (!config) return checks;
-  const { node, imagesDir } = config;
-  const { networks } = (await loadHelperPolicy()).helperPolicyOf(config);
-  const asNode = (images: string | undefined): Promise<readonly Check[]> =>
+  const { helperPolicyOf } = await loadHelperPolicy();
+  const asNode = (
+    { node, reaches }: Pick<SiteConfig['pools'][number], 'node' | 'reaches'>,
+    images: string | undefined,
+  ): Promise<readonly Check[]> =>
     examineNode({
       ...node,
-      networks,
+      networks: helperPolicyOf(config, reaches).networks,
       imagesDir: images,
       ...(helper.length > 0 ? { helper } : {}),
       ...given(options),
     });
-  if (options.node) return [...checks, ...(await asNode(imagesDir))];
-  const host = await examineHost(config);
-  return [
-    ...checks,
-    ...host,
-    ...(await openImages(config)),
-    ...(hasNodesHere(config) ? await asNode(undefined) : []),
-  ];
+  if (options.node) {
+    const wanted =
+      options.pool === undefined
+        ? { node: config.node, reaches: null }
+        : poolNamed(config.pools, options.pool);
+    return [...checks, ...(await asNode(wanted, config.imagesDir))];
+  }
+  const all = [...checks, ...(await examineHost(config)), ...(await openImages(config))];
+  const here = poolsHere(config);
+  for (const pool of here)
+    for (const check of await asNode(pool, undefined))
+      all.push(here.length === 1 ? check : { ...check, name: `${pool.name} ${check.name}` });
+  return all;
 }
 
 /**
  * What cannot be opened of the images as the start of a VM does; that they are there the service's
  * own look has told.
  */
-async function openImages({ node, imagesDir }: SiteConfig): Promise<readonly Check[]> {
+async function openImages({ pools, imagesDir }: SiteConfig): Promise<readonly Check[]> {
   const { checkImages, openerFor } = await loadNodeDoctor();
-  const opener = openerFor(node.vmm, systemProcesses.run);
+  const [opener] = pools.flatMap(({ node }) => openerFor(node.vmm, systemProcesses.run) ?? []);
   if (!opener) return [];
   const checks = await checkImages(imagesDir, opener);
   return checks.filter(({ status }) => status !== 'ok');

@@ -3,7 +3,7 @@ import { drainedReason, nodeDrainedCode } from '../drained-nodes.ts';
 import { vmMemoryMiB } from '../memory.ts';
 import { type NodeRoom, place } from '../placement.ts';
 import { isFinalSlot, isFinalVm } from '../transitions.ts';
-import type { LeaseSettings, Pool, PoolSettings, SiteState, Slot, Vm, Workspace } from '../types.ts';
+import type { Pool, PoolSettings, SiteState, Slot, Vm, Workspace } from '../types.ts';
 import { policyKind, vmsPerNode } from './index.ts';
 import { endMarginMs } from './slot-request.ts';
 
@@ -59,7 +59,7 @@ const endOf = ({ jobEndsAt, submittedAt, createdAt, walltimeMs }: Slot): number 
 /** What a VM takes of its node. */
 export function needOf(
   vm: Pick<Vm, 'id' | 'memoryMiB' | 'cpus'>,
-  { memory }: LeaseSettings,
+  { memory }: Pick<PoolSettings, 'memory'>,
 ): { readonly id: string; readonly memoryMiB: number; readonly cpus: number } {
   return { id: vm.id, memoryMiB: vmMemoryMiB(vm, memory), cpus: vm.cpus };
 }
