@@ -1,0 +1,244 @@
+import { execFileSync } from 'node:child_process';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+/**
+ * The checklists of CONTRIBUTING.md, followed: in a copy of the tree an LRM, a VMM and a policy are
+ * added, each in its own place and by its line in one table. Then the types check, a site file names
+ * them, and they are what the product works with.
+ */
+
+const root = new URL('../..', import.meta.url).pathname;
+
+interface Member {
+  /** Its only file. */
+  readonly file: string;
+  readonly text: string;
+  readonly table: string;
+  /** Where its line goes: before the end of the table's list. */
+  readonly list: RegExp;
+  readonly name: string;
+}
+
+const lrm: Member = {
+  file: 'src/lrm/dummy/index.ts',
+  table: 'src/lrm/index.ts',
+  list: /(const lrms[^\]]*\[\][^[]*\[[^\]]*)\]/,
+  name: 'dummyLrm',
+  text: `import type { EntryOf, SectionKit } from '../../protocol/section.ts';
+import type { LrmKind } from '../kind.ts';
+import type { Lrm } from '../lrm.ts';
+
+const schema = ({ Type, strict, Word }: SectionKit) =>
+  Type.Object({ kind: Type.Literal('dummy'), prefix: Word }, strict);
+
+type Settings = EntryOf<typeof schema>;
+
+const lrm = ({ prefix }: Settings): Lrm => ({
+  kind: 'dummy',
+  capabilities: () =>
+    Promise.resolve({
+      nodes: 1,
+      memoryMiBPerNode: 1_024,
+      cpusPerNode: 1,
+      killDelayMs: 1_000,
+      nodeNameEnv: [],
+      jobEndEnv: [],
+      walltimeStepMs: 1_000,
+    }),
+  submit: ({ jobName }) => Promise.resolve(prefix + jobName),
+  dryRun: () => Promise.resolve(),
+  list: () => Promise.resolve([]),
+  cancel: () => Promise.resolve(),
+  extend: (_jobId, endsAt) => Promise.resolve(endsAt),
+  onChange: () => () => undefined,
+  close: () => Promise.resolve(),
+});
+
+export const dummyLrm: LrmKind = {
+  kind: 'dummy',
+  schema,
+  read: (entry: Settings) => ({ lrm: entry, gang: { options: [] } }),
+  open: (settings: Settings) => ({ lrm: lrm(settings) }),
+};
+`,
+};
+
+const vmm: Member = {
+  file: 'src/control/vmm/dummy/index.ts',
+  table: 'src/control/vmm/index.ts',
+  list: /(const vmms[^\]]*\[\][^[]*\[[^\]]*)\]/,
+  name: 'dummyVmm',
+  text: `import { good } from '../../../protocol/check.ts';
+import type { EntryOf, SectionKit } from '../../../protocol/section.ts';
+import type { VmmKind } from '../kind.ts';
+import { createSimVmm } from '../sim/driver.ts';
+
+const schema = ({ Type, strict, Memory }: SectionKit) =>
+  Type.Object({ kind: Type.Literal('dummy'), each: Memory }, strict);
+
+type Settings = { readonly kind: 'dummy'; readonly eachMiB: number };
+
+export const dummyVmm: VmmKind = {
+  kind: 'dummy',
+  schema,
+  read: ({ kind, each }: EntryOf<typeof schema>, { memoryMiB }): Settings => ({
+    kind,
+    eachMiB: memoryMiB(each, 'each'),
+  }),
+  memory: ({ eachMiB }: Settings) => ({ fixedMiB: eachMiB, perCpuMiB: 0, guestShare: 0 }),
+  check: () => Promise.resolve([good('vmm', 'a dummy')]),
+  create: (_settings: Settings, _scratchDirectory, { clock }) =>
+    createSimVmm({ kind: 'sim', startMs: 0, bootMs: 0, stopMs: 0 }, clock),
+};
+`,
+};
+
+const policy: Member = {
+  file: 'src/lease/policies/dummy.ts',
+  table: 'src/lease/policies/index.ts',
+  list: /(const table = \[[^\]]*)\]/,
+  name: 'dummyPolicy',
+  text: `import type { EntryOf, SectionKit } from '../../protocol/section.ts';
+import { exactSlot } from './exact.ts';
+import type { PolicyKind } from './policy.ts';
+
+const schema = ({ Type, strict }: SectionKit) =>
+  Type.Object({ kind: Type.Literal('dummy'), spare: Type.Integer({ minimum: 0 }) }, strict);
+
+type DummyPolicy = EntryOf<typeof schema>;
+
+export const dummyPolicy = {
+  kind: 'dummy',
+  schema,
+  read: (entry: DummyPolicy): DummyPolicy => entry,
+  slot(policy: DummyPolicy, groups, durationMs, settings) {
+    const exact = exactSlot(groups, durationMs, settings);
+    return { ...exact, nodesWanted: exact.nodesWanted + policy.spare };
+  },
+  vmsPerNode: () => 1,
+} satisfies PolicyKind;
+`,
+};
+
+const members = [lrm, vmm, policy];
+
+/** What is asked of the copy: the product's own parser, factories and core, with the new members in them. */
+const program = `import { createVmm } from './src/control/vmm/index.ts';
+import { slotFor } from './src/lease/policies/index.ts';
+import { openLrm } from './src/lrm/index.ts';
+import { systemClock } from './src/platform/clock.ts';
+import { silentLog } from './src/platform/log.ts';
+import { leaseSettings, parseSite } from './src/service/site.ts';
+import { noQuotas } from './src/lease/quota.ts';
+
+const site = parseSite(process.argv[2] ?? '', process.argv[3] ?? '');
+const [pool] = site.pools;
+if (!pool) throw new Error('no pool');
+const { lrm } = await openLrm(pool.lrm, '');
+const jobId = await lrm.submit({
+  jobName: 'wsp-slot-a',
+  nodes: 1,
+  memoryMiBPerNode: 1,
+  cpusPerNode: 1,
+  walltimeMs: 1,
+  program: '',
+  ...pool.gang,
+});
+const vmm = createVmm(pool.node.vmm, '', { clock: systemClock, log: silentLog });
+const machine = { vmId: 'vm-a', name: 'a', directory: '/', memoryMiB: 1, cpus: 1, agent: false };
+const vm = await vmm.start(
+  { ...machine, boot: { kind: 'disk' }, machine: 'q35', disks: [], nics: [] },
+  { context: () => undefined, exited: () => undefined },
+);
+await vm.destroy();
+const settings = { ...leaseSettings(site), quotas: noQuotas, images: [], pools: [], site: null };
+const { policy, memory } = pool;
+const slot = slotFor([{ count: 2, memoryMiB: 100, cpus: 1 }], 60_000, { ...settings, policy, memory });
+console.log(JSON.stringify({ jobId, lrm: lrm.kind, vmm: pool.node.vmm, slot }));
+`;
+
+const site = {
+  service: { listen: '127.0.0.1:0', stateDir: 'state', tokensFile: 'tokens' },
+  lrm: { kind: 'dummy', prefix: 'job-of-' },
+  policy: { kind: 'dummy', spare: 3 },
+  images: { dir: '.' },
+  networks: [],
+  node: { workDir: 'work', helper: ['helper'], vmm: { kind: 'dummy', each: '7M' } },
+};
+
+let copy: string;
+beforeAll(() => {
+  copy = mkdtempSync(join(tmpdir(), 'wsp-new-members-'));
+  const isTest = (path: string): boolean => /[.](test|contract)[.]ts$/.test(path);
+  cpSync(join(root, 'src'), join(copy, 'src'), { recursive: true, filter: path => !isTest(path) });
+  for (const name of ['package.json', 'tsconfig.json']) cpSync(join(root, name), join(copy, name));
+  symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
+  for (const { file, text, table, list, name } of members) {
+    mkdirSync(dirname(join(copy, file)), { recursive: true });
+    writeFileSync(join(copy, file), text);
+    const before = readFileSync(join(copy, table), 'utf8');
+    const from = file.slice(dirname(table).length + 1);
+    writeFileSync(
+      join(copy, table),
+      `import { ${name} } from './${from}';\n${before.replace(list, `$1, ${name}]`)}`,
+    );
+  }
+});
+afterAll(() => rmSync(copy, { recursive: true, force: true }));
+
+/** Paths of all files below a directory of that tree. */
+function filesOf(tree: string): readonly string[] {
+  return readdirSync(join(tree, 'src'), { recursive: true, withFileTypes: true })
+    .filter(entry => entry.isFile())
+    .map(entry => join(entry.parentPath, entry.name).slice(tree.length).replace(/^[/]/, ''));
+}
+
+const run = (program: string, ...args: readonly string[]): string =>
+  execFileSync(program, args, { cwd: copy, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+
+describe('an LRM, a VMM and a policy that are added as CONTRIBUTING.md says', () => {
+  it('touch a file of their own and one table each', () => {
+    const before = new Set(filesOf(root));
+    const text = (tree: string, path: string): string => readFileSync(join(tree, path), 'utf8');
+    const touched = filesOf(copy).filter(path => !before.has(path) || text(copy, path) !== text(root, path));
+    expect([...touched].sort()).toEqual(members.flatMap(({ file, table }) => [file, table]).sort());
+  });
+
+  it('have all that they need in their types', () => {
+    writeFileSync(join(copy, 'program.ts'), program);
+    const only = { extends: './tsconfig.json', include: ['src', 'program.ts'] };
+    writeFileSync(join(copy, 'tsconfig.only.json'), JSON.stringify(only));
+    expect(run(join(root, 'node_modules/.bin/tsc'), '--noEmit', '-p', 'tsconfig.only.json')).toBe('');
+  }, 180_000);
+
+  it('are named in a site file, and are what the product works with', () => {
+    writeFileSync(join(copy, 'program.ts'), program);
+    const bundle = [
+      '--bundle',
+      '--platform=node',
+      '--format=esm',
+      '--packages=external',
+      '--log-level=error',
+    ];
+    run(join(root, 'node_modules/.bin/esbuild'), 'program.ts', ...bundle, '--outfile=program.mjs');
+    const printed = run(process.execPath, 'program.mjs', JSON.stringify(site), join(copy, 'site.yaml'));
+    expect(JSON.parse(printed)).toMatchObject({
+      jobId: 'job-of-wsp-slot-a',
+      lrm: 'dummy',
+      vmm: { kind: 'dummy', eachMiB: 7 },
+      slot: { nodesWanted: 5, memoryMiBPerNode: 100 + 7 + 96 },
+    });
+  }, 60_000);
+});
