@@ -1,5 +1,5 @@
 import { WspError } from '../protocol/errors.ts';
-import { parseDurationMs, parseMemoryMiB, parseMoment } from '../protocol/units.ts';
+import { momentToCome, parseDurationMs, parseMemoryMiB, parseMoment } from '../protocol/units.ts';
 
 /** What people write behind flags. Each throws `WspError` (`usage`) that names the flag and what it takes. */
 
@@ -38,8 +38,7 @@ export function memory(text: string, flag: string): number {
  * epoch).
  */
 export function moment(text: string, flag: string, now: number): string {
-  const durationMs = parseDurationMs(text);
-  const at = durationMs === undefined ? parseMoment(text) : now + durationMs;
+  const at = momentToCome(text, now);
   if (at === undefined) throw noTime(text, flag, '30m (from now)');
   return iso(at);
 }

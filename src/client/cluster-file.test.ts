@@ -6,6 +6,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { WspError } from '../protocol/errors.ts';
 import { parseClusterFile, readClusterFile } from './cluster-file.ts';
 
+/** When the files are read. */
+const now = Date.UTC(2026, 10, 23, 12);
+
 /** User data that is no UTF-8, as people have it. */
 const oddBytes = {
   gzip: gzipSync('#cloud-config\npackages: [htop]\n'),
@@ -22,7 +25,7 @@ afterEach(() => rmSync(directory, { recursive: true, force: true }));
 /** The mistakes as `path: message` lines. */
 function mistakesOf(text: string): string[] {
   try {
-    parseClusterFile(text, join(directory, 'c.yaml'));
+    parseClusterFile(text, join(directory, 'c.yaml'), now);
   } catch (error) {
     if (!(error instanceof WspError)) throw error;
     expect(error.code).toBe('invalid_file');
@@ -41,7 +44,7 @@ groups:
   - { name: ce, image: mini, memory: 1G, cpus: 2, networks: [private, public], roles: [head] }
   - { name: worker, image: mini, count: 4, userData: "#!/bin/sh" }
 `;
-    expect(parseClusterFile(text, 'c.yaml')).toEqual({
+    expect(parseClusterFile(text, 'c.yaml', now)).toEqual({
       name: 'osg',
       durationMs: 5_400_000,
       sshKeys: ['ssh-ed25519 AAAA me'],
@@ -60,13 +63,37 @@ groups:
     });
   });
 
+  it('says all that the flags of wsp create can: its terms, and what becomes of it', () => {
+    const terms = `
+startBy: 30m
+keepPartial: true
+requeue: true
+heal: replace
+pending: true
+pools: [own, batch]
+project: lattice
+groups: [{ name: a, image: mini }]
+`;
+    expect(parseClusterFile(terms, 'c.yaml', now)).toMatchObject({
+      startBy: '2026-11-23T12:30:00.000Z',
+      keepPartial: true,
+      requeue: true,
+      heal: 'replace',
+      pending: true,
+      pools: ['own', 'batch'],
+      project: 'lattice',
+    });
+    const at = 'startBy: 2026-11-23T15:00+01:00\ngroups: [{ name: a, image: mini }]';
+    expect(parseClusterFile(at, 'c.yaml', now).startBy).toBe('2026-11-23T14:00:00.000Z');
+  });
+
   it('report 6: takes user data as bytes, from a file and from base64', () => {
     for (const [name, bytes] of Object.entries(oddBytes)) {
       writeFileSync(join(directory, 'data'), bytes);
       const base64 = bytes.toString('base64');
       const text = `groups: [{ name: a, image: mini, userDataFile: data }, { name: b, image: mini, userData: { base64: '${base64}' } }]`;
       writeFileSync(join(directory, 'c.yaml'), text);
-      const { groups } = readClusterFile(join(directory, 'c.yaml'));
+      const { groups } = readClusterFile(join(directory, 'c.yaml'), now);
       expect(
         groups.map(({ userData }) => userData),
         name,
@@ -79,7 +106,7 @@ groups:
       join(directory, 'c.yaml'),
       Buffer.from('groups: [{ name: a, image: mini, userData: für }]', 'latin1'),
     );
-    expect(() => readClusterFile(join(directory, 'c.yaml'))).toThrow(/c\.yaml is not UTF-8 text/);
+    expect(() => readClusterFile(join(directory, 'c.yaml'), now)).toThrow(/c\.yaml is not UTF-8 text/);
     expect(mistakesOf("groups: [{ name: a, image: mini, userData: { base64: 'für' } }]")).toEqual([
       'groups[0].userData.base64: must be base64 (RFC 4648, section 4) of at most 65536 bytes (it is "für")',
     ]);
@@ -95,12 +122,12 @@ groups:
   it('takes user data from a file beside it', () => {
     writeFileSync(join(directory, 'ce.sh'), 'echo hello\n');
     writeFileSync(join(directory, 'c.yaml'), 'groups: [{ name: a, image: mini, userDataFile: ce.sh }]');
-    expect(readClusterFile(join(directory, 'c.yaml')).groups[0]?.userData).toBe('echo hello\n');
+    expect(readClusterFile(join(directory, 'c.yaml'), now).groups[0]?.userData).toBe('echo hello\n');
   });
 
   it('is the paper’s example', () => {
     const file = new URL('../../examples/osg-cluster.yaml', import.meta.url).pathname;
-    const request = readClusterFile(file);
+    const request = readClusterFile(file, now);
     expect(request.groups.map(({ name, count, networks }) => [name, count, networks])).toEqual([
       ['ce', 1, ['private', 'public']],
       ['se', 1, ['private', 'public']],
@@ -114,6 +141,16 @@ describe('a bad cluster file', () => {
     ['syntax', 'groups:\n  - name: a\n   image: b\n', /^line 3, column \d+: /],
     ['no mapping', '- a\n- b\n', /^line 1, column 1: must be a mapping/],
     ['nothing', '', /^line 1, column 1: must be a mapping/],
+    [
+      'start by, no time',
+      'startBy: soon\ngroups: [{ name: a, image: mini }]',
+      /^startBy: must be a time from now such as 30m, or a time as in ISO 8601, .* \(it is "soon"\)$/,
+    ],
+    [
+      'heal',
+      'heal: never\ngroups: [{ name: a, image: mini }]',
+      /^heal: must be one of fail, replace \(it is "never"\)$/,
+    ],
     ['no groups', 'name: x\n', /^groups: is missing$/],
     ['empty groups', 'groups: []\n', /^groups: must have at least 1 entries$/],
     ['groups no list', 'groups: { name: a }\n', /^groups: must be a list \(it is \{"name":"a"\}\)$/],
@@ -187,7 +224,7 @@ describe('a bad cluster file', () => {
 
   it('tells all mistakes at once', () => {
     expect(mistakesOf('nme: x\nduration: 1\ngroups: [{ name: a, count: x }]')).toEqual([
-      'nme: is not known here; known: name, duration, project, pools, sshKeys, groups',
+      'nme: is not known here; known: name, duration, project, pools, sshKeys, startBy, keepPartial, requeue, heal, pending, groups',
       'duration: must be a duration such as 90s or 1h30m (it is 1)',
       'groups[0].count: must be integer (it is "x")',
       'groups[0].image: is missing',
@@ -195,7 +232,7 @@ describe('a bad cluster file', () => {
   });
 
   it('that is not there is not_found', () => {
-    expect(() => readClusterFile(join(directory, 'none.yaml'))).toThrow(
+    expect(() => readClusterFile(join(directory, 'none.yaml'), now)).toThrow(
       expect.objectContaining({ code: 'not_found' }),
     );
   });

@@ -4,7 +4,13 @@ import { GroupRequest, type UserData, WorkspaceRequest } from '../protocol/clust
 import { invalidFile, mistakesIn, parseYaml } from '../protocol/document.ts';
 import type { ErrorDetail } from '../protocol/errors.ts';
 import { DurationText, MemoryText, PathText } from '../protocol/schema.ts';
-import { parseDurationMs, parseMemoryMiB } from '../protocol/units.ts';
+import {
+  latestMoment,
+  momentToCome,
+  momentWords,
+  parseDurationMs,
+  parseMemoryMiB,
+} from '../protocol/units.ts';
 import { readText, readUserData } from './files.ts';
 
 /**
@@ -15,6 +21,8 @@ import { readText, readUserData } from './files.ts';
  *   project: lattice               # optional: who is charged
  *   pools: [static, batch]         # optional: whose nodes it may have, the best first
  *   sshKeys: [ssh-ed25519 AAAA…]   # optional
+ *   startBy: 30m                   # optional: from now, or a time such as 2026-11-23T14:00:00Z
+ *   keepPartial, requeue, pending: true, heal: replace   # optional, as the flags of wsp create
  *   groups:
  *     - name: worker
  *       image: mini
@@ -43,44 +51,46 @@ const ClusterGroup = Type.Object(
 );
 type ClusterGroup = Static<typeof ClusterGroup>;
 
-const ClusterFile = Type.Object(
+/** See above; `docs/cli.md` has each key beside its flag. */
+export const ClusterFile = Type.Object(
   {
     name: WorkspaceRequest.properties.name,
     duration: Type.Optional(DurationText),
     project: WorkspaceRequest.properties.project,
     pools: WorkspaceRequest.properties.pools,
     sshKeys: WorkspaceRequest.properties.sshKeys,
+    startBy: Type.Optional(Type.String()),
+    keepPartial: WorkspaceRequest.properties.keepPartial,
+    requeue: WorkspaceRequest.properties.requeue,
+    heal: WorkspaceRequest.properties.heal,
+    pending: WorkspaceRequest.properties.pending,
     groups: Type.Array(ClusterGroup, { minItems: 1, maxItems: 64 }),
   },
   { additionalProperties: false },
 );
-type ClusterFile = Static<typeof ClusterFile>;
+export type ClusterFile = Static<typeof ClusterFile>;
 
-/** Reads a cluster file. Throws `WspError` (`not_found`; `invalid_file` with all mistakes, each with its path). */
-export function readClusterFile(path: string): WorkspaceRequest {
-  return parseClusterFile(readText(path, `cluster file ${path}`), path);
+/** Reads a cluster file. `now`: what its times are counted from (milliseconds since the epoch). Throws `WspError` (`not_found`; `invalid_file` with all mistakes, each with its path). */
+export function readClusterFile(path: string, now: number): WorkspaceRequest {
+  return parseClusterFile(readText(path, `cluster file ${path}`), path, now);
 }
 
 /** A cluster file's text as a request. `path` names it in messages, and is what `userDataFile` is relative to. */
-export function parseClusterFile(text: string, path: string): WorkspaceRequest {
+export function parseClusterFile(text: string, path: string, now: number): WorkspaceRequest {
   const document = parseYaml(text, path);
   const mistakes = mistakesIn(ClusterFile, document);
   if (mistakes.length > 0) throw invalidFile(path, mistakes);
-  const file = document as ClusterFile;
+  const { duration, startBy, groups, ...same } = document as ClusterFile;
 
   const details: ErrorDetail[] = [];
   const request: WorkspaceRequest = {
-    ...(file.name === undefined ? {} : { name: file.name }),
-    ...(file.duration === undefined ? {} : { durationMs: parseDurationMs(file.duration) ?? 0 }),
-    ...(file.project === undefined ? {} : { project: file.project }),
-    ...(file.pools === undefined ? {} : { pools: file.pools }),
-    ...(file.sshKeys === undefined ? {} : { sshKeys: file.sshKeys }),
-    groups: file.groups.map((group, index) =>
-      groupRequest(group, `groups[${index}]`, dirname(path), details),
-    ),
+    ...same,
+    ...(duration === undefined ? {} : { durationMs: parseDurationMs(duration) ?? 0 }),
+    ...(startBy === undefined ? {} : { startBy: startByOf(startBy, now, details) }),
+    groups: groups.map((group, index) => groupRequest(group, `groups[${index}]`, dirname(path), details)),
   };
-  for (const [index, group] of file.groups.entries()) {
-    const first = file.groups.findIndex(other => other.name === group.name);
+  for (const [index, group] of groups.entries()) {
+    const first = groups.findIndex(other => other.name === group.name);
     if (first !== index)
       details.push({ path: `groups[${index}].name`, message: `is the name of groups[${first}] too` });
   }
@@ -89,6 +99,14 @@ export function parseClusterFile(text: string, path: string): WorkspaceRequest {
     details.push({ path: at.replace('memoryMiB', 'memory').replace('durationMs', 'duration'), message });
   if (details.length > 0) throw invalidFile(path, details);
   return request;
+}
+
+function startByOf(text: string, now: number, details: ErrorDetail[]): string {
+  const at = momentToCome(text, now);
+  if (at !== undefined && at <= latestMoment) return new Date(at).toISOString();
+  const message = `must be a time from now such as 30m, or ${momentWords} (it is "${text}")`;
+  details.push({ path: 'startBy', message });
+  return new Date(now).toISOString();
 }
 
 function groupRequest(

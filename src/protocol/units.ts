@@ -45,6 +45,15 @@ export function parseMoment(text: string): number | undefined {
 }
 
 /**
+ * A moment to come, in milliseconds since the epoch: written as above, or as a duration from `now`;
+ * undefined when the text is neither.
+ */
+export function momentToCome(text: string, now: number): number | undefined {
+  const durationMs = parseDurationMs(text);
+  return durationMs === undefined ? parseMoment(text) : now + durationMs;
+}
+
+/**
  * The last moment that ISO 8601 writes with four digits for the year, in milliseconds since the
  * epoch.
  */

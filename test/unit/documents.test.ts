@@ -33,7 +33,7 @@ const ofKind = (kind: string): readonly (readonly [string, Block])[] =>
 const readers: Readonly<Record<string, (text: string) => void>> = {
   'yaml site': expectSiteFile,
   'yaml site part': text => expectSiteFile(JSON.stringify(merged(example(), parse(text) as Section))),
-  'yaml cluster.yaml': text => void readClusterFile(write('cluster.yaml', text)),
+  'yaml cluster.yaml': text => void readClusterFile(write('cluster.yaml', text), 0),
   'yaml client': text => {
     writeFileSync(join(place, 'token'), 'a-token-of-ann', { mode: 0o600 });
     expect(cliSettings({ WSP_CONFIG: write('config.yaml', text), HOME: place }).token).toBe('a-token-of-ann');

@@ -124,7 +124,7 @@ async function create(context: CommandContext, options: CreateOptions): Promise<
   const timeoutMs = duration(options.timeout, '--timeout');
   const request = await requestOf(context, options);
   if (options.dryRun) return tryOut(context, request);
-  if (options.pending && options.wait)
+  if (request.pending && options.wait)
     throw new WspError('usage', '--wait has nothing to wait for with --pending: use it with wsp launch');
   const created = await context.client().createWorkspace(request);
   await answerWhenUp(context, created, options.wait, timeoutMs);
@@ -224,7 +224,7 @@ async function groupsOf(options: GroupOptions): Promise<WorkspaceRequest> {
     });
   }
   if (options.file === undefined) return { groups: [oneGroup(options)] };
-  return (await loadClusterFile()).readClusterFile(options.file);
+  return (await loadClusterFile()).readClusterFile(options.file, systemClock.now());
 }
 
 function oneGroup(options: GroupOptions): GroupRequest {
