@@ -3,11 +3,10 @@ import { describe, expect, it } from 'vitest';
 import { ClusterFile } from '../client/cluster-file.ts';
 import { commandLine } from './command-line.ts';
 
-/** docs/cli.md, "Cluster files": what flags can say, a file can, or the page says why not. */
+/** docs/cluster-files.md: what flags can say, a file can, or the page says why not. */
 
-const page = readFileSync(new URL('../../docs/cli.md', import.meta.url), 'utf8');
-const [, section = ''] = /\n## Cluster files\n([\s\S]*?)\n## /.exec(page) ?? [];
-const rows = [...section.matchAll(/^\| (`--[\w-]+`|\(no flag\)) \| (.*) \|$/gm)].map(
+const page = readFileSync(new URL('../../docs/cluster-files.md', import.meta.url), 'utf8');
+const rows = [...page.matchAll(/^\| (`--[\w-]+`|\(no flag\)) \| (.*) \|$/gm)].map(
   ([, flag = '', cell = '']) => ({
     flag: flag.replaceAll('`', ''),
     isAbsent: /^not there: .{5}/.test(cell),

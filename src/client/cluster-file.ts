@@ -51,7 +51,7 @@ const ClusterGroup = Type.Object(
 );
 type ClusterGroup = Static<typeof ClusterGroup>;
 
-/** See above; `docs/cli.md` has each key beside its flag. */
+/** See above; `docs/cluster-files.md` has each key beside its flag. */
 export const ClusterFile = Type.Object(
   {
     name: WorkspaceRequest.properties.name,

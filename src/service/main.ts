@@ -78,7 +78,7 @@ async function start(
   broken: (cause: unknown) => void,
 ): Promise<void> {
   const file = loadTokens(site.tokensFile, systemRandom);
-  const program = readPilotProgram(pilotProgram);
+  const pilot = pilotsOf(site, pilotProgram);
   const store = openStore(site.stateDir);
   closers.store = () => store.close();
   const pools = await openPools(site, log, closers);
@@ -94,9 +94,7 @@ async function start(
     store,
     images: () => images.read().images.map(({ manifest }) => manifest),
     pilot: {
-      transports: site.transports,
-      networks: helperPolicyOf(site).networks,
-      program,
+      ...pilot,
       serviceUrl: () => nodesUrlOf(listening),
       serviceCa: () => tls?.cert ?? null,
     },
@@ -131,6 +129,12 @@ async function start(
   started.resolve();
   tellUrl(site.urlFile, listening.url, closers);
   tellLog(log, listening, pools);
+}
+
+/** What the site file says to every pilot. */
+function pilotsOf(site: SiteConfig, program: string) {
+  const { transports } = site;
+  return { transports, networks: helperPolicyOf(site).networks, program: readPilotProgram(program) };
 }
 
 function tellLog(log: Log, { url, nodesUrl }: Listening, pools: readonly OpenPool[]): void {

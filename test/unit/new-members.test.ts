@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import {
   cpSync,
   mkdirSync,
@@ -12,6 +11,7 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { systemProcesses } from '../../src/platform/process.ts';
 
 /**
  * The checklists of CONTRIBUTING.md, followed: in a copy of the tree an LRM, a VMM and a policy are
@@ -80,8 +80,7 @@ const vmm: Member = {
   table: 'src/control/vmm/index.ts',
   list: /(const vmms[^\]]*\[\][^[]*\[[^\]]*)\]/,
   name: 'dummyVmm',
-  text: `import { good } from '../../../protocol/check.ts';
-import type { EntryOf, SectionKit } from '../../../protocol/section.ts';
+  text: `import type { EntryOf, SectionKit } from '../../../protocol/section.ts';
 import type { VmmKind } from '../kind.ts';
 import { createSimVmm } from '../sim/driver.ts';
 
@@ -97,8 +96,10 @@ export const dummyVmm: VmmKind = {
     kind,
     eachMiB: memoryMiB(each, 'each'),
   }),
-  memory: ({ eachMiB }: Settings) => ({ fixedMiB: eachMiB, perCpuMiB: 0, guestShare: 0 }),
-  check: () => Promise.resolve([good('vmm', 'a dummy')]),
+  traits: ({ eachMiB }: Settings) => ({
+    needsHelper: false,
+    memory: { fixedMiB: eachMiB, perCpuMiB: 0, guestShare: 0 },
+  }),
   create: (_settings: Settings, _scratchDirectory, { clock }) =>
     createSimVmm({ kind: 'sim', startMs: 0, bootMs: 0, stopMs: 0 }, clock),
 };
@@ -205,8 +206,15 @@ function filesOf(tree: string): readonly string[] {
     .map(entry => join(entry.parentPath, entry.name).slice(tree.length).replace(/^[/]/, ''));
 }
 
-const run = (program: string, ...args: readonly string[]): string =>
-  execFileSync(program, args, { cwd: copy, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+/** What a program prints; it must end well, and within two minutes. */
+async function run(program: string, ...args: readonly string[]): Promise<string> {
+  const { code, stdout, stderr } = await systemProcesses.run([program, ...args], {
+    deadlineMs: 120_000,
+    cwd: copy,
+  });
+  expect([code, stderr, code === 0 ? '' : stdout]).toEqual([0, '', '']);
+  return stdout;
+}
 
 describe('an LRM, a VMM and a policy that are added as CONTRIBUTING.md says', () => {
   it('touch a file of their own and one table each', () => {
@@ -216,14 +224,14 @@ describe('an LRM, a VMM and a policy that are added as CONTRIBUTING.md says', ()
     expect([...touched].sort()).toEqual(members.flatMap(({ file, table }) => [file, table]).sort());
   });
 
-  it('have all that they need in their types', () => {
+  it('have all that they need in their types', async () => {
     writeFileSync(join(copy, 'program.ts'), program);
     const only = { extends: './tsconfig.json', include: ['src', 'program.ts'] };
     writeFileSync(join(copy, 'tsconfig.only.json'), JSON.stringify(only));
-    expect(run(join(root, 'node_modules/.bin/tsc'), '--noEmit', '-p', 'tsconfig.only.json')).toBe('');
+    await run(join(root, 'node_modules/.bin/tsc'), '--noEmit', '-p', 'tsconfig.only.json');
   }, 180_000);
 
-  it('are named in a site file, and are what the product works with', () => {
+  it('are named in a site file, and are what the product works with', async () => {
     writeFileSync(join(copy, 'program.ts'), program);
     const bundle = [
       '--bundle',
@@ -232,8 +240,8 @@ describe('an LRM, a VMM and a policy that are added as CONTRIBUTING.md says', ()
       '--packages=external',
       '--log-level=error',
     ];
-    run(join(root, 'node_modules/.bin/esbuild'), 'program.ts', ...bundle, '--outfile=program.mjs');
-    const printed = run(process.execPath, 'program.mjs', JSON.stringify(site), join(copy, 'site.yaml'));
+    await run(join(root, 'node_modules/.bin/esbuild'), 'program.ts', ...bundle, '--outfile=program.mjs');
+    const printed = await run(process.execPath, 'program.mjs', JSON.stringify(site), join(copy, 'site.yaml'));
     expect(JSON.parse(printed)).toMatchObject({
       jobId: 'job-of-wsp-slot-a',
       lrm: 'dummy',
