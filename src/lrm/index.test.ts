@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type ImitatedIp, imitateIp } from '../../test/support/imitated-ip.ts';
 import { openLrm } from './index.ts';
-import type { LrmSettings } from './kind.ts';
 
 let ip: ImitatedIp;
 let place: string;
@@ -33,7 +32,7 @@ const local = (change: object = {}) => ({
 
 it.each(['slurm', 'gridengine', 'pbs'] as const)('%s is opened, and asked for nothing yet', async kind => {
   const settings = kind === 'pbs' ? { server: null, queue: 'q' } : {};
-  const { lrm, ...rest } = await openLrm({ kind, ...settings } as LrmSettings, directory);
+  const { lrm, ...rest } = await openLrm({ kind, ...settings }, directory);
   expect([lrm.kind, rest]).toEqual([kind, {}]);
 });
 
