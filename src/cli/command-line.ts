@@ -72,7 +72,7 @@ async function ingest({ env }: CommandContext): Promise<void> {
   await (await loadIngest()).runIngest({ url, ca }, env);
 }
 
-/** `bin/wsp` hands these to the pilot's one file. */
+/** `bin/wsp` hands these to the programs of nodes. */
 const onNodes = `
 On a node:
   agent                          make it a static node, on which workspaces run without a batch scheduler

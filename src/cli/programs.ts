@@ -31,8 +31,8 @@ export function loadClusterFile(): Promise<typeof import('../client/cluster-file
   return import('../client/cluster-file.ts');
 }
 
-/** The one file that runs on nodes, built: beside us when we are built too, else where the build puts it. */
-export function pilotFile(): string {
-  const beside = join(import.meta.dirname, 'pilot.cjs');
-  return existsSync(beside) ? beside : join(import.meta.dirname, '../../dist/pilot.cjs');
+/** What is installed on nodes, one file, built: beside us when we are built too, else where the build puts it. */
+export function nodeToolsFile(): string {
+  const beside = join(import.meta.dirname, 'node-tools.cjs');
+  return existsSync(beside) ? beside : join(import.meta.dirname, '../../dist/node-tools.cjs');
 }

@@ -86,8 +86,8 @@ describe('report 8: what cannot be written is an error', () => {
     'wsp events',
     'wsp events -f',
     'wsp doctor',
-    'pilot doctor --node',
-    'pilot kill-all --state-dir /nonexistent --disk-dir /nonexistent --node n01',
+    'node-tools doctor --node',
+    'node-tools kill-all --state-dir /nonexistent --disk-dir /nonexistent --node n01',
   ];
   it.each(full)('report 8: %s > /dev/full', async command => {
     const { code, stderr } = await programs.shell(`${command} > /dev/full`, env);

@@ -12,7 +12,7 @@ import { systemClock } from '../platform/clock.ts';
 import { type CommandResult, systemProcesses } from '../platform/process.ts';
 import type { PilotHello, PilotMessage, ServiceMessage } from '../protocol/pilot.ts';
 
-/** The one program of nodes, started as it is there, before a service that says what the test says. */
+/** The program that travels with jobs, started as it is there, before a service that says what the test says. */
 
 /** Processes of a busy machine. */
 const slow = { timeout: 110_000 };
@@ -36,49 +36,26 @@ afterEach(() => rmSync(place, { recursive: true }));
 const run = (...args: readonly string[]): Promise<CommandResult> =>
   systemProcesses.run([process.execPath, program, ...args], { deadlineMs: 100_000 });
 
-describe('the program of nodes', slow, () => {
+describe('the program of jobs', slow, () => {
   it('says what it is, when it is started as nothing of that or wrongly', async () => {
     const bad = join(place, 'bad.json');
     writeFileSync(bad, JSON.stringify({ slotId: 'x' }));
     const outcomes = await Promise.all([
       run(),
-      run('pilots'),
+      run('helper'),
       run('pilot'),
       run('pilot', '--assign', bad),
       run('pilot', '--assignment', bad),
       run('pilot', '--assignment', join(place, 'none')),
     ]);
     expect(outcomes.map(({ code, stderr }) => [code, stderr.split('\n')[0]])).toEqual([
-      [2, 'wsp: no command: one of pilot, agent, helper, kill-all, doctor is needed'],
-      [2, 'wsp: pilots: one of pilot, agent, helper, kill-all, doctor is needed'],
+      [2, expect.stringContaining('pilot takes --assignment FILE')],
+      [2, expect.stringContaining('pilot takes --assignment FILE')],
       [2, expect.stringContaining('pilot takes --assignment FILE')],
       [2, expect.stringContaining('pilot takes --assignment FILE')],
       [1, 'wsp: bad slot assignment: slotId is not a slot id'],
       [1, expect.stringContaining('ENOENT')],
     ]);
-  });
-
-  it('is agent, helper, kill-all and doctor too, each of which knows its own arguments', async () => {
-    const [agent, helper, killAll, doctor] = await Promise.all([
-      run('agent', '--pools', 'x'),
-      run('helper', '--wrong'),
-      run('kill-all', '--slot', 'x'),
-      run('doctor', '--wrong'),
-    ]);
-    expect(agent.stderr).toContain('usage: wsp agent');
-    expect(helper.stderr).toContain('--wrong');
-    expect(killAll.stderr).toContain('--slot takes a slot id');
-    expect(doctor.stderr).toContain('--wrong');
-    expect([agent, helper, killAll, doctor].map(({ code }) => code)).toEqual([2, 2, 2, 2]);
-  });
-
-  it('does the errand that it came with', async () => {
-    const errand = JSON.stringify({ kind: 'remove', directory: place });
-    const input = `globalThis.wspAgentErrand=${errand};
-${readFileSync(program, 'utf8')}`;
-    const argv = [process.execPath, '-'] as const;
-    const { code, stdout } = await systemProcesses.run(argv, { deadlineMs: 100_000, input });
-    expect([code, JSON.parse(stdout)]).toEqual([0, { done: true, pid: null }]);
   });
 });
 

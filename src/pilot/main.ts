@@ -11,43 +11,25 @@ import { systemClock } from '../platform/clock.ts';
 import { errorFields, jsonLog, type Log, pacedLines } from '../platform/log.ts';
 import { patientClock } from '../platform/patient-clock.ts';
 import { linesOn, linesTo } from '../platform/log-file.ts';
-import { exitWith } from '../platform/printing.ts';
 import { version } from '../platform/version.ts';
-import { runErrand, takeErrand } from './agent/install.ts';
 import { checkAssignment, jobEndFrom, nodeNameFrom, takeAssignment } from './assignment.ts';
 import { fileJournal, memoryJournal } from './journal.ts';
+import { misused, runProgram } from './program.ts';
 import { PilotSession } from './session.ts';
 import { transportOf } from './transports.ts';
 import type { SlotAssignment } from '../protocol/pilot.ts';
 
 /**
- * The one file that runs on nodes: the pilot when a job brought it on standard input with its assignment in front, else one of
- * `pilot --assignment FILE`, `agent`, `helper`, `kill-all`, `doctor --node`; or an errand of `wsp nodes add`, which came the same way over ssh.
+ * The program that travels with each job: on standard input with its assignment in front, or, to
+ * try it by hand, as `pilot --assignment FILE`.
  */
 async function main(): Promise<number> {
   const assignment = takeAssignment();
   if (assignment !== undefined) return runPilot(assignment);
-  const errand = takeErrand();
-  if (errand !== undefined) return runErrand(errand);
-  const [command, ...args] = process.argv.slice(2);
-  switch (command) {
-    case 'pilot': {
-      const path = args[0] === '--assignment' ? args[1] : undefined;
-      if (path === undefined)
-        return fail('pilot takes --assignment FILE (the batch scheduler starts pilots by itself)');
-      return runPilot(JSON.parse(readFileSync(path, 'utf8')));
-    }
-    case 'agent':
-      return (await import('./agent/main.ts')).runAgent(args);
-    case 'helper':
-      return (await import('../control/helper/main.ts')).runHelper(args);
-    case 'kill-all':
-      return (await import('../control/helper/kill-all.ts')).runKillAll(args);
-    case 'doctor':
-      return (await import('../control/doctor/main.ts')).runNodeDoctor(args);
-    default:
-      return fail(`${command ?? 'no command'}: one of pilot, agent, helper, kill-all, doctor is needed`);
-  }
+  const [command, option, path] = process.argv.slice(2);
+  if (command !== 'pilot' || option !== '--assignment' || path === undefined)
+    return misused('pilot takes --assignment FILE (the batch scheduler starts pilots by itself)');
+  return runPilot(JSON.parse(readFileSync(path, 'utf8')));
 }
 
 /**
@@ -129,14 +111,4 @@ async function tidyNode(
   }
 }
 
-function fail(message: string): number {
-  process.stderr.write(`wsp: ${message}\n`);
-  return 2;
-}
-
-void main()
-  .catch((cause: unknown) => {
-    process.stderr.write(`wsp: ${cause instanceof Error ? cause.message : String(cause)}\n`);
-    return 1;
-  })
-  .then(code => exitWith(code, 'wsp'));
+runProgram(main);

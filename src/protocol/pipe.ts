@@ -1,4 +1,4 @@
-/** What both ends of a pipe (`src/service/pilots/pipe.ts`) call things. Apart from pilot.ts, whose schemas are not for the pilot's one file. */
+/** What both ends of a pipe (`src/service/pilots/pipe.ts`) call things.  */
 
 /** Header of the answer to a POST: the number of the next byte wanted, the end counting as one. */
 export const pipeNextHeader = 'wsp-next';

@@ -74,6 +74,8 @@ export const ownNodeStates = ['idle', 'away'] as const;
 export const endCauses = ['expired', 'destroyed', 'preempted', 'failed', 'cancelled'] as const;
 export type EndCause = (typeof endCauses)[number];
 
+/** The longest that the message of a reason may be. */
+export const longestReason = 4_096;
 /** Why something is in the state it is in: a stable code for programs and a sentence for people. */
 export interface Reason {
   readonly code: string;

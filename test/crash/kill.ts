@@ -55,11 +55,11 @@ export function nodeName({ cluster, index }: Pick<Place, 'cluster' | 'index'>): 
 /** kill-all as an administrator runs it on the node. */
 export function killAllArgv(place: Omit<Place, 'slotId'>): [string, ...string[]] {
   const { site, cluster, index } = place;
-  const pilot = join(import.meta.dirname, '../../dist/pilot.cjs');
+  const program = join(import.meta.dirname, '../../dist/node-tools.cjs');
   return [
     'nsenter',
     `--net=/run/netns/${cluster.nodes[index]?.netns}`,
-    ...[process.execPath, pilot, 'kill-all', ...helperDirs(site.helperStateDir), '--node', nodeName(place)],
+    ...[process.execPath, program, 'kill-all', ...helperDirs(site.helperStateDir), '--node', nodeName(place)],
   ];
 }
 
@@ -75,7 +75,7 @@ function pilotOf(place: Place): number {
 }
 
 async function helpersOf(place: Place): Promise<readonly number[]> {
-  const pattern = `pilot.cjs helper .*--node ${nodeName(place)} .*--slot ${place.slotId}`;
+  const pattern = `node-tools.cjs helper .*--node ${nodeName(place)} .*--slot ${place.slotId}`;
   const { stdout } = await systemProcesses.run(['pgrep', '-f', '--', pattern], { deadlineMs: 10_000 });
   return stdout.split('\n').filter(Boolean).map(Number);
 }

@@ -456,7 +456,7 @@ describe('wsp doctor', () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     const file = join(site.directory, 'policy.json');
     writeFileSync(file, stdout, { mode: 0o644 });
-    const argv = [`${root}/dist/pilot.cjs`, 'helper', '--check-policy', file];
+    const argv = [`${root}/dist/node-tools.cjs`, 'helper', '--check-policy', file];
     const checked = await systemProcesses.run([process.execPath, ...argv], { deadlineMs: 20_000 });
     expect(checked.stdout).toMatch(
       /^network public: .*, bridged to eth1\nnetwork private: .*, in VXLANs 4000 to /,
@@ -509,7 +509,13 @@ describe('wsp doctor', () => {
 
   it('runs on a node that has the one file only, from standard input', async () => {
     const { stdout } = await systemProcesses.run(
-      ['sh', '-c', 'exec "$0" - doctor --node --json < "$1"', process.execPath, `${root}/dist/pilot.cjs`],
+      [
+        'sh',
+        '-c',
+        'exec "$0" - doctor --node --json < "$1"',
+        process.execPath,
+        `${root}/dist/node-tools.cjs`,
+      ],
       { deadlineMs: 60_000 },
     );
     const names = (JSON.parse(stdout) as DoctorReport).checks.map(({ name }) => name);

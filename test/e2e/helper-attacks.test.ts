@@ -58,7 +58,7 @@ const routes = async (): Promise<string> => (await nodes.run(0, 'ip', '-4', 'rou
 
 /** The process of the helper of a slot. */
 async function helperPid(slotId: string): Promise<number> {
-  const { stdout } = await nodes.run(0, 'pgrep', '-f', '--', `pilot.cjs helper .*--slot ${slotId}$`);
+  const { stdout } = await nodes.run(0, 'pgrep', '-f', '--', `node-tools.cjs helper .*--slot ${slotId}$`);
   return Number(stdout.trim());
 }
 

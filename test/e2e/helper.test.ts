@@ -443,7 +443,7 @@ setInterval(() => undefined, 1000);`;
 
 /** SIGKILL, to the helper of a slot, and gone. */
 async function killHelper(slotId: string): Promise<void> {
-  const { stdout } = await nodes.run(0, 'pgrep', '-f', '--', `pilot.cjs helper .*--slot ${slotId}$`);
+  const { stdout } = await nodes.run(0, 'pgrep', '-f', '--', `node-tools.cjs helper .*--slot ${slotId}$`);
   const pids = stdout.trim().split('\n').map(Number);
   expect(pids).toHaveLength(1);
   for (const pid of pids) {

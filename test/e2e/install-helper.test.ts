@@ -129,7 +129,7 @@ describe('scripts/install-helper', () => {
       );
       expect({ attempt, code, stderr }).toEqual({ attempt, code: 0, stderr: '' });
     }
-    const modes = ['lib/workspace-pilot/pilot.cjs', 'sbin/wsp-helper', 'sbin/wsp-kill-all'].map(
+    const modes = ['lib/workspace-pilot/node-tools.cjs', 'sbin/wsp-helper', 'sbin/wsp-kill-all'].map(
       path => statSync(join(prefix, path)).mode & 0o777,
     );
     expect(modes).toEqual([0o644, 0o755, 0o755]);
@@ -311,7 +311,7 @@ describe('scripts/install-helper', () => {
     );
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(readFileSync(join(image, 'usr/local/sbin/wsp-helper'), 'utf8')).toContain(
-      '/usr/bin/node /usr/local/lib/workspace-pilot/pilot.cjs helper --state-dir /run/workspace-pilot-helper --disk-dir /var/lib/workspace-pilot-helper --policy /etc/workspace-pilot/helper.json "$@"',
+      '/usr/bin/node /usr/local/lib/workspace-pilot/node-tools.cjs helper --state-dir /run/workspace-pilot-helper --disk-dir /var/lib/workspace-pilot-helper --policy /etc/workspace-pilot/helper.json "$@"',
     );
     expect(existsSync(join(image, 'etc/sudoers.d/workspace-pilot'))).toBe(true);
     // And nothing of this machine's own, which may have the product.

@@ -111,7 +111,7 @@ describe('the check that nothing is left', () => {
   });
 
   it('sees a helper', async () => {
-    const script = `${root}/dist/pilot.cjs`;
+    const script = `${root}/dist/node-tools.cjs`;
     await processInNode(
       process.execPath,
       script,
@@ -125,7 +125,7 @@ describe('the check that nothing is left', () => {
       '--slot',
       'slot-aaaaaaaaaa',
     );
-    await untilSeen(/process \d+: .*pilot.cjs helper/);
+    await untilSeen(/process \d+: .*node-tools.cjs helper/);
   });
 
   it('sees undo entries, files of VMs and jobs', async () => {

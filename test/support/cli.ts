@@ -33,6 +33,7 @@ export async function buildPrograms(): Promise<Programs> {
   for (const [name, file] of [
     ['wsp', 'wsp.js'],
     ['pilot', 'pilot.cjs'],
+    ['node-tools', 'node-tools.cjs'],
   ] as const) {
     const script = `#!/bin/sh\nexec '${process.execPath}' '${dist}/${file}' "$@"\n`;
     writeFileSync(join(bin, name), script, { mode: 0o755 });

@@ -70,7 +70,7 @@ export async function startBareNodes(count: number): Promise<BareNodes> {
     'nsenter',
     `--net=/run/netns/${node(index).netns}`,
   ];
-  const program = [process.execPath, `${root}/dist/pilot.cjs`];
+  const program = [process.execPath, `${root}/dist/node-tools.cjs`];
   const run: BareNodes['run'] = (index, ...argv) =>
     systemProcesses.run([...inside(index), ...argv], { deadlineMs: 30_000 });
   const helperArgv: BareNodes['helperArgv'] = index => [

@@ -77,7 +77,7 @@ export interface TestSite {
 
 /** The helper as the tests run it: as root there is no sudo in between. */
 export function helperArgv(stateDir: string): string[] {
-  return ['setsid', '-f', process.execPath, `${root}/dist/pilot.cjs`, 'helper', ...helperDirs(stateDir)];
+  return ['setsid', '-f', process.execPath, `${root}/dist/node-tools.cjs`, 'helper', ...helperDirs(stateDir)];
 }
 
 /** Both of a helper's directories, as its options. */

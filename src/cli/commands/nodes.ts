@@ -7,7 +7,7 @@ import { namePattern, nodeNamePattern } from '../../protocol/ids.ts';
 import { parseMemoryMiB } from '../../protocol/units.ts';
 import { table } from '../output.ts';
 import type { CommandContext, Run } from '../program.ts';
-import { pilotFile } from '../programs.ts';
+import { nodeToolsFile } from '../programs.ts';
 import { cliSettings } from '../settings.ts';
 
 /** Longer than the node itself takes at most: joining, or ending an agent with its pilots. */
@@ -95,7 +95,7 @@ async function add(context: CommandContext, host: string, options: AddOptions): 
     throw usage(`${cpus} is not a number of processors`);
   const given = { '--node': name, '--memory': memory, '--cpus': cpus };
   const more = Object.entries(given).flatMap(([flag, value]) => (value === undefined ? [] : [flag, value]));
-  const program = readFileSync(pilotFile(), 'utf8');
+  const program = readFileSync(nodeToolsFile(), 'utf8');
   const result = await sendErrand(host, options, program, {
     kind: 'add',
     directory: options.directory,
@@ -108,7 +108,7 @@ async function add(context: CommandContext, host: string, options: AddOptions): 
 }
 
 async function remove(context: CommandContext, host: string, options: SshOptions): Promise<void> {
-  const program = readFileSync(pilotFile(), 'utf8');
+  const program = readFileSync(nodeToolsFile(), 'utf8');
   const { pid } = await sendErrand(host, options, program, { kind: 'remove', directory: options.directory });
   context.answer(
     { host, pid },

@@ -23,7 +23,7 @@ describe.skipIf(process.getuid?.() !== 0)('security 14 the helpers of a user are
     place = mkdtempSync(join(tmpdir(), 'wsp-helpers-'));
     // Another user has to get to it.
     chmodSync(place, 0o755);
-    program = join(place, 'pilot.cjs');
+    program = join(place, 'node-tools.cjs');
     writeFileSync(program, 'process.stdin.resume(); process.stdout.write("up\\n");');
   });
   afterEach(async () => {

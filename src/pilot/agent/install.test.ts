@@ -96,10 +96,10 @@ describe('an agent that is added', () => {
     });
     expect(readFileSync(at('join-secret'), 'utf8')).toBe('the-join-secret-of-the-pool\n');
     expect(readFileSync(at('service.pem'), 'utf8')).toBe('a certificate\n');
-    expect(readFileSync(at('pilot.cjs'), 'utf8')).toBe(staying);
+    expect(readFileSync(at('node-tools.cjs'), 'utf8')).toBe(staying);
     expect(readFileSync(at('agent.pid'), 'utf8')).toBe(`${pid} ${startTimeOf(pid)}\n`);
     expect(readFileSync(at('agent.log'), 'utf8')).toBe('a word\nanother word\n');
-    const modes = ['', 'pilot.cjs', 'join-secret', 'service.pem', 'agent.pid', 'agent.log'];
+    const modes = ['', 'node-tools.cjs', 'join-secret', 'service.pem', 'agent.pid', 'agent.log'];
     expect(modes.map(name => modeOf(at(name)))).toEqual([0o700, 0o700, 0o600, 0o600, 0o600, 0o600]);
     // In a session of its own, or it would end with ssh's: the sixth field of proc(5), stat.
     const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
@@ -137,10 +137,10 @@ describe('an agent that is added', () => {
   });
 
   it('that cannot be written down is told of', async () => {
-    mkdirSync(join(directory, 'pilot.cjs'), { recursive: true });
+    mkdirSync(join(directory, 'node-tools.cjs'), { recursive: true });
     const result = await errand(adding());
-    expect(result).toMatchObject({ code: 1, done: false, why: expect.stringContaining('pilot.cjs') });
-    rmSync(at('pilot.cjs'), { recursive: true });
+    expect(result).toMatchObject({ code: 1, done: false, why: expect.stringContaining('node-tools.cjs') });
+    rmSync(at('node-tools.cjs'), { recursive: true });
   });
 });
 

@@ -103,7 +103,7 @@ function filesIn(directory: string) {
   const at = (name: string): string => join(path, name);
   return {
     directory: path,
-    program: at('pilot.cjs'),
+    program: at('node-tools.cjs'),
     secret: at('join-secret'),
     ca: at('service.pem'),
     pid: at('agent.pid'),

@@ -139,7 +139,7 @@ describe('an agent', slow, () => {
   async function starts(change: Record<string, string | null>): Promise<Child> {
     const argv = [
       process.execPath,
-      join(programs.directory, 'dist/pilot.cjs'),
+      join(programs.directory, 'dist/node-tools.cjs'),
       'agent',
       ...options(change),
     ] as const;

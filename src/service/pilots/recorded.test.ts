@@ -2,7 +2,7 @@ import { Compile } from 'typebox/compile';
 import { expect, it } from 'vitest';
 import { EngineBench, FakePilot, must } from '../../../test/support/engine.ts';
 import { recorded } from '../../../test/support/recorded.ts';
-import { PilotMessage } from '../../protocol/pilot.ts';
+import { PilotMessage } from '../../protocol/pilot.schemas.ts';
 
 /** What the pilot sent is what a pilot of the version before sends: its jobs may wait for days. */
 it('a pilot of protocol 1 is served: it hears in the same order what the service told it then', async () => {

@@ -1,0 +1,17 @@
+import { exitWith } from '../platform/printing.ts';
+
+/** Runs the program of a process, and ends the process with the code that it resolves with; 1, and why, when it fails. */
+export function runProgram(main: () => Promise<number>): void {
+  void main()
+    .catch((cause: unknown) => {
+      process.stderr.write(`wsp: ${cause instanceof Error ? cause.message : String(cause)}\n`);
+      return 1;
+    })
+    .then(code => exitWith(code, 'wsp'));
+}
+
+/** Says what is wrong with the command line. Returns the exit code for that. */
+export function misused(message: string): number {
+  process.stderr.write(`wsp: ${message}\n`);
+  return 2;
+}
