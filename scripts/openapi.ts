@@ -14,7 +14,7 @@ import type { Callers } from '../src/service/access/callers.ts';
 import type { Logins } from '../src/service/access/logins.ts';
 import type { Sessions } from '../src/service/access/sessions.ts';
 import { buildApp } from '../src/service/api/app.ts';
-import type { Engine } from '../src/service/engine-api.ts';
+import type { Engine } from '../src/service/core/engine-api.ts';
 import type { Webhooks } from '../src/service/notify/webhooks.ts';
 import { version } from '../src/platform/version.ts';
 

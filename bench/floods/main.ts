@@ -11,7 +11,7 @@ import { type Child, startChild } from '../../src/platform/children.ts';
 import { nextTurn, pause, systemClock } from '../../src/platform/clock.ts';
 import { silentLog } from '../../src/platform/log.ts';
 import { systemRandom } from '../../src/platform/random.ts';
-import { createEngine } from '../../src/service/engine.ts';
+import { createEngine } from '../../src/service/core/engine.ts';
 import { openSqliteStore } from '../../src/service/store/sqlite.ts';
 import { engineOptions } from '../../test/sim/site.ts';
 import { apiOver } from '../../test/support/api.ts';

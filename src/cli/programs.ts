@@ -17,8 +17,8 @@ export function loadServiceDoctor(): Promise<typeof import('../service/doctor.ts
 }
 
 /** What derives the helper's policy from a site file. */
-export function loadHelperPolicy(): Promise<typeof import('../service/helper-policy.ts')> {
-  return import('../service/helper-policy.ts');
+export function loadHelperPolicy(): Promise<typeof import('../service/config/helper-policy.ts')> {
+  return import('../service/config/helper-policy.ts');
 }
 
 /** What looks at a host as a node. */

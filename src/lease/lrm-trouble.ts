@@ -6,7 +6,7 @@ import type { LrmTrouble } from './types.ts';
 /**
  * An LRM that cannot be asked, or that puts requests off. Nothing is decided by it: what runs goes
  * on, and what
- * was to be done is tried again (`service/outbox.ts`, `service/reconcile/lrm.ts`). It is told to
+ * was to be done is tried again (`service/core/outbox.ts`, `service/lrm/reconcile.ts`). It is told to
  * whoever waits,
  * and a job that the LRM has not taken for too long is given up (`submitTimeoutMs`).
  */

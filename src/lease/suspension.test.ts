@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { LeaseBench, must, startedAt } from '../../test/support/lease.ts';
-import { workspaceView } from '../service/views.ts';
+import { workspaceView } from '../service/api/views.ts';
 import type { Decision } from './types.ts';
 
 const hourMs = 3_600_000;

@@ -8,7 +8,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../platform/clock.ts';
 import { systemProcesses } from '../platform/process.ts';
 import type { SlotAssignment } from '../protocol/pilot.ts';
-import { loadTls } from '../service/tls.ts';
+import { loadTls } from '../service/api/tls.ts';
 import { NotAcceptedError } from './transport.ts';
 import { httpTransport } from './transport-http.ts';
 

@@ -9,12 +9,12 @@ import { statIfThere } from '../platform/stat.ts';
 import { type Check, failure, good, warning } from '../protocol/check.ts';
 import { WspError } from '../protocol/errors.ts';
 import { formatDuration } from '../protocol/units.ts';
-import { imageCatalogue } from './images.ts';
-import { gangRequest } from './lrm-effects.ts';
-import { listenOn } from './listening.ts';
-import { examineSite, type SiteConfig } from './site.ts';
-import { type PoolConfig, poolNamed } from './site-pools.ts';
-import { loadTokens } from './tokens.ts';
+import { imageCatalogue } from './images/images.ts';
+import { gangRequest } from './lrm/effects.ts';
+import { listenOn } from './api/listening.ts';
+import { examineSite, type SiteConfig } from './config/site.ts';
+import { type PoolConfig, poolNamed } from './config/site-pools.ts';
+import { loadTokens } from './access/tokens.ts';
 
 export { poolNamed };
 

@@ -1,6 +1,6 @@
 import { expect } from 'vitest';
 import { WspError } from '../../src/protocol/errors.ts';
-import { parseSite } from '../../src/service/site.ts';
+import { parseSite } from '../../src/service/config/site.ts';
 
 /**
  * Expects that the service reads a site file of the documents. Its directories are those of a site,

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { commandLine } from '../../src/cli/command-line.ts';
-import { SiteFile } from '../../src/service/site-file.ts';
+import { SiteFile } from '../../src/service/config/site-file.ts';
 
 /**
  * Everything that people can write to the product: the keys of a site file, the commands with their

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { StoredEvent } from '../../src/service/engine-api.ts';
+import type { StoredEvent } from '../../src/service/core/engine-api.ts';
 import { allTransitions, newCounts, Tally, transitionsOf } from './coverage.ts';
 import { crashPoints } from './crash-points.ts';
 

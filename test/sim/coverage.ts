@@ -1,5 +1,5 @@
 import { slotStates, vmStates, workspaceStates } from '../../src/protocol/states.ts';
-import type { StoredEvent } from '../../src/service/engine-api.ts';
+import type { StoredEvent } from '../../src/service/core/engine-api.ts';
 import { designedSteps } from '../support/transitions.ts';
 import { crashPoints } from './crash-points.ts';
 

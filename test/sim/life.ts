@@ -6,7 +6,7 @@ import type { Policy } from '../../src/lease/policies/index.ts';
 import type { DrainPolicy } from '../../src/lease/types.ts';
 import { silentLog } from '../../src/platform/log.ts';
 import { WspError } from '../../src/protocol/errors.ts';
-import type { Engine } from '../../src/service/engine-api.ts';
+import type { Engine } from '../../src/service/core/engine-api.ts';
 import type { Commit, Store } from '../../src/service/store/store.ts';
 import { type Evidence, violations } from '../invariants.ts';
 import { count, type Counts, newCounts, transitionsOf } from './coverage.ts';

@@ -2,7 +2,7 @@ import { type Link, type LinkHandlers, NotAcceptedError, type Transport } from '
 import type { Clock } from '../../src/platform/clock.ts';
 import { pause } from '../../src/platform/clock.ts';
 import type { PilotMessage, ServiceMessage, SlotAssignment } from '../../src/protocol/pilot.ts';
-import type { PilotHub, PilotSession } from '../../src/service/engine-api.ts';
+import type { PilotHub, PilotSession } from '../../src/service/core/engine-api.ts';
 import { type CrashPoint, isCrashPoint } from './crash-points.ts';
 import type { Dice } from './dice.ts';
 import type { Faults } from './faults.ts';

@@ -1,7 +1,7 @@
 import type { Lrm } from '../../src/lrm/lrm.ts';
 import type { Clock } from '../../src/platform/clock.ts';
-import type { Engine, PilotHub } from '../../src/service/engine-api.ts';
-import { createEngine, type EngineOptions } from '../../src/service/engine.ts';
+import type { Engine, PilotHub } from '../../src/service/core/engine-api.ts';
+import { createEngine, type EngineOptions } from '../../src/service/core/engine.ts';
 import { type CrashPoint, isCrashPoint } from './crash-points.ts';
 import { mortalHub } from './network.ts';
 

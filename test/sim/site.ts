@@ -2,7 +2,7 @@ import type { Policy } from '../../src/lease/policies/index.ts';
 import type { DrainPolicy } from '../../src/lease/types.ts';
 import type { Lrm } from '../../src/lrm/lrm.ts';
 import { defaultPoolName } from '../../src/protocol/ids.ts';
-import type { EngineOptions } from '../../src/service/engine.ts';
+import type { EngineOptions } from '../../src/service/core/engine.ts';
 
 /** A small site for the simulated world: everything that the site file would say, with waits that fit a short life. */
 export function engineOptions(

@@ -1,7 +1,7 @@
 import { type Clock, withDeadline } from '../../src/platform/clock.ts';
 import type { VmOperation, WorkspaceRequest } from '../../src/protocol/cluster.ts';
 import { WspError } from '../../src/protocol/errors.ts';
-import type { Engine } from '../../src/service/engine-api.ts';
+import type { Engine } from '../../src/service/core/engine-api.ts';
 import { count } from './coverage.ts';
 import type { Dice } from './dice.ts';
 import type { Faults } from './faults.ts';

@@ -15,7 +15,7 @@ import { openSqliteStore } from '../../src/service/store/sqlite.ts';
 import { maySee } from '../../src/service/api/owners.ts';
 import { Webhooks } from '../../src/service/notify/webhooks.ts';
 import { buildApp } from '../../src/service/api/app.ts';
-import type { Engine } from '../../src/service/engine-api.ts';
+import type { Engine } from '../../src/service/core/engine-api.ts';
 import { FakeEngine } from './fake-engine.ts';
 
 /** Tokens of the API's tests: the token is `token-of-` and the user. `olga` is an operator. */

@@ -11,7 +11,7 @@ import type {
   StoredEvent,
   Trial,
   WorkspaceQuery,
-} from '../../src/service/engine-api.ts';
+} from '../../src/service/core/engine-api.ts';
 
 /** The slot's secret that the fake hub takes. */
 export const slotSecret = 'the-secret-of-the-slot';

@@ -141,7 +141,7 @@ import { slotFor } from './src/lease/policies/index.ts';
 import { openLrm } from './src/lrm/index.ts';
 import { systemClock } from './src/platform/clock.ts';
 import { silentLog } from './src/platform/log.ts';
-import { leaseSettings, parseSite } from './src/service/site.ts';
+import { leaseSettings, parseSite } from './src/service/config/site.ts';
 import { noQuotas } from './src/lease/quota.ts';
 
 const site = parseSite(process.argv[2] ?? '', process.argv[3] ?? '');

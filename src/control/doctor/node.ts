@@ -11,7 +11,6 @@ import { type Check, failure, good, warning } from '../../protocol/check.ts';
 import { type HelperPolicy, networkMissing, policyWords } from '../../protocol/helper-policy.ts';
 import { idSuffix, nodeNamePattern } from '../../protocol/ids.ts';
 import type { VmmSettings } from '../../protocol/pilot.ts';
-import { oneLine } from '../first-line.ts';
 import { ControlError } from '../control.ts';
 import { oneLine } from '../first-line.ts';
 import { startHelper } from '../helper/client.ts';

@@ -16,7 +16,7 @@ import type {
 import { WspError } from '../../protocol/errors.ts';
 import { idSuffix } from '../../protocol/ids.ts';
 import type { AccessRow, Store } from '../store/store.ts';
-import { hashOf, type Tokens } from '../tokens.ts';
+import { hashOf, type Tokens } from './tokens.ts';
 import { formatMoment } from '../../protocol/units.ts';
 
 /**

@@ -1,5 +1,5 @@
 import { audienceOf } from '../../protocol/login.ts';
-import { tlsHosts } from '../tls.ts';
+import { tlsHosts } from '../api/tls.ts';
 
 /** Where the service is reached. */
 export interface LoginPlace {

@@ -8,7 +8,7 @@ import type { Random } from '../../platform/random.ts';
 import { type LoginWaysView, userPattern } from '../../protocol/access.ts';
 import { WspError } from '../../protocol/errors.ts';
 import { mungeForm } from '../../protocol/login.ts';
-import { Shares } from '../shares.ts';
+import { Shares } from './shares.ts';
 import { version } from '../../platform/version.ts';
 
 /**

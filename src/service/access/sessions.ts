@@ -1,6 +1,6 @@
 import type { Clock } from '../../platform/clock.ts';
 import type { Random } from '../../platform/random.ts';
-import { hashOf } from '../tokens.ts';
+import { hashOf } from './tokens.ts';
 
 /**
  * Tokens of logins: in memory alone, so a restart ends them and clients log in anew. Each lasts `lifetimeMs`; of one user there are at most

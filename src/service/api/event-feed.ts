@@ -1,9 +1,9 @@
 import type { Clock } from '../../platform/clock.ts';
 import type { EventView } from '../../protocol/api.ts';
 import type { Caller } from '../access/accounts.ts';
-import type { Engine, StoredEvent } from '../engine-api.ts';
-import { Shares } from '../shares.ts';
-import { eventView } from '../views.ts';
+import type { Engine, StoredEvent } from '../core/engine-api.ts';
+import { Shares } from '../access/shares.ts';
+import { eventView } from './views.ts';
 import { MadeOnce } from './made-once.ts';
 import { maySee } from './owners.ts';
 import { RecentEvents } from './recent-events.ts';

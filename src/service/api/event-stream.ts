@@ -6,7 +6,7 @@ import type { EventView } from '../../protocol/api.ts';
 import { WspError } from '../../protocol/errors.ts';
 import { Count } from '../../protocol/schema.ts';
 import type { Standing } from '../access/callers.ts';
-import { Shares } from '../shares.ts';
+import { Shares } from '../access/shares.ts';
 import { callerOf, standingOf } from './auth.ts';
 import type { ApiParts } from './app.ts';
 import { type EventFeed, type EventQuery, maxWaitMs } from './event-feed.ts';

@@ -1,5 +1,5 @@
 import Type from 'typebox';
-import { timelineOf } from '../timeline.ts';
+import { timelineOf } from './timeline.ts';
 import { Count } from '../../protocol/schema.ts';
 import { callerOf, standingOf } from './auth.ts';
 import { type EventFeed, maxWaitMs } from './event-feed.ts';

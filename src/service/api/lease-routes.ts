@@ -1,5 +1,5 @@
 import { AddRequest, ExtendRequest, OperateRequest, WorkspaceRequest } from '../../protocol/cluster.ts';
-import { dryRunView, viewOf } from '../views.ts';
+import { dryRunView, viewOf } from './views.ts';
 import { callerOf } from './auth.ts';
 import { findOwn, withProject } from './owners.ts';
 import { errorAnswers, type Route, WorkspaceParams } from './route.ts';

@@ -2,7 +2,7 @@ import type { SiteState, Slot, Workspace } from '../../lease/types.ts';
 import type { WorkspaceRequest } from '../../protocol/cluster.ts';
 import { WspError } from '../../protocol/errors.ts';
 import type { Caller } from '../access/accounts.ts';
-import type { Engine, KnownWorkspace, StoredEvent } from '../engine-api.ts';
+import type { Engine, KnownWorkspace, StoredEvent } from '../core/engine-api.ts';
 import { hasRole } from './auth.ts';
 
 /** Users see their own; operators and administrators see all. */

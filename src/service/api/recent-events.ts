@@ -1,4 +1,4 @@
-import type { Engine, StoredEvent } from '../engine-api.ts';
+import type { Engine, StoredEvent } from '../core/engine-api.ts';
 
 /** Held at most twice as many, about 4 MiB. Who is further behind reads the store. */
 const mostHeld = 2_000;

@@ -1,5 +1,5 @@
 import Type from 'typebox';
-import { imageView, nodeViews, ownNodeViews, slotView, typesView } from '../views.ts';
+import { imageView, nodeViews, ownNodeViews, slotView, typesView } from './views.ts';
 import { namePattern } from '../../protocol/ids.ts';
 import { literals } from '../../protocol/schema.ts';
 import { slotStates } from '../../protocol/states.ts';

@@ -10,7 +10,7 @@ import type { StreamTarget } from '../../protocol/pilot.ts';
 import type { Standing } from '../access/callers.ts';
 import type { ApiParts } from './app.ts';
 import { entryOf } from './audit-hook.ts';
-import { Shares } from '../shares.ts';
+import { Shares } from '../access/shares.ts';
 import { callerOf, standingOf } from './auth.ts';
 import { findOwn, mayEnter } from './owners.ts';
 

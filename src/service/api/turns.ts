@@ -1,5 +1,5 @@
 import { type Clock, pause } from '../../platform/clock.ts';
-import { Shares } from '../shares.ts';
+import { Shares } from '../access/shares.ts';
 
 /** After each turn, so many times as long as it took is everybody else's. */
 const restFactor = 9;

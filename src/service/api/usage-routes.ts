@@ -1,7 +1,7 @@
 import Type from 'typebox';
 import { WspError } from '../../protocol/errors.ts';
-import type { Engine } from '../engine-api.ts';
-import { usageEvents, usageOf, type UsagePeriod } from '../usage.ts';
+import type { Engine } from '../core/engine-api.ts';
+import { usageEvents, usageOf, type UsagePeriod } from './usage.ts';
 import { callerOf } from './auth.ts';
 import { readAll } from './event-feed.ts';
 import { mayRead } from './owners.ts';

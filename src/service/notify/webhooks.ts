@@ -6,9 +6,9 @@ import { WspError } from '../../protocol/errors.ts';
 import { idSuffix } from '../../protocol/ids.ts';
 import { formatDuration, formatMoment } from '../../protocol/units.ts';
 import type { Caller } from '../access/accounts.ts';
-import type { Engine, StoredEvent } from '../engine-api.ts';
+import type { Engine, StoredEvent } from '../core/engine-api.ts';
 import type { AccessRow, Store } from '../store/store.ts';
-import { eventView } from '../views.ts';
+import { eventView } from '../api/views.ts';
 import {
   type AllowedNetworks,
   ForbiddenAddressError,

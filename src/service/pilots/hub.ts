@@ -8,7 +8,7 @@ import { errorFields, type Log } from '../../platform/log.ts';
 import { WspError } from '../../protocol/errors.ts';
 import type { PilotHello, PilotMessage, PilotNotification, StreamTarget } from '../../protocol/pilot.ts';
 import { protocolGap, protocols } from '../../protocol/versions.ts';
-import type { PilotConnection, PilotHub, PilotSession } from '../engine-api.ts';
+import type { PilotConnection, PilotHub, PilotSession } from '../core/engine-api.ts';
 import type { PilotCommands } from './commands.ts';
 import { Inbox, PilotAccount } from './inbox.ts';
 import type { StreamWaitingRoom } from './streams.ts';

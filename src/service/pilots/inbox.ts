@@ -1,6 +1,6 @@
 import type { Clock, StopTimer } from '../../platform/clock.ts';
 import { TokenBucket } from '../../platform/token-bucket.ts';
-import type { PilotConnection } from '../engine-api.ts';
+import type { PilotConnection } from '../core/engine-api.ts';
 
 /**
  * What pilots have sent and nobody has looked at yet. All of them share one writer with all

@@ -1,10 +1,10 @@
 import { describe, expect, it, vi } from 'vitest';
 import type { PilotEffect, SiteState } from '../../lease/types.ts';
-import type { PlanSite } from '../plan.ts';
+import type { PlanSite } from './plan.ts';
 import { completeOrder, type OrderParts } from './orders.ts';
 
 /** What plans hold is plan.test.ts's; here, whether there is one, and of what. */
-vi.mock('../plan.ts', () => ({
+vi.mock('./plan.ts', () => ({
   planVm: (vm: object, of: object) => ({ vm, of }),
   planPeers: (node: string, of: object) => (node === 'alone' ? [] : [{ node, of }]),
 }));

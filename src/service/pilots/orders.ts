@@ -1,7 +1,7 @@
 import type { PilotEffect, SiteState } from '../../lease/types.ts';
 import type { Order } from '../../protocol/orders.ts';
-import { type PlanSite, planPeers, planVm } from '../plan.ts';
-import type { Secrets } from '../secrets.ts';
+import { type PlanSite, planPeers, planVm } from './plan.ts';
+import type { Secrets } from '../core/secrets.ts';
 
 /** What orders are completed from. */
 export interface OrderParts {

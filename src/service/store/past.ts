@@ -1,6 +1,6 @@
 import type { Slot, Vm } from '../../lease/types.ts';
-import type { KnownWorkspace, PastUse, WorkspaceQuery } from '../engine-api.ts';
-import { usageEvents } from '../usage.ts';
+import type { KnownWorkspace, PastUse, WorkspaceQuery } from '../core/engine-api.ts';
+import { usageEvents } from '../api/usage.ts';
 import { type DocumentRow, readSlot, readVm, readWorkspace } from './documents.ts';
 
 /** How SQLite is asked about what is not in memory (`lease/retire.ts`). */

@@ -9,7 +9,7 @@ import type { Slot, Vm, Workspace } from '../../lease/types.ts';
 import type { AuditView } from '../../protocol/access.ts';
 import { WspError } from '../../protocol/errors.ts';
 import type { AuditEntry } from '../access/audit.ts';
-import type { StoredEvent, WorkspaceQuery } from '../engine-api.ts';
+import type { StoredEvent, WorkspaceQuery } from '../core/engine-api.ts';
 import {
   type DocumentRow,
   documentVersion,

@@ -2,7 +2,7 @@ import type { Effect, HistoryEvent, Retired, Slot, Used, Vm, Workspace } from '.
 import type { SlotId, WorkspaceId } from '../../protocol/ids.ts';
 import type { AuditView } from '../../protocol/access.ts';
 import type { AuditEntry } from '../access/audit.ts';
-import type { KnownWorkspace, PastUse, StoredEvent, WorkspaceQuery } from '../engine-api.ts';
+import type { KnownWorkspace, PastUse, StoredEvent, WorkspaceQuery } from '../core/engine-api.ts';
 
 /**
  * What the service keeps between one life of it and the next. One interface; every member passes `store.contract.ts`.

@@ -1,0 +1,329 @@
+import { isInPool, poolSize } from '../../lease/addresses.ts';
+import { slotDeadlineAt } from '../../lease/deadlines.ts';
+import { drainedReason } from '../../lease/drained-nodes.ts';
+import { largestGuestMiB } from '../../lease/memory.ts';
+import { isFinalVm, isUpVm } from '../../lease/transitions.ts';
+import { addressesInUse } from '../../lease/requeue.ts';
+import type { LeaseSettings, Pool, SiteState, Slot, Vm, Workspace } from '../../lease/types.ts';
+import type {
+  DryRunView,
+  EventView,
+  ImageView,
+  NodeView,
+  SlotView,
+  VmView,
+  TypesView,
+  WorkspaceView,
+} from '../../protocol/api.ts';
+import type { Reason } from '../../protocol/states.ts';
+import { formatMoment } from '../../protocol/units.ts';
+import type { Engine, KnownWorkspace, PoolCapacity, StoredEvent, Trial } from '../core/engine-api.ts';
+import type { SiteImage } from '../images/images.ts';
+
+/** Entities as the API shows them: pure functions of the state. */
+
+/** ISO 8601 of a time in milliseconds; null stays null. */
+function iso(time: number): string;
+function iso(time: number | null): string | null;
+function iso(time: number | null): string | null {
+  return time === null ? null : formatMoment(time);
+}
+
+/** The workspace that a client's order was about, as it is now, wherever it is kept. */
+export async function viewOf(engine: Pick<Engine, 'find'>, { id }: Workspace): Promise<WorkspaceView> {
+  const found = await engine.find(id);
+  if (!found) throw new Error(`${id} is not there`);
+  return workspaceView(found.among, found.workspace);
+}
+
+/** A workspace with its VMs and the slot that holds them. */
+export function workspaceView(among: KnownWorkspace['among'], workspace: Workspace): WorkspaceView {
+  const slot = among.slots.get(workspace.slotId);
+  const vms = workspace.vmIds.flatMap(vmId => among.vms.get(vmId) ?? []);
+  return {
+    id: workspace.id,
+    name: workspace.name,
+    owner: workspace.owner,
+    project: workspace.project,
+    state: shownState(workspace, slot),
+    cause: workspace.cause,
+    reason:
+      suspendedReason(workspace, slot) ??
+      drainReason(workspace, slot) ??
+      workspace.reason ??
+      waitingReason(workspace, slot),
+    groups: workspace.groups.map(({ name, image, count, memoryMiB, cpus, networks, roles }) => ({
+      name,
+      image,
+      count,
+      memoryMiB,
+      cpus,
+      networks: [...networks],
+      roles: [...roles],
+    })),
+    vms: vms.map(vm => vmView(vm, slot)),
+    slot: slot
+      ? {
+          id: slot.id,
+          pool: slot.pool,
+          lrmJobId: slot.lrmJobId,
+          state: slot.state,
+          ...lrmWords(slot),
+        }
+      : null,
+    contextualized:
+      workspace.startsAt !== null && vms.every(vm => vm.context === 'ok' || vm.context === 'none'),
+    durationMs: workspace.durationMs,
+    keepPartial: workspace.keepPartial,
+    requeue: workspace.requeue,
+    requeues: workspace.requeues,
+    heal: workspace.heal,
+    createdAt: iso(workspace.createdAt),
+    startBy: iso(workspace.startBy),
+    startsAt: iso(workspace.startsAt),
+    endsAt: iso(workspace.endsAt),
+    endedAt: iso(workspace.endedAt),
+  };
+}
+
+/**
+ * What the LRM says of a slot's job. An estimate from before it could not be asked any more tells
+ * nothing.
+ */
+function lrmWords(slot: Slot) {
+  const { lrmState, lrmReason, lrmOutlook, lrmTrouble, suspendedSince, estimatedStartAt } = slot;
+  return {
+    suspendedSince: iso(suspendedSince),
+    lrmState,
+    lrmReason,
+    lrmOutlook,
+    lrmTrouble: lrmTrouble === null ? null : { ...lrmTrouble, since: iso(lrmTrouble.since) },
+    estimatedStartAt: lrmTrouble === null ? iso(estimatedStartAt) : null,
+  };
+}
+
+/** What would become of a request. */
+export function dryRunView({ refusal, slot, doubt }: Trial): DryRunView {
+  return {
+    accepted: refusal === undefined,
+    refusal: refusal ?? null,
+    doubt: doubt ?? null,
+    slot: slot
+      ? {
+          held: slot.state === 'ready' ? slot.id : null,
+          nodes: slot.nodesWanted,
+          memoryMiBPerNode: slot.memoryMiBPerNode,
+          cpusPerNode: slot.cpusPerNode,
+          walltimeMs: slot.walltimeMs,
+        }
+      : null,
+  };
+}
+
+/** What the LRM says while the workspace waits for it is why it waits. */
+function waitingReason(workspace: Workspace, slot: Slot | undefined): Reason | null {
+  const waits = workspace.state === 'requested' || workspace.state === 'queued';
+  if (!waits || !slot) return null;
+  const { lrmTrouble, lrmReason } = slot;
+  if (lrmTrouble !== null) return { code: `lrm_${lrmTrouble.kind}`, message: lrmTrouble.message };
+  return lrmReason === null ? null : { code: 'lrm_waiting', message: lrmReason };
+}
+
+/** That it may be the last one on a node of its slot is said while it is there. */
+function drainReason({ state }: Workspace, slot: Slot | undefined): Reason | null {
+  return slot && (state === 'deploying' || state === 'running') ? drainedReason(slot) : null;
+}
+
+/** What stands still with its job is suspended, whatever it was before. */
+function shownState({ state }: Workspace, slot: Slot | undefined): WorkspaceView['state'] {
+  const stands = state === 'deploying' || state === 'running';
+  return stands && slot && slot.suspendedSince !== null ? 'suspended' : state;
+}
+
+function suspendedReason(workspace: Workspace, slot: Slot | undefined): Reason | null {
+  if (!slot || shownState(workspace, slot) !== 'suspended') return null;
+  const words = slot.lrmReason === null ? '' : `: ${slot.lrmReason}`;
+  return { code: 'suspended', message: `suspended by the batch scheduler${words}` };
+}
+
+/**
+ * A guest that was up stands still with its job, and nobody knows of one whose node is not heard.
+ */
+function shownVmState({ state }: Vm, slot: Slot | undefined, unheardSince: number | null): VmView['state'] {
+  if (!isUpVm(state)) return state;
+  if (slot && slot.suspendedSince !== null) return 'suspended';
+  return unheardSince === null ? state : 'unreachable';
+}
+
+function vmView(vm: Vm, slot: Slot | undefined): VmView {
+  const unheardSince = isFinalVm(vm.state)
+    ? null
+    : (slot?.nodes.find(({ name }) => name === vm.node)?.silentSince ?? null);
+  return {
+    id: vm.id,
+    name: vm.name,
+    group: vm.group,
+    state: shownVmState(vm, slot, unheardSince),
+    context: vm.context,
+    reason: vm.reason,
+    node: vm.node,
+    unheardSince: iso(unheardSince),
+    image: vm.image,
+    memoryMiB: vm.memoryMiB,
+    cpus: vm.cpus,
+    mac: vm.nics[0]?.mac ?? null,
+    addresses: vm.nics.map(({ network, address, mac }) => ({ network, address, mac })),
+  };
+}
+
+/** A slot as its LRM job and its nodes stand; `workspaces`: those in it that the caller may read. */
+export function slotView(
+  slot: Slot,
+  workspaces: readonly Pick<Workspace, 'id'>[],
+  lrm: string,
+  settings: LeaseSettings,
+): SlotView {
+  const deadlineAt = slotDeadlineAt(slot, settings);
+  return {
+    id: slot.id,
+    workspaces: workspaces.map(({ id }) => id),
+    owner: slot.owner,
+    warm: slot.warm,
+    state: slot.state,
+    reason: slot.reason,
+    pool: slot.pool,
+    lrm,
+    lrmJobId: slot.lrmJobId,
+    ...lrmWords(slot),
+    nodesWanted: slot.nodesWanted,
+    nodes: slot.nodes.map(({ name, state, reason, connected, address }) => ({
+      name,
+      state,
+      reason,
+      connected,
+      address,
+    })),
+    memoryMiBPerNode: slot.memoryMiBPerNode,
+    cpusPerNode: slot.cpusPerNode,
+    walltimeMs: slot.walltimeMs,
+    createdAt: iso(slot.createdAt),
+    jobEndsAt: iso(slot.jobEndsAt),
+    deadlineAt: iso(Number.isFinite(deadlineAt) ? deadlineAt : null),
+  };
+}
+
+/** The nodes of a slot, each with the ids of the VMs placed on it that have not ended, of these workspaces in it. */
+export function nodeViews(
+  state: SiteState,
+  slot: Slot,
+  workspaces: readonly Pick<Workspace, 'vmIds'>[],
+): NodeView[] {
+  const live = workspaces
+    .flatMap(({ vmIds }) => vmIds)
+    .flatMap(vmId => state.vms.get(vmId) ?? [])
+    .filter(vm => vm.state !== 'terminated' && vm.state !== 'failed');
+  return slot.nodes.map(({ name, state, connected, address }) => ({
+    name,
+    pool: slot.pool,
+    slot: slot.id,
+    state,
+    connected,
+    address,
+    vms: live.filter(vm => vm.node === name).map(vm => vm.id),
+  }));
+}
+
+/** The nodes that LRMs hold for us alone (static ones) and that are in no slot. */
+export function ownNodeViews(state: SiteState, capacity: readonly PoolCapacity[]): NodeView[] {
+  const live = [...state.slots.values()].filter(({ endedAt }) => endedAt === null);
+  return capacity.flatMap(({ name: pool, now }) => {
+    const held = new Set(
+      live.filter(slot => slot.pool === pool).flatMap(({ nodes }) => nodes.map(({ name }) => name)),
+    );
+    const view = (name: string, state: 'idle' | 'away'): NodeView[] =>
+      held.has(name)
+        ? []
+        : [{ name, pool, slot: null, state, connected: state === 'idle', address: null, vms: [] }];
+    return [
+      ...(now?.free?.flatMap(({ name }) => view(name, 'idle')) ?? []),
+      ...(now?.away?.flatMap(name => view(name, 'away')) ?? []),
+    ];
+  });
+}
+
+/** One line of the history. */
+export function eventView(event: StoredEvent): EventView {
+  return {
+    seq: event.seq,
+    at: iso(event.at),
+    recordedAt: iso(event.recordedAt),
+    type: event.type,
+    workspace: event.workspaceId,
+    slot: event.slotId,
+    vm: event.vmId,
+    node: event.node,
+    reason: event.reason,
+  };
+}
+
+/** An image of the site's catalogue. */
+export function imageView(image: SiteImage): ImageView {
+  return {
+    name: image.manifest.name,
+    description: image.manifest.description,
+    boot: image.manifest.boot.kind,
+    sizeBytes: image.sizeBytes,
+  };
+}
+
+/** What can be leased: of the site file, of the images, and of what the LRMs say now. */
+export function typesView(
+  state: SiteState,
+  images: readonly SiteImage[],
+  capacity: readonly PoolCapacity[],
+): TypesView {
+  const { settings } = state;
+  const held = addressesInUse(state);
+  return {
+    images: images.map(({ manifest }) => ({ name: manifest.name, agent: manifest.agent })),
+    networks: settings.networks.map(pool => ({
+      name: pool.name,
+      addresses: poolSize(pool),
+      freeAddresses: poolSize(pool) - [...held].filter(address => isInPool(address, pool)).length,
+    })),
+    defaultNetwork: settings.defaultNetwork,
+    pools: settings.pools.map(pool => poolView(pool, settings, capacity)),
+    defaultDurationMs: settings.defaultDurationMs,
+    maxDurationMs: settings.maxDurationMs,
+    endNoticesMs: [...settings.endNoticesMs],
+  };
+}
+
+function poolView(
+  { name, policy, memory, reaches }: Pool,
+  { networks }: LeaseSettings,
+  capacity: readonly PoolCapacity[],
+): TypesView['pools'][number] {
+  const { lrm = 'none', now, trouble } = capacity.find(each => each.name === name) ?? {};
+  return {
+    name,
+    lrm,
+    policy: policy.kind,
+    networks: [...(reaches ?? networks.map(network => network.name))],
+    nodes: now
+      ? {
+          count: now.nodes,
+          idle: now.idleNodes ?? null,
+          vmMemoryMiB: largestGuestMiB({ memoryMiB: now.memoryMiBPerNode, cpus: now.cpusPerNode }, memory),
+          vmCpus: now.cpusPerNode,
+          sizes: (now.sizes ?? []).map(size => ({
+            count: size.nodes,
+            idle: size.idleNodes ?? null,
+            memoryMiB: size.memoryMiB,
+            cpus: size.cpus,
+          })),
+        }
+      : null,
+    trouble: trouble ? { ...trouble, since: iso(trouble.since) } : null,
+  };
+}

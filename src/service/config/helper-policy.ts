@@ -1,0 +1,47 @@
+import type { HelperPolicy, PolicyNetwork } from '../../protocol/helper-policy.ts';
+import ipaddr from 'ipaddr.js';
+import { serviceAddressOf } from '../pilots/plan.ts';
+import { loadSite, type SiteConfig } from './site.ts';
+import { poolNamed } from './site-pools.ts';
+import type { SiteNetworkConfig } from './site-networks.ts';
+
+/**
+ * Where nodes have their addresses, as far as a site file can tell: in a private network (RFC
+ * 1918). The administrator narrows it.
+ */
+const privateRanges = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16'];
+
+/**
+ * What a site's leases need of the helper on its nodes, and nothing more: `wsp helper-policy`.
+ * `reaches`: of these networks only, as the nodes of a pool reach no others; null: all.
+ */
+export function helperPolicyOf(
+  { networks }: Pick<SiteConfig, 'networks'>,
+  reaches: readonly string[] | null = null,
+): HelperPolicy {
+  const reached = networks.map(policyOf).filter(({ name }) => reaches?.includes(name) ?? true);
+  return { networks: reached, peers: privateRanges };
+}
+
+/**
+ * The same, of the site file at a path, for the nodes of all pools or of one. Throws `WspError` that
+ * names every mistake in it, or says that there is no such pool.
+ */
+export function helperPolicyOfFile(path: string, pool?: string): HelperPolicy {
+  const site = loadSite(path);
+  return helperPolicyOf(site, pool === undefined ? null : poolNamed(site.pools, pool).reaches);
+}
+
+function policyOf(network: SiteNetworkConfig, index: number): PolicyNetwork {
+  const { name, prefixLength, firstAddress, lastAddress, gateway, dns, link } = network;
+  return {
+    name,
+    subnet: `${ipaddr.IPv4.networkAddressFromCIDR(`${firstAddress}/${prefixLength}`).toString()}/${prefixLength}`,
+    first: firstAddress,
+    last: lastAddress,
+    ...(gateway === null ? {} : { gateway }),
+    dns,
+    serviceAddress: serviceAddressOf(index),
+    link,
+  };
+}

@@ -1,0 +1,62 @@
+import { readVmm, vmmMemory } from '../../control/vmm/index.ts';
+import type { MemorySettings } from '../../lease/memory.ts';
+import type { NodeSettings } from '../../protocol/pilot.ts';
+import type { NodeEntry, SiteFile } from './site-file.ts';
+import { type Mistake, sectionReader } from './site-values.ts';
+
+/** What `node` says that the site file's other sections do not. */
+export type NodePart = Omit<NodeSettings, 'shutdownGraceMs'>;
+
+/**
+ * What a `node` says that is written at `where`: the site's, or the keys of it that a pool has of
+ * its own, each as a whole. `at` makes a path absolute.
+ */
+export function nodePart(
+  { workDir, helper, adaptation, keepLogs, vmm }: Partial<NodeEntry>,
+  where: string,
+  at: (path: string) => string,
+  mistake: Mistake,
+): Partial<NodePart> {
+  const { path, word, durationMs } = sectionReader(where, at, mistake);
+  return {
+    ...(workDir === undefined ? {} : { workDir: path(workDir) }),
+    ...(helper === undefined ? {} : { helper: helper.map(word) }),
+    ...(adaptation === undefined ? {} : { adaptation }),
+    ...(keepLogs === undefined
+      ? {}
+      : {
+          keepLogs: {
+            slots: keepLogs.slots ?? 100,
+            forMs: durationMs(keepLogs.for ?? '14d', 'keepLogs.for'),
+          },
+        }),
+    ...(vmm === undefined ? {} : { vmm: readVmm(vmm, sectionReader(`${where}.vmm`, at, mistake)) }),
+  };
+}
+
+/** The site's `node`, with what it says when a key is not there. */
+export function siteNode(
+  { adaptation = 'none', keepLogs = {}, ...entry }: NodeEntry,
+  at: (path: string) => string,
+  mistake: Mistake,
+): NodePart {
+  return nodePart({ ...entry, adaptation, keepLogs }, 'node', at, mistake) as NodePart;
+}
+
+/** What a pilot's process takes with all around it, measured (`bench/memory.ts`). */
+const pilotMemory = '96M';
+
+/** What a pool's VMM takes of its nodes, as the driver states it or the site says instead, and what a pilot does. */
+export function memoryOf(
+  { vmmOverhead, pilotOverhead = pilotMemory }: NonNullable<SiteFile['leases']>,
+  at: (path: string) => string,
+  mistake: Mistake,
+): (node: Pick<NodeSettings, 'vmm'>) => MemorySettings {
+  const { memoryMiB } = sectionReader('leases', at, mistake);
+  const fixedMiB = vmmOverhead === undefined ? undefined : memoryMiB(vmmOverhead, 'vmmOverhead');
+  const pilotMiB = memoryMiB(pilotOverhead, 'pilotOverhead');
+  return ({ vmm }) => ({
+    vmm: fixedMiB === undefined ? vmmMemory(vmm) : { fixedMiB, perCpuMiB: 0, guestShare: 0 },
+    pilotMiB,
+  });
+}

@@ -1,0 +1,36 @@
+import { isAbsolute } from 'node:path';
+import type { SectionReader } from '../../protocol/section.ts';
+import { parseDurationMs, parseMemoryMiB } from '../../protocol/units.ts';
+
+/** Values of the site file that a schema cannot check; mistakes are told, and a number comes back all the same. */
+
+/** Tells of a mistake at a path such as `networks[1].subnet`. */
+export type Mistake = (path: string, message: string) => void;
+
+/** `1h` in milliseconds. */
+export function duration(text: string, path: string, mistake: Mistake): number {
+  const ms = parseDurationMs(text);
+  if (ms === undefined)
+    mistake(path, `must be longer than nothing, and a number that can be counted (it is "${text}")`);
+  return ms ?? 0;
+}
+
+/** `256M` in MiB. */
+export function memory(text: string, path: string, mistake: Mistake): number {
+  const memoryMiB = parseMemoryMiB(text);
+  if (memoryMiB === undefined) mistake(path, `must be more than nothing (it is "${text}")`);
+  return memoryMiB ?? 0;
+}
+
+/** Reads the section that is written at `where`, such as `pools[1].lrm`. `at` makes a path absolute. */
+export function sectionReader(where: string, at: (path: string) => string, mistake: Mistake): SectionReader {
+  const isPath = (word: string): boolean => !isAbsolute(word) && /^\.{1,2}\//.test(word);
+  const keyAt = (key: string): string => `${where}.${key}`;
+  return {
+    mistake: (key, message) => mistake(keyAt(key), message),
+    durationMs: (text, key) => duration(text, keyAt(key), mistake),
+    memoryMiB: (text, key) => memory(text, keyAt(key), mistake),
+    path: text => (text === undefined ? text : (at(text) as typeof text)),
+    word: text => (text === undefined || !isPath(text) ? text : (at(text) as typeof text)),
+  };
+}
