@@ -1,4 +1,4 @@
-import type { SiteState, Slot, Vm, Workspace } from '../src/lease/types.ts';
+import type { SiteState, Slot, Vm, Workspace } from '../src/lease/model.ts';
 
 /**
  * The invariants of ARCHITECTURE.md, as one program (but the ninth, which the network of the

@@ -1,6 +1,6 @@
 import { type Policy, slotFor } from '../../src/lease/policies/index.ts';
 import { noQuotas } from '../../src/lease/quota.ts';
-import type { PoolSettings } from '../../src/lease/types.ts';
+import type { PoolSettings } from '../../src/lease/settings.ts';
 import { endMarginMs, walltimeFor } from '../../src/lease/policies/slot-request.ts';
 import { Cluster, type Job } from './cluster.ts';
 import type { Wish } from './workload.ts';

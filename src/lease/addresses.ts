@@ -1,5 +1,6 @@
 import { ipv4ToNumber, numberToIpv4 } from '../protocol/ipv4.ts';
-import type { AssignedNic, NetworkPool, Vm } from './types.ts';
+import type { AssignedNic, Vm } from './model.ts';
+import type { NetworkPool } from './settings.ts';
 import { isFinalVm } from './transitions.ts';
 
 /**

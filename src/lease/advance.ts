@@ -9,7 +9,7 @@ import { keptUntil, needOf, roomIn } from './policies/held.ts';
 import { releaseSlot } from './slot.ts';
 import { tellPeers } from './tell-peers.ts';
 import { isFinalVm, isUpVm } from './transitions.ts';
-import type { Slot, Vm } from './types.ts';
+import type { Slot, Vm } from './model.ts';
 import { allOff, beginEnding, endIfOff, isLive, startLease } from './workspace.ts';
 
 /**

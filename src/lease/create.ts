@@ -5,7 +5,9 @@ import { overQuota } from './quota.ts';
 import { parseMoment } from '../protocol/units.ts';
 import { unknownPool } from './pools.ts';
 import { malformed, unknownParts, withDefaults } from './request.ts';
-import type { LeaseInput, Refusal, Workspace } from './types.ts';
+import type { Refusal } from './decision.ts';
+import type { LeaseInput } from './inputs.ts';
+import type { Workspace } from './model.ts';
 
 type Create = Extract<LeaseInput, { readonly type: 'create' }>;
 

@@ -7,7 +7,9 @@ import type { VmReport } from '../protocol/pilot.ts';
 import { contextStates, slotNodeStates, vmStates } from '../protocol/states.ts';
 import { applyDecision, decide, emptyMaps, isEmpty, nextDeadlineAt, type SiteMaps } from './decide.ts';
 import { isFinalVm, slotTransitions, vmTransitions, workspaceTransitions } from './transitions.ts';
-import type { Decision, LeaseInput, SiteState } from './types.ts';
+import type { Decision } from './decision.ts';
+import type { LeaseInput } from './inputs.ts';
+import type { SiteState } from './model.ts';
 
 /** Two workspaces, three nodes, two job ids: few enough that random inputs meet. */
 const letter = fc.constantFrom('a', 'b');

@@ -14,17 +14,9 @@ import { noSuchWorkspace } from './request.ts';
 import { isToBeRequeued } from './requeue.ts';
 import { forgoRequeue } from './start-anew.ts';
 import { advance } from './advance.ts';
-import type {
-  Decision,
-  LeaseInput,
-  Outcome,
-  Refusal,
-  SiteState,
-  Slot,
-  Used,
-  Vm,
-  Workspace,
-} from './types.ts';
+import type { Decision, Outcome, Refusal } from './decision.ts';
+import type { LeaseInput } from './inputs.ts';
+import type { SiteState, Slot, Used, Vm, Workspace } from './model.ts';
 import { beginEnding, endPending } from './workspace.ts';
 
 export { nextDeadlineAt } from './deadlines.ts';

@@ -1,6 +1,6 @@
 import type { WorkspaceId } from '../protocol/ids.ts';
 import type { Draft } from './draft.ts';
-import type { Vm } from './types.ts';
+import type { Vm } from './model.ts';
 
 /** Orders all VMs of a workspace to be started at once, each where the placement has it. */
 export function deploy(draft: Draft, id: WorkspaceId, placement: ReadonlyMap<string, string>): void {

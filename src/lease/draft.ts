@@ -3,18 +3,9 @@ import type { Reason, SlotState, VmState, WorkspaceState } from '../protocol/sta
 import { inPool } from './pools.ts';
 import { subjectOf } from './slot-subject.ts';
 import { assertTransition, slotTransitions, vmTransitions, workspaceTransitions } from './transitions.ts';
-import type {
-  Decision,
-  Effect,
-  HistoryEvent,
-  LeaseSettings,
-  PoolSettings,
-  Retired,
-  SiteState,
-  Slot,
-  Vm,
-  Workspace,
-} from './types.ts';
+import type { Decision, Effect, HistoryEvent, Retired } from './decision.ts';
+import type { SiteState, Slot, Vm, Workspace } from './model.ts';
+import type { LeaseSettings, PoolSettings } from './settings.ts';
 
 /** What may go with a change of state. `at`: when it happened, if not now (a node's own clock). */
 interface Move<Entity> {

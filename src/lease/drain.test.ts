@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { LeaseBench, must } from '../../test/support/lease.ts';
 import { isEmpty } from './decide.ts';
-import type { Decision } from './types.ts';
+import type { Decision } from './decision.ts';
 
 const kernel = [{ node: 'n1', reason: 'kernel update' }];
 const drained = (bench: LeaseBench, draining = kernel): Decision => bench.observed({ draining });

@@ -1,5 +1,5 @@
 import type { Reason } from '../protocol/states.ts';
-import type { Slot, SlotNode } from './types.ts';
+import type { Slot, SlotNode } from './model.ts';
 
 /** How a drained node shows in the state: its reason says so for as long as it holds, beside what its pilot makes of it. */
 

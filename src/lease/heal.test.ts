@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { kindsOf, LeaseBench, must } from '../../test/support/lease.ts';
 import { mostReplacements } from './heal.ts';
-import type { Vm } from './types.ts';
+import type { Vm } from './model.ts';
 
 const crashed = { code: 'vmm_exited', message: 'the VMM was killed by SIGSEGV' };
 

@@ -5,7 +5,7 @@ import type { Draft } from './draft.ts';
 import { startOn } from './deploy.ts';
 import { place } from './placement.ts';
 import { needOf, roomIn } from './policies/held.ts';
-import type { Slot, Vm, Workspace } from './types.ts';
+import type { Slot, Vm, Workspace } from './model.ts';
 
 /**
  * What becomes of a running workspace that loses a VM (DESIGN's heal policy): `fail` ends it; `replace` starts another VM in its place, in the same slot, with the same name

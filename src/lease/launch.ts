@@ -10,17 +10,10 @@ import { overQuota } from './quota.ts';
 import { addressesInUse } from './requeue.ts';
 import { type Group, malformed, noSuchWorkspace, unknownParts, withDefaults } from './request.ts';
 import { drawVnis } from './vnis.ts';
-import type {
-  AssignedNic,
-  LeaseInput,
-  LeaseSettings,
-  Lots,
-  NetworkPool,
-  Refusal,
-  Slot,
-  Vm,
-  Workspace,
-} from './types.ts';
+import type { Refusal } from './decision.ts';
+import type { LeaseInput, Lots } from './inputs.ts';
+import type { AssignedNic, Slot, Vm, Workspace } from './model.ts';
+import type { LeaseSettings, NetworkPool } from './settings.ts';
 
 /**
  * An ensemble grows while it is pending, and is placed as a whole when it is launched, exactly once (paper §2: workspaces of an ensemble are deployed

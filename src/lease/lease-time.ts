@@ -6,7 +6,10 @@ import { overQuota } from './quota.ts';
 import { noSuchWorkspace } from './request.ts';
 import { suspendedRefusal } from './suspension.ts';
 import { isUpVm } from './transitions.ts';
-import type { LeaseInput, LeaseSettings, Refusal, Vm, Workspace } from './types.ts';
+import type { Refusal } from './decision.ts';
+import type { LeaseInput } from './inputs.ts';
+import type { Vm, Workspace } from './model.ts';
+import type { LeaseSettings } from './settings.ts';
 import { latestEnd } from './workspace.ts';
 
 /**

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { LeaseBench } from '../../test/support/lease.ts';
 import { isEmpty } from './decide.ts';
-import type { Decision } from './types.ts';
+import type { Decision } from './decision.ts';
 
 const typesOf = ({ events }: Decision): readonly string[] => events.map(({ type }) => type);
 

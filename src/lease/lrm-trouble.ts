@@ -1,7 +1,7 @@
 import type { SlotId } from '../protocol/ids.ts';
 import type { Draft } from './draft.ts';
 import { isFinalSlot } from './transitions.ts';
-import type { LrmTrouble } from './types.ts';
+import type { LrmTrouble } from './model.ts';
 
 /**
  * An LRM that cannot be asked, or that puts requests off. Nothing is decided by it: what runs goes

@@ -4,7 +4,8 @@ import { settings } from '../../test/support/lease.ts';
 import { largestGuestMiB, type MemorySettings, vmMemoryMiB } from './memory.ts';
 import { slotFor } from './policies/index.ts';
 import { roomIn } from './policies/held.ts';
-import type { PoolSettings, Slot, Vm } from './types.ts';
+import type { Slot, Vm } from './model.ts';
+import type { PoolSettings } from './settings.ts';
 
 /** Figures that differ, so that one taken for another shows. */
 const memory: MemorySettings = { vmm: { fixedMiB: 100, perCpuMiB: 4, guestShare: 1 / 64 }, pilotMiB: 90 };

@@ -1,5 +1,5 @@
 import { type VmmMemory, vmmOverheadMiB } from '../protocol/vmm-memory.ts';
-import type { NodeSize } from './types.ts';
+import type { NodeSize } from './settings.ts';
 
 /**
  * Memory of a node, counted once: the guests', what the VMM takes for each of them, and the

@@ -3,7 +3,7 @@ import { LeaseBench } from '../../test/support/lease.ts';
 import type { VmOperation } from '../protocol/cluster.ts';
 import type { VmState } from '../protocol/states.ts';
 import { decide } from './decide.ts';
-import type { LeaseInput } from './types.ts';
+import type { LeaseInput } from './inputs.ts';
 
 const order = (
   bench: LeaseBench,

@@ -1,4 +1,4 @@
-import type { Slot } from './types.ts';
+import type { Slot } from './model.ts';
 
 /**
  * Whether a job that waits will start by itself, in words that follow the LRM's reason. Empty:

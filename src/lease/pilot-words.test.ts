@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { LeaseBench, must } from '../../test/support/lease.ts';
 import { isEmpty } from './decide.ts';
 import { mostTold } from './told.ts';
-import type { Decision, LeaseInput } from './types.ts';
+import type { Decision } from './decision.ts';
+import type { LeaseInput } from './inputs.ts';
 
 describe('a pilot’s connection', () => {
   const disconnected = (bench: LeaseBench, node: string, hungUp = false): Decision =>

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { LeaseBench, must, settings, startedAt } from '../../test/support/lease.ts';
-import type { Pool } from './types.ts';
+import type { Pool } from './settings.ts';
 
 const size = must(settings.site);
 const free = (count: number) => Array.from({ length: count }, () => ({ memoryMiB: 1_024, cpus: 2 }));

@@ -3,7 +3,9 @@ import { slotFor } from './policies/index.ts';
 import type { SlotRequest } from './policies/slot-request.ts';
 import { exceedsSite, type Group } from './request.ts';
 import { isFinalSlot } from './transitions.ts';
-import type { LeaseSettings, NodeSize, Pool, PoolSettings, Refusal, Slot, Workspace } from './types.ts';
+import type { Refusal } from './decision.ts';
+import type { Slot, Workspace } from './model.ts';
+import type { LeaseSettings, NodeSize, Pool, PoolSettings } from './settings.ts';
 
 /**
  * Which pool a workspace's slot is asked from. In the order of preference (the request's, else the site's): the first that has room at this moment;

@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { LeaseBench } from '../../test/support/lease.ts';
 import { applyDecision, decide } from './decide.ts';
 import { addUsed, chargeOf, noQuota, noQuotas, type Quota } from './quota.ts';
-import type { LeaseInput, Used, Workspace } from './types.ts';
+import type { LeaseInput } from './inputs.ts';
+import type { Used, Workspace } from './model.ts';
 
 const group = { name: 'node', image: 'mini', count: 1, memoryMiB: 256, cpus: 1 };
 const userQuota = (quota: Partial<Quota>) => ({ quotas: { ...noQuotas, user: { ...noQuota, ...quota } } });

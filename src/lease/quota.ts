@@ -1,7 +1,8 @@
 import { formatDuration } from '../protocol/units.ts';
 import type { Draft } from './draft.ts';
 import type { WorkspaceId } from '../protocol/ids.ts';
-import type { Refusal, SiteState, Used, Workspace } from './types.ts';
+import type { Refusal } from './decision.ts';
+import type { SiteState, Used, Workspace } from './model.ts';
 
 /**
  * What a user and a project may hold at a time, and may use in all. Checked in the decision that charges it, so two requests at once cannot both

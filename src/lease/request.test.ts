@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { LeaseBench, must, settings } from '../../test/support/lease.ts';
 import type { SlotRequest } from './policies/slot-request.ts';
 import { exceedsSite, type Group, malformed, unknownParts, withDefaults } from './request.ts';
-import type { PoolSize } from './types.ts';
+import type { PoolSize } from './settings.ts';
 
 const group = (name: string, count = 1, more: Partial<Group> = {}): Group => ({
   name,

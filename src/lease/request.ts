@@ -3,7 +3,9 @@ import { namePattern, vmName, type WorkspaceId } from '../protocol/ids.ts';
 import { formatDuration } from '../protocol/units.ts';
 import { vmsPerNode } from './policies/index.ts';
 import type { SlotRequest } from './policies/slot-request.ts';
-import type { LeaseSettings, PoolSettings, PoolSize, Refusal, Workspace } from './types.ts';
+import type { Refusal } from './decision.ts';
+import type { Workspace } from './model.ts';
+import type { LeaseSettings, PoolSettings, PoolSize } from './settings.ts';
 
 /** What is asked of a workspace's groups, whether they come with its creation or later. */
 

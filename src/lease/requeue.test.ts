@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { LeaseBench, must } from '../../test/support/lease.ts';
 import { addressesInUse, mostRequeues } from './requeue.ts';
-import type { Slot } from './types.ts';
+import type { Slot } from './model.ts';
 
 /** Two VMs run, and the LRM takes the nodes back; guests are off, nodes released. */
 function preempted(bench = new LeaseBench().running(2, { requeue: true })): LeaseBench {

@@ -1,6 +1,6 @@
 import { heldAddresses } from './addresses.ts';
 import { isFinalSlot, isFinalVm } from './transitions.ts';
-import type { SiteState, Workspace } from './types.ts';
+import type { SiteState, Workspace } from './model.ts';
 
 /**
  * A workspace that asks for it is started anew after the LRM has taken its slot back (`requeue`), as `sbatch --requeue` does with a job, or after its slot was lost while it ran

@@ -2,7 +2,7 @@ import type { SlotId, VmId, WorkspaceId } from '../protocol/ids.ts';
 import type { Draft } from './draft.ts';
 import { warmSlotsCounted } from './policies/held.ts';
 import { isFinalSlot } from './transitions.ts';
-import type { SiteState, Slot, Workspace } from './types.ts';
+import type { SiteState, Slot, Workspace } from './model.ts';
 
 /**
  * Live state and history are apart: some time after its end a workspace leaves memory, with its VMs

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { LeaseBench, must, startedAt } from '../../test/support/lease.ts';
-import type { Workspace } from './types.ts';
+import type { Workspace } from './model.ts';
 
 describe('a node of a slot that two workspaces are in', () => {
   const policy = { kind: 'reuse', keepMs: 600_000, factor: 2, vmsPerNode: 2, shared: false } as const;

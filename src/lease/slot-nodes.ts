@@ -1,6 +1,6 @@
 import type { Draft } from './draft.ts';
 import { orderNodeRelease } from './slot.ts';
-import type { Slot, SlotNode } from './types.ts';
+import type { Slot, SlotNode } from './model.ts';
 
 /**
  * Which pilots a slot takes: whoever has its secret may call a node what they like, so a name is

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { subjectOf } from './slot-subject.ts';
-import type { Slot, Workspace } from './types.ts';
+import type { Slot, Workspace } from './model.ts';
 
 describe('whose the news of a slot is', () => {
   it.each([

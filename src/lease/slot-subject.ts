@@ -1,5 +1,5 @@
 import type { WorkspaceId } from '../protocol/ids.ts';
-import type { Slot, Workspace } from './types.ts';
+import type { Slot, Workspace } from './model.ts';
 
 /** The workspace that news of a slot is told to: the one that is in it, or was in it last; none of several. */
 export function subjectOf(

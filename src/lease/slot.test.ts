@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { LeaseBench, must, startedAt } from '../../test/support/lease.ts';
 import { nextDeadlineAt } from './decide.ts';
-import type { HistoryEvent } from './types.ts';
+import type { HistoryEvent } from './decision.ts';
 
 /** What an event says, in one line: its type, whose it is, the node and the reason. */
 function lineOf({ type, workspaceId, slotId, vmId, node, reason }: HistoryEvent): string {

@@ -2,7 +2,8 @@ import type { SlotId } from '../protocol/ids.ts';
 import type { EndCause, Reason } from '../protocol/states.ts';
 import type { Draft } from './draft.ts';
 import { isFinalSlot } from './transitions.ts';
-import type { LeaseSettings, Slot, SlotNode } from './types.ts';
+import type { Slot, SlotNode } from './model.ts';
+import type { LeaseSettings } from './settings.ts';
 import { vmGone } from './vm.ts';
 import { beginEnding, isLive } from './workspace.ts';
 

@@ -3,7 +3,7 @@ import type { Draft } from './draft.ts';
 import { askForSlot } from './launch.ts';
 import { bestPool, possiblePools } from './pools.ts';
 import { mostRequeues } from './requeue.ts';
-import type { Slot, Workspace } from './types.ts';
+import type { Slot, Workspace } from './model.ts';
 import { endIfOff } from './workspace.ts';
 
 /** Nothing is started anew: the workspace ends with the cause that it has. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { LeaseBench, must, startedAt } from '../../test/support/lease.ts';
 import { workspaceView } from '../service/api/views.ts';
-import type { Decision } from './types.ts';
+import type { Decision } from './decision.ts';
 
 const hourMs = 3_600_000;
 const typesOf = ({ events }: Decision): readonly string[] => events.map(({ type }) => type);

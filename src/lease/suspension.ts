@@ -3,7 +3,9 @@ import { formatDuration, formatMoment } from '../protocol/units.ts';
 import type { Draft } from './draft.ts';
 import { silentFromNow } from './recovery.ts';
 import { cancelJob, endAll, releaseSlot } from './slot.ts';
-import type { ObservedJob, Refusal, Slot, Workspace } from './types.ts';
+import type { Refusal } from './decision.ts';
+import type { ObservedJob } from './inputs.ts';
+import type { Slot, Workspace } from './model.ts';
 import { followJobEnd } from './workspace.ts';
 
 /**

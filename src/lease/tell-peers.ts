@@ -1,7 +1,7 @@
 import type { WorkspaceId } from '../protocol/ids.ts';
 import type { Draft } from './draft.ts';
 import { isFinalVm } from './transitions.ts';
-import type { Vm, Workspace } from './types.ts';
+import type { Vm, Workspace } from './model.ts';
 
 /**
  * The VXLANs of a workspace learn nothing from what they receive: they know by us on which node

@@ -1,5 +1,5 @@
 import type { Draft } from './draft.ts';
-import type { Slot } from './types.ts';
+import type { Slot } from './model.ts';
 
 /**
  * Times that pilots tell, as far as they can be true. Clocks of nodes are minutes off, and what a

@@ -4,7 +4,7 @@ import type { ContextState, Reason } from '../protocol/states.ts';
 import type { Draft } from './draft.ts';
 import { isTellingOfNode, isTellingOfVm } from './told.ts';
 import { isFinalVm, isUpVm, vmTransitions } from './transitions.ts';
-import type { Slot, SlotNode, Vm } from './types.ts';
+import type { Slot, SlotNode, Vm } from './model.ts';
 
 /** What a guest may say of itself after what it said before. `none` never changes: the image has nothing to report. */
 const contextSteps: Readonly<Record<ContextState, readonly ContextState[]>> = {

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { LeaseBench, settings } from '../../test/support/lease.ts';
-import type { NetworkPool } from './types.ts';
+import type { NetworkPool } from './settings.ts';
 
 const group = { name: 'x', image: 'mini', count: 1, memoryMiB: 64, cpus: 1 };
 const [publicNetwork, privateNetwork] = settings.networks as [NetworkPool, NetworkPool];

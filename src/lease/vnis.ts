@@ -1,6 +1,9 @@
 import { ipv4ToNumber } from '../protocol/ipv4.ts';
 import type { Draft } from './draft.ts';
-import type { LeaseSettings, Lots, Refusal, SiteState, Vm, Workspace } from './types.ts';
+import type { Refusal } from './decision.ts';
+import type { Lots } from './inputs.ts';
+import type { SiteState, Vm, Workspace } from './model.ts';
+import type { LeaseSettings } from './settings.ts';
 
 /**
  * The numbers (VNIs) by which VXLANs are told apart on the site's network. One is drawn for each

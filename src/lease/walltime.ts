@@ -1,7 +1,7 @@
 import type { EndCause, Reason } from '../protocol/states.ts';
 import type { Draft } from './draft.ts';
 import { endMarginMs } from './policies/slot-request.ts';
-import type { Slot, Workspace } from './types.ts';
+import type { Slot, Workspace } from './model.ts';
 
 /** The end of a job's walltime, told from somebody who wants the nodes back (which the original could not: docs/reliability.md, defect 9). */
 

@@ -4,7 +4,8 @@ import type { Draft } from './draft.ts';
 import { endMarginMs } from './policies/slot-request.ts';
 import { isToBeRequeued } from './requeue.ts';
 import { isFinalVm } from './transitions.ts';
-import type { LeaseSettings, Workspace } from './types.ts';
+import type { Workspace } from './model.ts';
+import type { LeaseSettings } from './settings.ts';
 import { stopVm } from './vm.ts';
 import { formatMoment } from '../protocol/units.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Slot, Vm, Workspace } from '../../src/lease/types.ts';
+import type { Slot, Vm, Workspace } from '../../src/lease/model.ts';
 import { type Evidence, type GroundTruth, type TrueVm, violations } from '../invariants.ts';
 import { LeaseBench, must, startedAt } from '../support/lease.ts';
 

@@ -3,7 +3,7 @@ import { emptyMaps } from '../../src/lease/decide.ts';
 import { isFinalSlot } from '../../src/lease/transitions.ts';
 import { createVirtualClock, settle, type VirtualClock } from '../../src/platform/virtual-clock.ts';
 import type { Policy } from '../../src/lease/policies/index.ts';
-import type { DrainPolicy } from '../../src/lease/types.ts';
+import type { DrainPolicy } from '../../src/lease/settings.ts';
 import { silentLog } from '../../src/platform/log.ts';
 import { WspError } from '../../src/protocol/errors.ts';
 import type { Engine } from '../../src/service/core/engine-api.ts';

@@ -1,5 +1,5 @@
 import type { Policy } from '../../src/lease/policies/index.ts';
-import type { DrainPolicy } from '../../src/lease/types.ts';
+import type { DrainPolicy } from '../../src/lease/settings.ts';
 import type { Lrm } from '../../src/lrm/lrm.ts';
 import { defaultPoolName } from '../../src/protocol/ids.ts';
 import type { EngineOptions } from '../../src/service/core/engine.ts';

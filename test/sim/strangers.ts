@@ -1,6 +1,6 @@
 import { vmMemoryMiB } from '../../src/lease/memory.ts';
 import { inPool } from '../../src/lease/pools.ts';
-import type { SiteState } from '../../src/lease/types.ts';
+import type { SiteState } from '../../src/lease/model.ts';
 
 /** VMs of different owners in one slot, where the site does not say that they may; more on a node than the slot has of it. */
 export function* strangers({ settings, workspaces, slots, vms }: SiteState): Iterable<string> {

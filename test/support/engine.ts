@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
-import type { Effect, PoolSettings, Slot, Workspace } from '../../src/lease/types.ts';
+import type { Effect } from '../../src/lease/decision.ts';
+import type { Slot, Workspace } from '../../src/lease/model.ts';
+import type { PoolSettings } from '../../src/lease/settings.ts';
 import {
   type GangRequest,
   type Lrm,

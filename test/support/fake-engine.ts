@@ -1,6 +1,6 @@
 import { PassThrough, type Duplex } from 'node:stream';
 import { noQuotas } from '../../src/lease/quota.ts';
-import type { Slot, Vm, Workspace } from '../../src/lease/types.ts';
+import type { Slot, Vm, Workspace } from '../../src/lease/model.ts';
 import { WspError } from '../../src/protocol/errors.ts';
 import type { PilotMessage, StreamTarget } from '../../src/protocol/pilot.ts';
 import type {

@@ -1,19 +1,9 @@
 import { noQuotas } from '../../src/lease/quota.ts';
 import { applyDecision, decide, emptyMaps, nextDeadlineAt, type SiteMaps } from '../../src/lease/decide.ts';
-import type {
-  DecidedOrder,
-  Decision,
-  Effect,
-  HistoryEvent,
-  LeaseInput,
-  PoolSettings,
-  ObservedJob,
-  Refusal,
-  SiteState,
-  Slot,
-  Vm,
-  Workspace,
-} from '../../src/lease/types.ts';
+import type { DecidedOrder, Decision, Effect, HistoryEvent, Refusal } from '../../src/lease/decision.ts';
+import type { LeaseInput, ObservedJob } from '../../src/lease/inputs.ts';
+import type { SiteState, Slot, Vm, Workspace } from '../../src/lease/model.ts';
+import type { PoolSettings } from '../../src/lease/settings.ts';
 import { defaultPoolName } from '../../src/protocol/ids.ts';
 import type { WorkspaceRequest } from '../../src/protocol/cluster.ts';
 import type { NotificationBody, VmReport } from '../../src/protocol/pilot.ts';

@@ -1,6 +1,6 @@
 import type { EntryOf, SectionKit } from '../../protocol/section.ts';
 import { vmMemoryMiB } from '../memory.ts';
-import type { PoolSettings } from '../types.ts';
+import type { PoolSettings } from '../settings.ts';
 import type { PolicyKind, SizedGroups } from './policy.ts';
 import { type SlotRequest, walltimeFor } from './slot-request.ts';
 

@@ -3,7 +3,8 @@ import { drainedReason, nodeDrainedCode } from '../drained-nodes.ts';
 import { vmMemoryMiB } from '../memory.ts';
 import { type NodeRoom, place } from '../placement.ts';
 import { isFinalSlot, isFinalVm } from '../transitions.ts';
-import type { Pool, PoolSettings, SiteState, Slot, Vm, Workspace } from '../types.ts';
+import type { SiteState, Slot, Vm, Workspace } from '../model.ts';
+import type { Pool, PoolSettings } from '../settings.ts';
 import { policyKind, vmsPerNode } from './index.ts';
 import { endMarginMs } from './slot-request.ts';
 

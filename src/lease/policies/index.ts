@@ -1,5 +1,5 @@
 import type { SectionKit, SectionReader, SectionSchema } from '../../protocol/section.ts';
-import type { PoolSettings } from '../types.ts';
+import type { PoolSettings } from '../settings.ts';
 import { exactKind } from './exact.ts';
 import { extendableKind } from './extendable.ts';
 import { packKind } from './pack.ts';

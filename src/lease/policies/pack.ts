@@ -1,7 +1,7 @@
 import type { EntryOf, SectionKit } from '../../protocol/section.ts';
 import { vmMemoryMiB } from '../memory.ts';
 import { type NodeRoom, place, type VmNeed } from '../placement.ts';
-import type { PoolSettings } from '../types.ts';
+import type { PoolSettings } from '../settings.ts';
 import { exactSlot } from './exact.ts';
 import { commonKeys, type PolicyKind, type SizedGroups } from './policy.ts';
 import { type SlotRequest, walltimeFor } from './slot-request.ts';

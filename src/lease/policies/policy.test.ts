@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { vmMemoryMiB } from '../memory.ts';
 import { LeaseBench, settings } from '../../../test/support/lease.ts';
 import { place } from '../placement.ts';
-import type { PoolSettings } from '../types.ts';
+import type { PoolSettings } from '../settings.ts';
 import { slotFor } from './index.ts';
 
 const with_ = (policy: PoolSettings['policy']): PoolSettings => ({ ...settings, policy });

@@ -1,6 +1,7 @@
 import type { GroupRequest } from '../../protocol/cluster.ts';
 import type { SectionKit, SectionReader, SectionSchema } from '../../protocol/section.ts';
-import type { PoolSettings, Slot } from '../types.ts';
+import type { Slot } from '../model.ts';
+import type { PoolSettings } from '../settings.ts';
 import type { SlotRequest } from './slot-request.ts';
 
 /** Groups that are to be leased together, as far as their slot is concerned. */

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { vmMemoryMiB } from '../memory.ts';
 import { kindsOf, LeaseBench, must, settings, startedAt } from '../../../test/support/lease.ts';
 import { nextDeadlineAt } from '../decide.ts';
-import type { Slot, Vm } from '../types.ts';
+import type { Slot, Vm } from '../model.ts';
 import { keptUntil, roomIn, warmDueAt } from './held.ts';
 import type { ReusePolicy } from './reuse.ts';
 import type { WarmPolicy } from './warm.ts';

@@ -1,4 +1,4 @@
-import type { PoolSettings } from '../types.ts';
+import type { PoolSettings } from '../settings.ts';
 
 /** What to ask the LRM for. A gang's nodes are alike. */
 export interface SlotRequest {

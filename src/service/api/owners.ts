@@ -1,4 +1,4 @@
-import type { SiteState, Slot, Workspace } from '../../lease/types.ts';
+import type { SiteState, Slot, Workspace } from '../../lease/model.ts';
 import type { WorkspaceRequest } from '../../protocol/cluster.ts';
 import { WspError } from '../../protocol/errors.ts';
 import type { Caller } from '../access/accounts.ts';

@@ -4,7 +4,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import Type, { type Static } from 'typebox';
 import { createWebSocketStream, type WebSocket } from 'ws';
-import type { Vm, Workspace } from '../../lease/types.ts';
+import type { Vm, Workspace } from '../../lease/model.ts';
 import { WspError } from '../../protocol/errors.ts';
 import type { StreamTarget } from '../../protocol/pilot.ts';
 import type { Standing } from '../access/callers.ts';

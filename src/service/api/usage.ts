@@ -1,5 +1,5 @@
 import { charged, type Charged } from '../../lease/quota.ts';
-import type { SiteState } from '../../lease/types.ts';
+import type { SiteState } from '../../lease/model.ts';
 import type { UsageLine } from '../../protocol/access.ts';
 import type { PastUse, StoredEvent } from '../core/engine-api.ts';
 

@@ -4,7 +4,8 @@ import { drainedReason } from '../../lease/drained-nodes.ts';
 import { largestGuestMiB } from '../../lease/memory.ts';
 import { isFinalVm, isUpVm } from '../../lease/transitions.ts';
 import { addressesInUse } from '../../lease/requeue.ts';
-import type { LeaseSettings, Pool, SiteState, Slot, Vm, Workspace } from '../../lease/types.ts';
+import type { SiteState, Slot, Vm, Workspace } from '../../lease/model.ts';
+import type { LeaseSettings, Pool } from '../../lease/settings.ts';
 import type {
   DryRunView,
   EventView,

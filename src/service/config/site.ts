@@ -4,7 +4,7 @@ import ipaddr from 'ipaddr.js';
 import type { Static } from 'typebox';
 import { noQuota, type Quota } from '../../lease/quota.ts';
 import { retireAfterMs } from '../../lease/retire.ts';
-import type { DrainPolicy, SuspendedPolicy, LeaseSettings } from '../../lease/types.ts';
+import type { DrainPolicy, SuspendedPolicy, LeaseSettings } from '../../lease/settings.ts';
 import { lrmKind } from '../../lrm/index.ts';
 import { statIfThere } from '../../platform/stat.ts';
 import { invalidFile, mistakesIn, parseYaml } from '../../protocol/document.ts';

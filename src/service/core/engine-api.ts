@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
-import type { HistoryEvent, Refusal, SiteState, Slot, Workspace } from '../../lease/types.ts';
+import type { HistoryEvent, Refusal } from '../../lease/decision.ts';
+import type { SiteState, Slot, Workspace } from '../../lease/model.ts';
 import type { Quotas } from '../../lease/quota.ts';
 import type { LrmCapabilities, LrmError } from '../../lrm/lrm.ts';
 import type { GroupRequest, OperateRequest, WorkspaceRequest } from '../../protocol/cluster.ts';

@@ -3,16 +3,10 @@ import { sameRequest, workspaceOfToken } from '../../lease/create.ts';
 import { decide } from '../../lease/decide.ts';
 import { noQuotas, type Quotas } from '../../lease/quota.ts';
 import { isFinalSlot } from '../../lease/transitions.ts';
-import type {
-  Effect,
-  LeaseInput,
-  LeaseSettings,
-  Lots,
-  Pool,
-  Refusal,
-  SiteState,
-  Workspace,
-} from '../../lease/types.ts';
+import type { Effect, Refusal } from '../../lease/decision.ts';
+import type { LeaseInput, Lots } from '../../lease/inputs.ts';
+import type { SiteState, Workspace } from '../../lease/model.ts';
+import type { LeaseSettings, Pool } from '../../lease/settings.ts';
 import { LrmError } from '../../lrm/lrm.ts';
 import { type Clock, nextTurn, pause } from '../../platform/clock.ts';
 import { errorFields, type Log } from '../../platform/log.ts';

@@ -3,7 +3,7 @@ import { EngineBench, FakePilot, must } from '../../../test/support/engine.ts';
 import { kindsOf } from '../../../test/support/lease.ts';
 import { LrmError } from '../../lrm/lrm.ts';
 import { Outbox } from './outbox.ts';
-import type { Effect } from '../../lease/types.ts';
+import type { Effect } from '../../lease/decision.ts';
 import { createVirtualClock, settle } from '../../platform/virtual-clock.ts';
 import { workspaceView } from '../api/views.ts';
 import { silentLog } from '../../platform/log.ts';

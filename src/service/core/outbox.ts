@@ -1,4 +1,4 @@
-import type { Effect } from '../../lease/types.ts';
+import type { Effect } from '../../lease/decision.ts';
 import type { Clock, StopTimer } from '../../platform/clock.ts';
 import { errorFields, type Log } from '../../platform/log.ts';
 

@@ -1,5 +1,7 @@
 import { decide, isEmpty } from '../../lease/decide.ts';
-import type { LeaseInput, Outcome, SiteState } from '../../lease/types.ts';
+import type { Outcome } from '../../lease/decision.ts';
+import type { LeaseInput } from '../../lease/inputs.ts';
+import type { SiteState } from '../../lease/model.ts';
 import type { KnownWorkspace } from './engine-api.ts';
 import type { Store } from '../store/store.ts';
 

@@ -1,4 +1,5 @@
-import type { Decision, LeaseInput } from '../../lease/types.ts';
+import type { Decision } from '../../lease/decision.ts';
+import type { LeaseInput } from '../../lease/inputs.ts';
 import type { Random } from '../../platform/random.ts';
 import type { WorkspaceRequest } from '../../protocol/cluster.ts';
 import type { SlotId, WorkspaceId } from '../../protocol/ids.ts';

@@ -7,7 +7,10 @@ import {
   type SiteMaps,
 } from '../../lease/decide.ts';
 import { usedKey } from '../../lease/quota.ts';
-import type { Decision, LeaseInput, LeaseSettings, Outcome, SiteState } from '../../lease/types.ts';
+import type { Decision, Outcome } from '../../lease/decision.ts';
+import type { LeaseInput } from '../../lease/inputs.ts';
+import type { SiteState } from '../../lease/model.ts';
+import type { LeaseSettings } from '../../lease/settings.ts';
 import type { Clock, StopTimer } from '../../platform/clock.ts';
 import { errorFields, type Log } from '../../platform/log.ts';
 import { WspError } from '../../protocol/errors.ts';

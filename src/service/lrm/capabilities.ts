@@ -1,4 +1,4 @@
-import type { Pool } from '../../lease/types.ts';
+import type { Pool } from '../../lease/settings.ts';
 import { type Lrm, type LrmCapabilities, LrmError } from '../../lrm/lrm.ts';
 import { type Clock, type StopTimer, withDeadline } from '../../platform/clock.ts';
 import { errorFields, type Log } from '../../platform/log.ts';

@@ -1,5 +1,8 @@
 import { isFinalSlot } from '../../lease/transitions.ts';
-import type { Effect, LeaseInput, Pool, SiteState, Slot } from '../../lease/types.ts';
+import type { Effect } from '../../lease/decision.ts';
+import type { LeaseInput } from '../../lease/inputs.ts';
+import type { SiteState, Slot } from '../../lease/model.ts';
+import type { Pool } from '../../lease/settings.ts';
 import type { GangSite } from '../../lrm/kind.ts';
 import { type GangRequest, type Lrm, type LrmCapabilities, LrmError } from '../../lrm/lrm.ts';
 import { jobNameOf } from '../../protocol/ids.ts';

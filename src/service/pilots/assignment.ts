@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { Slot } from '../../lease/types.ts';
+import type { Slot } from '../../lease/model.ts';
 import type { LrmCapabilities } from '../../lrm/lrm.ts';
 import { WspError } from '../../protocol/errors.ts';
 import type { PolicyNetwork } from '../../protocol/helper-policy.ts';

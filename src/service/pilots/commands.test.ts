@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { silentLog } from '../../platform/log.ts';
 import type { ServiceMessage } from '../../protocol/pilot.ts';
-import type { PilotEffect } from '../../lease/types.ts';
+import type { PilotEffect } from '../../lease/decision.ts';
 import { PilotCommands } from './commands.ts';
 
 const order = (key: string, node = 'n0'): PilotEffect => ({

@@ -1,4 +1,4 @@
-import type { PilotEffect } from '../../lease/types.ts';
+import type { PilotEffect } from '../../lease/decision.ts';
 import { errorFields, type Log } from '../../platform/log.ts';
 import type { Order } from '../../protocol/orders.ts';
 import type { ServiceMessage } from '../../protocol/pilot.ts';

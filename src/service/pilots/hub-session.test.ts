@@ -1,6 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { countingRandom } from '../../../test/support/engine.ts';
-import type { LeaseInput, PilotEffect, SiteState } from '../../lease/types.ts';
+import type { PilotEffect } from '../../lease/decision.ts';
+import type { LeaseInput } from '../../lease/inputs.ts';
+import type { SiteState } from '../../lease/model.ts';
 import { type Log, silentLog } from '../../platform/log.ts';
 import { createVirtualClock, settle, type VirtualClock } from '../../platform/virtual-clock.ts';
 import type { PilotHello, PilotMessage, ServiceMessage } from '../../protocol/pilot.ts';

@@ -1,5 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
-import type { PilotEffect, SiteState } from '../../lease/types.ts';
+import type { PilotEffect } from '../../lease/decision.ts';
+import type { SiteState } from '../../lease/model.ts';
 import type { PlanSite } from './plan.ts';
 import { completeOrder, type OrderParts } from './orders.ts';
 

@@ -1,4 +1,5 @@
-import type { PilotEffect, SiteState } from '../../lease/types.ts';
+import type { PilotEffect } from '../../lease/decision.ts';
+import type { SiteState } from '../../lease/model.ts';
 import type { Order } from '../../protocol/orders.ts';
 import { type PlanSite, planPeers, planVm } from './plan.ts';
 import type { Secrets } from '../core/secrets.ts';

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { EngineBench, FakePilot, must, testPlanSite } from '../../../test/support/engine.ts';
 import { kindsOf } from '../../../test/support/lease.ts';
 import type { WorkspaceRequest } from '../../protocol/cluster.ts';
-import type { Workspace } from '../../lease/types.ts';
+import type { Workspace } from '../../lease/model.ts';
 import { VmPlan } from '../../protocol/plan.ts';
 import { programText } from './assignment.ts';
 import { planPeers, planVm } from './plan.ts';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { isFinalVm } from '../../lease/transitions.ts';
-import type { AssignedNic, Slot, Vm, Workspace } from '../../lease/types.ts';
+import type { AssignedNic, Slot, Vm, Workspace } from '../../lease/model.ts';
 import type {
   BridgePlan,
   ContextPlan,

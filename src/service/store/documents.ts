@@ -1,4 +1,5 @@
-import type { Effect, Slot, Vm, Workspace } from '../../lease/types.ts';
+import type { Effect } from '../../lease/decision.ts';
+import type { Slot, Vm, Workspace } from '../../lease/model.ts';
 import { WspError } from '../../protocol/errors.ts';
 
 /**

@@ -1,4 +1,4 @@
-import type { Slot, Vm } from '../../lease/types.ts';
+import type { Slot, Vm } from '../../lease/model.ts';
 import type { KnownWorkspace, PastUse, WorkspaceQuery } from '../core/engine-api.ts';
 import { usageEvents } from '../api/usage.ts';
 import { type DocumentRow, readSlot, readVm, readWorkspace } from './documents.ts';

@@ -5,7 +5,7 @@ import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { sharedWith } from '../../platform/directory.ts';
 import { chargeOf } from '../../lease/quota.ts';
-import type { Slot, Vm, Workspace } from '../../lease/types.ts';
+import type { Slot, Vm, Workspace } from '../../lease/model.ts';
 import type { AuditView } from '../../protocol/access.ts';
 import { WspError } from '../../protocol/errors.ts';
 import type { AuditEntry } from '../access/audit.ts';

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { LeaseBench, must } from '../../../test/support/lease.ts';
-import type { Effect, HistoryEvent, Slot, Vm, Workspace } from '../../lease/types.ts';
+import type { Effect, HistoryEvent } from '../../lease/decision.ts';
+import type { Slot, Vm, Workspace } from '../../lease/model.ts';
 import type { Commit, Store } from './store.ts';
 
 /** A commit of nothing, to be filled. */

@@ -1,4 +1,5 @@
-import type { Effect, HistoryEvent, Retired, Slot, Used, Vm, Workspace } from '../../lease/types.ts';
+import type { Effect, HistoryEvent, Retired } from '../../lease/decision.ts';
+import type { Slot, Used, Vm, Workspace } from '../../lease/model.ts';
 import type { SlotId, WorkspaceId } from '../../protocol/ids.ts';
 import type { AuditView } from '../../protocol/access.ts';
 import type { AuditEntry } from '../access/audit.ts';
