@@ -4,7 +4,7 @@ import type { Draft } from './draft.ts';
 import { preempt } from './preempt.ts';
 import { advance } from './advance.ts';
 import { patchNode } from './slot.ts';
-import type { ObservedJob } from './inputs.ts';
+import type { ObservedJob } from './model.ts';
 import type { SlotNode } from './model.ts';
 
 /**

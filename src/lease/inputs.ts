@@ -1,36 +1,10 @@
+import type { ObservedJob } from './model.ts';
 import type { GroupRequest, VmOperation, WorkspaceRequest } from '../protocol/cluster.ts';
 import type { SlotId, WorkspaceId } from '../protocol/ids.ts';
 import type { NotificationBody, VmReport } from '../protocol/pilot.ts';
 import type { LrmTrouble } from './model.ts';
 
 /** What happens to the core. */
-
-/** An LRM job as an observation: the same words as `LrmJob` in lrm/, which the core must not import. */
-export interface ObservedJob {
-  readonly jobId: string;
-  readonly slotId: SlotId;
-  readonly state:
-    | 'waiting'
-    | 'starting'
-    | 'running'
-    | 'suspended'
-    | 'ending'
-    | 'completed'
-    | 'cancelled'
-    | 'preempted'
-    | 'timeout'
-    | 'node-failed'
-    | 'failed';
-  readonly reason: string | null;
-  /** Whether a job that waits will start by itself; null: nobody knows. */
-  readonly outlook: 'passes' | 'needs-somebody' | 'never' | null;
-  readonly estimatedStartAt: number | null;
-  readonly endsAt: number | null;
-  /** Its nodes; empty: it has none yet, or the LRM does not tell. */
-  readonly nodes: readonly string[];
-  /** Those that an administrator drains, and their words; null: the LRM does not tell. */
-  readonly draining: readonly { readonly node: string; readonly reason: string }[] | null;
-}
 
 /**
  * A random whole number for each of the site's networks, in their order: nobody guesses what is

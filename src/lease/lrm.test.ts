@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { LeaseBench, startedAt } from '../../test/support/lease.ts';
 import { isEmpty } from './decide.ts';
-import type { ObservedJob } from './inputs.ts';
+import type { ObservedJob } from './model.ts';
 
 function queued(): LeaseBench {
   const bench = new LeaseBench();

@@ -1,7 +1,9 @@
+import type { Policy } from './policies/index.ts';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { settings } from '../../test/support/lease.ts';
-import { largestGuestMiB, type MemorySettings, vmMemoryMiB } from './memory.ts';
+import { largestGuestMiB, vmMemoryMiB } from './memory.ts';
+import type { MemorySettings } from './settings.ts';
 import { slotFor } from './policies/index.ts';
 import { roomIn } from './policies/held.ts';
 import type { Slot, Vm } from './model.ts';
@@ -9,7 +11,7 @@ import type { PoolSettings } from './settings.ts';
 
 /** Figures that differ, so that one taken for another shows. */
 const memory: MemorySettings = { vmm: { fixedMiB: 100, perCpuMiB: 4, guestShare: 1 / 64 }, pilotMiB: 90 };
-const site = (policy: PoolSettings['policy']): PoolSettings => ({ ...settings, memory, policy });
+const site = (policy: Policy): PoolSettings => ({ ...settings, memory, policy });
 const guest = { count: 2, memoryMiB: 512, cpus: 2 };
 /** 512 of the guest; 100, 2 × 4 and 512 ÷ 64 of the VMM. */
 const vmMiB = 512 + 100 + 8 + 8;

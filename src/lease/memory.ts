@@ -1,16 +1,5 @@
-import { type VmmMemory, vmmOverheadMiB } from '../protocol/vmm-memory.ts';
-import type { NodeSize } from './settings.ts';
-
-/**
- * Memory of a node, counted once: the guests', what the VMM takes for each of them, and the
- * pilot's, once in each slot on a
- * node. The LRM is asked for the sum, and enforces it.
- */
-export interface MemorySettings {
-  readonly vmm: VmmMemory;
-  /** The pilot's process and what the LRM runs around it; a helper while it starts. */
-  readonly pilotMiB: number;
-}
+import { vmmOverheadMiB } from '../protocol/vmm-memory.ts';
+import type { MemorySettings, NodeSize } from './settings.ts';
 
 /** What a VM takes of its slot's node: its guest's memory, and what the VMM needs for it. */
 export function vmMemoryMiB(vm: NodeSize, { vmm }: MemorySettings): number {

@@ -9,7 +9,6 @@ import type {
   VmState,
   WorkspaceState,
 } from '../protocol/states.ts';
-import type { ObservedJob } from './inputs.ts';
 import type { LeaseSettings } from './settings.ts';
 
 /**
@@ -191,4 +190,31 @@ export interface Used {
   readonly project: string | null;
   /** Milliseconds of leases, each times its VMs. */
   readonly vmMs: number;
+}
+
+/** An LRM job as an observation: the same words as `LrmJob` in lrm/, which the core must not import. */
+export interface ObservedJob {
+  readonly jobId: string;
+  readonly slotId: SlotId;
+  readonly state:
+    | 'waiting'
+    | 'starting'
+    | 'running'
+    | 'suspended'
+    | 'ending'
+    | 'completed'
+    | 'cancelled'
+    | 'preempted'
+    | 'timeout'
+    | 'node-failed'
+    | 'failed';
+  readonly reason: string | null;
+  /** Whether a job that waits will start by itself; null: nobody knows. */
+  readonly outlook: 'passes' | 'needs-somebody' | 'never' | null;
+  readonly estimatedStartAt: number | null;
+  readonly endsAt: number | null;
+  /** Its nodes; empty: it has none yet, or the LRM does not tell. */
+  readonly nodes: readonly string[];
+  /** Those that an administrator drains, and their words; null: the LRM does not tell. */
+  readonly draining: readonly { readonly node: string; readonly reason: string }[] | null;
 }

@@ -2,7 +2,8 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { LeaseBench } from '../../test/support/lease.ts';
 import { applyDecision, decide } from './decide.ts';
-import { addUsed, chargeOf, noQuota, noQuotas, type Quota } from './quota.ts';
+import { addUsed, chargeOf, noQuota, noQuotas } from './quota.ts';
+import type { Quota } from './settings.ts';
 import type { LeaseInput } from './inputs.ts';
 import type { Used, Workspace } from './model.ts';
 

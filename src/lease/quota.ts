@@ -1,3 +1,4 @@
+import type { Quota, Quotas } from './settings.ts';
 import { formatDuration } from '../protocol/units.ts';
 import type { Draft } from './draft.ts';
 import type { WorkspaceId } from '../protocol/ids.ts';
@@ -12,28 +13,6 @@ import type { SiteState, Used, Workspace } from './model.ts';
  *   ended                       the minutes for which the lease has run (used); of retired ones
  *                               there is one sum for each owner and project
  */
-
-/** Limits; null: none. */
-export interface Quota {
-  /** Live workspaces, pending ones too. */
-  readonly workspaces: number | null;
-  /** VMs, their processors and their memory in all live workspaces. */
-  readonly vms: number | null;
-  readonly cpus: number | null;
-  readonly memoryMiB: number | null;
-  /** Minutes of VMs, reserved by live workspaces and used by ended ones. */
-  readonly vmMinutes: number | null;
-  /** The longest lease, its extensions included. */
-  readonly maxDurationMs: number | null;
-}
-
-/** Whose quotas there are: by name, and for everybody who has none of their own. */
-export interface Quotas {
-  readonly user: Quota;
-  readonly project: Quota;
-  readonly users: ReadonlyMap<string, Quota>;
-  readonly projects: ReadonlyMap<string, Quota>;
-}
 
 export const noQuota: Quota = {
   workspaces: null,

@@ -1,7 +1,5 @@
+import type { VmmMemory } from '../protocol/vmm-memory.ts';
 import type { ImageManifest } from '../protocol/image.ts';
-import type { MemorySettings } from './memory.ts';
-import type { Policy } from './policies/index.ts';
-import type { Quotas } from './quota.ts';
 
 /** What the site decides about leases, and what its LRMs have said that they can give. */
 
@@ -74,7 +72,7 @@ export interface PoolSize {
 /** Nodes that are asked for in one way: an LRM (batch scheduler or static nodes), what it can give, and the policy for it. */
 export interface Pool {
   readonly name: string;
-  readonly policy: Policy;
+  readonly policy: PolicySettings;
   /** Networks that its nodes reach; null: all of the site's. */
   readonly reaches: readonly string[] | null;
   /** What its VMM and a pilot take of a node's memory beside the guests. */
@@ -91,3 +89,40 @@ export type DrainPolicy = 'wait' | 'leave';
 
 /** What becomes of leases whose job the LRM suspends (`suspension.ts`). */
 export type SuspendedPolicy = 'wait' | 'leave';
+
+/** Which policy a pool has: only its own file knows what else is in it. */
+export interface PolicySettings {
+  readonly kind: string;
+}
+
+/**
+ * Memory of a node, counted once: the guests', what the VMM takes for each of them, and the pilot's,
+ * once in each slot on a node. The LRM is asked for the sum, and enforces it.
+ */
+export interface MemorySettings {
+  readonly vmm: VmmMemory;
+  /** The pilot's process and what the LRM runs around it; a helper while it starts. */
+  readonly pilotMiB: number;
+}
+
+/** Limits; null: none. */
+export interface Quota {
+  /** Live workspaces, pending ones too. */
+  readonly workspaces: number | null;
+  /** VMs, their processors and their memory in all live workspaces. */
+  readonly vms: number | null;
+  readonly cpus: number | null;
+  readonly memoryMiB: number | null;
+  /** Minutes of VMs, reserved by live workspaces and used by ended ones. */
+  readonly vmMinutes: number | null;
+  /** The longest lease, its extensions included. */
+  readonly maxDurationMs: number | null;
+}
+
+/** Whose quotas there are: by name, and for everybody who has none of their own. */
+export interface Quotas {
+  readonly user: Quota;
+  readonly project: Quota;
+  readonly users: ReadonlyMap<string, Quota>;
+  readonly projects: ReadonlyMap<string, Quota>;
+}

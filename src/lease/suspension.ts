@@ -4,7 +4,7 @@ import type { Draft } from './draft.ts';
 import { silentFromNow } from './recovery.ts';
 import { cancelJob, endAll, releaseSlot } from './slot.ts';
 import type { Refusal } from './decision.ts';
-import type { ObservedJob } from './inputs.ts';
+import type { ObservedJob } from './model.ts';
 import type { Slot, Workspace } from './model.ts';
 import { followJobEnd } from './workspace.ts';
 

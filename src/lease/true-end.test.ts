@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { LeaseBench, must } from '../../test/support/lease.ts';
-import type { ObservedJob } from './inputs.ts';
+import type { ObservedJob } from './model.ts';
 
 /**
  * A lease whose pilot was sent a signal and has left; its workspace has ended, the job's end is not

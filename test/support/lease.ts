@@ -1,7 +1,9 @@
+import type { Policy } from '../../src/lease/policies/index.ts';
 import { noQuotas } from '../../src/lease/quota.ts';
 import { applyDecision, decide, emptyMaps, nextDeadlineAt, type SiteMaps } from '../../src/lease/decide.ts';
 import type { DecidedOrder, Decision, Effect, HistoryEvent, Refusal } from '../../src/lease/decision.ts';
-import type { LeaseInput, ObservedJob } from '../../src/lease/inputs.ts';
+import type { LeaseInput } from '../../src/lease/inputs.ts';
+import type { ObservedJob } from '../../src/lease/model.ts';
 import type { SiteState, Slot, Vm, Workspace } from '../../src/lease/model.ts';
 import type { PoolSettings } from '../../src/lease/settings.ts';
 import { defaultPoolName } from '../../src/protocol/ids.ts';
@@ -72,7 +74,7 @@ export class LeaseBench {
   now = startedAt;
   readonly #seqs = new Map<string, number>();
 
-  constructor(overrides: Partial<PoolSettings> = {}) {
+  constructor(overrides: Partial<PoolSettings> & { readonly policy?: Policy } = {}) {
     this.state = { settings: { ...onePool({ ...settings, ...overrides }), ...overrides }, ...this.maps };
   }
 

@@ -1,5 +1,5 @@
 import type { SectionKit, SectionReader, SectionSchema } from '../../protocol/section.ts';
-import type { PoolSettings } from '../settings.ts';
+import type { PolicySettings, PoolSettings } from '../settings.ts';
 import { exactKind } from './exact.ts';
 import { extendableKind } from './extendable.ts';
 import { packKind } from './pack.ts';
@@ -39,6 +39,6 @@ export function slotFor(groups: SizedGroups, durationMs: number, settings: PoolS
 }
 
 /** How many VMs a node may have. */
-export function vmsPerNode(policy: Policy): number {
+export function vmsPerNode(policy: PolicySettings): number {
   return policyKind(policy).vmsPerNode(policy);
 }

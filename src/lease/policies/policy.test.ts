@@ -1,3 +1,4 @@
+import type { Policy } from './index.ts';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { vmMemoryMiB } from '../memory.ts';
@@ -6,7 +7,7 @@ import { place } from '../placement.ts';
 import type { PoolSettings } from '../settings.ts';
 import { slotFor } from './index.ts';
 
-const with_ = (policy: PoolSettings['policy']): PoolSettings => ({ ...settings, policy });
+const with_ = (policy: Policy): PoolSettings => ({ ...settings, policy });
 const group = (count: number, memoryMiB: number, cpus: number) => ({ count, memoryMiB, cpus });
 
 describe('pack', () => {

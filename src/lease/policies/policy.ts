@@ -1,7 +1,7 @@
 import type { GroupRequest } from '../../protocol/cluster.ts';
 import type { SectionKit, SectionReader, SectionSchema } from '../../protocol/section.ts';
 import type { Slot } from '../model.ts';
-import type { PoolSettings } from '../settings.ts';
+import type { PolicySettings, PoolSettings } from '../settings.ts';
 import type { SlotRequest } from './slot-request.ts';
 
 /** Groups that are to be leased together, as far as their slot is concerned. */
@@ -16,11 +16,6 @@ export interface WarmSlots {
   readonly durationMs: number;
 }
 
-/** What all policies have. */
-interface AnyPolicy {
-  readonly kind: string;
-}
-
 /**
  * A member of the family, as its file exports it to the table in `index.ts`: its section of the
  * site file, which slots are asked for, how long they are kept, and how VMs map to them.
@@ -31,20 +26,20 @@ export interface PolicyKind {
   readonly kind: string;
   /** What its section may hold. */
   schema(kit: SectionKit): SectionSchema;
-  read(entry: AnyPolicy, reader: SectionReader): AnyPolicy;
+  read(entry: PolicySettings, reader: SectionReader): PolicySettings;
   /** The slot for groups that are to be leased together. */
-  slot(policy: AnyPolicy, groups: SizedGroups, durationMs: number, settings: PoolSettings): SlotRequest;
+  slot(policy: PolicySettings, groups: SizedGroups, durationMs: number, settings: PoolSettings): SlotRequest;
   /** How many VMs a node may have. */
-  vmsPerNode(policy: AnyPolicy): number;
+  vmsPerNode(policy: PolicySettings): number;
   /**
    * Who is put into a slot that is held already and has room: whoever comes, or only its owner.
    * Absent: nobody.
    */
-  heldFor?(policy: AnyPolicy): 'all' | 'owner';
+  heldFor?(policy: PolicySettings): 'all' | 'owner';
   /** Until when a ready slot that nobody is in is wanted; absent: no longer. `endsAt`: when its job ends. */
-  wantedUntil?(policy: AnyPolicy, slot: Slot, endsAt: number, now: number): number;
+  wantedUntil?(policy: PolicySettings, slot: Slot, endsAt: number, now: number): number;
   /** The idle slots that it wants ready; absent: none. */
-  warm?(policy: AnyPolicy): WarmSlots;
+  warm?(policy: PolicySettings): WarmSlots;
 }
 
 /** Keys that several policies have. */

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { noQuota, type Quotas } from '../../lease/quota.ts';
+import { noQuota } from '../../lease/quota.ts';
+import type { Quotas } from '../../lease/settings.ts';
 import { createVirtualClock, type VirtualClock } from '../../platform/virtual-clock.ts';
 import { systemRandom } from '../../platform/random.ts';
 import { openSqliteStore } from '../store/sqlite.ts';

@@ -1,4 +1,5 @@
-import { noQuota, type Quota, type Quotas } from '../../lease/quota.ts';
+import { noQuota } from '../../lease/quota.ts';
+import type { Quota, Quotas } from '../../lease/settings.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { Random } from '../../platform/random.ts';
 import type {

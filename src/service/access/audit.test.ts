@@ -1,7 +1,8 @@
 import { beforeEach, expect, it } from 'vitest';
 import { silentLog } from '../../platform/log.ts';
 import { nextTurn } from '../../platform/clock.ts';
-import { type AuditEntry, AuditLog } from './audit.ts';
+import type { AuditEntry } from '../store/store.ts';
+import { AuditLog } from './audit.ts';
 
 let written: string[][];
 let logged: string[];

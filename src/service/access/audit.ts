@@ -1,10 +1,7 @@
 import { nextTurn } from '../../platform/clock.ts';
 import { errorFields, type Log } from '../../platform/log.ts';
 import type { AuditView } from '../../protocol/access.ts';
-import type { Store } from '../store/store.ts';
-
-/** One line of the audit log, before the store has numbered it. */
-export type AuditEntry = Omit<AuditView, 'seq'>;
+import type { AuditEntry, Store } from '../store/store.ts';
 
 /** More than this waiting for the disk: what is oldest is still written, what is new is refused by the service anyway (`busy`). */
 const queueLimit = 20_000;

@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Clock } from '../../platform/clock.ts';
-import type { AuditEntry, AuditLog } from '../access/audit.ts';
+import type { AuditLog } from '../access/audit.ts';
+import type { AuditEntry } from '../store/store.ts';
 import { addressOf, isLooking } from './auth.ts';
 import { formatMoment } from '../../protocol/units.ts';
 

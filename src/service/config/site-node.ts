@@ -1,5 +1,5 @@
 import { readVmm, vmmMemory } from '../../control/vmm/index.ts';
-import type { MemorySettings } from '../../lease/memory.ts';
+import type { MemorySettings } from '../../lease/settings.ts';
 import type { NodeSettings } from '../../protocol/pilot.ts';
 import type { NodeEntry, SiteFile } from './site-file.ts';
 import { type Mistake, sectionReader } from './site-values.ts';

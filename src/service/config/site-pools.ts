@@ -1,5 +1,5 @@
 import { type Policy, readPolicy } from '../../lease/policies/index.ts';
-import type { MemorySettings } from '../../lease/memory.ts';
+import type { MemorySettings } from '../../lease/settings.ts';
 import { lrmKind } from '../../lrm/index.ts';
 import type { ChosenLrm } from '../../lrm/kind.ts';
 import { WspError } from '../../protocol/errors.ts';

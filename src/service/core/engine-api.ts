@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { HistoryEvent, Refusal } from '../../lease/decision.ts';
 import type { SiteState, Slot, Workspace } from '../../lease/model.ts';
-import type { Quotas } from '../../lease/quota.ts';
+import type { Quotas } from '../../lease/settings.ts';
 import type { LrmCapabilities, LrmError } from '../../lrm/lrm.ts';
 import type { GroupRequest, OperateRequest, WorkspaceRequest } from '../../protocol/cluster.ts';
 import type { PilotMessage, ServiceMessage, StreamTarget } from '../../protocol/pilot.ts';

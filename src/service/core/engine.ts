@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { sameRequest, workspaceOfToken } from '../../lease/create.ts';
 import { decide } from '../../lease/decide.ts';
-import { noQuotas, type Quotas } from '../../lease/quota.ts';
+import { noQuotas } from '../../lease/quota.ts';
+import type { Quotas } from '../../lease/settings.ts';
 import { isFinalSlot } from '../../lease/transitions.ts';
 import type { Effect, Refusal } from '../../lease/decision.ts';
 import type { LeaseInput, Lots } from '../../lease/inputs.ts';

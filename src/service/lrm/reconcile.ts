@@ -1,6 +1,7 @@
 import { isFinalJob } from '../../lease/lrm.ts';
 import { isFinalSlot } from '../../lease/transitions.ts';
-import type { LeaseInput, ObservedJob } from '../../lease/inputs.ts';
+import type { LeaseInput } from '../../lease/inputs.ts';
+import type { ObservedJob } from '../../lease/model.ts';
 import type { SiteState } from '../../lease/model.ts';
 import { type Lrm, LrmError, type LrmJob } from '../../lrm/lrm.ts';
 import type { Clock, StopTimer } from '../../platform/clock.ts';

@@ -8,7 +8,6 @@ import { chargeOf } from '../../lease/quota.ts';
 import type { Slot, Vm, Workspace } from '../../lease/model.ts';
 import type { AuditView } from '../../protocol/access.ts';
 import { WspError } from '../../protocol/errors.ts';
-import type { AuditEntry } from '../access/audit.ts';
 import type { StoredEvent, WorkspaceQuery } from '../core/engine-api.ts';
 import {
   type DocumentRow,
@@ -22,7 +21,7 @@ import {
 import { lockStateDir } from './lock.ts';
 import { migrate } from './migrations.ts';
 import { addUsed, type Ask, keepRuns, readPastUse, readSlots, readWorkspaces, retireIn } from './past.ts';
-import type { AccessRow, Commit, EventQuery, Store, StoredState } from './store.ts';
+import type { AccessRow, AuditEntry, Commit, EventQuery, Store, StoredState } from './store.ts';
 import { formatMoment } from '../../protocol/units.ts';
 
 /**

@@ -2,8 +2,10 @@ import type { Effect, HistoryEvent, Retired } from '../../lease/decision.ts';
 import type { Slot, Used, Vm, Workspace } from '../../lease/model.ts';
 import type { SlotId, WorkspaceId } from '../../protocol/ids.ts';
 import type { AuditView } from '../../protocol/access.ts';
-import type { AuditEntry } from '../access/audit.ts';
 import type { KnownWorkspace, PastUse, StoredEvent, WorkspaceQuery } from '../core/engine-api.ts';
+
+/** One line of the audit log, before the store has numbered it. */
+export type AuditEntry = Omit<AuditView, 'seq'>;
 
 /**
  * What the service keeps between one life of it and the next. One interface; every member passes `store.contract.ts`.
