@@ -56,6 +56,16 @@ describe('the embedded LRM', () => {
     await endOf(lrm, small);
   });
 
+  it('has a job begin when the one before it in the queue is cancelled', async () => {
+    const first = await lrm.submit(gangRequest());
+    const large = await lrm.submit(gangRequest({ nodes: nodes.length, cpusPerNode: 2 }));
+    const small = await lrm.submit(gangRequest());
+    await lrm.cancel(large);
+    await jobWhen(lrm, small, ({ state }) => state === 'running');
+    for (const jobId of [first, small]) await lrm.cancel(jobId);
+    for (const jobId of [first, small]) await endOf(lrm, jobId);
+  });
+
   it('puts jobs side by side on a node that has room for both', async () => {
     const half = { nodes: nodes.length, cpusPerNode: 1, memoryMiBPerNode: 512 };
     const jobs = [await lrm.submit(gangRequest(half)), await lrm.submit(gangRequest(half))];

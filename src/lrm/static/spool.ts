@@ -10,18 +10,8 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import type { GangRequest } from '../lrm.ts';
+import type { KeptJob } from '../first-come.ts';
 import type { Room } from '../greedy.ts';
-
-/** A job as it is kept: all that a later life of the service needs to go on with it. */
-export interface SpooledJob {
-  readonly id: string;
-  readonly request: GangRequest;
-  /** Names of its nodes; none while it waits. */
-  readonly nodes: readonly string[];
-  readonly startedAt: number | null;
-  readonly endsAt: number | null;
-}
 
 /**
  * The jobs and the nodes of a pool of static nodes, on disk, as every scheduler has its spool: `<jobId>.job`, and `nodes.json`. Mode 0600, because a job's
@@ -36,7 +26,7 @@ export class Spool {
   }
 
   /** Durable when it returns. */
-  put(job: SpooledJob): void {
+  put(job: KeptJob): void {
     this.#write(`${job.id}.job`, JSON.stringify(job));
   }
 
@@ -45,10 +35,10 @@ export class Spool {
   }
 
   /** In the order in which they came. */
-  jobs(): readonly SpooledJob[] {
+  jobs(): readonly KeptJob[] {
     return readdirSync(this.#directory)
       .filter(name => name.endsWith('.job'))
-      .map(name => JSON.parse(readFileSync(join(this.#directory, name), 'utf8')) as SpooledJob)
+      .map(name => JSON.parse(readFileSync(join(this.#directory, name), 'utf8')) as KeptJob)
       .toSorted((one, other) => orderOf(one.id) - orderOf(other.id));
   }
 

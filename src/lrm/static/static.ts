@@ -1,28 +1,19 @@
 import type { Clock, StopTimer } from '../../platform/clock.ts';
 import type { AgentHello, AgentMessage, JobEnd, ServiceToAgent } from '../../protocol/agent.ts';
-import { nodesFor, type Room, roomLeft } from '../greedy.ts';
-import {
-  finalJobStates,
-  type GangRequest,
-  type Lrm,
-  type LrmCapabilities,
-  LrmError,
-  type LrmJob,
-  type LrmJobState,
-} from '../lrm.ts';
-import { Spool } from './spool.ts';
 import { formatDuration } from '../../protocol/units.ts';
 import { protocolGap, protocols } from '../../protocol/versions.ts';
+import { FirstComeLrm, type Job, type KeptJob } from '../first-come.ts';
+import type { Room } from '../greedy.ts';
+import type { Lrm, LrmCapabilities } from '../lrm.ts';
+import { Spool } from './spool.ts';
 
 /**
  * The LRM of static nodes (the paper's "workspace default"): nodes on which `wsp agent` runs, and nobody else's jobs.
  *
- *   job   waiting ─► running ─► completed | failed | timeout          node   joined ⇄ away ─► lost (after `lostAfterMs`)
- *            │          └─► ending ─► cancelled
- *            └─► cancelled
+ *   node   joined ⇄ away ─► lost (after `lostAfterMs`): its jobs have failed
  *
- * Invariants: a job is in the spool before `submit` answers, and until it has ended on every node; a node has no more than it can carry.
- * The agents watch over the time limits. If we crash here: agents and their pilots go on; the next life has the spool, and the agents say what runs.
+ * The agents watch over the time limits. Jobs and nodes are in the spool. If we crash here: agents and their pilots go on; the next life has the spool,
+ * and the agents say what runs.
  */
 export interface StaticSettings {
   /** Where jobs and nodes are kept. */
@@ -50,157 +41,66 @@ export interface StaticLrm extends Lrm {
   attach(node: string, connection: AgentConnection): AgentSession;
 }
 
-interface Job {
-  readonly id: string;
-  readonly request: GangRequest;
-  state: LrmJobState;
-  reason: string | undefined;
-  nodes: readonly string[];
-  startedAt: number | null;
-  endsAt: number | null;
-  /** The nodes on which it has not ended. */
-  readonly on: Set<string>;
-  endAs: 'cancelled' | 'timeout' | 'failed' | undefined;
-}
-
 interface Node extends Room {
   connection: AgentConnection | undefined;
   stopTimer: StopTimer;
 }
-
-/** Finished jobs stay in the list, the oldest forgotten beyond this many. */
-const mostFinished = 100;
 
 /** Opens the spool and waits for agents. Throws when the directory cannot be used. */
 export function staticNodes(settings: StaticSettings, clock: Clock): StaticLrm {
   return new StaticNodes(settings, clock);
 }
 
-class StaticNodes implements StaticLrm {
+class StaticNodes extends FirstComeLrm implements StaticLrm {
   readonly kind = 'static';
-  readonly embedded = true;
+  protected readonly site: Pick<LrmCapabilities, 'killDelayMs' | 'jobEndEnv'>;
   readonly #settings: StaticSettings;
-  readonly #clock: Clock;
   readonly #spool: Spool;
-  readonly #listeners = new Set<() => void>();
   readonly #nodes = new Map<string, Node>();
-  #jobs: Job[] = [];
-  #lastId: number;
 
   constructor(settings: StaticSettings, clock: Clock) {
-    this.#settings = settings;
-    this.#clock = clock;
-    this.#spool = new Spool(settings.directory);
-    for (const { id, request, nodes, startedAt, endsAt } of this.#spool.jobs()) {
-      const state = nodes.length === 0 ? 'waiting' : 'running';
-      this.#jobs.push({
-        id,
-        request,
-        nodes,
-        startedAt,
-        endsAt,
-        state,
-        reason: undefined,
-        on: new Set(nodes),
-        endAs: undefined,
-      });
-    }
+    const spool = new Spool(settings.directory);
     // Ids are never used again: an order that is pending for an ended job must not reach a new one.
-    this.#lastId = Math.max(clock.now(), ...this.#jobs.map(({ id }) => Number(id)));
-    for (const room of this.#spool.nodes())
+    super(clock, spool.jobs(), clock.now());
+    this.#settings = settings;
+    this.#spool = spool;
+    this.site = { killDelayMs: settings.killDelayMs, jobEndEnv: ['WSP_JOB_END'] };
+    for (const room of spool.nodes())
       this.#away({ ...room, connection: undefined, stopTimer: () => undefined });
   }
 
-  capabilities(): Promise<LrmCapabilities> {
-    const nodes = [...this.#nodes.values()];
-    const busy = new Set(this.#held().flatMap(({ on }) => [...on]));
-    return Promise.resolve({
-      nodes: nodes.length,
-      idleNodes: nodes.filter(({ name, connection }) => connection && !busy.has(name)).length,
-      memoryMiBPerNode: Math.max(0, ...nodes.map(({ memoryMiB }) => memoryMiB)),
-      cpusPerNode: Math.max(0, ...nodes.map(({ cpus }) => cpus)),
-      free: this.#free(),
-      away: nodes.filter(({ connection }) => !connection).map(({ name }) => name),
-      killDelayMs: this.#settings.killDelayMs,
-      nodeNameEnv: ['WSP_NODE'],
-      jobEndEnv: ['WSP_JOB_END'],
-      walltimeStepMs: 1_000,
-    });
+  protected rooms(): readonly (Room & { readonly away: boolean })[] {
+    return [...this.#nodes.values()].map(({ name, memoryMiB, cpus, connection }) => ({
+      name,
+      memoryMiB,
+      cpus,
+      away: connection === undefined,
+    }));
   }
 
-  async dryRun(request: GangRequest): Promise<void> {
-    if (nodesFor(request, [...this.#nodes.values()])) return;
-    const words = `${request.nodes} nodes with ${request.memoryMiBPerNode} MiB and ${request.cpusPerNode} processors each are wanted`;
-    throw new LrmError(
-      'refused',
-      `${words}; of the ${this.#nodes.size} static nodes that have joined, fewer are that large`,
-    );
+  protected run({ id: jobId, request: { program }, nodes, endsAt }: Job): void {
+    const { killDelayMs } = this.#settings;
+    this.#send(nodes, { type: 'run', jobId, program, endsAt: endsAt ?? 0, killDelayMs });
   }
 
-  async submit(request: GangRequest): Promise<string> {
-    await this.dryRun(request);
-    this.#lastId += 1;
-    const id = String(this.#lastId);
-    const job: Job = {
-      id,
-      request,
-      state: 'waiting',
-      reason: undefined,
-      nodes: [],
-      startedAt: null,
-      endsAt: null,
-      on: new Set(),
-      endAs: undefined,
-    };
-    try {
-      this.#store(job);
-    } catch (cause) {
-      throw new LrmError('unavailable', 'the job could not be stored', cause);
-    }
-    this.#jobs.push(job);
-    this.#schedule();
-    return id;
+  protected stop({ id: jobId, on }: Job): void {
+    this.#send(on, { type: 'end', jobId });
   }
 
-  list(): Promise<readonly LrmJob[]> {
-    return Promise.resolve(
-      this.#jobs.map(({ id, request, state, reason, startedAt, endsAt, nodes }) => ({
-        jobId: id,
-        jobName: request.jobName,
-        state,
-        reason: state === 'waiting' ? 'it waits for static nodes to become free' : reason,
-        startedAt: startedAt ?? undefined,
-        endsAt: endsAt ?? undefined,
-        nodes,
-      })),
-    );
+  protected moveEnd({ id: jobId, on, endsAt }: Job): void {
+    this.#send(on, { type: 'until', jobId, endsAt: endsAt ?? 0 });
   }
 
-  cancel(jobId: string): Promise<void> {
-    const job = this.#jobs.find(({ id }) => id === jobId);
-    if (job) this.#end(job, 'cancelled', 'the job was cancelled');
-    return Promise.resolve();
+  protected keep({ id, request, nodes, startedAt, endsAt }: KeptJob): void {
+    this.#spool.put({ id, request, nodes, startedAt, endsAt });
   }
 
-  extend(jobId: string, endsAt: number): Promise<number> {
-    const job = this.#jobs.find(({ id }) => id === jobId);
-    if (job?.state !== 'running' || job.endsAt === null)
-      return Promise.reject(new LrmError('refused', 'only a job that runs can be given more time'));
-    job.endsAt = Math.max(job.endsAt, endsAt);
-    this.#store(job);
-    for (const node of job.on)
-      this.#nodes.get(node)?.connection?.send({ type: 'until', jobId, endsAt: job.endsAt });
-    this.#tell();
-    return Promise.resolve(job.endsAt);
-  }
-
-  onChange(listener: () => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+  protected forget(jobId: string): void {
+    this.#spool.remove(jobId);
   }
 
   close(): Promise<void> {
-    this.#listeners.clear();
+    this.silence();
     for (const { stopTimer } of this.#nodes.values()) stopTimer();
     return Promise.resolve();
   }
@@ -221,7 +121,7 @@ class StaticNodes implements StaticLrm {
         const known = this.#nodes.get(node);
         if (!joined || known?.connection !== connection) return;
         this.#away(known);
-        this.#tell();
+        this.tell();
       },
     };
   }
@@ -234,7 +134,7 @@ class StaticNodes implements StaticLrm {
     this.#nodes.set(name, { name, memoryMiB, cpus, connection, stopTimer: () => undefined });
     this.#storeNodes();
     connection.send({ type: 'welcome', protocol: protocols.agent });
-    const here = this.#jobs.filter(({ on }) => on.has(name));
+    const here = this.#jobsOn(name);
     for (const jobId of running) {
       const job = here.find(({ id }) => id === jobId);
       if (!job || job.endAs) connection.send({ type: 'end', jobId });
@@ -243,13 +143,13 @@ class StaticNodes implements StaticLrm {
     for (const { id } of here)
       if (!running.includes(id))
         this.#endedOn(name, ended.find(({ jobId }) => jobId === id) ?? goneUnheard(id, name));
-    this.#schedule();
+    this.schedule();
   }
 
   /** Kept for a while: an agent that is started again, or a switch that is, loses nothing. */
   #away(node: Node): void {
     node.stopTimer();
-    const stopTimer = this.#clock.after(this.#settings.lostAfterMs, () => this.#lost(node.name));
+    const stopTimer = this.clock.after(this.#settings.lostAfterMs, () => this.#lost(node.name));
     this.#nodes.set(node.name, { ...node, connection: undefined, stopTimer });
   }
 
@@ -257,106 +157,34 @@ class StaticNodes implements StaticLrm {
     this.#nodes.delete(name);
     this.#storeNodes();
     const reason = `nothing was heard of node ${name} for ${formatDuration(this.#settings.lostAfterMs)}`;
-    for (const job of this.#jobs.filter(({ on }) => on.has(name))) {
-      job.on.delete(name);
-      this.#end(job, 'failed', reason);
-      this.#finishIfOver(job);
+    for (const job of this.#jobsOn(name)) {
+      this.end(job, 'failed', reason);
+      this.endedOn(job, name);
     }
-    this.#schedule();
+    this.schedule();
   }
 
   #endedOn(node: string, { jobId, code, why, message }: JobEnd): void {
-    const job = this.#jobs.find(({ id }) => id === jobId);
-    if (!job?.on.delete(node)) return;
-    if (why === 'timeout') {
-      job.endAs ??= 'timeout';
-      job.reason ??= 'the job reached its time limit';
-    } else if (code !== 0)
-      job.reason ??=
-        message ?? `a pilot on ${node} ended with ${code === null ? 'a signal' : `exit code ${code}`}`;
-    this.#finishIfOver(job);
-    this.#schedule();
+    const job = this.job(jobId);
+    if (!job) return;
+    const how = code === null ? 'a signal' : `exit code ${code}`;
+    if (why === 'timeout') this.endedOn(job, node, 'the job reached its time limit', why);
+    else
+      this.endedOn(job, node, code === 0 ? undefined : (message ?? `a pilot on ${node} ended with ${how}`));
   }
 
-  #finishIfOver(job: Job): void {
-    if (job.on.size === 0)
-      this.#finish(job, job.endAs ?? (job.reason === undefined ? 'completed' : 'failed'));
+  #jobsOn(name: string): readonly Job[] {
+    return this.live().filter(({ on }) => on.has(name));
   }
 
-  #end(job: Job, as: 'cancelled' | 'failed', reason: string): void {
-    if (job.state === 'waiting') {
-      job.reason = reason;
-      this.#finish(job, as);
-      return this.#tell();
-    }
-    if (job.state !== 'running') return;
-    job.state = 'ending';
-    job.endAs = as;
-    job.reason = reason;
-    for (const node of job.on) this.#nodes.get(node)?.connection?.send({ type: 'end', jobId: job.id });
-    this.#tell();
-  }
-
-  #finish(job: Job, state: LrmJobState): void {
-    if (finalJobStates.has(job.state)) return;
-    job.state = state;
-    this.#spool.remove(job.id);
-    const finished = this.#jobs.filter(each => finalJobStates.has(each.state));
-    const forgotten = new Set(finished.slice(0, Math.max(0, finished.length - mostFinished)));
-    this.#jobs = this.#jobs.filter(each => !forgotten.has(each));
-  }
-
-  /** Starts waiting jobs in order until one does not fit. */
-  #schedule(): void {
-    for (const job of this.#jobs.filter(({ state }) => state === 'waiting')) {
-      const nodes = nodesFor(job.request, this.#free());
-      if (!nodes || !this.#start(job, nodes)) break;
-    }
-    this.#tell();
-  }
-
-  /** False when it cannot be stored: then it waits on. */
-  #start(job: Job, nodes: readonly string[]): boolean {
-    const { killDelayMs } = this.#settings;
-    const startedAt = this.#clock.now();
-    const endsAt = startedAt + job.request.walltimeMs;
-    try {
-      // Before the agents hear of it: what they run is always known to the next life.
-      this.#store({ ...job, nodes, startedAt, endsAt });
-    } catch {
-      return false;
-    }
-    Object.assign(job, { state: 'running', nodes, startedAt, endsAt });
-    const order = { type: 'run', jobId: job.id, program: job.request.program, endsAt, killDelayMs } as const;
-    for (const node of nodes) job.on.add(node);
+  #send(nodes: Iterable<string>, order: ServiceToAgent): void {
     for (const node of nodes) this.#nodes.get(node)?.connection?.send(order);
-    return true;
-  }
-
-  #held(): readonly Job[] {
-    return this.#jobs.filter(({ on }) => on.size > 0);
-  }
-
-  /** What is left of the nodes that are there. */
-  #free(): readonly Room[] {
-    return roomLeft(
-      [...this.#nodes.values()].filter(({ connection }) => connection !== undefined),
-      this.#held().map(({ request, on }) => ({ gang: request, on: [...on] })),
-    );
-  }
-
-  #store({ id, request, nodes, startedAt, endsAt }: Job): void {
-    this.#spool.put({ id, request, nodes, startedAt, endsAt });
   }
 
   #storeNodes(): void {
     this.#spool.putNodes(
       [...this.#nodes.values()].map(({ name, memoryMiB, cpus }) => ({ name, memoryMiB, cpus })),
     );
-  }
-
-  #tell(): void {
-    for (const listener of this.#listeners) listener();
   }
 }
 
