@@ -52,7 +52,13 @@ module.exports = {
     },
     {
       name: 'no-cycles',
-      comment: 'types may refer to each other',
+      comment: 'types included, but for the parts of a simulated node, which are one thing in several files',
+      severity: 'error',
+      from: { pathNot: '^test/sim/' },
+      to: { circular: true },
+    },
+    {
+      name: 'no-cycles-at-run-time',
       severity: 'error',
       from: {},
       to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },

@@ -5,7 +5,8 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type TestApi, testApi } from '../../test/support/api.ts';
 import type { WorkspaceView } from '../protocol/api.ts';
 import { WspError } from '../protocol/errors.ts';
-import { type Client, createClient } from './client.ts';
+import { createClient } from './client.ts';
+import type { Client } from './types.ts';
 
 const ws = 'ws-bbbbbbbbbb';
 let api: TestApi;

@@ -1,5 +1,5 @@
 import type { EventView } from '../protocol/api.ts';
-import type { EventQuery } from './client.ts';
+import type { EventQuery } from './types.ts';
 import { keepTrying } from './patience.ts';
 
 /** Below the service's own limit, and below what proxies cut off. */

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import WebSocket, { createWebSocketStream } from 'ws';
 import type { Connection } from './connection.ts';
-import type { StreamEnd } from './client.ts';
+import type { StreamEnd } from './types.ts';
 import { errorOfAnswer, unreachable } from './failures.ts';
 
 /** An error's answer is small; what is longer than this is not ours. */

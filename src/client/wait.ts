@@ -1,6 +1,6 @@
 import type { EventView, WorkspaceView } from '../protocol/api.ts';
 import { WspError } from '../protocol/errors.ts';
-import type { EventQuery, WaitOptions } from './client.ts';
+import type { EventQuery, WaitOptions } from './types.ts';
 import { keepTrying } from './patience.ts';
 import { formatDuration } from '../protocol/units.ts';
 

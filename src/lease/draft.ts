@@ -1,11 +1,10 @@
 import type { SlotId, VmId, WorkspaceId } from '../protocol/ids.ts';
 import type { Reason, SlotState, VmState, WorkspaceState } from '../protocol/states.ts';
-import { inPool } from './pools.ts';
 import { subjectOf } from './slot-subject.ts';
 import { assertTransition, slotTransitions, vmTransitions, workspaceTransitions } from './transitions.ts';
 import type { Decision, Effect, HistoryEvent, Retired } from './decision.ts';
 import type { SiteState, Slot, Vm, Workspace } from './model.ts';
-import type { LeaseSettings, PoolSettings } from './settings.ts';
+import { inPool, type LeaseSettings, type PoolSettings } from './settings.ts';
 
 /** What may go with a change of state. `at`: when it happened, if not now (a node's own clock). */
 interface Move<Entity> {

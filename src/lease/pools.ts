@@ -5,24 +5,12 @@ import { exceedsSite, type Group } from './request.ts';
 import { isFinalSlot } from './transitions.ts';
 import type { Refusal } from './decision.ts';
 import type { Slot, Workspace } from './model.ts';
-import type { LeaseSettings, NodeSize, Pool, PoolSettings } from './settings.ts';
+import { inPool, type LeaseSettings, type NodeSize, type Pool } from './settings.ts';
 
 /**
  * Which pool a workspace's slot is asked from. In the order of preference (the request's, else the site's): the first that has room at this moment;
  * when none has, the first that could ever carry it, where it waits. Whether a batch queue has room nobody knows: it is taken to have.
  */
-
-/** The settings for one pool's slots. A pool that the site does not have any more: nothing is asked of it. */
-export function inPool(settings: LeaseSettings, name: string): PoolSettings {
-  const { policy, memory, site } = settings.pools.find(pool => pool.name === name) ?? gone;
-  return { ...settings, policy, memory, site };
-}
-
-const gone: Pick<Pool, 'policy' | 'memory' | 'site'> = {
-  policy: { kind: 'exact' },
-  memory: { vmm: { fixedMiB: 0, perCpuMiB: 0, guestShare: 0 }, pilotMiB: 0 },
-  site: null,
-};
 
 /** What is asked of which pool. */
 export interface PoolRequest {

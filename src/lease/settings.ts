@@ -84,6 +84,18 @@ export interface Pool {
 /** The settings as they are for one pool's slots. */
 export type PoolSettings = LeaseSettings & Pick<Pool, 'policy' | 'memory' | 'site'>;
 
+/** The settings for one pool's slots. A pool that the site does not have any more: nothing is asked of it. */
+export function inPool(settings: LeaseSettings, name: string): PoolSettings {
+  const { policy, memory, site } = settings.pools.find(pool => pool.name === name) ?? gone;
+  return { ...settings, policy, memory, site };
+}
+
+const gone: Pick<Pool, 'policy' | 'memory' | 'site'> = {
+  policy: { kind: 'exact' },
+  memory: { vmm: { fixedMiB: 0, perCpuMiB: 0, guestShare: 0 }, pilotMiB: 0 },
+  site: null,
+};
+
 /** What becomes of leases on a node that an administrator drains (`drain.ts`). */
 export type DrainPolicy = 'wait' | 'leave';
 

@@ -17,7 +17,7 @@ import { loginNames } from './access/login-names.ts';
 import { Logins } from './access/logins.ts';
 import { Sessions } from './access/sessions.ts';
 import { maySee } from './api/owners.ts';
-import type { AgentPool } from './api/node/agent-socket.ts';
+import type { AgentPool } from './api/parts.ts';
 import { buildApp } from './api/app.ts';
 import { readPilotProgram } from './pilots/assignment.ts';
 import type { Engine } from './core/engine-api.ts';

@@ -2,10 +2,10 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { NodeNetworks } from '../../src/lrm/local/namespaces.ts';
 import { accountingLines } from './slurm-accounting.ts';
-import { nodeScriptLines } from './slurm-scripts.ts';
+import { type NodeScripts, nodeScriptLines } from './slurm-scripts.ts';
 import { type JobLimits, trackingLines } from './tracking.ts';
 
-export interface SlurmOptions extends JobLimits {
+export interface SlurmOptions extends JobLimits, NodeScripts {
   readonly nodes: number;
   readonly killWaitSeconds?: number;
   /**
@@ -15,10 +15,6 @@ export interface SlurmOptions extends JobLimits {
   readonly sizes?: readonly NodeSize[];
   /** Accounting in a database, with limits enforced. Default: none. */
   readonly accounting?: boolean;
-  /** How long the prolog takes on each node. Default: 0, it has nothing to do. */
-  readonly prologSeconds?: number;
-  /** Nodes are given whole to jobs, and restored by wsp-kill-all after each. Default: neither. */
-  readonly epilog?: boolean;
 }
 
 export interface NodeSize {

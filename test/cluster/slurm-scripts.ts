@@ -1,13 +1,20 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { untilLetGo } from './held-prolog.ts';
-import type { SlurmOptions } from './slurm-conf.ts';
+
+/** What root runs around each job. */
+export interface NodeScripts {
+  /** How long the prolog takes on each node. Default: 0, it has nothing to do. */
+  readonly prologSeconds?: number;
+  /** Nodes are given whole to jobs, and restored by wsp-kill-all after each. Default: neither. */
+  readonly epilog?: boolean;
+}
 
 /**
  * What root runs on a node before and after each job (slurm.conf(5), Prolog, Epilog): the prolog
  * that takes its time, and the epilog of docs/admin/helper.md.
  */
-export function writeNodeScripts(directory: string, { prologSeconds = 0, epilog }: SlurmOptions): void {
+export function writeNodeScripts(directory: string, { prologSeconds = 0, epilog }: NodeScripts): void {
   const script = (name: string, text: string): void =>
     writeFileSync(join(directory, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
   script('prolog', `sleep ${prologSeconds}\n${untilLetGo(directory)}`);

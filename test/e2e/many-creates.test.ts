@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type Client, createClient } from '../../src/client/client.ts';
+import { createClient } from '../../src/client/client.ts';
+import type { Client } from '../../src/client/types.ts';
 import { pause, systemClock } from '../../src/platform/clock.ts';
 import type { UsageView } from '../../src/protocol/access.ts';
 import type { WorkspaceView } from '../../src/protocol/api.ts';

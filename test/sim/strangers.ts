@@ -1,5 +1,5 @@
 import { vmMemoryMiB } from '../../src/lease/memory.ts';
-import { inPool } from '../../src/lease/pools.ts';
+import { inPool } from '../../src/lease/settings.ts';
 import type { SiteState } from '../../src/lease/model.ts';
 
 /** VMs of different owners in one slot, where the site does not say that they may; more on a node than the slot has of it. */

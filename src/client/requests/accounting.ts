@@ -1,6 +1,6 @@
 import type { AuditView, UsageView } from '../../protocol/access.ts';
 import type { Asker } from '../ask.ts';
-import type { AuditQuery } from '../client.ts';
+import type { AuditQuery } from '../types.ts';
 import { allPages, cursorQuery } from '../pages.ts';
 
 /** The most that the service gives at once. */

@@ -1,5 +1,5 @@
 import type { Asker } from '../ask.ts';
-import type { EventQuery } from '../client.ts';
+import type { EventQuery } from '../types.ts';
 
 /** What has happened. */
 export function historyRequests({ api, ask }: Asker) {

@@ -1,7 +1,7 @@
 import type { WorkspaceView } from '../../protocol/api.ts';
 import type { GroupRequest, OperateRequest, WorkspaceRequest } from '../../protocol/cluster.ts';
 import type { Asker } from '../ask.ts';
-import type { WorkspaceQuery } from '../client.ts';
+import type { WorkspaceQuery } from '../types.ts';
 import { allPages, cursorQuery } from '../pages.ts';
 
 /** Workspaces and their leases. */

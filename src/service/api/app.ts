@@ -3,23 +3,11 @@ import swagger from '@fastify/swagger';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import websocket from '@fastify/websocket';
 import Fastify, { type FastifyInstance } from 'fastify';
-import type { Rate } from '../../platform/token-bucket.ts';
 import type { Clock } from '../../platform/clock.ts';
-import type { Log } from '../../platform/log.ts';
-import type { Random } from '../../platform/random.ts';
 import { WspError } from '../../protocol/errors.ts';
 import { excessIn } from '../../protocol/json.ts';
-import type { Accounts } from '../access/accounts.ts';
-import type { AuditLog } from '../access/audit.ts';
-import type { Callers } from '../access/callers.ts';
-import type { Logins } from '../access/logins.ts';
-import type { Sessions } from '../access/sessions.ts';
-import type { Engine } from '../core/engine-api.ts';
-import type { Webhooks } from '../notify/webhooks.ts';
-import type { TlsFiles } from './tls.ts';
-import type { ImageCatalogue } from '../images/images.ts';
 import { accountRoutes } from './account-routes.ts';
-import { type AgentPool, agentRoutes } from './node/agent-socket.ts';
+import { agentRoutes } from './node/agent-socket.ts';
 import { keepAudit } from './audit-hook.ts';
 import { requireTokens } from './auth.ts';
 import { about, answerErrors } from './errors.ts';
@@ -28,6 +16,7 @@ import { historyRoutes } from './history-routes.ts';
 import { leaseRoutes } from './lease-routes.ts';
 import { loginRoutes } from './login-routes.ts';
 import { openApiDocument } from './openapi.ts';
+import type { ApiParts } from './parts.ts';
 import { refuseUnknownParameters } from './paging.ts';
 import { pilotHttpRoutes } from './node/pilot-http.ts';
 import { pilotRoutes } from './node/pilot-socket.ts';
@@ -39,31 +28,6 @@ import { refuseBeforeRoutes, refuseUnparsed, refuseUnrouted } from './unrouted.t
 import { usageRoutes } from './usage-routes.ts';
 import { webhookRoutes } from './webhook-routes.ts';
 import { workspaceRoutes } from './workspace-routes.ts';
-
-/** What the API stands on. */
-export interface ApiParts {
-  readonly engine: Engine;
-  readonly accounts: Accounts;
-  readonly logins: Logins;
-  readonly sessions: Sessions;
-  readonly callers: Callers;
-  readonly audit: AuditLog;
-  readonly webhooks: Webhooks;
-  /** What each user may ask. */
-  readonly rate: Rate;
-  readonly images: ImageCatalogue;
-  /** The LRM adapter's name. */
-  readonly version: string;
-  /** Pools of static nodes. */
-  readonly agentPools: readonly AgentPool[];
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Log;
-  /** Absent: plain HTTP. */
-  readonly tls?: TlsFiles | undefined;
-  /** Requests wait for it. Absent: they need not. */
-  readonly ready?: Promise<void>;
-}
 
 const bodyLimitBytes = 1024 * 1024;
 /** A pilot's largest message: a hello with 256 VMs, each with a reason. */

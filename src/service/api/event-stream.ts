@@ -8,7 +8,7 @@ import { Count } from '../../protocol/schema.ts';
 import type { Standing } from '../access/callers.ts';
 import { Shares } from '../access/shares.ts';
 import { callerOf, standingOf } from './auth.ts';
-import type { ApiParts } from './app.ts';
+import type { ApiParts } from './parts.ts';
 import { type EventFeed, type EventQuery, maxWaitMs } from './event-feed.ts';
 import { MadeOnce } from './made-once.ts';
 import { findWorkspace } from './owners.ts';

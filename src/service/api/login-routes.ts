@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { ClaimRequest, MungeRequest } from '../../protocol/access.ts';
 import { WspError } from '../../protocol/errors.ts';
-import type { ApiParts } from './app.ts';
+import type { ApiParts } from './parts.ts';
 import { addressOf } from './auth.ts';
 import type { RateLimits } from './rate-limit.ts';
 import { errorAnswers, type Route } from './route.ts';

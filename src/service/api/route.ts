@@ -3,7 +3,7 @@ import Type from 'typebox';
 import { namePattern, workspaceIdPattern } from '../../protocol/ids.ts';
 import { WspError } from '../../protocol/errors.ts';
 import { momentPattern, momentWords, parseMoment } from '../../protocol/units.ts';
-import type { ApiParts } from './app.ts';
+import type { ApiParts } from './parts.ts';
 import { ref } from './schemas.ts';
 
 /** An app whose handlers are typed by their route's schemas. */

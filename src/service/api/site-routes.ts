@@ -4,7 +4,7 @@ import { namePattern } from '../../protocol/ids.ts';
 import { literals } from '../../protocol/schema.ts';
 import { slotStates } from '../../protocol/states.ts';
 import type { Caller } from '../access/accounts.ts';
-import type { ApiParts } from './app.ts';
+import type { ApiParts } from './parts.ts';
 import { callerOf } from './auth.ts';
 import { mayRead, readableIn } from './owners.ts';
 import { byAge, listQuery, Next, pageOf } from './paging.ts';

@@ -8,7 +8,7 @@ import type { Vm, Workspace } from '../../lease/model.ts';
 import { WspError } from '../../protocol/errors.ts';
 import type { StreamTarget } from '../../protocol/pilot.ts';
 import type { Standing } from '../access/callers.ts';
-import type { ApiParts } from './app.ts';
+import type { ApiParts } from './parts.ts';
 import { entryOf } from './audit-hook.ts';
 import { Shares } from '../access/shares.ts';
 import { callerOf, standingOf } from './auth.ts';

@@ -1,21 +1,12 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import Type from 'typebox';
 import { Compile } from 'typebox/compile';
-import type { StaticLrm } from '../../../lrm/static/static.ts';
 import { AgentMessage } from '../../../protocol/agent.ts';
 import { WspError } from '../../../protocol/errors.ts';
 import { namePattern, nodeNamePattern } from '../../../protocol/ids.ts';
-import type { ApiParts } from '../app.ts';
+import type { AgentPool, ApiParts } from '../parts.ts';
 import { bearerOf } from '../auth.ts';
 import { connectionOver, readMessage, serveSocket } from './node-socket.ts';
-
-/** A pool that agents may join. */
-export interface AgentPool {
-  readonly name: string;
-  readonly lrm: Pick<StaticLrm, 'attach'>;
-  /** Whether this is the pool's join secret; compared in constant time. */
-  readonly isSecret: (secret: string) => boolean;
-}
 
 const Params = Type.Object({
   pool: Type.String({ pattern: namePattern }),

@@ -6,7 +6,7 @@ import { WspError } from '../../../protocol/errors.ts';
 import { pipeEndHeader, pipeNextHeader } from '../../../protocol/pipe.ts';
 import { Count } from '../../../protocol/schema.ts';
 import { PilotPipe } from '../../pilots/pipe.ts';
-import type { ApiParts } from '../app.ts';
+import type { ApiParts } from '../parts.ts';
 import { NodeParams, readPilotMessage, requireSlotSecret, Slot, StreamParams } from './pilot-socket.ts';
 import { Buckets, tooOften } from '../rate-limit.ts';
 

@@ -7,7 +7,7 @@ import { webSocketStream } from '../../../platform/websocket-stream.ts';
 import { WspError } from '../../../protocol/errors.ts';
 import { nodeNamePattern, slotIdPattern } from '../../../protocol/ids.ts';
 import { PilotMessage } from '../../../protocol/pilot.schemas.ts';
-import type { ApiParts } from '../app.ts';
+import type { ApiParts } from '../parts.ts';
 import { bearerOf } from '../auth.ts';
 import { closeRefused, connectionOver, readMessage, serveSocket } from './node-socket.ts';
 
