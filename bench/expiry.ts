@@ -88,12 +88,14 @@ const all = (engine: Engine) => [...engine.state.workspaces.values()];
 async function leasesEndingTogether(engine: Engine): Promise<number> {
   const group = { name: 'vm', image: 'mini', count: 1, memoryMiB: 256, cpus: 1, networks: ['private'] };
   await Promise.all(
-    Array.from({ length: leases }, () => engine.create('ann', { groups: [group], durationMs: 120_000 })),
+    Array.from({ length: leases }, () =>
+      engine.workspaces.create('ann', { groups: [group], durationMs: 120_000 }),
+    ),
   );
   await until('all leases running', () => all(engine).every(({ state }) => state === 'running'));
   const latest = Math.max(...all(engine).map(({ endsAt }) => endsAt ?? 0));
   await Promise.all(
-    all(engine).map(({ id, endsAt }) => engine.extend(id, 'ann', latest + 1 - (endsAt ?? 0))),
+    all(engine).map(({ id, endsAt }) => engine.workspaces.extend(id, 'ann', latest + 1 - (endsAt ?? 0))),
   );
   return latest + 1;
 }

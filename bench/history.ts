@@ -74,14 +74,14 @@ async function measure(directory: string): Promise<Measured> {
   for (let left = creates; left > 0; left--)
     createMs.push(
       await timed(async () => {
-        const { id } = await running.create('ann', {
+        const { id } = await running.workspaces.create('ann', {
           groups: [group],
           clientToken: `${process.pid}-${left}`,
         });
         ids.push(id);
       }),
     );
-  for (const id of ids) orderMs.push(await timed(() => running.destroy(id, 'ann')));
+  for (const id of ids) orderMs.push(await timed(() => running.workspaces.destroy(id, 'ann')));
   const listMs = await timed(() => running.list({ owner: 'ann', limit: 1_000 }));
   const usageMs = await timed(() => running.pastUse(0, systemClock.now(), []));
   await running.stop();

@@ -58,7 +58,7 @@ async function createsMs(): Promise<number[]> {
 /** The slot that the hostile pilot has the secret of. */
 async function hostilesData(): Promise<HostileData> {
   const group = { name: 'vm', image: 'mini', count: 1, memoryMiB: 256, cpus: 1, networks: [] };
-  const { slotId, vmIds } = await engine.create('bob', { groups: [group] });
+  const { slotId, vmIds } = await engine.workspaces.create('bob', { groups: [group] });
   while (lrm.jobs.length === 0) await pause(systemClock, 10);
   lrm.change(must(lrm.jobs[0]).jobId, { state: 'running', nodes: ['n0'] });
   const secret = must((await store.load()).secrets.get(`slot:${slotId}`));

@@ -71,12 +71,12 @@ export class Users {
     );
     note(`create ${JSON.stringify(request)}`);
     this.#ask(
-      engine => engine.create(owner, request).then(({ id }) => this.#accepted(token, id)),
+      engine => engine.workspaces.create(owner, request).then(({ id }) => this.#accepted(token, id)),
       id => {
         if (destroyAfterMs !== undefined) later(destroyAfterMs, () => this.#destroy(id, owner));
         for (const afterMs of actsAfterMs) later(afterMs, () => this.#act({ id, owner }));
         if (launchAfterMs === undefined) return;
-        if (launched) later(launchAfterMs, () => this.#ask(engine => engine.launch(id, owner)));
+        if (launched) later(launchAfterMs, () => this.#ask(engine => engine.workspaces.launch(id, owner)));
         // A pending workspace that nobody launches would wait for a day.
         else later(launchAfterMs, () => this.#destroy(id, owner));
       },
@@ -94,7 +94,7 @@ export class Users {
 
   #destroy(id: string, owner: string): void {
     this.#world.note(`destroy ${id}`);
-    this.#ask(engine => engine.destroy(id, owner).then(() => this.destroyed.add(id)));
+    this.#ask(engine => engine.workspaces.destroy(id, owner).then(() => this.destroyed.add(id)));
   }
 
   /** They give back what would last for long, and what was never launched: a life is for what happens, not for waiting. */
@@ -130,13 +130,13 @@ export class Users {
 
   operate({ id, owner }: Owned, operation: VmOperation, target?: string): void {
     this.#world.note(`${operation} ${id}`);
-    this.#ask(engine => engine.operate(id, owner, { operation, ...(target ? { target } : {}) }));
+    this.#ask(engine => engine.workspaces.operate(id, owner, { operation, ...(target ? { target } : {}) }));
   }
 
   #extend({ id, owner }: Owned): void {
     const durationMs = this.#world.dice.pick([1_000, 120_000, 600_000, 3_600_000]);
     this.#world.note(`extend ${id} by ${durationMs}`);
-    this.#ask(engine => engine.extend(id, owner, durationMs));
+    this.#ask(engine => engine.workspaces.extend(id, owner, durationMs));
   }
 
   /** One of the workspaces that run. */

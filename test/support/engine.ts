@@ -361,7 +361,7 @@ export class EngineBench {
 
   async create(count = 1, more: Partial<WorkspaceRequest> = {}): Promise<Workspace> {
     const group = { name: 'w', image: 'mini', count, memoryMiB: 256, cpus: 1 };
-    const workspace = await this.engine.create('ann', { groups: [group], ...more });
+    const workspace = await this.engine.workspaces.create('ann', { groups: [group], ...more });
     await this.settle();
     return workspace;
   }

@@ -15,7 +15,9 @@ const dryRun: Route = (app, { engine }) => {
   };
   const validatorCompiler = strictBody(WorkspaceRequest);
   app.post('/v1/workspaces/dry-run', { schema, validatorCompiler }, async request =>
-    dryRunView(await engine.tryCreate(callerOf(request).user, withProject(callerOf(request), request.body))),
+    dryRunView(
+      await engine.workspaces.tryCreate(callerOf(request).user, withProject(callerOf(request), request.body)),
+    ),
   );
 };
 
@@ -31,7 +33,7 @@ const add: Route = (app, { engine }) => {
   app.post('/v1/workspaces/:workspace/groups', { schema, validatorCompiler }, async request => {
     const caller = callerOf(request);
     const { workspace } = await findOwn(engine, caller, request.params.workspace);
-    return viewOf(engine, await engine.add(workspace.id, caller.user, request.body.groups));
+    return viewOf(engine, await engine.workspaces.add(workspace.id, caller.user, request.body.groups));
   });
 };
 
@@ -45,7 +47,7 @@ const launch: Route = (app, { engine }) => {
   app.post('/v1/workspaces/:workspace/launch', { schema }, async request => {
     const caller = callerOf(request);
     const { workspace } = await findOwn(engine, caller, request.params.workspace);
-    return viewOf(engine, await engine.launch(workspace.id, caller.user));
+    return viewOf(engine, await engine.workspaces.launch(workspace.id, caller.user));
   });
 };
 
@@ -61,7 +63,7 @@ const extend: Route = (app, { engine }) => {
   app.post('/v1/workspaces/:workspace/extend', { schema, validatorCompiler }, async request => {
     const caller = callerOf(request);
     const { workspace } = await findOwn(engine, caller, request.params.workspace);
-    return viewOf(engine, await engine.extend(workspace.id, caller.user, request.body.durationMs));
+    return viewOf(engine, await engine.workspaces.extend(workspace.id, caller.user, request.body.durationMs));
   });
 };
 
@@ -79,7 +81,7 @@ const operate: Route = (app, { engine }) => {
     const caller = callerOf(request);
     const { workspace } = await findOwn(engine, caller, request.params.workspace);
     void reply.code(202);
-    return viewOf(engine, await engine.operate(workspace.id, caller.user, request.body));
+    return viewOf(engine, await engine.workspaces.operate(workspace.id, caller.user, request.body));
   });
 };
 

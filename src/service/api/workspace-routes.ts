@@ -22,7 +22,7 @@ const create: Route = (app, { engine }) => {
   };
   const validatorCompiler = strictBody(WorkspaceRequest);
   app.post('/v1/workspaces', { schema, validatorCompiler }, async (request, reply) => {
-    const workspace = await engine.create(
+    const workspace = await engine.workspaces.create(
       callerOf(request).user,
       withProject(callerOf(request), request.body),
     );
@@ -113,7 +113,7 @@ const destroy: Route = (app, { engine }) => {
     const caller = callerOf(request);
     const { workspace } = await findWorkspace(engine, caller, request.params.workspace);
     void reply.code(202);
-    return viewOf(engine, await engine.destroy(workspace.id, caller.user));
+    return viewOf(engine, await engine.workspaces.destroy(workspace.id, caller.user));
   });
 };
 

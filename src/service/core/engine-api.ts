@@ -24,6 +24,33 @@ export interface Engine {
   capacity(): Promise<readonly PoolCapacity[]>;
   /** The kind of a pool's LRM: `slurm`. */
   lrmOf(pool: string): string;
+  readonly workspaces: WorkspaceService;
+  /**
+   * The workspace of an id, or the newest of a name, also when it ended long ago; of this owner, or
+   * of anybody.
+   */
+  find(idOrName: string, owner?: string): Promise<KnownWorkspace | undefined>;
+  /** Workspaces, also those that ended long ago. */
+  list(query: WorkspaceQuery): Promise<readonly KnownWorkspace[]>;
+  /** What VMs of retired workspaces, but of these, have run in a period (milliseconds since the epoch). */
+  pastUse(since: number, until: number, except: readonly string[]): Promise<readonly PastUse[]>;
+  /** History in order, after `after`, at most `limit`. */
+  events(query: {
+    readonly after: number;
+    readonly workspaceId?: string;
+    readonly workspaceIds?: readonly string[];
+    readonly types?: readonly string[];
+    readonly limit: number;
+  }): Promise<readonly StoredEvent[]>;
+  /** Called after each commit that added history. Returns the way to stop. */
+  onEvents(listener: () => void): () => void;
+  /** OpenSSH known_hosts lines of a workspace's VMs, host part `<workspaceId>.<vm name>`. */
+  knownHosts(workspaceId: string): Promise<readonly string[]>;
+  readonly pilots: PilotHub;
+}
+
+/** What clients ask for (paper §2.1). Who may ask it is the API's business. */
+export interface WorkspaceService {
   /**
    * What `create` would answer to this request now, and what the LRM says of the job that it would
    * come to; changes nothing.
@@ -39,30 +66,8 @@ export interface Engine {
   extend(workspaceId: string, by: string, durationMs: number): Promise<Workspace>;
   /** Has something done to VMs. Throws `WspError` with the refusal's code. Resolves once the order is durable. */
   operate(workspaceId: string, by: string, request: OperateRequest): Promise<Workspace>;
-  /**
-   * The workspace of an id, or the newest of a name, also when it ended long ago; of this owner, or
-   * of anybody.
-   */
-  find(idOrName: string, owner?: string): Promise<KnownWorkspace | undefined>;
-  /** Workspaces, also those that ended long ago. */
-  list(query: WorkspaceQuery): Promise<readonly KnownWorkspace[]>;
-  /** What VMs of retired workspaces, but of these, have run in a period (milliseconds since the epoch). */
-  pastUse(since: number, until: number, except: readonly string[]): Promise<readonly PastUse[]>;
   /** Resolves once the order is durable. What has ended already is returned as it is. Throws `WspError` (`not_found`). */
   destroy(workspaceId: string, by: string): Promise<Workspace>;
-  /** History in order, after `after`, at most `limit`. */
-  events(query: {
-    readonly after: number;
-    readonly workspaceId?: string;
-    readonly workspaceIds?: readonly string[];
-    readonly types?: readonly string[];
-    readonly limit: number;
-  }): Promise<readonly StoredEvent[]>;
-  /** Called after each commit that added history. Returns the way to stop. */
-  onEvents(listener: () => void): () => void;
-  /** OpenSSH known_hosts lines of a workspace's VMs, host part `<workspaceId>.<vm name>`. */
-  knownHosts(workspaceId: string): Promise<readonly string[]>;
-  readonly pilots: PilotHub;
 }
 
 /** A workspace, and where its slot and its VMs are found: in memory, or as they were read from the store. */

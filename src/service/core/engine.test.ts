@@ -13,7 +13,7 @@ describe('the engine', () => {
     const { workspace, pilots } = await bench.running();
     const pilot = must(pilots[0]);
     for (const operation of ['pause', 'reboot'] as const)
-      await bench.engine.operate(workspace.id, 'ann', { operation });
+      await bench.engine.workspaces.operate(workspace.id, 'ann', { operation });
     await bench.settle();
     const given = pilot.commands.slice(-2).map(({ body }) => body);
     expect(given).toMatchObject(['pause', 'reboot'].map(operation => ({ operation })));
@@ -35,7 +35,7 @@ describe('the engine', () => {
     expect(pilot.commands.map(({ body }) => body.kind)).toEqual(['start-vm']);
     // It has gone before it had heard that.
     pilot.session.closed();
-    await bench.engine.destroy(id, 'ann');
+    await bench.engine.workspaces.destroy(id, 'ann');
     pilot.heard.length = 0;
     pilot.connect(bench.engine);
     pilot.hello();
@@ -64,9 +64,11 @@ describe('the engine', () => {
     const workspace = await bench.create(1, { pending: true });
     const group = { name: 'more', image: 'mini', count: 1, memoryMiB: 256, cpus: 1 };
     bench.store.failure = new Error('disk full');
-    await expect(bench.engine.add(workspace.id, 'ann', [group])).rejects.toMatchObject({ code: 'busy' });
+    await expect(bench.engine.workspaces.add(workspace.id, 'ann', [group])).rejects.toMatchObject({
+      code: 'busy',
+    });
     bench.store.failure = undefined;
-    await bench.engine.add(workspace.id, 'ann', [group]);
+    await bench.engine.workspaces.add(workspace.id, 'ann', [group]);
     const { secrets } = await bench.store.load();
     const stored = JSON.parse(must(secrets.get(`workspace:${workspace.id}`))) as WorkspaceSecrets;
     expect(stored.request.groups.map(({ name }) => name)).toEqual(['w', 'more']);

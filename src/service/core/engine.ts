@@ -1,23 +1,17 @@
-import { createHash } from 'node:crypto';
-import { sameRequest, workspaceOfToken } from '../../lease/create.ts';
-import { decide } from '../../lease/decide.ts';
 import { noQuotas } from '../../lease/quota.ts';
-import type { Quotas } from '../../lease/settings.ts';
 import { isFinalSlot } from '../../lease/transitions.ts';
-import type { Effect, Refusal } from '../../lease/decision.ts';
-import type { LeaseInput, Lots } from '../../lease/inputs.ts';
-import type { SiteState, Workspace } from '../../lease/model.ts';
-import type { LeaseSettings, Pool } from '../../lease/settings.ts';
-import { LrmError } from '../../lrm/lrm.ts';
-import { type Clock, nextTurn, pause } from '../../platform/clock.ts';
+import type { Effect } from '../../lease/decision.ts';
+import type { LeaseInput } from '../../lease/inputs.ts';
+import type { SiteState } from '../../lease/model.ts';
+import type { LeaseSettings, Pool, Quotas } from '../../lease/settings.ts';
+import { type Clock, nextTurn } from '../../platform/clock.ts';
 import { errorFields, type Log } from '../../platform/log.ts';
 import type { Random } from '../../platform/random.ts';
-import type { GroupRequest, OperateRequest, WorkspaceRequest } from '../../protocol/cluster.ts';
 import { WspError } from '../../protocol/errors.ts';
 import { defaultPoolName, idSuffix } from '../../protocol/ids.ts';
 import type { PilotSite } from '../pilots/assignment.ts';
 import { type MakeKeyPair, makeSshKeyPair } from '../pilots/context.ts';
-import type { Engine, PilotHub, Trial, WorkspaceQuery } from './engine-api.ts';
+import type { Engine, PilotHub, WorkspaceQuery, WorkspaceService } from './engine-api.ts';
 import { type EnginePool, LrmPool } from '../lrm/pool.ts';
 import { Outbox } from './outbox.ts';
 import { PilotCommands } from '../pilots/commands.ts';
@@ -28,13 +22,14 @@ import type { PlanSite } from '../pilots/plan.ts';
 import { Records } from './records.ts';
 import { Secrets } from './secrets.ts';
 import type { Commit, EventQuery, Store } from '../store/store.ts';
+import { LeasingService } from './workspace-service.ts';
 import { Writer } from './writer.ts';
 
 /**
  * The service without its network: writer, store, outbox, reconcilers and pilots, joined.
  *
  *                      ┌──────────── inputs ─────────────┐
- *   API ── create ──►  │                                 │
+ *   API ── create ──►  │ (WorkspaceService)              │
  *   Hub ── pilots ──►  ▼                                 │
  *   clock ──────►   Writer ─ commit ─► Store             │
  *                      │ committed                       │
@@ -67,12 +62,6 @@ export interface EngineOptions {
   readonly onBroken?: (cause: unknown) => void;
 }
 
-/**
- * An LRM that cannot be asked to extend a job is asked again: within what a client's request may
- * take.
- */
-const extendAgainAfterMs = [500, 1_000, 2_000, 4_000] as const;
-
 /** The engine over these parts; it does nothing before `start`. */
 export function createEngine(options: EngineOptions): Engine {
   return new RunningEngine(options);
@@ -88,6 +77,7 @@ class RunningEngine implements Engine {
   readonly #pools: readonly LrmPool[];
   readonly #records: Records;
   readonly #listeners = new Set<() => void>();
+  readonly workspaces: WorkspaceService;
 
   constructor(options: EngineOptions) {
     this.#options = options;
@@ -113,6 +103,15 @@ class RunningEngine implements Engine {
       sized: this.#sized,
     };
     this.#pools = options.pools.map(pool => new LrmPool(pool, parts));
+    this.workspaces = new LeasingService({
+      clock,
+      random,
+      writer: this.#writer,
+      records: this.#records,
+      pools: this.#pools,
+      poolOf: slotId => this.#poolOf(slotId),
+      images: options.images,
+    });
     this.#outbox = new Outbox({
       clock,
       log,
@@ -178,33 +177,6 @@ class RunningEngine implements Engine {
     await this.#options.store.close();
   }
 
-  async create(owner: string, request: WorkspaceRequest): Promise<Workspace> {
-    const before = await this.#madeBefore(owner, request);
-    if (before) return before;
-    this.#writer.changeSettings({ images: this.#options.images() });
-    const workspaceId = `ws-${this.#idSuffix()}`;
-    const slotId = `slot-${this.#idSuffix()}`;
-    const requestDigest = digestOf(request);
-    const lots = this.#lots();
-    const input = { type: 'create', workspaceId, slotId, owner, request, requestDigest, lots } as const;
-    return this.#order(input, () =>
-      workspaceOfToken(this.state.workspaces.values(), owner, request.clientToken),
-    );
-  }
-
-  /**
-   * The workspace that this request has made already. One that is being made is the core's
-   * business: it is in memory until long after its end.
-   */
-  async #madeBefore(owner: string, request: WorkspaceRequest): Promise<Workspace | undefined> {
-    if (request.clientToken === undefined) return undefined;
-    const made = await this.#records.ofToken(owner, request.clientToken);
-    if (!made) return undefined;
-    const refusal = sameRequest(made.workspace, { request, requestDigest: digestOf(request) });
-    if (refusal) throw refused(refusal);
-    return made.workspace;
-  }
-
   find(idOrName: string, owner?: string): ReturnType<Engine['find']> {
     return this.#records.find(idOrName, owner);
   }
@@ -234,86 +206,6 @@ class RunningEngine implements Engine {
     return this.#pools.find(({ name }) => name === pool)?.lrm.kind ?? 'none';
   }
 
-  async tryCreate(owner: string, request: WorkspaceRequest): Promise<Trial> {
-    const { clientToken } = request;
-    const made = clientToken === undefined ? undefined : await this.#records.ofToken(owner, clientToken);
-    const { settings, workspaces, ...others } = this.state;
-    const state = {
-      ...others,
-      settings: { ...settings, images: this.#options.images() },
-      workspaces: made ? new Map([...workspaces, [made.workspace.id, made.workspace]]) : workspaces,
-    };
-    const input = {
-      type: 'create',
-      workspaceId: `ws-${this.#idSuffix()}`,
-      slotId: `slot-${this.#idSuffix()}`,
-      owner,
-      request,
-      requestDigest: digestOf(request),
-      lots: this.#lots(),
-    } as const;
-    const outcome = decide(state, input, this.#options.clock.now());
-    const refusedWith = (refusal: Refusal): Trial => ({ refusal, slot: undefined, doubt: undefined });
-    if (!outcome.ok) return refusedWith(outcome.refusal);
-    const slot = outcome.decision.slots[0];
-    const pool = this.#pools.find(({ name }) => name === slot?.pool);
-    const error = slot?.state === 'requested' ? await pool?.dryRun(slot) : undefined;
-    if (error?.kind === 'refused') return refusedWith({ code: 'exceeds_site', message: error.message });
-    return { refusal: undefined, slot, doubt: error?.message };
-  }
-
-  add(workspaceId: string, by: string, groups: readonly GroupRequest[]): Promise<Workspace> {
-    return this.#order({ type: 'add', workspaceId, by, groups });
-  }
-
-  launch(workspaceId: string, by: string): Promise<Workspace> {
-    return this.#order({ type: 'launch', workspaceId, by, lots: this.#lots() });
-  }
-
-  async extend(workspaceId: string, by: string, durationMs: number): Promise<Workspace> {
-    const input = { type: 'extend', workspaceId, by, durationMs } as const;
-    const outcome = await this.#writer.submit(input);
-    if (!outcome.ok) {
-      const { ifJobLasts, ...refusal } = outcome.refusal;
-      if (!ifJobLasts) return this.#refuse(input, refusal);
-      const { slotId, jobId, until } = ifJobLasts;
-      const jobEndsAt = await this.#extendJob(slotId, jobId, until, refusal);
-      await this.#writer.submit({ type: 'lrm.extended', slotId, jobEndsAt });
-      return this.#order(input);
-    }
-    return this.#workspace(workspaceId);
-  }
-
-  /** When the job ends now. A crash after it leaves a job that is longer than it need be, and is given back with its workspace. */
-  async #extendJob(slotId: string, jobId: string, until: number, refusal: Refusal): Promise<number> {
-    const { lrm } = await this.#poolOf(slotId);
-    for (const pauseMs of [...extendAgainAfterMs, undefined])
-      try {
-        return await lrm.extend(jobId, until);
-      } catch (cause) {
-        if (!(cause instanceof LrmError)) throw cause;
-        if (cause.kind === 'refused') {
-          const message = `${refusal.message}, and the LRM gives it no more time: ${cause.message}`;
-          throw refused({ ...refusal, message });
-        }
-        if (pauseMs === undefined) {
-          const message = `the LRM could not be asked to let the batch job run for longer: ${cause.message}`;
-          throw new WspError('busy', message, { hint: 'nothing has changed; try again a little later' });
-        }
-        await pause(this.#options.clock, pauseMs);
-      }
-    throw new Error('the last try has an outcome');
-  }
-
-  operate(workspaceId: string, by: string, request: OperateRequest): Promise<Workspace> {
-    const { operation, target, graceMs } = request;
-    return this.#order({ type: 'operate', workspaceId, by, operation, target, graceMs });
-  }
-
-  destroy(workspaceId: string, by: string): Promise<Workspace> {
-    return this.#order({ type: 'destroy', workspaceId, by });
-  }
-
   events(query: EventQuery): ReturnType<Engine['events']> {
     return this.#options.store.events(query);
   }
@@ -328,31 +220,6 @@ class RunningEngine implements Engine {
       const [type, blob] = publicKey.split(' ');
       return `${workspaceId}.${vm} ${type} ${blob}`;
     });
-  }
-
-  /** What a client asks for: a refusal is an error to it. */
-  async #order(
-    input: Extract<LeaseInput, { workspaceId: string }>,
-    before: () => Workspace | undefined = () => undefined,
-  ): Promise<Workspace> {
-    const outcome = await this.#writer.submit(input);
-    if (outcome.ok) return before() ?? this.#workspace(input.workspaceId);
-    return this.#refuse(input, outcome.refusal);
-  }
-
-  /** What is not in memory may be retired: then it is as it was when it had just ended. */
-  async #refuse(input: Extract<LeaseInput, { workspaceId: string }>, refusal: Refusal): Promise<Workspace> {
-    if (input.type === 'create' || this.state.workspaces.has(input.workspaceId)) throw refused(refusal);
-    const past = await this.#records.outcomeOfPast(input, this.#options.clock.now());
-    if (!past) throw refused(refusal);
-    if (!past.outcome.ok) throw refused(past.outcome.refusal);
-    return past.workspace;
-  }
-
-  #workspace(workspaceId: string): Workspace {
-    const workspace = this.state.workspaces.get(workspaceId);
-    if (!workspace) throw new WspError('internal', `${workspaceId} was accepted and is not there`);
-    return workspace;
   }
 
   /** A slot that is held always has its pool: `#checkPools` has seen to it. */
@@ -425,31 +292,7 @@ class RunningEngine implements Engine {
     else this.#outbox.add(effect, again);
   }
 
-  #lots(): Lots {
-    const { random, lease } = this.#options;
-    return lease.networks.map(() => Buffer.from(random.bytes(4)).readUInt32BE());
-  }
-
   #idSuffix(): string {
     return idSuffix(this.#options.random.bytes(10));
   }
-}
-
-/** A refusal as what the client hears. */
-function refused({ code, message, hint }: Refusal): WspError {
-  return new WspError(code, message, hint === undefined ? {} : { hint });
-}
-
-/** The same for the same request, whatever the order of its keys. */
-function digestOf({ clientToken: _token, ...request }: WorkspaceRequest): string {
-  return createHash('sha256')
-    .update(JSON.stringify(sorted(request)))
-    .digest('base64url');
-}
-
-function sorted(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(sorted);
-  if (typeof value !== 'object' || value === null) return value;
-  const entries = Object.entries(value).toSorted(([one], [other]) => (one < other ? -1 : 1));
-  return Object.fromEntries(entries.map(([key, inner]) => [key, sorted(inner)]));
 }

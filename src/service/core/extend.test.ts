@@ -20,7 +20,7 @@ async function withLease(work: (bench: EngineBench, workspaceId: string) => Prom
 describe('a lease that its batch job is too short for', () => {
   it('says why the LRM gives it no more time, and what would work', async () => {
     await withLease(async (bench, id) => {
-      await expect(bench.engine.extend(id, 'ann', 10 * 3_600_000)).rejects.toMatchObject({
+      await expect(bench.engine.workspaces.extend(id, 'ann', 10 * 3_600_000)).rejects.toMatchObject({
         code: 'conflict',
         message: expect.stringMatching(
           /ends too soon for 10h more, and the LRM gives it no more time: only operators/,
@@ -34,7 +34,7 @@ describe('a lease that its batch job is too short for', () => {
     await withLease(async (bench, id) => {
       bench.lrm.extendRefusal = undefined;
       const before = must(bench.engine.state.workspaces.get(id)?.endsAt);
-      const { endsAt, slotId } = await bench.engine.extend(id, 'ann', 10 * 3_600_000);
+      const { endsAt, slotId } = await bench.engine.workspaces.extend(id, 'ann', 10 * 3_600_000);
       expect(endsAt).toBe(before + 10 * 3_600_000);
       expect(must(bench.engine.state.slots.get(slotId)?.jobEndsAt)).toBeGreaterThan(must(endsAt));
     });
@@ -45,14 +45,16 @@ describe('a lease that its batch job is too short for', () => {
       bench.lrm.extendRefusal = undefined;
       bench.lrm.extendDown = 2;
       const before = must(bench.engine.state.workspaces.get(id)?.endsAt);
-      const extending = bench.engine.extend(id, 'ann', 10 * 3_600_000);
+      const extending = bench.engine.workspaces.extend(id, 'ann', 10 * 3_600_000);
       await bench.advance(5_000);
       const { endsAt, slotId } = await extending;
       expect(endsAt).toBe(before + 10 * 3_600_000);
 
       bench.lrm.change('1', { endsAt: must(bench.slot(slotId).jobEndsAt) });
       bench.lrm.extendDown = 100;
-      const inVain = bench.engine.extend(id, 'ann', 10 * 3_600_000).catch((cause: unknown) => cause);
+      const inVain = bench.engine.workspaces
+        .extend(id, 'ann', 10 * 3_600_000)
+        .catch((cause: unknown) => cause);
       await bench.advance(20_000);
       const message = expect.stringContaining('no munged') as string;
       expect(await inVain).toMatchObject({ code: 'busy', message });
@@ -63,7 +65,7 @@ describe('a lease that its batch job is too short for', () => {
   it('asks nothing of the LRM for a lease that the site would not allow', async () => {
     await withLease(async (bench, id) => {
       bench.lrm.extendRefusal = undefined;
-      await expect(bench.engine.extend(id, 'ann', 14 * 24 * 3_600_000)).rejects.toMatchObject({
+      await expect(bench.engine.workspaces.extend(id, 'ann', 14 * 24 * 3_600_000)).rejects.toMatchObject({
         code: 'exceeds_site',
       });
     });

@@ -80,7 +80,7 @@ describe('effects on the LRM', () => {
   it('report 1: a cancel that failed is not done, and is told until it is', async () => {
     const { id, slotId } = await bench.create();
     bench.lrm.down = unavailable;
-    await bench.engine.destroy(id, 'ann');
+    await bench.engine.workspaces.destroy(id, 'ann');
     await bench.advance(40_000);
     expect(bench.slot(slotId)).toMatchObject({
       state: 'releasing',
@@ -123,7 +123,7 @@ describe('effects on the LRM', () => {
   it('submit nothing for a slot that was given up meanwhile', async () => {
     bench.lrm.down = unavailable;
     const { id, slotId } = await bench.create();
-    await bench.engine.destroy(id, 'ann');
+    await bench.engine.workspaces.destroy(id, 'ann');
     bench.lrm.down = undefined;
     await bench.advance(2_000);
     expect(bench.lrm.submitted).toEqual([]);
@@ -133,7 +133,7 @@ describe('effects on the LRM', () => {
 
   it('cancel the job of a slot that is given up in the queue', async () => {
     const { id, slotId } = await bench.create();
-    await bench.engine.destroy(id, 'ann');
+    await bench.engine.workspaces.destroy(id, 'ann');
     await bench.advance(2_000);
     expect(bench.lrm.cancelled).toEqual(['1']);
     expect(bench.slot(slotId).state).toBe('released');
@@ -150,7 +150,7 @@ describe('effects on the LRM', () => {
 
   it('find the job again after a crash between the effect and its answer', async () => {
     bench.store.hold();
-    const created = bench.engine.create('ann', {
+    const created = bench.engine.workspaces.create('ann', {
       groups: [{ name: 'w', image: 'mini', count: 1, memoryMiB: 256, cpus: 1 }],
     });
     await bench.settle();
@@ -229,7 +229,7 @@ describe('commands to pilots', () => {
 
   it('are dropped when the slot is over', async () => {
     const { workspace } = await bench.running();
-    await bench.engine.destroy(workspace.id, 'ann');
+    await bench.engine.workspaces.destroy(workspace.id, 'ann');
     expect(kindsOf(await bench.pendingEffects())).toEqual(['stop-vm']);
     bench.lrm.change('1', { state: 'failed', reason: 'node down' });
     await bench.advance(1_000);

@@ -261,7 +261,7 @@ describe('what is retired', () => {
   it('is not there after a restart either, and is found', async () => {
     const { bench } = await site(0);
     const { id } = await bench.create(1, { name: 'one', clientToken: 'token' });
-    await bench.engine.destroy(id, 'ann');
+    await bench.engine.workspaces.destroy(id, 'ann');
     await bench.advance(1_000);
     bench.lrm.change('1', { state: 'cancelled' });
     await bench.advance(120_000);
@@ -280,7 +280,7 @@ describe('what is retired', () => {
   it('comes back into memory when it could not be stored', async () => {
     const { bench } = await site(minute);
     const { id } = await bench.create();
-    await bench.engine.destroy(id, 'ann');
+    await bench.engine.workspaces.destroy(id, 'ann');
     await bench.advance(1_000);
     bench.lrm.change('1', { state: 'cancelled' });
     await bench.advance(2_000);
@@ -298,7 +298,7 @@ describe('what is retired', () => {
   it('is known to the LRM’s list: a job of it that is there again is cancelled', async () => {
     const { bench } = await site(0);
     const { id } = await bench.create();
-    await bench.engine.destroy(id, 'ann');
+    await bench.engine.workspaces.destroy(id, 'ann');
     await bench.advance(1_000);
     bench.lrm.change('1', { state: 'cancelled' });
     await bench.advance(120_000);

@@ -12,9 +12,9 @@ describe('the writer', () => {
 
   it('commits what comes together in one transaction, each seeing the one before', async () => {
     const outcomes = await Promise.allSettled([
-      bench.engine.create('ann', { name: 'one', groups: [group] }),
-      bench.engine.create('ann', { name: 'two', groups: [group] }),
-      bench.engine.create('ann', { name: 'one', groups: [group] }),
+      bench.engine.workspaces.create('ann', { name: 'one', groups: [group] }),
+      bench.engine.workspaces.create('ann', { name: 'two', groups: [group] }),
+      bench.engine.workspaces.create('ann', { name: 'one', groups: [group] }),
     ]);
     expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'rejected']);
     expect(outcomes[2]).toMatchObject({ reason: { code: 'conflict' } });
@@ -28,7 +28,7 @@ describe('the writer', () => {
   it('shows and answers nothing before it is durable', async () => {
     bench.store.hold();
     let answered = false;
-    const created = bench.engine.create('ann', { groups: [group] }).then(workspace => {
+    const created = bench.engine.workspaces.create('ann', { groups: [group] }).then(workspace => {
       answered = true;
       return workspace;
     });
@@ -51,7 +51,7 @@ describe('the writer', () => {
 
   it('leaves no trace of what it refuses', async () => {
     await expect(
-      bench.engine.create('ann', { groups: [{ ...group, image: 'unheard-of' }] }),
+      bench.engine.workspaces.create('ann', { groups: [{ ...group, image: 'unheard-of' }] }),
     ).rejects.toMatchObject({ code: 'image_unknown', name: 'WspError' });
     expect(bench.store.commits).toEqual([]);
     const stored = await bench.store.load();
@@ -62,17 +62,17 @@ describe('the writer', () => {
   it('takes back what could not be stored, and goes on', async () => {
     const before = await bench.create(1, { name: 'before' });
     bench.store.failure = new Error('database or disk is full');
-    await expect(bench.engine.create('ann', { name: 'lost', groups: [group] })).rejects.toThrow(
+    await expect(bench.engine.workspaces.create('ann', { name: 'lost', groups: [group] })).rejects.toThrow(
       /disk is full/,
     );
-    await expect(bench.engine.destroy(before.id, 'ann')).rejects.toMatchObject({ code: 'busy' });
+    await expect(bench.engine.workspaces.destroy(before.id, 'ann')).rejects.toMatchObject({ code: 'busy' });
     bench.store.failure = undefined;
     expect(bench.workspace(before.id).state).toBe('queued');
     // The name and the address of what was lost are free.
     const after = await bench.create(1, { name: 'lost' });
     const addresses = after.vmIds.map(id => bench.engine.state.vms.get(id)?.nics[0]?.address);
     expect(addresses).toEqual(['10.90.0.2']);
-    await bench.engine.destroy(before.id, 'ann');
+    await bench.engine.workspaces.destroy(before.id, 'ann');
     expect(bench.workspace(before.id).state).not.toBe('queued');
     expect(bench.broken).toEqual([]);
   });
@@ -80,13 +80,17 @@ describe('the writer', () => {
   it('gives up when the store stays broken, once', async () => {
     bench.store.failure = new Error('disk I/O error');
     for (let attempt = 0; attempt < 7; attempt++)
-      await expect(bench.engine.create('ann', { groups: [group] })).rejects.toMatchObject({ code: 'busy' });
+      await expect(bench.engine.workspaces.create('ann', { groups: [group] })).rejects.toMatchObject({
+        code: 'busy',
+      });
     expect(bench.broken).toEqual([bench.store.failure]);
   });
 
   it('says when it is overrun', async () => {
     bench.store.hold();
-    const waiting = Array.from({ length: 10_300 }, () => bench.engine.destroy('ws-aaaaaaaaaa', 'ann'));
+    const waiting = Array.from({ length: 10_300 }, () =>
+      bench.engine.workspaces.destroy('ws-aaaaaaaaaa', 'ann'),
+    );
     const outcomes = Promise.allSettled(waiting);
     bench.store.release();
     const codes = (await outcomes).map(outcome =>
@@ -132,7 +136,7 @@ describe('the writer', () => {
     ]);
     const keys = [...(await bench.store.load()).secrets.keys()].sort();
     expect(keys).toEqual([`slot:${workspace.slotId}`, `workspace:${workspace.id}`]);
-    await bench.engine.destroy(workspace.id, 'ann');
+    await bench.engine.workspaces.destroy(workspace.id, 'ann');
     await bench.advance(2_000);
     expect(bench.workspace(workspace.id).state).toBe('ended');
     expect([...(await bench.store.load()).secrets.keys()]).toEqual([`slot:${workspace.slotId}`]);

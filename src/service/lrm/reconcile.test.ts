@@ -46,7 +46,7 @@ describe('the LRM reconciler', () => {
     const { workspace, pilots } = await bench.running();
     bench.lrm.change('1', { state: 'running' }, false);
     await bench.advance(120_000);
-    await bench.engine.destroy(workspace.id, 'ann');
+    await bench.engine.workspaces.destroy(workspace.id, 'ann');
     must(pilots[0]).vm(must(workspace.vmIds[0]), 'terminated');
     await bench.settle();
     expect(bench.slot(workspace.slotId).state).toBe('releasing');
@@ -135,7 +135,7 @@ describe('the LRM reconciler', () => {
 
   it('site S1: believes an empty list at once when the only job was told to end', async () => {
     const { workspace, pilots } = await bench.running();
-    await bench.engine.destroy(workspace.id, 'ann');
+    await bench.engine.workspaces.destroy(workspace.id, 'ann');
     must(pilots[0]).vm(must(workspace.vmIds[0]), 'terminated');
     await bench.settle();
     bench.lrm.jobs.splice(0);

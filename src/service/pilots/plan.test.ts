@@ -37,7 +37,7 @@ describe('the plan of a VM', () => {
 
   /** The plans of a workspace's VMs, as its pilots get them; nodes have the addresses 10.1.0.0, 10.1.0.1, … */
   const plans = async (request: WorkspaceRequest): Promise<ReadonlyMap<string, VmPlan>> => {
-    const workspace = await bench.engine.create('ann', request);
+    const workspace = await bench.engine.workspaces.create('ann', request);
     const pilots = workspace.vmIds.map(
       (_, index) => new FakePilot(bench.engine, workspace.slotId, `n${index}`),
     );

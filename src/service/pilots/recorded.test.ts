@@ -20,7 +20,7 @@ it('a pilot of protocol 1 is served: it hears in the same order what the service
     const message = Compile(PilotMessage);
     for (const { from, message: said } of lines) {
       if (said['key'] === `stop:${workspace.slotId}:${vmId}` && from === 'service')
-        await bench.engine.destroy(workspace.id, 'ann');
+        await bench.engine.workspaces.destroy(workspace.id, 'ann');
       else if (from === 'pilot') pilot.session.received(message.Parse(said));
       await bench.settle();
     }

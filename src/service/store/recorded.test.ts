@@ -82,7 +82,7 @@ describe.each(['state-15.sql'])('the recorded database %s', recorded => {
     );
     await bench.settle();
     expect((await named('runs')).state).toBe('running');
-    await bench.engine.destroy(running.id, 'ann');
+    await bench.engine.workspaces.destroy(running.id, 'ann');
     await bench.settle();
     for (const pilot of pilots) {
       const stops = pilot.commands.flatMap(({ body }) => (body.kind === 'stop-vm' ? [body.vmId] : []));
@@ -97,7 +97,8 @@ describe.each(['state-15.sql'])('the recorded database %s', recorded => {
     bench.lrm.change(lrmJobId ?? '', { state: 'completed' });
     await bench.advance(2_000);
     expect(await named('runs')).toMatchObject({ state: 'ended', cause: 'destroyed' });
-    for (const name of ['waits', 'grows', 'owed']) await bench.engine.destroy((await named(name)).id, 'ann');
+    for (const name of ['waits', 'grows', 'owed'])
+      await bench.engine.workspaces.destroy((await named(name)).id, 'ann');
     await bench.advance(60_000);
     for (const name of ['waits', 'grows', 'owed'])
       expect(await named(name)).toMatchObject({ state: 'ended', cause: 'destroyed' });
@@ -115,7 +116,7 @@ describe.each(['state-15.sql'])('the recorded database %s', recorded => {
     expect(await bench.engine.pastUse(0, bench.clock.now(), [])).toMatchObject([
       { owner: 'ann', project: 'lattice', vmMs: 2 * 601_000 },
     ]);
-    const again = bench.engine.create('ann', {
+    const again = bench.engine.workspaces.create('ann', {
       clientToken: 'token-of-past',
       groups: [{ name: 'w', image: 'mini', count: 1, memoryMiB: 64, cpus: 1 }],
     });
