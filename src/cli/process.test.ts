@@ -123,9 +123,7 @@ describe('report F: waiting in vain', () => {
     const cause = state === 'ending' ? 'destroyed' : null;
     const { vmIds } = api.engine.addWorkspace({ id: 'ws-ffffffffff', name: 'slow', state, cause });
     for (const id of vmIds) api.engine.changeVm(id, { state: state === 'queued' ? 'pending' : 'running' });
-    const slot = api.engine.slots.get('slot-ffffffffff');
-    if (slot)
-      api.engine.slots.set(slot.id, { ...slot, lrmState: 'waiting', lrmReason: 'all nodes are busy' });
+    api.engine.changeSlot('slot-ffffffffff', { lrmState: 'waiting', lrmReason: 'all nodes are busy' });
     const { code, stderr } = await programs.shell(`${command} slow --timeout 1s`, env);
     expect(code, stderr).toBe(1);
     expect(stderr).toContain(`after 1s workspace slow is still ${state}. ${why}`);
@@ -191,7 +189,7 @@ describe('report H: lists', () => {
       const id = `ws-lll${digits.replaceAll(/\d/g, digit => 'abcdefghij'[Number(digit)] ?? '')}`;
       api.engine.addWorkspace({ id, owner: 'olga', state: index === 7 ? 'queued' : 'running' });
     }
-    const many = api.engine.workspaces.size;
+    const many = api.engine.state.workspaces.size;
     const script = `
       wsp ls --all | tail -n +2 | wc -l
       wsp ls --owner olga --state queued | wc -l

@@ -125,8 +125,7 @@ describe('waiting for a workspace', () => {
   });
   const become = (state: 'running' | 'ended', slot: 'ready' | 'released' = 'ready') => {
     const { slotId } = api.engine.addWorkspace({ id: ws, state });
-    const held = api.engine.slots.get(slotId);
-    if (held) api.engine.slots.set(slotId, { ...held, state: slot });
+    api.engine.changeSlot(slotId, { state: slot });
     api.engine.tell({ type: `workspace.${state}`, workspaceId: ws });
   };
 
@@ -175,8 +174,8 @@ describe('waiting for a workspace', () => {
   it('report F: says in which state it still is when the time is over, and why', async () => {
     const error = await failure(client.waitForWorkspace('osg', () => false, { timeoutMs: 300 }));
     expect(error).toMatchObject({ code: 'timeout', message: 'after 300ms workspace osg is still queued' });
-    const slot = api.engine.slots.values().next().value;
-    if (slot) api.engine.slots.set(slot.id, { ...slot, lrmReason: 'all nodes are busy' });
+    const [slotId = ''] = api.engine.state.slots.keys();
+    api.engine.changeSlot(slotId, { lrmReason: 'all nodes are busy' });
     const why = await failure(client.waitForWorkspace('osg', () => false, { timeoutMs: 300 }));
     expect(why.message).toBe('after 300ms workspace osg is still queued. all nodes are busy');
     await vi.waitUntil(() => api.engine.waiting === 1);

@@ -6,12 +6,14 @@ import type { Slot, Vm, Workspace } from './model.ts';
 /** What the core decides. */
 
 /** What must be done after the decision is durable. Keys are unique for ever, and make doing it twice harmless. */
-export type Effect =
+export type Effect = LrmEffect | PilotEffect;
+
+/** What the LRM of a slot's pool is asked for. */
+export type LrmEffect =
   | { readonly kind: 'lrm.submit'; readonly key: string; readonly slotId: SlotId }
   | { readonly kind: 'lrm.cancel'; readonly key: string; readonly slotId: SlotId; readonly jobId: string }
   /** Ask the LRM now rather than at the next round: something should have changed. */
-  | { readonly kind: 'lrm.observe'; readonly key: string; readonly slotId: SlotId }
-  | PilotEffect;
+  | { readonly kind: 'lrm.observe'; readonly key: string; readonly slotId: SlotId };
 
 /** An order for the pilot on a node of a slot. */
 export interface PilotEffect {

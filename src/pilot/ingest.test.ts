@@ -1,6 +1,6 @@
 import { PassThrough } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { slotSecret } from '../../test/support/fake-engine.ts';
+import { slotSecret } from '../../test/support/fake-hub.ts';
 import { type TestApi, testApi } from '../../test/support/api.ts';
 import { createVirtualClock } from '../platform/virtual-clock.ts';
 import { systemClock } from '../platform/clock.ts';

@@ -16,7 +16,7 @@ import { maySee } from '../../src/service/api/owners.ts';
 import { Webhooks } from '../../src/service/notify/webhooks.ts';
 import { buildApp } from '../../src/service/api/app.ts';
 import type { Engine } from '../../src/service/core/engine-api.ts';
-import { FakeEngine } from './fake-engine.ts';
+import { type SceneEngine, sceneEngine } from './scene-engine.ts';
 
 /** Tokens of the API's tests: the token is `token-of-` and the user. `olga` is an operator. */
 const users = ['admin', 'ann', 'bob', 'olga'];
@@ -27,7 +27,7 @@ const nowhere = '10.255.0.1/32';
 /** The API before a fake engine; not listening. */
 export interface TestApi {
   readonly app: FastifyInstance;
-  readonly engine: FakeEngine;
+  readonly engine: SceneEngine;
   readonly accounts: Accounts;
   readonly webhooks: Webhooks;
   /** What was logged, messages and fields. */
@@ -43,7 +43,7 @@ export async function testApi(
   rate = { perSecond: 1_000, burst: 10_000 },
   logins = noLogins(clock),
 ): Promise<TestApi> {
-  const engine = new FakeEngine();
+  const engine = await sceneEngine();
   return { ...(await apiOver(engine, clock, rate, logins)), engine };
 }
 

@@ -9,6 +9,7 @@ import {
   LrmError,
   type LrmJob,
 } from '../../src/lrm/lrm.ts';
+import type { Clock } from '../../src/platform/clock.ts';
 import type { Log } from '../../src/platform/log.ts';
 import { createVirtualClock, settle, type VirtualClock } from '../../src/platform/virtual-clock.ts';
 import type { Random } from '../../src/platform/random.ts';
@@ -276,6 +277,35 @@ export const testNode: NodeSettings = {
   vmm: { kind: 'sim', startMs: 0, bootMs: 0, stopMs: 0 },
 };
 
+/** A small site for an engine: everything but its log and its store. */
+export function engineOptions(
+  clock: Clock,
+  lrm: Lrm,
+  lease: Partial<PoolSettings> = {},
+): Omit<EngineOptions, 'log' | 'store'> {
+  const { images, site: _site, policy, memory, pools: _pools, ...settings } = { ...leaseSettings, ...lease };
+  const own = { name: defaultPoolName, policy, memory, reaches: null };
+  return {
+    clock,
+    random: countingRandom(),
+    pools: [{ ...own, lrm, gang: { options: [] }, node: testNode }],
+    lease: settings,
+    images: () => images,
+    plan: testPlanSite,
+    pilot: {
+      serviceUrl: () => 'http://service.test:1',
+      serviceCa: () => null,
+      transports: [{ kind: 'websocket' }],
+      networks: [],
+      program: '// the pilot',
+    },
+    makeKeyPair: comment => ({
+      privateKey: `private ${comment}`,
+      publicKey: `ssh-ed25519 AAAA ${comment}`,
+    }),
+  };
+}
+
 /** An engine on a virtual clock, an in-memory store and a fake LRM; it can be crashed and started again. */
 export class EngineBench {
   readonly clock: VirtualClock = createVirtualClock(startedAt);
@@ -288,35 +318,10 @@ export class EngineBench {
 
   constructor(lease: Partial<PoolSettings> = {}, store: Store = openSqliteStore({ directory: ':memory:' })) {
     this.store = new WatchedStore(store);
-    const {
-      images,
-      site: _site,
-      policy,
-      memory,
-      pools: _pools,
-      ...settings
-    } = { ...leaseSettings, ...lease };
-    const own = { name: defaultPoolName, policy, memory, reaches: null };
     this.#options = {
-      clock: this.clock,
-      random: countingRandom(),
+      ...engineOptions(this.clock, this.lrm, lease),
       log: recordingLog(this.logged),
       store: this.store,
-      pools: [{ ...own, lrm: this.lrm, gang: { options: [] }, node: testNode }],
-      lease: settings,
-      images: () => images,
-      plan: testPlanSite,
-      pilot: {
-        serviceUrl: () => 'http://service.test:1',
-        serviceCa: () => null,
-        transports: [{ kind: 'websocket' }],
-        networks: [],
-        program: '// the pilot',
-      },
-      makeKeyPair: comment => ({
-        privateKey: `private ${comment}`,
-        publicKey: `ssh-ed25519 AAAA ${comment}`,
-      }),
       onBroken: cause => this.broken.push(cause),
     };
     this.engine = createEngine(this.#options);

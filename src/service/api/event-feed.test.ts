@@ -2,15 +2,15 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Role } from '../../protocol/access.ts';
 import { WspError } from '../../protocol/errors.ts';
 import type { Caller } from '../access/accounts.ts';
-import { FakeEngine } from '../../../test/support/fake-engine.ts';
+import { type SceneEngine, sceneEngine } from '../../../test/support/scene-engine.ts';
 import { createVirtualClock, settle } from '../../platform/virtual-clock.ts';
 import { type EventFeed, eventFeed } from './event-feed.ts';
 
 const clock = createVirtualClock(0);
-let engine: FakeEngine;
+let engine: SceneEngine;
 let feed: EventFeed;
-beforeEach(() => {
-  engine = new FakeEngine();
+beforeEach(async () => {
+  engine = await sceneEngine();
   engine.addWorkspace({ id: 'ws-aaaaaaaaaa', owner: 'ann' });
   engine.addWorkspace({ id: 'ws-bbbbbbbbbb', owner: 'bob' });
   feed = eventFeed(engine, clock);

@@ -3,7 +3,7 @@ import { connect, type Socket } from 'node:net';
 import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type TestApi, testApi } from '../../../test/support/api.ts';
-import { FakeEngine } from '../../../test/support/fake-engine.ts';
+import { sceneEngine } from '../../../test/support/scene-engine.ts';
 import { createVirtualClock } from '../../platform/virtual-clock.ts';
 import type { Caller } from '../access/accounts.ts';
 import { eventFeed } from './event-feed.ts';
@@ -181,7 +181,7 @@ describe('replay', () => {
     const caller: Caller = { user: 'ann', role: 'user', scope: 'full', projects: [], tokenId: null };
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 40 }), async steps => {
-        const engine = new FakeEngine();
+        const engine = await sceneEngine();
         engine.addWorkspace({ id: 'ws-aaaaaaaaaa', owner: 'ann' });
         engine.addWorkspace({ id: 'ws-bbbbbbbbbb', owner: 'bob' });
         const feed = eventFeed(engine, createVirtualClock(0));

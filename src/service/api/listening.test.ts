@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import WebSocket from 'ws';
 import { testApi } from '../../../test/support/api.ts';
-import { slotSecret } from '../../../test/support/fake-engine.ts';
+import { slotSecret } from '../../../test/support/fake-hub.ts';
 import { createClient } from '../../client/client.ts';
 import { listen } from './listening.ts';
 

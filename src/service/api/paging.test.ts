@@ -53,7 +53,7 @@ describe('workspaces', () => {
       const answer = await ask(`/v1/workspaces?limit=2${cursor}`);
       seen.push(...idsOf(answer));
       if (pages === 0) {
-        api.engine.workspaces.delete(ids[4] ?? '');
+        api.engine.retire(ids[4] ?? '');
         api.engine.addWorkspace({ id: 'ws-gggggggggg', createdAt: 9_000 });
       }
       if (answer.body.next === null) break;

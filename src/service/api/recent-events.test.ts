@@ -1,13 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { FakeEngine } from '../../../test/support/fake-engine.ts';
+import { type SceneEngine, sceneEngine } from '../../../test/support/scene-engine.ts';
 import { RecentEvents } from './recent-events.ts';
 
-let engine: FakeEngine;
+let engine: SceneEngine;
 let recent: RecentEvents;
 /** What the store was asked for. */
 let asked: number[];
-beforeEach(() => {
-  engine = new FakeEngine();
+beforeEach(async () => {
+  engine = await sceneEngine();
   asked = [];
   const events = engine.events.bind(engine);
   engine.events = query => {

@@ -147,8 +147,7 @@ describe('workspaces', () => {
 
   it('say why they wait, in the LRM’s words', async () => {
     const workspace = api.engine.addWorkspace({ id: ws, state: 'queued' });
-    const slot = api.engine.slots.get(workspace.slotId);
-    if (slot) api.engine.slots.set(slot.id, { ...slot, lrmReason: 'the job is held' });
+    api.engine.changeSlot(workspace.slotId, { lrmReason: 'the job is held' });
     expect((await call('GET', '/v1/workspaces/osg')).body['reason']).toEqual({
       code: 'lrm_waiting',
       message: 'the job is held',

@@ -116,7 +116,6 @@ class RunningEngine implements Engine {
       clock,
       log,
       perform: async (effect, again) => {
-        if (effect.kind === 'pilot') return;
         const pool = await this.#poolOf(effect.slotId);
         await pool.perform(effect, again);
       },

@@ -3,7 +3,7 @@ import { EngineBench, FakePilot, must } from '../../../test/support/engine.ts';
 import { kindsOf } from '../../../test/support/lease.ts';
 import { LrmError } from '../../lrm/lrm.ts';
 import { Outbox } from './outbox.ts';
-import type { Effect } from '../../lease/decision.ts';
+import type { LrmEffect } from '../../lease/decision.ts';
 import { createVirtualClock, settle } from '../../platform/virtual-clock.ts';
 import { workspaceView } from '../api/views.ts';
 import { silentLog } from '../../platform/log.ts';
@@ -240,7 +240,7 @@ describe('commands to pilots', () => {
 });
 
 describe('the outbox', () => {
-  const effect = (key: string): Effect => ({ kind: 'lrm.submit', key, slotId: key });
+  const effect = (key: string): LrmEffect => ({ kind: 'lrm.submit', key, slotId: key });
 
   it('runs a few at once, in order, and each key once at a time', async () => {
     const clock = createVirtualClock(0);
@@ -302,7 +302,7 @@ describe('the outbox', () => {
       },
       done: key => notNeeded.push(key),
     });
-    const cancel = (minute: number, jobId: string): Effect => ({
+    const cancel = (minute: number, jobId: string): LrmEffect => ({
       kind: 'lrm.cancel',
       key: `cancel:slot-aaaaaaaaaa:${jobId}:${minute}`,
       slotId: 'slot-aaaaaaaaaa',

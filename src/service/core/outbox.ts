@@ -1,4 +1,4 @@
-import type { Effect } from '../../lease/decision.ts';
+import type { LrmEffect } from '../../lease/decision.ts';
 import type { Clock, StopTimer } from '../../platform/clock.ts';
 import { errorFields, type Log } from '../../platform/log.ts';
 
@@ -21,13 +21,13 @@ export interface OutboxParts {
    * Does the effect, and resolves when it need never be done again. `again`: it may have been done already, by an earlier try or an earlier life
    * of the service. Rejects to be called again later.
    */
-  readonly perform: (effect: Effect, again: boolean) => Promise<void>;
+  readonly perform: (effect: LrmEffect, again: boolean) => Promise<void>;
   /** An effect need not be done. */
   readonly done: (key: string) => void;
 }
 
 interface Pending {
-  readonly effect: Effect;
+  readonly effect: LrmEffect;
   again: boolean;
   nextPauseMs: number;
 }
@@ -50,7 +50,7 @@ export class Outbox {
   }
 
   /** `again`: from an earlier life of the service. A key that is here already is left alone. */
-  add(effect: Effect, again: boolean): void {
+  add(effect: LrmEffect, again: boolean): void {
     if (this.#pending.has(effect.key)) return;
     if (this.#isCovered(effect)) return this.#parts.done(effect.key);
     const pending = { effect, again, nextPauseMs: firstPauseMs };
@@ -64,7 +64,7 @@ export class Outbox {
    * (lease/slot.ts): while an LRM is down for hours they must not pile up, each with its own tries,
    * to be let loose on it when it is back.
    */
-  #isCovered(effect: Effect): boolean {
+  #isCovered(effect: LrmEffect): boolean {
     if (effect.kind !== 'lrm.cancel') return false;
     for (const { effect: pending } of this.#pending.values())
       if (pending.kind === 'lrm.cancel' && pending.slotId === effect.slotId && pending.jobId === effect.jobId)

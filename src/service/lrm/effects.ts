@@ -1,5 +1,5 @@
 import { isFinalSlot } from '../../lease/transitions.ts';
-import type { Effect } from '../../lease/decision.ts';
+import type { LrmEffect } from '../../lease/decision.ts';
 import type { LeaseInput } from '../../lease/inputs.ts';
 import type { SiteState, Slot } from '../../lease/model.ts';
 import type { Pool } from '../../lease/settings.ts';
@@ -23,8 +23,6 @@ export interface LrmEffectParts {
   readonly done: (key: string) => void;
   readonly observeSoon: () => void;
 }
-
-type LrmEffect = Extract<Effect, { readonly kind: `lrm.${string}` }>;
 
 /**
  * Does one effect on the LRM. Rejects when it is worth another try, which whoever waits for it is

@@ -1,4 +1,4 @@
-import type { Effect } from '../../lease/decision.ts';
+import type { LrmEffect } from '../../lease/decision.ts';
 import type { LeaseInput } from '../../lease/inputs.ts';
 import type { SiteState, Slot } from '../../lease/model.ts';
 import type { Pool } from '../../lease/settings.ts';
@@ -107,7 +107,7 @@ export class LrmPool {
   }
 
   /** Does one effect on the LRM. Rejects when it is worth another try. */
-  perform(effect: Extract<Effect, { readonly kind: `lrm.${string}` }>, again: boolean): Promise<void> {
+  perform(effect: LrmEffect, again: boolean): Promise<void> {
     const { pilot, state, slotSecret, submit, done } = this.#parts;
     return performLrmEffect(effect, again, {
       lrm: this.lrm,

@@ -2,7 +2,7 @@ import { createHmac } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { FakeEngine } from '../../../test/support/fake-engine.ts';
+import { type SceneEngine, sceneEngine } from '../../../test/support/scene-engine.ts';
 import { silentLog } from '../../platform/log.ts';
 import { systemRandom } from '../../platform/random.ts';
 import { createVirtualClock, type VirtualClock } from '../../platform/virtual-clock.ts';
@@ -21,7 +21,7 @@ interface Received {
 }
 
 let clock: VirtualClock;
-let engine: FakeEngine;
+let engine: SceneEngine;
 let store: Store;
 let webhooks: Webhooks;
 let server: Server;
@@ -42,7 +42,7 @@ function open(allowed = ['127.0.0.0/8'], lookUp?: LookUp): Webhooks {
     store: {
       loadAccess: () => store.loadAccess(),
       putAccess: rows => store.putAccess(rows),
-      lastEvent: () => Promise.resolve(engine.history.length),
+      lastEvent: () => engine.lastEvent(),
     },
     engine,
     allowed,
@@ -54,7 +54,7 @@ function open(allowed = ['127.0.0.0/8'], lookUp?: LookUp): Webhooks {
 
 beforeEach(async () => {
   clock = createVirtualClock(0);
-  engine = new FakeEngine();
+  engine = await sceneEngine();
   engine.addWorkspace({ id: 'ws-aaaaaaaaaa', owner: 'ann' });
   engine.addWorkspace({ id: 'ws-bbbbbbbbbb', owner: 'bob' });
   store = openSqliteStore({ directory: ':memory:' });

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { slotSecret } from '../../../../test/support/fake-engine.ts';
+import { slotSecret } from '../../../../test/support/fake-hub.ts';
 import { type TestApi, testApi } from '../../../../test/support/api.ts';
 import { createVirtualClock } from '../../../platform/virtual-clock.ts';
 import type { ErrorBody } from '../../../protocol/errors.ts';

@@ -3,7 +3,7 @@ import { PassThrough, type Duplex } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import WebSocket from 'ws';
-import { slotSecret } from '../../../../test/support/fake-engine.ts';
+import { slotSecret } from '../../../../test/support/fake-hub.ts';
 import { must } from '../../../../test/support/engine.ts';
 import { type TestApi, testApi } from '../../../../test/support/api.ts';
 import { createClient } from '../../../client/client.ts';
