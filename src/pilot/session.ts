@@ -2,7 +2,7 @@ import type { ReportVm, WorkspaceControl } from '../control/control.ts';
 import { type Clock, pause, type StopTimer, withDeadline } from '../platform/clock.ts';
 import { errorFields, type Log } from '../platform/log.ts';
 import { preemptionGraceMs } from '../protocol/preemption.ts';
-import { protocolGap, protocols } from '../protocol/versions.ts';
+import { protocols } from '../protocol/versions.ts';
 import { carryOut, type Handlers, type Order, type Orders } from '../protocol/orders.ts';
 import {
   type NotificationBody,
@@ -13,7 +13,8 @@ import {
 import type { Reason } from '../protocol/states.ts';
 import type { NotificationJournal } from './journal.ts';
 import { splice } from './splice.ts';
-import { type Link, NotAcceptedError, type Transport } from './transport.ts';
+import { ServiceLink } from './service-link.ts';
+import type { Link, Transport } from './transport.ts';
 import { formatDuration } from '../protocol/units.ts';
 
 /**
@@ -53,14 +54,10 @@ const farewellDeadlineMs = 5_000;
 const signalComesMs = 200;
 /** A pilot that has never reached the service holds a node for nobody: it gives up after this long. */
 const firstContactDeadlineMs = 120_000;
-/** A service that does not know the slot any more (its database is an older one) may be a proxy's moment; after this long it is believed. */
-const notAcceptedDeadlineMs = 60_000;
 /** A node on which something cannot be undone (a VMM that the kernel does not let go) is tried again so often. After that the helper tries once more, when the pilot has left. */
 const undoAgainAfterMs = [1_000, 2_000, 4_000, 8_000] as const;
 /** A node that hangs while it is reserved is left by then; the helper undoes what was done. */
 const reserveEndDeadlineMs = 60_000;
-const firstRetryMs = 100;
-const longestRetryMs = 5_000;
 
 /** A pilot's whole behaviour; `run` resolves with the exit code. */
 export class PilotSession {
@@ -68,14 +65,11 @@ export class PilotSession {
   readonly #control: WorkspaceControl;
   readonly #orders: Handlers<Orders>;
   readonly #obeyed = new Set<string>();
-  #link: Link | undefined;
+  readonly #service: ServiceLink;
   #contacted = false;
   /** By how much this node's clock is ahead of the service's. */
   #aheadMs = 0;
   #jobEndsAt: number;
-  /** Since when the service has refused us at every try, on the monotonic clock. */
-  #notAcceptedSinceMs: number | undefined;
-  #retryMs = firstRetryMs;
   #release: Promise<number> | undefined;
   #over = false;
   #reserving: Promise<boolean> = Promise.resolve(false);
@@ -89,6 +83,13 @@ export class PilotSession {
     this.#parts = parts;
     this.#jobEndsAt = parts.jobEndsAt;
     this.#control = parts.makeControl((report, at) => this.#notify({ kind: 'vm', report }, at));
+    this.#service = new ServiceLink({
+      ...parts,
+      greet: link => this.#sayHello(link),
+      received: message => this.#received(message),
+      notAccepted: () =>
+        this.#releaseWith(parts.assignment.node.shutdownGraceMs, 'the service does not know this slot'),
+    });
     const { orders } = this.#control;
     this.#orders = {
       ...orders,
@@ -114,7 +115,7 @@ export class PilotSession {
     });
     this.#notify({ kind: 'node', state: 'reserving' });
     this.#reserving = this.#reserve();
-    void this.#connect();
+    this.#service.open();
     return finished;
   }
 
@@ -171,55 +172,6 @@ export class PilotSession {
     }
   }
 
-  async #connect(): Promise<void> {
-    const { transport, log, clock, assignment } = this.#parts;
-    if (this.#over) return;
-    try {
-      const link = await transport.connect({
-        message: message => this.#received(message),
-        closed: why => {
-          log.warn('link to the service closed', { why });
-          this.#link = undefined;
-          this.#reconnectLater();
-        },
-      });
-      this.#retryMs = firstRetryMs;
-      this.#notAcceptedSinceMs = undefined;
-      this.#link = link;
-      this.#sayHello(link);
-    } catch (cause) {
-      log.warn('cannot reach the service', { ...errorFields(cause), nextTryMs: this.#retryMs });
-      if (this.#isNotAccepted(cause))
-        this.#releaseWith(assignment.node.shutdownGraceMs, 'the service does not know this slot');
-      clock.after(this.#retryMs, () => void this.#connect());
-      this.#retryMs = Math.min(this.#retryMs * 2, longestRetryMs);
-    }
-  }
-
-  /** Whether the service has refused us for so long that nobody can be waiting for this slot. */
-  #isNotAccepted(cause: unknown): boolean {
-    const nowMs = this.#parts.clock.monotonicMs();
-    this.#notAcceptedSinceMs =
-      cause instanceof NotAcceptedError ? (this.#notAcceptedSinceMs ?? nowMs) : undefined;
-    return (
-      this.#notAcceptedSinceMs !== undefined && nowMs - this.#notAcceptedSinceMs >= notAcceptedDeadlineMs
-    );
-  }
-
-  /** One that does not understand us, nor we it, is as good as away: VMs stay, and we come again. */
-  #isSpokenWith(protocol: number | undefined): boolean {
-    const gap = protocolGap('pilot', 'the service', protocol);
-    if (gap === undefined) return true;
-    this.#parts.log.error('the service cannot be spoken with', { why: gap });
-    this.#retryMs = longestRetryMs;
-    this.#link?.close();
-    return false;
-  }
-
-  #reconnectLater(): void {
-    this.#parts.clock.after(this.#retryMs, () => void this.#connect());
-  }
-
   #sayHello(link: Link): void {
     const { assignment, node, version } = this.#parts;
     const vms = [...this.#control.reports()];
@@ -239,7 +191,7 @@ export class PilotSession {
   #received(message: ServiceMessage): void {
     switch (message.type) {
       case 'welcome':
-        if (!this.#isSpokenWith(message.protocol)) return;
+        if (!this.#service.isSpokenWith(message.protocol)) return;
         this.#contacted = true;
         this.#aheadMs = this.#parts.clock.now() - message.now;
         this.#armJobEnd();
@@ -270,7 +222,7 @@ export class PilotSession {
   #obey(key: string, order: Order): void {
     const known = this.#obeyed.has(key);
     this.#obeyed.add(key);
-    this.#link?.send({ type: 'command-ack', key });
+    this.#service.send({ type: 'command-ack', key });
     if (known) return;
     this.#parts.log.info('command', { key, kind: order.kind });
     if (!carryOut(this.#orders, order))
@@ -283,7 +235,7 @@ export class PilotSession {
       const service = await this.#parts.transport.openStream(streamId);
       splice(guest, service);
     } catch (cause) {
-      this.#link?.send({ type: 'stream-error', streamId, message: reasonToSend(reasonOf(cause)).message });
+      this.#service.send({ type: 'stream-error', streamId, message: reasonToSend(reasonOf(cause)).message });
     }
   }
 
@@ -362,7 +314,7 @@ export class PilotSession {
     this.#over = true;
     this.#stopJobEnd();
     this.#stopFirstContact();
-    this.#link?.close();
+    this.#service.close();
     this.#finish(exitCode);
     return exitCode;
   }
@@ -370,7 +322,7 @@ export class PilotSession {
   #notify(body: NotificationBody, at = this.#parts.clock.now()): void {
     const sent = body.kind === 'node' && body.reason ? { ...body, reason: reasonToSend(body.reason) } : body;
     const notification = this.#parts.journal.append(at, sent);
-    this.#link?.send(notification);
+    this.#service.send(notification);
   }
 }
 

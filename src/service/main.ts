@@ -1,40 +1,27 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { userInfo } from 'node:os';
-import { dirname, join } from 'node:path';
-import { openLrm } from '../lrm/index.ts';
-import type { Lrm } from '../lrm/lrm.ts';
+import { join } from 'node:path';
 import { systemClock, withDeadline } from '../platform/clock.ts';
 import { errorFields, type Log } from '../platform/log.ts';
-import { CommandFailure, systemProcesses } from '../platform/process.ts';
+import { systemProcesses } from '../platform/process.ts';
 import { systemRandom } from '../platform/random.ts';
 import { WspError } from '../protocol/errors.ts';
 import { bootIdFile } from '../protocol/login.ts';
-import { Accounts } from './access/accounts.ts';
-import { AuditLog } from './access/audit.ts';
-import { Callers } from './access/callers.ts';
 import { loginNames } from './access/login-names.ts';
-import { Logins } from './access/logins.ts';
-import { Sessions } from './access/sessions.ts';
-import { maySee } from './api/owners.ts';
-import type { AgentPool } from './api/parts.ts';
+import { openAccess } from './access/open.ts';
+import { type OpenPool, openPools } from './lrm/open-pools.ts';
+import { openStore } from './store/open.ts';
 import { buildApp } from './api/app.ts';
 import { readPilotProgram } from './pilots/assignment.ts';
-import type { Engine } from './core/engine-api.ts';
 import { createEngine, type EngineOptions } from './core/engine.ts';
 import { imageCatalogue } from './images/images.ts';
-import { loadJoinSecret } from './access/join-secrets.ts';
 import { type Listening, listen, writeUrlFile } from './api/listening.ts';
-import { Webhooks } from './notify/webhooks.ts';
 import { serviceLog } from './log.ts';
 import type { EnginePool } from './lrm/pool.ts';
-import type { PoolConfig } from './config/site-pools.ts';
 import { helperPolicyOf } from './config/helper-policy.ts';
 import { leaseSettings, loadSite, type SiteConfig } from './config/site.ts';
-import { openSqliteStore } from './store/sqlite.ts';
-import type { Store } from './store/store.ts';
 import { loadTls, tlsHosts } from './api/tls.ts';
-import { loadTokens, type Tokens } from './access/tokens.ts';
+import { loadTokens } from './access/tokens.ts';
 import { version } from '../platform/version.ts';
 
 /**
@@ -81,7 +68,9 @@ async function start(
   const pilot = pilotsOf(site, pilotProgram);
   const store = openStore(site.stateDir);
   closers.store = () => store.close();
-  const pools = await openPools(site, log, closers);
+  const pools: OpenPool[] = [];
+  closers.lrms = () => Promise.all(pools.map(({ lrm }) => lrm.close())).then(() => undefined);
+  await openPools(site, log, pool => pools.push(pool));
   const headAddress = pools.find(each => each.headAddress)?.headAddress;
   const tls = await openTls(site, headAddress);
   const images = openImages(site, log);
@@ -148,50 +137,6 @@ function tellUrl(urlFile: string | null, url: string, closers: Closers): void {
   closers.urlFile = () => rm(urlFile, { force: true });
 }
 
-/** Who may do what, the log of it, and who is told. */
-async function openAccess(
-  site: SiteConfig,
-  store: Store,
-  file: Tokens,
-  engine: Engine,
-  log: Log,
-  names: () => ReadonlySet<string>,
-) {
-  const parts = { clock: systemClock, random: systemRandom, store };
-  const accounts = new Accounts({
-    ...parts,
-    file,
-    quotas: site.quotas,
-    quotasChanged: quotas => engine.changeQuotas(quotas),
-  });
-  await accounts.load();
-  const webhooks = new Webhooks({
-    ...parts,
-    log,
-    engine,
-    allowed: site.webhooksAllow,
-    callerOfUser: user => accounts.callerOfUser(user),
-    maySee,
-  });
-  const logins = new Logins({
-    ...parts,
-    directory: site.socket === null ? null : join(dirname(site.socket), 'login'),
-    mungeSocket: site.munge,
-    processes: systemProcesses,
-    ownUid: userInfo().uid,
-    names,
-  });
-  await logins.open().catch((cause: unknown) => {
-    throw new WspError('failed', `the login directory cannot be made: ${(cause as Error).message}`, {
-      hint: 'change service.socket in the site file, or make its directory and give it to the user of the service',
-      cause,
-    });
-  });
-  const sessions = new Sessions(parts);
-  const callers = new Callers({ ...parts, accounts, sessions });
-  return { accounts, webhooks, audit: new AuditLog(store, log), logins, sessions, callers };
-}
-
 function openImages({ imagesDir }: SiteConfig, log: Log) {
   return imageCatalogue(imagesDir, problem =>
     log.warn('a directory of the image store is not an image', { ...problem }),
@@ -216,34 +161,6 @@ async function openTls({ tls, listen: { host }, url }: SiteConfig, headAddress: 
   return loadTls(tls, hosts, systemClock.now(), systemProcesses);
 }
 
-/** A pool, open. */
-interface OpenPool extends EnginePool {
-  readonly headAddress: string | undefined;
-  readonly agentPool: AgentPool | undefined;
-}
-
-async function openPools(site: SiteConfig, log: Log, closers: Closers): Promise<readonly OpenPool[]> {
-  const pools: OpenPool[] = [];
-  closers.lrms = () => Promise.all(pools.map(({ lrm }) => lrm.close())).then(() => undefined);
-  for (const pool of site.pools) pools.push(await openPool(pool, site, log));
-  return pools;
-}
-
-async function openPool(
-  { name, lrm: config, at, ...pool }: PoolConfig,
-  site: SiteConfig,
-  log: Log,
-): Promise<OpenPool> {
-  const { lrm, agents, headAddress } = await openLrm(config, join(site.stateDir, 'pools', name));
-  await checkCommands(lrm, at, log);
-  const agentPool = agents && {
-    name,
-    lrm: agents.lrm,
-    isSecret: loadJoinSecret(agents.joinSecretFile, systemRandom),
-  };
-  return { ...pool, name, lrm, headAddress, agentPool };
-}
-
 function engineOptions(
   site: SiteConfig,
   pools: readonly EnginePool[],
@@ -265,44 +182,6 @@ async function stop(closers: Closers, log: Log): Promise<void> {
     if (!close) continue;
     await withDeadline(systemClock, stopDeadlineMs, `stopping the ${part}`, close()).catch((cause: unknown) =>
       log.error('a part did not stop', { part, ...errorFields(cause) }),
-    );
-  }
-}
-
-/** An LRM that is down for now may come back; commands that are not there will not. */
-async function checkCommands(lrm: Lrm, at: string, log: Log): Promise<void> {
-  try {
-    await lrm.capabilities();
-  } catch (cause) {
-    const missing =
-      cause instanceof Error && cause.cause instanceof CommandFailure && cause.cause.kind === 'not-found';
-    if (!missing) {
-      log.warn('the LRM does not answer; going on, it is asked again', {
-        lrm: lrm.kind,
-        ...errorFields(cause),
-      });
-      return;
-    }
-    throw new WspError('failed', `the commands of the LRM (${lrm.kind}) are missing: ${cause.message}`, {
-      hint: `install them, or set ${at}.binDir in the site file to where they are`,
-      cause,
-    });
-  }
-}
-
-function openStore(directory: string): Store {
-  try {
-    return openSqliteStore({ directory });
-  } catch (cause) {
-    if (cause instanceof WspError)
-      throw new WspError('failed', cause.message, { hint: cause.hint ?? '', cause });
-    throw new WspError(
-      'failed',
-      `the state directory ${directory} cannot be used: ${(cause as Error).message}`,
-      {
-        hint: 'check service.stateDir in the site file, its permissions and the free space there',
-        cause,
-      },
     );
   }
 }
