@@ -1,5 +1,6 @@
 import type { SlotId, VmId, WorkspaceId } from '../protocol/ids.ts';
 import type { OrderOf, Orders } from '../protocol/orders.ts';
+import type { EventType } from '../protocol/events.ts';
 import type { Reason } from '../protocol/states.ts';
 import type { Slot, Vm, Workspace } from './model.ts';
 
@@ -35,10 +36,10 @@ export type DecidedOrder = OrderOf<
   }
 >;
 
-/** One line of the history, before the store has numbered it. `type` as in the API's Event. */
+/** One line of the history, before the store has numbered it. */
 export interface HistoryEvent {
   readonly at: number;
-  readonly type: string;
+  readonly type: EventType;
   readonly workspaceId: WorkspaceId | null;
   readonly slotId: SlotId | null;
   readonly vmId: VmId | null;

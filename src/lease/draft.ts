@@ -1,4 +1,5 @@
 import type { SlotId, VmId, WorkspaceId } from '../protocol/ids.ts';
+import type { EventType } from '../protocol/events.ts';
 import type { Reason, SlotState, VmState, WorkspaceState } from '../protocol/states.ts';
 import { subjectOf } from './slot-subject.ts';
 import { assertTransition, slotTransitions, vmTransitions, workspaceTransitions } from './transitions.ts';
@@ -116,7 +117,7 @@ export class Draft {
   }
 
   record(
-    type: string,
+    type: EventType,
     about: {
       readonly workspaceId?: WorkspaceId;
       readonly slotId?: SlotId;
@@ -138,7 +139,7 @@ export class Draft {
   }
 
   recordSlot(
-    type: string,
+    type: EventType,
     slot: Slot,
     about: { readonly node?: string; readonly reason?: Reason | null; readonly at?: number | undefined } = {},
   ): void {
@@ -146,7 +147,7 @@ export class Draft {
     this.record(type, { slotId: slot.id, ...(workspaceId === undefined ? {} : { workspaceId }), ...about });
   }
 
-  recordVm(type: string, vm: Vm, reason: Reason | null, at?: number): void {
+  recordVm(type: EventType, vm: Vm, reason: Reason | null, at?: number): void {
     this.record(type, {
       workspaceId: vm.workspaceId,
       slotId: vm.slotId,

@@ -1,3 +1,4 @@
+import type { EventType } from '../protocol/events.ts';
 import type { NotificationBody } from '../protocol/pilot.ts';
 import type { Reason, SlotNodeState } from '../protocol/states.ts';
 import { formatDuration } from '../protocol/units.ts';
@@ -233,7 +234,7 @@ function recordNode(
   draft: Draft,
   slot: Slot,
   node: string,
-  type: string,
+  type: EventType,
   reason: Reason | null = null,
   at?: number,
 ): void {

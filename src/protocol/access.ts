@@ -1,4 +1,5 @@
 import Type from 'typebox';
+import { EventTypes } from './events.ts';
 import { namePattern } from './ids.ts';
 import { literals, Count } from './schema.ts';
 
@@ -200,19 +201,8 @@ export const WebhookRequest = Type.Object(
     }),
     /** Id or name; absent: all that the caller may see. */
     workspace: Type.Optional(Type.String({ maxLength: 64 })),
-    /** Only events of these types, as `vm.failed`. Absent: all. */
-    types: Type.Optional(
-      Type.Array(
-        Type.String({
-          maxLength: 64,
-          pattern: '^[a-z]+[.][a-z-]+$',
-          description: "an event's type, as vm.failed",
-        }),
-        {
-          maxItems: 64,
-        },
-      ),
-    ),
+    /** Only events of these types, such as `vm.failed`. Absent: all. */
+    types: Type.Optional(EventTypes),
   },
   strict,
 );

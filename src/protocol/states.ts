@@ -1,48 +1,60 @@
 /**
- * The states of DESIGN's vocabulary. The transition tables stand in `lease/`, which alone decides them;
- * here are only the words, because the API, the pilot and the client say them too.
+ * The states of all that there is, and what each means; docs/reference.md is made of these. The transition tables stand in `lease/`, which alone
+ * decides them; here are only the words, because the API, the pilot and the client say them too.
  */
 
-export const workspaceStates = [
-  'pending',
-  'requested',
-  'queued',
-  'deploying',
-  'running',
-  'ending',
-  'ended',
-] as const;
-export type WorkspaceState = (typeof workspaceStates)[number];
+/** A workspace's states, and what each means. */
+export const workspaceMeanings = {
+  pending: 'it has been made, and waits for `wsp launch`',
+  requested: 'a slot for it is asked of the batch scheduler',
+  queued: 'its slot waits in the queue of the batch scheduler, or is being made ready',
+  deploying: 'its slot is ready, and its VMs are started',
+  running: 'all of its VMs run; its time passes',
+  ending: 'its VMs are shut down',
+  ended: 'it is over, for the cause that it tells',
+} as const;
+export type WorkspaceState = keyof typeof workspaceMeanings;
+export const workspaceStates = keysOf(workspaceMeanings);
 
-export const slotStates = [
-  'requested',
-  'queued',
-  'reserving',
-  'ready',
-  'preempting',
-  'releasing',
-  'released',
-  'failed',
-] as const;
-export type SlotState = (typeof slotStates)[number];
+/** A slot's states, and what each means. */
+export const slotMeanings = {
+  requested: 'a batch job for it is to be submitted',
+  queued: 'its job waits, or its nodes are made ready by the batch scheduler',
+  reserving: 'its job runs, and the pilots make its nodes ready for VMs',
+  ready: 'all of its nodes are ready: VMs can be started',
+  preempting: 'the batch scheduler wants the nodes back: guests shut down',
+  releasing: 'its nodes are restored',
+  released: 'its nodes are job nodes again',
+  failed: 'it could not be had, or its nodes could not be restored',
+} as const;
+export type SlotState = keyof typeof slotMeanings;
+export const slotStates = keysOf(slotMeanings);
 
-export const vmStates = [
-  'pending',
-  'propagating',
-  'starting',
-  'running',
-  'paused',
-  'rebooting',
-  'stopping',
-  'stopped',
-  'terminated',
-  'failed',
-] as const;
-export type VmState = (typeof vmStates)[number];
+/** A VM's states, and what each means. */
+export const vmMeanings = {
+  pending: 'it waits for its slot',
+  propagating: 'its disk is made on its node',
+  starting: 'its VMM starts, and its guest boots',
+  running: 'it runs',
+  paused: 'it stands still where it was, by an order',
+  rebooting: 'it starts again, by an order',
+  stopping: 'it shuts down',
+  stopped: 'it is off by an order, and can be started again',
+  terminated: 'it is off for good',
+  failed: 'it could not be started, or was lost',
+} as const;
+export type VmState = keyof typeof vmMeanings;
+export const vmStates = keysOf(vmMeanings);
 
-/** Context of a VM: `none` when its image reports nothing; otherwise what the guest said about its own set-up. */
-export const contextStates = ['none', 'pending', 'ok', 'error'] as const;
-export type ContextState = (typeof contextStates)[number];
+/** What a guest has said about its own set-up. */
+export const contextMeanings = {
+  none: 'its image reports nothing',
+  pending: 'it has not reported yet',
+  ok: 'it has set itself up',
+  error: 'it could not set itself up, or has not reported in time',
+} as const;
+export type ContextState = keyof typeof contextMeanings;
+export const contextStates = keysOf(contextMeanings);
 
 /**
  * Instead of running or deploying, while the batch scheduler has the job's processes stopped:
@@ -57,22 +69,30 @@ export const shownWorkspaceStates = [...workspaceStates, suspendedState] as cons
 export const shownVmStates = [...vmStates, suspendedState, 'unreachable'] as const;
 
 /** What a pilot last said about its node. */
-export const slotNodeStates = [
-  'reserving',
-  'reserved',
-  'preempting',
-  'releasing',
-  'released',
-  'failed',
-] as const;
-export type SlotNodeState = (typeof slotNodeStates)[number];
+export const slotNodeMeanings = {
+  reserving: 'its pilot makes it ready for VMs',
+  reserved: 'it is ready for VMs',
+  preempting: 'its pilot was told to leave by the batch scheduler',
+  releasing: 'its pilot restores it',
+  released: 'it is a job node again',
+  failed: 'it could not be made ready, or could not be restored',
+} as const;
+export type SlotNodeState = keyof typeof slotNodeMeanings;
+export const slotNodeStates = keysOf(slotNodeMeanings);
 
 /** Of a node that is ours for good and in no slot: `idle`, or not to be heard of. */
 export const ownNodeStates = ['idle', 'away'] as const;
 
 /** How a workspace ended. */
-export const endCauses = ['expired', 'destroyed', 'preempted', 'failed', 'cancelled'] as const;
-export type EndCause = (typeof endCauses)[number];
+export const endMeanings = {
+  expired: 'its time was up',
+  destroyed: 'somebody who may has ended it',
+  preempted: 'the batch scheduler took its nodes back',
+  failed: 'something went wrong; the reason says what',
+  cancelled: 'it was ended before it ran',
+} as const;
+export type EndCause = keyof typeof endMeanings;
+export const endCauses = keysOf(endMeanings);
 
 /** The longest that the message of a reason may be. */
 export const longestReason = 4_096;
@@ -80,4 +100,8 @@ export const longestReason = 4_096;
 export interface Reason {
   readonly code: string;
   readonly message: string;
+}
+
+function keysOf<T extends object>(meanings: T): readonly (keyof T)[] {
+  return Object.keys(meanings) as (keyof T)[];
 }

@@ -1,3 +1,6 @@
+import type { Order } from '../../src/protocol/orders.ts';
+import type { ServiceMessage } from '../../src/protocol/pilot.ts';
+
 /**
  * Where a process of the simulated world can be made to die: each moment between doing a thing and telling of it, or telling and doing. One name a point,
  * `<who dies> <when>`; the simulation counts at which of them somebody has died, and is not content with fewer than all.
@@ -10,18 +13,22 @@
 /** Calls of the store and the LRM. */
 const serviceCalls = ['commit', 'submit', 'cancel', 'list', 'extend'] as const;
 
-/** What the service says to pilots: commands by their kind. */
-const serviceWords = [
-  'welcome',
-  'ack',
-  'dismiss',
-  'start-vm',
-  'stop-vm',
-  'operate-vm',
-  'tell-guest',
-  'job-end',
-  'release',
-] as const;
+/** What the service says to pilots: commands by their kind. Streams are no part of the simulation. */
+const said: Readonly<
+  Record<Exclude<ServiceMessage['type'], 'command' | 'open-stream'> | Order['kind'], true>
+> = {
+  welcome: true,
+  ack: true,
+  dismiss: true,
+  'start-vm': true,
+  'stop-vm': true,
+  'operate-vm': true,
+  'tell-guest': true,
+  'set-peers': true,
+  'job-end': true,
+  release: true,
+};
+const serviceWords = Object.keys(said) as (keyof typeof said)[];
 
 /** Notifications: of the node, and of a VM. */
 const notifications = [

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import type { EventType } from '../../protocol/events.ts';
 import { table } from '../output.ts';
 import type { CommandContext, Run } from '../program.ts';
 
@@ -20,7 +21,7 @@ export function addWebhookCommands(program: Command, run: Run): void {
         const hook = await context.client().createWebhook({
           url,
           ...(workspace === undefined ? {} : { workspace }),
-          ...(type === undefined ? {} : { types: type }),
+          ...(type === undefined ? {} : { types: type as EventType[] }),
         });
         context.answer(hook, `${hook.id}\nsecret: ${hook.secret}\n`);
       }),

@@ -9,7 +9,7 @@ import { isAlive } from './proc.ts';
 import { keyIn, keyText, type SlotKey } from './slot-key.ts';
 
 /**
- * What the helper will have to undo, written before it is done (DESIGN §3). Undoing an entry whose change never came about does
+ * What the helper will have to undo, written before it is done. Undoing an entry whose change never came about does
  * nothing, so it does not matter between the two of them that we crash.
  */
 export type UndoEntry =
@@ -19,6 +19,10 @@ export type UndoEntry =
   | NicEntry
   /** The slot's work directory, which is in `disk-records.ts` too. */
   | ({ readonly kind: 'directory' } & WorkDirectory);
+
+const inOrder: Readonly<Record<UndoEntry['kind'], true>> = { process: true, nic: true, directory: true };
+/** Every kind, in the order in which a slot's are undone: nothing may change under a running VMM. */
+export const undoKinds = Object.keys(inOrder) as readonly UndoEntry['kind'][];
 
 /** All that is needed to take a VM's interface away, with everything that belongs to it. */
 export interface NicEntry {
@@ -191,7 +195,7 @@ function parseJournal(text: string, path: string): (UndoEntry | DetachedMark)[] 
     }
     const kind = (value as { readonly kind?: unknown } | null)?.kind;
     // A kind that we do not know is another version's: leaving it out would call a node restored that is not.
-    if (kind !== 'process' && kind !== 'nic' && kind !== 'directory' && kind !== 'detached')
+    if (kind !== 'detached' && !undoKinds.some(known => known === kind))
       throw new ControlError(
         'journal_damaged',
         `${path} has an entry of an unknown kind: ${line.slice(0, 200)}`,

@@ -10,6 +10,7 @@ import {
   type UndoEntry,
   type UndoJournal,
   undoJournal,
+  undoKinds,
 } from './journal.ts';
 import { withNodeLock } from './node-lock.ts';
 import { killProcess, ownerOf } from './proc.ts';
@@ -63,23 +64,44 @@ async function undoEntries(
       left.push(`${what}: ${cause instanceof Error ? cause.message : String(cause)}`);
     }
   };
-  const of = <K extends UndoEntry['kind']>(kind: K): EntryOf<K>[] =>
-    entries.filter((entry): entry is EntryOf<K> => entry.kind === kind);
-  // Guests first and all at once: nothing else may change under a running VMM.
-  await Promise.all(
-    of('process').map(entry => attempt(`process ${entry.pid}`, endProcess(entry, key.uid, parts))),
-  );
-  const nics = of('nic');
-  if (nics.length > 0)
-    await attempt(
-      'interfaces',
-      withNodeLock(parts.at, () => detachNics(nics, key, parts)),
+  const undoKind = <K extends UndoEntry['kind']>(kind: K): Promise<void> =>
+    undo[kind](
+      entries.filter((entry): entry is EntryOf<K> => entry.kind === kind),
+      { key, parts, attempt },
     );
-  // One after the other: a slot has one, and whoever names many gets no more of root's time at
-  // once.
-  for (const entry of of('directory')) await attempt(entry.path, removeDirectory(entry, parts));
+  for (const kind of undoKinds) await undoKind(kind);
   return left;
 }
+
+interface Undoing {
+  readonly key: SlotKey;
+  readonly parts: UndoParts;
+  /** Notes what fails, and goes on. */
+  readonly attempt: (what: string, work: Promise<void>) => Promise<void>;
+}
+
+/** How each kind of change is undone. */
+const undo: {
+  readonly [K in UndoEntry['kind']]: (entries: readonly EntryOf<K>[], undoing: Undoing) => Promise<void>;
+} = {
+  async process(entries, { key, parts, attempt }) {
+    await Promise.all(
+      entries.map(entry => attempt(`process ${entry.pid}`, endProcess(entry, key.uid, parts))),
+    );
+  },
+  async nic(entries, { key, parts, attempt }) {
+    if (entries.length === 0) return;
+    await attempt(
+      'interfaces',
+      withNodeLock(parts.at, () => detachNics(entries, key, parts)),
+    );
+  },
+  async directory(entries, { parts, attempt }) {
+    // One after the other: a slot has one, and whoever names many gets no more of root's time at
+    // once.
+    for (const entry of entries) await attempt(entry.path, removeDirectory(entry, parts));
+  },
+};
 
 /**
  * Takes interfaces away: taps and routes with one program, filters with a second, however many

@@ -3,6 +3,7 @@ import Type from 'typebox';
 import type { Clock } from '../../platform/clock.ts';
 import { errorFields } from '../../platform/log.ts';
 import type { EventView } from '../../protocol/api.ts';
+import { EventTypes } from '../../protocol/events.ts';
 import { WspError } from '../../protocol/errors.ts';
 import { Count } from '../../protocol/schema.ts';
 import type { Standing } from '../access/callers.ts';
@@ -29,16 +30,6 @@ const [leastRestMs, mostRestMs] = [100, 200];
 const shortRestFactor = 0.1;
 /** How soon a client that was cut off should come again. */
 const retryMs = 1_000;
-
-/** The only types of events that are wanted, as `vm.failed`. */
-export const EventTypes = Type.Array(
-  Type.String({
-    maxLength: 64,
-    pattern: '^[a-z]+([.][a-z-]+)+$',
-    description: "an event's type, such as vm.failed",
-  }),
-  { maxItems: 64 },
-);
 
 /**
  * `GET /v1/events/stream`: the history as server-sent events (WHATWG HTML §9.2), each with its number as id. A client that comes again says the last number

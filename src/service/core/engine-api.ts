@@ -133,7 +133,9 @@ export interface Trial {
 }
 
 /** An event as the store has it: numbered, and with the service's own time (milliseconds since the epoch). */
-export interface StoredEvent extends HistoryEvent {
+export interface StoredEvent extends Omit<HistoryEvent, 'type'> {
+  /** One of `eventTypes`, or of an older release's. */
+  readonly type: string;
   readonly seq: number;
   readonly recordedAt: number;
   /** Whose workspace it is of, or whose slot; null: nobody's. */

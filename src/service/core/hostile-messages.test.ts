@@ -107,7 +107,7 @@ describe('what a pilot says', () => {
       slots: [{ ...slot, jobEndsAt: 1e300, estimatedStartAt: -9e15, suspendedSince: 9e15 }],
       vms: [{ ...vm, reason: { code: '', message: '\u001b]0;x\u0007'.repeat(10_000) } }],
       events: [9e15, -9e15, 8.64e15 + 1].flatMap(at =>
-        ['vm.running', 'vm.terminated', 'node.reserved'].map(type => ({ ...about, type, at })),
+        (['vm.running', 'vm.terminated', 'node.reserved'] as const).map(type => ({ ...about, type, at })),
       ),
       effects: [],
       retired: [],

@@ -40,9 +40,10 @@ const vm = (id: string, more: Partial<Vm> = {}): Vm => ({
   ...more,
 });
 const effect = (key: string): Effect => ({ kind: 'lrm.submit', key, slotId: 'slot-a' });
+/** Any word will do for a type: older releases had others. */
 const event = (type: string, workspaceId: string | null): HistoryEvent => ({
   at: 1_700_000_000_123,
-  type,
+  type: type as HistoryEvent['type'],
   workspaceId,
   slotId: null,
   vmId: null,
