@@ -4,7 +4,7 @@ import type { NetworkPool } from './settings.ts';
 import { isFinalVm } from './transitions.ts';
 
 /**
- * Address pools (DESIGN §10). An address is free when no live VM holds it, on whatever network: MAC and tap are made from the address, so one
+ * Address pools (docs/decisions/0003). An address is free when no live VM holds it, on whatever network: MAC and tap are made from the address, so one
  * rule makes all three unique.
  */
 

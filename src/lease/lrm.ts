@@ -7,6 +7,7 @@ import { untroubled } from './lrm-trouble.ts';
 import { estimateOf, outlookWords } from './outlook.ts';
 import { askWhetherGone, cancelJob, slotGone } from './slot.ts';
 import { isFinalSlot } from './transitions.ts';
+import { finalJobStates } from '../protocol/jobs.ts';
 import type { LeaseInput } from './inputs.ts';
 import type { ObservedJob } from './model.ts';
 import type { Slot } from './model.ts';
@@ -17,13 +18,7 @@ import { followJobEnd } from './workspace.ts';
 /** What the LRM answered and what it says of our jobs (paper §2.3, §3.1). Slots follow their jobs, and jobs that no slot wants are cancelled. */
 
 /** Whether the job is over. */
-export const isFinalJob = ({ state }: Pick<ObservedJob, 'state'>): boolean =>
-  state === 'completed' ||
-  state === 'cancelled' ||
-  state === 'preempted' ||
-  state === 'timeout' ||
-  state === 'node-failed' ||
-  state === 'failed';
+export const isFinalJob = ({ state }: Pick<ObservedJob, 'state'>): boolean => finalJobStates.has(state);
 
 /** The LRM has taken the job. A slot that was given up meanwhile has it cancelled; so has one that has another job already. */
 export function submitted(draft: Draft, slotId: SlotId, jobId: string): void {

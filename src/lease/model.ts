@@ -1,5 +1,6 @@
 import type { GroupRequest, HealPolicy } from '../protocol/cluster.ts';
 import type { SlotId, VmId, WorkspaceId } from '../protocol/ids.ts';
+import type { LrmJobState, Outlook } from '../protocol/jobs.ts';
 import type {
   ContextState,
   EndCause,
@@ -139,7 +140,7 @@ export interface LrmTrouble {
   readonly since: number;
 }
 
-/** An interface of a VM, assigned when the workspace is created: a lease that has waited never fails for want of an address. */
+/** An interface of a VM, assigned when the workspace is launched: a lease that has waited never fails for want of an address. */
 export interface AssignedNic {
   readonly network: string;
   readonly mac: string;
@@ -196,21 +197,10 @@ export interface Used {
 export interface ObservedJob {
   readonly jobId: string;
   readonly slotId: SlotId;
-  readonly state:
-    | 'waiting'
-    | 'starting'
-    | 'running'
-    | 'suspended'
-    | 'ending'
-    | 'completed'
-    | 'cancelled'
-    | 'preempted'
-    | 'timeout'
-    | 'node-failed'
-    | 'failed';
+  readonly state: LrmJobState;
   readonly reason: string | null;
   /** Whether a job that waits will start by itself; null: nobody knows. */
-  readonly outlook: 'passes' | 'needs-somebody' | 'never' | null;
+  readonly outlook: Outlook | null;
   readonly estimatedStartAt: number | null;
   readonly endsAt: number | null;
   /** Its nodes; empty: it has none yet, or the LRM does not tell. */

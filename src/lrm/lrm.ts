@@ -1,9 +1,13 @@
+import { finalJobStates, type LrmJobState, type Outlook } from '../protocol/jobs.ts';
+
+export { finalJobStates, type LrmJobState, type Outlook };
+
 /**
- * The one interface to local resource managers (paper §3.1; DESIGN §8). A gang is one job of n nodes; inside it the LRM's
+ * The one interface to local resource managers (paper §3.1). A gang is one job of n nodes; inside it the LRM's
  * own launcher starts one pilot per node. Every member passes `lrm.contract.ts`, and `others.contract.ts` where others use it too; the factory is `lrm/index.ts`.
  */
 export interface Lrm {
-  /** The adapter's name: `slurm`, `local`. */
+  /** The adapter's name (`lrm/index.ts` has them all). */
   readonly kind: string;
   /**
    * The LRM lives in this process (`local`, `static`): its list never comes to us cut short, and an
@@ -145,49 +149,6 @@ export interface DrainedNode {
   readonly node: string;
   readonly reason: string;
 }
-
-/**
- * Whether a job that waits will start by itself. `passes`: it will, as others end or time passes;
- * `needs-somebody`: when its user or an administrator acts (held, a
- * queue that is closed, a node in an error state); `never`: as it was asked for it cannot start
- * here, and its reason says what would fit.
- */
-export type Outlook = 'passes' | 'needs-somebody' | 'never';
-
-/**
- * - `waiting`: in the queue, held or not.
- * - `starting`: it has its nodes, and the LRM makes them ready (a prolog, nodes that are powered
- *   up):
- *   no pilot can have begun yet.
- * - `running`: pilots have been or are being launched.
- * - `suspended`: it has run and will run on; until then its processes are stopped.
- * - `ending`: told to go, not gone.
- *
- * The rest are final. `cancelled`: by someone's command; `preempted`: for a job that goes before
- * it;
- * `timeout`: walltime; `node-failed`: the LRM has lost a node of it; `failed`: any other bad end.
- */
-export type LrmJobState =
-  | 'waiting'
-  | 'starting'
-  | 'running'
-  | 'suspended'
-  | 'ending'
-  | 'completed'
-  | 'cancelled'
-  | 'preempted'
-  | 'timeout'
-  | 'node-failed'
-  | 'failed';
-
-export const finalJobStates: ReadonlySet<LrmJobState> = new Set([
-  'completed',
-  'cancelled',
-  'preempted',
-  'timeout',
-  'node-failed',
-  'failed',
-]);
 
 /**
  * - `refused`: the LRM said no to the request itself; asking again gives the same answer.

@@ -3,7 +3,7 @@ import { appendTo, readOwn } from '../platform/own-file.ts';
 import type { NotificationBody, PilotNotification } from '../protocol/pilot.ts';
 
 /**
- * The pilot's memory of what it has reported: one JSON line a notification, on disk before anything is sent (DESIGN §7).
+ * The pilot's memory of what it has reported: one JSON line a notification, on disk before anything is sent.
  *
  *   append → [on disk, unacknowledged] → acknowledge(seq) → [durable at the service, forgotten here; on disk until the file has grown, then written anew without it]
  *

@@ -158,7 +158,7 @@ export type EventView = Type.Static<typeof EventView>;
 
 const PoolView = Type.Object({
   name: Text,
-  /** `slurm`, `static`, `local`. */
+  /** The kind of its LRM, such as `slurm`. */
   lrm: Text,
   /** How nodes are asked for; see the site's documentation. */
   policy: Text,

@@ -10,14 +10,15 @@ import { plainText } from './text.ts';
  * `/pilot/v1/slots/<slotId>/nodes/<node>` with `Authorization: Bearer <slot secret>`; or, as lines, over another `PilotTransport`.
  *
  *   pilot                                   service
- *     hello {capacity, vms, ...}      →
+ *     hello {vms, protocol, ...}      →
  *                                     ←     welcome {ackedSeq, now}  (what is durable here: replay from the next one; the time here)
  *     notification {seq, at, body}    →     (stored, then)
  *                                     ←     ack {seq}                (all up to seq are durable)
  *                                     ←     command {key, body}
  *     command-ack {key}               →     (the pilot has taken it; its outcome comes as notifications)
  *                                     ←     open-stream {streamId, target}
- *     (a second WebSocket at /pilot/v1/streams/<streamId> then carries the bytes, or stream-error)
+ *     (a second WebSocket at /pilot/v1/slots/<slotId>/streams/<streamId> then carries the bytes, or stream-error)
+ *                                     ←     dismiss {message}        (the slot is over, or was never ours: release and leave)
  *
  * Notifications are numbered from 1 in each (slot, node), journaled before they are sent, sent again after a reconnect
  * until acknowledged. The service applies each number once; commands with a key seen before are acknowledged and ignored.

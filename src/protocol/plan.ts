@@ -4,7 +4,7 @@ import { interfacePattern, macPattern, namePattern, vmIdPattern, workspaceIdPatt
 
 /**
  * The plan of one VM: everything that a node needs to run it, complete before the command is sent, so that a node
- * asks nobody anything. Made by placement in the service, carried out by control (DESIGN §4, §10, §12).
+ * asks nobody anything. Made by placement in the service, carried out by control.
  */
 
 const Ipv4 = Type.String({ pattern: '^(\\d{1,3}\\.){3}\\d{1,3}$' });
@@ -68,7 +68,7 @@ export type NicPlan = Type.Static<typeof NicPlan>;
 export const KeyPair = Type.Object({ privateKey: Type.String(), publicKey: Type.String() });
 export type KeyPair = Type.Static<typeof KeyPair>;
 
-/** Deployment-time configuration of a VM (paper §3.3, DESIGN §12): complete for the whole ensemble before boot. */
+/** Deployment-time configuration of a VM (paper §3.3): complete for the whole ensemble before boot. */
 export const ContextPlan = Type.Object({
   hostname: Type.String({ pattern: namePattern }),
   workspace: Type.String(),
@@ -92,7 +92,7 @@ export const ContextPlan = Type.Object({
 });
 export type ContextPlan = Type.Static<typeof ContextPlan>;
 
-/** Where a node finds an image. This slice: a directory that all nodes can read. */
+/** Where a node finds an image.: a directory that all nodes can read. */
 export const ImagePlan = Type.Object({
   name: Type.String({ pattern: namePattern }),
   /** Absolute path of the image's directory; `image.json` in it is the manifest. */

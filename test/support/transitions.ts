@@ -1,5 +1,5 @@
 /**
- * The steps that an entity's state may take, as DESIGN has them: written down once more, apart from
+ * The steps that an entity's state may take, as ARCHITECTURE has them: written down once more, apart from
  * the product's tables (src/lease/transitions.ts), so that a step that is missing there, or is too
  * much, is noticed.
  */

@@ -2,7 +2,7 @@ import type { PolicyNetwork } from '../../protocol/helper-policy.ts';
 import type { NicPlan, VxlanPeer } from '../../protocol/plan.ts';
 
 /**
- * The privileged helper as control sees it (DESIGN §3): the only thing on a node that runs as root, one per slot and node. The
+ * The privileged helper as control sees it: the only thing on a node that runs as root, one per slot and node. The
  * program behind it is `helper/main.ts`; this end speaks to it over its standard input and output. When this end goes away,
  * however it goes, the helper undoes the whole slot.
  * Every method rejects with `ControlError` and has a deadline; after a rejection the slot's undo still works.

@@ -9,8 +9,6 @@ export interface SiteNetworkConfig extends SiteNetwork {
   readonly lastAddress: string;
 }
 
-/** Tells a mistake: its path in the file, and what is wrong. */
-
 /** IANA's port for VXLAN (RFC 7348). */
 const vxlanPort = 4_789;
 const greatestVni = 16_777_215;

@@ -10,7 +10,7 @@ import type { Random } from '../../platform/random.ts';
 import { WspError } from '../../protocol/errors.ts';
 import { defaultPoolName, idSuffix } from '../../protocol/ids.ts';
 import type { PilotSite } from '../pilots/assignment.ts';
-import { type MakeKeyPair, makeSshKeyPair } from '../pilots/context.ts';
+import { type MakeKeyPair, makeSshKeyPair } from '../pilots/ssh-keys.ts';
 import type { Engine, PilotHub, WorkspaceQuery, WorkspaceService } from './engine-api.ts';
 import { type EnginePool, LrmPool } from '../lrm/pool.ts';
 import { Outbox } from './outbox.ts';

@@ -4,7 +4,7 @@ import type { Random } from '../../platform/random.ts';
 import type { WorkspaceRequest } from '../../protocol/cluster.ts';
 import type { SlotId, WorkspaceId } from '../../protocol/ids.ts';
 import type { KeyPair } from '../../protocol/plan.ts';
-import type { MakeKeyPair } from '../pilots/context.ts';
+import type { MakeKeyPair } from '../pilots/ssh-keys.ts';
 import type { Commit, Secret } from '../store/store.ts';
 
 /** What a workspace has that others must not see. Made and stored with it, in the same transaction; deleted when it has ended. */

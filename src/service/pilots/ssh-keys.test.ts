@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemProcesses } from '../../platform/process.ts';
-import { makeSshKeyPair } from './context.ts';
+import { makeSshKeyPair } from './ssh-keys.ts';
 
 describe('makeSshKeyPair', () => {
   let directory = '';
