@@ -9,7 +9,8 @@ const rows = [
 ].map(([, number = '', file = '']) => ({ number: Number(number), file }));
 
 it('each defect of the original has its test', () => {
-  expect(rows.map(({ number }) => number)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+  expect(rows.map(({ number }) => number)).toEqual(rows.map((_row, index) => index + 1));
+  expect(rows).not.toEqual([]);
   for (const { number, file } of rows)
     expect(readFileSync(join(root, file), 'utf8'), file).toContain(`original defect ${number},`);
 });

@@ -1,7 +1,7 @@
 import { lineAt, type Rule, type TreeFile } from './tree.ts';
 
 /** `.ssh` in root's home is a guest's own. A path that goes on from something, as in `$root/work`, is none of these. */
-const ownPaths = /(?<![\w.$}"'-])\/(?:work|root|home\/[a-z][\w-]*)\/(?!\.ssh\b)/g;
+const ownPaths = /(?<![\w.$}"'-])\/(?:work|root)\/(?!\.ssh\b)/g;
 
 export const noPathsOfOneMachine: Rule = {
   name: 'no absolute path of one machine',

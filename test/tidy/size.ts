@@ -1,21 +1,8 @@
 import ts from 'typescript';
-import { isGenerated, type Rule } from './tree.ts';
+import type { Rule } from './tree.ts';
 import { nodesOf, parse, placeOf, typeScriptOf } from './typescript.ts';
 
-const mostLinesOfFile = 600;
 const mostLinesOfFunction = 60;
-
-export const fileSize: Rule = {
-  name: `no file is longer than ${mostLinesOfFile} lines`,
-  check: files =>
-    files
-      .filter(file => !isGenerated(file) && file.path !== 'LICENSE')
-      .map(({ path, text }) => ({ path, lines: text.trimEnd().split('\n').length }))
-      .filter(({ lines }) => lines > mostLinesOfFile)
-      .map(
-        ({ path, lines }) => `${path}: has ${lines} lines, at most ${mostLinesOfFile}: split it by concept`,
-      ),
-};
 
 export const functionSize: Rule = {
   name: `no function is longer than ${mostLinesOfFunction} lines`,

@@ -8,7 +8,7 @@ import { noEntry } from './no-entry.ts';
 import { nodeVersions } from './node-versions.ts';
 import { noPathsOfOneMachine, noRegistries } from './places.ts';
 import { onePrinter } from './printing.ts';
-import { fileSize, functionSize } from './size.ts';
+import { functionSize } from './size.ts';
 import { peoplesUnits } from './units.ts';
 import { readTree, type Rule, type TreeFile } from './tree.ts';
 
@@ -26,11 +26,6 @@ const rules: readonly {
   readonly bad: readonly Readonly<Record<string, string>>[];
   readonly good: Readonly<Record<string, string>>;
 }[] = [
-  {
-    rule: fileSize,
-    bad: [{ 'src/a.ts': '\n'.repeat(600) + 'x' }, { 'README.md': 'x\n'.repeat(601) }],
-    good: { 'src/a.ts': 'x\n'.repeat(600), 'openapi.json': 'x\n'.repeat(601) },
-  },
   {
     rule: functionSize,
     bad: [
@@ -86,8 +81,11 @@ const rules: readonly {
   {
     rule: noPathsOfOneMachine,
     // Put together here, so that this file keeps the rule.
-    bad: ['work/main', 'root/wsp', 'home/ann/x'].map(path => ({ 'docs/a.md': `see ${'/'}${path}` })),
-    good: { 'guest/a': 'cp $root/root/x /root/.ssh/authorized_keys; ls src/work/a' },
+    bad: ['work/main', 'root/wsp'].map(path => ({ 'docs/a.md': `see ${'/'}${path}` })),
+    good: {
+      'guest/a': 'cp $root/root/x /root/.ssh/authorized_keys; ls src/work/a',
+      'docs/a.md': '/home/ann/x',
+    },
   },
   {
     rule: noJwk,
