@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type TestApi, testApi } from '../../../test/support/api.ts';
 import { ErrorView, NodeView, SlotView, TimelineView, WorkspaceView } from '../../protocol/api.ts';
 import { WspError } from '../../protocol/errors.ts';
+import { eventTypes } from '../../protocol/events.ts';
 
 let api: TestApi;
 beforeEach(async () => {
@@ -282,6 +283,27 @@ describe('tokens', () => {
     await call('GET', '/v1/workspaces');
     expect(api.logged.map(line => line.message)).toContain('answered');
     expect(JSON.stringify(api.logged)).not.toContain('token-of');
+  });
+});
+
+describe('kinds of events', () => {
+  const webhook = (...types: string[]) => ({ url: 'https://10.255.0.1/hook', types });
+
+  it('may be asked for, all of them', async () => {
+    expect((await call('POST', '/v1/webhooks', 'ann', webhook(...eventTypes))).status).toBe(201);
+    for (const type of eventTypes)
+      expect((await call('GET', `/v1/events?type=${type}`)).status, type).toBe(200);
+  });
+
+  it('one that there is not is refused, since nobody would ever hear of it', async () => {
+    for (const error of [
+      await refused('POST', '/v1/webhooks', 'ann', webhook('vm.faild')),
+      await refused('GET', '/v1/events?type=vm.faild'),
+      await refused('GET', '/v1/events/stream?type=vm.faild'),
+    ]) {
+      expect(error).toMatchObject({ status: 400, code: 'invalid_request' });
+      expect(JSON.stringify(error)).toContain('vm.failed');
+    }
   });
 });
 
