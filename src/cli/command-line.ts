@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { print } from '../platform/printing.ts';
 import { version } from '../platform/version.ts';
 import { addAccessCommands } from './commands/access.ts';
-import { addAccountCommands } from './commands/accounts.ts';
+import { addAccountCommands, addAdministrationCommands } from './commands/accounts.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
 import { addLeaseCommands } from './commands/leases.ts';
 import { addNodeCommands } from './commands/nodes.ts';
@@ -10,50 +10,79 @@ import { addOperationCommands } from './commands/operations.ts';
 import { addSiteCommands } from './commands/site.ts';
 import { addWebhookCommands } from './commands/webhooks.ts';
 import { addWorkspaceCommands } from './commands/workspaces.ts';
+import { plainHelp, withExamples } from './help.ts';
 import type { CommandContext, Run } from './program.ts';
 import { loadHelperPolicy, loadIngest, loadService } from './programs.ts';
 import { cliSettings } from './settings.ts';
 
-/** Every command with its flags. `run` carries one out. docs/cli.md says the same in more words; a test compares them. */
+/** Every command with its flags. `run` carries one out. docs/cli.md has the same words, and more; a test compares them. */
 export function commandLine(run: Run): Command {
   const program = new Command('wsp');
-  program
-    .description('lease virtual machines and virtual clusters from a batch scheduler')
+  plainHelp(program)
+    .description('Leases virtual machines and virtual clusters from a batch scheduler.')
     .version(version, '-V, --version', 'print the version')
-    .option('--json', 'one JSON document on standard output, errors too')
+    .option('--json', jsonWords)
+    .helpOption('-h, --help', 'show this help')
     .helpCommand(false)
     .addHelpText('after', onNodes);
+  program.commandsGroup('Lease:');
   addLeaseCommands(program, run);
   addWorkspaceCommands(program, run);
-  addOperationCommands(program, run);
-  addSiteCommands(program, run);
-  addNodeCommands(program, run);
+  program.commandsGroup('Reach a VM:');
   addAccessCommands(program, run);
+  program.commandsGroup('Give orders to VMs:');
+  addOperationCommands(program, run);
+  program.commandsGroup('Look at the site and at yourself:');
+  addSiteCommands(program, run);
   addAccountCommands(program, run);
-  addWebhookCommands(program, run);
   addDoctorCommand(program, run);
-  program
-    .command('service')
-    .description('run the workspace service')
-    .requiredOption('--config <file>', 'site file')
-    .action((options: { config: string }) =>
-      run(async () => (await loadService()).runService(options.config)),
-    );
-  program
-    .command('helper-policy')
-    .description('print what the helper may be asked on the nodes of a site: for install-helper --policy')
-    .requiredOption('--config <file>', 'site file')
-    .option('--pool <name>', 'of the nodes of this pool only')
-    .action((options: PolicyOptions) => run(context => printPolicy(context, options)));
-  program
-    .command('ingest')
-    .description('carry the messages of a pilot that came over ssh to the service; pilots run it')
-    .action(() => run(ingest));
+  program.commandsGroup('Be told what happens:');
+  addWebhookCommands(program, run);
+  program.commandsGroup('Run a site:');
+  addNodeCommands(program, run);
+  addAdministrationCommands(program, run);
+  addServiceCommands(program, run);
   const commands = program.commands.flatMap(command => [command, ...command.commands]);
-  for (const command of commands) command.option('--json', 'one JSON document on standard output');
+  for (const command of commands) command.option('--json', jsonWords);
   for (const command of [program, ...commands])
     command.exitOverride().configureOutput({ writeErr: () => undefined, writeOut: print });
   return program;
+}
+
+const jsonWords = 'print one JSON document on standard output, also when the command fails';
+
+/** The service itself, and what goes with it. */
+function addServiceCommands(program: Command, run: Run): void {
+  withExamples(
+    program
+      .command('service')
+      .summary('run the workspace service')
+      .description(
+        'Runs the workspace service until SIGTERM or SIGINT. Its log goes to standard error, one JSON object a line.',
+      )
+      .requiredOption('--config <file>', 'the site file'),
+    'wsp service --config /etc/workspace-pilot/site.yaml',
+  ).action((options: { config: string }) =>
+    run(async () => (await loadService()).runService(options.config)),
+  );
+  withExamples(
+    program
+      .command('helper-policy')
+      .summary("print the policy of the nodes' helper, for install-helper --policy")
+      .description(
+        "Prints the policy that a site's nodes need: what the helper may be asked there. scripts/install-helper --policy installs it.",
+      )
+      .requiredOption('--config <file>', 'the site file')
+      .option('--pool <name>', "only the networks that this pool's nodes reach (default: all of the site's)"),
+    'wsp helper-policy --config /etc/workspace-pilot/site.yaml > policy.json',
+  ).action((options: PolicyOptions) => run(context => printPolicy(context, options)));
+  program
+    .command('ingest')
+    .summary('carry the messages of a pilot that came over ssh (pilots run it)')
+    .description(
+      'Carries the messages of a pilot that came over ssh to the service, on standard input and output, until either side ends. Pilots run it.',
+    )
+    .action(() => run(ingest));
 }
 
 interface PolicyOptions {
@@ -75,6 +104,8 @@ async function ingest({ env }: CommandContext): Promise<void> {
 /** `bin/wsp` hands these to the programs of nodes. */
 const onNodes = `
 On a node:
-  agent                          make it a static node, on which workspaces run without a batch scheduler
-  kill-all                       end every VM there and undo every change, with no service
-  pilot, helper                  started by the batch scheduler and by the pilot`;
+  agent                          make this host a static node, on which workspaces run without a batch scheduler
+  kill-all                       end every VM of this node and undo every change, without the service
+  pilot, helper                  the batch scheduler starts the pilot, and the pilot starts the helper
+
+Try: wsp doctor, then wsp types, then wsp create --image mini --wait`;

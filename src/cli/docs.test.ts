@@ -7,6 +7,7 @@ import * as access from '../protocol/access.ts';
 import * as views from '../protocol/api.ts';
 import { errorCodes } from '../protocol/errors.ts';
 import { commandLine } from './command-line.ts';
+import { optionDescription } from './help.ts';
 
 /** docs/cli.md against the program: what one has and the other has not is an error of this page. */
 
@@ -55,14 +56,23 @@ describe('docs/cli.md', () => {
     },
   );
 
+  it.each(visible.map(command => [synopsis(command), command] as const))(
+    'says of %s what --help says, in the same words, and more if it likes',
+    (_name, command) => {
+      const text = section(`### \`${synopsis(command)}\``).replaceAll('`', '');
+      expect(text.slice(0, command.description().length)).toBe(command.description());
+    },
+  );
+
   it.each(visible.flatMap(command => command.options.map(option => [command, option] as const)))(
-    'says the default: %#',
+    'says of a flag what --help says, with its choices and its default: %#',
     (command, option) => {
-      if (option.defaultValue === undefined) return;
-      const row = section(`### \`${synopsis(command)}\``)
-        .split('\n')
-        .find(line => line.includes(`\`${option.flags}\``));
-      expect(row).toContain(`; ${String(option.defaultValue)}`);
+      if (option.long === '--json') return;
+      const rows = section(`### \`${synopsis(command)}\``).replaceAll('`', '');
+      expect(rows).toContain(`| ${option.flags} | ${optionDescription(option)}`);
+      expect(optionDescription(option)).toContain(
+        typeof option.defaultValue === 'string' ? `default: ${option.defaultValue})` : '',
+      );
     },
   );
 

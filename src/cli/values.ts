@@ -10,7 +10,7 @@ const farthest = Date.UTC(9_999, 11, 31);
 export function duration(text: string, flag: string): number {
   const durationMs = parseDurationMs(text);
   if (durationMs === undefined)
-    throw new WspError('usage', `${flag} ${text} is not a duration: say 90s, 1h or 1h30m`);
+    throw new WspError('usage', `${flag} ${text} is not a duration: say a time such as 90s, 1h or 1h30m`);
   return durationMs;
 }
 
@@ -29,7 +29,8 @@ export function count(text: string, flag: string): number {
 /** A size, in MiB. */
 export function memory(text: string, flag: string): number {
   const memoryMiB = parseMemoryMiB(text);
-  if (memoryMiB === undefined) throw new WspError('usage', `${flag} ${text} is not a size: say 256M or 4G`);
+  if (memoryMiB === undefined)
+    throw new WspError('usage', `${flag} ${text} is not a size: say a size such as 256M or 4G`);
   return memoryMiB;
 }
 

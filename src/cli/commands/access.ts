@@ -1,20 +1,31 @@
 import type { Command } from 'commander';
 import { WspError } from '../../protocol/errors.ts';
+import { vmWords, withExamples } from '../help.ts';
 import type { Run } from '../program.ts';
 import { carry, ssh } from '../ssh.ts';
 
 /** Adds the commands that reach into a VM, all through its pilot's connection: ssh, console, and the proxy that ssh uses. */
 export function addAccessCommands(program: Command, run: Run): void {
+  withExamples(
+    program
+      .command('ssh')
+      .argument('<target>', vmWords)
+      .argument('[command...]', 'the command to run there; put it behind --')
+      .summary('log into a VM, or run a command there')
+      .description(
+        "Logs into a VM, or runs a command there. You need no route to the VM: the connection goes through the pilot's own, and the system's ssh makes it. The VM's host key is known before the VM boots, so ssh asks no question.",
+      )
+      .option('-l, --login <user>', 'the user to log in as', 'root'),
+    'wsp ssh osg/ce-0',
+    'wsp ssh osg/ce-0 -- uname -a',
+  ).action((target: string, command: string[], options: { login: string }) =>
+    run(context => ssh(context, target, command, options.login)),
+  );
   program
-    .command('ssh <target> [command...]')
-    .description('log into W or W/VM, or run a command there')
-    .option('-l, --login <user>', 'the user to be', 'root')
-    .action((target: string, command: string[], options: { login: string }) =>
-      run(context => ssh(context, target, command, options.login)),
-    );
-  program
-    .command('console <target>')
-    .description("a VM's serial console; Ctrl-] leaves")
+    .command('console')
+    .argument('<target>', vmWords)
+    .summary("open a VM's serial console")
+    .description("Opens a VM's serial console, for reading and typing. Ctrl-] leaves it.")
     .action((target: string) =>
       run(async context => {
         if (process.stdin.isTTY) process.stdin.setRawMode(true);

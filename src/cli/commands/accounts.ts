@@ -10,6 +10,7 @@ import {
 import { systemClock } from '../../platform/clock.ts';
 import { WspError } from '../../protocol/errors.ts';
 import { formatDuration } from '../../protocol/units.ts';
+import { withExamples } from '../help.ts';
 import { table } from '../output.ts';
 import type { CommandContext, Run } from '../program.ts';
 import { count, duration, memory, past, whole } from '../values.ts';
@@ -17,29 +18,51 @@ import { count, duration, memory, past, whole } from '../values.ts';
 const repeat = (value: string, earlier: string[] = []): string[] => [...earlier, value];
 const quotaFlag = '--quota <what=limit>';
 const quotaSays =
-  'a limit: workspaces, vms, cpus, memory, vm-minutes or duration, as vms=10; vms=none; `site` alone: the site’s ordinary ones; repeatable';
+  "a limit on workspaces, vms, cpus, memory, vm-minutes or duration, such as vms=10; vms=none takes a limit away, site alone gives back the site's limits; repeatable";
 
 /** Adds the commands on people: whoami, users, projects, tokens, usage, audit. */
 export function addAccountCommands(program: Command, run: Run): void {
   program
     .command('whoami')
-    .description('who you are here, and what you may have')
+    .summary('show who you are here, and what you may have')
+    .description('Shows who you are to the service: your name, your role, your projects, and your limits.')
     .action(() => run(whoami));
-  addUserCommands(program, run);
   addTokenCommands(program, run);
-  program
-    .command('usage')
-    .description('what you hold, and for how long your VMs have run; operators see everybody')
-    .option('--since <time>', 'count from then: 7d (ago), or a time as 2026-11-01T00:00:00Z')
-    .option('--until <time>', 'and up to then')
-    .action((options: { since?: string; until?: string }) => run(context => usage(context, options)));
-  program
-    .command('audit')
-    .description('who did what, and who tried to; operators')
-    .option('--limit <n>', 'how many lines, the newest first', '50')
-    .option('--user <name>', 'only what they did')
-    .option('--since <time>', 'only from then on: 7d (ago), or a time as 2026-11-01T00:00:00Z')
-    .action((options: AuditOptions) => run(context => audit(context, options)));
+  withExamples(
+    program
+      .command('usage')
+      .summary('show what you hold, and for how long your VMs have run')
+      .description(
+        'Shows what you and your projects hold now, and for how long VMs have run, each from the moment it ran to its end. Operators see all users.',
+      )
+      .option(
+        '--since <time>',
+        'count from then on: 7d (ago), or a time such as 2026-11-01T00:00:00Z (default: from the beginning)',
+      )
+      .option('--until <time>', 'count up to then (default: now)'),
+    'wsp usage --since 7d',
+  ).action((options: { since?: string; until?: string }) => run(context => usage(context, options)));
+}
+
+/** Adds the commands of those who run a site: users, projects, audit. */
+export function addAdministrationCommands(program: Command, run: Run): void {
+  addUserCommands(program, run);
+  addProjectCommands(program, run);
+  withExamples(
+    program
+      .command('audit')
+      .summary('show who did what, and who tried to (operators)')
+      .description(
+        'Shows who did what, and who tried to: every request that changes something, every way into a VM, and every refusal because somebody lacked the right. For operators.',
+      )
+      .option('--limit <n>', 'how many lines to show, the newest first', '50')
+      .option('--user <name>', 'show only what this user did')
+      .option(
+        '--since <time>',
+        'show only what happened since then: 7d (ago), or a time such as 2026-11-01T00:00:00Z',
+      ),
+    'wsp audit --user ann --since 1d',
+  ).action((options: AuditOptions) => run(context => audit(context, options)));
 }
 
 interface UserOptions {
@@ -52,39 +75,60 @@ interface UserOptions {
 function addUserCommands(program: Command, run: Run): void {
   program
     .command('users')
-    .description('the users that the service knows; operators')
+    .summary('list the users that the service knows (operators)')
+    .description(
+      'Lists the users that the service knows, with their roles, projects and limits. For operators.',
+    )
     .action(() => run(users));
-  program
-    .command('user <name>')
-    .description('make or change a user; administrators')
-    .addOption(new Option('--role <role>', 'what they are').choices(roles))
-    .option(
-      '--project <name>',
-      'a project of theirs, instead of those that they have; repeatable; `none` alone: in none',
-      repeat,
-    )
-    .addOption(
-      new Option('--disabled <yes or no>', 'whether their tokens count for nothing').choices(['yes', 'no']),
-    )
-    .option(quotaFlag, quotaSays, repeat)
-    .action((name: string, { role, project, disabled, quota }: UserOptions) =>
-      run(async context => {
-        const user = await context.client().setUser(name, {
-          ...(role === undefined ? {} : { role }),
-          ...(project === undefined ? {} : { projects: project.join() === 'none' ? [] : project }),
-          ...(disabled === undefined ? {} : { disabled: disabled === 'yes' }),
-          ...(quota === undefined ? {} : { quota: quotaChange(quota) }),
-        });
-        context.answer(user, `${user.name}: ${user.role}; ${quotaText(user.quota)}\n`);
-      }),
-    );
+  withExamples(
+    program
+      .command('user')
+      .argument('<name>', "the user's name")
+      .summary('create or change a user (administrators)')
+      .description(
+        'Creates a user, or changes one; what you do not name stays as it is. Without flags it only makes sure that there is such a user. For administrators.',
+      )
+      .addOption(new Option('--role <role>', "the user's role").choices(roles))
+      .option(
+        '--project <name>',
+        'a project that the user is in, in place of those that the user was in before; repeatable; none alone takes the user out of all',
+        repeat,
+      )
+      .addOption(
+        new Option(
+          '--disabled <yes or no>',
+          'disable the account: every token of this user is refused until you say no',
+        ).choices(['yes', 'no']),
+      )
+      .option(quotaFlag, quotaSays, repeat),
+    'wsp user ann --project lattice --quota vms=16 --quota duration=24h',
+    'wsp user ann --disabled yes',
+  ).action((name: string, { role, project, disabled, quota }: UserOptions) =>
+    run(async context => {
+      const user = await context.client().setUser(name, {
+        ...(role === undefined ? {} : { role }),
+        ...(project === undefined ? {} : { projects: project.join() === 'none' ? [] : project }),
+        ...(disabled === undefined ? {} : { disabled: disabled === 'yes' }),
+        ...(quota === undefined ? {} : { quota: quotaChange(quota) }),
+      });
+      context.answer(user, `${user.name}: ${user.role}; ${quotaText(user.quota)}\n`);
+    }),
+  );
+}
+
+function addProjectCommands(program: Command, run: Run): void {
   program
     .command('projects')
-    .description('the projects that you are in; operators see all')
+    .summary('list the projects that you are in (operators: all projects)')
+    .description(
+      'Lists the projects that you are in, with their members and limits. Operators see all projects.',
+    )
     .action(() => run(projects));
   program
-    .command('project <name>')
-    .description('make a project, or change its quota; administrators')
+    .command('project')
+    .argument('<name>', "the project's name")
+    .summary('create a project, or change its limits (administrators)')
+    .description('Creates a project, or changes its limits. For administrators.')
     .option(quotaFlag, quotaSays, repeat)
     .action((name: string, { quota }: { quota?: string[] }) =>
       run(async context => {
@@ -105,36 +149,48 @@ interface TokenOptions {
 function addTokenCommands(program: Command, run: Run): void {
   program
     .command('tokens')
-    .description('your tokens (not the tokens themselves)')
-    .option('--all', "everybody's; administrators")
+    .summary('list your tokens')
+    .description(
+      'Lists your tokens: their ids, what they are for, and until when they are good. The tokens themselves are not shown.',
+    )
+    .option('--all', 'list the tokens of all users; for administrators')
     .action((options: { all?: boolean }) => run(context => tokens(context, options)));
+  withExamples(
+    program
+      .command('token')
+      .summary('make a new token')
+      .description(
+        'Makes a new token and prints it, alone on a line. The service keeps only a hash of the token, so it can never be shown again.',
+      )
+      .option('--user <name>', 'the user whose token it is; for administrators (default: you)')
+      .option('--label <text>', 'a note about what the token is for')
+      .addOption(
+        new Option('--scope <scope>', 'what the token can be used for: everything, or only reading')
+          .choices(scopes)
+          .default('full'),
+      )
+      .option(
+        '--lasts <time>',
+        'how long the token is good, at most as long as the token that makes it (default: 30d)',
+      ),
+    'wsp token --label laptop --lasts 7d > ~/.config/wsp/token',
+  ).action(({ user, label, scope, lasts }: TokenOptions) =>
+    run(async context => {
+      const token = await context.client().createToken({
+        scope,
+        ...(lasts === undefined ? {} : { lifetimeMs: duration(lasts, '--lasts') }),
+        ...(user === undefined ? {} : { user }),
+        ...(label === undefined ? {} : { label }),
+      });
+      // Alone on its line, so that it can be put into a file.
+      context.answer(token, `${token.token}\n`);
+    }),
+  );
   program
-    .command('token')
-    .description('a new token; it is shown once')
-    .option('--user <name>', 'whose; administrators; else your own')
-    .option('--label <text>', 'what it is for')
-    .addOption(
-      new Option('--scope <scope>', 'full, or read for looking only').choices(scopes).default('full'),
-    )
-    .option(
-      '--lasts <time>',
-      'for how long it is good (default: 30d, and no longer than the token that makes it)',
-    )
-    .action(({ user, label, scope, lasts }: TokenOptions) =>
-      run(async context => {
-        const token = await context.client().createToken({
-          scope,
-          ...(lasts === undefined ? {} : { lifetimeMs: duration(lasts, '--lasts') }),
-          ...(user === undefined ? {} : { user }),
-          ...(label === undefined ? {} : { label }),
-        });
-        // Alone on its line, so that it can be put into a file.
-        context.answer(token, `${token.token}\n`);
-      }),
-    );
-  program
-    .command('revoke <token>')
-    .description('make a token worthless, by its id')
+    .command('revoke')
+    .argument('<token>', "the token's id (wsp tokens)")
+    .summary('revoke a token by its id')
+    .description('Revokes a token by its id (wsp tokens): from now on the service refuses it.')
     .action((id: string) =>
       run(async context => {
         const token = await context.client().revokeToken(id);
@@ -148,7 +204,7 @@ async function whoami(context: CommandContext): Promise<void> {
   const where = me.projects.length === 0 ? 'in no project' : `in ${me.projects.join(', ')}`;
   context.answer(
     me,
-    `${me.user}, ${me.role}, ${where}${me.scope === 'read' ? ', looking only' : ''}; ${quotaText(me.quota)}\n`,
+    `${me.user}, ${me.role}, ${where}${me.scope === 'read' ? ', with a token for reading only' : ''}; ${quotaText(me.quota)}\n`,
   );
 }
 
@@ -251,7 +307,7 @@ function limitOf(text: string): Partial<QuotaView> {
     default:
       throw new WspError(
         'usage',
-        `--quota ${text}: say workspaces, vms, cpus, memory, vm-minutes or duration, as vms=10`,
+        `--quota ${text} is not a limit: say workspaces, vms, cpus, memory, vm-minutes or duration and a number, such as vms=10`,
       );
   }
 }

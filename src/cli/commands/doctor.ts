@@ -14,6 +14,7 @@ import {
   warning,
 } from '../../protocol/check.ts';
 import { WspError } from '../../protocol/errors.ts';
+import { withExamples } from '../help.ts';
 import type { CommandContext, Run } from '../program.ts';
 import { loadHelperPolicy, loadNodeDoctor, loadServiceDoctor } from '../programs.ts';
 import { loginMeans } from '../login-means.ts';
@@ -33,16 +34,30 @@ interface DoctorOptions {
  * embedded LRM makes them of this host); with --node: as a node; with neither: as a client, and as a node with ordinary settings.
  */
 export function addDoctorCommand(program: Command, run: Run): void {
-  program
-    .command('doctor [helper...]')
-    .description('what this host can do, what is missing, how to fix it')
-    .option('--config <file>', 'site file: look at this host as the one of the service')
-    .option('--node', 'look at this host as a node; with --config, as that site wants its nodes')
-    .option('--pool <name>', 'with --config and --node: as the nodes of this pool are to be')
-    .option('--qemu <program>', 'QEMU, when no site file says it')
-    .option('--work-dir <dir>', "the jobs' directory on nodes, when no site file says it")
-    .option('--images <dir>', 'the images, when no site file says it')
-    .action((helper: string[], options: DoctorOptions) => run(context => doctor(context, helper, options)));
+  withExamples(
+    program
+      .command('doctor')
+      .argument('[helper...]', "the helper's command, behind --, when no site file says it")
+      .summary('check this host: what works, what is missing, how to fix it')
+      .description(
+        'Checks this host: what works, what is missing, and how to fix it. It changes nothing, except that it starts the helper and ends it. Without --config and --node it checks the host as a client, and as a node with ordinary settings.',
+      )
+      .option('--config <file>', "check this host as the service's host, by this site file")
+      .option('--node', 'check this host as a node; with --config, as that site wants its nodes')
+      .option('--pool <name>', 'with --config and --node: check as the nodes of this pool have to be')
+      .option(
+        '--qemu <program>',
+        "the name or path of QEMU (default: the site file's, or qemu-system-x86_64)",
+      )
+      .option(
+        '--work-dir <dir>',
+        "the jobs' directory on nodes, where logs and disks of VMs are (default: the site file's)",
+      )
+      .option('--images <dir>', "the directory of images (default: the site file's)"),
+    'wsp doctor',
+    'wsp doctor --config /etc/workspace-pilot/site.yaml',
+    'wsp doctor --node -- sudo -n /usr/local/sbin/wsp-helper',
+  ).action((helper: string[], options: DoctorOptions) => run(context => doctor(context, helper, options)));
 }
 
 async function doctor(
@@ -142,12 +157,14 @@ async function checkService(env: NodeJS.ProcessEnv): Promise<readonly Check[]> {
   try {
     const { serviceUser, ...settings } = cliSettings(env);
     const client = createClient({ ...settings, login: loginMeans(serviceUser) });
-    checks.push(good(name, `asks ${client.url}`));
+    checks.push(good(name, `uses the service at ${client.url}`));
     name = 'service';
-    checks.push(good(name, `answers, version ${(await client.health()).version}`));
+    checks.push(good(name, `the service answers; its version is ${(await client.health()).version}`));
     name = 'token';
     const images = await client.listImages();
-    checks.push(good(name, `is accepted; images: ${images.map(image => image.name).join(', ') || 'none'}`));
+    checks.push(
+      good(name, `the service accepts it; images: ${images.map(image => image.name).join(', ') || 'none'}`),
+    );
   } catch (cause) {
     if (!(cause instanceof WspError)) throw cause;
     const tell = name === 'client' ? warning : failure;

@@ -10,6 +10,7 @@ import {
 import { type ErrorCode, WspError } from '../../protocol/errors.ts';
 import { formatDuration } from '../../protocol/units.ts';
 import { readUserData } from '../../client/files.ts';
+import { withExamples, workspaceWords } from '../help.ts';
 import { progressLines, workspaceText } from '../output.ts';
 import { story } from '../story.ts';
 import type { CommandContext, Run } from '../program.ts';
@@ -51,71 +52,137 @@ const repeat = (value: string, earlier: string[] = []): string[] => [...earlier,
 /** The flags that say which VMs. */
 function withGroupOptions(command: Command): Command {
   return command
-    .option('-f, --file <file>', 'cluster file (YAML)')
-    .option('--image <image>', 'image of the VMs, instead of a file')
-    .option('--group <name>', 'name of the group: its VMs are <name>-0, <name>-1, …', 'vm')
+    .option(
+      '-f, --file <file>',
+      'the cluster file (YAML) that describes the VMs; give either this or --image',
+    )
+    .option('--image <image>', 'the image of the VMs; give either this or --file')
+    .option('--group <name>', 'the name of the group of VMs: they are called <name>-0, <name>-1, …', 'vm')
     .option('--count <n>', 'how many VMs', '1')
-    .option('--memory <size>', 'memory of each', '256M')
-    .option('--cpus <n>', 'processors of each', '1')
-    .option('--network <name>', 'a network, in the order of the interfaces; repeatable', repeat)
-    .option('--user-data <file>', 'handed to the guests as it is');
+    .option('--memory <size>', 'the memory of each VM, such as 512M or 4G', '256M')
+    .option('--cpus <n>', 'the processors of each VM', '1')
+    .option(
+      '--network <name>',
+      "a network of the VMs; repeatable, in the order of the VM's interfaces (default: the site's default network)",
+      repeat,
+    )
+    .option(
+      '--user-data <file>',
+      'a file that is handed to the guests byte for byte: a script, cloud-config, or gzip; at most 65536 bytes',
+    );
 }
 
 /** Adds the commands that bring a workspace about: create, add, launch, extend. */
 export function addLeaseCommands(program: Command, run: Run): void {
-  withGroupOptions(
-    program.command('create').description('lease a virtual cluster from a cluster file, or VMs of one image'),
-  )
-    .option('--duration <time>', 'length of the lease, as 1h or 90m')
-    .option('--name <name>', "the workspace's name")
-    .option('--project <name>', 'the project that is charged; your first one')
-    .option('--pool <name>', 'whose nodes it may have, the best first; repeatable', repeat)
+  const command = program
+    .command('create')
+    .summary('lease VMs of one image, or a virtual cluster that a file describes')
+    .description(
+      'Leases VMs of one image (--image), or a virtual cluster that a cluster file describes (--file). Your own public key, which wsp makes at its first use, may log into every VM as root.',
+    );
+  withTermOptions(withGroupOptions(command));
+  withExamples(
+    command
+      .option('--pending', 'only put the workspace together: wsp add adds groups, wsp launch starts it')
+      .option(
+        '--client-token <token>',
+        'a word that you make up: the same request with the same token always means the same workspace, so you can repeat it safely; another request with that token is refused',
+      )
+      .option(
+        '--dry-run',
+        'create nothing; only say whether the request would be accepted, and what would be asked of the batch scheduler',
+      )
+      .option('--wait', setUpWords)
+      .option('--timeout <time>', timeoutWords, '5m'),
+    'wsp create --image mini --memory 512M --duration 2h --wait',
+    'wsp create -f cluster.yaml --wait --timeout 1h',
+    'wsp create -f cluster.yaml --dry-run',
+  ).action((options: CreateOptions) => run(context => create(context, options)));
+  addPendingCommands(program, run);
+  withExamples(
+    program
+      .command('extend')
+      .argument('<workspace>', workspaceWords)
+      .argument('<time>', 'how much longer, such as 30m')
+      .summary('make a running lease longer')
+      .description(
+        'Makes a running lease longer. If its batch job would end too soon, the batch scheduler is asked to let the job run longer; where that is refused, the message says what would work.',
+      ),
+    'wsp extend osg 30m',
+  ).action((name: string, time: string) =>
+    run(async context => {
+      const workspace = await context.client().extendWorkspace(name, duration(time, '<time>'));
+      context.answer(workspace, `${workspace.name} (${workspace.id}): ${story(workspace)}\n`);
+    }),
+  );
+}
+
+const setUpWords = 'return when every VM runs and every guest that reports its set-up has reported it';
+const timeoutWords = 'how long to wait; the workspace goes on without you after that';
+
+/** The flags that say on what terms. */
+function withTermOptions(command: Command): Command {
+  return command
+    .option('--duration <time>', "the length of the lease, such as 1h or 90m (default: the site's)")
+    .option('--name <name>', 'the name of the workspace, unique among your live ones (default: its id)')
+    .option(
+      '--project <name>',
+      'the project that is charged beside you: one that you are in (default: your first)',
+    )
+    .option(
+      '--pool <name>',
+      "a pool whose nodes the workspace may have; repeatable, the best first (default: all pools, in the site's order)",
+      repeat,
+    )
     .option(
       '--ssh-key <file>',
-      'public keys that may log in, beside your own, one a line; repeatable',
+      'a file of public keys, one a line, that may log in beside your own; repeatable',
       repeat,
     )
     .option(
       '--start-by <time>',
-      'give up unless all VMs run by then: 30m from now, or a time as 2026-11-23T14:00:00Z',
+      'give up unless all VMs run by then: 30m (from now), or a time such as 2026-11-23T14:00:00Z',
     )
-    .option('--keep-partial', 'run with the VMs that come up; else all run, or none does')
-    .option('--requeue', 'start it anew when the batch scheduler takes its nodes back; else it ends then')
-    .addOption(
-      new Option('--heal <policy>', 'when a VM is lost: end (fail), or start another in its place').choices(
-        healPolicies,
-      ),
-    )
-    .option('--pending', 'wait for wsp launch; groups can be added until then')
+    .option('--keep-partial', 'run with the VMs that come up (default: all VMs run, or none does)')
     .option(
-      '--client-token <token>',
-      'made up by you: the same request with the same token is the same workspace',
+      '--requeue',
+      'start the workspace anew in a new slot, at most three times, when the batch scheduler takes its nodes back (default: it ends then)',
     )
-    .option('--dry-run', 'only say whether it would be accepted, and what would be asked for')
-    .option('--wait', 'until every VM runs and is set up')
-    .option('--timeout <time>', 'how long to wait', '5m')
-    .action((options: CreateOptions) => run(context => create(context, options)));
-  withGroupOptions(
-    program.command('add <workspace>').description('add groups to a pending workspace'),
+    .addOption(
+      new Option(
+        '--heal <policy>',
+        'what happens when a VM is lost while the workspace runs: fail, which is the default, ends the workspace; replace starts another VM in its place, at most three times',
+      ).choices(healPolicies),
+    );
+}
+
+/** The commands on workspaces that are not launched yet. */
+function addPendingCommands(program: Command, run: Run): void {
+  withExamples(
+    withGroupOptions(
+      program
+        .command('add')
+        .argument('<workspace>', workspaceWords)
+        .summary('add VMs to a workspace that is not launched yet')
+        .description(
+          'Adds groups of VMs to a workspace that was created with --pending and is not launched yet.',
+        ),
+    ),
+    'wsp add grown --group worker --image mini --count 4',
   ).action((name: string, options: GroupOptions) => run(context => add(context, name, options)));
   program
-    .command('launch <workspace>')
-    .description('place and deploy a pending workspace as a whole')
-    .option('--wait', 'until every VM runs and is set up')
-    .option('--timeout <time>', 'how long to wait', '5m')
+    .command('launch')
+    .argument('<workspace>', workspaceWords)
+    .summary('start a workspace that was created with --pending')
+    .description(
+      'Starts a workspace that was created with --pending: all of its groups are placed together, once. It does no harm to launch a workspace again.',
+    )
+    .option('--wait', setUpWords)
+    .option('--timeout <time>', timeoutWords, '5m')
     .action((name: string, options: { wait?: boolean; timeout: string }) =>
       run(async context => {
         const timeoutMs = duration(options.timeout, '--timeout');
         await answerWhenUp(context, await context.client().launchWorkspace(name), options.wait, timeoutMs);
-      }),
-    );
-  program
-    .command('extend <workspace> <time>')
-    .description('make a running lease longer by so much, as 30m')
-    .action((name: string, time: string) =>
-      run(async context => {
-        const workspace = await context.client().extendWorkspace(name, duration(time, '<time>'));
-        context.answer(workspace, `${workspace.name} (${workspace.id}): ${story(workspace)}\n`);
       }),
     );
 }
@@ -125,7 +192,10 @@ async function create(context: CommandContext, options: CreateOptions): Promise<
   const request = await requestOf(context, options);
   if (options.dryRun) return tryOut(context, request);
   if (request.pending && options.wait)
-    throw new WspError('usage', '--wait has nothing to wait for with --pending: use it with wsp launch');
+    throw new WspError(
+      'usage',
+      '--wait cannot be used with --pending, because nothing starts yet: use it with wsp launch',
+    );
   const created = await context.client().createWorkspace(request);
   await answerWhenUp(context, created, options.wait, timeoutMs);
 }
@@ -135,11 +205,11 @@ async function tryOut(context: CommandContext, request: WorkspaceRequest): Promi
   if (trial.refusal) throw refusalError(trial.refusal);
   const { slot } = trial;
   const text = slot?.held
-    ? `would be accepted, in slot ${slot.held}, which is held already`
+    ? `the request would be accepted, in slot ${slot.held}, which is held already`
     : slot
-      ? `would be accepted: one batch job of ${slot.nodes} nodes, each with ${slot.memoryMiBPerNode} MiB and ${slot.cpusPerNode} processors, for ${formatDuration(slot.walltimeMs)}`
-      : 'would be accepted';
-  const doubt = trial.doubt === null ? '' : `; not just now: ${trial.doubt}`;
+      ? `the request would be accepted: one batch job of ${slot.nodes} nodes, each with ${slot.memoryMiBPerNode} MiB and ${slot.cpusPerNode} processors, for ${formatDuration(slot.walltimeMs)}`
+      : 'the request would be accepted';
+  const doubt = trial.doubt === null ? '' : `; but not at this moment: ${trial.doubt}`;
   context.answer(trial, `${text}${doubt}\n`);
 }
 
@@ -161,21 +231,21 @@ async function answerWhenUp(
     .catch((cause: unknown) => {
       if (!(cause instanceof WspError) || cause.code !== 'timeout') throw cause;
       throw new WspError('timeout', cause.message, {
-        hint: `it goes on without you: wsp show ${created.id}; to give it up: wsp destroy ${created.id}`,
+        hint: `the workspace goes on without you: wsp show ${created.id} shows it, wsp destroy ${created.id} gives it up`,
         cause,
       });
     });
   if (!isReady(ready)) {
     throw new WspError(
       'failed',
-      `workspace ${ready.name} (${ready.id}) did not come up: ${ready.reason?.message ?? ready.state}`,
+      `workspace ${ready.name} (${ready.id}) did not start: ${ready.reason?.message ?? ready.state}`,
     );
   }
   const broken = ready.vms.find(vm => vm.context === 'error');
   if (broken)
     throw new WspError(
       'failed',
-      `VM ${broken.name} runs, but is not set up: ${broken.reason?.message ?? 'it does not say why'}`,
+      `VM ${broken.name} runs, but its guest could not set itself up: ${broken.reason?.message ?? 'it does not say why'}`,
     );
   context.answer(ready, workspaceText(ready));
 }
@@ -219,8 +289,8 @@ async function requestOf(context: CommandContext, options: CreateOptions): Promi
 
 async function groupsOf(options: GroupOptions): Promise<WorkspaceRequest> {
   if ((options.file === undefined) === (options.image === undefined)) {
-    throw new WspError('usage', 'which VMs: say either -f FILE or --image IMAGE', {
-      hint: 'wsp help create',
+    throw new WspError('usage', 'say which VMs you want: either -f FILE or --image IMAGE', {
+      hint: 'wsp create --help shows examples',
     });
   }
   if (options.file === undefined) return { groups: [oneGroup(options)] };

@@ -5,6 +5,7 @@ import type { AgentErrand, AgentErrandResult } from '../../protocol/agent.ts';
 import { WspError } from '../../protocol/errors.ts';
 import { namePattern, nodeNamePattern } from '../../protocol/ids.ts';
 import { parseMemoryMiB } from '../../protocol/units.ts';
+import { withExamples } from '../help.ts';
 import { table } from '../output.ts';
 import type { CommandContext, Run } from '../program.ts';
 import { nodeToolsFile } from '../programs.ts';
@@ -35,30 +36,44 @@ interface AddOptions extends SshOptions {
 export function addNodeCommands(program: Command, run: Run): void {
   const command = program
     .command('nodes')
-    .description('nodes of the live slots, and idle static nodes; add, remove: static nodes over ssh')
+    .summary('list nodes; add or remove static nodes')
+    .description(
+      'Lists the nodes of the live slots, and static nodes that are in no slot. Its subcommands make a host a static node, or end that.',
+    )
     .action(() => run(nodes));
-  overSsh(command.command('add <host>'))
-    .description('make a host a static node: installs the agent there over ssh, and starts it')
-    .requiredOption('--pool <name>', 'pool of static nodes')
-    .requiredOption('--secret-file <file>', "the pool's join secret (its joinSecretFile), on this host")
-    .option('--service <url>', 'the service as the node reaches it; the URL of the service')
-    .option('--name <node>', "the node's name; its host name")
-    .option('--memory <size>', 'memory for VMs; three quarters of the node')
-    .option('--cpus <n>', 'processors for VMs; all')
-    .action((host: string, options: AddOptions) => run(context => add(context, host, options)));
-  overSsh(command.command('remove <host>'))
-    .description('end the agent of a static node over ssh: its VMs are shut down')
+  withExamples(
+    overSsh(command.command('add').argument('<host>', 'the host, as ssh knows it'))
+      .summary('make a host a static node')
+      .description(
+        'Makes a host a static node: installs the agent there over ssh and starts it. The command ends when the agent has joined, or says why it has not.',
+      )
+      .requiredOption('--pool <name>', 'the pool of static nodes that the host joins')
+      .requiredOption('--secret-file <file>', "the pool's join secret (its joinSecretFile), on this host")
+      .option(
+        '--service <url>',
+        'the URL by which the node reaches the service (default: the URL that this command uses)',
+      )
+      .option('--name <node>', "the node's name (default: its host name)")
+      .option('--memory <size>', 'how much memory VMs may have there (default: three quarters)')
+      .option('--cpus <n>', 'how many processors VMs may have there (default: all)'),
+    'wsp nodes add n17 --pool static --secret-file join-secret --login vmuser',
+  ).action((host: string, options: AddOptions) => run(context => add(context, host, options)));
+  overSsh(command.command('remove').argument('<host>', 'the host, as ssh knows it'))
+    .summary('make a host no longer a static node')
+    .description(
+      'Ends the agent on a static node over ssh and removes it. VMs there are shut down, and their workspaces end.',
+    )
     .action((host: string, options: SshOptions) => run(context => remove(context, host, options)));
 }
 
 function overSsh(command: Command): Command {
   return command
-    .option('-l, --login <user>', "who to be there: whoever VMs run as; ssh's own choice")
-    .option('--directory <dir>', 'where the agent is, in the home there', '.workspace-pilot-agent')
-    .option('--node-program <program>', 'Node.js there', 'node')
+    .option('-l, --login <user>', "the user to log in as, whom VMs run as (default: ssh's own choice)")
+    .option('--directory <dir>', "the agent's directory in that user's home", '.workspace-pilot-agent')
+    .option('--node-program <program>', 'the name or path of Node.js there', 'node')
     .option(
       '-o, --ssh-option <option>',
-      'an option for ssh, as Port=2222; may be repeated',
+      'an option for ssh, such as Port=2222; repeatable',
       (option: string, before: readonly string[]) => [...before, option],
       [],
     );
@@ -84,11 +99,11 @@ async function add(context: CommandContext, host: string, options: AddOptions): 
   const service = options.service ?? url;
   if (!/^https?:\/\/[^/?#\s]+\/?$/.test(service))
     throw usage(
-      `${service} is no URL that a node reaches the service at: say --service http://head.site:8080`,
+      `a node cannot reach the service at ${service}: say a URL such as --service http://head.site:8080`,
     );
-  if (!new RegExp(namePattern).test(pool)) throw usage(`${pool} is not the name of a pool`);
+  if (!new RegExp(namePattern).test(pool)) throw usage(`${pool} cannot be the name of a pool`);
   if (name !== undefined && !new RegExp(nodeNamePattern).test(name))
-    throw usage(`${name} is not the name of a node`);
+    throw usage(`${name} cannot be the name of a node`);
   if (memory !== undefined && parseMemoryMiB(memory) === undefined)
     throw usage(`${memory} is not a size such as 16G`);
   if (cpus !== undefined && !/^[1-9][0-9]{0,4}$/.test(cpus))
@@ -112,7 +127,7 @@ async function remove(context: CommandContext, host: string, options: SshOptions
   const { pid } = await sendErrand(host, options, program, { kind: 'remove', directory: options.directory });
   context.answer(
     { host, pid },
-    pid === null ? `no agent was running on ${host}\n` : `${host} is no static node any more\n`,
+    pid === null ? `no agent was running on ${host}\n` : `${host} is no longer a static node\n`,
   );
 }
 
@@ -126,7 +141,7 @@ async function sendErrand(
   program: string,
   errand: AgentErrand,
 ): Promise<Extract<AgentErrandResult, { done: true }>> {
-  if (!hostPattern.test(host)) throw usage(`${host} is not the name of a host`);
+  if (!hostPattern.test(host)) throw usage(`${host} cannot be the name of a host`);
   if (!programPattern.test(nodeProgram))
     throw usage(`--node-program ${nodeProgram} is not a program's name or path`);
   const options = ['BatchMode=yes', ...sshOption].flatMap(option => ['-o', option]);

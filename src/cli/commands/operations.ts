@@ -3,19 +3,36 @@ import type { WorkspaceView } from '../../protocol/api.ts';
 import { targetsOf, type VmOperation, vmOperations } from '../../protocol/cluster.ts';
 import { WspError } from '../../protocol/errors.ts';
 import type { VmState } from '../../protocol/states.ts';
+import { targetWords, withExamples } from '../help.ts';
 import { vmTable } from '../output.ts';
 import type { CommandContext, Run } from '../program.ts';
 import { story } from '../story.ts';
 import { duration } from '../values.ts';
 
-const says: Readonly<Record<Exclude<VmOperation, 'destroy'>, string>> = {
-  start: 'start VMs that were shut down',
-  shutdown: 'shut VMs down; their disks and addresses stay, for wsp start',
-  pause: 'let VMs stand still',
-  resume: 'let paused VMs go on',
-  reboot: 'shut VMs down and start them again',
+/** What an operation does: in a line, and in whole sentences. */
+const says: Readonly<Record<VmOperation, readonly [summary: string, description: string]>> = {
+  start: [
+    'start VMs that wsp shutdown has stopped',
+    'Starts VMs that wsp shutdown has stopped, on their nodes and with their disks.',
+  ],
+  shutdown: [
+    'shut VMs down; wsp start starts them again',
+    'Shuts VMs down. A guest that does not shut down in time is switched off. Disks, addresses and the lease stay, so that wsp start can start the VMs again.',
+  ],
+  pause: [
+    'pause VMs, with all that they have in memory',
+    'Pauses VMs: they stand still, with all that they have in memory, until wsp resume.',
+  ],
+  resume: ['let paused VMs go on', 'Lets paused VMs go on where they were.'],
+  reboot: ['shut VMs down and start them again', 'Shuts VMs down and starts them again.'],
+  destroy: [
+    'destroy VMs for good; the others go on',
+    'Destroys VMs for good, at once; the others go on. The lease ends with the last VM.',
+  ],
 };
-/** What a VM is when the operation has come about. */
+const allOrNone = 'If one of the VMs cannot follow the order in its present state, none of them gets it.';
+
+/** The state of a VM when the operation has completed. */
 const done: Readonly<Record<VmOperation, VmState>> = {
   start: 'running',
   shutdown: 'stopped',
@@ -34,14 +51,17 @@ interface Options {
 /** Adds the commands on VMs that are leased: start, shutdown, pause, resume, reboot, kill. A target is W, W/GROUP or W/VM. */
 export function addOperationCommands(program: Command, run: Run): void {
   for (const operation of vmOperations) {
-    const isKill = operation === 'destroy';
+    const name = operation === 'destroy' ? 'kill' : operation;
+    const [summary, description] = says[operation];
     const command = program
-      .command(isKill ? 'kill <target>' : `${operation} <target>`)
-      .description(isKill ? 'destroy VMs for good; the others go on' : says[operation]);
+      .command(name)
+      .argument('<target>', targetWords)
+      .summary(summary)
+      .description(`${description} ${allOrNone}`);
     if (operation === 'shutdown' || operation === 'reboot')
-      command.option('--grace <time>', 'how long guests get to shut down; what the site gives');
-    command
-      .option('--wait', 'until it has come about')
+      command.option('--grace <time>', 'how long guests get to shut down (default: what the site gives)');
+    withExamples(command, `wsp ${name} osg/worker --wait`, `wsp ${name} osg/ce-0`)
+      .option('--wait', 'wait until the operation has completed')
       .option('--timeout <time>', 'how long to wait', '2m')
       .action((target: string, options: Options) =>
         run(context => operate(context, operation, target, options)),
@@ -96,7 +116,7 @@ async function waitFor(
       if (type === 'vm.ordered') said.set(vm, []);
       else said.get(vm)?.push(type);
       if (type === 'vm.operation-failed')
-        throw new WspError('failed', `VM ${vm} did not ${operation}: wsp events ${ordered.id} says why`);
+        throw new WspError('failed', `VM ${vm} did not ${operation}; wsp events ${ordered.id} says why`);
     },
   });
   // A guest that was told to go on says no more of its set-up; one that was started does.

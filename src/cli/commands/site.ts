@@ -9,15 +9,22 @@ import { slotStory } from '../story.ts';
 export function addSiteCommands(program: Command, run: Run): void {
   program
     .command('types')
-    .description('what can be leased here, and what is free now')
+    .summary('show what can be leased here, and what is free now')
+    .description(
+      'Shows what can be leased here: pools, images, networks, the largest VM, and how long leases may be. The batch scheduler is asked now what is free.',
+    )
     .action(() => run(types));
   program
     .command('slots')
-    .description('nodes held through the batch scheduler')
+    .summary('list slots: nodes that are held through the batch scheduler')
+    .description(
+      'Lists slots: the nodes that are held for workspaces through jobs of the batch scheduler. You see those of workspaces that you may see.',
+    )
     .action(() => run(slots));
   program
     .command('images')
-    .description("the site's images")
+    .summary('list the images that VMs can boot')
+    .description('Lists the images that VMs can boot.')
     .action(() => run(images));
 }
 

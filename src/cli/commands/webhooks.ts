@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import type { EventType } from '../../protocol/events.ts';
+import { withExamples } from '../help.ts';
 import { table } from '../output.ts';
 import type { CommandContext, Run } from '../program.ts';
 
@@ -9,35 +10,61 @@ const repeat = (value: string, earlier: string[] = []): string[] => [...earlier,
 export function addWebhookCommands(program: Command, run: Run): void {
   program
     .command('webhooks')
-    .description('where your events are posted to, and how it goes')
+    .summary('list your webhooks')
+    .description(
+      'Lists your webhooks: the URLs that your events are posted to, and how far each has come. Administrators see those of all users.',
+    )
     .action(() => run(webhooks));
+  withExamples(
+    program
+      .command('webhook')
+      .argument('<url>', 'where to post events: a URL that begins with http:// or https://')
+      .summary('have your events posted to a URL')
+      .description(
+        'Has your events posted to a URL, from now on. Prints the id of the webhook, and the secret that signs the events, which is not shown again.',
+      )
+      .option('--workspace <name>', 'post only the events of this workspace (default: all that you may see)')
+      .option(
+        '--type <type>',
+        'post only events of this type, such as vm.failed; repeatable (default: all types)',
+        repeat,
+      ),
+    'wsp webhook https://ci.example.org/hook --type vm.failed --type workspace.ended',
+  ).action((url: string, { workspace, type }: { workspace?: string; type?: string[] }) =>
+    run(async context => {
+      const hook = await context.client().createWebhook({
+        url,
+        ...(workspace === undefined ? {} : { workspace }),
+        ...(type === undefined ? {} : { types: type as EventType[] }),
+      });
+      context.answer(hook, `${hook.id}\nsecret: ${hook.secret}\n`);
+    }),
+  );
+  addUpkeepCommands(program, run);
+}
+
+/** The commands on one webhook. */
+function addUpkeepCommands(program: Command, run: Run): void {
   program
-    .command('webhook <url>')
-    .description('have your events posted to a URL, from now on; prints the secret that they are signed with')
-    .option('--workspace <name>', 'only those of one workspace')
-    .option('--type <type>', 'only those of this type, as vm.failed; repeatable', repeat)
-    .action((url: string, { workspace, type }: { workspace?: string; type?: string[] }) =>
-      run(async context => {
-        const hook = await context.client().createWebhook({
-          url,
-          ...(workspace === undefined ? {} : { workspace }),
-          ...(type === undefined ? {} : { types: type as EventType[] }),
-        });
-        context.answer(hook, `${hook.id}\nsecret: ${hook.secret}\n`);
-      }),
-    );
-  program
-    .command('unhook <webhook>')
-    .description('no more events to that webhook')
+    .command('unhook')
+    .argument('<webhook>', "the webhook's id (wsp webhooks)")
+    .summary('remove a webhook')
+    .description(
+      'Removes a webhook: no more events are posted to it, and its list of undelivered events is removed too.',
+    )
     .action((id: string) =>
       run(async context => {
         await context.client().deleteWebhook(id);
-        context.answer({ id }, `${id} is gone\n`);
+        context.answer({ id }, `${id} is removed\n`);
       }),
     );
   program
-    .command('rehook <webhook>')
-    .description('let a webhook that has stopped go on where it was')
+    .command('rehook')
+    .argument('<webhook>', "the webhook's id (wsp webhooks)")
+    .summary('start a webhook that has stopped again')
+    .description(
+      'Starts a webhook that has stopped again. It goes on with the event after the last one that was delivered or given up.',
+    )
     .action((id: string) =>
       run(async context => {
         const hook = await context.client().resumeWebhook(id);
@@ -45,8 +72,10 @@ export function addWebhookCommands(program: Command, run: Run): void {
       }),
     );
   program
-    .command('dead-letters <webhook>')
-    .description('the events that could not be delivered, and why')
+    .command('dead-letters')
+    .argument('<webhook>', "the webhook's id (wsp webhooks)")
+    .summary('list the events that could not be delivered, and why')
+    .description('Lists the events that could not be delivered to a webhook, and why.')
     .action((id: string) =>
       run(async context => {
         const deadLetters = await context.client().deadLetters(id);

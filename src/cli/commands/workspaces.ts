@@ -4,6 +4,7 @@ import type { EventView, VmView, WorkspaceView } from '../../protocol/api.ts';
 import { printed } from '../../platform/printing.ts';
 import { WspError } from '../../protocol/errors.ts';
 import { type WorkspaceState, workspaceStates } from '../../protocol/states.ts';
+import { withExamples, workspaceWords } from '../help.ts';
 import { eventText, table, timelineText, workspaceText } from '../output.ts';
 import { story } from '../story.ts';
 import type { CommandContext, Run } from '../program.ts';
@@ -13,9 +14,13 @@ import { duration, past } from '../values.ts';
 export function addWorkspaceCommands(program: Command, run: Run): void {
   addListCommand(program, run);
   program
-    .command('show <workspace>')
-    .description('what it is doing, and why')
-    .option('--errors', 'only the VMs that are in error')
+    .command('show')
+    .argument('<workspace>', workspaceWords)
+    .summary('show what a workspace is doing, why, and what comes next')
+    .description(
+      'Shows what a workspace is doing, why, and what comes next. While it waits in the queue, this is what the batch scheduler says.',
+    )
+    .option('--errors', 'show only the VMs that are in error: failed, or not set up')
     .action((name: string, options: { errors?: boolean }) =>
       run(async context => {
         const found = await context.client().getWorkspace(name);
@@ -23,11 +28,35 @@ export function addWorkspaceCommands(program: Command, run: Run): void {
         context.answer(workspace, workspaceText(workspace));
       }),
     );
+  addWaitCommand(program, run);
+  addHistoryCommands(program, run);
   program
-    .command('wait <workspace>')
-    .description('until all of its VMs reach a state, or one is in error')
+    .command('destroy')
+    .argument('<workspaces...>', 'ids or names of workspaces')
+    .summary('end leases now')
+    .description(
+      'Ends leases now: guests are told to shut down, and the nodes are given back. It does no harm to destroy a workspace that has ended already. The workspaces are ended one after the other; the command stops at the first that cannot be ended.',
+    )
+    .option('--wait', 'return when the nodes are given back')
+    .option('--timeout <time>', 'how long to wait', '2m')
+    .action((names: string[], options: { wait?: boolean; timeout: string }) =>
+      run(context => destroy(context, names, options)),
+    );
+}
+
+function addWaitCommand(program: Command, run: Run): void {
+  program
+    .command('wait')
+    .argument('<workspace>', workspaceWords)
+    .summary('wait until all VMs of a workspace are in a state')
+    .description(
+      'Waits until all VMs of a workspace are in a state. It fails as soon as one of them is in error.',
+    )
     .addOption(
-      new Option('--for <state>', 'running: also set up; ended: the workspace itself')
+      new Option(
+        '--for <state>',
+        'the state to wait for; running means that the guests have set themselves up too, and ended is about the workspace itself',
+      )
         .choices([...waitStates])
         .default('running'),
     )
@@ -35,46 +64,61 @@ export function addWorkspaceCommands(program: Command, run: Run): void {
     .action((name: string, options: { for: WaitState; timeout: string }) =>
       run(context => waitUntil(context, name, options.for, duration(options.timeout, '--timeout'))),
     );
+}
+
+function addHistoryCommands(program: Command, run: Run): void {
+  withExamples(
+    program
+      .command('events')
+      .argument('[workspace]', workspaceWords)
+      .summary('show what happened to a workspace, or to all that you may see')
+      .description('Shows what happened to a workspace, or to all that you may see, oldest first.')
+      .option(
+        '-f, --follow',
+        'go on and show events as they happen, until you interrupt it; with --json one event a line',
+      ),
+    'wsp events osg',
+    'wsp events -f --json',
+  ).action((name: string | undefined, options: { follow?: boolean }) =>
+    run(context => events(context, name, options.follow ?? false)),
+  );
   program
-    .command('events [workspace]')
-    .description('its history, or the whole site’s')
-    .option('-f, --follow', 'go on as it happens; with --json one event a line')
-    .action((name: string | undefined, options: { follow?: boolean }) =>
-      run(context => events(context, name, options.follow ?? false)),
-    );
-  program
-    .command('timeline <workspace>')
-    .description('where the time went, hop by hop')
+    .command('timeline')
+    .argument('<workspace>', workspaceWords)
+    .summary('show how long each step of a lease took')
+    .description('Shows how long each step of a lease took, from the request to the end of its job.')
     .action((name: string) =>
       run(async context => {
         const timeline = await context.client().timeline(name);
         context.answer(timeline, timelineText(timeline));
       }),
     );
-  program
-    .command('destroy <workspaces...>')
-    .description('end leases now')
-    .option('--wait', 'until the nodes are given back')
-    .option('--timeout <time>', 'how long to wait', '2m')
-    .action((names: string[], options: { wait?: boolean; timeout: string }) =>
-      run(context => destroy(context, names, options)),
-    );
 }
 
 function addListCommand(program: Command, run: Run): void {
-  program
-    .command('ls')
-    .description('list workspaces')
-    .option('--all', 'also those that have ended')
-    .addOption(
-      new Option('--state <state>', 'only those in this state; repeatable')
-        .choices(workspaceStates)
-        .argParser(repeat),
-    )
-    .option('--owner <user>', 'only theirs; operators see everybody’s')
-    .option('--name <name>', 'only those of this name')
-    .option('--since <time>', 'only those made since: 7d (ago), or a time as 2026-11-01T00:00:00Z')
-    .action((options: ListOptions) => run(context => list(context, options)));
+  withExamples(
+    program
+      .command('ls')
+      .summary('list workspaces')
+      .description('Lists the workspaces that you may see and that have not ended.')
+      .option('--all', 'list also workspaces that have ended')
+      .addOption(
+        new Option('--state <state>', 'list only workspaces in this state; repeatable')
+          .choices(workspaceStates)
+          .argParser(repeat),
+      )
+      .option(
+        '--owner <user>',
+        'list only workspaces of this user (default: all that you may see; operators may see those of all users)',
+      )
+      .option('--name <name>', 'list only workspaces of this name')
+      .option(
+        '--since <time>',
+        'list only workspaces created since then: 7d (ago), or a time such as 2026-11-01T00:00:00Z',
+      ),
+    'wsp ls',
+    'wsp ls --all --since 7d',
+  ).action((options: ListOptions) => run(context => list(context, options)));
 }
 
 /** Commander's own check of choices is lost with a parser. */
