@@ -32,11 +32,11 @@ const slot = (more: Partial<SlotView>): SlotView => ({
   ...more,
 });
 const at = '2026-11-24T12:00:00.000Z';
-const why = { code: 'x', message: 'the LRM wants node n1 back' };
+const why = { code: 'x', message: 'the batch scheduler wants node n1 back' };
 
 describe('a slot is explained', () => {
   it.each<[string, Partial<SlotView>, string]>([
-    ['requested', { state: 'requested' }, 'Being handed to the batch scheduler.'],
+    ['requested', { state: 'requested' }, 'The service is submitting it to the batch scheduler.'],
     [
       'queued',
       { state: 'queued', lrmState: 'waiting', lrmReason: 'it waits for nodes' },
@@ -50,7 +50,7 @@ describe('a slot is explained', () => {
     [
       'site S7 making its nodes ready',
       { state: 'queued', lrmState: 'starting', lrmReason: 'its prolog runs' },
-      'The batch scheduler makes the nodes of job 7 ready: its prolog runs. Pilots begin after that.',
+      'The batch scheduler makes the nodes of job 7 ready: its prolog runs. The pilots start after that.',
     ],
     [
       'queued, when somebody has to act',
@@ -65,7 +65,7 @@ describe('a slot is explained', () => {
     [
       'report B not to be asked about',
       { lrmTrouble: { doing: 'list', kind: 'unavailable', message: 'squeue: no controller', since: at } },
-      `In use. The batch scheduler cannot be asked since ${at}: squeue: no controller. What runs goes on; how the job is will be seen when it answers.`,
+      `In use. The batch scheduler does not answer since ${at}: squeue: no controller. What runs goes on.`,
     ],
     [
       'report 1 put off',
@@ -73,23 +73,23 @@ describe('a slot is explained', () => {
         state: 'requested',
         lrmTrouble: { doing: 'submit', kind: 'deferred', message: 'job limit reached', since: at },
       },
-      `The batch scheduler has put off the job since ${at}: job limit reached. It is asked again and again until it takes it.`,
+      `The batch scheduler has put off the job since ${at}: job limit reached. The service asks it again until it accepts the job.`,
     ],
     [
       'reserving',
       { state: 'reserving', deadlineAt: at },
-      `1 of 2 nodes are reserved; all are to be by ${at}, or the slot is given up.`,
+      `1 of 2 nodes are reserved; if not all are by ${at}, the slot is given up.`,
     ],
     ['in use', { jobEndsAt: at }, `In use. The job ends at ${at}.`],
     ['warm', { warm: true, workspaces: [] }, 'Ready for the first workspace.'],
-    ['kept', { deadlineAt: at }, `Nobody is in it: kept for the next workspace until ${at}.`],
+    ['kept', { deadlineAt: at }, `No workspace is in it: it is kept for the next one until ${at}.`],
     [
       'silent',
       {
         deadlineAt: at,
         nodes: [{ name: 'n1', state: 'reserved', connected: false, address: null, reason: null }],
       },
-      `Nothing is heard of n1: given up at ${at}, unless its pilot comes back.`,
+      `The service hears nothing from n1: the slot is given up at ${at}, unless the pilot comes back.`,
     ],
     [
       'drained',
@@ -104,19 +104,19 @@ describe('a slot is explained', () => {
           },
         ],
       },
-      'In use. Node n03: an administrator drains it: kernel update. What is there goes on to its end; nothing new begins there.',
+      'In use. Node n03: an administrator drains it: kernel update. VMs there go on to their end; no new ones start there.',
     ],
     [
       'preempting',
       { state: 'preempting', reason: why },
-      'The batch scheduler takes it back: guests are shutting down. Why: the LRM wants node n1 back.',
+      'The batch scheduler takes it back: guests are shutting down. Why: the batch scheduler wants node n1 back.',
     ],
     [
       'releasing',
       { state: 'releasing', deadlineAt: at },
-      `Being given back; job 7 is cancelled if it is not gone by ${at}.`,
+      `The nodes are being given back; job 7 is cancelled if it has not ended by ${at}.`,
     ],
-    ['released', { state: 'released' }, 'Given back.'],
+    ['released', { state: 'released' }, 'The nodes are given back.'],
     [
       'not undone',
       {
@@ -131,9 +131,9 @@ describe('a slot is explained', () => {
           },
         ],
       },
-      'Being given back; job 7 is cancelled if it is not gone. Node n1: process 7 does not end; tried again in 2 s.',
+      'The nodes are being given back; job 7 is cancelled if it has not ended. Node n1: process 7 does not end; tried again in 2 s.',
     ],
-    ['failed', { state: 'failed', reason: why }, 'Lost. Why: the LRM wants node n1 back.'],
+    ['failed', { state: 'failed', reason: why }, 'The slot is lost. Why: the batch scheduler wants node n1 back.'],
   ])('%s', (_, more, text) => {
     expect(slotStory(slot(more))).toBe(text);
   });
@@ -168,7 +168,7 @@ describe('a workspace that heals, or is on a drained node, is explained', () => 
   it('when a node of its slot is drained', () => {
     const message = 'node n03: an administrator drains it: kernel update';
     expect(story(workspace({ reason: { code: 'node_drained', message } }))).toBe(
-      `Running until ${at}. Node n03: an administrator drains it: kernel update. What is there goes on to its end; nothing new begins there.`,
+      `Running until ${at}. Node n03: an administrator drains it: kernel update. VMs there go on to their end; no new ones start there.`,
     );
   });
 

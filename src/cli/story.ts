@@ -20,19 +20,19 @@ function stateStory(workspace: WorkspaceView): string {
   const because = reason === null ? '' : ` ${reason.message}`;
   switch (state) {
     case 'pending':
-      return 'Not launched: groups can be added (wsp add). wsp launch has it placed as a whole.';
+      return 'Not launched yet: you can add groups (wsp add). wsp launch starts it as a whole.';
     case 'requested':
-      return `${slot?.lrmTrouble ? troubleStory(slot.lrmTrouble) : 'Being handed to the batch scheduler; it will then wait in its queue.'}${anew(workspace)}`;
+      return `${slot?.lrmTrouble ? troubleStory(slot.lrmTrouble) : 'The service is submitting it to the batch scheduler; it will then wait in the queue.'}${anew(workspace)}`;
     case 'queued':
       return `${slot ? queueStory(slot) : 'Waiting in the queue.'}${afterwards(slot)}${anew(workspace)}`;
     case 'deploying':
-      return `The nodes are reserved; the VMs are being started. The lease begins when all of them run.${drained(workspace)}`;
+      return `The nodes are reserved, and the VMs are starting. The lease begins when all of them run.${drained(workspace)}`;
     case 'suspended':
-      return `Suspended by the batch scheduler since ${slot?.suspendedSince ?? 'a while'}: its VMs stand still, and nothing can be told to them. When the job goes on they do, and the lease ends later by what it stood still, as far as the job lasts; wsp destroy ends it at once.`;
+      return `Suspended by the batch scheduler since ${slot?.suspendedSince ?? 'a while'}: its VMs stand still and take no orders. When the job goes on, the VMs do too, and the lease ends later by the time that it stood still, as far as the job lasts. wsp destroy ends it at once.`;
     case 'running':
       return `Running until ${workspace.endsAt ?? 'an unknown time'}${workspace.contextualized ? '' : '; some guests have not reported that they are set up'}.${unheard(workspace)}${replaced(workspace)}${drained(workspace)}`;
     case 'ending':
-      return `Ending (${cause ?? 'unknown cause'}): guests are shutting down.${because}${mayComeBack(workspace) ? ' If it may still be started anew, that is done when its job is gone.' : ''}`;
+      return `Ending (${cause ?? 'unknown cause'}): guests are shutting down.${because}${mayComeBack(workspace) ? ' If it can be started anew, that happens when its job has ended.' : ''}`;
     case 'ended':
       return `Ended (${cause ?? 'unknown cause'}).${because}`;
   }
@@ -59,7 +59,7 @@ function unheard({ vms }: WorkspaceView): string {
   const told = [...silent].map(([node, since]) => `${node} since ${since}`).join(', ');
   return told === ''
     ? ''
-    : ` Nothing is heard of ${told}: its VMs may run or not; the slot is given up if that stays so.`;
+    : ` The service hears nothing from ${told}. VMs there may still run; the slot is given up if it stays silent.`;
 }
 
 /** That a node of its slot is taken out of service. */
@@ -67,7 +67,7 @@ function drained({ reason }: WorkspaceView): string {
   return reason?.code === 'node_drained' ? ` ${capital(sentence(reason.message))} ${whatOfDrained}` : '';
 }
 
-const whatOfDrained = 'What is there goes on to its end; nothing new begins there.';
+const whatOfDrained = 'VMs there go on to their end; no new ones start there.';
 
 /** Why it waits again. */
 function anew({ requeues, reason }: WorkspaceView): string {
@@ -78,7 +78,7 @@ function anew({ requeues, reason }: WorkspaceView): string {
 function queueStory({ lrmJobId, lrmState, lrmReason, lrmOutlook, estimatedStartAt }: Words): string {
   const job = `job ${lrmJobId ?? '?'}`;
   if (lrmState === 'starting')
-    return `The batch scheduler makes the nodes of ${job} ready${lrmReason === null ? '' : `: ${lrmReason}`}. Pilots begin after that.`;
+    return `The batch scheduler makes the nodes of ${job} ready${lrmReason === null ? '' : `: ${lrmReason}`}. The pilots start after that.`;
   if (lrmState === 'running') return `The batch scheduler has started ${job}; no pilot has reported yet.`;
   const says =
     lrmReason === null
@@ -96,7 +96,7 @@ function afterwards(slot: Pick<Words, 'lrmState'> | null): string {
 
 const whatOfWaiting = {
   passes: 'This passes by itself.',
-  'needs-somebody': 'Somebody has to act: it does not start by itself.',
+  'needs-somebody': 'Somebody has to act: it will not start by itself.',
   never: 'It will never start as it was asked for: destroy it, and ask for what fits.',
 } as const;
 
@@ -104,13 +104,13 @@ const whatOfWaiting = {
 function troubleStory({ doing, kind, message, since }: NonNullable<Words['lrmTrouble']>): string {
   const says = sentence(message);
   if (kind === 'deferred')
-    return `The batch scheduler has put off the job since ${since}: ${says} It is asked again and again until it takes it.`;
+    return `The batch scheduler has put off the job since ${since}: ${says} The service asks it again until it accepts the job.`;
   const next = {
-    submit: 'The job is submitted as soon as it can be asked.',
-    cancel: 'The job is cancelled as soon as it can be asked.',
-    list: 'What runs goes on; how the job is will be seen when it answers.',
+    submit: 'The job is submitted as soon as the scheduler answers.',
+    cancel: 'The job is cancelled as soon as the scheduler answers.',
+    list: 'What runs goes on.',
   }[doing];
-  return `The batch scheduler cannot be asked since ${since}: ${says} ${next}`;
+  return `The batch scheduler does not answer since ${since}: ${says} ${next}`;
 }
 
 /** What is happening to a slot, why, and what comes next: sentences. */
@@ -131,21 +131,21 @@ function slotStateStory(slot: SlotView): string {
   const there = nodes.filter(node => node.state === 'reserved').length;
   switch (state) {
     case 'requested':
-      return slot.lrmTrouble ? troubleStory(slot.lrmTrouble) : 'Being handed to the batch scheduler.';
+      return slot.lrmTrouble ? troubleStory(slot.lrmTrouble) : 'The service is submitting it to the batch scheduler.';
     case 'queued':
       return queueStory(slot);
     case 'reserving':
-      return `${there} of ${nodesWanted} nodes are reserved; all are to be${by}, or the slot is given up.${drainedNodes(slot)}`;
+      return `${there} of ${nodesWanted} nodes are reserved; if not all are${by}, the slot is given up.${drainedNodes(slot)}`;
     case 'ready':
       return `${readyStory(slot)}${jobEndsAt === null ? '' : ` The job ends at ${jobEndsAt}.`}${drainedNodes(slot)}`;
     case 'preempting':
       return `The batch scheduler takes it back: guests are shutting down.${because}`;
     case 'releasing':
-      return `Being given back; job ${lrmJobId ?? '?'} is cancelled if it is not gone${by}.${because}${notAsTheyWere(slot)}`;
+      return `The nodes are being given back; job ${lrmJobId ?? '?'} is cancelled if it has not ended${by}.${because}${notAsTheyWere(slot)}`;
     case 'released':
-      return `Given back.${because}${notAsTheyWere(slot)}`;
+      return `The nodes are given back.${because}${notAsTheyWere(slot)}`;
     case 'failed':
-      return `Lost.${because}`;
+      return `The slot is lost.${because}`;
   }
 }
 
@@ -169,8 +169,8 @@ function readyStory({ nodes, deadlineAt, workspaces, warm }: SlotView): string {
   const silent = nodes.filter(({ connected, state }) => !connected && state === 'reserved');
   const until = deadlineAt ?? 'its end';
   if (silent.length > 0)
-    return `Nothing is heard of ${silent.map(({ name }) => name).join(', ')}: given up at ${until}, unless its pilot comes back.`;
-  if (deadlineAt !== null) return `Nobody is in it: kept for the next workspace until ${until}.`;
+    return `name).join(', ')}: given up at ${until}, unless its pilot comes back. => The service hears nothing from ${silent.map(({ name }) => name).join(', ')}: the slot is given up at ${until}, unless the pilot comes back. => name).join(', ')}: given up at ${until}, unless its pilot comes back.`;
+  if (deadlineAt !== null) return `No workspace is in it: it is kept for the next one until ${until}.`;
   return workspaces.length === 0 && warm ? 'Ready for the first workspace.' : 'In use.';
 }
 

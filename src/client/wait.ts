@@ -51,7 +51,7 @@ export async function waitForWorkspace(
       ? `workspace ${workspace.name} is still ${workspace.state}${why === '' ? '' : `. ${why}`}`
       : 'the service did not answer';
     throw new WspError('timeout', `after ${formatDuration(timeoutMs)} ${state}`, {
-      hint: 'it goes on without us; wsp show tells how it stands, --timeout waits longer',
+      hint: 'the workspace goes on without you; wsp show says how it is, --timeout waits longer',
       cause,
     });
   }

@@ -40,7 +40,7 @@ export function sameRequest(
   if (before.requestDigest === requestDigest) return undefined;
   return {
     code: 'conflict',
-    message: `the client token ${request.clientToken} has made workspace ${before.id} with another request`,
+    message: `the client token ${request.clientToken} has already been used for workspace ${before.id}, with another request`,
     hint: 'use a new token for a new request',
   };
 }
@@ -105,7 +105,7 @@ function startByOver(draft: Draft, { startBy }: WorkspaceRequest): Refusal | und
   const at = parseMoment(startBy);
   if (at !== undefined && at > draft.now) return undefined;
   const message =
-    at === undefined ? `startBy: there is no such time as ${startBy}` : `startBy: ${startBy} is over already`;
+    at === undefined ? `startBy: there is no such time as ${startBy}` : `startBy: ${startBy} has already passed`;
   return { code: 'invalid_request', message };
 }
 

@@ -71,7 +71,7 @@ function pendingUntil({ createdAt, startBy }: Workspace): number {
 }
 
 function pendingOverdue(draft: Draft, workspace: Workspace): void {
-  const message = `not launched by ${formatMoment(pendingUntil(workspace))}`;
+  const message = `it was not launched by ${formatMoment(pendingUntil(workspace))}`;
   endPending(draft, workspace.id, 'cancelled', { code: 'not_launched', message });
 }
 
@@ -117,8 +117,8 @@ function slotOverdue(draft: Draft, slot: Slot): void {
 
 function notTaken({ now, settings }: Draft, { lrmTrouble }: Slot): Reason {
   const forMs = lrmTrouble === null ? settings.submitTimeoutMs : now - lrmTrouble.since;
-  const words = lrmTrouble?.message ?? 'it has said nothing';
-  const message = `the LRM has not taken the job for ${formatDuration(forMs)}: ${words}`;
+  const words = lrmTrouble?.message ?? 'the batch scheduler gave no reason';
+  const message = `the batch scheduler has not accepted the job for ${formatDuration(forMs)}: ${words}`;
   return { code: 'submit_timeout', message };
 }
 
@@ -128,7 +128,7 @@ function reserveTimeout(slot: Slot, settings: LeaseSettings): Reason {
 
 function whoIsMissing({ nodes, nodesWanted, lrmJobId }: Slot, { reserveTimeoutMs }: LeaseSettings): string {
   if (nodes.length === 0)
-    return `the LRM's job ${lrmJobId} runs, but no pilot has reported within ${formatDuration(reserveTimeoutMs)}: do its nodes have Node.js, and can they reach the service? (wsp doctor)`;
+    return `job ${lrmJobId} runs, but no pilot has reported within ${formatDuration(reserveTimeoutMs)}: do its nodes have Node.js, and can they reach the service? (wsp doctor)`;
   const reserved = nodes.filter(node => node.state === 'reserved').length;
   return `only ${reserved} of ${nodesWanted} nodes were reserved within ${formatDuration(reserveTimeoutMs)} of the first pilot's report`;
 }
@@ -176,8 +176,8 @@ function startByMissed(draft: Draft, { id, startBy, slotId, state }: Workspace):
   const waiting =
     state === 'deploying'
       ? 'its VMs were still starting'
-      : (lrmTrouble?.message ?? lrmReason ?? 'its slot was not there yet');
-  const message = `not running by ${formatMoment(startBy)}: ${waiting}`;
+      : (lrmTrouble?.message ?? lrmReason ?? 'its nodes were not ready yet');
+  const message = `it did not run by ${formatMoment(startBy)}: ${waiting}`;
   const how = { graceMs: 0, order: true };
   beginEnding(draft, id, 'cancelled', { code: 'start_by_missed', message }, how);
 }
@@ -187,7 +187,7 @@ function deployOverdue(draft: Draft, id: WorkspaceId): void {
     return giveUpLate(draft, id);
   const late = draft.vmsOf(id).filter(vm => !isUpVm(vm.state));
   const names = late.map(vm => `${vm.name} (${vm.state} on ${vm.node})`).join(', ');
-  const message = `not running within ${formatDuration(draft.settings.deployTimeoutMs)} of the slot being ready: ${names}`;
+  const message = `VMs did not run within ${formatDuration(draft.settings.deployTimeoutMs)} of the slot being ready: ${names}`;
   beginEnding(
     draft,
     id,
@@ -203,7 +203,7 @@ function replaceOverdue(draft: Draft, id: WorkspaceId): void {
   draft.putWorkspace({ ...draft.workspace(id), deployDeadlineAt: null });
   if (late.length === 0) return;
   const names = late.map(vm => `${vm.name} (${vm.state} on ${vm.node})`).join(', ');
-  const message = `in place of lost VMs, not running within ${formatDuration(draft.settings.deployTimeoutMs)}: ${names}`;
+  const message = `VMs in place of lost ones did not run within ${formatDuration(draft.settings.deployTimeoutMs)}: ${names}`;
   const how = { graceMs: draft.settings.shutdownGraceMs, order: true };
   beginEnding(draft, id, 'failed', { code: 'deploy_timeout', message }, how);
 }

@@ -38,14 +38,14 @@ describe('a latest start', () => {
     const bench = new LeaseBench();
     bench.create(1, { startBy });
     bench.submitted();
-    bench.observed({ state: 'waiting', reason: 'jobs of higher priority are before it' });
+    bench.observed({ state: 'waiting', reason: 'jobs of higher priority start before it' });
     bench.atDeadline();
     expect(bench.now).toBe(startedAt + 60_000);
     expect(bench.workspace).toMatchObject({
       cause: 'cancelled',
       reason: {
         code: 'start_by_missed',
-        message: `not running by ${startBy}: jobs of higher priority are before it`,
+        message: `it did not run by ${startBy}: jobs of higher priority start before it`,
       },
     });
     expect(bench.slot.state).toBe('releasing');
@@ -67,7 +67,7 @@ describe('a latest start', () => {
   it('that is over already, or no time at all, is refused', () => {
     const bench = new LeaseBench();
     for (const [bad, why] of [
-      [new Date(startedAt).toISOString(), /is over already/],
+      [new Date(startedAt).toISOString(), /has already passed/],
       ['2026-13-45T99:00:00Z', /no such time/],
     ] as const)
       expect(bench.refusal(bench.createInput({ groups: [group], startBy: bad }))).toMatchObject({

@@ -31,7 +31,7 @@ export function add(draft: Draft, input: Extract<LeaseInput, { type: 'add' }>): 
   if (workspace.state !== 'pending')
     return {
       code: 'conflict',
-      message: `workspace ${workspace.name} is ${workspace.state}: groups can be added only before it is launched`,
+      message: `workspace ${workspace.name} is ${workspace.state}; groups can be added only before it is launched`,
       hint: 'create a workspace of its own for what is missing',
     };
   const groups = [...workspace.groups, ...input.groups.map(group => withDefaults(group, draft.settings))];

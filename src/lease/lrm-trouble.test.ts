@@ -62,7 +62,7 @@ describe('report 1: an LRM that does not take a job now', () => {
       cause: 'failed',
       reason: {
         code: 'submit_timeout',
-        message: 'the LRM has not taken the job for 1h: no munged',
+        message: 'the batch scheduler has not accepted the job for 1h: no munged',
       },
     });
   });

@@ -21,7 +21,7 @@ describe('what the LRM answers', () => {
     expect(bench.workspace).toMatchObject({
       state: 'ended',
       cause: 'failed',
-      reason: { code: 'lrm_refused', message: 'the LRM refused the request: Invalid account' },
+      reason: { code: 'lrm_refused', message: 'the batch scheduler refused the request: Invalid account' },
     });
     expect(bench.vmStates).toEqual(['terminated']);
   });
@@ -62,10 +62,10 @@ describe('what the LRM says of a job', () => {
   });
 
   it.each([
-    ['cancelled', 'cancelled', "the LRM's job 7 was cancelled: by uid 0"],
-    ['timeout', 'failed', "the LRM's job 7 ran out of its walltime: by uid 0"],
-    ['failed', 'failed', "the LRM's job 7 failed: by uid 0"],
-    ['completed', 'failed', "the LRM's job 7 ended before any of its pilots had reported: by uid 0"],
+    ['cancelled', 'cancelled', 'job 7 was cancelled: by uid 0'],
+    ['timeout', 'failed', 'job 7 reached its time limit: by uid 0'],
+    ['failed', 'failed', 'job 7 failed: by uid 0'],
+    ['completed', 'failed', 'job 7 ended before any of its pilots had reported: by uid 0'],
   ] as const)(
     'original defect 8, a job that dies in the queue leaves its VMs pending: ends the workspace when it is %s while it waits',
     (state, cause, message) => {
@@ -177,13 +177,13 @@ describe('the LRM’s words of a job', () => {
     if (byUs) bench.maps.slots.set(bench.slotId, { ...bench.slot, cancelOrdered: true });
     const { events } = bench.observed({ state, reason: 'by uid 0' });
     expect(events[0]).toMatchObject({ type: 'slot.lrm', reason: { code: state, message } });
-    if (gone !== undefined) expect(bench.workspace.reason?.message).toBe(`the LRM's job 7 ${gone}`);
+    if (gone !== undefined) expect(bench.workspace.reason?.message).toBe(`job 7 ${gone}`);
   });
 
   it('may be none', () => {
     const bench = queued();
     bench.observed({ state: 'failed' });
-    expect(bench.workspace.reason?.message).toBe("the LRM's job 7 failed");
+    expect(bench.workspace.reason?.message).toBe('job 7 failed');
   });
 
   it('name the job’s nodes when they are all told', () => {

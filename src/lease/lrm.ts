@@ -46,7 +46,7 @@ export function refused(draft: Draft, slotId: SlotId, message: string): void {
   if (!slot || slot.lrmJobId !== null || isFinalSlot(slot.state)) return;
   slotGone(draft, slotId, 'failed', {
     code: 'lrm_refused',
-    message: `the LRM refused the request: ${message}`,
+    message: `the batch scheduler refused the request: ${message}`,
   });
   advance(draft, slotId);
 }
@@ -121,7 +121,7 @@ function toldNodes({ jobNodes, nodesWanted }: Slot, { nodes }: ObservedJob): rea
 function wordsOf({ state, reason, outlook }: ObservedJob, { cancelOrdered }: Slot): string {
   if (state === 'cancelled' && cancelOrdered) return 'this service has cancelled it';
   const next = outlookWords(outlook);
-  return `${reason ?? `the LRM's job is ${state}`}${next === '' ? '' : `; ${next}`}`;
+  return `${reason ?? `the job is ${state}`}${next === '' ? '' : `; ${next}`}`;
 }
 
 /** The LRM ends the job later, at our asking. */
@@ -165,12 +165,12 @@ function jobGone(draft: Draft, slot: Slot, job: ObservedJob | undefined): void {
 }
 
 function goneReason(slot: Slot, job: ObservedJob | undefined): Reason {
-  const name = `the LRM's job ${slot.lrmJobId}`;
-  if (!job) return { code: 'lrm_lost', message: `${name} is gone, and the LRM does not say why` };
+  const name = `job ${slot.lrmJobId}`;
+  if (!job) return { code: 'lrm_lost', message: `${name} has ended, and the batch scheduler does not say why` };
   const how = {
     cancelled: slot.cancelOrdered ? 'was cancelled by this service' : 'was cancelled',
-    preempted: 'had to make way',
-    timeout: 'ran out of its walltime',
+    preempted: 'was preempted',
+    timeout: 'reached its time limit',
     'node-failed': 'has lost a node',
     failed: 'failed',
     completed: slot.nodes.length === 0 ? 'ended before any of its pilots had reported' : 'ended',

@@ -68,7 +68,7 @@ describe('a pilot’s connection', () => {
     disconnected(bench, 'n1', true);
     const decision = bench.after(16_000);
     expect(bench.workspace.reason?.message).toBe(
-      'nothing has been heard of the pilot on n0, n1, whose node has closed its connection, for 5m6s',
+      'the service has heard nothing from the pilot on n0, n1 (its node has closed the connection) for 5m6s',
     );
     expect(bench.workspace.endingDeadlineAt).toBe(bench.now + 12_000);
     expect(bench.slot.deadlineAt).toBe(bench.now + 10_000 + 30_000);
@@ -82,7 +82,7 @@ describe('a pilot’s connection', () => {
 
 describe('a node’s own words', () => {
   it.each([
-    ['preempting', 'preempted', 'preempted', 'the LRM wants node n0 back'],
+    ['preempting', 'preempted', 'preempted', 'the batch scheduler wants node n0 back'],
     ['failed', 'failed', 'node_failed', 'node n0 failed'],
   ] as const)('are not needed for %s', (state, cause, code, message) => {
     const bench = new LeaseBench().running(1);

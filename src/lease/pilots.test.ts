@@ -257,7 +257,7 @@ describe('a pilot that is silent', () => {
     silent(bench);
     bench.atDeadline();
     expect(bench.now).toBe(startedAt + 300_000);
-    const reason = { code: 'pilot_lost', message: 'nothing has been heard of the pilot on n0 for 5m' };
+    const reason = { code: 'pilot_lost', message: 'the service has heard nothing from the pilot on n0 for 5m' };
     expect(bench.workspace).toMatchObject({ state: 'ending', cause: 'failed', reason });
     expect(bench.slot).toMatchObject({ state: 'releasing', reason });
     bench.node('n1', 'released');

@@ -67,7 +67,7 @@ export function connected(draft: Draft, input: Connected): void {
 /** A VM that has not begun may not have been ordered yet; one that was to stop will be reported, or be gone with the node. */
 function missing(draft: Draft, vm: Vm): void {
   if (vm.state === 'pending' || vm.state === 'stopping') return;
-  const message = `its pilot is back without it`;
+  const message = 'the pilot reconnected and no longer reports this VM';
   vmGone(draft, vm, false, { code: 'vm_lost', message });
 }
 
@@ -96,8 +96,8 @@ export function silentTooLong(draft: Draft, slot: Slot): void {
   const lost = slot.nodes.filter(node => !hasLeft(node) && isSilentTooLong(node, draft));
   const names = lost.map(({ name }) => name);
   const silentMs = Math.max(...lost.map(({ silentSince }) => draft.now - (silentSince ?? draft.now)));
-  const how = lost.some(({ hungUp }) => hungUp) ? ', whose node has closed its connection,' : '';
-  const message = `nothing has been heard of the pilot on ${names.join(', ')}${how} for ${formatDuration(silentMs)}`;
+  const how = lost.some(({ hungUp }) => hungUp) ? ' (its node has closed the connection)' : '';
+  const message = `the service has heard nothing from the pilot on ${names.join(', ')}${how} for ${formatDuration(silentMs)}`;
   const reason = { code: 'pilot_lost', message };
   endAll(draft, slot.id, 'failed', reason, { graceMs: shutdownGraceMs, order: false });
   releaseSlot(draft, slot.id, shutdownGraceMs, reason);
@@ -174,7 +174,7 @@ function notUndone(draft: Draft, slot: Slot, node: string, { state, reason }: No
 
 /** The LRM wants the node back. */
 function preempted(draft: Draft, slotId: string, node: string, words: Reason | undefined): void {
-  const message = `the LRM wants node ${node} back${words ? `: ${words.message}` : ''}`;
+  const message = `the batch scheduler wants node ${node} back${words ? `: ${words.message}` : ''}`;
   const reason = walltimeOver(draft, draft.slot(slotId)) ?? { code: words?.code ?? 'preempted', message };
   preempt(draft, slotId, reason, node);
 }
@@ -185,7 +185,7 @@ function nodeLeft(draft: Draft, slotId: string, node: string): void {
   if (slot.state !== 'reserving' && slot.state !== 'ready') return;
   const reason = walltimeOver(draft, slot) ?? {
     code: 'node_left',
-    message: `the pilot on node ${node} left before the lease was over`,
+    message: `the pilot on node ${node} left before the lease had ended`,
   };
   const { shutdownGraceMs } = draft.settings;
   const dependent = dependentOn(draft, slot, node);

@@ -104,7 +104,7 @@ describe('a site with several pools', () => {
     const refusal = site.refusal(site.createInput({ groups: [group(20)] }));
     expect(refusal).toMatchObject({ code: 'exceeds_site' });
     expect(refusal.message).toMatch(
-      /^no pool can carry it: own: 20 VMs .* 2 nodes; batch: 20 VMs .* 16 nodes$/,
+      /^no pool can host this workspace: own: 20 VMs .* 2 nodes; batch: 20 VMs .* 16 nodes$/,
     );
   });
 

@@ -84,7 +84,7 @@ function together(refusals: readonly { readonly pool: string; readonly refusal: 
   if (!first) return { code: 'exceeds_site', message: 'this site has no pool at all' };
   if (others.length === 0) return first.refusal;
   const each = refusals.map(({ pool, refusal }) => `${pool}: ${refusal.message}`).join('; ');
-  return { code: first.refusal.code, message: `no pool can carry it: ${each}` };
+  return { code: first.refusal.code, message: `no pool can host this workspace: ${each}` };
 }
 
 /** What has been asked of the pool and has not been started may still take what is free. */

@@ -12,11 +12,11 @@ const userQuota = (quota: Partial<Quota>) => ({ quotas: { ...noQuotas, user: { .
 
 describe('a quota', () => {
   it.each<[Partial<Quota>, string]>([
-    [{ workspaces: 1 }, 'user ann may have 1 live workspaces; 1 are taken, and this makes 2'],
-    [{ vms: 3 }, 'user ann may have 3 VMs; 2 are taken, and this makes 4'],
-    [{ cpus: 3 }, 'user ann may have 3 processors; 2 are taken, and this makes 4'],
-    [{ memoryMiB: 1_000 }, 'user ann may have 1000 MiB of memory; 512 are taken, and this makes 1024'],
-    [{ vmMinutes: 200 }, 'user ann may have 200 VM minutes; 120 are taken, and this makes 240'],
+    [{ workspaces: 1 }, 'user ann may have 1 live workspaces; 1 are in use, and with this request it would be 2'],
+    [{ vms: 3 }, 'user ann may have 3 VMs; 2 are in use, and with this request it would be 4'],
+    [{ cpus: 3 }, 'user ann may have 3 processors; 2 are in use, and with this request it would be 4'],
+    [{ memoryMiB: 1_000 }, 'user ann may have 1000 MiB of memory; 512 are in use, and with this request it would be 1024'],
+    [{ vmMinutes: 200 }, 'user ann may have 200 VM minutes; 120 are in use, and with this request it would be 240'],
   ])('of %o refuses what is over it, and says by how much', (quota, message) => {
     const bench = new LeaseBench(userQuota(quota));
     bench.create(2);
@@ -54,7 +54,7 @@ describe('a quota', () => {
       bench.createInput({ groups: [{ ...group, count: 2 }], project: name }, letter, owner);
     bench.step(create('a', 'ann', 'qcd'));
     expect(bench.refusal(create('b', 'bob', 'qcd')).message).toBe(
-      'project qcd may have 3 VMs; 2 are taken, and this makes 4',
+      'project qcd may have 3 VMs; 2 are in use, and with this request it would be 4',
     );
     bench.step(create('c', 'bob', 'other'));
   });
@@ -78,7 +78,7 @@ describe('a quota', () => {
     const again = (durationMs: number) =>
       bench.createInput({ groups: [{ ...group, count: 2 }], durationMs }, 'b');
     expect(bench.refusal(again(3_600_000)).message).toBe(
-      'user ann may have 130 VM minutes; 20 are taken, and this makes 140',
+      'user ann may have 130 VM minutes; 20 are in use, and with this request it would be 140',
     );
     bench.step(again(55 * 60_000));
   });
@@ -246,11 +246,11 @@ describe('a quota that an extension counts against', () => {
       durationMs: minutes * 60_000,
     });
     expect(bench.refusal(extend(31)).message).toBe(
-      'user ann may have 90 VM minutes; 0 are taken, and this makes 91',
+      'user ann may have 90 VM minutes; 0 are in use, and with this request it would be 91',
     );
     bench.step(extend(30));
     expect(bench.refusal(bench.createInput({ groups: [group], durationMs: 1 }, 'b')).message).toContain(
-      '90 are taken, and this makes 91',
+      '90 are in use, and with this request it would be 91',
     );
   });
 

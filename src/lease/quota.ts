@@ -146,7 +146,7 @@ function over(
     [quota.vmMinutes, minutes(others.vmMs), minutes(total.vmMs), 'VM minutes'],
   ] as const)
     if (limit !== null && wanted > limit)
-      return refusal(`${who} may have ${limit} ${what}; ${have} are taken, and this makes ${wanted}`);
+      return refusal(`${who} may have ${limit} ${what}; ${have} are in use, and with this request it would be ${wanted}`);
   return undefined;
 }
 
@@ -154,7 +154,7 @@ function refusal(message: string): Refusal {
   return {
     code: 'quota_exceeded',
     message,
-    hint: 'wsp usage says what is taken; end something, ask for less, or ask an administrator for more',
+    hint: 'wsp usage shows what is in use; end something, ask for less, or ask an administrator for more',
   };
 }
 

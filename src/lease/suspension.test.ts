@@ -194,7 +194,7 @@ describe('report D: a pilot whose node has closed its connection without its far
       cause: 'failed',
       reason: {
         code: 'pilot_lost',
-        message: 'nothing has been heard of the pilot on n0, whose node has closed its connection, for 15s',
+        message: 'the service has heard nothing from the pilot on n0 (its node has closed the connection) for 15s',
       },
     });
   });
@@ -223,8 +223,8 @@ describe('report D: a pilot whose node has closed its connection without its far
 
 describe('the history of a suspension', () => {
   it.each([
-    [null, 'the LRM has suspended the job'],
-    ['for another', 'the LRM has suspended the job: for another'],
+    [null, 'the batch scheduler has suspended the job'],
+    ['for another', 'the batch scheduler has suspended the job: for another'],
   ])(
     'has the LRM’s words, if it has any (%s), and for how long, for slot and workspace',
     (words, message) => {
@@ -237,7 +237,7 @@ describe('the history of a suspension', () => {
         { type: 'workspace.suspended', ...begun },
       ]);
       bench.now += 90_000;
-      const reason = { code: 'resumed', message: 'the LRM lets the job run on, after 1m30s' };
+      const reason = { code: 'resumed', message: 'the batch scheduler lets the job run on, after 1m30s' };
       const told = bench.observed({}).events.filter(({ type }) => type.endsWith('.resumed'));
       expect(told).toMatchObject([
         { type: 'slot.resumed', ...about, reason },

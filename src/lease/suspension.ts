@@ -28,7 +28,7 @@ export function followSuspension(draft: Draft, slotId: SlotId, job: ObservedJob)
 function suspend(draft: Draft, slotId: SlotId, { jobId, reason: words }: ObservedJob): void {
   const slot = draft.slot(slotId);
   draft.putSlot({ ...slot, suspendedSince: draft.now });
-  const message = `the LRM has suspended the job${words === null ? '' : `: ${words}`}`;
+  const message = `the batch scheduler has suspended the job${words === null ? '' : `: ${words}`}`;
   const reason = { code: 'suspended', message };
   draft.recordSlot('slot.suspended', slot, { reason });
   for (const { id: workspaceId } of draft.workspacesIn(slot))
@@ -44,7 +44,7 @@ function resume(draft: Draft, slotId: SlotId, since: number): void {
   silentFromNow(draft, slotId);
   const slot = draft.slot(slotId);
   draft.putSlot({ ...slot, suspendedSince: null, deadlineAt: resumedDeadline(draft, slot) });
-  const message = `the LRM lets the job run on, after ${formatDuration(draft.now - since)}`;
+  const message = `the batch scheduler lets the job run on, after ${formatDuration(draft.now - since)}`;
   const reason = { code: 'resumed', message };
   draft.recordSlot('slot.resumed', slot, { reason });
   for (const workspace of draft.workspacesIn(slot)) {

@@ -26,7 +26,7 @@ describe('site S9: how the job ended corrects what its pilots made of a signal',
         cause: 'failed',
         reason: {
           code: 'lrm_node-failed',
-          message: "the LRM's job 7 has lost a node: node n3: power supply",
+          message: 'job 7 has lost a node: node n3: power supply',
         },
       },
     ],
@@ -95,7 +95,7 @@ describe('what the job’s end says of a workspace', () => {
     const bench = new LeaseBench().running(1);
     bench.node('n0', 'preempting');
     const { events } = bench.observed({ state: 'cancelled' });
-    const reason = { code: 'lrm_cancelled', message: "the LRM's job 7 was cancelled" };
+    const reason = { code: 'lrm_cancelled', message: 'job 7 was cancelled' };
     expect(events.find(({ type }) => type === 'workspace.end-known')).toMatchObject({
       workspaceId: bench.ws,
       slotId: bench.slotId,

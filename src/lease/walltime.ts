@@ -14,7 +14,7 @@ export function walltimeOver(draft: Draft, slot: Slot): Reason | undefined {
   if (jobEndsAt === null || draft.now < jobEndsAt - endMarginMs(draft.settingsOf(slot))) return undefined;
   return {
     code: walltimeCode,
-    message: `the LRM's job ${slot.lrmJobId ?? '?'} is at the end of its walltime`,
+    message: `job ${slot.lrmJobId ?? '?'} has reached the end of its time limit`,
   };
 }
 

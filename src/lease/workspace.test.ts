@@ -249,7 +249,7 @@ describe('the last moments of a lease', () => {
     bench.observed({ endsAt: startedAt + 10_000_000 });
     expect(bench.events.at(-1)).toMatchObject({ workspaceId: bench.ws, reason: { code: 'lrm_lengthened' } });
     bench.atDeadline();
-    expect(bench.workspace.reason).toEqual({ code: 'expired', message: 'the lease is over' });
+    expect(bench.workspace.reason).toEqual({ code: 'expired', message: 'the lease has reached its end' });
   });
 
   it.each([

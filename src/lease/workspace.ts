@@ -99,8 +99,8 @@ export function followJobEnd(draft: Draft, id: WorkspaceId): void {
   draft.putWorkspace({ ...workspace, endsAt, noticesGivenMs });
   const at = formatMoment(endsAt);
   const reason = shorter
-    ? { code: 'lrm_shortened', message: 'the LRM will end the job earlier than it had said' }
-    : { code: 'lrm_lengthened', message: `the lease has its time back: it ends at ${at}` };
+    ? { code: 'lrm_shortened', message: 'the batch scheduler will end the job earlier than it had said' }
+    : { code: 'lrm_lengthened', message: `the batch scheduler gave the job its time back; the lease ends at ${at}` };
   draft.record(`workspace.${shorter ? 'shortened' : 'lengthened'}`, { workspaceId: id, slotId, reason });
 }
 
@@ -127,7 +127,7 @@ export function expire(draft: Draft, workspace: Workspace): void {
   // A service that was away at the time still lets guests shut down; a timer that is a little late takes nothing from the lease's end.
   const leastMs = draft.now < endsAt ? Math.min(graceMs, leastGraceMs) : graceMs;
   const deadlineAt = Math.max(endsAt, draft.now + leastMs);
-  const reason = { code: 'expired', message: 'the lease is over' };
+  const reason = { code: 'expired', message: 'the lease has reached its end' };
   const how = { graceMs: graceUntil(deadlineAt, draft.now), order: true, deadlineAt };
   beginEnding(draft, workspace.id, 'expired', reason, how);
 }

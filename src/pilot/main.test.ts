@@ -138,7 +138,7 @@ describe('a pilot', slow, () => {
     expect(readFileSync(at('pilot'), 'utf8')).toContain(String(pilot.pid));
     expect(existsSync(at('notifications.jsonl'))).toBe(true);
     await expect.poll(() => existsSync(join(place, 'work/n07/slot-bbbbbbbbbb')), slow).toBe(false);
-    say({ type: 'dismiss', message: 'the slot is over' });
+    say({ type: 'dismiss', message: 'the slot has ended' });
     expect(await pilot.exited).toEqual({ code: 0, signal: null });
     expect(readFileSync(at('pilot.log'), 'utf8')).not.toContain(secret);
   });

@@ -55,7 +55,7 @@ export class ServiceLink {
   isSpokenWith(protocol: number | undefined): boolean {
     const gap = protocolGap('pilot', 'the service', protocol);
     if (gap === undefined) return true;
-    this.#parts.log.error('the service cannot be spoken with', { why: gap });
+    this.#parts.log.error('the service speaks a protocol that this pilot does not know', { why: gap });
     this.#retryMs = longestRetryMs;
     this.#link?.close();
     return false;

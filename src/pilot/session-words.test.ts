@@ -98,7 +98,7 @@ describe('PilotSession, in particular', () => {
     const w = world({ release: () => new Promise(() => undefined) });
     void w.session.run();
     await settle();
-    w.say({ type: 'dismiss', message: 'the slot is over' });
+    w.say({ type: 'dismiss', message: 'the slot has ended' });
     const vm = { vmId: 'ws-bbbbbbbbbb.w-0' } as VmPlan;
     w.say({ type: 'command', key: 's', body: { kind: 'start-vm', vm } });
     expect(w.done.filter(what => what.startsWith('start'))).toEqual([]);

@@ -126,7 +126,7 @@ describe('PilotSession', () => {
 
   it.each([
     ['its own signal', 15_000, (w: World) => w.session.preempt('SIGTERM')],
-    ['a dismissal', 0, (w: World) => w.say({ type: 'dismiss', message: 'the slot is over' })],
+    ['a dismissal', 0, (w: World) => w.say({ type: 'dismiss', message: 'the slot has ended' })],
     [
       'the same order',
       undefined,
@@ -337,8 +337,8 @@ describe('PilotSession', () => {
     const w = world({ release: () => new Promise(() => undefined), vmState: 'terminated' });
     void w.session.run();
     await settle();
-    w.say({ type: 'dismiss', message: 'the slot is over' });
-    w.say({ type: 'dismiss', message: 'the slot is over' });
+    w.say({ type: 'dismiss', message: 'the slot has ended' });
+    w.say({ type: 'dismiss', message: 'the slot has ended' });
     await settle();
     expect(w.done).toEqual(['release 0']);
   });
@@ -400,7 +400,7 @@ describe('PilotSession', () => {
     });
     const code = w.session.run();
     await settle();
-    w.say({ type: 'dismiss', message: 'the slot is over' });
+    w.say({ type: 'dismiss', message: 'the slot has ended' });
     await settle();
     failed(new ControlError('work_directory', 'no such directory'));
     expect(await code).toBe(1);
@@ -417,7 +417,7 @@ describe('PilotSession', () => {
     });
     const code = w.session.run();
     await settle();
-    w.say({ type: 'dismiss', message: 'the slot is over' });
+    w.say({ type: 'dismiss', message: 'the slot has ended' });
     await settle();
     w.fire(60_000);
     expect(await code).toBe(1);

@@ -11,7 +11,7 @@ export function secretFileMistake(path: string, what: string): string | undefine
   try {
     stat = statIfThere(path);
   } catch (cause) {
-    return `${path} cannot be looked at: ${(cause as Error).message}`;
+    return `${path} cannot be read: ${(cause as Error).message}`;
   }
   if (!stat) return undefined;
   if (!stat.isFile()) return `${path} is not a file`;

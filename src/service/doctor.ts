@@ -165,14 +165,14 @@ async function checkDryRun(at: string, lrm: Lrm, gang: GangSite, walltimeMs: num
     await lrm.dryRun(gangRequest({ id: 'slot-doctor', ...size }, gang, ''));
     return good(
       name,
-      `${lrm.kind} would take a lease of one node for ${formatDuration(walltimeMs)} with this queue, account and options; of limits it may look at some only when a job is really submitted`,
+      `${lrm.kind} would take a lease of one node for ${formatDuration(walltimeMs)} with this queue, account and options; it checks some limits only when a job is really submitted`,
     );
   } catch (cause) {
     if (!(cause instanceof LrmError)) throw cause;
     const fix = `correct queue, account and options of ${at}, or ask the scheduler's administrators for what this user may do`;
     return cause.kind === 'refused'
       ? failure(name, cause.message, fix)
-      : warning(name, cause.message, 'it may pass: leases are submitted again until it has');
+      : warning(name, cause.message, 'this may pass by itself: the service submits leases again and again until it has');
   }
 }
 
@@ -186,7 +186,7 @@ function checkScripts(at: string, { keepsScripts }: LrmCapabilities): readonly C
     warning(
       `${at} scripts`,
       `${keepsScripts}: the scripts of jobs are stored, and the secrets of leases' slots in them`,
-      'keep that database and its backups from everybody but its administrators; a secret can do nothing once its lease is over',
+      'keep that database and its backups from everybody but its administrators; a secret can do nothing once its lease has ended',
     ),
   ];
 }
@@ -243,16 +243,16 @@ function checkNodesUrl({ url, listen, pools }: SiteConfig): Check {
   if (/^https?:\/\/(localhost|127\.|\[::1\])/.test(reached))
     return failure(
       name,
-      `the nodes cannot reach ${reached}: that is each node itself`,
+      `the nodes cannot reach ${reached}, which is the address of each node itself`,
       'set service.listen to an address of this host that the nodes can reach, or service.url',
     );
   if (url === null && /^(0\.0\.0\.0|::)$/.test(listen.host))
     return failure(
       name,
-      `the nodes cannot be told ${listen.host}`,
-      'set service.url to how the nodes reach this host',
+      `the nodes cannot use the address ${listen.host}`,
+      'set service.url to a URL by which the nodes reach this host',
     );
-  return good(name, `the nodes are told ${reached}; that they reach it, only a node can tell`);
+  return good(name, `the nodes are told ${reached}; only a check on a node can say whether they reach it`);
 }
 
 function messageOf(cause: unknown): string {

@@ -74,7 +74,7 @@ test('the pilots of a slot that is over are sent away, all of them', () => {
   const [told, forgotten, greeting] = ['n0', 'n1', 'n2'].map(node => witness.opened('slot', node));
   for (const end of [told, forgotten]) end?.said(welcome);
   witness.opened('another', 'n3').said(welcome);
-  told?.said({ type: 'dismiss', message: 'the slot is over' });
+  told?.said({ type: 'dismiss', message: 'the slot has ended' });
   witness.look(slotId => slotId === 'slot');
   expect(greeting?.isReady).toBe(false);
   expect(broken).toEqual(['n1 was not told that slot is over']);

@@ -68,7 +68,7 @@ function whyNot({ trouble }: Types['pools'][number]): string {
   const { kind, message, since } = trouble;
   return kind === 'refused'
     ? `is set up wrongly, so that nothing can be leased from it: ${message}`
-    : `does not answer since ${since}: ${message}; leases that run go on, and what waits is asked again`;
+    : `does not answer since ${since}: ${message}; leases that run go on, and the service asks again for those that wait`;
 }
 
 async function slots(context: CommandContext): Promise<void> {

@@ -100,7 +100,7 @@ async function checkSignals(run: ProcessRunner['run']): Promise<Check> {
     ? good('signals', "the scheduler's warning does not reach VMs")
     : warning(
         'signals',
-        'env cannot block signals: a scheduler that warns a job ends its VMs at once',
+        'the program env cannot block signals here: a warning of the scheduler would end VMs at once',
         'install coreutils 8.31 or newer',
       );
 }
@@ -130,7 +130,7 @@ async function checkHelper(argv: readonly string[] | undefined, parts: NodeDocto
   if (argv === undefined)
     return warning(
       name,
-      'not looked at: which it is, is not known here',
+      'not checked: the site file does not name it, and no command is given',
       'give --config FILE, or the command after --',
     );
   const slotId = `slot-${idSuffix(parts.random.bytes(10))}`;
@@ -158,7 +158,7 @@ function checkPolicy(networks: NodeExpectations['networks']): Check {
   if (!statIfThere(policyFile))
     return warning(
       name,
-      `not looked at: there is no ${policyFile}`,
+      `not checked: there is no ${policyFile}`,
       `${fix}; or it was installed with --etc-dir`,
     );
   try {

@@ -285,7 +285,7 @@ function checkSame(there: BridgeRecord, wanted: BridgeRecord): void {
     if (there[key] === wanted[key]) continue;
     throw new ControlError(
       'bridge_conflict',
-      `the node's bridge of this network has ${key} ${there[key]}, but ${wanted[key]} is asked for; it goes with its last VM`,
+      `the node's bridge of this network has ${key} ${there[key]}, but ${wanted[key]} is asked for; the bridge is removed with its last VM`,
     );
   }
 }

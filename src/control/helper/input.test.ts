@@ -60,7 +60,7 @@ describe('security 14 what one caller can ask of a helper is bounded', () => {
     await clock.advanceTo(59_999);
     expect(input.destroyed).toBe(false);
     await clock.advanceTo(60_000);
-    expect(await over).toBe('nobody has asked anything within 1m');
+    expect(await over).toBe('the helper received no request within 1m');
   });
 
   it.each([

@@ -35,7 +35,7 @@ export async function serveInput(input: Readable, parts: InputParts): Promise<vo
   let served = 0;
   const stopTimer = parts.clock.after(firstRequestMs, () => {
     if (served > 0 || parts.holdsSlot()) return;
-    input.destroy(new Error(`nobody has asked anything within ${formatDuration(firstRequestMs)}`));
+    input.destroy(new Error(`the helper received no request within ${formatDuration(firstRequestMs)}`));
   });
   try {
     for await (const chunk of input) {

@@ -208,7 +208,7 @@ describe('kill-all', () => {
     vi.mocked(process.getuid as () => number).mockReturnValue(1_000);
     expect(await killAll('--node', 'n01')).toMatchObject({
       ...{ code: 1, undone: [] },
-      left: ['root is needed: nothing was looked at'],
+      left: ['run this as root; nothing was checked'],
     });
     expect(interfaces.has('wttest1')).toBe(true);
   });

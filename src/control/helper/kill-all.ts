@@ -97,7 +97,7 @@ async function killAll(options: KillAllOptions): Promise<KillAllReport> {
   const undone: string[] = [];
   const left: string[] = [];
   try {
-    if (process.getuid?.() !== 0) throw new Error('root is needed: nothing was looked at');
+    if (process.getuid?.() !== 0) throw new Error('run this as root; nothing was checked');
     const at = helperDirectory(stateDir, diskDir, node);
     const tools = new RootTools(systemClock, systemProcesses);
     // After a power loss there are only the records; of a lost state directory, only interfaces.

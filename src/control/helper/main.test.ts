@@ -145,7 +145,7 @@ describe('a helper', () => {
     await expect.poll(() => here.timers.length).toBe(1);
     here.timers[0]?.fire();
     expect(await over).toBe(0);
-    expect(here.told).toContain('wsp helper: standard input: nobody has asked anything within 1m');
+    expect(here.told).toContain('wsp helper: standard input: the helper received no request within 1m');
   });
 
   it('has nothing more to say when kill-all has undone its slot', async () => {

@@ -268,7 +268,7 @@ describe('a gang that is submitted', () => {
       'Grid Engine did not take the job: job rejected',
     ],
     [{ code: 25, stderr: 'x' }, 'deferred', 'Grid Engine did not take the job: x'],
-    [{ code: 7 }, 'unavailable', 'Grid Engine did not take the job: exit code 7 and no word'],
+    [{ code: 7 }, 'unavailable', 'Grid Engine did not take the job: exit code 7 and printed nothing'],
     ['Welcome\n', 'unavailable', 'Grid Engine did not take the job: Welcome'],
   ])('that qsub does not take (%j) is %s', async (answer, kind, message) => {
     const { lrm } = adapter({ ...facts(), 'qsub -w e': answer });

@@ -54,7 +54,7 @@ describe('report 1: what Grid Engine answers', () => {
       message:
         'Grid Engine did not take the job: job rejected: only 1 jobs are allowed per user (current job count: 1)',
     });
-    expect(answerError('qdel', 1, '').message).toBe('qdel: exit code 1 and no word');
+    expect(answerError('qdel', 1, '').message).toBe('qdel: exit code 1 and printed nothing');
   });
 
   it('a job that was submitted with a warning is one that was submitted', () => {

@@ -62,7 +62,7 @@ export function answerError(
   words: string,
   said = plainWords(words),
 ): LrmError {
-  return new LrmError(kindOf(code, words), `${what}: ${said || `exit code ${code} and no word`}`);
+  return new LrmError(kindOf(code, words), `${what}: ${said || `exit code ${code} and printed nothing`}`);
 }
 
 /** What a command says, without what all of them say. */

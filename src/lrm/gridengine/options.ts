@@ -6,7 +6,7 @@ const nothing = 'with it nothing is submitted';
 const wait = 'a lease would wait until somebody released its job';
 const output = 'the last words of a job that fails are in wsp show';
 const directory = 'a pilot works in pilot.workDir of the site file';
-const anew = 'a lease is started anew by wsp create --requeue';
+const anew = 'use wsp create --requeue to start a lease again';
 const script = "the job's program is the pilot";
 
 /**
@@ -76,7 +76,7 @@ function mistakeOf(option: string, value: string | undefined): string | undefine
   if (withValue.has(option))
     return value === undefined || value === '' ? `${option} has no value after it` : undefined;
   if (bare.has(option) || option === '-binding' || bindings.test(option)) return undefined;
-  return `${option || 'an empty argument'} is no option of qsub that the service knows; write an option and its value as two arguments, as in [-l, kvm=1]`;
+  return `${option || 'an empty argument'} is no option of qsub that the service knows; write an option and its value as two arguments, such as [-l, kvm=1]`;
 }
 
 /** Whether the argument after this one is its value. */

@@ -15,7 +15,7 @@ const forbidden: Readonly<Record<string, string>> = {
   f: 'the service would wait for the job to end',
   F: "the job's program is the pilot",
   h: 'a lease would wait until somebody released its job',
-  I: 'a job of a lease has no terminal',
+  I: 'the job of a lease has no terminal',
   j: lastWords,
   J: 'a lease is one job',
   k: lastWords,
@@ -23,14 +23,14 @@ const forbidden: Readonly<Record<string, string>> = {
   N: 'the service finds its jobs by their names',
   o: lastWords,
   q: 'set lrm.queue',
-  r: 'a lease is started anew by wsp create --requeue',
+  r: 'use wsp create --requeue to start a lease again',
   R: lastWords,
   S: "the job's script is one of sh",
   t: 'a lease is one job',
   u: "jobs are the service's own user's",
   w: 'a pilot works in node.workDir of the site file',
-  x: 'a job of a lease has no terminal',
-  X: 'a job of a lease has no terminal',
+  x: 'the job of a lease has no terminal',
+  X: 'the job of a lease has no terminal',
   z: "the service needs the job's id, which qsub prints",
 };
 
@@ -43,7 +43,7 @@ const resources: readonly string[] = 'select place nodes ncpus mem pmem vmem wal
 const attributes: Readonly<Record<string, string>> = {
   block: 'the service would wait for the job to end',
   depend: 'a lease depends on no other job',
-  interactive: 'a job of a lease has no terminal',
+  interactive: 'the job of a lease has no terminal',
   sandbox: "pbs_mom would keep the job's output elsewhere",
   stagein: 'images are fetched by the pilots',
   stageout: 'nodes would be held while files are copied',
@@ -71,7 +71,7 @@ function mistakeOf(
 ): string | undefined {
   if (previous !== undefined && letterAwaitingValue(previous) !== undefined) return undefined;
   if (!/^-[A-Za-z]/.test(option))
-    return `${option || 'an empty argument'} is no option of qsub; write a value after its option, as in -P, lab`;
+    return `${option || 'an empty argument'} is no option of qsub; write a value after its option, such as -P, lab`;
   for (const [at, letter] of Array.from(option).entries()) {
     if (at === 0) continue;
     const why = forbidden[letter];

@@ -177,7 +177,7 @@ describe('a gang that is submitted', () => {
 
   it.each<[Answer, string, string]>([
     ['17\n', 'unavailable', 'PBS could not be asked: 17'],
-    [{ code: 0 }, 'unavailable', 'PBS could not be asked: qsub exited with 0 and no word'],
+    [{ code: 0 }, 'unavailable', 'PBS could not be asked: qsub exited with 0 and printed nothing'],
     [{ code: 1, stdout: '17.head\n', stderr: 'qsub: x\n' }, 'unavailable', 'PBS could not be asked: x'],
   ])('has no job when qsub says %j', async (qsub, kind, message) => {
     await expect(adapter('torque', { 'pbsnodes -x': two, qsub }).lrm.submit(request)).rejects.toMatchObject({

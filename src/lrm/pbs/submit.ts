@@ -52,10 +52,10 @@ async function qsub({ run }: LrmCommands, args: readonly string[], script: strin
   const kind = code === 0 ? 'unavailable' : errorKind(code, words);
   const what = {
     refused: 'PBS refused the job',
-    deferred: 'PBS takes no such job just now',
+    deferred: 'PBS does not accept the job at this moment',
     unavailable: 'PBS could not be asked',
   }[kind];
-  throw new LrmError(kind, `${what}: ${words || `qsub exited with ${code} and no word`}`);
+  throw new LrmError(kind, `${what}: ${words || `qsub exited with ${code} and printed nothing`}`);
 }
 
 /**

@@ -63,7 +63,7 @@ export function failureOf(doing: string, command: string, stderr: string, code: 
   const words = oneLine(stderr.replace(/^(sbatch|scontrol|scancel): (error: )?/gm, ''));
   return new LrmError(
     kindOf(stderr),
-    `${doing}: ${words || `${command} exited with ${code ?? 'a signal'} and no word`}`,
+    `${doing}: ${words || `${command} exited with ${code ?? 'a signal'} and printed nothing`}`,
   );
 }
 

@@ -167,10 +167,10 @@ describe('a gang that is submitted', () => {
       },
       'Slurm refused the job: Batch job submission failed: Invalid qos specification',
     ],
-    ['submit', { stdout: 'x17\n' }, 'Slurm told no number of the job'],
-    ['submit', { stdout: '' }, 'Slurm told no number of the job'],
-    ['submit', { code: 3 }, 'Slurm refused the job: sbatch exited with 3 and no word'],
-    ['dryRun', { code: null }, 'Slurm would refuse the job: sbatch exited with a signal and no word'],
+    ['submit', { stdout: 'x17\n' }, 'Slurm printed no job number'],
+    ['submit', { stdout: '' }, 'Slurm printed no job number'],
+    ['submit', { code: 3 }, 'Slurm refused the job: sbatch exited with 3 and printed nothing'],
+    ['dryRun', { code: null }, 'Slurm would refuse the job: sbatch exited with a signal and printed nothing'],
   ] as const)('is told why it is not: %s, %j', async (how, answer, message) => {
     const { lrm } = adapter({ sbatch: answer });
     const kind = answer.stderr?.includes('qos') ? 'refused' : 'unavailable';

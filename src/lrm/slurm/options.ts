@@ -30,7 +30,7 @@ const forbidden: Readonly<Record<string, string>> = {
   output: 'the last words of a job that fails are in wsp show',
   parsable: 'the service sets it itself',
   partition: 'set lrm.queue',
-  requeue: 'a lease is started anew by wsp create --requeue',
+  requeue: 'use wsp create --requeue to start a lease again',
   signal: 'a pilot takes such a signal for the end of its lease; leases.endNotices tells VMs of their end',
   'tasks-per-node': bySize,
   'test-only': 'with it nothing is submitted; wsp create --dry-run asks Slurm',
@@ -86,7 +86,7 @@ function mistakeOf(option: string, previous: string | undefined): string | undef
   if (option.startsWith('--') && option.length > 2) return ofLong(option);
   if (/^-[^-]/.test(option)) return ofLetters(option.slice(1));
   if (previous !== undefined && option !== ':' && option !== '--' && awaitsValue(previous)) return undefined;
-  return `${option || 'an empty argument'} is no option of sbatch; write a value with its option, as in --constraint=kvm`;
+  return `${option || 'an empty argument'} is no option of sbatch; write a value together with its option, such as --constraint=kvm`;
 }
 
 function ofLong(option: string): string | undefined {

@@ -72,7 +72,7 @@ export function slurm(
       const { code, stdout, stderr } = await run('sbatch', sbatchArguments(request), script(request));
       const jobId = stdout.trim().split('\n').at(-1)?.split(';')[0] ?? '';
       if (code === 0 && /^\d+$/.test(jobId)) return jobId;
-      if (code === 0) throw new LrmError('unavailable', 'Slurm told no number of the job');
+      if (code === 0) throw new LrmError('unavailable', 'Slurm printed no job number');
       throw failureOf('Slurm refused the job', 'sbatch', stderr, code);
     },
 

@@ -78,7 +78,7 @@ export class Callers {
 
 /** The refusal of a token that is nobody's. */
 export function unknownToken(): WspError {
-  return new WspError('unauthorized', 'the service does not know this token (any more)', {
-    hint: 'check WSP_TOKEN; a token that has expired or was revoked is as good as none',
+  return new WspError('unauthorized', 'the service does not know this token, or no longer accepts it', {
+    hint: 'check WSP_TOKEN; wsp tokens shows which tokens have expired or were revoked',
   });
 }

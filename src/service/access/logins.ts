@@ -127,7 +127,7 @@ export class Logins {
       () => false,
     );
     if (!isMine || this.#isOver(claim))
-      throw new WspError('unauthorized', 'there is no such login (any more): begin again');
+      throw new WspError('unauthorized', 'there is no such login, or it has expired: begin again');
     return this.#userOf(owner);
   }
 
@@ -280,7 +280,7 @@ function isSame(one: string, other: string): boolean {
 
 function notHere(way: string): WspError {
   return new WspError('not_found', `this service takes no login ${way}`, {
-    hint: 'GET /v1/login says which it takes; or use a token',
+    hint: 'use a token (WSP_TOKEN); GET /v1/login says which logins it takes',
   });
 }
 

@@ -51,8 +51,8 @@ const setUser: Route = (app, { accounts }) => {
     const { role, disabled } = request.body;
     const locksOut = (role !== undefined && role !== 'admin') || disabled === true;
     if (user === callerOf(request).user && locksOut)
-      throw new WspError('conflict', 'an administrator cannot lock himself out', {
-        hint: 'have another one do it',
+      throw new WspError('conflict', 'administrators cannot disable their own account or give up their own role', {
+        hint: 'ask another administrator to do it',
       });
     return accounts.changeUser(user, request.body);
   });
@@ -106,7 +106,7 @@ const tokens: Route = (app, { accounts }) => {
     const caller = callerOf(request);
     const all = request.query.all === true;
     if (all && !hasRole(caller, 'admin'))
-      throw new WspError('forbidden', "everybody's tokens are an administrator's business");
+      throw new WspError('forbidden', 'only administrators can list the tokens of all users');
     const wanted = accounts
       .tokensOf(all ? undefined : caller.user)
       .filter(({ user }) => (request.query.user ?? user) === user);
@@ -127,7 +127,7 @@ const giveToken: Route = (app, { accounts, callers }) => {
     const caller = callerOf(request);
     const { user = caller.user } = request.body;
     if (user !== caller.user && !hasRole(caller, 'admin'))
-      throw new WspError('forbidden', `a token for ${user} is given by him or by an administrator`);
+      throw new WspError('forbidden', `only ${user} or an administrator can make a token for ${user}`);
     void reply.code(201).header('cache-control', 'no-store');
     const latestEnd = callers.latestEnd(bearerOf(request) ?? '');
     return accounts.giveToken(user, request.body, { tokenId: caller.tokenId, latestEnd });

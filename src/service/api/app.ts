@@ -119,7 +119,7 @@ function takeUtf8Alone(app: FastifyInstance): void {
       const text = body.toString('utf8');
       const excess = excessIn(text);
       if (excess === undefined) return void parse(request, text, done);
-      return done(new WspError('invalid_request', `the body is too much: ${excess}`));
+      return done(new WspError('invalid_request', `the request body cannot be accepted: ${excess}`));
     }
     done(
       new WspError('invalid_request', 'the body is not UTF-8', {

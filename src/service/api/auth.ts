@@ -52,18 +52,18 @@ export function requireTokens(
     const caller = token === undefined ? undefined : callers.callerOf(token);
     if (!caller) guessed(request, reply);
     if (token === undefined) {
-      throw new WspError('unauthorized', 'the request carries no token (Authorization: Bearer …)', {
-        hint: 'set WSP_TOKEN, or name it in the config file',
+      throw new WspError('unauthorized', 'the request has no token (Authorization: Bearer …)', {
+        hint: 'set WSP_TOKEN, or tokenFile in the config file',
       });
     }
     if (!caller) throw unknownToken();
     request.caller = caller;
     if (!hasRole(caller, role))
-      throw new WspError('forbidden', `this takes the role ${role}; ${caller.user} is ${caller.role}`);
+      throw new WspError('forbidden', `this needs the role ${role}; ${caller.user} has the role ${caller.role}`);
     // A console or a port of a guest is more than looking, though it is asked for with GET.
     if (caller.scope === 'read' && (!isLooking(request) || request.ws))
-      throw new WspError('forbidden', 'this token is for looking only (scope read)', {
-        hint: 'use one with the scope full: wsp token',
+      throw new WspError('forbidden', 'this token can only be used for reading (scope read)', {
+        hint: 'use a token with the scope full (wsp token makes one)',
       });
   });
 }

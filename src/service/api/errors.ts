@@ -21,7 +21,7 @@ export function answerErrors(app: FastifyInstance, log: Log): void {
   });
   app.setNotFoundHandler(request => {
     throw new WspError('not_found', `there is no ${request.method} ${pathOf(request)}`, {
-      hint: 'GET /openapi.json lists what there is',
+      hint: 'GET /openapi.json lists all routes',
     });
   });
 }

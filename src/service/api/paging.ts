@@ -80,7 +80,7 @@ function keyIn(cursor: string): string {
 }
 
 function noCursor(): WspError {
-  const message = 'is not what a page had as next';
+  const message = 'is not a cursor that an earlier page gave as next';
   return new WspError('invalid_request', `cursor: ${message}`, { details: [{ path: 'cursor', message }] });
 }
 

@@ -30,8 +30,8 @@ export const Moment = Type.String({ pattern: momentPattern, description: momentW
 export function momentOf(text: string, parameter: string): number {
   const at = parseMoment(text);
   if (at !== undefined) return at;
-  const details = [{ path: parameter, message: `there is no such time as ${text}` }];
-  throw new WspError('invalid_request', `${parameter}: there is no such time as ${text}`, { details });
+  const details = [{ path: parameter, message: `${text} is not a time that exists` }];
+  throw new WspError('invalid_request', `${parameter}: ${text} is not a time that exists`, { details });
 }
 
 /** The answers that every route may give. */

@@ -106,7 +106,7 @@ function nodeOf(vm: Vm): string {
   // The console is there as soon as the VMM is: one may want to see a guest boot.
   if (vm.node !== null && (vm.state === 'running' || vm.state === 'starting')) return vm.node;
   throw new WspError('conflict', `VM ${vm.id} is ${vm.state}, not running`, {
-    hint: 'wsp show tells its state and why',
+    hint: 'wsp show says which state it is in, and why',
   });
 }
 

@@ -11,14 +11,14 @@ export type Mistake = (path: string, message: string) => void;
 export function duration(text: string, path: string, mistake: Mistake): number {
   const ms = parseDurationMs(text);
   if (ms === undefined)
-    mistake(path, `must be longer than nothing, and a number that can be counted (it is "${text}")`);
+    mistake(path, `must be a duration greater than zero, such as 90s or 10m (it is "${text}")`);
   return ms ?? 0;
 }
 
 /** `256M` in MiB. */
 export function memory(text: string, path: string, mistake: Mistake): number {
   const memoryMiB = parseMemoryMiB(text);
-  if (memoryMiB === undefined) mistake(path, `must be more than nothing (it is "${text}")`);
+  if (memoryMiB === undefined) mistake(path, `must be a size greater than zero, such as 256M or 4G (it is "${text}")`);
   return memoryMiB ?? 0;
 }
 

@@ -279,12 +279,12 @@ describe('a bad site file', () => {
     [
       'state dir below a file',
       inside('service', { stateDir: 'open-tokens/state' }),
-      /^service\.stateDir: .*state cannot be looked at: ENOTDIR/,
+      /^service\.stateDir: .*state cannot be read: ENOTDIR/,
     ],
     [
       'tokens below a file',
       inside('service', { tokensFile: 'open-tokens/tokens' }),
-      /^service\.tokensFile: .*tokens cannot be looked at: ENOTDIR/,
+      /^service\.tokensFile: .*tokens cannot be read: ENOTDIR/,
     ],
     [
       'tokens others can read',
@@ -454,7 +454,7 @@ describe('a bad site file', () => {
     [
       'no duration',
       d => (d['leases'] = { reserveTimeout: '0s' }),
-      /^leases\.reserveTimeout: must be longer than nothing/,
+      /^leases\.reserveTimeout: must be a duration greater than zero/,
     ],
     [
       'report A: two local pools with namespaces, of which the second never starts a lease',

@@ -255,7 +255,7 @@ function checkFiles({ imagesDir, stateDir, tokensFile, pools }: SiteConfig, mist
       const right = stat ? stat.isDirectory() === (kind === 'directory') : absent === 'may be absent';
       if (!right) mistake(key, `${path} is not a ${kind}`);
     } catch (cause) {
-      mistake(key, `${path} cannot be looked at: ${(cause as Error).message}`);
+      mistake(key, `${path} cannot be read: ${(cause as Error).message}`);
     }
   };
   wanted('images.dir', imagesDir, 'directory', 'must be there');

@@ -89,7 +89,7 @@ async function submitGang(
   }
   // Looked at again: it may have been given up while we asked.
   if (state().slots.get(slotId)?.state !== 'requested') {
-    await submit({ type: 'lrm.refused', slotId, message: 'given up before it was submitted' }, [key]);
+    await submit({ type: 'lrm.refused', slotId, message: 'it was given up before it was submitted' }, [key]);
     return;
   }
   try {

@@ -164,7 +164,7 @@ describe('a pilot that says hello', () => {
     else slot.state = state;
     const nobody = state === undefined ? pilot('n0', 'slot-b') : pilot();
     await nobody.hello();
-    expect(nobody.heard.at(-1)).toEqual({ type: 'dismiss', message: 'the slot is over' });
+    expect(nobody.heard.at(-1)).toEqual({ type: 'dismiss', message: 'the slot has ended' });
     expect(nobody.heard).toHaveLength(2);
     expect(logged).toEqual([]);
   });

@@ -258,7 +258,7 @@ describe('the pilot hub', () => {
     await bench.settle();
     expect(late.heard).toMatchObject([
       { type: 'welcome', ackedSeq: 0 },
-      { type: 'dismiss', message: 'the slot is over' },
+      { type: 'dismiss', message: 'the slot has ended' },
     ]);
   });
 

@@ -91,7 +91,7 @@ export class Hub implements PilotHub {
   slotOver(slotId: string): void {
     this.#accounts.delete(slotId);
     this.#preempted.delete(slotId);
-    for (const session of this.#sessions.get(slotId)?.values() ?? []) session.dismiss('the slot is over');
+    for (const session of this.#sessions.get(slotId)?.values() ?? []) session.dismiss('the slot has ended');
   }
 
   closeAll(why: string): void {
@@ -245,7 +245,7 @@ class Session implements PilotSession {
     const gap = protocolGap('pilot', `the pilot on ${node}`, hello.protocol);
     if (gap !== undefined) {
       // It keeps its VMs, and comes again: perhaps to a service that understands it.
-      this.#log.error('a pilot cannot be spoken with', { why: gap });
+      this.#log.error('a pilot speaks a protocol that this service does not know', { why: gap });
       return this.#breakOff(gap);
     }
     this.#greeted = true;
@@ -262,7 +262,7 @@ class Session implements PilotSession {
     const slot = this.#parts.state().slots.get(slotId);
     const ackedSeq = slot?.nodes.find(({ name }) => name === node)?.appliedSeq ?? 0;
     this.send({ type: 'welcome', ackedSeq, now: this.#parts.clock.now(), protocol: protocols.pilot });
-    if (!slot || isFinalSlot(slot.state)) return this.dismiss('the slot is over');
+    if (!slot || isFinalSlot(slot.state)) return this.dismiss('the slot has ended');
     this.#ready = true;
     this.#log.info('pilot connected', { pilotVersion: hello.pilotVersion });
     this.#parts.commands.connected(slotId, node, message => this.send(message));

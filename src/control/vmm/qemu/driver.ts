@@ -183,7 +183,7 @@ class QemuVmm implements Vmm {
 }
 
 function aborted(spec: MachineSpec): VmmError {
-  return new VmmError('vmm_start_aborted', `the start of ${spec.name} was called off`);
+  return new VmmError('vmm_start_aborted', `the start of ${spec.name} was cancelled`);
 }
 
 /** A promise that rejects when `signal` fires, and how to stop listening for it. */

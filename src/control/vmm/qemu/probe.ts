@@ -48,7 +48,7 @@ export async function guestTrouble(
     return result.stderr.trim().slice(-500) || `${binary} ended with exit code ${result.code}`;
   } catch (cause) {
     if (!(cause instanceof CommandFailure)) throw cause;
-    return cause.kind === 'timeout' ? 'a guest hangs in it' : cause.message;
+    return cause.kind === 'timeout' ? 'a test guest hangs in it' : cause.message;
   } finally {
     await rm(directory, { recursive: true, force: true });
   }

@@ -165,7 +165,7 @@ function startDelay(
   return new Promise((resolve, reject) => {
     const abort = (): void => {
       stop();
-      reject(new VmmError('vmm_start_aborted', `the start of ${spec.name} was called off`));
+      reject(new VmmError('vmm_start_aborted', `the start of ${spec.name} was cancelled`));
     };
     const stop = clock.after(startMs, () => {
       signal?.removeEventListener('abort', abort);

@@ -49,7 +49,7 @@ export function serveSocket<Message extends object>(
     close(socket, closeRefused, heard);
   });
   socket.on('close', (code, reason) => {
-    log.info('a node has gone', { code, why: reason.toString() });
+    log.info('a node has closed its connection', { code, why: reason.toString() });
     session.closed(code === lost && !cutOff.has(socket));
   });
 }
@@ -57,7 +57,7 @@ export function serveSocket<Message extends object>(
 /** The message in a text, or what is wrong with it. */
 export function readMessage<Message>(checker: Checker<Message>, text: string): Message | string {
   const excess = excessIn(text);
-  if (excess !== undefined) return `a message is too much: ${excess}`;
+  if (excess !== undefined) return `a message cannot be accepted: ${excess}`;
   let value: unknown;
   try {
     value = JSON.parse(text);

@@ -106,7 +106,7 @@ function serveNode({ engine, clock, log }: ApiParts, pipe: PilotPipe, slotId: st
       lines.close(heard);
     },
     closed(why) {
-      about.info('a node has gone', { why });
+      about.info('a node has closed its connection', { why });
       session.closed();
     },
   });
