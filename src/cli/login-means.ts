@@ -20,7 +20,11 @@ async function uidOf(user: string): Promise<number> {
   if (/^[0-9]+$/.test(user)) return Number(user);
   const { code, stdout } = await systemProcesses.run(['id', '-u', '--', user], { deadlineMs });
   if (code === 0) return Number(stdout);
-  throw new WspError('usage', `this host has no user ${user}, as whom the service runs`, {
-    hint: 'correct WSP_SERVICE_USER, or serviceUser in the config file',
-  });
+  throw new WspError(
+    'usage',
+    `this host has no user ${user}, who runs the service according to your settings`,
+    {
+      hint: 'correct WSP_SERVICE_USER, or serviceUser in the config file',
+    },
+  );
 }

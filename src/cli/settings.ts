@@ -49,7 +49,7 @@ export function cliSettings(env: NodeJS.ProcessEnv, socket = usualSocket): CliSe
   }
   if (token === '') {
     throw new WspError('usage', 'the token is empty', {
-      hint: `set WSP_TOKEN or WSP_TOKEN_FILE, or tokenFile in ${place}; or none, to log in without`,
+      hint: `set WSP_TOKEN or WSP_TOKEN_FILE, or tokenFile in ${place}; or unset it, to log in without a token`,
     });
   }
   const caFile = env['WSP_CA_FILE'] ?? file.caFile;

@@ -133,7 +133,11 @@ describe('a slot is explained', () => {
       },
       'The nodes are being given back; job 7 is cancelled if it has not ended. Node n1: process 7 does not end; tried again in 2 s.',
     ],
-    ['failed', { state: 'failed', reason: why }, 'The slot is lost. Why: the batch scheduler wants node n1 back.'],
+    [
+      'failed',
+      { state: 'failed', reason: why },
+      'The slot is lost. Why: the batch scheduler wants node n1 back.',
+    ],
   ])('%s', (_, more, text) => {
     expect(slotStory(slot(more))).toBe(text);
   });

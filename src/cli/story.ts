@@ -131,7 +131,9 @@ function slotStateStory(slot: SlotView): string {
   const there = nodes.filter(node => node.state === 'reserved').length;
   switch (state) {
     case 'requested':
-      return slot.lrmTrouble ? troubleStory(slot.lrmTrouble) : 'The service is submitting it to the batch scheduler.';
+      return slot.lrmTrouble
+        ? troubleStory(slot.lrmTrouble)
+        : 'The service is submitting it to the batch scheduler.';
     case 'queued':
       return queueStory(slot);
     case 'reserving':

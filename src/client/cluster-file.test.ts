@@ -144,7 +144,7 @@ describe('a bad cluster file', () => {
     [
       'start by, no time',
       'startBy: soon\ngroups: [{ name: a, image: mini }]',
-      /^startBy: must be a time from now such as 30m, or a time as in ISO 8601, .* \(it is "soon"\)$/,
+      /^startBy: must be a time from now such as 30m, or a time with its zone, .* \(it is "soon"\)$/,
     ],
     [
       'heal',

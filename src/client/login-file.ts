@@ -23,7 +23,7 @@ export async function checkSocket(socket: string, trusted: readonly number[]): P
     uid === 0 || uid === process.getuid?.() || trusted.includes(uid);
   const refused = (what: string, uid: number): WspError =>
     new WspError('unauthorized', `${what} belongs to uid ${uid}, who is not known to run the service`, {
-      hint: 'if the service runs as that user: serviceUser in the config file, or WSP_SERVICE_USER; else whoever it is may want your name',
+      hint: 'if the service runs as that user, say so with serviceUser in the config file or WSP_SERVICE_USER; else do not use it, for it could act in your name',
     });
   const there = await stat(socket).catch(unusable(socket));
   if (!isTrusted(there.uid)) throw refused(`the socket ${socket}`, there.uid);
@@ -53,9 +53,9 @@ export async function writeProof(
   if (told !== directory || !namePattern.test(basename(path)))
     throw new WspError(
       'unauthorized',
-      `what answers at ${socket} wants the file ${path} made, which is no login of its own`,
+      `what answers at ${socket} asks for the file ${path}, which is not in its login directory`,
       {
-        hint: 'it is no Workspace Service, or stands before one: tell an administrator',
+        hint: 'it is not a Workspace Service, or it pretends to be one: tell an administrator',
       },
     );
   // Held by its descriptor, so that nobody puts another one in its place meanwhile.

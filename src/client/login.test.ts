@@ -123,7 +123,7 @@ describe('a login by a file', () => {
     const tokens: string[] = [];
     const socket = join(directory, 'rogue/socket');
     await serveAt(socket, undefined, tokens);
-    expect(await whoami(`unix:${socket}`)).toMatch(/which is no login of its own/);
+    expect(await whoami(`unix:${socket}`)).toMatch(/which is not in its login directory/);
     expect(tokens).toEqual([]);
     expect(readdirSync(join(directory, 'real/login'))).toEqual([]);
   });
@@ -138,7 +138,7 @@ describe('a login by a file', () => {
         ? { ...answer, path: answer['path'].replace('/real/', '/rogue/') }
         : answer;
     await serveAt(socket, ownPath, tokens);
-    expect(await whoami(`unix:${socket}`)).toMatch(/no login of its own/);
+    expect(await whoami(`unix:${socket}`)).toMatch(/not in its login directory/);
     expect(tokens).toEqual([]);
     expect(readdirSync(join(directory, 'real/login'))).toEqual([]);
   });
@@ -154,7 +154,7 @@ describe('a login by a file', () => {
     await serveAt(socket, (path, answer) =>
       path === '/v1/login/file' ? { ...answer, path: join(directory, name) } : answer,
     );
-    expect(await whoami(`unix:${socket}`)).toMatch(/no login of its own/);
+    expect(await whoami(`unix:${socket}`)).toMatch(/not in its login directory/);
     expect(existsSync(join(directory, name))).toBe(false);
   });
 
@@ -222,7 +222,7 @@ describe('a login by MUNGE', () => {
       });
       await expect(reach.whoami()).rejects.toMatchObject({
         code: 'unauthorized',
-        message: expect.stringContaining('no MUNGE credential goes over plain HTTP'),
+        message: expect.stringContaining('no MUNGE credential is sent over plain HTTP'),
       });
       expect(signed).toEqual([]);
     },

@@ -77,7 +77,7 @@ function textFor(
   if (munge !== mungeForm || typeof nonce !== 'string' || typeof uid !== 'number')
     throw new WspError(
       'unauthorized',
-      'no token is known, and the service logs in otherwise than this wsp: they are of different versions',
+      'no token is known, and the service and this wsp are of different versions, which log in differently',
       {
         hint,
       },
@@ -86,7 +86,7 @@ function textFor(
   if (audience === undefined)
     throw new WspError(
       'unauthorized',
-      `no token is known, and no MUNGE credential goes over plain HTTP to ${url}, where anybody may answer`,
+      `no token is known, and no MUNGE credential is sent over plain HTTP to ${url}, where anybody could answer`,
       {
         hint: `${hint}; or use https://, or on the host of the service itself http://127.0.0.1`,
       },

@@ -1024,7 +1024,7 @@ export interface components {
             durationMs?: number;
             pools?: string[];
             sshKeys?: string[];
-            /** @description a time as in ISO 8601, with its zone: 2026-11-23T14:00:00Z */
+            /** @description a time with its zone, such as 2026-11-23T14:00:00Z */
             startBy?: string;
             keepPartial?: boolean;
             requeue?: boolean;
@@ -1055,7 +1055,7 @@ export interface operations {
                 owner?: string;
                 /** @description a workspace's name */
                 name?: string;
-                /** @description a time as in ISO 8601, with its zone: 2026-11-23T14:00:00Z */
+                /** @description a time with its zone, such as 2026-11-23T14:00:00Z */
                 since?: string;
             };
             header?: never;
@@ -2209,7 +2209,7 @@ export interface operations {
                 limit?: number;
                 /** @description a user's name */
                 user?: string;
-                /** @description a time as in ISO 8601, with its zone: 2026-11-23T14:00:00Z */
+                /** @description a time with its zone, such as 2026-11-23T14:00:00Z */
                 since?: string;
             };
             header?: never;
@@ -2418,9 +2418,9 @@ export interface operations {
                 limit?: number;
                 /** @description what the page before has as next; absent: the first page */
                 cursor?: string;
-                /** @description a time as in ISO 8601, with its zone: 2026-11-23T14:00:00Z */
+                /** @description a time with its zone, such as 2026-11-23T14:00:00Z */
                 since?: string;
-                /** @description a time as in ISO 8601, with its zone: 2026-11-23T14:00:00Z */
+                /** @description a time with its zone, such as 2026-11-23T14:00:00Z */
                 until?: string;
             };
             header?: never;

@@ -19,7 +19,7 @@ const unsteady: GuestWord = {
   context: 'error',
   reason: {
     code: 'context_unsteady',
-    message: `the guest has changed its word ${mostWords} times; what it says until it is started anew is not told`,
+    message: `the guest has reported its set-up ${mostWords} times; further reports are ignored until it starts again`,
   },
 };
 

@@ -303,7 +303,7 @@ export class Vm {
     const { contextTimeoutMs, name } = this.#plan;
     const late = (): void => {
       if (this.#report.context !== 'pending' || this.#isOver()) return;
-      const message = `the guest of VM ${name} has not reported within ${formatDuration(contextTimeoutMs)}`;
+      const message = `the guest of VM ${name} has not reported that it is set up within ${formatDuration(contextTimeoutMs)}`;
       this.#tell({ context: 'error', reason: { code: 'context_timeout', message } });
     };
     this.#timers.push(this.#parts.clock.after(contextTimeoutMs, late));

@@ -85,7 +85,7 @@ describe('create', () => {
         `report 10: startBy ${startBy}`,
         { groups: [group], startBy },
         'invalid_request',
-        /there is no such time/,
+        /is not a time that exists/,
       ],
     ),
     ['two groups of one name', { groups: [group, group] }, 'invalid_request', /two groups/],

@@ -105,7 +105,9 @@ function startByOver(draft: Draft, { startBy }: WorkspaceRequest): Refusal | und
   const at = parseMoment(startBy);
   if (at !== undefined && at > draft.now) return undefined;
   const message =
-    at === undefined ? `startBy: there is no such time as ${startBy}` : `startBy: ${startBy} has already passed`;
+    at === undefined
+      ? `startBy: ${startBy} is not a time that exists`
+      : `startBy: ${startBy} has already passed`;
   return { code: 'invalid_request', message };
 }
 

@@ -91,7 +91,9 @@ describe('what is late', () => {
     const trouble = { doing: 'submit', kind: 'unavailable', message: 'no munged' } as const;
     untaken.step({ type: 'lrm.deferred', slotId: untaken.slotId, ...trouble });
     untaken.after(2 * 3_600_000);
-    expect(untaken.workspace.reason?.message).toBe('the batch scheduler has not accepted the job for 2h: no munged');
+    expect(untaken.workspace.reason?.message).toBe(
+      'the batch scheduler has not accepted the job for 2h: no munged',
+    );
   });
 
   it('in a deployment fails it; guests that are up have their time', () => {

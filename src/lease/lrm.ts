@@ -166,7 +166,8 @@ function jobGone(draft: Draft, slot: Slot, job: ObservedJob | undefined): void {
 
 function goneReason(slot: Slot, job: ObservedJob | undefined): Reason {
   const name = `job ${slot.lrmJobId}`;
-  if (!job) return { code: 'lrm_lost', message: `${name} has ended, and the batch scheduler does not say why` };
+  if (!job)
+    return { code: 'lrm_lost', message: `${name} has ended, and the batch scheduler does not say why` };
   const how = {
     cancelled: slot.cancelOrdered ? 'was cancelled by this service' : 'was cancelled',
     preempted: 'was preempted',

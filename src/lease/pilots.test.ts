@@ -257,7 +257,10 @@ describe('a pilot that is silent', () => {
     silent(bench);
     bench.atDeadline();
     expect(bench.now).toBe(startedAt + 300_000);
-    const reason = { code: 'pilot_lost', message: 'the service has heard nothing from the pilot on n0 for 5m' };
+    const reason = {
+      code: 'pilot_lost',
+      message: 'the service has heard nothing from the pilot on n0 for 5m',
+    };
     expect(bench.workspace).toMatchObject({ state: 'ending', cause: 'failed', reason });
     expect(bench.slot).toMatchObject({ state: 'releasing', reason });
     bench.node('n1', 'released');
@@ -306,7 +309,7 @@ describe('a node that fails', () => {
 describe('preemption', () => {
   it('original defect 12, on preemption nothing destroys a VM but its expiry: that of one node is told to all others at once, and the workspace ends', () => {
     const bench = new LeaseBench().running(3);
-    const reason = { code: 'lrm_signal', message: 'the LRM sent SIGTERM to the pilot' };
+    const reason = { code: 'lrm_signal', message: 'the batch scheduler sent SIGTERM to the pilot' };
     const decision = bench.notify('n1', { kind: 'node', state: 'preempting', reason });
     expect(decision.effects).toMatchObject([
       { kind: 'pilot', node: 'n0', order: { kind: 'release', graceMs: 10_000 } },
@@ -409,7 +412,7 @@ describe('the end of the job’s walltime', () => {
 
   it('is told from a preemption when the LRM signals it', () => {
     const bench = atWalltime();
-    const reason = { code: 'lrm_signal', message: 'the LRM sent SIGTERM to the pilot' };
+    const reason = { code: 'lrm_signal', message: 'the batch scheduler sent SIGTERM to the pilot' };
     const { effects } = bench.notify('n0', { kind: 'node', state: 'preempting', reason });
     expect(bench.workspace).toMatchObject(expired);
     expect(bench.slot).toMatchObject({ state: 'preempting', reason: { code: 'walltime' } });

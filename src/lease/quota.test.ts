@@ -12,11 +12,20 @@ const userQuota = (quota: Partial<Quota>) => ({ quotas: { ...noQuotas, user: { .
 
 describe('a quota', () => {
   it.each<[Partial<Quota>, string]>([
-    [{ workspaces: 1 }, 'user ann may have 1 live workspaces; 1 are in use, and with this request it would be 2'],
+    [
+      { workspaces: 1 },
+      'user ann may have 1 live workspaces; 1 are in use, and with this request it would be 2',
+    ],
     [{ vms: 3 }, 'user ann may have 3 VMs; 2 are in use, and with this request it would be 4'],
     [{ cpus: 3 }, 'user ann may have 3 processors; 2 are in use, and with this request it would be 4'],
-    [{ memoryMiB: 1_000 }, 'user ann may have 1000 MiB of memory; 512 are in use, and with this request it would be 1024'],
-    [{ vmMinutes: 200 }, 'user ann may have 200 VM minutes; 120 are in use, and with this request it would be 240'],
+    [
+      { memoryMiB: 1_000 },
+      'user ann may have 1000 MiB of memory; 512 are in use, and with this request it would be 1024',
+    ],
+    [
+      { vmMinutes: 200 },
+      'user ann may have 200 VM minutes; 120 are in use, and with this request it would be 240',
+    ],
   ])('of %o refuses what is over it, and says by how much', (quota, message) => {
     const bench = new LeaseBench(userQuota(quota));
     bench.create(2);

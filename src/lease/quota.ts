@@ -146,7 +146,9 @@ function over(
     [quota.vmMinutes, minutes(others.vmMs), minutes(total.vmMs), 'VM minutes'],
   ] as const)
     if (limit !== null && wanted > limit)
-      return refusal(`${who} may have ${limit} ${what}; ${have} are in use, and with this request it would be ${wanted}`);
+      return refusal(
+        `${who} may have ${limit} ${what}; ${have} are in use, and with this request it would be ${wanted}`,
+      );
   return undefined;
 }
 

@@ -8,7 +8,7 @@ function preempted(bench = new LeaseBench().running(2, { requeue: true })): Leas
   bench.notify('n0', {
     kind: 'node',
     state: 'preempting',
-    reason: { code: 'lrm_signal', message: 'the LRM sent SIGTERM to the pilot' },
+    reason: { code: 'lrm_signal', message: 'the batch scheduler sent SIGTERM to the pilot' },
   });
   for (const index of [0, 1]) bench.vm(index, 'terminated');
   for (const node of ['n0', 'n1']) bench.node(node, 'released');

@@ -194,7 +194,8 @@ describe('report D: a pilot whose node has closed its connection without its far
       cause: 'failed',
       reason: {
         code: 'pilot_lost',
-        message: 'the service has heard nothing from the pilot on n0 (its node has closed the connection) for 15s',
+        message:
+          'the service has heard nothing from the pilot on n0 (its node has closed the connection) for 15s',
       },
     });
   });

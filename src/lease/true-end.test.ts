@@ -8,7 +8,7 @@ import type { ObservedJob } from './model.ts';
  */
 function signalled(more: object = {}): LeaseBench {
   const bench = new LeaseBench().running(1, more);
-  const reason = { code: 'lrm_signal', message: 'the LRM sent SIGTERM to the pilot' };
+  const reason = { code: 'lrm_signal', message: 'the batch scheduler sent SIGTERM to the pilot' };
   bench.notify('n0', { kind: 'node', state: 'preempting', reason });
   bench.node('n0', 'releasing');
   bench.node('n0', 'released');

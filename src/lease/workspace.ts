@@ -100,7 +100,10 @@ export function followJobEnd(draft: Draft, id: WorkspaceId): void {
   const at = formatMoment(endsAt);
   const reason = shorter
     ? { code: 'lrm_shortened', message: 'the batch scheduler will end the job earlier than it had said' }
-    : { code: 'lrm_lengthened', message: `the batch scheduler gave the job its time back; the lease ends at ${at}` };
+    : {
+        code: 'lrm_lengthened',
+        message: `the batch scheduler gave the job its time back; the lease ends at ${at}`,
+      };
   draft.record(`workspace.${shorter ? 'shortened' : 'lengthened'}`, { workspaceId: id, slotId, reason });
 }
 

@@ -146,9 +146,9 @@ export class PilotSession {
     const at = clock.now();
     const graceMs = preemptionGraceMs(assignment.killDelayMs);
     this.#stopVms(graceMs);
-    log.warn('the LRM wants the node back', { signal });
+    log.warn('the batch scheduler wants the node back', { signal });
     if (this.#release) return;
-    const reason = { code: 'lrm_signal', message: `the LRM sent ${signal} to the pilot` };
+    const reason = { code: 'lrm_signal', message: `the batch scheduler sent ${signal} to the pilot` };
     this.#notify({ kind: 'node', state: 'preempting', reason }, at);
     this.#leave(graceMs, `signal ${signal}`);
   }

@@ -79,11 +79,11 @@ describe('several transports', () => {
     await clock.advanceBy(19_999);
     expect(heard.closed).toEqual([]);
     await clock.advanceBy(1);
-    expect(heard.closed).toEqual(['nothing came for 20s']);
+    expect(heard.closed).toEqual(['the service said nothing for 20s']);
     expect(one.state.closed).toBe(1);
     one.speak();
     one.drop();
-    expect(heard).toEqual({ messages: 0, closed: ['nothing came for 20s'] });
+    expect(heard).toEqual({ messages: 0, closed: ['the service said nothing for 20s'] });
     expect(await connect()).toBe('two');
   });
 

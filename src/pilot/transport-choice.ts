@@ -94,7 +94,7 @@ class Choice implements Transport {
     stopTimer = this.#clock.after(firstWordDeadlineMs, () => {
       if (state !== 'unproven') return;
       // What is dead takes its time to close; nobody waits for that.
-      over(`nothing came for ${formatDuration(firstWordDeadlineMs)}`);
+      over(`the service said nothing for ${formatDuration(firstWordDeadlineMs)}`);
       link.close();
     });
     return link;

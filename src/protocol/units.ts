@@ -30,7 +30,7 @@ export function parseMemoryMiB(text: string): number | undefined {
  */
 export const momentPattern =
   '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d(:\\d\\d(\\.\\d{1,3})?)?(Z|[+-]\\d\\d:\\d\\d)$';
-export const momentWords = 'a time as in ISO 8601, with its zone: 2026-11-23T14:00:00Z';
+export const momentWords = 'a time with its zone, such as 2026-11-23T14:00:00Z';
 
 /**
  * Milliseconds since the epoch of `2026-11-23T14:00:00Z`; undefined when the text is not a time

@@ -90,7 +90,7 @@ describe('examineHost', () => {
   });
 
   it.each([
-    ['ok', 0o600, 'admin 0123456789abcdef\n', "its owner's alone"],
+    ['ok', 0o600, 'admin 0123456789abcdef\n', 'only its owner can read'],
     ['fail', 0o644, 'admin 0123456789abcdef\n', 'chmod 600'],
     ['fail', 0o600, 'admin short\n', 'shorter than'],
     ['fail', 0o600, '', 'holds no token'],

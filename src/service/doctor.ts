@@ -69,7 +69,8 @@ async function checkStateDir(stateDir: string): Promise<Check> {
     if (freeMiB < comfortableMiB)
       return warning(name, `${freeMiB} MiB free in ${path}`, 'make room, or move service.stateDir');
     const stat = statIfThere(stateDir);
-    if (!stat) return good(name, `${stateDir} is made at the first start, ${freeMiB} MiB free`);
+    if (!stat)
+      return good(name, `the service makes ${stateDir} at its first start; ${freeMiB} MiB are free there`);
     const shared = sharedWith(stateDir);
     if (shared !== undefined)
       return failure(
@@ -97,7 +98,7 @@ function checkTokens(file: string): Check {
         'the service makes it at its first start, with a token for admin',
       );
     loadTokens(file, systemRandom);
-    return good(name, `${file} is its owner's alone and holds tokens`);
+    return good(name, `only its owner can read ${file}, which holds tokens`);
   } catch (cause) {
     return failure(
       name,
@@ -172,7 +173,11 @@ async function checkDryRun(at: string, lrm: Lrm, gang: GangSite, walltimeMs: num
     const fix = `correct queue, account and options of ${at}, or ask the scheduler's administrators for what this user may do`;
     return cause.kind === 'refused'
       ? failure(name, cause.message, fix)
-      : warning(name, cause.message, 'this may pass by itself: the service submits leases again and again until it has');
+      : warning(
+          name,
+          cause.message,
+          'this may pass by itself: the service submits leases again and again until it has',
+        );
   }
 }
 

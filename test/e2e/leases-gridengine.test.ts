@@ -2,6 +2,6 @@ import { leases } from './suites/leases.ts';
 
 leases({
   lrm: 'gridengine',
-  noMoreTime: /the LRM gives it no more time: Grid Engine/,
+  noMoreTime: /the batch scheduler gives it no more time: Grid Engine/,
   waits: /it waits for nodes|before it|Grid Engine says/,
 });

@@ -86,7 +86,9 @@ it('1,000 creates by 50 users at once, a quota of 500 VMs, the service killed in
   expect(refused).toHaveLength(users * each - quota);
   for (const error of refused) {
     expect(error.code).toBe('quota_exceeded');
-    expect(error.message).toBe('project crowd may have 500 VMs; 500 are in use, and with this request it would be 501');
+    expect(error.message).toBe(
+      'project crowd may have 500 VMs; 500 are in use, and with this request it would be 501',
+    );
   }
 
   // What was acknowledged is there, once, with addresses of its own, and with one job each.

@@ -139,7 +139,7 @@ async function checkHelper(argv: readonly string[] | undefined, parts: NodeDocto
   try {
     const helper = await startHelper({ argv, node, slotId, clock: parts.clock, log: silentLog });
     await helper.undo();
-    return good(name, `${argv.join(' ')} greets, and ends when it is told to`);
+    return good(name, `${argv.join(' ')} starts, answers, and ends when it is told to`);
   } catch (cause) {
     return failure(name, oneLine(messageOf(cause)), fix);
   }

@@ -5,7 +5,7 @@ const itself = 'the service sets it itself';
 const nothing = 'with it nothing is submitted';
 const wait = 'a lease would wait until somebody released its job';
 const output = 'the last words of a job that fails are in wsp show';
-const directory = 'a pilot works in pilot.workDir of the site file';
+const directory = 'a pilot works in node.workDir of the site file';
 const anew = 'use wsp create --requeue to start a lease again';
 const script = "the job's program is the pilot";
 

@@ -228,7 +228,9 @@ describe('OpenPBS', () => {
       const answers = { ...site, qsub: { ...good(''), code: 38, stderr: said } };
       const submitted = adapter('openpbs', answers, programDir).lrm.submit({ ...request, nodes: 1 });
       await expect(submitted).rejects.toEqual(kind('deferred'));
-      await expect(submitted).rejects.toThrow(/does not accept the job at this moment: would exceed queue vms's/);
+      await expect(submitted).rejects.toThrow(
+        /does not accept the job at this moment: would exceed queue vms's/,
+      );
     });
   });
 

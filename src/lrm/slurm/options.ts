@@ -8,7 +8,7 @@ const bySize = 'what a lease asks for decides it';
  */
 const forbidden: Readonly<Record<string, string>> = {
   array: 'a lease is one job',
-  chdir: 'a pilot works in pilot.workDir of the site file',
+  chdir: 'a pilot works in node.workDir of the site file',
   clusters: 'jobs are looked for in one cluster: name its slurm.conf in lrm.conf, each cluster in a pool',
   'cpus-per-gpu': bySize,
   'cpus-per-task': bySize,

@@ -51,9 +51,13 @@ const setUser: Route = (app, { accounts }) => {
     const { role, disabled } = request.body;
     const locksOut = (role !== undefined && role !== 'admin') || disabled === true;
     if (user === callerOf(request).user && locksOut)
-      throw new WspError('conflict', 'administrators cannot disable their own account or give up their own role', {
-        hint: 'ask another administrator to do it',
-      });
+      throw new WspError(
+        'conflict',
+        'administrators cannot disable their own account or give up their own role',
+        {
+          hint: 'ask another administrator to do it',
+        },
+      );
     return accounts.changeUser(user, request.body);
   });
 };

@@ -59,7 +59,10 @@ export function requireTokens(
     if (!caller) throw unknownToken();
     request.caller = caller;
     if (!hasRole(caller, role))
-      throw new WspError('forbidden', `this needs the role ${role}; ${caller.user} has the role ${caller.role}`);
+      throw new WspError(
+        'forbidden',
+        `this needs the role ${role}; ${caller.user} has the role ${caller.role}`,
+      );
     // A console or a port of a guest is more than looking, though it is asked for with GET.
     if (caller.scope === 'read' && (!isLooking(request) || request.ws))
       throw new WspError('forbidden', 'this token can only be used for reading (scope read)', {

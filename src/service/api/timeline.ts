@@ -15,8 +15,8 @@ import type { StoredEvent } from '../core/engine-api.ts';
  */
 const meanings = {
   request: 'the service decides and stores the request',
-  submit: 'the service hands the job to the LRM',
-  lrm: 'the job waits in the queue; the LRM starts the first pilot',
+  submit: 'the service submits the job to the batch scheduler',
+  lrm: 'the job waits in the queue; the batch scheduler starts the first pilot',
   pilot: 'the pilots reserve their nodes',
   place: 'VMs are mapped to nodes and the commands reach them',
   propagate: 'images, seeds and networks are made ready',
@@ -25,7 +25,7 @@ const meanings = {
   lease: 'the lease',
   stop: 'the VMs shut down',
   release: 'the pilots undo what they changed on the nodes',
-  'lrm-end': 'the LRM job ends',
+  'lrm-end': 'the batch job ends',
 } as const;
 type Hop = keyof typeof meanings;
 

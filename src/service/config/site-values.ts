@@ -18,7 +18,8 @@ export function duration(text: string, path: string, mistake: Mistake): number {
 /** `256M` in MiB. */
 export function memory(text: string, path: string, mistake: Mistake): number {
   const memoryMiB = parseMemoryMiB(text);
-  if (memoryMiB === undefined) mistake(path, `must be a size greater than zero, such as 256M or 4G (it is "${text}")`);
+  if (memoryMiB === undefined)
+    mistake(path, `must be a size greater than zero, such as 256M or 4G (it is "${text}")`);
   return memoryMiB ?? 0;
 }
 

@@ -23,7 +23,7 @@ describe('a lease that its batch job is too short for', () => {
       await expect(bench.engine.workspaces.extend(id, 'ann', 10 * 3_600_000)).rejects.toMatchObject({
         code: 'conflict',
         message: expect.stringMatching(
-          /ends too soon for 10h more, and the LRM gives it no more time: only operators/,
+          /ends too soon for 10h more, and the batch scheduler gives it no more time: only operators/,
         ) as string,
         hint: expect.stringMatching(/at most|another workspace/) as string,
       });

@@ -98,7 +98,10 @@ describe('effects on the LRM', () => {
     const { id } = await bench.create();
     expect(bench.workspace(id)).toMatchObject({
       state: 'ended',
-      reason: { code: 'lrm_refused', message: 'the batch scheduler refused the request: there is no queue std' },
+      reason: {
+        code: 'lrm_refused',
+        message: 'the batch scheduler refused the request: there is no queue std',
+      },
     });
     const [pool] = await bench.engine.capacity();
     expect(pool?.trouble).toMatchObject({ kind: 'refused', message: 'there is no queue std' });

@@ -119,11 +119,11 @@ export class LeasingService implements WorkspaceService {
       } catch (cause) {
         if (!(cause instanceof LrmError)) throw cause;
         if (cause.kind === 'refused') {
-          const message = `${refusal.message}, and the LRM gives it no more time: ${cause.message}`;
+          const message = `${refusal.message}, and the batch scheduler gives it no more time: ${cause.message}`;
           throw refused({ ...refusal, message });
         }
         if (pauseMs === undefined) {
-          const message = `the LRM could not be asked to let the batch job run for longer: ${cause.message}`;
+          const message = `the batch scheduler could not be asked to let the batch job run longer: ${cause.message}`;
           throw new WspError('busy', message, { hint: 'nothing has changed; try again a little later' });
         }
         await pause(this.#parts.clock, pauseMs);

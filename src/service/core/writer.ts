@@ -242,7 +242,7 @@ export class Writer {
     for (const { reject } of batch) reject(error);
     this.#armDeadline(deadlinePauseMs);
     if (this.#failures !== failuresUntilBroken) return;
-    log.error('giving up: a service that cannot remember must not decide', { failures: this.#failures });
+    log.error('the service stops: it must not decide what it cannot store', { failures: this.#failures });
     this.#stopped = true;
     this.#stopTimer();
     broken(cause);

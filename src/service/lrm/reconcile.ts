@@ -136,7 +136,10 @@ export class LrmReconciler {
     const now = this.#parts.clock.monotonicMs();
     this.#emptySince ??= now;
     if (now - this.#emptySince >= emptyBelievedAfterMs) return;
-    throw new LrmError('unavailable', `its list of jobs is empty, although ${expected} of the service's jobs should be in it`);
+    throw new LrmError(
+      'unavailable',
+      `its list of jobs is empty, although ${expected} of the service's jobs should be in it`,
+    );
   }
 
   /**

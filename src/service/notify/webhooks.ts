@@ -181,7 +181,7 @@ export class Webhooks {
     if (username !== '' || password !== '')
       throw new WspError(
         'invalid_request',
-        'url: a webhook is known by its signature; leave user and password out of its URL',
+        'url: leave user and password out of it; receivers know a webhook by its signature',
       );
     const literal = literalAddress(hostname);
     if (literal !== undefined && isForbidden(literal, this.#parts.allowed))

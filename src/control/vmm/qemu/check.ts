@@ -89,6 +89,6 @@ async function checkAccelerator(
       accelerator: 'tcg',
       check: good(name, 'TCG, as the site file says: a guest has run under it'),
     };
-  const slow = `TCG only (guests are translated, and slow): under KVM none runs: ${why}`;
+  const slow = `TCG only, which is slow: under KVM no guest runs: ${why}`;
   return { accelerator: 'tcg', check: warning(name, slow, fix) };
 }

@@ -40,7 +40,7 @@ export function howItEnded(ending: Pick<Ending, 'exit' | 'stderr' | 'memoryMiB' 
   if (ending.outOfMemory) return killedForMemory(ending.memoryMiB, ending.outOfMemory);
   const how =
     signal === 'SIGKILL'
-      ? 'was killed by SIGKILL, not by the kernel for want of memory as far as it tells'
+      ? 'was killed by SIGKILL; as far as the kernel tells, not because memory ran out'
       : signal === null
         ? `ended with exit code ${code}`
         : `was killed by ${signal}`;
