@@ -1,10 +1,20 @@
-import { readFileSync } from 'node:fs';
-import type { TSchema } from 'typebox';
-import { describe, expect, it } from 'vitest';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
 import { expectSiteFile } from '../../../test/documents/site-file.ts';
-import { SiteFile } from './site-file.ts';
+import { siteKeys } from '../../../test/documents/site-keys.ts';
+import { examineSite } from './site.ts';
 
-/** docs/admin/install.md, gridengine.md, pbs.md, static-nodes.md and transports.md: their site files are read by the service's own parser, the table of keys is the schema's. */
+/**
+ * docs/admin/install.md, gridengine.md, pbs.md, static-nodes.md and transports.md: their site files
+ * are read by the service's own parser; the table of keys has its types from the schema, and its
+ * defaults are what the parser takes for a key that is not there.
+ */
+
+const place = mkdtempSync(join(tmpdir(), 'wsp-install-guide-'));
+afterAll(() => rmSync(place, { recursive: true, force: true }));
 
 const page = readFileSync(new URL('../../../docs/admin/install.md', import.meta.url), 'utf8');
 const staticNodes = readFileSync(new URL('../../../docs/admin/static-nodes.md', import.meta.url), 'utf8');
@@ -17,22 +27,10 @@ const siteFiles = [
   ),
 ].map(([, text = '']) => text);
 
-interface Rules {
-  readonly properties?: Readonly<Record<string, Rules>>;
-  readonly items?: Rules;
-  readonly anyOf?: readonly Rules[];
-}
-
-/** Paths of all keys that a file may have, as `networks[].link.uplink`. */
-function keysOf(schema: TSchema | Rules, path = ''): readonly string[] {
-  const { properties, items, anyOf } = schema as Rules;
-  if (anyOf?.some(branch => branch.properties)) return anyOf.flatMap(branch => keysOf(branch, path));
-  if (items?.properties || items?.anyOf?.some(branch => branch.properties)) return keysOf(items, `${path}[]`);
-  if (!properties) return [path];
-  return Object.entries(properties).flatMap(([key, rules]) =>
-    keysOf(rules, path === '' ? key : `${path}.${key}`),
-  );
-}
+/** The rows of the table of keys. */
+const rows = [...page.matchAll(/^\| `([\w.[\]]+)` \| (.*?) \| (.*?) \| (.*) \|$/gm)].map(
+  ([, key = '', type = '', ordinary = '', meaning = '']) => ({ key, type, ordinary, meaning }),
+);
 
 describe('docs/admin/install.md', () => {
   it('has site files', () => {
@@ -45,16 +43,50 @@ describe('docs/admin/install.md', () => {
 
   it('explains every key, and no other', () => {
     const explained = [...page.matchAll(/^\| `([\w.[\]]+)` \|/gm)].map(([, key]) => key);
-    // The branch without keys of its own: `link: isolated`.
-    const keys = new Set(
-      keysOf(SiteFile)
-        .filter(key => key !== 'networks[].link')
-        // Explained once, as keys of the only pool.
-        .map(key => key.replace(/^(pools\[\]\.(lrm|policy|node))\..*$/, '$1')),
+    expect(explained.toSorted()).toEqual(
+      siteKeys()
+        .map(({ key }) => key)
+        .toSorted(),
     );
-    expect(new Set(explained)).toEqual(keys);
-    expect(explained).toHaveLength(keys.size);
+    expect(rows).toHaveLength(explained.length);
   });
+
+  it.each(siteKeys().map(each => [each.key, each] as const))(
+    'has the type of %s from the schema, and whether it must be given',
+    (key, { type, isRequired }) => {
+      const row = rows.find(each => each.key === key);
+      expect(row?.type).toBe(type);
+      expect(row?.ordinary === 'must be given').toBe(isRequired);
+      expect(row?.ordinary).not.toBe('');
+      expect(row?.meaning).toMatch(/^\S.*\.$/);
+    },
+  );
+
+  const literal = rows.flatMap(({ key, ordinary }) => {
+    const [, value] = /^`([^`]+)`$/.exec(ordinary) ?? [];
+    return value === undefined ? [] : [[key, value] as const];
+  });
+  it('has defaults that can be written into a site file', () => {
+    expect(literal.length).toBeGreaterThan(30);
+  });
+
+  it.each(literal)(
+    'has the true default of %s: the service reads a file with %s as one without',
+    (key, value) => {
+      const read = sites().flatMap(site =>
+        placesOf(site, key.split('.')).flatMap(([section, name]) => {
+          delete section[name];
+          const without = configOf(site);
+          section[name] = parse(value);
+          const written = configOf(site);
+          delete section[name];
+          return written === undefined ? [] : [{ without, written }];
+        }),
+      );
+      expect(read).not.toEqual([]);
+      for (const { without, written } of read) expect(written).toEqual(without);
+    },
+  );
 
   it('has a unit that runs the service with the site file of this page', () => {
     const unit = /```ini\n([\s\S]*?)```/.exec(page)?.[1] ?? '';
@@ -68,6 +100,43 @@ describe('docs/admin/install.md', () => {
     expectUnit(unit);
   });
 });
+
+type Section = Record<string, unknown>;
+
+/** Site files in which, between them, every key with a default may be written. */
+function sites(): readonly Section[] {
+  const example = (): Section => parse(siteFiles[0] ?? '') as Section;
+  const local = readFileSync(new URL('../../../examples/site-local.yaml', import.meta.url), 'utf8');
+  const policies = [{ kind: 'pack' }, { kind: 'reuse' }, { kind: 'warm', memoryPerNode: '1G' }];
+  return [
+    ...[...siteFiles, local].map(text => parse(text) as Section),
+    ...policies.map(policy => ({ ...example(), policy })),
+  ];
+}
+
+/** Where a key may be written. Sections that are not there are made, but for those of a list's entries. */
+function placesOf(
+  section: Section,
+  [first = '', ...rest]: readonly string[],
+  isEntry = false,
+): [Section, string][] {
+  if (rest.length === 0) return [[section, first]];
+  const name = first.replace('[]', '');
+  if (first !== name) {
+    const entries = section[name] as Section[] | undefined;
+    return (entries ?? []).flatMap(entry => placesOf(entry, rest, true));
+  }
+  if (!isEntry) section[name] ??= {};
+  const inner = section[name];
+  return typeof inner === 'object' ? placesOf(inner as Section, rest, isEntry) : [];
+}
+
+/** What the service reads of a site file; undefined: it may not be written so. */
+function configOf(site: Section): unknown {
+  const file = join(place, 'site.yaml');
+  writeFileSync(file, JSON.stringify(site));
+  return examineSite(file).config;
+}
 
 /** Every line is a section, a comment or a setting. */
 function expectUnit(unit: string): void {
