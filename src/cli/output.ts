@@ -1,7 +1,7 @@
 import type { EventView, TimelineView, WorkspaceView } from '../protocol/api.ts';
 import { plainText } from '../protocol/text.ts';
 import { formatDuration } from '../protocol/units.ts';
-import { story } from './story.ts';
+import { describeWorkspace } from './describe.ts';
 
 /** Rows under headings, columns aligned, no borders. Empty: one line that says so. */
 export function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
@@ -32,7 +32,7 @@ export function vmTable(workspace: WorkspaceView, vms = workspace.vms): string {
 /** `wsp show` for people. */
 export function workspaceText(workspace: WorkspaceView, vms = workspace.vms): string {
   return `${workspace.name} (${workspace.id}), ${workspace.state}, owner ${workspace.owner}
-${story(workspace)}
+${describeWorkspace(workspace)}
 
 ${vmTable(workspace, vms)}`;
 }
@@ -63,7 +63,7 @@ export function progressLines(): { show(workspace: WorkspaceView): void } {
     show(workspace) {
       if (!process.stderr.isTTY) return;
       const lines = [
-        `${workspace.name}: ${story(workspace)}`,
+        `${workspace.name}: ${describeWorkspace(workspace)}`,
         ...workspace.vms.map(
           vm =>
             `  ${vm.name.padEnd(20)} ${vm.state.padEnd(12)} ${vm.context === 'none' ? '' : `context ${vm.context}`}`,

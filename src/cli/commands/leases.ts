@@ -12,7 +12,7 @@ import { formatDuration } from '../../protocol/units.ts';
 import { readUserData } from '../../client/files.ts';
 import { withExamples, workspaceWords } from '../help.ts';
 import { progressLines, workspaceText } from '../output.ts';
-import { story } from '../story.ts';
+import { describeWorkspace } from '../describe.ts';
 import type { CommandContext, Run } from '../program.ts';
 import { loadClusterFile } from '../programs.ts';
 import { readPublicKeys } from '../public-keys.ts';
@@ -112,7 +112,7 @@ export function addLeaseCommands(program: Command, run: Run): void {
   ).action((name: string, time: string) =>
     run(async context => {
       const workspace = await context.client().extendWorkspace(name, duration(time, '<time>'));
-      context.answer(workspace, `${workspace.name} (${workspace.id}): ${story(workspace)}\n`);
+      context.answer(workspace, `${workspace.name} (${workspace.id}): ${describeWorkspace(workspace)}\n`);
     }),
   );
 }
@@ -221,13 +221,16 @@ async function answerWhenUp(
   timeoutMs: number,
 ): Promise<void> {
   if (wait !== true) {
-    context.answer(created, `${created.name} (${created.id}) is ${created.state}. ${story(created)}\n`);
+    context.answer(
+      created,
+      `${created.name} (${created.id}) is ${created.state}. ${describeWorkspace(created)}\n`,
+    );
     return;
   }
   const progress = progressLines();
   const ready = await context
     .client()
-    .waitForWorkspace(created.id, isReady, { timeoutMs, onWorkspace: progress.show, tell: story })
+    .waitForWorkspace(created.id, isReady, { timeoutMs, onWorkspace: progress.show, tell: describeWorkspace })
     .catch((cause: unknown) => {
       if (!(cause instanceof WspError) || cause.code !== 'timeout') throw cause;
       throw new WspError('timeout', cause.message, {
@@ -262,7 +265,7 @@ async function add(context: CommandContext, name: string, options: GroupOptions)
   const known = workspace.groups.map(group => `${group.name} (${group.count})`).join(', ');
   context.answer(
     workspace,
-    `${workspace.name} (${workspace.id}) has the groups ${known}. ${story(workspace)}\n`,
+    `${workspace.name} (${workspace.id}) has the groups ${known}. ${describeWorkspace(workspace)}\n`,
   );
 }
 

@@ -6,7 +6,7 @@ import type { VmState } from '../../protocol/states.ts';
 import { targetWords, withExamples } from '../help.ts';
 import { vmTable } from '../output.ts';
 import type { CommandContext, Run } from '../program.ts';
-import { story } from '../story.ts';
+import { describeWorkspace } from '../describe.ts';
 import { duration } from '../values.ts';
 
 /** What an operation does: in a line, and in whole sentences. */
@@ -110,7 +110,7 @@ async function waitFor(
     );
   const workspace = await context.client().waitForWorkspace(ordered.id, isDone, {
     timeoutMs,
-    tell: story,
+    tell: describeWorkspace,
     onEvent: ({ type, vm }) => {
       if (vm === null || !meant.includes(vm)) return;
       if (type === 'vm.ordered') said.set(vm, []);

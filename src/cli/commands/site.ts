@@ -3,7 +3,7 @@ import type { Client } from '../../client/types.ts';
 import { formatDuration } from '../../protocol/units.ts';
 import { table } from '../output.ts';
 import type { CommandContext, Run } from '../program.ts';
-import { slotStory } from '../story.ts';
+import { describeSlot } from '../describe.ts';
 
 /** Adds the commands on what the site has: types, slots, images. */
 export function addSiteCommands(program: Command, run: Run): void {
@@ -80,7 +80,7 @@ async function slots(context: CommandContext): Promise<void> {
     slot.pool,
     slot.lrmJobId ?? '-',
     `${slot.nodes.length}/${slot.nodesWanted}`,
-    slotStory(slot),
+    describeSlot(slot),
   ]);
   context.answer({ slots }, table(['SLOT', 'STATE', 'WORKSPACE', 'POOL', 'JOB', 'NODES', 'WHAT NEXT'], rows));
 }

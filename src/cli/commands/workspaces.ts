@@ -6,7 +6,7 @@ import { WspError } from '../../protocol/errors.ts';
 import { type WorkspaceState, workspaceStates } from '../../protocol/states.ts';
 import { withExamples, workspaceWords } from '../help.ts';
 import { eventText, table, timelineText, workspaceText } from '../output.ts';
-import { story } from '../story.ts';
+import { describeWorkspace } from '../describe.ts';
 import type { CommandContext, Run } from '../program.ts';
 import { duration, past } from '../values.ts';
 
@@ -152,7 +152,9 @@ async function waitUntil(
 ): Promise<void> {
   const until = (each: WorkspaceView): boolean =>
     hasReached(each, state) || each.vms.some(isInError) || each.state === 'ended';
-  const workspace = await context.client().waitForWorkspace(name, until, { timeoutMs, tell: story });
+  const workspace = await context
+    .client()
+    .waitForWorkspace(name, until, { timeoutMs, tell: describeWorkspace });
   if (hasReached(workspace, state)) return context.answer(workspace, workspaceText(workspace));
   const bad = workspace.vms.find(isInError);
   const why = bad
@@ -221,11 +223,13 @@ async function destroy(
   const finished = options.wait
     ? await Promise.all(
         workspaces.map(each =>
-          context.client().waitForWorkspace(each.id, isGone, { timeoutMs, tell: story }),
+          context.client().waitForWorkspace(each.id, isGone, { timeoutMs, tell: describeWorkspace }),
         ),
       )
     : workspaces;
-  const lines = finished.map(each => `${each.name} (${each.id}): ${story(each)}${whatOfNodes(each)}\n`);
+  const lines = finished.map(
+    each => `${each.name} (${each.id}): ${describeWorkspace(each)}${whatOfNodes(each)}\n`,
+  );
   context.answer({ workspaces: finished }, lines.join(''));
 }
 

@@ -8,23 +8,23 @@ type Words = Pick<
 };
 
 /** What is happening to a workspace, why, and what comes next: sentences. */
-export function story(workspace: WorkspaceView): string {
+export function describeWorkspace(workspace: WorkspaceView): string {
   const trouble = workspace.slot?.lrmTrouble;
   // A job that is being submitted has nothing else to tell.
-  const beside = trouble && trouble.doing !== 'submit' ? ` ${troubleStory(trouble)}` : '';
-  return `${stateStory(workspace)}${beside}`;
+  const beside = trouble && trouble.doing !== 'submit' ? ` ${troubleWords(trouble)}` : '';
+  return `${stateWords(workspace)}${beside}`;
 }
 
-function stateStory(workspace: WorkspaceView): string {
+function stateWords(workspace: WorkspaceView): string {
   const { state, reason, slot, cause } = workspace;
   const because = reason === null ? '' : ` ${reason.message}`;
   switch (state) {
     case 'pending':
       return 'Not launched yet: you can add groups (wsp add). wsp launch starts it as a whole.';
     case 'requested':
-      return `${slot?.lrmTrouble ? troubleStory(slot.lrmTrouble) : 'The service is submitting it to the batch scheduler; it will then wait in the queue.'}${anew(workspace)}`;
+      return `${slot?.lrmTrouble ? troubleWords(slot.lrmTrouble) : 'The service is submitting it to the batch scheduler; it will then wait in the queue.'}${anew(workspace)}`;
     case 'queued':
-      return `${slot ? queueStory(slot) : 'Waiting in the queue.'}${afterwards(slot)}${anew(workspace)}`;
+      return `${slot ? queueWords(slot) : 'Waiting in the queue.'}${afterwards(slot)}${anew(workspace)}`;
     case 'deploying':
       return `The nodes are reserved, and the VMs are starting. The lease begins when all of them run.${drained(workspace)}`;
     case 'suspended':
@@ -75,7 +75,7 @@ function anew({ requeues, reason }: WorkspaceView): string {
 }
 
 /** What a job in the queue waits for, and what comes next. */
-function queueStory({ lrmJobId, lrmState, lrmReason, lrmOutlook, estimatedStartAt }: Words): string {
+function queueWords({ lrmJobId, lrmState, lrmReason, lrmOutlook, estimatedStartAt }: Words): string {
   const job = `job ${lrmJobId ?? '?'}`;
   if (lrmState === 'starting')
     return `The batch scheduler makes the nodes of ${job} ready${lrmReason === null ? '' : `: ${lrmReason}`}. The pilots start after that.`;
@@ -101,7 +101,7 @@ const whatOfWaiting = {
 } as const;
 
 /** What of the batch scheduler does not work, since when, and what happens next. */
-function troubleStory({ doing, kind, message, since }: NonNullable<Words['lrmTrouble']>): string {
+function troubleWords({ doing, kind, message, since }: NonNullable<Words['lrmTrouble']>): string {
   const says = sentence(message);
   if (kind === 'deferred')
     return `The batch scheduler has put off the job since ${since}: ${says} The service asks it again until it accepts the job.`;
@@ -114,17 +114,17 @@ function troubleStory({ doing, kind, message, since }: NonNullable<Words['lrmTro
 }
 
 /** What is happening to a slot, why, and what comes next: sentences. */
-export function slotStory(slot: SlotView): string {
+export function describeSlot(slot: SlotView): string {
   const { lrmTrouble, state } = slot;
-  const beside = lrmTrouble && state !== 'requested' ? ` ${troubleStory(lrmTrouble)}` : '';
+  const beside = lrmTrouble && state !== 'requested' ? ` ${troubleWords(lrmTrouble)}` : '';
   const stands =
     slot.suspendedSince === null
       ? ''
       : ` Suspended by the batch scheduler since ${slot.suspendedSince}: pilots and guests stand still until it lets the job run on.`;
-  return `${slotStateStory(slot)}${stands}${beside}`;
+  return `${slotStateWords(slot)}${stands}${beside}`;
 }
 
-function slotStateStory(slot: SlotView): string {
+function slotStateWords(slot: SlotView): string {
   const { state, reason, lrmJobId, nodesWanted, nodes, jobEndsAt } = slot;
   const because = reason === null ? '' : ` Why: ${sentence(reason.message)}`;
   const by = slot.deadlineAt === null ? '' : ` by ${slot.deadlineAt}`;
@@ -132,14 +132,14 @@ function slotStateStory(slot: SlotView): string {
   switch (state) {
     case 'requested':
       return slot.lrmTrouble
-        ? troubleStory(slot.lrmTrouble)
+        ? troubleWords(slot.lrmTrouble)
         : 'The service is submitting it to the batch scheduler.';
     case 'queued':
-      return queueStory(slot);
+      return queueWords(slot);
     case 'reserving':
       return `${there} of ${nodesWanted} nodes are reserved; if not all are${by}, the slot is given up.${drainedNodes(slot)}`;
     case 'ready':
-      return `${readyStory(slot)}${jobEndsAt === null ? '' : ` The job ends at ${jobEndsAt}.`}${drainedNodes(slot)}`;
+      return `${readyWords(slot)}${jobEndsAt === null ? '' : ` The job ends at ${jobEndsAt}.`}${drainedNodes(slot)}`;
     case 'preempting':
       return `The batch scheduler takes it back: guests are shutting down.${because}`;
     case 'releasing':
@@ -167,7 +167,7 @@ function notAsTheyWere({ nodes }: SlotView): string {
     .join('');
 }
 
-function readyStory({ nodes, deadlineAt, workspaces, warm }: SlotView): string {
+function readyWords({ nodes, deadlineAt, workspaces, warm }: SlotView): string {
   const silent = nodes.filter(({ connected, state }) => !connected && state === 'reserved');
   const until = deadlineAt ?? 'its end';
   if (silent.length > 0)

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { SlotView, VmView, WorkspaceView } from '../protocol/api.ts';
-import { slotStory, story } from './story.ts';
+import { describeSlot, describeWorkspace } from './describe.ts';
 
 const slot = (more: Partial<SlotView>): SlotView => ({
   id: 'slot-aaaaaaaaaa',
@@ -139,7 +139,7 @@ describe('a slot is explained', () => {
       'The slot is lost. Why: the batch scheduler wants node n1 back.',
     ],
   ])('%s', (_, more, text) => {
-    expect(slotStory(slot(more))).toBe(text);
+    expect(describeSlot(slot(more))).toBe(text);
   });
 });
 
@@ -163,22 +163,22 @@ describe('a workspace that heals, or is on a drained node, is explained', () => 
     }) as VmView;
 
   it('while a VM is replaced', () => {
-    expect(story(workspace({ vms: [vm('starting')] }))).toBe(
+    expect(describeWorkspace(workspace({ vms: [vm('starting')] }))).toBe(
       `Running until ${at}. g-0 failed on node n1: gone; replaced on node n2.`,
     );
-    expect(story(workspace({ vms: [vm('running')] }))).toBe(`Running until ${at}.`);
+    expect(describeWorkspace(workspace({ vms: [vm('running')] }))).toBe(`Running until ${at}.`);
   });
 
   it('when a node of its slot is drained', () => {
     const message = 'node n03: an administrator drains it: kernel update';
-    expect(story(workspace({ reason: { code: 'node_drained', message } }))).toBe(
+    expect(describeWorkspace(workspace({ reason: { code: 'node_drained', message } }))).toBe(
       `Running until ${at}. Node n03: an administrator drains it: kernel update. VMs there go on to their end; no new ones start there.`,
     );
   });
 
   it('when its slot was lost', () => {
     const lost = { state: 'ending', cause: 'failed', reason: why } as const;
-    expect(story(workspace(lost))).toMatch(/may still be started anew/);
-    expect(story(workspace({ ...lost, heal: 'fail' }))).not.toMatch(/anew/);
+    expect(describeWorkspace(workspace(lost))).toMatch(/can be started anew/);
+    expect(describeWorkspace(workspace({ ...lost, heal: 'fail' }))).not.toMatch(/anew/);
   });
 });
