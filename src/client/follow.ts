@@ -1,6 +1,6 @@
 import type { EventView } from '../protocol/api.ts';
 import type { EventQuery } from './types.ts';
-import { keepTrying } from './patience.ts';
+import { keepTrying } from './retry.ts';
 
 /** Below the service's own limit, and below what proxies cut off. */
 const longPollMs = 25_000;

@@ -1,7 +1,7 @@
 import type { EventView, WorkspaceView } from '../protocol/api.ts';
 import { WspError } from '../protocol/errors.ts';
 import type { EventQuery, WaitOptions } from './types.ts';
-import { keepTrying } from './patience.ts';
+import { keepTrying } from './retry.ts';
 import { formatDuration } from '../protocol/units.ts';
 
 interface Reads {
