@@ -7,7 +7,7 @@ import type { VmPlan } from '../protocol/plan.ts';
 import { ControlError } from './control.ts';
 import type { VmHosting } from './hosting.ts';
 import { mostWords } from './guest-words.ts';
-import { Vm } from './vm.ts';
+import { HostedVm } from './vm.ts';
 import { type MachineSpec, type RunningVm, type VmEvents, type Vmm, VmmError } from './vmm/vmm.ts';
 
 /** One VM against a host and a VMM that do what each test says: every arrow of the diagram in vm.ts. */
@@ -36,7 +36,7 @@ let adopted: ReturnType<typeof later<void>>;
 let destroyed: ReturnType<typeof later<void>>;
 let disposed: ReturnType<typeof later<void>>;
 let events: VmEvents | undefined;
-let vm: Vm;
+let vm: HostedVm;
 let pauseFails: boolean;
 
 const machine = { agent: true } as MachineSpec;
@@ -87,7 +87,7 @@ beforeEach(() => {
     },
   };
   const plan = { vmId: 'vm-1', name: 'one', contextTimeoutMs: 5_000 } as VmPlan;
-  vm = new Vm(plan, { vmm, hosting, clock, log: silentLog, report: report => reports.push(report) });
+  vm = new HostedVm(plan, { vmm, hosting, clock, log: silentLog, report: report => reports.push(report) });
 });
 
 async function run(): Promise<void> {

@@ -40,7 +40,7 @@ type Outcome = Readonly<{ state: 'terminated' | 'failed'; reason?: Reason }>;
 const destroyDeadlineMs = 10_000;
 
 /** See the file's header. Lives from its construction on; how it goes is told by `report`. */
-export class Vm {
+export class HostedVm {
   readonly #plan: VmPlan;
   readonly #parts: VmParts;
   readonly #log: Log;

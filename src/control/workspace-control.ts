@@ -16,7 +16,7 @@ import { fileError } from './images/disk-space.ts';
 import { type NodeFiles, nodeFiles } from './node/files.ts';
 import type { SlotDirectory } from './node/slot-directory.ts';
 import { requireAll } from './reserve.ts';
-import { Vm } from './vm.ts';
+import { HostedVm } from './vm.ts';
 import type { Vmm } from './vmm/vmm.ts';
 
 /** What control needs to know of its slot, and how it reaches the rest. */
@@ -85,7 +85,7 @@ export function refusedControl(why: ControlError): WorkspaceControl {
 
 class SlotControl implements WorkspaceControl {
   readonly #parts: ControlParts;
-  readonly #vms = new Map<string, Vm>();
+  readonly #vms = new Map<string, HostedVm>();
   /** Stopped before they were ever started: a start that comes late finds them here. */
   readonly #neverStarted = new Set<string>();
   /** Of each bridge with a VXLAN: its peers, as they were last told. */
@@ -240,7 +240,7 @@ class SlotControl implements WorkspaceControl {
     });
   }
 
-  #newVm(plan: VmPlan): Vm {
+  #newVm(plan: VmPlan): HostedVm {
     const { vmm, clock, log, report, directory } = this.#parts;
     const place = directory.vm(plan.vmId);
     const hosting = vmm.traits.needsHelper
@@ -252,7 +252,7 @@ class SlotControl implements WorkspaceControl {
           clock,
         })
       : simulateHosting(plan, place);
-    return new Vm(plan, { vmm, hosting, clock, log, report });
+    return new HostedVm(plan, { vmm, hosting, clock, log, report });
   }
 
   /** A VM may be overtaken by other news of its network while its files are made. */
@@ -282,6 +282,6 @@ class SlotControl implements WorkspaceControl {
   }
 }
 
-function isOver(vm: Vm): boolean {
+function isOver(vm: HostedVm): boolean {
   return vm.report.state === 'terminated' || vm.report.state === 'failed';
 }
