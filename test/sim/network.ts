@@ -2,7 +2,7 @@ import { type Link, type LinkHandlers, NotAcceptedError, type Transport } from '
 import type { Clock } from '../../src/platform/clock.ts';
 import { pause } from '../../src/platform/clock.ts';
 import type { PilotMessage, ServiceMessage, SlotAssignment } from '../../src/protocol/pilot.ts';
-import type { PilotHub, PilotSession } from '../../src/service/core/engine-api.ts';
+import type { PilotHub, PilotConnectionHandler } from '../../src/service/core/engine-api.ts';
 import { type CrashPoint, isCrashPoint } from './crash-points.ts';
 import type { Dice } from './dice.ts';
 import type { Faults } from './faults.ts';
@@ -128,7 +128,7 @@ function nameOf(message: PilotMessage): string {
 class SimLink implements Cable {
   readonly #world: NetworkWorld;
   readonly node: string;
-  readonly #session: PilotSession;
+  readonly #session: PilotConnectionHandler;
   readonly #slotId: string;
   readonly #end: ServiceEnd;
   readonly #handlers: LinkHandlers;

@@ -17,7 +17,7 @@ import { defaultPoolName } from '../../src/protocol/ids.ts';
 import type { WorkspaceRequest } from '../../src/protocol/cluster.ts';
 import type { Order } from '../../src/protocol/orders.ts';
 import type { NodeSettings, NotificationBody, ServiceMessage, VmReport } from '../../src/protocol/pilot.ts';
-import type { Engine, PilotSession } from '../../src/service/core/engine-api.ts';
+import type { Engine, PilotConnectionHandler } from '../../src/service/core/engine-api.ts';
 import { createEngine, type EngineOptions } from '../../src/service/core/engine.ts';
 import type { PlanSite } from '../../src/service/pilots/plan.ts';
 import { openSqliteStore } from '../../src/service/store/sqlite.ts';
@@ -111,7 +111,7 @@ export class FakePilot {
   readonly heard: ServiceMessage[] = [];
   closedBecause: string | undefined;
   isPaused = false;
-  session: PilotSession;
+  session: PilotConnectionHandler;
   #seq = 0;
 
   constructor(engine: Engine, slotId: string, node: string) {
@@ -121,7 +121,7 @@ export class FakePilot {
   }
 
   /** A new connection; the same pilot. */
-  connect(engine: Engine, peerAddress?: string): PilotSession {
+  connect(engine: Engine, peerAddress?: string): PilotConnectionHandler {
     this.session = engine.pilots.attach(this.slotId, this.node, {
       peerAddress,
       send: message => this.heard.push(message),

@@ -147,7 +147,7 @@ export interface PilotHub {
   /** True when the secret is the slot's. Compared in constant time. */
   authenticate(slotId: string, secret: string): boolean;
   /** Takes over a connection that has authenticated for this slot and node; an older one of the same node is closed. */
-  attach(slotId: string, node: string, connection: PilotConnection): PilotSession;
+  attach(slotId: string, node: string, connection: PilotConnection): PilotConnectionHandler;
   /** Opens a byte stream through a VM's pilot. Throws `WspError` (`unreachable`, `timeout`). */
   openStream(slotId: string, node: string, target: StreamTarget): Promise<Duplex>;
   /** The pilot's side of a stream has arrived. False: nobody waits for it. */
@@ -168,7 +168,7 @@ export interface PilotConnection {
 }
 
 /** Where a connection's messages go. */
-export interface PilotSession {
+export interface PilotConnectionHandler {
   received(message: PilotMessage): void;
   /**
    * `byPeer`: the other end's kernel closed it, without the closing handshake of a program that

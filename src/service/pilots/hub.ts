@@ -9,7 +9,7 @@ import { errorFields, type Log } from '../../platform/log.ts';
 import { WspError } from '../../protocol/errors.ts';
 import type { PilotHello, PilotMessage, PilotNotification, StreamTarget } from '../../protocol/pilot.ts';
 import { protocolGap, protocols } from '../../protocol/versions.ts';
-import type { PilotConnection, PilotHub, PilotSession } from '../core/engine-api.ts';
+import type { PilotConnection, PilotHub, PilotConnectionHandler } from '../core/engine-api.ts';
 import type { PilotCommands } from './commands.ts';
 import { Inbox, PilotAccount } from './inbox.ts';
 import type { StreamWaitingRoom } from './streams.ts';
@@ -58,7 +58,7 @@ export class Hub implements PilotHub {
     return equal && expected !== undefined;
   }
 
-  attach(slotId: string, node: string, connection: PilotConnection): PilotSession {
+  attach(slotId: string, node: string, connection: PilotConnection): PilotConnectionHandler {
     const session = new Session(slotId, node, connection, this.#parts, {
       forget: () => this.#forget(session),
       preempting: input => this.#passOn(input),
@@ -153,7 +153,7 @@ const foreign = 'the batch scheduler has not given the slot this node; come agai
  */
 const mostStrays = 16;
 
-class Session implements PilotSession {
+class Session implements PilotConnectionHandler {
   readonly slotId: string;
   readonly node: string;
   readonly #connection: PilotConnection;
