@@ -3,6 +3,7 @@ import { print } from '../platform/printing.ts';
 import { version } from '../platform/version.ts';
 import { addAccessCommands } from './commands/access.ts';
 import { addAccountCommands, addAdministrationCommands } from './commands/accounts.ts';
+import { addBackupCommand } from './commands/backup.ts';
 import { addDoctorCommand } from './commands/doctor.ts';
 import { addLeaseCommands } from './commands/leases.ts';
 import { addNodeCommands } from './commands/nodes.ts';
@@ -42,6 +43,7 @@ export function commandLine(run: Run): Command {
   addNodeCommands(program, run);
   addAdministrationCommands(program, run);
   addServiceCommands(program, run);
+  addBackupCommand(program, run);
   const commands = program.commands.flatMap(command => [command, ...command.commands]);
   for (const command of commands) command.option('--json', jsonWords);
   for (const command of [program, ...commands])

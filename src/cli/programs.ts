@@ -16,6 +16,11 @@ export function loadServiceDoctor(): Promise<typeof import('../service/doctor.ts
   return import('../service/doctor.ts');
 }
 
+/** What copies the service's database. */
+export function loadBackup(): Promise<typeof import('../service/backup.ts')> {
+  return import('../service/backup.ts');
+}
+
 /** What derives the helper's policy from a site file. */
 export function loadHelperPolicy(): Promise<typeof import('../service/config/helper-policy.ts')> {
   return import('../service/config/helper-policy.ts');

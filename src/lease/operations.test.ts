@@ -183,9 +183,18 @@ describe('an order in the history', () => {
     expect(bench.vms).toMatchObject([{ orders: 1 }]);
     bench.step(order(bench, 'pause'));
     expect(bench.effects.slice(-2).map(({ key }) => key)).toEqual([
-      `operate:${bench.vms[0]?.id}:1`,
-      `operate:${bench.vms[0]?.id}:2`,
+      `operate:${bench.vms[0]?.id}:${bench.now}:1`,
+      `operate:${bench.vms[0]?.id}:${bench.now}:2`,
     ]);
+  });
+
+  it('has a key that no order had which a restored backup does not know: a pilot obeys a key once', () => {
+    const [lost, restored] = [new LeaseBench().running(1), new LeaseBench().running(1)];
+    lost.step(order(lost, 'pause'));
+    restored.after(60_000);
+    restored.step(order(restored, 'pause'));
+    expect(restored.vms).toMatchObject([{ id: lost.vms[0]?.id, orders: lost.vms[0]?.orders }]);
+    expect(restored.effects.at(-1)?.key).not.toBe(lost.effects.at(-1)?.key);
   });
 
   it('is refused without a workspace, and while one is ending', () => {

@@ -71,7 +71,8 @@ function order(draft: Draft, vm: Vm, operation: VmOperation, graceMs: number, by
   draft.putVm({ ...vm, orders });
   // One that runs is on a node.
   const node = vm.node ?? '';
-  const key = `operate:${vm.id}:${orders}`;
+  // With its time: after a restore from a backup the count is one that the pilot has heard before.
+  const key = `operate:${vm.id}:${draft.now}:${orders}`;
   const order = { kind: 'operate-vm', vmId: vm.id, operation, graceMs } as const;
   draft.emit({ kind: 'pilot', key, slotId: vm.slotId, node, order });
 }

@@ -51,6 +51,8 @@ export interface LrmKind {
   /** What is wrong with the site's options; absent: it has no submit command. None: a job that is submitted with them is one that the service finds again, follows and ends. */
   optionMistakes?(options: readonly string[]): readonly OptionMistake[];
   neededPaths?(settings: LrmSettings): readonly NeededPath[];
+  /** Files beside its directory that a backup of the site must have. */
+  ownFiles?(settings: LrmSettings): readonly string[];
   /** What only one pool of this kind may have: the key, and what it must be in the others; undefined: this one does not have it. */
   onlyOnce?(entry: LrmSettings): { readonly key: string; readonly message: string } | undefined;
   /** For the doctor: how it is on this host. Absent: it is opened and asked. */

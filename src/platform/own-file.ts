@@ -1,4 +1,4 @@
-import { appendFileSync, closeSync, constants, openSync, readFileSync } from 'node:fs';
+import { appendFileSync, closeSync, constants, fsyncSync, openSync, readFileSync } from 'node:fs';
 
 /**
  * Flags of open(2) for a file that is only added to, made when it is not there. A symbolic link in
@@ -38,4 +38,17 @@ export function readOwn(path: string): string {
 /** Where a log goes that has become too long, in place of the one before it. */
 export function olderOf(path: string): string {
   return `${path}.1`;
+}
+
+/**
+ * Returns when what was written to a file, or a directory's names, are on disk: fsync(2) of a file
+ * says nothing of its name.
+ */
+export function syncToDisk(path: string): void {
+  const file = openSync(path, constants.O_RDONLY);
+  try {
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
 }

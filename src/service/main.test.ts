@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { WspError } from '../protocol/errors.ts';
 import { runService } from './main.ts';
+import { openSqliteStore } from './store/sqlite.ts';
 
 let directory: string;
 let running: Promise<void>[] = [];
@@ -111,6 +112,17 @@ describe('wsp service', () => {
       () => (rmSync(join(directory, 'pilot.cjs')), run()),
       'failed',
       /pilot\.cjs cannot be read/,
+    ],
+    [
+      'database has a document that cannot be read',
+      async () => {
+        const store = openSqliteStore({ directory: join(directory, 'state') });
+        await store.putAccess([{ kind: 'webhook', id: 'hook-a', body: { id: 'hook-a' } }]);
+        await store.close();
+        return run();
+      },
+      'failed',
+      /a document that cannot be read: webhook hook-a: its field owner is not text/,
     ],
   ])('fails with one clear message when the %s', async (_what, attempt, code, message) => {
     const error = await failure(attempt());

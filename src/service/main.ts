@@ -113,8 +113,8 @@ async function start(
   closers.api = listening.close;
   await engine.start();
   delete closers.store;
-  await access.webhooks.start();
   closers.engine = () => access.webhooks.stop().then(() => engine.stop());
+  await access.webhooks.start();
   started.resolve();
   tellUrl(site.urlFile, listening.url, closers);
   tellLog(log, listening, pools);

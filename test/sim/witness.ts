@@ -102,7 +102,7 @@ export class PilotEars {
     if (body.kind !== 'operate-vm' && body.kind !== 'start-vm') return;
     const vmId = body.kind === 'start-vm' ? body.vm.vmId : body.vmId;
     // A start comes before all orders, which are numbered as they are given
-    // (`operate:<vm>:<number>`).
+    // (`operate:<vm>:<time>:<number>`).
     const number = body.kind === 'start-vm' ? 0 : Number(key.slice(key.lastIndexOf(':') + 1));
     const before = this.#orders.get(vmId) ?? -1;
     if (!(number > before)) this.#broken(`${this.#node} heard ${key} of ${vmId} after order ${before}`);

@@ -1,5 +1,6 @@
 import { closeSync, fstatSync, fsyncSync, ftruncateSync, openSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { syncToDisk } from '../../platform/own-file.ts';
 
 /** Writes a file anew, and resolves when its content and its name are on disk. Only root may read it. */
 export function writeDurably(path: string, text: string): void {
@@ -14,12 +15,7 @@ export function appendDurably(path: string, text: string): void {
 
 /** Makes a file's name durable: fsync(2) of a file says nothing of its directory's entry. */
 export function syncDirectoryOf(path: string): void {
-  const directory = openSync(dirname(path), 'r');
-  try {
-    fsyncSync(directory);
-  } finally {
-    closeSync(directory);
-  }
+  syncToDisk(dirname(path));
 }
 
 /**

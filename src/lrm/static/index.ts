@@ -36,6 +36,7 @@ export const staticKind: LrmKind = {
     };
     return { lrm, gang: { options: [] } };
   },
+  ownFiles: ({ joinSecretFile }: Settings) => [joinSecretFile],
   check({ joinSecretFile }: Settings, name) {
     const wrong = secretFileMistake(joinSecretFile, 'the secret');
     if (wrong !== undefined) return failure(name, wrong, 'agents join with it: keep it to yourself');

@@ -144,6 +144,21 @@ describe('tokens', () => {
   });
 });
 
+describe('a stored document that cannot be read stops the start', () => {
+  it.each([
+    ['user', { name: 'bob', role: 'king', projects: [], disabled: false, quota: null }, /user x: .*role.*"king"/],
+    ['user', { name: 'bob', role: 'user', projects: 'qcd', disabled: false, quota: null }, /projects is not list/],
+    ['project', { quota: null }, /project x: its field name is not text/],
+    ['token', { id: 'x', user: 'bob', label: '', scope: 'full' }, /token x: its field hash is not text/],
+  ] as const)('of kind %s: %j', async (kind, body, words) => {
+    await store.putAccess([{ kind, id: 'x', body }]);
+    await expect(open()).rejects.toMatchObject({
+      code: 'failed',
+      message: expect.stringMatching(words) as string,
+    });
+  });
+});
+
 describe('users and projects', () => {
   it('begin with nothing said: users, and admin', () => {
     expect(accounts.users()).toMatchObject([

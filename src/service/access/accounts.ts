@@ -17,6 +17,14 @@ import type {
 import { WspError } from '../../protocol/errors.ts';
 import { idSuffix } from '../../protocol/ids.ts';
 import type { AccessRow, Store } from '../store/store.ts';
+import {
+  projectOf,
+  type StoredProject,
+  type StoredToken,
+  type StoredUser,
+  tokenOf,
+  userOf,
+} from './stored.ts';
 import { hashOf, type Tokens } from './tokens.ts';
 import { formatMoment } from '../../protocol/units.ts';
 
@@ -36,36 +44,6 @@ export interface Caller {
   readonly projects: readonly string[];
   /** Null: a token of the tokens file. */
   readonly tokenId: string | null;
-}
-
-interface StoredUser {
-  readonly name: string;
-  readonly role: Role;
-  readonly projects: readonly string[];
-  readonly disabled: boolean;
-  /** Over the site's ordinary one; null: that. */
-  readonly quota: Quota | null;
-}
-
-interface StoredProject {
-  readonly name: string;
-  readonly quota: Quota | null;
-}
-
-interface StoredToken {
-  readonly id: string;
-  readonly user: string;
-  readonly label: string;
-  readonly scope: Scope;
-  readonly hash: string;
-  readonly createdAt: number;
-  readonly expiresAt: number;
-  readonly revokedAt: number | null;
-  /**
-   * The token that it was given out with, whose end is its end. Absent: none, or none that we have
-   * given out.
-   */
-  readonly through?: string;
 }
 
 /** With what a token is given out: the id of that, and when it ends. */
@@ -104,6 +82,7 @@ export class Accounts {
     this.#parts = parts;
   }
 
+  /** Throws `WspError` (`failed`): a document cannot be read. */
   async load(): Promise<void> {
     for (const row of await this.#parts.store.loadAccess()) this.#keep(row);
     this.#tellQuotas();
@@ -286,15 +265,17 @@ export class Accounts {
   #keep({ kind, id, body }: AccessRow): void {
     switch (kind) {
       case 'user':
-        this.#users.set(id, body as StoredUser);
+        this.#users.set(id, userOf(id, body));
         return;
       case 'project':
-        this.#projects.set(id, body as StoredProject);
+        this.#projects.set(id, projectOf(id, body));
         return;
-      case 'token':
-        this.#tokens.set(id, body as StoredToken);
-        this.#byHash.set((body as StoredToken).hash, id);
+      case 'token': {
+        const token = tokenOf(id, body);
+        this.#tokens.set(id, token);
+        this.#byHash.set(token.hash, id);
         return;
+      }
       case 'webhook':
       case 'dead-letter':
         return;

@@ -143,6 +143,17 @@ describe('a webhook', () => {
     expect(seqs()).toEqual([1, 1, 1, 2]);
   });
 
+  it.each([
+    ['webhook', { id: 'x' }, 'webhook x: its field owner is not text'],
+    ['dead-letter', { hook: 'x', event: '1' }, 'dead letter x: its field event is not number'],
+  ] as const)('whose document of kind %s cannot be read stops the start', async (kind, body, words) => {
+    await store.putAccess([{ kind, id: 'x', body }]);
+    await expect(webhooks.start()).rejects.toMatchObject({
+      code: 'failed',
+      message: expect.stringContaining(words) as string,
+    });
+  });
+
   it('goes on where it was when the service is started again', async () => {
     await webhooks.create('ann', null, { url });
     engine.tell(mine);

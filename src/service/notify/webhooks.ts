@@ -8,6 +8,7 @@ import { formatDuration, formatMoment } from '../../protocol/units.ts';
 import type { Caller } from '../access/accounts.ts';
 import type { Engine, StoredEvent } from '../core/engine-api.ts';
 import type { AccessRow, Store } from '../store/store.ts';
+import { deadLetterOf, hookOf, type StoredDeadLetter, type StoredHook } from './stored.ts';
 import { eventView } from '../api/views.ts';
 import {
   type AllowedNetworks,
@@ -47,28 +48,6 @@ export interface WebhookParts {
   readonly maySee: (caller: Caller, event: StoredEvent) => boolean;
 }
 
-interface StoredHook {
-  readonly id: string;
-  readonly owner: string;
-  readonly url: string;
-  readonly secret: string;
-  readonly workspace: string | null;
-  readonly types: readonly string[];
-  readonly cursor: number;
-  readonly createdAt: number;
-  /** Why it has stopped; null while it delivers. */
-  readonly stopped: string | null;
-  readonly deadInARow: number;
-}
-
-interface StoredDeadLetter {
-  readonly hook: string;
-  readonly event: number;
-  readonly at: number;
-  readonly attempts: number;
-  readonly error: string;
-}
-
 const mostHooksPerUser = 20;
 const attempts = 12;
 const firstRetryMs = 1_000;
@@ -91,10 +70,11 @@ export class Webhooks {
     this.#parts = parts;
   }
 
+  /** Throws `WspError` (`failed`): a document cannot be read. */
   async start(): Promise<void> {
     for (const { kind, id, body } of await this.#parts.store.loadAccess()) {
-      if (kind === 'webhook') this.#hooks.set(id, body as StoredHook);
-      if (kind === 'dead-letter') this.#dead.set(id, body as StoredDeadLetter);
+      if (kind === 'webhook') this.#hooks.set(id, hookOf(id, body));
+      if (kind === 'dead-letter') this.#dead.set(id, deadLetterOf(id, body));
     }
     for (const { id, stopped } of this.#hooks.values()) if (stopped === null) this.#run(id);
   }

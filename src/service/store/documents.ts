@@ -1,6 +1,15 @@
 import type { Effect } from '../../lease/decision.ts';
-import type { Slot, Vm, Workspace } from '../../lease/model.ts';
-import { WspError } from '../../protocol/errors.ts';
+import type { AssignedNic, Slot, SlotNode, Vm, Workspace } from '../../lease/model.ts';
+import {
+  contextStates,
+  endCauses,
+  slotNodeStates,
+  slotStates,
+  vmStates,
+  workspaceStates,
+} from '../../protocol/states.ts';
+import { accessKinds, type AccessRow } from './store.ts';
+import { type AnyFields, documentOf, type Fields, unreadable } from './fields.ts';
 
 /**
  * What the store keeps as a whole is a JSON document beside the version that it was written in. One
@@ -12,6 +21,11 @@ import { WspError } from '../../protocol/errors.ts';
  */
 export const documentVersion = 1;
 
+/** Why a document cannot be read. */
+export const notJson = 'it is not JSON';
+export const otherVersion = (version: number): string =>
+  `it is of version ${version}; this program reads version ${documentVersion}`;
+
 /** A document as it lies in a table. */
 export interface DocumentRow {
   readonly id: string;
@@ -19,22 +33,28 @@ export interface DocumentRow {
   readonly body: string;
 }
 
-/** What a field must be; `?`: or null. */
-type Kind = 'text' | 'text?' | 'number' | 'number?' | 'flag' | 'list' | 'object' | 'object?';
-type Fields<Entity> = Readonly<Record<keyof Entity, Kind>>;
+const group: Fields<Workspace['groups'][number]> = {
+  name: 'text',
+  image: 'text',
+  count: 'number',
+  memoryMiB: 'number',
+  cpus: 'number',
+  networks: { each: 'text' },
+  roles: { each: 'text' },
+};
 
 const workspace: Fields<Workspace> = {
   id: 'text',
   name: 'text',
   owner: 'text',
   project: 'text?',
-  state: 'text',
-  cause: 'text?',
+  state: { oneOf: workspaceStates },
+  cause: { oneOf: [null, ...endCauses] },
   reason: 'object?',
-  groups: 'list',
-  pools: 'list',
+  groups: { each: { with: group } },
+  pools: { each: 'text' },
   slotId: 'text',
-  vmIds: 'list',
+  vmIds: { each: 'text' },
   durationMs: 'number',
   createdAt: 'number',
   startsAt: 'number?',
@@ -51,16 +71,28 @@ const workspace: Fields<Workspace> = {
   clientToken: 'text?',
   requestDigest: 'text?',
   vnis: 'object',
-  noticesGivenMs: 'list',
+  noticesGivenMs: { each: 'number' },
+};
+
+const slotNode: Fields<SlotNode> = {
+  name: 'text',
+  state: { oneOf: slotNodeStates },
+  reason: 'object?',
+  address: 'text?',
+  connected: 'flag',
+  silentSince: 'number?',
+  hungUp: 'flag',
+  appliedSeq: 'number',
+  told: 'number',
 };
 
 const slot: Fields<Slot> = {
   id: 'text',
   pool: 'text',
-  workspaceIds: 'list',
+  workspaceIds: { each: 'text' },
   owner: 'text?',
   warm: 'flag',
-  state: 'text',
+  state: { oneOf: slotStates },
   reason: 'object?',
   lrmJobId: 'text?',
   lrmState: 'text?',
@@ -75,13 +107,15 @@ const slot: Fields<Slot> = {
   memoryMiBPerNode: 'number',
   cpusPerNode: 'number',
   walltimeMs: 'number',
-  jobNodes: 'list',
-  nodes: 'list',
+  jobNodes: { each: 'text' },
+  nodes: { each: { with: slotNode } },
   createdAt: 'number',
   submittedAt: 'number?',
   deadlineAt: 'number?',
   endedAt: 'number?',
 };
+
+const nic: Fields<AssignedNic> = { network: 'text', mac: 'text', address: 'text', tap: 'text' };
 
 const vm: Fields<Vm> = {
   id: 'text',
@@ -90,79 +124,59 @@ const vm: Fields<Vm> = {
   group: 'text',
   index: 'number',
   name: 'text',
-  state: 'text',
-  context: 'text',
+  state: { oneOf: vmStates },
+  context: { oneOf: contextStates },
   reason: 'object?',
   node: 'text?',
   image: 'text',
   memoryMiB: 'number',
   cpus: 'number',
-  nics: 'list',
+  nics: { each: { with: nic } },
   orders: 'number',
   replaces: 'number',
   told: 'number',
 };
 
-const effect: Fields<Pick<Effect, 'kind' | 'key' | 'slotId'>> = {
-  kind: 'text',
-  key: 'text',
-  slotId: 'text',
+const effect = { kind: 'text', key: 'text', slotId: 'text' } as const;
+/** What an effect of each kind has beside these. */
+const ofEffect: { readonly [K in Effect['kind']]: Fields<Omit<EffectOf<K>, keyof typeof effect>> } = {
+  'lrm.submit': {},
+  'lrm.cancel': { jobId: 'text' },
+  'lrm.observe': {},
+  pilot: { node: 'text', order: { with: { kind: 'text' } } },
 };
+type EffectOf<K extends Effect['kind']> = Extract<Effect, { readonly kind: K }>;
 
 export const readWorkspace = reader<Workspace>('workspace', workspace);
 export const readSlot = reader<Slot>('slot', slot);
 export const readVm = reader<Vm>('VM', vm);
-export const readEffect = reader<Effect>('effect', effect);
 /** A document of `access/` or `notify/`, whose fields are their business. */
-export const readAccess = reader<unknown>('access', {});
+export function readAccess({ kind, ...row }: DocumentRow & Pick<AccessRow, 'kind'>): AccessRow {
+  if (!accessKinds.includes(kind))
+    throw unreadable('access', row.id, `its kind is none that this program knows: ${kind}`);
+  return { kind, id: row.id, body: anyAccess(row) };
+}
+const anyAccess = reader<unknown>('access', {});
+
+/** What is owed. Throws as all of these. */
+export function readEffect(row: DocumentRow): Effect {
+  const found = anyEffect(row);
+  if (!Object.hasOwn(ofEffect, found.kind))
+    throw unreadable('effect', row.id, `its kind is none that this program knows: ${found.kind}`);
+  return documentOf<Effect>('effect', row.id, found, ofEffect[found.kind]);
+}
+const anyEffect = reader<Effect>('effect', effect);
 
 /** Reads documents of a kind. Throws `WspError` (`failed`) for one that cannot be read. */
-function reader<Entity>(what: string, fields: Partial<Fields<Entity>>) {
+function reader<Entity>(what: string, fields: AnyFields) {
   return ({ id, version, body }: DocumentRow): Entity => {
-    const unreadable = (why: string): WspError =>
-      new WspError(
-        'failed',
-        `the service's database has a document that cannot be read: ${what} ${id}: ${why}`,
-        {
-          hint: 'start the program that wrote it, or restore the state directory from a backup',
-        },
-      );
-    if (version !== documentVersion)
-      throw unreadable(`it is of version ${version}; this program reads version ${documentVersion}`);
+    if (version !== documentVersion) throw unreadable(what, id, otherVersion(version));
     let value: unknown;
     try {
       value = JSON.parse(body);
     } catch {
-      throw unreadable('it is not JSON');
+      throw unreadable(what, id, notJson);
     }
-    if (!isObject(value)) throw unreadable('it is not an object');
-    for (const [field, kind] of Object.entries(fields) as [string, Kind][])
-      if (!isKind(value[field], kind)) throw unreadable(`its field ${field} is not ${kind}`);
-    return value as Entity;
+    return documentOf<Entity>(what, id, value, fields);
   };
-}
-
-function isKind(value: unknown, kind: Kind): boolean {
-  switch (kind) {
-    case 'text':
-      return typeof value === 'string';
-    case 'number':
-      return typeof value === 'number';
-    case 'flag':
-      return typeof value === 'boolean';
-    case 'list':
-      return Array.isArray(value);
-    case 'object':
-      return isObject(value);
-    case 'text?':
-      return value === null || typeof value === 'string';
-    case 'number?':
-      return value === null || typeof value === 'number';
-    case 'object?':
-      return value === null || isObject(value);
-  }
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

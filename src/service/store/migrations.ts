@@ -1,5 +1,6 @@
 import type Database from 'libsql';
 import { WspError } from '../../protocol/errors.ts';
+import { refuseNoJson } from './unread.ts';
 
 /**
  * The schema's history: entry n brings a database from version n to n + 1 (`pragma user_version`). Never change an entry that has been
@@ -103,9 +104,18 @@ const migrations: readonly string[] = [
      to_at integer not null
    ) strict;
    create index runs_by_end on runs (to_at);`,
+  // A start finds what cannot be read of the past, however long that is (`unread.ts`).
+  `create index unread_workspaces on workspaces (id) where version <> 1 or not json_valid(body);
+   create index unread_slots on slots (id) where version <> 1 or not json_valid(body);
+   create index unread_vms on vms (id) where version <> 1 or not json_valid(body);
+   create index unread_events on events (seq) where not json_valid(reason);
+   create index unread_audit on audit (seq) where not json_valid(body);`,
 ];
 
-/** Brings the database to this program's schema, each step in a transaction of its own. Throws `WspError` (`failed`): it is newer than we are. */
+/**
+ * Brings the database to this program's schema, each step in a transaction of its own. Throws
+ * `WspError` (`failed`): it is newer than we are, or has a document that is no JSON.
+ */
 export function migrate(database: Database.Database): void {
   const row = database.prepare('pragma user_version').get() as { readonly user_version: number };
   const found = row.user_version;
@@ -113,8 +123,11 @@ export function migrate(database: Database.Database): void {
     throw new WspError(
       'failed',
       `the service's database has schema version ${found}; this program knows up to ${migrations.length}`,
-      { hint: 'start the newer program that made it' },
+      {
+        hint: 'start the newer program that made it, or restore the backup from before the upgrade (docs/admin/operating.md)',
+      },
     );
+  if (found < migrations.length) refuseNoJson(database);
   for (const [index, migration] of migrations.entries())
     if (index >= found) database.exec(`begin; ${migration} pragma user_version = ${index + 1}; commit`);
 }

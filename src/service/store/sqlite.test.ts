@@ -24,6 +24,9 @@ storeContract('sqlite in a directory', () => {
   };
 });
 
+const unknown = (field: string, word: string): string =>
+  `its field ${field} is none that this program knows: "${word}"`;
+
 describe('sqlite store', () => {
   let directory = '';
   beforeEach(() => {
@@ -141,6 +144,35 @@ describe('sqlite store', () => {
     ['VM vm-a', 'update vms set version = 7', 'it is of version 7; this program reads version 1'],
     ['effect e', "update outbox set body = json_set(body, '$.kind', null)", 'its field kind is not text'],
     ['access a', "update access set body = 'x'", 'it is not JSON'],
+    ['workspace ws-a', "update workspaces set body = json_set(body, '$.state', 'gone')", unknown('state', 'gone')],
+    [
+      'workspace ws-a',
+      "update workspaces set body = json_set(body, '$.groups[0].count', '2')",
+      'its field groups[0].count is not number',
+    ],
+    ['slot slot-a', "update slots set body = json_set(body, '$.state', 'gone')", unknown('state', 'gone')],
+    [
+      'slot slot-a',
+      "update slots set body = json_set(body, '$.nodes[0].appliedSeq', null)",
+      'its field nodes[0].appliedSeq is not number',
+    ],
+    ['slot slot-a', 'update slots set version = 7', 'it is of version 7; this program reads version 1'],
+    ['VM vm-a', "update vms set body = json_set(body, '$.context', 'fine')", unknown('context', 'fine')],
+    ['VM vm-a', "update vms set body = json_remove(body, '$.nics[0].mac')", 'its field nics[0].mac is not text'],
+    [
+      'effect e',
+      "update outbox set body = json_set(body, '$.kind', 'lrm.boot')",
+      'its kind is none that this program knows: lrm.boot',
+    ],
+    [
+      'effect e',
+      "update outbox set body = json_set(body, '$.kind', 'pilot')",
+      'its field node is not text',
+    ],
+    ['effect e', "update outbox set body = 'x'", 'it is not JSON'],
+    ['effect e', 'update outbox set version = 7', 'it is of version 7; this program reads version 1'],
+    ['access a', 'update access set version = 7', 'it is of version 7; this program reads version 1'],
+    ['access a', "update access set kind = 'group'", 'its kind is none that this program knows: group'],
   ])('stops the start for a document that cannot be read: %s after %s', async (what, damage, why) => {
     const { workspace, slot, vms } = new LeaseBench().running(1);
     const store = openSqliteStore({ directory });

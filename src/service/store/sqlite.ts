@@ -20,6 +20,7 @@ import {
 } from './documents.ts';
 import { lockStateDir } from './lock.ts';
 import { migrate } from './migrations.ts';
+import { refuseUnreadPast } from './unread.ts';
 import { addUsed, type Ask, keepRuns, readPastUse, readSlots, readWorkspaces, retireIn } from './past.ts';
 import type { AccessRow, AuditEntry, Commit, EventQuery, Store, StoredState } from './store.ts';
 import { formatMoment } from '../../protocol/units.ts';
@@ -52,7 +53,7 @@ export function openSqliteStore({ directory }: SqliteStoreOptions): Store {
   refuseSharedDirectory(directory);
   const unlock = lockStateDir(directory);
   try {
-    const file = join(directory, 'wsp.db');
+    const file = databaseIn(directory);
     // Made by us, not by SQLite, whose files would have the umask's mode; the log beside it takes the mode of the file.
     closeSync(openSync(file, 'a', 0o600));
     chmodSync(file, 0o600);
@@ -61,6 +62,11 @@ export function openSqliteStore({ directory }: SqliteStoreOptions): Store {
     unlock();
     throw cause;
   }
+}
+
+/** The database of a state directory. */
+export function databaseIn(directory: string): string {
+  return join(directory, 'wsp.db');
 }
 
 /**
@@ -124,6 +130,7 @@ class SqliteStore implements Store {
   }
 
   async load(): Promise<StoredState> {
+    await refuseUnreadPast(this.#ask);
     const inMemory = (table: 'workspaces' | 'slots' | 'vms'): Promise<readonly DocumentRow[]> =>
       this.#ask(`select id, version, body from ${table} where retired = 0 order by rowid`, []);
     const owed = 'select key as id, version, body from outbox order by number';
@@ -210,7 +217,7 @@ class SqliteStore implements Store {
       'select kind, id, version, body from access order by rowid',
       [],
     );
-    return rows.map(row => ({ kind: row.kind, id: row.id, body: readAccess(row) }));
+    return rows.map(readAccess);
   }
 
   async putAccess(rows: readonly AccessRow[]): Promise<void> {

@@ -29,7 +29,10 @@ export interface Store {
   pastUse(since: number, until: number, except: readonly WorkspaceId[]): Promise<readonly PastUse[]>;
   /** The number of the newest event; 0 when there is none. */
   lastEvent(): Promise<number>;
-  /** Users, projects, tokens, webhooks; what they are is the business of `access/` and `notify/`. */
+  /**
+   * Users, projects, tokens, webhooks; what they are is the business of `access/` and `notify/`.
+   * Throws `WspError` (`failed`): a document cannot be read.
+   */
   loadAccess(): Promise<readonly AccessRow[]>;
   /** New versions replace old ones by kind and id, all or none. */
   putAccess(rows: readonly AccessRow[]): Promise<void>;
@@ -58,9 +61,12 @@ export interface StoredState {
   readonly used: readonly Used[];
 }
 
+/** The kinds of documents of `access/` and of `notify/`. */
+export const accessKinds = ['user', 'project', 'token', 'webhook', 'dead-letter'] as const;
+
 /** A document of `access/` or `notify/`. */
 export interface AccessRow {
-  readonly kind: 'user' | 'project' | 'token' | 'webhook' | 'dead-letter';
+  readonly kind: (typeof accessKinds)[number];
   readonly id: string;
   /** Null: there is none any more. */
   readonly body: unknown;

@@ -1,0 +1,95 @@
+import { WspError } from '../../protocol/errors.ts';
+
+/** What a field must be; `?`: or null. */
+type Plain = 'text' | 'text?' | 'number' | 'number?' | 'flag' | 'object' | 'object?';
+
+/** One of these words; a list, each entry of which is such; an object with these fields. */
+type Kind =
+  | Plain
+  | { readonly oneOf: readonly (string | null)[] }
+  | { readonly each: Kind }
+  | { readonly with: AnyFields };
+/** The same, of a document whose type nobody names. */
+export type AnyFields = Readonly<Record<string, Kind>>;
+
+/** What each field of a document must be. */
+export type Fields<Entity> = Readonly<Record<keyof Entity, Kind>>;
+
+/** A document that this program cannot work with. It stops the start. */
+export function unreadable(what: string, id: string | number, why: string): WspError {
+  return new WspError(
+    'failed',
+    `the service's database has a document that cannot be read: ${what} ${id}: ${why}`,
+    { hint: 'start the program that wrote it, or restore a backup of the database (docs/admin/operating.md)' },
+  );
+}
+
+/**
+ * The value as what it is said to be. Throws `WspError` (`failed`), which names the document and the
+ * first field that is not as it must be.
+ */
+export function documentOf<Entity>(
+  what: string,
+  id: string,
+  value: unknown,
+  fields: AnyFields,
+): Entity {
+  if (!isObject(value)) throw unreadable(what, id, 'it is not an object');
+  const wrong = fieldsMistake(value, fields, '');
+  if (wrong !== undefined) throw unreadable(what, id, wrong);
+  return value as Entity;
+}
+
+function fieldsMistake(
+  value: Readonly<Record<string, unknown>>,
+  fields: AnyFields,
+  above: string,
+): string | undefined {
+  for (const [field, kind] of Object.entries(fields)) {
+    const wrong = mistake(value[field], kind, `${above}${field}`);
+    if (wrong !== undefined) return wrong;
+  }
+  return undefined;
+}
+
+function mistake(value: unknown, kind: Kind, field: string): string | undefined {
+  if (typeof kind === 'string')
+    return isPlain(value, kind) ? undefined : `its field ${field} is not ${kind}`;
+  if ('oneOf' in kind)
+    return kind.oneOf.includes(value as string | null)
+      ? undefined
+      : `its field ${field} is none that this program knows: ${value === undefined ? 'it is missing' : JSON.stringify(value)}`;
+  if ('with' in kind)
+    return isObject(value)
+      ? fieldsMistake(value, kind.with, `${field}.`)
+      : `its field ${field} is not object`;
+  if (!Array.isArray(value)) return `its field ${field} is not list`;
+  for (const [index, entry] of value.entries()) {
+    const wrong = mistake(entry, kind.each, `${field}[${index}]`);
+    if (wrong !== undefined) return wrong;
+  }
+  return undefined;
+}
+
+function isPlain(value: unknown, kind: Plain): boolean {
+  switch (kind) {
+    case 'text':
+      return typeof value === 'string';
+    case 'number':
+      return typeof value === 'number';
+    case 'flag':
+      return typeof value === 'boolean';
+    case 'object':
+      return isObject(value);
+    case 'text?':
+      return value === null || typeof value === 'string';
+    case 'number?':
+      return value === null || typeof value === 'number';
+    case 'object?':
+      return value === null || isObject(value);
+  }
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
