@@ -242,6 +242,12 @@ export const commandProofs: readonly Proof[] = [
     of: ['wsp service', 'wsp service --config'],
   },
   {
+    file: 'test/e2e/operating.test.ts',
+    title:
+      'is copied while it writes, by its user alone, and never over another file; people are told what else to keep',
+    of: ['wsp backup', 'wsp backup --config'],
+  },
+  {
     file: 'test/e2e/helper.test.ts',
     title: 'is undone to the last line: two interfaces, a process, a directory',
     of: ['wsp helper', ...flags('wsp helper', 'state-dir', 'disk-dir', 'node', 'slot')],

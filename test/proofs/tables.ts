@@ -35,7 +35,8 @@ service that runs with the embedded LRM. Written by \`npm run proofs\` from \`te
 
 const documents = `## The documents' own blocks
 Site files, cluster files and settings in the documents are read by the product's own parsers, commands by the command line (\`test/unit/documents.test.ts\`); every command of the
-[guide](user-guide.md) and of [operating](admin/operating.md) is run with real guests (\`test/e2e/suites/guide.ts\`). What is not:
+[guide](user-guide.md) and of [operating](admin/operating.md) is run with real guests (\`test/e2e/suites/guide.ts\`), and
+those of backing up, restoring and upgrading once more with leases that run (\`test/e2e/operating.test.ts\`). What is not:
 
 | page | block | why |
 |---|---|---|

@@ -4,12 +4,40 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemProcesses } from '../../../src/platform/process.ts';
 import { root, startSite, type TestSite } from '../../support/site.ts';
 
-/** `sh` blocks are run; a block whose fence names a file is that file. */
-function blocksOf(page: string) {
-  const text = readFileSync(`${root}/${page}`, 'utf8');
+/** `sh` blocks are run; a block whose fence names a file is that file. `under`: of one section alone. */
+export function blocksOf(page: string, under?: string) {
+  const all = readFileSync(`${root}/${page}`, 'utf8');
+  const text = under === undefined ? all : (all.split(/^(?=## )/m).find(part => part.startsWith(`## ${under}\n`)) ?? '');
   return [...text.matchAll(/^```(\S+)(?: (\S+))?\n([\s\S]*?)^```$/gm)].map(
     ([, language = '', file, content = '']) => ({ language, file, text: content }),
   );
+}
+
+/** What the unit of the installation page does, to the service of a test. */
+const unit: Readonly<Record<string, (site: TestSite) => Promise<void>>> = {
+  'systemctl stop workspace-pilot': site => site.killService('SIGTERM'),
+  'systemctl start workspace-pilot': site => site.startService(),
+};
+
+/** Runs the commands of a block as a reader does, one by one, so that what fails or hangs is named. */
+export async function runBlock(site: TestSite, text: string): Promise<void> {
+  for (const command of text.trim().split('\n')) {
+    const ofUnit = unit[command];
+    if (ofUnit) {
+      await ofUnit(site);
+      continue;
+    }
+    const env = {
+      ...site.clientEnv,
+      PATH: `${root}/bin:${process.env['PATH']}`,
+      SITE_FILE: site.siteFile,
+      STATE_DIR: join(site.directory, 'state'),
+      TOKENS_FILE: join(site.directory, 'tokens'),
+    };
+    const argv = ['sh', '-eu', '-c', command] as const;
+    const result = await systemProcesses.run(argv, { deadlineMs: 60_000, cwd: site.directory, env });
+    expect([command, result.code, result.stderr]).toEqual([command, 0, expect.any(String)]);
+  }
 }
 
 /** The guides: every command block of them, in their order, with real guests on a real batch scheduler. */
@@ -33,14 +61,7 @@ export function guides(lrm: 'slurm' | 'gridengine'): void {
       'is true: %s',
       async (_first, { file, text }) => {
         if (file !== undefined) return writeFileSync(join(site.directory, file), text);
-        const path = `${root}/bin:${process.env['PATH']}`;
-        const env = { ...site.clientEnv, PATH: path, SITE_FILE: site.siteFile };
-        // One by one, so that what fails or hangs is named.
-        for (const command of text.trim().split('\n')) {
-          const argv = ['sh', '-eu', '-c', command] as const;
-          const result = await systemProcesses.run(argv, { deadlineMs: 60_000, cwd: site.directory, env });
-          expect([command, result.code, result.stderr]).toEqual([command, 0, expect.any(String)]);
-        }
+        await runBlock(site, text);
       },
       150_000,
     );
