@@ -11,6 +11,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import type { KeptJob } from '../first-come.ts';
+import { WspError } from '../../protocol/errors.ts';
 import type { Room } from '../greedy.ts';
 
 /**
@@ -34,11 +35,11 @@ export class Spool {
     rmSync(join(this.#directory, `${id}.job`), { force: true });
   }
 
-  /** In the order in which they came. */
+  /** In the order in which they came. Throws `WspError` (`failed`): one cannot be read. */
   jobs(): readonly KeptJob[] {
     return readdirSync(this.#directory)
       .filter(name => name.endsWith('.job'))
-      .map(name => JSON.parse(readFileSync(join(this.#directory, name), 'utf8')) as KeptJob)
+      .map(name => this.#read(name) as KeptJob)
       .toSorted((one, other) => orderOf(one.id) - orderOf(other.id));
   }
 
@@ -46,12 +47,26 @@ export class Spool {
     this.#write('nodes.json', JSON.stringify(nodes));
   }
 
+  /** Throws as `jobs`. */
   nodes(): readonly Room[] {
     try {
-      return JSON.parse(readFileSync(join(this.#directory, 'nodes.json'), 'utf8')) as Room[];
+      return this.#read('nodes.json') as Room[];
     } catch (cause) {
       if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return [];
       throw cause;
+    }
+  }
+
+  #read(name: string): unknown {
+    const path = join(this.#directory, name);
+    const text = readFileSync(path, 'utf8');
+    try {
+      return JSON.parse(text);
+    } catch (cause) {
+      throw new WspError('failed', `what is kept of static nodes cannot be read: ${path}: it is not JSON`, {
+        hint: 'put the file back from a backup, or remove it: agents join again by themselves, and end a job that the service does not know',
+        cause,
+      });
     }
   }
 

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -95,6 +95,14 @@ describe('a pool of static nodes', () => {
     await endOf(next, waiting);
     // An order that is pending for an ended job never reaches a new one.
     expect(Number(await next.submit(gangRequest()))).toBeGreaterThan(Number(waiting));
+  });
+
+  it.each(['7.job', 'nodes.json'])('does not open with a %s that cannot be read, and names it', name => {
+    const directory = mkdtempSync(join(scratch, 'pool-'));
+    writeFileSync(join(directory, name), '{', { mode: 0o600 });
+    expect(() => open(directory)).toThrow(
+      `what is kept of static nodes cannot be read: ${join(directory, name)}: it is not JSON`,
+    );
   });
 
   it('has a job ended that was cancelled while a node of it was away', async () => {
