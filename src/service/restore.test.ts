@@ -43,7 +43,7 @@ describe('a service that was restored', () => {
     await lost.advance(2_000);
     backUp();
     const pause = { operation: 'pause' } as const;
-    await lost.engine.operate(workspace.id, 'ann', pause);
+    await lost.engine.workspaces.operate(workspace.id, 'ann', pause);
     await lost.settle();
     pilot?.vm(vmId, 'paused');
     await lost.advance(5_000);
@@ -52,7 +52,7 @@ describe('a service that was restored', () => {
     pilot?.hello([{ vmId, state: 'running', context: 'ok' }]);
     await bench.settle();
     expect(bench.workspace(workspace.id).state).toBe('running');
-    await bench.engine.operate(workspace.id, 'ann', pause);
+    await bench.engine.workspaces.operate(workspace.id, 'ann', pause);
     await bench.settle();
     const keys = (pilot?.commands ?? []).filter(({ body }) => body.kind === 'operate-vm').map(({ key }) => key);
     expect([keys.length, new Set(keys).size]).toEqual([2, 2]);

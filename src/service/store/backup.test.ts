@@ -29,7 +29,7 @@ const lease = (id: string, ended = false) => ({
   workspaces: [{ ...workspace, id, state: ended ? ('ended' as const) : workspace.state }],
   slots: [{ ...slot, id: `slot-${id}` }],
   vms: [{ ...must(vms[0]), id: `vm-${id}` }],
-  events: [{ at: 1, type: 'x', workspaceId: id, slotId: null, vmId: null, node: null, reason: null }],
+  events: [{ at: 1, type: 'workspace.running' as const, workspaceId: id, slotId: null, vmId: null, node: null, reason: null }],
   effects: [{ kind: 'lrm.submit' as const, key: `submit:${id}`, slotId: `slot-${id}` }],
   secrets: [{ key: `slot:slot-${id}`, value: 'secret' }],
 });
