@@ -10,7 +10,7 @@ import { basename, join } from 'node:path';
 import { type Child, startChild } from '../src/platform/children.ts';
 import { systemClock } from '../src/platform/clock.ts';
 import { type CommandResult, systemProcesses } from '../src/platform/process.ts';
-import { removeStale } from '../test/support/places.ts';
+import { removeStale } from '../test/support/temp-dirs.ts';
 import { formatDuration } from '../src/protocol/units.ts';
 
 interface Tally {

@@ -6,7 +6,7 @@ import { startChild } from '../../src/platform/children.ts';
 import { pause, systemClock } from '../../src/platform/clock.ts';
 import { type CommandResult, systemProcesses } from '../../src/platform/process.ts';
 import { systemRandom } from '../../src/platform/random.ts';
-import { makePlace, noteNodes, removePlace, removeStale } from '../support/places.ts';
+import { makePlace, noteNodes, removePlace, removeStale } from '../support/temp-dirs.ts';
 import type { BatchCluster } from './cluster.ts';
 import type { ShimConfig } from './pbs/model.ts';
 

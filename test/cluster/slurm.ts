@@ -12,7 +12,7 @@ import { siteTerms, slurmConfiguration, type SlurmOptions } from './slurm-conf.t
 import { must, startController, startMunge, until } from './slurm-daemons.ts';
 import { writeNodeScripts } from './slurm-scripts.ts';
 import { cgroupConfiguration } from './tracking.ts';
-import { makePlace, noteNodes, removePlace, removeStale } from '../support/places.ts';
+import { makePlace, noteNodes, removePlace, removeStale } from '../support/temp-dirs.ts';
 import {
   makeNodes,
   type NamespaceNode,

@@ -15,7 +15,7 @@ import type { HelperPolicy } from '../../src/protocol/helper-policy.ts';
 import { statIfThere } from '../../src/platform/stat.ts';
 import { nicPlan, nicPolicy } from '../support/node.ts';
 import type { NicPlan } from '../../src/protocol/plan.ts';
-import { makePlace, removePlace } from '../support/places.ts';
+import { makePlace, removePlace } from '../support/temp-dirs.ts';
 import { root } from '../support/site.ts';
 
 /** scripts/install-helper, and the way that it opens: a job's user, sudo, the helper. In namespaces of its own, so that this machine's sudo is not touched. */

@@ -13,7 +13,7 @@ import { gridEngineLrm } from '../cluster/gridengine-lrm.ts';
 import { type PbsCluster, startPbs } from '../cluster/pbs.ts';
 import { startSlurm } from '../cluster/slurm.ts';
 import { serviceLrm } from '../cluster/slurm-lrm.ts';
-import { makePlace, removePlace } from '../support/places.ts';
+import { makePlace, removePlace } from '../support/temp-dirs.ts';
 
 /**
  * One site for each scheduler, with a minute from warning to kill. All wait at the same time, for

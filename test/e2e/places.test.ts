@@ -4,7 +4,7 @@ import { expect, it } from 'vitest';
 import { startTimeOf } from '../../src/control/helper/proc.ts';
 import { startChild } from '../../src/platform/children.ts';
 import { systemProcesses } from '../../src/platform/process.ts';
-import { processesOf, removeStale } from '../support/places.ts';
+import { processesOf, removeStale } from '../support/temp-dirs.ts';
 import { root } from '../support/site.ts';
 
 const listed = async (...argv: [string, ...string[]]): Promise<string> =>

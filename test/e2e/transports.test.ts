@@ -8,7 +8,7 @@ import { sshTransport } from '../../src/pilot/transport-ssh.ts';
 import type { WorkspaceView } from '../../src/protocol/api.ts';
 import { freePort } from '../cluster/slurm.ts';
 import { type CutProxy, startCutProxy } from '../support/cut-proxy.ts';
-import { makePlace, removePlace } from '../support/places.ts';
+import { makePlace, removePlace } from '../support/temp-dirs.ts';
 import { startSshd, type Sshd } from '../support/sshd.ts';
 import { root, startSite, type TestSite } from '../support/site.ts';
 

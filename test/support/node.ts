@@ -7,7 +7,7 @@ import { silentLog } from '../../src/platform/log.ts';
 import { type CommandResult, systemProcesses } from '../../src/platform/process.ts';
 import type { PolicyNetwork } from '../../src/protocol/helper-policy.ts';
 import type { NicPlan } from '../../src/protocol/plan.ts';
-import { makePlace, noteNodes, removePlace, removeStale } from './places.ts';
+import { makePlace, noteNodes, removePlace, removeStale } from './temp-dirs.ts';
 import { helperDirs, root } from './site.ts';
 
 /** Nodes without a scheduler or a service: what the helper does to one, looked at from outside. */

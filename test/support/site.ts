@@ -9,7 +9,7 @@ import { examineSite } from '../../src/service/config/site.ts';
 import { type CommandResult, systemProcesses } from '../../src/platform/process.ts';
 import { findLeftovers } from '../nothing-left.ts';
 import { lastWords, logsIn } from './last-words.ts';
-import { makePlace, removePlace, removeStale } from './places.ts';
+import { makePlace, removePlace, removeStale } from './temp-dirs.ts';
 import type { BatchCluster } from '../cluster/cluster.ts';
 import type { ServiceAccount } from '../cluster/service-account.ts';
 import { startGridEngine } from '../cluster/gridengine.ts';

@@ -8,7 +8,7 @@ import type { MachineSpec } from '../../src/control/vmm/vmm.ts';
 import { systemClock } from '../../src/platform/clock.ts';
 import { silentLog } from '../../src/platform/log.ts';
 import { bootDeadlineMs, machineFor, makeScratch, noGuestsBecause } from '../support/guest.ts';
-import { processesOf } from '../support/places.ts';
+import { processesOf } from '../support/temp-dirs.ts';
 
 /** The driver's contract, with a QEMU that boots the real mini guest. */
 
