@@ -197,9 +197,9 @@ describe('a static node that is added over ssh', () => {
   }, 180_000);
 
   it.each([
-    [['-oProxyCommand=touch /tmp/x', '--pool', 'static'], 'is not the name of a host'],
+    [['-oProxyCommand=touch /tmp/x', '--pool', 'static'], 'cannot be the name of a host'],
     [['n1', '--pool', 'static', '--node-program', 'node; id'], "is not a program's name"],
-    [['n1', '--pool', 'Static'], 'is not the name of a pool'],
+    [['n1', '--pool', 'Static'], 'cannot be the name of a pool'],
     [['n1', '--pool', 'static', '--memory', 'much'], 'is not a size'],
   ])('refuses %j', async (args, words) => {
     const secret = ['--secret-file', join(site.directory, 'join-secret')];

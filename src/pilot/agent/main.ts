@@ -19,13 +19,15 @@ import { Agent } from './agent.ts';
  */
 const usage = `usage: wsp agent --service URL --pool NAME --secret-file FILE [--ca-file FILE] [--node NAME] [--memory SIZE] [--cpus N]
 
-  --service URL        the service, as this node reaches it
+Makes this host a static node, on which workspaces run without a batch scheduler, until SIGTERM.
+
+  --service URL        the URL by which this node reaches the service
   --pool NAME          the site's pool of static nodes (pools[].name, or "default")
-  --secret-file FILE   the pool's join secret (its joinSecretFile), mode 0600
-  --ca-file FILE       the service's certificate (service.tls.certificateFile), when it speaks TLS
-  --node NAME          this node's name; default: its host name
-  --memory SIZE        memory for VMs; default: three quarters of this host's
-  --cpus N             processors for VMs; default: all
+  --secret-file FILE   a file with the pool's join secret (its joinSecretFile), mode 0600
+  --ca-file FILE       the service's certificate (service.tls.certificateFile), when the service speaks TLS
+  --node NAME          this node's name (default: its host name)
+  --memory SIZE        how much memory VMs may have, such as 16G (default: three quarters of this host's)
+  --cpus N             how many processors VMs may have (default: all)
 `;
 
 interface Settings {
@@ -137,7 +139,7 @@ function settingsOf(args: readonly string[]): Settings | string {
   if (service === undefined || !/^https?:\/\/[^/?#\s]+\/?$/.test(service))
     return '--service must be a URL such as http://head.site:8080';
   if (pool === undefined || !new RegExp(namePattern).test(pool)) return '--pool must be the name of a pool';
-  if (!new RegExp(nodeNamePattern).test(node)) return `--node ${node} is not the name of a node`;
+  if (!new RegExp(nodeNamePattern).test(node)) return `--node ${node} cannot be the name of a node`;
   if (memoryMiB === undefined) return `--memory ${given.memory} is not a size such as 16G`;
   if (!/^[1-9][0-9]{0,4}$/.test(cpus)) return `--cpus ${cpus} is not a number of processors`;
   const secret = secretOf(given['secret-file']);
