@@ -46,7 +46,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** What creating this workspace would come to, now; nothing is created */
+        /** Whether this workspace would be accepted now, and what would be asked for; nothing is created */
         post: operations["tryWorkspace"];
         delete?: never;
         options?: never;
@@ -265,7 +265,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Answers when the service does; needs no token */
+        /** Whether the service answers; needs no token */
         get: operations["getHealth"];
         put?: never;
         post?: never;
@@ -299,7 +299,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The users that the service knows by name; operators and administrators */
+        /** The users that the service knows; for operators and administrators */
         get: operations["listUsers"];
         put?: never;
         post?: never;
@@ -317,7 +317,7 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /** Make or change a user: role, projects, quota, disabled; administrators */
+        /** Make or change a user: role, projects, quota, disabled; for administrators */
         put: operations["setUser"];
         post?: never;
         delete?: never;
@@ -351,7 +351,7 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /** Make a project or change its quota; administrators */
+        /** Make a project or change its quota; for administrators */
         put: operations["setProject"];
         post?: never;
         delete?: never;
@@ -367,7 +367,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The caller's tokens, without the tokens themselves; administrators with all=true everybody's */
+        /** The caller's tokens, without the tokens themselves; administrators see those of all users with all=true */
         get: operations["listTokens"];
         put?: never;
         /** A new token for the caller, or, by administrators, for anybody; it is in this answer alone */
@@ -388,7 +388,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Revoke one of the caller's tokens; administrators anybody's */
+        /** Revoke one of the caller's tokens; administrators can revoke those of all users */
         delete: operations["revokeToken"];
         options?: never;
         head?: never;
@@ -402,7 +402,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Who did what, also who tried to, newest first; operators and administrators */
+        /** Who did what, also who tried to, newest first; for operators and administrators */
         get: operations["listAudit"];
         put?: never;
         post?: never;
@@ -419,7 +419,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Which logins with no password are taken; open to all */
+        /** Which logins without a password the service takes; open to all */
         get: operations["loginWays"];
         put?: never;
         post?: never;
@@ -438,7 +438,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Where to write what, on the host of the service, to show who one is; open to all */
+        /** Which file to write on the host of the service, to show who one is; open to all */
         post: operations["beginFileLogin"];
         delete?: never;
         options?: never;
@@ -504,7 +504,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The caller's webhooks, and how they stand; administrators see everybody's */
+        /** The caller's webhooks, and how far each has come; administrators see those of all users */
         get: operations["listWebhooks"];
         put?: never;
         /** Have events posted to a URL, signed; the secret is in this answer alone */
@@ -525,7 +525,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** No more events to that URL */
+        /** Remove a webhook: no more events are posted to its URL */
         delete: operations["deleteWebhook"];
         options?: never;
         head?: never;
@@ -541,7 +541,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Let a webhook that has stopped go on where it was */
+        /** Start a webhook that has stopped again, where it was */
         post: operations["resumeWebhook"];
         delete?: never;
         options?: never;
@@ -1046,7 +1046,7 @@ export interface operations {
             query?: {
                 /** @description a number of entries from 1 to 1000, which is also the default */
                 limit?: number;
-                /** @description what the page before has as next; absent: the first page */
+                /** @description the next of the page before; without it, the first page */
                 cursor?: string;
                 all?: boolean;
                 /** @description only in these states */
@@ -1658,7 +1658,7 @@ export interface operations {
             query?: {
                 /** @description a number of entries from 1 to 1000, which is also the default */
                 limit?: number;
-                /** @description what the page before has as next; absent: the first page */
+                /** @description the next of the page before; without it, the first page */
                 cursor?: string;
                 state?: ("requested" | "queued" | "reserving" | "ready" | "preempting" | "releasing" | "released" | "failed")[];
                 /** @description a pool's name */
@@ -1708,7 +1708,7 @@ export interface operations {
             query?: {
                 /** @description a number of entries from 1 to 1000, which is also the default */
                 limit?: number;
-                /** @description what the page before has as next; absent: the first page */
+                /** @description the next of the page before; without it, the first page */
                 cursor?: string;
                 /** @description a pool's name */
                 pool?: string;
@@ -1757,7 +1757,7 @@ export interface operations {
             query?: {
                 /** @description a number of entries from 1 to 1000, which is also the default */
                 limit?: number;
-                /** @description what the page before has as next; absent: the first page */
+                /** @description the next of the page before; without it, the first page */
                 cursor?: string;
             };
             header?: never;
@@ -1884,7 +1884,7 @@ export interface operations {
             query?: {
                 /** @description a number of entries from 1 to 1000, which is also the default */
                 limit?: number;
-                /** @description what the page before has as next; absent: the first page */
+                /** @description the next of the page before; without it, the first page */
                 cursor?: string;
                 /** @description a user's name */
                 name?: string;
@@ -1978,7 +1978,7 @@ export interface operations {
             query?: {
                 /** @description a number of entries from 1 to 1000, which is also the default */
                 limit?: number;
-                /** @description what the page before has as next; absent: the first page */
+                /** @description the next of the page before; without it, the first page */
                 cursor?: string;
                 /** @description a project's name */
                 name?: string;
@@ -2072,7 +2072,7 @@ export interface operations {
             query?: {
                 /** @description a number of entries from 1 to 1000, which is also the default */
                 limit?: number;
-                /** @description what the page before has as next; absent: the first page */
+                /** @description the next of the page before; without it, the first page */
                 cursor?: string;
                 all?: boolean;
                 /** @description a user's name */
@@ -2416,7 +2416,7 @@ export interface operations {
             query?: {
                 /** @description a number of entries from 1 to 1000, which is also the default */
                 limit?: number;
-                /** @description what the page before has as next; absent: the first page */
+                /** @description the next of the page before; without it, the first page */
                 cursor?: string;
                 /** @description a time with its zone, such as 2026-11-23T14:00:00Z */
                 since?: string;
@@ -2463,7 +2463,7 @@ export interface operations {
             query?: {
                 /** @description a number of entries from 1 to 1000, which is also the default */
                 limit?: number;
-                /** @description what the page before has as next; absent: the first page */
+                /** @description the next of the page before; without it, the first page */
                 cursor?: string;
                 /** @description a user's name */
                 owner?: string;
@@ -2634,7 +2634,7 @@ export interface operations {
             query?: {
                 /** @description a number of entries from 1 to 1000, which is also the default */
                 limit?: number;
-                /** @description what the page before has as next; absent: the first page */
+                /** @description the next of the page before; without it, the first page */
                 cursor?: string;
             };
             header?: never;

@@ -24,7 +24,7 @@ const whoami: Route = (app, { accounts }) => {
 const users: Route = (app, { accounts }) => {
   const schema = {
     operationId: 'listUsers',
-    summary: 'The users that the service knows by name; operators and administrators',
+    summary: 'The users that the service knows; for operators and administrators',
     querystring: listQuery({
       name: Type.Optional(Type.String({ pattern: userPattern, description: "a user's name" })),
     }),
@@ -40,7 +40,7 @@ const users: Route = (app, { accounts }) => {
 const setUser: Route = (app, { accounts }) => {
   const schema = {
     operationId: 'setUser',
-    summary: 'Make or change a user: role, projects, quota, disabled; administrators',
+    summary: 'Make or change a user: role, projects, quota, disabled; for administrators',
     params: Type.Object({ user: Type.String({ pattern: userPattern, description: "a user's name" }) }),
     body: ref('UserChange'),
     response: { 200: ref('User'), ...errorAnswers },
@@ -85,7 +85,7 @@ const projects: Route = (app, { accounts }) => {
 const setProject: Route = (app, { accounts }) => {
   const schema = {
     operationId: 'setProject',
-    summary: 'Make a project or change its quota; administrators',
+    summary: 'Make a project or change its quota; for administrators',
     params: Type.Object({ project: Type.String({ pattern: namePattern, description: "a project's name" }) }),
     body: ref('ProjectChange'),
     response: { 200: ref('Project'), ...errorAnswers },
@@ -99,7 +99,7 @@ const setProject: Route = (app, { accounts }) => {
 const tokens: Route = (app, { accounts }) => {
   const schema = {
     operationId: 'listTokens',
-    summary: "The caller's tokens, without the tokens themselves; administrators with all=true everybody's",
+    summary: "The caller's tokens, without the tokens themselves; administrators see those of all users with all=true",
     querystring: listQuery({
       all: Type.Optional(Type.Boolean()),
       user: Type.Optional(Type.String({ pattern: userPattern, description: "a user's name" })),
@@ -141,7 +141,7 @@ const giveToken: Route = (app, { accounts, callers }) => {
 const revokeToken: Route = (app, { accounts }) => {
   const schema = {
     operationId: 'revokeToken',
-    summary: "Revoke one of the caller's tokens; administrators anybody's",
+    summary: "Revoke one of the caller's tokens; administrators can revoke those of all users",
     params: Type.Object({
       token: Type.String({ pattern: '^tok-[a-z2-7]{10}$', description: "a token's id" }),
     }),
@@ -160,7 +160,7 @@ const revokeToken: Route = (app, { accounts }) => {
 const auditEntries: Route = (app, { audit }) => {
   const schema = {
     operationId: 'listAudit',
-    summary: 'Who did what, also who tried to, newest first; operators and administrators',
+    summary: 'Who did what, also who tried to, newest first; for operators and administrators',
     querystring: Type.Object({
       before: Type.Optional(
         Type.Integer({

@@ -9,7 +9,7 @@ import { strictBody } from './strict-body.ts';
 const dryRun: Route = (app, { engine }) => {
   const schema = {
     operationId: 'tryWorkspace',
-    summary: 'What creating this workspace would come to, now; nothing is created',
+    summary: 'Whether this workspace would be accepted now, and what would be asked for; nothing is created',
     body: ref('WorkspaceRequest'),
     response: { 200: ref('DryRun'), ...errorAnswers },
   };

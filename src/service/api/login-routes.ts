@@ -16,7 +16,7 @@ export function loginRoutes(limits: RateLimits): readonly Route[] {
 const ways: Route = (app, { logins }) => {
   const schema = {
     operationId: 'loginWays',
-    summary: 'Which logins with no password are taken; open to all',
+    summary: 'Which logins without a password the service takes; open to all',
     security: [],
     response: { 200: ref('LoginWays'), ...errorAnswers },
   };
@@ -26,7 +26,7 @@ const ways: Route = (app, { logins }) => {
 const begin: Route = (app, { logins }) => {
   const schema = {
     operationId: 'beginFileLogin',
-    summary: 'Where to write what, on the host of the service, to show who one is; open to all',
+    summary: 'Which file to write on the host of the service, to show who one is; open to all',
     security: [],
     response: { 201: ref('FileChallenge'), ...errorAnswers },
   };

@@ -22,7 +22,7 @@ const pageProperties = {
   cursor: Type.Optional(
     Type.String({
       pattern: '^[A-Za-z0-9_-]{1,400}$',
-      description: 'what the page before has as next; absent: the first page',
+      description: 'the next of the page before; without it, the first page',
     }),
   ),
 };

@@ -90,7 +90,7 @@ const images: Route = (app, parts) => {
 const health: Route = (app, { version }) => {
   const schema = {
     operationId: 'getHealth',
-    summary: 'Answers when the service does; needs no token',
+    summary: 'Whether the service answers; needs no token',
     security: [],
     response: {
       200: Type.Object({ status: Type.Literal('ok'), version: Type.String() }),

@@ -24,7 +24,7 @@ function ownHook(webhooks: Webhooks, caller: Caller, id: string): string {
 const list: Route = (app, { webhooks }) => {
   const schema = {
     operationId: 'listWebhooks',
-    summary: "The caller's webhooks, and how they stand; administrators see everybody's",
+    summary: "The caller's webhooks, and how far each has come; administrators see those of all users",
     querystring: listQuery({
       owner: Type.Optional(Type.String({ pattern: userPattern, description: "a user's name" })),
     }),
@@ -60,7 +60,7 @@ const create: Route = (app, { webhooks, engine }) => {
 const remove: Route = (app, { webhooks }) => {
   const schema = {
     operationId: 'deleteWebhook',
-    summary: 'No more events to that URL',
+    summary: 'Remove a webhook: no more events are posted to its URL',
     params: HookParams,
     response: { 204: Type.Null(), ...errorAnswers },
   };
@@ -74,7 +74,7 @@ const remove: Route = (app, { webhooks }) => {
 const resume: Route = (app, { webhooks }) => {
   const schema = {
     operationId: 'resumeWebhook',
-    summary: 'Let a webhook that has stopped go on where it was',
+    summary: 'Start a webhook that has stopped again, where it was',
     params: HookParams,
     response: { 200: ref('Webhook'), ...errorAnswers },
   };
