@@ -55,7 +55,7 @@ describe('a slot is explained', () => {
     [
       'queued, when somebody has to act',
       { state: 'queued', lrmState: 'waiting', lrmReason: 'held by its owner', lrmOutlook: 'needs-somebody' },
-      'Waiting in the queue as job 7. The batch scheduler says: held by its owner. Somebody has to act: it does not start by itself.',
+      'Waiting in the queue as job 7. The batch scheduler says: held by its owner. Somebody has to act: it will not start by itself.',
     ],
     [
       'site S3 suspended',

@@ -171,7 +171,7 @@ function readyWords({ nodes, deadlineAt, workspaces, warm }: SlotView): string {
   const silent = nodes.filter(({ connected, state }) => !connected && state === 'reserved');
   const until = deadlineAt ?? 'its end';
   if (silent.length > 0)
-    return `name).join(', ')}: given up at ${until}, unless its pilot comes back. => The service hears nothing from ${silent.map(({ name }) => name).join(', ')}: the slot is given up at ${until}, unless the pilot comes back. => name).join(', ')}: given up at ${until}, unless its pilot comes back.`;
+    return `The service hears nothing from ${silent.map(({ name }) => name).join(', ')}: the slot is given up at ${until}, unless the pilot comes back.`;
   if (deadlineAt !== null) return `No workspace is in it: it is kept for the next one until ${until}.`;
   return workspaces.length === 0 && warm ? 'Ready for the first workspace.' : 'In use.';
 }

@@ -232,7 +232,7 @@ describe('a login by MUNGE', () => {
     const port = await serveAt(0, (path, answer) =>
       path === '/v1/login' ? { file: false, munge: 'wsp-login' } : answer,
     );
-    expect(await whoami(`http://127.0.0.1:${port}`)).toMatch(/they are of different versions/);
+    expect(await whoami(`http://127.0.0.1:${port}`)).toMatch(/are of different versions/);
     expect(signed).toEqual([]);
   });
 });

@@ -111,6 +111,7 @@ function sites(): readonly Section[] {
   return [
     ...[...siteFiles, local].map(text => parse(text) as Section),
     ...policies.map(policy => ({ ...example(), policy })),
+    { ...example(), lrm: { kind: 'static', joinSecretFile: 'join-secret' } },
   ];
 }
 
