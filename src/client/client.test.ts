@@ -35,10 +35,12 @@ describe('requests', () => {
     expect(await client.knownHosts('osg')).toEqual([`${created.id}.a-0 ssh-ed25519 AAAA`]);
     expect((await client.timeline('osg')).workspace).toBe(created.id);
     expect((await client.listSlots()).map(slot => slot.lrm)).toEqual(['fake']);
-    expect((await client.listNodes()).map(node => node.name)).toEqual(['n01']);
+    expect(await client.listNodes()).toEqual([]);
     expect(await client.listImages()).toEqual([]);
-    expect(await client.events()).toEqual({ events: [], next: 0 });
+    expect((await client.events()).events.map(({ type }) => type)).toContain('workspace.requested');
     expect((await client.destroyWorkspace('osg')).id).toBe(created.id);
+    api.engine.addWorkspace({ id: 'ws-bbbbbbbbbb', name: 'other' });
+    expect((await client.listNodes()).map(node => node.name)).toEqual(['n01']);
     expect(await client.health()).toEqual({ status: 'ok', version: '1.2.3' });
   });
 

@@ -945,7 +945,7 @@ export interface components {
             /** @description a URL with http or https */
             url: string;
             workspace?: string;
-            types?: string[];
+            types?: ("service.started" | "workspace.pending" | "workspace.grown" | "workspace.requested" | "workspace.queued" | "workspace.deploying" | "workspace.running" | "workspace.extended" | "workspace.shortened" | "workspace.lengthened" | "workspace.ends-soon" | "workspace.suspended" | "workspace.resumed" | "workspace.ending" | "workspace.ended" | "workspace.end-known" | "slot.requested" | "slot.queued" | "slot.lrm" | "slot.lrm-trouble" | "slot.lrm-answers" | "slot.reserving" | "slot.ready" | "slot.idle" | "slot.suspended" | "slot.resumed" | "slot.preempting" | "slot.releasing" | "slot.released" | "slot.failed" | "node.connected" | "node.disconnected" | "node.reserving" | "node.reserved" | "node.preempting" | "node.releasing" | "node.released" | "node.failed" | "node.not-undone" | "node.draining" | "node.resumed" | "vm.pending" | "vm.placed" | "vm.propagating" | "vm.starting" | "vm.running" | "vm.paused" | "vm.rebooting" | "vm.stopping" | "vm.stopped" | "vm.terminated" | "vm.failed" | "vm.ordered" | "vm.operation-failed" | "vm.replaced" | "vm.context.none" | "vm.context.pending" | "vm.context.ok" | "vm.context.error")[];
         };
         Whoami: {
             user: string;
@@ -1531,7 +1531,7 @@ export interface operations {
                 workspace?: string;
                 waitMs?: number;
                 limit?: number;
-                type?: string[];
+                type?: ("service.started" | "workspace.pending" | "workspace.grown" | "workspace.requested" | "workspace.queued" | "workspace.deploying" | "workspace.running" | "workspace.extended" | "workspace.shortened" | "workspace.lengthened" | "workspace.ends-soon" | "workspace.suspended" | "workspace.resumed" | "workspace.ending" | "workspace.ended" | "workspace.end-known" | "slot.requested" | "slot.queued" | "slot.lrm" | "slot.lrm-trouble" | "slot.lrm-answers" | "slot.reserving" | "slot.ready" | "slot.idle" | "slot.suspended" | "slot.resumed" | "slot.preempting" | "slot.releasing" | "slot.released" | "slot.failed" | "node.connected" | "node.disconnected" | "node.reserving" | "node.reserved" | "node.preempting" | "node.releasing" | "node.released" | "node.failed" | "node.not-undone" | "node.draining" | "node.resumed" | "vm.pending" | "vm.placed" | "vm.propagating" | "vm.starting" | "vm.running" | "vm.paused" | "vm.rebooting" | "vm.stopping" | "vm.stopped" | "vm.terminated" | "vm.failed" | "vm.ordered" | "vm.operation-failed" | "vm.replaced" | "vm.context.none" | "vm.context.pending" | "vm.context.ok" | "vm.context.error")[];
             };
             header?: never;
             path?: never;
@@ -1578,7 +1578,7 @@ export interface operations {
                 after?: number;
                 /** @description an id or a name of a workspace; a name means its newest */
                 workspace?: string;
-                type?: string[];
+                type?: ("service.started" | "workspace.pending" | "workspace.grown" | "workspace.requested" | "workspace.queued" | "workspace.deploying" | "workspace.running" | "workspace.extended" | "workspace.shortened" | "workspace.lengthened" | "workspace.ends-soon" | "workspace.suspended" | "workspace.resumed" | "workspace.ending" | "workspace.ended" | "workspace.end-known" | "slot.requested" | "slot.queued" | "slot.lrm" | "slot.lrm-trouble" | "slot.lrm-answers" | "slot.reserving" | "slot.ready" | "slot.idle" | "slot.suspended" | "slot.resumed" | "slot.preempting" | "slot.releasing" | "slot.released" | "slot.failed" | "node.connected" | "node.disconnected" | "node.reserving" | "node.reserved" | "node.preempting" | "node.releasing" | "node.released" | "node.failed" | "node.not-undone" | "node.draining" | "node.resumed" | "vm.pending" | "vm.placed" | "vm.propagating" | "vm.starting" | "vm.running" | "vm.paused" | "vm.rebooting" | "vm.stopping" | "vm.stopped" | "vm.terminated" | "vm.failed" | "vm.ordered" | "vm.operation-failed" | "vm.replaced" | "vm.context.none" | "vm.context.pending" | "vm.context.ok" | "vm.context.error")[];
             };
             header?: never;
             path?: never;

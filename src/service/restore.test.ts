@@ -54,7 +54,9 @@ describe('a service that was restored', () => {
     expect(bench.workspace(workspace.id).state).toBe('running');
     await bench.engine.workspaces.operate(workspace.id, 'ann', pause);
     await bench.settle();
-    const keys = (pilot?.commands ?? []).filter(({ body }) => body.kind === 'operate-vm').map(({ key }) => key);
+    const keys = (pilot?.commands ?? [])
+      .filter(({ body }) => body.kind === 'operate-vm')
+      .map(({ key }) => key);
     expect([keys.length, new Set(keys).size]).toEqual([2, 2]);
   });
 

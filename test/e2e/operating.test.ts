@@ -41,7 +41,10 @@ describe('the database of a service that runs', () => {
     const again = await site.wsp([...backup, '--json']);
     expect(again.code).toBe(4);
     const { error } = JSON.parse(again.stdout) as ErrorBody;
-    expect(error).toMatchObject({ code: 'conflict', message: `${file} is there already; nothing was written` });
+    expect(error).toMatchObject({
+      code: 'conflict',
+      message: `${file} is there already; nothing was written`,
+    });
     const told = await site.wsp(['backup', '--config', site.siteFile, `${file}.2`]);
     expect(told.stdout).toContain('1 workspaces (1 have not ended)');
     expect(told.stdout).toMatch(/secrets.*\n.*\n {2}\/.*site\.yaml\n {2}\/.*tokens\n$/);
@@ -58,7 +61,10 @@ describe('the database of a service that runs', () => {
 
     await follow(site, 'Restoring');
     const over = await site.json<WorkspaceView>(['wait', 'over', '--for', 'ended', '--timeout', '90s']);
-    expect(over).toMatchObject({ cause: 'failed', reason: { code: expect.stringMatching(/^lrm_/) as string } });
+    expect(over).toMatchObject({
+      cause: 'failed',
+      reason: { code: expect.stringMatching(/^lrm_/) as string },
+    });
     expect((await site.wsp(['show', 'later'])).code).toBe(3);
     // Its pilot has heard an order with the same number, which the database does not know any more.
     const paused = await site.json<WorkspaceView>(['pause', 'kept', '--wait']);

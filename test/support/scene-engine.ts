@@ -10,12 +10,11 @@ import { openSqliteStore } from '../../src/service/store/sqlite.ts';
 import type { Commit, Store } from '../../src/service/store/store.ts';
 import { countingRandom, engineOptions, FakeLrm, must } from './engine.ts';
 import { FakeHub } from './fake-hub.ts';
-import { startedAt } from './lease.ts';
 
 /** A new engine for tests of what is before it: started, and empty. */
 export async function sceneEngine(): Promise<SceneEngine> {
   const store = openSqliteStore({ directory: ':memory:' });
-  const clock = createVirtualClock(startedAt);
+  const clock = createVirtualClock(0);
   const options = engineOptions(clock, new FakeLrm());
   const engine = createEngine({ ...options, store, log: silentLog, random: idsOfA() });
   await engine.start();
@@ -25,7 +24,8 @@ export async function sceneEngine(): Promise<SceneEngine> {
 /**
  * The real engine, on a store in memory and with a scheduler that starts nothing, behind the API in
  * its tests. A test sets a scene: it puts workspaces and history there without having lived them.
- * Orders are recorded, and carried out. Only the pilots' hub is a fake.
+ * Orders are recorded; those for what was created here are carried out, while what a test has set stays as it was set.
+ * Only the pilots' hub is a fake.
  */
 export class SceneEngine implements Engine {
   readonly created: { readonly owner: string; readonly request: unknown }[] = [];
@@ -38,6 +38,7 @@ export class SceneEngine implements Engine {
   readonly #engine: Engine;
   readonly #store: Store;
   readonly #listeners = new Set<() => void>();
+  readonly #ofScene = new Set<string>();
   /** The scene is stored so far. */
   #set: Promise<void> = Promise.resolve();
   #told = 0;
@@ -62,18 +63,18 @@ export class SceneEngine implements Engine {
       this.created.push({ owner, request });
       return this.#then(() => this.#engine.workspaces.create(owner, request));
     },
-    extend: (workspaceId, by, durationMs) => {
-      this.extended.push({ workspaceId, by, durationMs });
-      return this.#then(() => this.#engine.workspaces.extend(workspaceId, by, durationMs));
+    extend: (id, by, durationMs) => {
+      this.extended.push({ workspaceId: id, by, durationMs });
+      return this.#order(id, real => real.extend(id, by, durationMs));
     },
-    destroy: (workspaceId, by) => {
-      this.destroyed.push({ workspaceId, by });
-      return this.#then(() => this.#engine.workspaces.destroy(workspaceId, by));
+    destroy: (id, by) => {
+      this.destroyed.push({ workspaceId: id, by });
+      return this.#order(id, real => real.destroy(id, by));
     },
     tryCreate: (...of) => this.#then(() => this.#engine.workspaces.tryCreate(...of)),
-    add: (...of) => this.#then(() => this.#engine.workspaces.add(...of)),
-    launch: (...of) => this.#then(() => this.#engine.workspaces.launch(...of)),
-    operate: (...of) => this.#then(() => this.#engine.workspaces.operate(...of)),
+    add: (id, ...of) => this.#order(id, real => real.add(id, ...of)),
+    launch: (id, ...of) => this.#order(id, real => real.launch(id, ...of)),
+    operate: (id, ...of) => this.#order(id, real => real.operate(id, ...of)),
   };
 
   start = (): Promise<void> => Promise.resolve();
@@ -113,7 +114,12 @@ export class SceneEngine implements Engine {
       reason: null,
     };
     this.#put({ at: recordedAt, events: [{ ...base, ...told } as HistoryEvent] });
-    void this.#set.then(() => this.#wake());
+    this.#set = this.#set.then(() => this.#wake());
+  }
+
+  /** All that was told so far is stored, and those who wait have been woken. */
+  told(): Promise<void> {
+    return this.#set;
   }
 
   /** A workspace that runs, unless something else is said of it, with its slot and its VMs. */
@@ -152,6 +158,7 @@ export class SceneEngine implements Engine {
       ...values,
     };
     const vms = workspace.vmIds.map(id => vmOf(workspace, id));
+    this.#ofScene.add(workspace.id);
     this.#put({ workspaces: [workspace], slots: [slotOf(workspace)], vms });
     return workspace;
   }
@@ -183,6 +190,15 @@ export class SceneEngine implements Engine {
     for (const each of commit.slots) slots.set(each.id, each);
     for (const each of commit.vms) vms.set(each.id, each);
     this.#set = this.#set.then(() => this.#store.commit(commit));
+  }
+
+  /** The scene's own workspaces stay as they were set. */
+  #order(id: string, order: (real: WorkspaceService) => Promise<Workspace>): Promise<Workspace> {
+    return this.#then(() =>
+      this.#ofScene.has(id)
+        ? Promise.resolve(must(this.state.workspaces.get(id)))
+        : order(this.#engine.workspaces),
+    );
   }
 
   /** When the scene is set. */

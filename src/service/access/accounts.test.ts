@@ -146,8 +146,16 @@ describe('tokens', () => {
 
 describe('a stored document that cannot be read stops the start', () => {
   it.each([
-    ['user', { name: 'bob', role: 'king', projects: [], disabled: false, quota: null }, /user x: .*role.*"king"/],
-    ['user', { name: 'bob', role: 'user', projects: 'qcd', disabled: false, quota: null }, /projects is not list/],
+    [
+      'user',
+      { name: 'bob', role: 'king', projects: [], disabled: false, quota: null },
+      /user x: .*role.*"king"/,
+    ],
+    [
+      'user',
+      { name: 'bob', role: 'user', projects: 'qcd', disabled: false, quota: null },
+      /projects is not list/,
+    ],
     ['project', { quota: null }, /project x: its field name is not text/],
     ['token', { id: 'x', user: 'bob', label: '', scope: 'full' }, /token x: its field hash is not text/],
   ] as const)('of kind %s: %j', async (kind, body, words) => {

@@ -99,7 +99,8 @@ const setProject: Route = (app, { accounts }) => {
 const tokens: Route = (app, { accounts }) => {
   const schema = {
     operationId: 'listTokens',
-    summary: "The caller's tokens, without the tokens themselves; administrators see those of all users with all=true",
+    summary:
+      "The caller's tokens, without the tokens themselves; administrators see those of all users with all=true",
     querystring: listQuery({
       all: Type.Optional(Type.Boolean()),
       user: Type.Optional(Type.String({ pattern: userPattern, description: "a user's name" })),

@@ -197,6 +197,7 @@ describe('replay', () => {
           if ('tell' in one) {
             number += 1;
             engine.tell(one.tell === 'mine' ? mine : theirs);
+            await engine.told();
             if (one.tell === 'mine') told.push(number);
             continue;
           }

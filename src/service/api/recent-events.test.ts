@@ -36,6 +36,7 @@ describe('the newest events', () => {
     await reachTheEnd();
     engine.tell(mine);
     engine.tell(theirs);
+    await engine.told();
     const answers = await Promise.all(Array.from({ length: 64 }, () => seqs({ after: 0, limit })));
     expect(answers).toEqual(Array.from({ length: 64 }, () => [1, 2]));
     expect(asked).toEqual([0]);

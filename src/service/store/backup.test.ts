@@ -29,7 +29,17 @@ const lease = (id: string, ended = false) => ({
   workspaces: [{ ...workspace, id, state: ended ? ('ended' as const) : workspace.state }],
   slots: [{ ...slot, id: `slot-${id}` }],
   vms: [{ ...must(vms[0]), id: `vm-${id}` }],
-  events: [{ at: 1, type: 'workspace.running' as const, workspaceId: id, slotId: null, vmId: null, node: null, reason: null }],
+  events: [
+    {
+      at: 1,
+      type: 'workspace.running' as const,
+      workspaceId: id,
+      slotId: null,
+      vmId: null,
+      node: null,
+      reason: null,
+    },
+  ],
   effects: [{ kind: 'lrm.submit' as const, key: `submit:${id}`, slotId: `slot-${id}` }],
   secrets: [{ key: `slot:slot-${id}`, value: 'secret' }],
 });
@@ -50,7 +60,11 @@ describe('a copy of the database', () => {
     writeFileSync(databaseIn(restored), readFileSync(target()));
     const again = openSqliteStore({ directory: restored });
     try {
-      const after = [await again.load(), await again.loadAccess(), await again.events({ after: 0, limit: 9 })];
+      const after = [
+        await again.load(),
+        await again.loadAccess(),
+        await again.events({ after: 0, limit: 9 }),
+      ];
       expect(after).toEqual(before);
     } finally {
       await again.close();
@@ -70,7 +84,9 @@ describe('a copy of the database', () => {
 
   it('never takes the place of another file', () => {
     writeFileSync(target(), 'the backup of yesterday');
-    expect(() => copyDatabase(databaseIn(state()), target())).toThrow(/is there already; nothing was written/);
+    expect(() => copyDatabase(databaseIn(state()), target())).toThrow(
+      /is there already; nothing was written/,
+    );
     expect(readFileSync(target(), 'utf8')).toBe('the backup of yesterday');
     expect(readdirSync(place)).toEqual(['copy.db', 'state']);
   });

@@ -20,7 +20,9 @@ export function unreadable(what: string, id: string | number, why: string): WspE
   return new WspError(
     'failed',
     `the service's database has a document that cannot be read: ${what} ${id}: ${why}`,
-    { hint: 'start the program that wrote it, or restore a backup of the database (docs/admin/operating.md)' },
+    {
+      hint: 'start the program that wrote it, or restore a backup of the database (docs/admin/operating.md)',
+    },
   );
 }
 
@@ -28,12 +30,7 @@ export function unreadable(what: string, id: string | number, why: string): WspE
  * The value as what it is said to be. Throws `WspError` (`failed`), which names the document and the
  * first field that is not as it must be.
  */
-export function documentOf<Entity>(
-  what: string,
-  id: string,
-  value: unknown,
-  fields: AnyFields,
-): Entity {
+export function documentOf<Entity>(what: string, id: string, value: unknown, fields: AnyFields): Entity {
   if (!isObject(value)) throw unreadable(what, id, 'it is not an object');
   const wrong = fieldsMistake(value, fields, '');
   if (wrong !== undefined) throw unreadable(what, id, wrong);
@@ -53,8 +50,7 @@ function fieldsMistake(
 }
 
 function mistake(value: unknown, kind: Kind, field: string): string | undefined {
-  if (typeof kind === 'string')
-    return isPlain(value, kind) ? undefined : `its field ${field} is not ${kind}`;
+  if (typeof kind === 'string') return isPlain(value, kind) ? undefined : `its field ${field} is not ${kind}`;
   if ('oneOf' in kind)
     return kind.oneOf.includes(value as string | null)
       ? undefined

@@ -144,7 +144,11 @@ describe('sqlite store', () => {
     ['VM vm-a', 'update vms set version = 7', 'it is of version 7; this program reads version 1'],
     ['effect e', "update outbox set body = json_set(body, '$.kind', null)", 'its field kind is not text'],
     ['access a', "update access set body = 'x'", 'it is not JSON'],
-    ['workspace ws-a', "update workspaces set body = json_set(body, '$.state', 'gone')", unknown('state', 'gone')],
+    [
+      'workspace ws-a',
+      "update workspaces set body = json_set(body, '$.state', 'gone')",
+      unknown('state', 'gone'),
+    ],
     [
       'workspace ws-a',
       "update workspaces set body = json_set(body, '$.groups[0].count', '2')",
@@ -158,17 +162,17 @@ describe('sqlite store', () => {
     ],
     ['slot slot-a', 'update slots set version = 7', 'it is of version 7; this program reads version 1'],
     ['VM vm-a', "update vms set body = json_set(body, '$.context', 'fine')", unknown('context', 'fine')],
-    ['VM vm-a', "update vms set body = json_remove(body, '$.nics[0].mac')", 'its field nics[0].mac is not text'],
+    [
+      'VM vm-a',
+      "update vms set body = json_remove(body, '$.nics[0].mac')",
+      'its field nics[0].mac is not text',
+    ],
     [
       'effect e',
       "update outbox set body = json_set(body, '$.kind', 'lrm.boot')",
       'its kind is none that this program knows: lrm.boot',
     ],
-    [
-      'effect e',
-      "update outbox set body = json_set(body, '$.kind', 'pilot')",
-      'its field node is not text',
-    ],
+    ['effect e', "update outbox set body = json_set(body, '$.kind', 'pilot')", 'its field node is not text'],
     ['effect e', "update outbox set body = 'x'", 'it is not JSON'],
     ['effect e', 'update outbox set version = 7', 'it is of version 7; this program reads version 1'],
     ['access a', 'update access set version = 7', 'it is of version 7; this program reads version 1'],

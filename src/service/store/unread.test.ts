@@ -28,7 +28,14 @@ async function aPast(): Promise<void> {
   const { workspace, slot, vms } = new LeaseBench().running(1);
   const vm = must(vms[0]);
   const store = openSqliteStore({ directory });
-  const event = { at: 1, type: 'workspace.ended' as const, workspaceId: 'ws-a', slotId: null, vmId: null, node: null };
+  const event = {
+    at: 1,
+    type: 'workspace.ended' as const,
+    workspaceId: 'ws-a',
+    slotId: null,
+    vmId: null,
+    node: null,
+  };
   await store.commit({
     ...emptyCommit,
     workspaces: [{ ...workspace, id: 'ws-a', state: 'ended', slotId: 'slot-a', vmIds: ['vm-a'] }],

@@ -7,7 +7,8 @@ import { root, startSite, type TestSite } from '../../support/site.ts';
 /** `sh` blocks are run; a block whose fence names a file is that file. `under`: of one section alone. */
 export function blocksOf(page: string, under?: string) {
   const all = readFileSync(`${root}/${page}`, 'utf8');
-  const text = under === undefined ? all : (all.split(/^(?=## )/m).find(part => part.startsWith(`## ${under}\n`)) ?? '');
+  const text =
+    under === undefined ? all : (all.split(/^(?=## )/m).find(part => part.startsWith(`## ${under}\n`)) ?? '');
   return [...text.matchAll(/^```(\S+)(?: (\S+))?\n([\s\S]*?)^```$/gm)].map(
     ([, language = '', file, content = '']) => ({ language, file, text: content }),
   );
