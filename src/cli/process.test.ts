@@ -149,7 +149,7 @@ describe('wsp wait', () => {
   });
 
   it('fails also in wsp start, for a guest that is up and not set up', async () => {
-    const { vmIds } = api.engine.addWorkspace({ id: 'ws-eeeeeeeeee', name: 'half' });
+    const { vmIds } = api.engine.addWorkspace({ id: 'ws-hhhhhhhhhh', name: 'half' });
     const reason = { code: 'context', message: 'no DHCP' };
     for (const id of vmIds) api.engine.changeVm(id, { state: 'running', context: 'error', reason });
     const { code, stderr } = await programs.shell('wsp start half --wait --timeout 9s', env);
@@ -159,7 +159,7 @@ describe('wsp wait', () => {
   });
 
   it('succeeds when all VMs are as wanted, and not before they are set up', async () => {
-    const { vmIds } = api.engine.addWorkspace({ id: 'ws-eeeeeeeeee', name: 'good' });
+    const { vmIds } = api.engine.addWorkspace({ id: 'ws-gggggggggg', name: 'good' });
     const change = (context: 'pending' | 'ok'): void => {
       for (const id of vmIds) api.engine.changeVm(id, { state: 'running', context, reason: null });
     };
