@@ -43,11 +43,9 @@ describe('docs/admin/install.md', () => {
 
   it('explains every key, and no other', () => {
     const explained = [...page.matchAll(/^\| `([\w.[\]]+)` \|/gm)].map(([, key]) => key);
-    expect(explained.toSorted()).toEqual(
-      siteKeys()
-        .map(({ key }) => key)
-        .toSorted(),
-    );
+    const keys = siteKeys().map(({ key }) => key);
+    expect(new Set(explained)).toEqual(new Set(keys));
+    expect(explained).toHaveLength(keys.length);
     expect(rows).toHaveLength(explained.length);
   });
 
