@@ -13,9 +13,10 @@ const allowed = {
 
 // Messages of the platform tell times in people's units, as all the others do.
 const words = '|src/protocol/units[.]ts$';
-// A VMM's section of the site file, and what it takes of a node, are its own folder's to say.
-const vmms = '|src/control/vmm/index[.]ts$';
-const besides = { platform: words, service: vmms };
+// A VMM's section of the site file, and what it takes of a node, are its own folder's to say; so are a
+// link's section, its plan and its place in the policy.
+const members = '|src/control/(vmm|network/links)/index[.]ts$';
+const besides = { platform: words, service: members };
 
 const arrows = Object.entries(allowed).map(([from, to]) => ({
   name: `${from}-imports-only-${to.join('-') || 'nothing'}`,

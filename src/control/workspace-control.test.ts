@@ -10,6 +10,7 @@ import type { VmPlan, VxlanPeer } from '../protocol/plan.ts';
 import type { NodeAdaptation } from './adaptation/adaptation.ts';
 import { ControlError, type WorkspaceControl } from './control.ts';
 import type { Helper } from './helper/helper.ts';
+import { isVxlan } from './network/links/index.ts';
 import { slotDirectory } from './node/slot-directory.ts';
 import { createSimVmm } from './vmm/sim/driver.ts';
 import type { Vmm } from './vmm/vmm.ts';
@@ -65,7 +66,7 @@ function control(options: ControlOptions = {}) {
   };
   const helper: Helper = {
     attachNic: ({ bridge: { name, link } }) => {
-      if (link.kind === 'vxlan') asked.push(`attach ${name} ${namesOf(link.peers)}`);
+      if (isVxlan(link)) asked.push(`attach ${name} ${namesOf(link.peers)}`);
       return Promise.resolve();
     },
     detachNic: () => Promise.resolve(),

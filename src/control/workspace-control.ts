@@ -13,6 +13,7 @@ import { ControlError, type ReportVm, type WorkspaceControl } from './control.ts
 import type { Helper } from './helper/helper.ts';
 import { hostVm, simulateHosting } from './hosting.ts';
 import { fileError } from './images/disk-space.ts';
+import { isVxlan } from './network/links/index.ts';
 import { type NodeFiles, nodeFiles } from './node/files.ts';
 import type { SlotDirectory } from './node/slot-directory.ts';
 import { requireAll } from './reserve.ts';
@@ -166,7 +167,7 @@ class SlotControl implements WorkspaceControl {
       this.#refuse(plan.vmId, 'failed', { code: 'slot_releasing', message: 'the slot is being released' });
     else {
       for (const { bridge } of plan.nics)
-        if (bridge.link.kind === 'vxlan') this.#peers.set(bridge.name, bridge.link.peers);
+        if (isVxlan(bridge.link)) this.#peers.set(bridge.name, bridge.link.peers);
       this.#vms.set(plan.vmId, this.#newVm(plan));
     }
   }
@@ -259,7 +260,7 @@ class SlotControl implements WorkspaceControl {
   #withNewestPeers(nic: NicPlan): NicPlan {
     const { bridge } = nic;
     const peers = this.#peers.get(bridge.name);
-    if (bridge.link.kind !== 'vxlan' || !peers) return nic;
+    if (!isVxlan(bridge.link) || !peers) return nic;
     return { ...nic, bridge: { ...bridge, link: { ...bridge.link, peers: [...peers] } } };
   }
 

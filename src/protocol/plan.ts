@@ -27,21 +27,16 @@ export const BridgePeers = Type.Object({
 });
 export type BridgePeers = Type.Static<typeof BridgePeers>;
 
-/** How a network reaches other nodes: a site's own interface, a VXLAN of this workspace alone, or not at all. */
+/** How a network reaches other nodes. Only the file of this kind of link (`control/network/links/`) knows what else is in it. */
+export interface LinkPlan {
+  readonly kind: string;
+  readonly [part: string]: unknown;
+}
+
 export const BridgePlan = Type.Object({
   /** The bridge's interface name on the node; the same for all VMs of the network on that node. */
   name: Type.String({ pattern: interfacePattern }),
-  link: Type.Union([
-    Type.Object({ kind: Type.Literal('uplink'), interface: Type.String({ pattern: interfacePattern }) }),
-    Type.Object({
-      kind: Type.Literal('vxlan'),
-      vni: Type.Integer({ minimum: 1, maximum: 16_777_215 }),
-      /** Unicast peers, so the site needs no multicast. */
-      peers: Type.Array(VxlanPeer, { maxItems: 4_096 }),
-      port: Type.Integer({ minimum: 1, maximum: 65_535 }),
-    }),
-    Type.Object({ kind: Type.Literal('isolated') }),
-  ]),
+  link: Type.Unsafe<LinkPlan>(Type.Object({ kind: Type.String() })),
   /**
    * The node's own address on the bridge: link-local, the same on every node and filtered off every link, so it costs no
    * address of the network. DHCP answers and `wsp ssh` come from it.

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { lstatIfThere } from '../../src/platform/stat.ts';
-import { vxlanName } from '../../src/control/network/links.ts';
+import { ownPort } from '../../src/control/network/bridge.ts';
 import type { BareNodes } from '../support/node.ts';
 
 /**
@@ -136,5 +136,5 @@ function textOf(path: string): string {
 
 /** The interfaces that a bridge is made of. */
 export function devicesOf(bridge: string, isVxlan: boolean): readonly string[] {
-  return isVxlan ? [bridge, vxlanName(bridge)] : [bridge];
+  return isVxlan ? [bridge, ownPort(bridge)] : [bridge];
 }

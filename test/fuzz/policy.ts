@@ -1,5 +1,6 @@
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { isVxlan } from '../../src/control/network/links/index.ts';
 import type { HelperPolicy, PolicyNetwork } from '../../src/protocol/helper-policy.ts';
 import type { NicPlan, VxlanPeer } from '../../src/protocol/plan.ts';
 
@@ -36,7 +37,7 @@ export function allows({ network, address, prefixLength, gateway, dns, bridge }:
   const isLink =
     network === link.kind &&
     (link.kind !== 'uplink' || link.interface === 'eth1') &&
-    (link.kind !== 'vxlan' || (link.port === 4_789 && link.vni <= 8 && allowsPeers(link.peers)));
+    (!isVxlan(link) || (link.port === 4_789 && link.vni <= 8 && allowsPeers(link.peers)));
   return (
     isLink &&
     prefixLength === 24 &&

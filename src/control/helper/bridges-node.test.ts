@@ -20,7 +20,7 @@ import {
   bridgeSettings,
   bridgeUpCommands,
   portSettings,
-} from '../network/links.ts';
+} from '../network/bridge.ts';
 import { startTimeOf } from './proc.ts';
 
 /** Bridges of an imitated node, from their first VM to their last. */

@@ -23,9 +23,10 @@ import {
   bridgeSettings,
   bridgeUpCommands,
   linkInterface,
+  ownPort,
   portSettings,
-  vxlanName,
-} from '../network/links.ts';
+} from '../network/bridge.ts';
+import { isVxlan, linkKind } from '../network/links/index.ts';
 import { networkAddress } from '../network/subnet.ts';
 import type { HelperDirectory } from './journal.ts';
 import { argumentsOf, killProcess, startTimeOf } from './proc.ts';
@@ -71,10 +72,11 @@ export class Bridges {
     if (!record) return;
     // The site's own network is everybody's; a network of a workspace is of whoever made it, one
     // that is half made too.
-    const isEverybodys = nic.bridge.link.kind === 'uplink' && record.uplink !== undefined;
+    const wanted = recordOf(nic, uid);
+    const isEverybodys = wanted.uplink !== undefined && record.uplink !== undefined;
     if (!isEverybodys && record.uid !== uid)
       throw new ControlError('bridge_foreign', `the bridge ${name} is another user's`);
-    if (record.complete) checkSame(record, recordOf(nic, uid));
+    if (record.complete) checkSame(record, wanted);
   }
 
   /** Makes `nic`'s tap a member, and the bridge when it is not there. Throws `ControlError`, then `leave` undoes what was done. */
@@ -169,17 +171,15 @@ export class Bridges {
     const at = this.#paths(bridge.name);
     // What a crash has left half made, or somebody has half removed.
     await this.#unmake(bridge.name);
-    const uplinkWasUp =
-      bridge.link.kind === 'uplink' ? await takeUplink(bridge.link.interface, this.#tools) : undefined;
-    const record: BridgeRecord = {
-      ...recordOf(nic, uid),
-      ...(uplinkWasUp === undefined ? {} : { uplinkWasUp }),
-    };
-    writeRecord(at.record, record);
+    const record = recordOf(nic, uid);
+    const { uplink } = record;
+    const wasUp = uplink === undefined ? {} : { uplinkWasUp: await takeUplink(uplink, this.#tools) };
+    writeRecord(at.record, { ...record, ...wasUp });
     await this.#tools.ipBatch(bridgeCommands(bridge, bridgeMac(this.#at.name, bridge.name), this.#at.mark));
     this.#tools.set(bridgeSettings(bridge.name));
-    if (bridge.link.kind === 'vxlan') this.#tools.set(portSettings(vxlanName(bridge.name)));
-    await this.#tools.nft(bridgeRules(nic, linkInterface(bridge)));
+    const port = linkInterface(bridge);
+    if (port !== undefined && port !== uplink) this.#tools.set(portSettings(port));
+    await this.#tools.nft(bridgeRules(nic, port));
     await this.#putPeers(bridge);
     await this.#tools.ipBatch(bridgeUpCommands(bridge));
     writeRecord(at.record, { ...mustRead(at.record), complete: true });
@@ -187,7 +187,7 @@ export class Bridges {
 
   /** A VM that comes knows the network as it is now. */
   async #putPeers({ name, link }: BridgePlan): Promise<void> {
-    if (link.kind === 'vxlan') await this.#forward(name, link.peers);
+    if (isVxlan(link)) await this.#forward(name, link.peers);
   }
 
   /**
@@ -201,7 +201,7 @@ export class Bridges {
     if (isDeepStrictEqual(known, peers)) return;
     writeRecord(path, record);
     await this.#tools.nft(peerRules(name, peers));
-    const shown = await this.#tools.run(['bridge', '-json', 'fdb', 'show', 'dev', vxlanName(name)]);
+    const shown = await this.#tools.run(['bridge', '-json', 'fdb', 'show', 'dev', ownPort(name)]);
     await this.#tools.bridgeBatch(forwardingCommands(name, peers, shown.stdout));
     writeRecord(path, { ...record, peers });
   }
@@ -212,7 +212,7 @@ export class Bridges {
     if (!record) return;
     await this.#endDhcp(at.pid);
     const here = interfaceNames();
-    const links = [vxlanName(name), name].filter(link => here.has(link));
+    const links = [ownPort(name), name].filter(link => here.has(link));
     // Without its bridge the uplink is free; what is left to restore is whether it was up.
     const { uplink, uplinkWasUp } = record;
     const down = uplink !== undefined && uplinkWasUp === false && here.has(uplink) ? [uplink] : [];
@@ -251,9 +251,11 @@ interface BridgeMember {
 interface BridgeRecord {
   /** Whose slot made it. */
   readonly uid: number;
+  /** As its kind of link tells it (`LinkKind.text`). */
   readonly link: string;
   readonly subnet: string;
   readonly serviceAddress: string;
+  /** The site's own interface that it has as its port. */
   readonly uplink?: string;
   readonly uplinkWasUp?: boolean;
   readonly complete: boolean;
@@ -263,16 +265,13 @@ interface BridgeRecord {
 
 function recordOf(nic: NicPlan, uid: number): BridgeRecord {
   const { link, serviceAddress } = nic.bridge;
+  const kind = linkKind(link);
   const subnet = `${networkAddress(nic.address, nic.prefixLength)}/${nic.prefixLength}`;
-  const common = { uid, subnet, serviceAddress, complete: false };
-  switch (link.kind) {
-    case 'uplink':
-      return { ...common, link: `uplink ${link.interface}`, uplink: link.interface };
-    case 'vxlan':
-      return { ...common, link: `vxlan ${link.vni} port ${link.port}` };
-    case 'isolated':
-      return { ...common, link: 'isolated' };
-  }
+  const uplink = kind.takes?.(link);
+  return {
+    ...{ uid, subnet, serviceAddress, complete: false, link: kind.text(link) },
+    ...(uplink === undefined ? {} : { uplink }),
+  };
 }
 
 function inUse(what: string): ControlError {

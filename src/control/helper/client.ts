@@ -6,6 +6,7 @@ import type { PolicyNetwork } from '../../protocol/helper-policy.ts';
 import type { NicPlan } from '../../protocol/plan.ts';
 import { protocolGap, protocolWith } from '../../protocol/versions.ts';
 import { ControlError } from '../control.ts';
+import { isVxlan } from '../network/links/index.ts';
 import type { Helper } from './helper.ts';
 import type { HelperAnswer, HelperFeature, HelperGreeting, HelperRequest } from './requests.ts';
 
@@ -271,8 +272,8 @@ class HelperClient implements Helper {
 /** As helpers of protocol 1 know it: their VXLANs learn where MACs are, and are told addresses alone. */
 function nicOfBefore(nic: NicPlan): NicPlan {
   const { link } = nic.bridge;
-  if (link.kind !== 'vxlan') return nic;
-  const peers = link.peers.map(({ address }) => address) as unknown as typeof link.peers;
+  if (!isVxlan(link)) return nic;
+  const peers = link.peers.map(({ address }) => address);
   return { ...nic, bridge: { ...nic.bridge, link: { ...link, peers } } };
 }
 

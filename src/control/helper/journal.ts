@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } 
 import { join } from 'node:path';
 import { statIfThere } from '../../platform/stat.ts';
 import { ControlError } from '../control.ts';
-import { linkMark } from '../network/links.ts';
+import { linkMark } from '../network/bridge.ts';
 import { DiskRecords, type WorkDirectory } from './disk-records.ts';
 import { appendDurably, syncDirectoryOf, writeDurably } from './durable.ts';
 import { isAlive } from './proc.ts';

@@ -1,16 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { statIfThere } from '../../platform/stat.ts';
-import {
-  type HelperPolicy,
-  networkMissing,
-  parseHelperPolicy,
-  type PolicyNetwork,
-} from '../../protocol/helper-policy.ts';
+import { type HelperPolicy, networkMissing, type PolicyNetwork } from '../../protocol/helper-policy.ts';
 import { ipv4ToNumber } from '../../protocol/ipv4.ts';
-import type { NicPlan, VxlanPeer } from '../../protocol/plan.ts';
+import type { LinkPlan, NicPlan, VxlanPeer } from '../../protocol/plan.ts';
 import { ControlError } from '../control.ts';
-import { isWithin, networkAddress } from '../network/subnet.ts';
+import { linkKind } from '../network/links/index.ts';
+import { strangerAmong } from '../network/links/vxlan.ts';
+import { networkAddress } from '../network/subnet.ts';
+import { parseHelperPolicy } from './policy-document.ts';
 import { requireRootsAlone } from './root-directory.ts';
 
 /**
@@ -54,16 +52,10 @@ export function requireAllowed(policy: HelperPolicy, nic: NicPlan): void {
   requireLink(policy, network, nic.bridge.link);
 }
 
-function requireLink(policy: HelperPolicy, network: PolicyNetwork, link: NicPlan['bridge']['link']): void {
-  const allowed = network.link;
-  if (link.kind === 'isolated' && allowed.kind === 'isolated') return;
-  if (link.kind === 'uplink' && allowed.kind === 'uplink' && link.interface === allowed.interface) return;
-  if (link.kind === 'vxlan' && allowed.kind === 'vxlan' && link.port === allowed.port) {
-    if (link.vni < allowed.firstVni || link.vni > allowed.lastVni)
-      throw refused(`the VNI ${link.vni} in network ${network.name}`);
-    return requirePeers(policy, link.peers);
-  }
-  throw refused(`network ${network.name} with the link ${JSON.stringify(link).slice(0, 100)}`);
+function requireLink(policy: HelperPolicy, { name, link: allowed }: PolicyNetwork, asked: LinkPlan): void {
+  if (asked.kind !== allowed.kind) throw refused(`network ${name} with the link ${asked.kind}`);
+  const excess = linkKind(allowed).excess(allowed, asked, policy.peers);
+  if (excess !== undefined) throw refused(`${excess} in network ${name}`);
 }
 
 /** Throws `ControlError` `not_allowed` when a network of the site is not allowed as the site has it. */
@@ -74,7 +66,7 @@ export function requireNetworks(policy: HelperPolicy, networks: readonly PolicyN
 
 /** Throws `ControlError` `not_allowed` when one of them is no node of the site. */
 export function requirePeers(policy: HelperPolicy, peers: readonly VxlanPeer[]): void {
-  const stranger = peers.find(({ address }) => !policy.peers.some(range => isWithin(address, range)));
+  const stranger = strangerAmong(peers, policy.peers);
   if (stranger) throw refused(`VXLAN traffic to ${stranger.address}`);
 }
 

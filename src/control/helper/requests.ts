@@ -1,13 +1,16 @@
-import { isIPv4 } from 'node:net';
 import { resolve } from 'node:path';
-import { interfacePattern, macPattern, namePattern } from '../../protocol/ids.ts';
-import { parsePolicyNetworks, type PolicyNetwork } from '../../protocol/helper-policy.ts';
+import { namePattern } from '../../protocol/ids.ts';
+import type { PolicyNetwork } from '../../protocol/helper-policy.ts';
 import { excessIn } from '../../protocol/json.ts';
 import type { NicPlan, VxlanPeer } from '../../protocol/plan.ts';
+import { Unchecked } from '../../protocol/unchecked.ts';
 import { protocols } from '../../protocol/versions.ts';
+import { parseLinkPlan } from '../network/links/index.ts';
+import { parsePeers } from '../network/links/vxlan.ts';
+import { parsePolicyNetworks } from './policy-document.ts';
 
 /**
- * What a pilot may ask of the helper: one JSON object a line. The helper is root and the pilot is not, so everything is checked here, by hand,
+ * What a pilot may ask of the helper: one JSON object a line. The helper is root and the pilot is not, so everything is checked here, by hand (`Unchecked`),
  * before it becomes part of a command or a rule.
  */
 export type HelperRequest =
@@ -55,7 +58,8 @@ export type HelperAnswer =
 /** Only interfaces with our own prefixes may be made and deleted. */
 const ownTap = /^wt[a-z0-9]{1,13}$/;
 /**
- * With an x at its end a name is a VXLAN's (`links.ts`), which goes with the bridge that it is of.
+ * With an x at its end a name is that of a bridge's own port (`network/bridge.ts`), which goes with
+ * the bridge that it is of.
  */
 const ownBridge = /^wb[a-z0-9]{0,11}[a-wyz0-9]$/;
 
@@ -78,175 +82,78 @@ export function parseRequest(line: string): HelperRequest {
   try {
     const excess = excessIn(line);
     if (excess !== undefined) throw new Error(`the request is refused: ${excess}`);
-    const value = record({ request: JSON.parse(line) as unknown }, 'request');
-    id = integer(value, 'id', 1, Number.MAX_SAFE_INTEGER);
-    return parseOperation(id, value);
+    const request = new Unchecked(JSON.parse(line));
+    id = request.at('id').integer(1, Number.MAX_SAFE_INTEGER);
+    return parseOperation(id, request);
   } catch (cause) {
     const message = cause instanceof Error ? cause.message : String(cause);
     throw new BadRequest(id, message.slice(0, longestMessage));
   }
 }
 
-function parseOperation(id: number, value: Record<string, unknown>): HelperRequest {
-  switch (value['op']) {
-    case 'attach-nic':
-      only(value, ['id', 'op', 'nic', 'hostname']);
-      return {
-        id,
-        op: 'attach-nic',
-        nic: parseNic(record(value, 'nic')),
-        hostname: text(value, 'hostname', new RegExp(namePattern), 'a name'),
-      };
+function parseOperation(id: number, request: Unchecked): HelperRequest {
+  const { value: op } = request.at('op');
+  switch (op) {
+    case 'attach-nic': {
+      const { nic, hostname } = request.object('id', 'op', 'nic', 'hostname');
+      return { id, op, nic: parseNic(nic), hostname: hostname.text(namePattern, 'a name') };
+    }
     case 'detach-nic':
-      only(value, ['id', 'op', 'tap']);
-      return { id, op: 'detach-nic', tap: text(value, 'tap', ownTap, 'the name of one of our taps, wt…') };
-    case 'set-peers':
-      only(value, ['id', 'op', 'bridge', 'peers']);
-      return {
-        id,
-        op: 'set-peers',
-        bridge: text(value, 'bridge', ownBridge, 'the name of one of our bridges, wb…'),
-        peers: parsePeers(value),
-      };
+      return { id, op, tap: parseTap(request.object('id', 'op', 'tap').tap) };
+    case 'set-peers': {
+      const { bridge, peers } = request.object('id', 'op', 'bridge', 'peers');
+      return { id, op, bridge: parseBridge(bridge), peers: parsePeers(peers) };
+    }
     case 'adopt-process':
-      only(value, ['id', 'op', 'pid']);
-      return { id, op: 'adopt-process', pid: integer(value, 'pid', 2, 2 ** 22) };
+      return { id, op, pid: request.object('id', 'op', 'pid').pid.integer(2, 2 ** 22) };
     case 'adopt-directory': {
-      only(value, ['id', 'op', 'path']);
-      const path = text(value, 'path', /^\/[^\0\n]{1,1000}$/, 'an absolute path');
+      const path = request.object('id', 'op', 'path').path.text(/^\/[^\0\n]{1,1000}$/, 'an absolute path');
       // A slash at its end would have the system follow a link that stands there.
       if (resolve(path) !== path || path.split('/').length < 4)
         throw new Error(`path ${path} is not a slot's directory`);
-      return { id, op: 'adopt-directory', path };
+      return { id, op, path };
     }
     case 'check-networks':
-      only(value, ['id', 'op', 'networks']);
-      return { id, op: 'check-networks', networks: parsePolicyNetworks(value['networks'], 'networks') };
+      return { id, op, networks: parsePolicyNetworks(request.object('id', 'op', 'networks').networks) };
     case 'undo':
-      only(value, ['id', 'op']);
-      return { id, op: 'undo' };
+      request.object('id', 'op');
+      return { id, op };
     default:
-      throw new Error(`op ${JSON.stringify(value['op'])} is not known`);
+      throw new Error(`op ${JSON.stringify(op)} is not known`);
   }
 }
 
-function parseNic(value: Record<string, unknown>): NicPlan {
-  only(value, ['network', 'mac', 'address', 'prefixLength', 'gateway', 'dns', 'tap', 'bridge']);
-  const bridge = record(value, 'bridge');
-  only(bridge, ['name', 'link', 'serviceAddress', 'mtu']);
-  const gateway = value['gateway'] === undefined ? {} : { gateway: hostAddress(value, 'gateway') };
+function parseNic(from: Unchecked): NicPlan {
+  const { network, mac, address, prefixLength, gateway, dns, tap, bridge } = from.object(
+    ...(['network', 'mac', 'address', 'prefixLength', 'gateway', 'dns', 'tap', 'bridge'] as const),
+  );
+  const { name, link, serviceAddress, mtu } = bridge.object('name', 'link', 'serviceAddress', 'mtu');
   return {
-    network: text(value, 'network', new RegExp(namePattern), 'a name'),
-    mac: mac(value, 'mac'),
-    address: hostAddress(value, 'address'),
-    prefixLength: integer(value, 'prefixLength', 1, 32),
-    ...gateway,
-    dns: list(value, 'dns', 4).map(entry => ipv4({ dns: entry }, 'dns')),
-    tap: text(value, 'tap', ownTap, 'the name of one of our taps, wt…'),
+    network: network.text(namePattern, 'a name'),
+    mac: mac.mac(),
+    address: address.host(),
+    prefixLength: prefixLength.integer(1, 32),
+    ...(gateway.isMissing ? {} : { gateway: gateway.host() }),
+    dns: dns.list(4).map(each => each.ipv4()),
+    tap: parseTap(tap),
     bridge: {
-      name: text(bridge, 'name', ownBridge, 'the name of one of our bridges, wb…'),
-      link: parseLink(record(bridge, 'link')),
-      serviceAddress: linkLocal(bridge, 'serviceAddress'),
-      mtu: integer(bridge, 'mtu', 576, 9_216),
+      name: parseBridge(name),
+      link: parseLinkPlan(link),
+      serviceAddress: parseLinkLocal(serviceAddress),
+      mtu: mtu.integer(576, 9_216),
     },
   };
 }
 
-function parseLink(value: Record<string, unknown>): NicPlan['bridge']['link'] {
-  switch (value['kind']) {
-    case 'uplink':
-      only(value, ['kind', 'interface']);
-      return {
-        kind: 'uplink',
-        interface: text(value, 'interface', new RegExp(interfacePattern), 'the name of an interface'),
-      };
-    case 'vxlan':
-      only(value, ['kind', 'vni', 'peers', 'port']);
-      return {
-        kind: 'vxlan',
-        vni: integer(value, 'vni', 1, 16_777_215),
-        peers: parsePeers(value),
-        port: integer(value, 'port', 1, 65_535),
-      };
-    case 'isolated':
-      only(value, ['kind']);
-      return { kind: 'isolated' };
-    default:
-      throw new Error(`link.kind ${JSON.stringify(value['kind'])} is not known`);
-  }
+function parseTap(from: Unchecked): string {
+  return from.text(ownTap, 'the name of one of our taps, wt…');
 }
 
-function parsePeers(value: Record<string, unknown>): VxlanPeer[] {
-  return list(value, 'peers', 4_096).map(entry => {
-    const peer = record({ peer: entry }, 'peer');
-    only(peer, ['address', 'macs']);
-    const macs = list(peer, 'macs', 4_096).map(each => mac({ macs: each }, 'macs'));
-    return { address: hostAddress(peer, 'address'), macs };
-  });
+function parseBridge(from: Unchecked): string {
+  return from.text(ownBridge, 'the name of one of our bridges, wb…');
 }
 
-/** What we do not know, we do not half obey. */
-function only(value: Record<string, unknown>, known: readonly string[]): void {
-  const unknown = Object.keys(value).filter(key => !known.includes(key));
-  if (unknown.length > 0)
-    throw new Error(`${unknown.map(key => JSON.stringify(key)).join(', ')} is not known`);
-}
-
-function record(from: Record<string, unknown>, key: string): Record<string, unknown> {
-  const value = from[key];
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new Error(`${key} is not an object`);
-  return value as Record<string, unknown>;
-}
-
-function text(from: Record<string, unknown>, key: string, pattern: RegExp, what: string): string {
-  const value = from[key];
-  if (typeof value !== 'string' || !pattern.test(value))
-    throw new Error(`${key} ${JSON.stringify(value)} is not ${what}`);
-  return value;
-}
-
-function ipv4(from: Record<string, unknown>, key: string): string {
-  const value = from[key];
-  // Not with leading zeros either: some programs read them as octal.
-  if (typeof value !== 'string' || !isIPv4(value))
-    throw new Error(`${key} ${JSON.stringify(value)} is not an IPv4 address`);
-  return value;
-}
-
-/** One host's address: not loopback, link-local, multicast, nor "this network". */
-function hostAddress(from: Record<string, unknown>, key: string): string {
-  const value = ipv4(from, key);
-  if (/^(0|127|22[4-9]|2[345]\d)\.|^169\.254\./.test(value))
-    throw new Error(`${key} ${value} is not a host's address`);
-  return value;
-}
-
-function linkLocal(from: Record<string, unknown>, key: string): string {
-  const value = ipv4(from, key);
-  if (!value.startsWith('169.254.')) throw new Error(`${key} ${value} is not link-local`);
-  return value;
-}
-
-/** A MAC of one interface: an odd first octet would name a group of them. */
-function mac(from: Record<string, unknown>, key: string): string {
-  const value = text(from, key, new RegExp(macPattern), 'a MAC');
-  if (Number.parseInt(value.slice(0, 2), 16) % 2 === 1)
-    throw new Error(`${key} ${value} is a multicast address`);
-  return value;
-}
-
-function integer(from: Record<string, unknown>, key: string, least: number, most: number): number {
-  const value = from[key];
-  if (typeof value !== 'number' || !Number.isInteger(value) || value < least || value > most) {
-    throw new Error(`${key} ${JSON.stringify(value)} is not a whole number from ${least} to ${most}`);
-  }
-  return value;
-}
-
-function list(from: Record<string, unknown>, key: string, most: number): unknown[] {
-  const value = from[key];
-  if (!Array.isArray(value) || value.length > most)
-    throw new Error(`${key} is not a list of at most ${most}`);
-  return value;
+function parseLinkLocal(from: Unchecked): string {
+  const address = from.ipv4();
+  return address.startsWith('169.254.') ? address : from.mustBe('a link-local address');
 }

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ImitatedNode, nicOf, policy } from '../../../test/support/imitated-node.ts';
 import { ControlError } from '../control.ts';
 import { deleteRulesOf, tapRules } from '../network/filter.ts';
-import { portSettings, tapCommands, tapUpCommands } from '../network/links.ts';
+import { portSettings, tapCommands, tapUpCommands } from '../network/bridge.ts';
 import { UserCgroups } from './cgroups.ts';
 import { undoJournal } from './journal.ts';
 import { startTimeOf } from './proc.ts';

@@ -2,7 +2,7 @@ import { lstatIfThere } from '../../platform/stat.ts';
 import type { HelperPolicy } from '../../protocol/helper-policy.ts';
 import { ControlError } from '../control.ts';
 import { tapRules } from '../network/filter.ts';
-import { portSettings, tapCommands, tapUpCommands } from '../network/links.ts';
+import { portSettings, tapCommands, tapUpCommands } from '../network/bridge.ts';
 import type { UserCgroups } from './cgroups.ts';
 import type { NicEntry, UndoJournal } from './journal.ts';
 import { requireRoom } from './limits.ts';

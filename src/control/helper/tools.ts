@@ -2,7 +2,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import type { Clock } from '../../platform/clock.ts';
 import type { CommandResult, ProcessRunner } from '../../platform/process.ts';
 import { ControlError } from '../control.ts';
-import type { Setting } from '../network/links.ts';
+import type { Setting } from '../network/bridge.ts';
 
 const toolDeadlineMs = 10_000;
 

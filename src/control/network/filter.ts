@@ -1,4 +1,5 @@
-import type { BridgePlan, NicPlan, VxlanPeer } from '../../protocol/plan.ts';
+import type { NicPlan, VxlanPeer } from '../../protocol/plan.ts';
+import { linkKind } from './links/index.ts';
 
 /**
  * Source filtering (paper §3.3: ebtables "configured to recognize the associations and prevent any divergence"), as nftables text. One table
@@ -9,12 +10,6 @@ import type { BridgePlan, NicPlan, VxlanPeer } from '../../protocol/plan.ts';
 /** Families of nftables that a bridge has a table of. */
 const families = ['bridge', 'inet', 'netdev'] as const;
 type Family = (typeof families)[number];
-
-/**
- * The firewall mark of what leaves through a VXLAN of ours (`wspv`): only root can give it to a
- * packet.
- */
-const tunnelMark = '0x77737076';
 
 /**
  * The table of a tap or a bridge, of this name in each family. Interface names have at most 15
@@ -64,11 +59,11 @@ export function tapRules(nic: NicPlan): string {
  * past the bridge; what daemons of the node may want of the site's network at these addresses
  * (LLDP, LACP) is none of the types that are dropped.
  *
- * A VXLAN's datagrams are taken from its peers alone (`peerRules`), and none are sent but by the
- * VXLAN itself.
+ * `link`: its port towards other nodes, for which its kind of link may have rules of its own.
  */
 export function bridgeRules(nic: NicPlan, link: string | undefined): string {
   const { name, serviceAddress } = nic.bridge;
+  const own = link === undefined ? undefined : linkKind(nic.bridge.link).rules?.(nic.bridge.link, link);
   const kept = (direction: 'iifname' | 'oifname'): string =>
     link === undefined
       ? ''
@@ -83,7 +78,7 @@ export function bridgeRules(nic: NicPlan, link: string | undefined): string {
           .join('');
   const bridging = `  chain out {
     type filter hook postrouting priority 0; policy accept;
-${kept('oifname')}${nic.bridge.link.kind === 'vxlan' ? `    oifname "${link}" meta mark set ${tunnelMark}\n` : ''}  }
+${kept('oifname')}${own?.out ?? ''}  }
   chain in {
     type filter hook prerouting priority -200; policy accept;
 ${kept('iifname')}  }
@@ -116,31 +111,9 @@ ${closed}    iifname != "${name}" accept
 `;
   return (
     replaceTable('bridge', tableOf(name), bridging) +
-    replaceTable('inet', tableOf(name), node + tunnel(nic.bridge.link)) +
+    replaceTable('inet', tableOf(name), node + (own?.inet ?? '')) +
     replaceTable('netdev', tableOf(name), port)
   );
-}
-
-/**
- * The guard of a VXLAN. The port is shared by all VXLANs of the node, so its datagrams are told
- * apart by the VNI, 24 bits that begin 12 bytes into the UDP header (RFC 7348).
- */
-function tunnel(link: BridgePlan['link']): string {
-  if (link.kind !== 'vxlan') return '';
-  const datagram = `udp dport ${link.port} @th,96,24 ${link.vni}`;
-  return `  set peers {
-    type ipv4_addr
-  }
-  chain received {
-    type filter hook input priority 0; policy accept;
-    ${datagram} ip saddr @peers accept
-    ${datagram} drop
-  }
-  chain sent {
-    type filter hook output priority 0; policy accept;
-    ${datagram} meta mark != ${tunnelMark} drop
-  }
-`;
 }
 
 /** Whose datagrams a bridge's VXLAN takes, instead of those before. */

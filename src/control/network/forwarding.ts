@@ -1,5 +1,5 @@
 import type { VxlanPeer } from '../../protocol/plan.ts';
-import { vxlanName } from './links.ts';
+import { ownPort } from './bridge.ts';
 
 /**
  * Where a bridge's VXLAN sends frames. It has two tables, and learns into neither of them: its own
@@ -25,7 +25,7 @@ interface ShownEntry {
  * they hold now, as `bridge -json fdb show` prints it.
  */
 export function forwardingCommands(bridge: string, peers: readonly VxlanPeer[], shown: string): string[] {
-  const device = vxlanName(bridge);
+  const device = ownPort(bridge);
   const behind = (mac: string, peer: string): string => `${mac} dev ${device} dst ${peer} self permanent`;
   const bridged = (mac: string): string => `${mac} dev ${device} master static`;
   const wanted = new Set(

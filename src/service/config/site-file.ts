@@ -1,10 +1,11 @@
 import Type, { type Static } from 'typebox';
+import { type LinkEntry, linkSchemas } from '../../control/network/links/index.ts';
 import { vmmSchemas } from '../../control/vmm/index.ts';
 import { policySchemas } from '../../lease/policies/index.ts';
 import { lrmSchemas } from '../../lrm/index.ts';
 import type { LrmSettings } from '../../lrm/kind.ts';
 import { adaptationKinds } from '../../protocol/adaptation.ts';
-import { interfacePattern, namePattern } from '../../protocol/ids.ts';
+import { namePattern } from '../../protocol/ids.ts';
 import { DurationText, literals, MemoryText } from '../../protocol/schema.ts';
 import { sectionKit } from '../../protocol/section.ts';
 
@@ -13,7 +14,7 @@ import { sectionKit } from '../../protocol/section.ts';
  * Relative paths are relative to the file. A `description` completes "must be …" in messages. `site.ts` reads and checks it.
  */
 
-const { strict, Word, Program, Port, Path } = sectionKit;
+const { strict, Word, Program, Path } = sectionKit;
 const Name = Type.String({
   pattern: namePattern,
   description: 'a name: lower-case letters, digits and hyphens, starting with a letter, at most 31',
@@ -22,8 +23,6 @@ const Ipv4 = Type.String({
   pattern: '^((25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(\\.(?!$)|$)){4}$',
   description: 'an IPv4 address such as 10.90.0.1',
 });
-const Interface = Type.String({ pattern: interfacePattern, description: 'the name of a network interface' });
-const Vni = Type.Integer({ minimum: 1, maximum: 16_777_215 });
 
 const Network = Type.Object(
   {
@@ -35,24 +34,8 @@ const Network = Type.Object(
     last: Type.Optional(Ipv4),
     gateway: Type.Optional(Ipv4),
     dns: Type.Optional(Type.Array(Ipv4, { maxItems: 4 })),
-    /**
-     * `uplink`: bridged to this interface of every node. `vxlan`: carried between the slot's nodes,
-     * one VNI per workspace, drawn from `firstVni` to `lastVni` (default: up to the next network's
-     * first one), isolated. `isolated`: the node alone.
-     */
-    link: Type.Union([
-      Type.Object({ uplink: Interface }, strict),
-      Type.Object(
-        {
-          vxlan: Type.Object(
-            { firstVni: Vni, lastVni: Type.Optional(Vni), port: Type.Optional(Port) },
-            strict,
-          ),
-        },
-        strict,
-      ),
-      Type.Literal('isolated'),
-    ]),
+    /** How its VMs reach other nodes. */
+    link: Type.Unsafe<LinkEntry>(Type.Union(linkSchemas(sectionKit))),
     mtu: Type.Optional(Type.Integer({ minimum: 576, maximum: 9_216 })),
   },
   strict,

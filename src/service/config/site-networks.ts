@@ -1,17 +1,15 @@
 import ipaddr from 'ipaddr.js';
+import { linkClash, readLink } from '../../control/network/links/index.ts';
 import { ipv4ToNumber, numberToIpv4 } from '../../protocol/ipv4.ts';
 import type { SiteNetwork } from '../pilots/plan.ts';
 import type { NetworkEntry } from './site-file.ts';
-import type { Mistake } from './site-values.ts';
+import { type Mistake, sectionReader } from './site-values.ts';
 
 /** A network with its pool of addresses, all defaults filled in. */
 export interface SiteNetworkConfig extends SiteNetwork {
   readonly lastAddress: string;
 }
 
-/** IANA's port for VXLAN (RFC 7348). */
-const vxlanPort = 4_789;
-const greatestVni = 16_777_215;
 /** Ranges that cannot be a network of VMs; link-local is also what bridges' own addresses come from. */
 const unusable = new Set(['loopback', 'linkLocal', 'multicast', 'unspecified', 'broadcast']);
 
@@ -68,14 +66,12 @@ function networkOf(
       path,
       `the name server ${taken} is among the addresses to give out (${rangeText({ from, to })}): set first and last`,
     );
-  const link = linkOf(entry.link, entries);
-  // Each workspace in the network has one address at least: none ever finds the VNIs given out and
-  // addresses left.
-  if (link.kind === 'vxlan' && link.firstVni + (to - from) > link.lastVni)
-    mistake(
-      `${path}.link.vxlan.firstVni`,
-      `with ${to - from + 1} addresses the last VNI must be ${link.firstVni + (to - from)} at least, and it is ${link.lastVni}`,
-    );
+  const link = readLink(
+    entry.link,
+    to - from + 1,
+    entries.map(each => each.link),
+    sectionReader(`${path}.link`, text => text, mistake),
+  );
   return {
     name: entry.name,
     prefixLength,
@@ -114,25 +110,7 @@ function subnetOf(
   return { hosts: { from, to: from + 2 ** (32 - prefixLength) - 3 }, prefixLength };
 }
 
-function linkOf(link: NetworkEntry['link'], entries: readonly NetworkEntry[]): SiteNetwork['link'] {
-  if (link === 'isolated') return { kind: 'isolated' };
-  if ('uplink' in link) return { kind: 'uplink', interface: link.uplink };
-  const { firstVni, lastVni = lastBeforeNext(firstVni, entries), port = vxlanPort } = link.vxlan;
-  return { kind: 'vxlan', firstVni, lastVni, port };
-}
-
-/**
- * As many VNIs as there are before those of the next network: the more there are, the harder one is
- * to guess.
- */
-function lastBeforeNext(firstVni: number, entries: readonly NetworkEntry[]): number {
-  const later = entries.flatMap(({ link }) =>
-    typeof link === 'object' && 'vxlan' in link && link.vxlan.firstVni > firstVni ? link.vxlan.firstVni : [],
-  );
-  return Math.min(greatestVni + 1, ...later) - 1;
-}
-
-/** What no two networks may share: names, addresses (MACs and taps are made from them), an uplink, VNIs. */
+/** What no two networks may share: names, addresses (MACs and taps are made from them), what is of one link alone. */
 function compare(
   one: SiteNetworkConfig,
   path: string,
@@ -146,31 +124,12 @@ function compare(
       `${path}.subnet`,
       `its addresses ${rangeText(poolOf(one))} overlap those of ${otherPath}, ${rangeText(poolOf(other))}`,
     );
-  if (
-    one.link.kind === 'uplink' &&
-    other.link.kind === 'uplink' &&
-    one.link.interface === other.link.interface
-  )
-    mistake(
-      `${path}.link.uplink`,
-      `${one.link.interface} is the uplink of ${otherPath} too: an interface is in one bridge only`,
-    );
-  const vnis = vnisOf(one);
-  const otherVnis = vnisOf(other);
-  if (vnis && otherVnis && overlap(vnis, otherVnis))
-    mistake(
-      `${path}.link.vxlan.firstVni`,
-      `VNIs ${vnis.from}-${vnis.to} overlap those of ${otherPath}, ${otherVnis.from}-${otherVnis.to}`,
-    );
+  const clash = linkClash(one.link, other.link, otherPath);
+  if (clash) mistake(`${path}.link.${clash.key}`, clash.message);
 }
 
 function poolOf({ firstAddress, lastAddress }: SiteNetworkConfig): Range {
   return { from: ipv4ToNumber(firstAddress), to: ipv4ToNumber(lastAddress) };
-}
-
-function vnisOf(network: SiteNetworkConfig): Range | undefined {
-  if (network.link.kind !== 'vxlan') return undefined;
-  return { from: network.link.firstVni, to: network.link.lastVni };
 }
 
 function overlap(one: Range, other: Range): boolean {

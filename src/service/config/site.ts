@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import ipaddr from 'ipaddr.js';
 import type { Static } from 'typebox';
+import { linkKind } from '../../control/network/links/index.ts';
 import { noQuota } from '../../lease/quota.ts';
 import type { Quota } from '../../lease/settings.ts';
 import { retireAfterMs } from '../../lease/retire.ts';
@@ -280,7 +281,7 @@ export function leaseSettings({
       name,
       firstAddress,
       lastAddress,
-      vnis: link.kind === 'vxlan' ? { first: link.firstVni, last: link.lastVni } : null,
+      vnis: linkKind(link).numbers?.(link) ?? null,
     })),
     defaultNetwork,
     retireAfterMs,

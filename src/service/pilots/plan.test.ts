@@ -2,6 +2,7 @@ import { Check } from 'typebox/value';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { EngineBench, FakePilot, must, testPlanSite } from '../../../test/support/engine.ts';
 import { kindsOf } from '../../../test/support/lease.ts';
+import { isVxlan } from '../../control/network/links/index.ts';
 import type { WorkspaceRequest } from '../../protocol/cluster.ts';
 import type { Workspace } from '../../lease/model.ts';
 import { VmPlan } from '../../protocol/plan.ts';
@@ -115,7 +116,7 @@ describe('the plan of a VM', () => {
     });
     expect(ce.nics[1]).not.toHaveProperty('gateway');
     const links = [...made.values()].map(plan => must(plan.nics.at(-1)).bridge.link);
-    expect(links.map(link => link.kind === 'vxlan' && [link.vni, link.peers.length])).toEqual(
+    expect(links.map(link => isVxlan(link) && [link.vni, link.peers.length])).toEqual(
       Array.from({ length: 3 }, () => [workspaceCalled('osg').vnis['private'], 2]),
     );
   });
@@ -125,7 +126,7 @@ describe('the plan of a VM', () => {
     const two = must((await plans({ ...osg, name: 'other' })).get('ce-0'));
     expect(one.nics[0]?.bridge).toEqual(two.nics[0]?.bridge);
     expect(one.nics[1]?.bridge.name).not.toBe(two.nics[1]?.bridge.name);
-    const vnis = [one, two].map(plan => (must(plan.nics[1]).bridge.link as { vni: number }).vni);
+    const vnis = [one, two].map(plan => must(plan.nics[1]).bridge.link['vni']);
     expect(vnis).toEqual(['osg', 'other'].map(name => workspaceCalled(name).vnis['private']));
     expect(new Set(vnis).size).toBe(2);
     for (const vni of vnis) expect(vni).toBeGreaterThanOrEqual(5_000);

@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
+import { isVxlan, linkKind } from '../../control/network/links/index.ts';
 import { isFinalVm } from '../../lease/transitions.ts';
 import type { AssignedNic, Slot, Vm, Workspace } from '../../lease/model.ts';
+import type { NetworkLink } from '../../protocol/helper-policy.ts';
 import type {
   BridgePlan,
   ContextPlan,
@@ -18,20 +20,8 @@ export interface SiteNetwork {
   readonly firstAddress: string;
   readonly gateway: string | null;
   readonly dns: readonly string[];
-  readonly link:
-    | { readonly kind: 'uplink'; readonly interface: string }
-    /**
-     * The VNIs of the workspaces' networks are drawn from these: no other network may have one of
-     * them.
-     */
-    | {
-        readonly kind: 'vxlan';
-        readonly firstVni: number;
-        readonly lastVni: number;
-        readonly port: number;
-      }
-    | { readonly kind: 'isolated' };
-  /** Null: 1500, or 1450 inside a VXLAN. */
+  readonly link: NetworkLink;
+  /** Null: that of its kind of link. */
   readonly mtu: number | null;
 }
 
@@ -51,10 +41,6 @@ export interface Ensemble {
   readonly slot: Slot;
   readonly secrets: WorkspaceSecrets;
 }
-
-const defaultMtu = 1_500;
-/** Ethernet inside IPv4, UDP and VXLAN headers: 50 bytes less (RFC 7348). */
-const vxlanMtu = 1_450;
 
 /** All that a node needs to run this VM. Pure. Throws when the VM's network or keys are not there: the core has let in what it must not. */
 export function planVm(vm: Vm, ensemble: Ensemble, site: PlanSite): VmPlan {
@@ -89,23 +75,29 @@ function planNic(nic: AssignedNic, vm: Vm, ensemble: Ensemble, site: PlanSite): 
     dns: [...network.dns],
     tap: nic.tap,
     bridge: {
-      ...planLink(network, vm, ensemble),
+      ...planLink(network, vm.node, ensemble),
       serviceAddress: serviceAddressOf(index),
-      mtu: network.mtu ?? (network.link.kind === 'vxlan' ? vxlanMtu : defaultMtu),
+      mtu: network.mtu ?? linkKind(network.link).mtu,
     },
   };
 }
 
-function planLink(network: SiteNetwork, vm: Vm, ensemble: Ensemble): Pick<BridgePlan, 'name' | 'link'> {
-  const { link } = network;
-  if (link.kind === 'isolated') return { name: bridgeName(network.name), link: { kind: 'isolated' } };
-  if (link.kind === 'uplink')
-    return { name: bridgeName(network.name), link: { kind: 'uplink', interface: link.interface } };
-  const vni = ensemble.workspace.vnis[network.name];
-  if (vni === undefined) throw new Error(`${vm.workspaceId} has no VNI in ${network.name}`);
+function planLink(
+  network: SiteNetwork,
+  node: string | null,
+  ensemble: Omit<Ensemble, 'secrets'>,
+): Pick<BridgePlan, 'name' | 'link'> {
+  const { name, link } = network;
+  const { id, vnis } = ensemble.workspace;
+  const kind = linkKind(link);
+  const number = (): number => {
+    const drawn = vnis[name];
+    if (drawn === undefined) throw new Error(`${id} has no number in ${name}`);
+    return drawn;
+  };
   return {
-    name: vxlanBridgeName(ensemble.workspace, network),
-    link: { kind: 'vxlan', vni, peers: peersOf(network, vm.node, ensemble), port: link.port },
+    name: bridgeName(kind.perWorkspace ? `${id}/${name}` : name),
+    link: kind.plan(link, { number, peers: () => peersOf(network, node, ensemble) }),
   };
 }
 
@@ -116,11 +108,9 @@ export function planPeers(
   { networks }: Pick<PlanSite, 'networks'>,
 ): BridgePeers[] {
   return networks
-    .filter(({ name, link }) => link.kind === 'vxlan' && ensemble.workspace.vnis[name] !== undefined)
-    .map(network => ({
-      bridge: vxlanBridgeName(ensemble.workspace, network),
-      peers: peersOf(network, node, ensemble),
-    }));
+    .filter(({ name }) => ensemble.workspace.vnis[name] !== undefined)
+    .map(network => planLink(network, node, ensemble))
+    .flatMap(({ name, link }) => (isVxlan(link) ? [{ bridge: name, peers: link.peers }] : []));
 }
 
 /** The other nodes that have VMs of the network: a node without one takes no part in it. */
@@ -135,11 +125,6 @@ function peersOf(
       .flatMap(({ nics }) => nics.filter(nic => nic.network === network.name).map(({ mac }) => mac));
     return name === node || address === null || macs.length === 0 ? [] : [{ address, macs }];
   });
-}
-
-/** A bridge of this workspace alone. */
-function vxlanBridgeName({ id }: Workspace, { name }: SiteNetwork): string {
-  return bridgeName(`${id}/${name}`);
 }
 
 /** `wb` and eight hexadecimal digits: fits IFNAMSIZ, and the same name means the same network on every node. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseHelperPolicy } from './helper-policy.ts';
+import { parseHelperPolicy } from './policy-document.ts';
 
 const network = {
   name: 'private',

@@ -11,7 +11,7 @@ import {
   portSettings,
   tapCommands,
   tapUpCommands,
-} from './links.ts';
+} from './bridge.ts';
 import { isWithin, netmask, networkAddress } from './subnet.ts';
 
 /** What these make of interfaces is seen on real ones (test/e2e/helper.test.ts); here, each command as it is. */

@@ -1,21 +1,19 @@
 import { createHash } from 'node:crypto';
 import type { BridgePlan, NicPlan } from '../../protocol/plan.ts';
+import { linkKind } from './links/index.ts';
 
-/** The VXLAN interface of a bridge; names stay within 15 characters because bridge names have at most 14 (`wb` and eight hex digits). */
-export function vxlanName(bridge: string): string {
+/**
+ * The port that a link makes for its bridge, a VXLAN say; names stay within 15 characters because
+ * bridge names have at most 14 (`wb` and eight hex digits).
+ */
+export function ownPort(bridge: string): string {
   return `${bridge}x`;
 }
 
 /** The bridge's port towards other nodes, if it has one. */
-export function linkInterface(bridge: BridgePlan): string | undefined {
-  switch (bridge.link.kind) {
-    case 'uplink':
-      return bridge.link.interface;
-    case 'vxlan':
-      return vxlanName(bridge.name);
-    case 'isolated':
-      return undefined;
-  }
+export function linkInterface({ name, link }: BridgePlan): string | undefined {
+  const kind = linkKind(link);
+  return kind.takes?.(link) ?? (kind.port?.(link) && ownPort(name));
 }
 
 /**
@@ -36,20 +34,21 @@ export function linkMark(stateDir: string): string {
 }
 
 /**
- * `ip -batch` lines that make a bridge, its link and its port; nothing is up then, so that settings
+ * `ip -batch` lines that make a bridge, and its port where its link makes one; nothing is up then, so that settings
  * and rules are there before the first frame. The site's own interface is not the bridge's before
  * `bridgeUpCommands`.
  */
 export function bridgeCommands({ name, mtu, link }: BridgePlan, mac: string, mark: string): string[] {
-  const vxlan = vxlanName(name);
+  const made = linkKind(link).port?.(link);
+  const port = ownPort(name);
   return [
     `link add name ${name} address ${mac} mtu ${mtu} type bridge stp_state 0 mcast_snooping 0`,
     `link set dev ${name} alias ${mark}`,
-    ...(link.kind === 'vxlan'
+    ...(made
       ? [
-          `link add name ${vxlan} type vxlan id ${link.vni} dstport ${link.port} nolearning`,
-          `link set dev ${vxlan} mtu ${mtu} master ${name} alias ${mark}`,
-          `link set dev ${vxlan} type bridge_slave learning off`,
+          `link add name ${port} type ${made.type}`,
+          `link set dev ${port} mtu ${mtu} master ${name} alias ${mark}`,
+          `link set dev ${port} type bridge_slave ${made.onBridge}`,
         ]
       : []),
   ];
@@ -57,9 +56,11 @@ export function bridgeCommands({ name, mtu, link }: BridgePlan, mac: string, mar
 
 /** `ip -batch` lines after which a bridge carries frames. */
 export function bridgeUpCommands({ name, mtu, link, serviceAddress }: BridgePlan): string[] {
+  const kind = linkKind(link);
+  const taken = kind.takes?.(link);
   return [
-    ...(link.kind === 'vxlan' ? [`link set dev ${vxlanName(name)} up`] : []),
-    ...(link.kind === 'uplink' ? [`link set dev ${link.interface} master ${name} up`] : []),
+    ...(kind.port?.(link) ? [`link set dev ${ownPort(name)} up`] : []),
+    ...(taken === undefined ? [] : [`link set dev ${taken} master ${name} up`]),
     `link set dev ${name} mtu ${mtu} up`,
     `addr add ${serviceAddress}/32 dev ${name} scope link`,
   ];
