@@ -1,3 +1,5 @@
+import { Unchecked } from './unchecked.ts';
+
 /**
  * An image's manifest: `image.json` in the image's directory, beside the files it names. Read by the service (which images are
  * there, what they need) and by control on the node (how to boot one). Checked by hand: nodes carry no schema library.
@@ -29,79 +31,46 @@ export function filesOfImage({ boot, disk }: ImageManifest): readonly string[] {
   return [...kernel, ...(disk ? [disk.file] : [])];
 }
 
-/** Thrown by `parseImageManifest`; the message names the field. */
-export class ImageManifestError extends Error {
-  constructor(message: string) {
-    super(message);
-    this.name = 'ImageManifestError';
-  }
-}
-
-/** Checks a manifest's JSON value. Throws `ImageManifestError` at the first mistake. Unknown fields are let pass. */
+/** Checks a manifest's JSON value. Throws an error that names the field, at the first mistake. Unknown fields are let pass. */
 export function parseImageManifest(value: unknown): ImageManifest {
-  const fields = object(value, 'the manifest');
-  const boot = parseBoot(object(fields.boot, 'boot'));
-  const disk = fields.disk === undefined ? undefined : parseDisk(object(fields.disk, 'disk'));
-  if (boot.kind === 'disk' && !disk) throw new ImageManifestError('boot.kind is "disk" but there is no disk');
-  const machine = oneOf(fields.machine, ['microvm', 'q35'] as const, 'machine');
-  if (boot.kind === 'disk' && machine === 'microvm')
-    throw new ImageManifestError('boot.kind "disk" needs machine "q35"');
-  if (typeof fields.agent !== 'boolean') throw new ImageManifestError('agent is not true or false');
-  const minMemoryMiB = fields.minMemoryMiB;
-  if (typeof minMemoryMiB !== 'number' || !Number.isInteger(minMemoryMiB) || minMemoryMiB < 1)
-    throw new ImageManifestError('minMemoryMiB is not a positive integer');
+  const manifest = new Unchecked(value);
+  const boot = parseBoot(manifest.at('boot'));
+  const disk = manifest.at('disk');
+  const hasDisk = disk.value !== undefined;
+  if (boot.kind === 'disk' && !hasDisk) throw new Error('boot.kind is "disk" but there is no disk');
+  const machine = manifest.at('machine').oneOf(['microvm', 'q35']);
+  if (boot.kind === 'disk' && machine === 'microvm') throw new Error('boot.kind "disk" needs machine "q35"');
+  const agent = manifest.at('agent');
   return {
-    name: text(fields.name, 'name'),
-    description: text(fields.description, 'description'),
+    name: aLine(manifest.at('name')),
+    description: aLine(manifest.at('description')),
     boot,
     machine,
-    ...(disk ? { disk } : {}),
-    agent: fields.agent,
-    minMemoryMiB,
+    ...(hasDisk
+      ? { disk: { file: aFile(disk.at('file')), format: disk.at('format').oneOf(['qcow2', 'raw']) } }
+      : {}),
+    agent: typeof agent.value === 'boolean' ? agent.value : agent.mustBe('true or false'),
+    minMemoryMiB: manifest.at('minMemoryMiB').integer(1, Number.MAX_SAFE_INTEGER),
   };
 }
 
-function parseBoot(boot: Fields): ImageManifest['boot'] {
-  const kind = oneOf(boot.kind, ['kernel', 'disk'] as const, 'boot.kind');
+function parseBoot(boot: Unchecked): ImageManifest['boot'] {
+  const kind = boot.at('kind').oneOf(['kernel', 'disk']);
   if (kind === 'disk') return { kind };
+  const initrd = boot.at('initrd');
   return {
     kind,
-    kernel: fileName(boot.kernel, 'boot.kernel'),
-    ...(boot.initrd === undefined ? {} : { initrd: fileName(boot.initrd, 'boot.initrd') }),
-    commandLine: text(boot.commandLine, 'boot.commandLine'),
+    kernel: aFile(boot.at('kernel')),
+    ...(initrd.value === undefined ? {} : { initrd: aFile(initrd) }),
+    commandLine: aLine(boot.at('commandLine')),
   };
 }
 
-function parseDisk(disk: Fields): NonNullable<ImageManifest['disk']> {
-  return {
-    file: fileName(disk.file, 'disk.file'),
-    format: oneOf(disk.format, ['qcow2', 'raw'] as const, 'disk.format'),
-  };
-}
-
-type Fields = Readonly<Record<string, unknown>>;
-
-function object(value: unknown, path: string): Fields {
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new ImageManifestError(`${path} is not an object`);
-  return value as Fields;
-}
-
-function text(value: unknown, path: string): string {
-  if (typeof value !== 'string' || /[\r\n\0]/.test(value))
-    throw new ImageManifestError(`${path} is not one line of text`);
-  return value;
+function aLine(from: Unchecked): string {
+  return from.text(/^[^\r\n\0]*$/, 'one line of text');
 }
 
 /** A plain name: a manifest cannot point outside its directory. */
-function fileName(value: unknown, path: string): string {
-  if (typeof value !== 'string' || !/^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(value))
-    throw new ImageManifestError(`${path} is not a file name`);
-  return value;
-}
-
-function oneOf<const T extends string>(value: unknown, allowed: readonly T[], path: string): T {
-  const found = allowed.find(word => word === value);
-  if (found === undefined) throw new ImageManifestError(`${path} is none of ${allowed.join(', ')}`);
-  return found;
+function aFile(from: Unchecked): string {
+  return from.text(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, 'the name of a file beside it');
 }

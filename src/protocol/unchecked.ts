@@ -11,17 +11,13 @@ const longestShown = 60;
  * what it must be.
  */
 export class Unchecked {
-  /** Of which nothing is known. */
+  /** Undefined: it is not there. */
   readonly value: unknown;
   readonly #path: string;
 
   constructor(value: unknown, path = '') {
     this.value = value;
     this.#path = path;
-  }
-
-  get isMissing(): boolean {
-    return this.value === undefined;
   }
 
   /** What stands at a key of this object; other keys may be there. */
@@ -52,10 +48,16 @@ export class Unchecked {
     return typeof value === 'string' && new RegExp(pattern).test(value) ? value : this.mustBe(what);
   }
 
+  oneOf<const Word extends string>(words: readonly Word[]): Word {
+    return words.find(word => word === this.value) ?? this.mustBe(`one of ${words.join(', ')}`);
+  }
+
   integer(least: number, most: number): number {
     const { value } = this;
-    const isWithin = typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most;
-    return isWithin ? value : this.mustBe(`a whole number from ${least} to ${most}`);
+    const isWhole = typeof value === 'number' && Number.isInteger(value);
+    return isWhole && value >= least && value <= most
+      ? value
+      : this.mustBe(`a whole number from ${least} to ${most}`);
   }
 
   /** Not with leading zeros either: some programs read them as octal. */

@@ -8,7 +8,7 @@ import { protocolGap, protocolWith } from '../../protocol/versions.ts';
 import { ControlError } from '../control.ts';
 import { isVxlan } from '../network/links/index.ts';
 import type { Helper } from './helper.ts';
-import type { HelperAnswer, HelperFeature, HelperGreeting, HelperRequest } from './requests.ts';
+import type { HelperAnswer, HelperFeature, HelperGreeting, HelperOperation } from './requests.ts';
 
 /** What starts the helper of a slot. */
 export interface HelperOptions {
@@ -28,9 +28,6 @@ const endDeadlineMs = 5_000;
 const lastWordsDeadlineMs = 500;
 const mostRestarts = 3;
 const upgrade = 'upgrade it with scripts/install-helper of this version (docs/admin/helper.md)';
-
-/** `Omit` for each member of a union. */
-type Body<T> = T extends unknown ? Omit<T, 'id'> : never;
 
 interface Pending {
   readonly line: string;
@@ -166,7 +163,7 @@ class HelperClient implements Helper {
     return this.#features.includes(feature);
   }
 
-  async #request(body: Body<HelperRequest>): Promise<void> {
+  async #request(body: HelperOperation): Promise<void> {
     if (this.#over) throw this.#over;
     this.#lastId += 1;
     const id = this.#lastId;

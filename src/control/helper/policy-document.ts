@@ -1,7 +1,7 @@
 import { isIPv4 } from 'node:net';
 import type { HelperPolicy, PolicyNetwork } from '../../protocol/helper-policy.ts';
 import { Unchecked } from '../../protocol/unchecked.ts';
-import { isVxlan, linkKind, parseLink } from '../network/links/index.ts';
+import { isVxlan, linkIn, linkKind } from '../network/links/index.ts';
 
 /** The most networks of a policy; a site has a few. */
 const mostEntries = 1_000;
@@ -39,10 +39,10 @@ function parseNetwork(from: Unchecked): PolicyNetwork {
     subnet: parseSubnet(subnet),
     first: first.ipv4(),
     last: last.ipv4(),
-    ...(gateway.isMissing ? {} : { gateway: gateway.ipv4() }),
+    ...(gateway.value === undefined ? {} : { gateway: gateway.ipv4() }),
     dns: dns.list(mostEntries).map(each => each.ipv4()),
     serviceAddress: serviceAddress.ipv4(),
-    link: parseLink(link),
+    link: linkIn(link).parse(link),
   };
 }
 

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { statIfThere } from '../../platform/stat.ts';
 import { type HelperPolicy, networkMissing, type PolicyNetwork } from '../../protocol/helper-policy.ts';
 import { ipv4ToNumber } from '../../protocol/ipv4.ts';
@@ -53,8 +54,10 @@ export function requireAllowed(policy: HelperPolicy, nic: NicPlan): void {
 }
 
 function requireLink(policy: HelperPolicy, { name, link: allowed }: PolicyNetwork, asked: LinkPlan): void {
-  if (asked.kind !== allowed.kind) throw refused(`network ${name} with the link ${asked.kind}`);
-  const excess = linkKind(allowed).excess(allowed, asked, policy.peers);
+  const { perWorkspace } = linkKind(allowed);
+  const isOfKind = perWorkspace ? asked.kind === allowed.kind : isDeepStrictEqual(asked, allowed);
+  if (!isOfKind) throw refused(`network ${name} with the link ${JSON.stringify(asked).slice(0, 100)}`);
+  const excess = perWorkspace?.excess(allowed, asked, policy.peers);
   if (excess !== undefined) throw refused(`${excess} in network ${name}`);
 }
 

@@ -13,19 +13,17 @@ import { parsePolicyNetworks } from './policy-document.ts';
  * What a pilot may ask of the helper: one JSON object a line. The helper is root and the pilot is not, so everything is checked here, by hand (`Unchecked`),
  * before it becomes part of a command or a rule.
  */
-export type HelperRequest =
-  | { readonly id: number; readonly op: 'attach-nic'; readonly nic: NicPlan; readonly hostname: string }
-  | { readonly id: number; readonly op: 'detach-nic'; readonly tap: string }
-  | {
-      readonly id: number;
-      readonly op: 'set-peers';
-      readonly bridge: string;
-      readonly peers: readonly VxlanPeer[];
-    }
-  | { readonly id: number; readonly op: 'adopt-process'; readonly pid: number }
-  | { readonly id: number; readonly op: 'adopt-directory'; readonly path: string }
-  | { readonly id: number; readonly op: 'check-networks'; readonly networks: readonly PolicyNetwork[] }
-  | { readonly id: number; readonly op: 'undo' };
+export type HelperRequest = { readonly id: number } & HelperOperation;
+
+/** A request without its id. */
+export type HelperOperation =
+  | { readonly op: 'attach-nic'; readonly nic: NicPlan; readonly hostname: string }
+  | { readonly op: 'detach-nic'; readonly tap: string }
+  | { readonly op: 'set-peers'; readonly bridge: string; readonly peers: readonly VxlanPeer[] }
+  | { readonly op: 'adopt-process'; readonly pid: number }
+  | { readonly op: 'adopt-directory'; readonly path: string }
+  | { readonly op: 'check-networks'; readonly networks: readonly PolicyNetwork[] }
+  | { readonly op: 'undo' };
 
 /**
  * What a helper can do that one of its protocol need not be able to. `set-peers`: its VXLANs know
@@ -84,40 +82,40 @@ export function parseRequest(line: string): HelperRequest {
     if (excess !== undefined) throw new Error(`the request is refused: ${excess}`);
     const request = new Unchecked(JSON.parse(line));
     id = request.at('id').integer(1, Number.MAX_SAFE_INTEGER);
-    return parseOperation(id, request);
+    return { id, ...parseOperation(request) };
   } catch (cause) {
     const message = cause instanceof Error ? cause.message : String(cause);
     throw new BadRequest(id, message.slice(0, longestMessage));
   }
 }
 
-function parseOperation(id: number, request: Unchecked): HelperRequest {
+function parseOperation(request: Unchecked): HelperOperation {
   const { value: op } = request.at('op');
   switch (op) {
     case 'attach-nic': {
       const { nic, hostname } = request.object('id', 'op', 'nic', 'hostname');
-      return { id, op, nic: parseNic(nic), hostname: hostname.text(namePattern, 'a name') };
+      return { op, nic: parseNic(nic), hostname: hostname.text(namePattern, 'a name') };
     }
     case 'detach-nic':
-      return { id, op, tap: parseTap(request.object('id', 'op', 'tap').tap) };
+      return { op, tap: parseTap(request.object('id', 'op', 'tap').tap) };
     case 'set-peers': {
       const { bridge, peers } = request.object('id', 'op', 'bridge', 'peers');
-      return { id, op, bridge: parseBridge(bridge), peers: parsePeers(peers) };
+      return { op, bridge: parseBridge(bridge), peers: parsePeers(peers) };
     }
     case 'adopt-process':
-      return { id, op, pid: request.object('id', 'op', 'pid').pid.integer(2, 2 ** 22) };
+      return { op, pid: request.object('id', 'op', 'pid').pid.integer(2, 2 ** 22) };
     case 'adopt-directory': {
       const path = request.object('id', 'op', 'path').path.text(/^\/[^\0\n]{1,1000}$/, 'an absolute path');
       // A slash at its end would have the system follow a link that stands there.
       if (resolve(path) !== path || path.split('/').length < 4)
         throw new Error(`path ${path} is not a slot's directory`);
-      return { id, op, path };
+      return { op, path };
     }
     case 'check-networks':
-      return { id, op, networks: parsePolicyNetworks(request.object('id', 'op', 'networks').networks) };
+      return { op, networks: parsePolicyNetworks(request.object('id', 'op', 'networks').networks) };
     case 'undo':
       request.object('id', 'op');
-      return { id, op };
+      return { op };
     default:
       throw new Error(`op ${JSON.stringify(op)} is not known`);
   }
@@ -133,7 +131,7 @@ function parseNic(from: Unchecked): NicPlan {
     mac: mac.mac(),
     address: address.host(),
     prefixLength: prefixLength.integer(1, 32),
-    ...(gateway.isMissing ? {} : { gateway: gateway.host() }),
+    ...(gateway.value === undefined ? {} : { gateway: gateway.host() }),
     dns: dns.list(4).map(each => each.ipv4()),
     tap: parseTap(tap),
     bridge: {

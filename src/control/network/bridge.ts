@@ -13,7 +13,7 @@ export function ownPort(bridge: string): string {
 /** The bridge's port towards other nodes, if it has one. */
 export function linkInterface({ name, link }: BridgePlan): string | undefined {
   const kind = linkKind(link);
-  return kind.takes?.(link) ?? (kind.port?.(link) && ownPort(name));
+  return kind.takes?.(link) ?? (kind.makes?.(link) && ownPort(name));
 }
 
 /**
@@ -39,18 +39,18 @@ export function linkMark(stateDir: string): string {
  * `bridgeUpCommands`.
  */
 export function bridgeCommands({ name, mtu, link }: BridgePlan, mac: string, mark: string): string[] {
-  const made = linkKind(link).port?.(link);
+  const made = linkKind(link).makes?.(link);
   const port = ownPort(name);
   return [
     `link add name ${name} address ${mac} mtu ${mtu} type bridge stp_state 0 mcast_snooping 0`,
     `link set dev ${name} alias ${mark}`,
-    ...(made
-      ? [
-          `link add name ${port} type ${made.type}`,
+    ...(made === undefined
+      ? []
+      : [
+          `link add name ${port} type ${made}`,
           `link set dev ${port} mtu ${mtu} master ${name} alias ${mark}`,
-          `link set dev ${port} type bridge_slave ${made.onBridge}`,
-        ]
-      : []),
+          `link set dev ${port} type bridge_slave learning off`,
+        ]),
   ];
 }
 
@@ -59,7 +59,7 @@ export function bridgeUpCommands({ name, mtu, link, serviceAddress }: BridgePlan
   const kind = linkKind(link);
   const taken = kind.takes?.(link);
   return [
-    ...(kind.port?.(link) ? [`link set dev ${ownPort(name)} up`] : []),
+    ...(kind.makes?.(link) ? [`link set dev ${ownPort(name)} up`] : []),
     ...(taken === undefined ? [] : [`link set dev ${taken} master ${name} up`]),
     `link set dev ${name} mtu ${mtu} up`,
     `addr add ${serviceAddress}/32 dev ${name} scope link`,

@@ -1,5 +1,5 @@
 import ipaddr from 'ipaddr.js';
-import { linkClash, readLink } from '../../control/network/links/index.ts';
+import { linkKind, readLink } from '../../control/network/links/index.ts';
 import { ipv4ToNumber, numberToIpv4 } from '../../protocol/ipv4.ts';
 import type { SiteNetwork } from '../pilots/plan.ts';
 import type { NetworkEntry } from './site-file.ts';
@@ -124,8 +124,10 @@ function compare(
       `${path}.subnet`,
       `its addresses ${rangeText(poolOf(one))} overlap those of ${otherPath}, ${rangeText(poolOf(other))}`,
     );
-  const clash = linkClash(one.link, other.link, otherPath);
-  if (clash) mistake(`${path}.link.${clash.key}`, clash.message);
+  if (one.link.kind === other.link.kind)
+    linkKind(one.link).compare?.(one.link, other.link, otherPath, (key, message) =>
+      mistake(`${path}.link.${key}`, message),
+    );
 }
 
 function poolOf({ firstAddress, lastAddress }: SiteNetworkConfig): Range {

@@ -281,7 +281,7 @@ export function leaseSettings({
       name,
       firstAddress,
       lastAddress,
-      vnis: linkKind(link).numbers?.(link) ?? null,
+      vnis: linkKind(link).perWorkspace?.numbers(link) ?? null,
     })),
     defaultNetwork,
     retireAfterMs,

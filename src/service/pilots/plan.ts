@@ -89,16 +89,12 @@ function planLink(
 ): Pick<BridgePlan, 'name' | 'link'> {
   const { name, link } = network;
   const { id, vnis } = ensemble.workspace;
-  const kind = linkKind(link);
-  const number = (): number => {
-    const drawn = vnis[name];
-    if (drawn === undefined) throw new Error(`${id} has no number in ${name}`);
-    return drawn;
-  };
-  return {
-    name: bridgeName(kind.perWorkspace ? `${id}/${name}` : name),
-    link: kind.plan(link, { number, peers: () => peersOf(network, node, ensemble) }),
-  };
+  const { perWorkspace } = linkKind(link);
+  if (!perWorkspace) return { name: bridgeName(name), link };
+  const number = vnis[name];
+  if (number === undefined) throw new Error(`${id} has no number in ${name}`);
+  const plan = perWorkspace.plan(link, number, peersOf(network, node, ensemble));
+  return { name: bridgeName(`${id}/${name}`), link: plan };
 }
 
 /** The peers that the VXLANs of a workspace have on a node, by their bridges. */

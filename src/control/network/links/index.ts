@@ -40,30 +40,20 @@ export function readLink(
 ): NetworkLink {
   const [kind, written] = partsOf(entry);
   const alike = all.map(partsOf).flatMap(([other, section]) => (other === kind ? [section] : []));
-  return linkKind({ kind }).read(written, { addresses, alike }, reader);
+  return linkKind({ kind }).read(written, addresses, alike, reader);
 }
 
 function partsOf(entry: LinkEntry): readonly [kind: string, written: unknown] {
   return typeof entry === 'string' ? [entry, undefined] : (Object.entries(entry)[0] ?? ['', undefined]);
 }
 
-/** See `LinkKind.clash`; links of two kinds are in nobody's way. */
-export function linkClash(link: NetworkLink, other: NetworkLink, where: string) {
-  return link.kind === other.kind ? linkKind(link).clash?.(link, other, where) : undefined;
-}
-
-/** See `LinkKind.parseLink`. */
-export function parseLink(from: Unchecked): NetworkLink {
-  return kindIn(from).parseLink(from);
-}
-
-/** See `LinkKind.parsePlan`. */
+/** The link of an interface that a pilot asks for. Throws as `Unchecked`: on a key that it does not know, too. */
 export function parseLinkPlan(from: Unchecked): LinkPlan {
-  return kindIn(from).parsePlan(from);
+  const link = linkIn(from);
+  return (link.perWorkspace ?? link).parse(from);
 }
 
-function kindIn(from: Unchecked): LinkKind {
-  const kind = from.at('kind');
-  const link = links.find(each => each.kind === kind.value);
-  return link ?? kind.mustBe(`one of ${links.map(each => each.kind).join(', ')}`);
+/** The member that a link from outside is of. Throws as `Unchecked`. */
+export function linkIn(from: Unchecked): LinkKind {
+  return linkKind({ kind: from.at('kind').oneOf(links.map(({ kind }) => kind)) });
 }

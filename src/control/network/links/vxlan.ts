@@ -8,8 +8,8 @@ import type { LinkKind } from './kind.ts';
 const vxlanPort = 4_789;
 const greatestVni = 16_777_215;
 const greatestPort = 65_535;
-const mostPeers = 4_096;
-const mostMacs = 4_096;
+/** Peers of a VXLAN, and MACs behind one of them. */
+const mostOfEach = 4_096;
 /**
  * The firewall mark of what leaves through a VXLAN of ours (`wspv`): only root can give it to a
  * packet.
@@ -50,10 +50,9 @@ export const vxlanKind: LinkKind = {
   kind: 'vxlan',
   /** Ethernet inside IPv4, UDP and VXLAN headers: 50 bytes less (RFC 7348). */
   mtu: 1_450,
-  perWorkspace: true,
   schema,
-  read({ firstVni, lastVni, port = vxlanPort }: Written, { addresses, alike }, { mistake }): Vxlan {
-    const last = lastVni ?? lastBeforeNext(firstVni, alike as readonly Written[]);
+  read(written: Written, addresses, alike: readonly Written[], { mistake }): Vxlan {
+    const { firstVni, lastVni: last = lastBeforeNext(firstVni, alike), port = vxlanPort } = written;
     // Each workspace in the network has one address at least: none ever finds the VNIs given out
     // and addresses left.
     const least = firstVni + addresses - 1;
@@ -64,21 +63,12 @@ export const vxlanKind: LinkKind = {
       );
     return { kind: 'vxlan', firstVni, lastVni: last, port };
   },
-  clash: ({ firstVni, lastVni }: Vxlan, other: Vxlan, where) =>
-    firstVni <= other.lastVni && other.firstVni <= lastVni
-      ? {
-          key: 'vxlan.firstVni',
-          message: `VNIs ${firstVni}-${lastVni} overlap those of ${where}, ${other.firstVni}-${other.lastVni}`,
-        }
-      : undefined,
-  numbers: ({ firstVni, lastVni }: Vxlan) => ({ first: firstVni, last: lastVni }),
-  plan: ({ port }: Vxlan, workspace): VxlanPlan => ({
-    kind: 'vxlan',
-    vni: workspace.number(),
-    peers: workspace.peers(),
-    port,
-  }),
-  parseLink(from): Vxlan {
+  compare({ firstVni, lastVni }: Vxlan, other: Vxlan, where, mistake) {
+    if (firstVni > other.lastVni || other.firstVni > lastVni) return;
+    const theirs = `${other.firstVni}-${other.lastVni}`;
+    mistake('vxlan.firstVni', `VNIs ${firstVni}-${lastVni} overlap those of ${where}, ${theirs}`);
+  },
+  parse(from): Vxlan {
     const { port, firstVni, lastVni } = from.object('kind', 'port', 'firstVni', 'lastVni');
     return {
       kind: 'vxlan',
@@ -87,31 +77,31 @@ export const vxlanKind: LinkKind = {
       lastVni: lastVni.integer(1, greatestVni),
     };
   },
-  parsePlan(from): VxlanPlan {
-    const { vni, peers, port } = from.object('kind', 'vni', 'peers', 'port');
-    return {
-      kind: 'vxlan',
-      vni: vni.integer(1, greatestVni),
-      peers: parsePeers(peers),
-      port: port.integer(1, greatestPort),
-    };
-  },
   words: ({ firstVni, lastVni, port }: Vxlan) => `in VXLANs ${firstVni} to ${lastVni} on port ${port}`,
-  excess(allowed: Vxlan, { vni, peers, port }: VxlanPlan, nodes) {
-    if (port !== allowed.port) return `the VXLAN port ${port}`;
-    if (vni < allowed.firstVni || vni > allowed.lastVni) return `the VNI ${vni}`;
-    const stranger = strangerAmong(peers, nodes);
-    return stranger && `VXLAN traffic to ${stranger.address}`;
+  perWorkspace: {
+    numbers: ({ firstVni, lastVni }: Vxlan) => ({ first: firstVni, last: lastVni }),
+    plan: ({ port }: Vxlan, vni, peers): VxlanPlan => ({ kind: 'vxlan', vni, peers, port }),
+    parse(from): VxlanPlan {
+      const { vni, peers, port } = from.object('kind', 'vni', 'peers', 'port');
+      return {
+        kind: 'vxlan',
+        vni: vni.integer(1, greatestVni),
+        peers: parsePeers(peers),
+        port: port.integer(1, greatestPort),
+      };
+    },
+    excess(allowed: Vxlan, { vni, peers, port }: VxlanPlan, nodes) {
+      if (port !== allowed.port) return `the VXLAN port ${port}`;
+      if (vni < allowed.firstVni || vni > allowed.lastVni) return `the VNI ${vni}`;
+      const stranger = strangerAmong(peers, nodes);
+      return stranger && `VXLAN traffic to ${stranger.address}`;
+    },
   },
   text: ({ vni, port }: VxlanPlan) => `vxlan ${vni} port ${port}`,
-  // It learns nothing from what it receives, which anybody on the site network may have sent.
-  port: ({ vni, port }: VxlanPlan) => ({
-    type: `vxlan id ${vni} dstport ${port} nolearning`,
-    onBridge: 'learning off',
-  }),
-  rules: (link: VxlanPlan, port) => ({
+  makes: ({ vni, port }: VxlanPlan) => `vxlan id ${vni} dstport ${port} nolearning`,
+  rules: (plan: VxlanPlan, port) => ({
     out: `    oifname "${port}" meta mark set ${tunnelMark}\n`,
-    inet: guard(link),
+    inet: guard(plan),
   }),
 };
 
@@ -126,9 +116,9 @@ function lastBeforeNext(firstVni: number, alike: readonly Written[]): number {
 
 /** Peers that a pilot names. Throws as `Unchecked`. */
 export function parsePeers(from: Unchecked): VxlanPeer[] {
-  return from.list(mostPeers).map(each => {
+  return from.list(mostOfEach).map(each => {
     const { address, macs } = each.object('address', 'macs');
-    return { address: address.host(), macs: macs.list(mostMacs).map(mac => mac.mac()) };
+    return { address: address.host(), macs: macs.list(mostOfEach).map(mac => mac.mac()) };
   });
 }
 
