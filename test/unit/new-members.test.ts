@@ -14,9 +14,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { systemProcesses } from '../../src/platform/process.ts';
 
 /**
- * The checklists of CONTRIBUTING.md, followed: in a copy of the tree an LRM, a VMM and a policy are
- * added, each in its own place and by its line in one table. Then the types check, a site file names
- * them, and they are what the product works with.
+ * The checklists of CONTRIBUTING.md, followed: in a copy of the tree an LRM, a VMM, a policy and
+ * a network link are added, each in its own place and by its line in one table. Then the types check,
+ * a site file names them, and they are what the product works with.
  */
 
 const root = new URL('../..', import.meta.url).pathname;
@@ -133,15 +133,50 @@ export const dummyPolicy = {
 `,
 };
 
-const members = [lrm, vmm, policy];
+const link: Member = {
+  file: 'src/control/network/links/dummy.ts',
+  table: 'src/control/network/links/index.ts',
+  list: /(const links[^\]]*\[\][^[]*\[[^\]]*)\]/,
+  name: 'dummyLink',
+  text: `import type { EntryOf, SectionKit } from '../../../protocol/section.ts';
+import type { LinkKind } from './kind.ts';
+
+const schema = ({ Type, strict, Word }: SectionKit) =>
+  Type.Object({ over: Word, tag: Type.Integer({ minimum: 1, maximum: 4_094 }) }, strict);
+
+type Tagged = { readonly kind: 'dummy'; readonly over: string; readonly tag: number };
+
+export const dummyLink: LinkKind = {
+  kind: 'dummy',
+  mtu: 1_496,
+  schema,
+  read: (written: EntryOf<typeof schema>): Tagged => ({ kind: 'dummy', ...written }),
+  parse(from): Tagged {
+    const { over, tag } = from.object('kind', 'over', 'tag');
+    return { kind: 'dummy', over: over.text(/^[a-z0-9]{1,15}$/, 'an interface'), tag: tag.integer(1, 4_094) };
+  },
+  words: ({ over, tag }: Tagged) => \`tagged \${tag} over \${over}\`,
+  text: ({ over, tag }: Tagged) => \`dummy \${tag} over \${over}\`,
+  makes: ({ over, tag }: Tagged) => \`vlan id \${tag} link \${over}\`,
+};
+`,
+};
+
+const members = [lrm, vmm, policy, link];
 
 /** What is asked of the copy: the product's own parser, factories and core, with the new members in them. */
-const program = `import { createVmm } from './src/control/vmm/index.ts';
+const program = `import { parseHelperPolicy, policyWords } from './src/control/helper/policy-document.ts';
+import { requireAllowed } from './src/control/helper/policy.ts';
+import { parseRequest } from './src/control/helper/requests.ts';
+import { bridgeCommands } from './src/control/network/bridge.ts';
+import { createVmm } from './src/control/vmm/index.ts';
 import { slotFor } from './src/lease/policies/index.ts';
 import { openLrm } from './src/lrm/index.ts';
 import { systemClock } from './src/platform/clock.ts';
 import { silentLog } from './src/platform/log.ts';
+import { helperPolicyOf } from './src/service/config/helper-policy.ts';
 import { leaseSettings, parseSite } from './src/service/config/site.ts';
+import { planVm } from './src/service/pilots/plan.ts';
 import { noQuotas } from './src/lease/quota.ts';
 
 const site = parseSite(process.argv[2] ?? '', process.argv[3] ?? '');
@@ -167,7 +202,39 @@ await vm.destroy();
 const settings = { ...leaseSettings(site), quotas: noQuotas, images: [], pools: [], site: null };
 const { policy, memory } = pool;
 const slot = slotFor([{ count: 2, memoryMiB: 100, cpus: 1 }], 60_000, { ...settings, policy, memory });
-console.log(JSON.stringify({ jobId, lrm: lrm.kind, vmm: pool.node.vmm, slot }));
+
+const address = { network: 'lan', mac: '02:00:00:00:00:01', address: '10.90.0.1', tap: 'wt1' };
+const key = { privateKey: '', publicKey: '' };
+const secrets = { request: { groups: [] }, clusterKey: key, hostKeys: { 'a-0': key } };
+const planned = planVm(
+  { id: 'vm-a', name: 'a-0', nics: [address], node: 'n1' } as never,
+  { workspace: { id: 'ws-a', groups: [], vnis: {} }, vms: [], slot: { nodes: [] }, secrets } as never,
+  { networks: site.networks, imageDirectory: () => '/images', contextTimeoutMs: 1 },
+);
+const line = JSON.stringify({ id: 1, op: 'attach-nic', nic: planned.nics[0], hostname: 'a-0' });
+const asked = parseRequest(line);
+const written = parseHelperPolicy(JSON.parse(JSON.stringify(helperPolicyOf(site))));
+if (asked.op !== 'attach-nic') throw new Error('another request');
+requireAllowed(written, asked.nic);
+const refusal = (check: () => void): string => {
+  try {
+    check();
+    return 'none';
+  } catch (cause) {
+    return (cause as Error).message;
+  }
+};
+const { bridge } = asked.nic;
+const other = { ...asked.nic, bridge: { ...bridge, link: { ...bridge.link, tag: 8 } } };
+const links = {
+  link: bridge.link,
+  mtu: bridge.mtu,
+  words: policyWords(written),
+  made: bridgeCommands(bridge, '02:aa', 'mark').slice(2),
+  notAllowed: refusal(() => requireAllowed(written, other)),
+  notRead: refusal(() => parseRequest(line.replace('"tag":7', '"tag":0'))),
+};
+console.log(JSON.stringify({ jobId, lrm: lrm.kind, vmm: pool.node.vmm, slot, links }));
 `;
 
 const site = {
@@ -175,7 +242,7 @@ const site = {
   lrm: { kind: 'dummy', prefix: 'job-of-' },
   policy: { kind: 'dummy', spare: 3 },
   images: { dir: '.' },
-  networks: [],
+  networks: [{ name: 'lan', subnet: '10.90.0.0/24', link: { dummy: { over: 'eth1', tag: 7 } } }],
   node: { workDir: 'work', helper: ['helper'], vmm: { kind: 'dummy', each: '7M' } },
 };
 
@@ -216,7 +283,7 @@ async function run(program: string, ...args: readonly string[]): Promise<string>
   return stdout;
 }
 
-describe('an LRM, a VMM and a policy that are added as CONTRIBUTING.md says', () => {
+describe('an LRM, a VMM, a policy and a network link that are added as CONTRIBUTING.md says', () => {
   it('touch a file of their own and one table each', () => {
     const before = new Set(filesOf(root));
     const text = (tree: string, path: string): string => readFileSync(join(tree, path), 'utf8');
@@ -247,6 +314,18 @@ describe('an LRM, a VMM and a policy that are added as CONTRIBUTING.md says', ()
       lrm: 'dummy',
       vmm: { kind: 'dummy', eachMiB: 7 },
       slot: { nodesWanted: 5, memoryMiBPerNode: 100 + 7 + 96 },
+      links: {
+        link: { kind: 'dummy', over: 'eth1', tag: 7 },
+        mtu: 1_496,
+        words: ['network lan: VMs with the addresses 10.90.0.1 to 10.90.0.254, tagged 7 over eth1'],
+        made: [
+          expect.stringMatching(/^link add name wb\w{8}x type vlan id 7 link eth1$/),
+          expect.stringMatching(/^link set dev (wb\w{8})x mtu 1496 master \1 alias mark$/),
+          expect.stringMatching(/^link set dev wb\w{8}x type bridge_slave learning off$/),
+        ],
+        notAllowed: expect.stringContaining('does not allow network lan with the link'),
+        notRead: 'nic.bridge.link.tag must be a whole number from 1 to 4094 (it is 0)',
+      },
     });
   }, 60_000);
 });
