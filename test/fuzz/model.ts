@@ -1,4 +1,5 @@
 import type { NicPlan } from '../../src/protocol/plan.ts';
+import { isVxlan } from '../../src/control/network/links/index.ts';
 import { networkAddress } from '../../src/control/network/subnet.ts';
 import { devicesOf } from './look.ts';
 import { allows } from './policy.ts';
@@ -90,7 +91,7 @@ function unlike({ nic: there, actor: owner }: Owned, actor: Actor, nic: NicPlan)
 
 function bridgeText({ bridge, address, prefixLength }: NicPlan): string {
   const { link, serviceAddress } = bridge;
-  const own = link.kind === 'vxlan' ? link.vni : link.kind;
+  const own = isVxlan(link) ? link.vni : link.kind;
   return `${own} ${serviceAddress} ${networkAddress(address, prefixLength)}/${prefixLength}`;
 }
 
