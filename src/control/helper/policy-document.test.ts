@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseHelperPolicy } from './policy-document.ts';
+import { parseHelperPolicy, policyWords } from './policy-document.ts';
 
 const network = {
   name: 'private',
@@ -45,7 +45,29 @@ describe("a policy of the helper's", () => {
     ['link.lastVni', { lastVni: 16_777_216 }],
     ['link.lastVni', { lastVni: '200' }],
     ['link has a key', { vni: 100 }],
+    ['link has a key "port"', { kind: 'isolated' }],
+    ['link has a key "port"', { kind: 'uplink', interface: 'eth1' }],
   ])('is refused for %s: %j', (where, link) => {
     expect(() => parsed({}, link)).toThrow(where);
+  });
+
+  it.each(['', 'eth1 up', 'eth1\n', 'e'.repeat(16), 7, undefined])('has no uplink %j', name => {
+    const link = { kind: 'uplink', interface: name };
+    expect(() => parseHelperPolicy({ networks: [{ ...network, link }], peers: [] })).toThrow(
+      'networks[0].link.interface must be the name of a network interface',
+    );
+  });
+
+  it('is told in a sentence for each network, and for where VXLANs reach', () => {
+    const links = [{ kind: 'uplink', interface: 'eth1' }, network.link, { kind: 'isolated' }];
+    const networks = links.map((link, index) => ({ ...network, name: `n${index}`, link }));
+    const of = (index: number) => `network n${index}: VMs with the addresses 10.91.0.10 to 10.91.0.200`;
+    expect(policyWords({ networks, peers: ['10.1.0.0/16'] })).toEqual([
+      `${of(0)}, bridged to eth1`,
+      `${of(1)}, in VXLANs 1 to 16777215 on port 4789`,
+      `${of(2)}, on this node alone`,
+      'VXLANs reach nodes in 10.1.0.0/16',
+    ]);
+    expect(policyWords({ networks: [], peers: [] })).toEqual(['no network']);
   });
 });

@@ -62,6 +62,15 @@ describe("security 2 root's policy on a node", () => {
     expect(() => requireAllowed(policy, { ...nic, ...more })).toThrow("root's policy on this node");
   });
 
+  it.each([
+    [{ port: 4_790 }, 'the VXLAN port 4790 in network private'],
+    [{ vni: 99 }, 'the VNI 99 in network private'],
+    [{ peers: [{ address: '10.2.0.1', macs: [] }] }, 'VXLAN traffic to 10.2.0.1 in network private'],
+    [{ kind: 'isolated' }, 'network private with the link {"kind":"isolated"'],
+  ])('says which part of a VXLAN it does not allow: %j', (more, words) => {
+    expect(() => requireAllowed(policy, { ...nic, ...linked(more) })).toThrow(words);
+  });
+
   it('allows nobody the address of a gateway or of a name server, which the whole node speaks to', () => {
     const [gateway, server] = ['10.91.0.20', '10.91.0.21'];
     const other: PolicyNetwork = { ...network, name: 'public', gateway, dns: [server] };
