@@ -68,9 +68,9 @@ async function start(
   const pilot = pilotsOf(site, pilotProgram);
   const store = openStore(site.stateDir);
   closers.store = () => store.close();
-  const pools: OpenPool[] = [];
-  closers.lrms = () => Promise.all(pools.map(({ lrm }) => lrm.close())).then(() => undefined);
-  await openPools(site, log, pool => pools.push(pool));
+  const pools = await openPools(site, log, each => {
+    closers.lrms = each;
+  });
   const headAddress = pools.find(each => each.headAddress)?.headAddress;
   const tls = await openTls(site, headAddress);
   const images = openImages(site, log);

@@ -6,6 +6,7 @@ import type { Room } from '../greedy.ts';
 import type { Lrm, LrmCapabilities } from '../lrm.ts';
 import type { NamespaceNode } from './namespaces.ts';
 
+/** What the nodes are, and have. */
 export interface LocalSettings {
   readonly nodes: readonly LocalNode[];
   readonly memoryMiBPerNode: number;

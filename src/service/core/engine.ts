@@ -135,13 +135,17 @@ class RunningEngine implements Engine {
       submit,
       commands: this.#commands,
       streams: new StreamWaitingRoom(clock, random),
-      pilotGone: slotId => {
-        this.#poolOf(slotId).then(
-          pool => pool.signal(),
-          (cause: unknown) => log.warn('the LRM is not asked why a pilot has gone', errorFields(cause)),
-        );
-      },
+      pilotGone: slotId => void this.#askWhy(slotId),
     });
+  }
+
+  /** A pilot has gone: the LRM may know why. */
+  async #askWhy(slotId: string): Promise<void> {
+    try {
+      (await this.#poolOf(slotId)).signal();
+    } catch (cause) {
+      this.#options.log.warn('the LRM is not asked why a pilot has gone', errorFields(cause));
+    }
   }
 
   get state(): SiteState {

@@ -17,7 +17,7 @@ export interface OpenPool extends EnginePool {
   readonly agentPool: AgentPool | undefined;
 }
 
-/** Opens the site's pools one after another; `opened` is told of each. Throws `WspError` (`failed`) when the commands of an LRM are missing. */
+/** Opens the site's pools one after another; `closes` is handed what closes those that are open. Throws `WspError` (`failed`) when the commands of an LRM are missing. */
 export async function openPools(site: SiteConfig, log: Log, opened: (pool: OpenPool) => void): Promise<void> {
   for (const pool of site.pools) opened(await openPool(pool, site, log));
 }
