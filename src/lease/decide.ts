@@ -88,6 +88,8 @@ function happened(draft: Draft, input: Exclude<LeaseInput, { type: ClientInput }
 function destroy(draft: Draft, workspaceId: WorkspaceId, by: string): Refusal | undefined {
   const workspace = draft.findWorkspace(workspaceId);
   if (!workspace) return noSuchWorkspace(workspaceId);
+  // One that was never launched has no slot that anything could follow in.
+  if (workspace.state === 'ended') return undefined;
   const reason = { code: 'destroyed', message: `destroyed by ${by}` };
   if (workspace.state === 'pending') {
     endPending(draft, workspaceId, 'destroyed', reason);

@@ -18,6 +18,16 @@ const launch = (bench: LeaseBench) =>
   ({ type: 'launch', workspaceId: bench.ws, by: 'ann', lots: [0, 0] }) as const;
 
 describe('a pending workspace', () => {
+  it('can be destroyed more than once: what has ended stays as it is', () => {
+    const bench = new LeaseBench();
+    pending(bench);
+    bench.destroy();
+    const { workspace } = bench;
+    expect(workspace).toMatchObject({ state: 'ended', cause: 'destroyed' });
+    expect(bench.destroy().workspaces).toEqual([]);
+    expect(bench.workspace).toEqual(workspace);
+  });
+
   it('asks for nothing, grows, and is placed as a whole when it is launched', () => {
     const bench = new LeaseBench();
     expect(pending(bench).effects).toEqual([]);

@@ -1,4 +1,4 @@
-import { mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -27,7 +27,7 @@ describe('a service that was restored', () => {
   /** The scheduler and the pilots have gone on; the database is that of the backup. */
   async function restore(): Promise<EngineBench> {
     const directory = join(place, 'restored');
-    await openSqliteStore({ directory }).close();
+    mkdirSync(directory, { mode: 0o700 });
     renameSync(join(place, 'copy.db'), databaseIn(directory));
     restored = new EngineBench({}, openSqliteStore({ directory }));
     restored.lrm.jobs = lost.lrm.jobs;

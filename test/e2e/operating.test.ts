@@ -83,7 +83,13 @@ describe('the database of a service that runs', () => {
 describe('an upgrade', () => {
   let site: TestSite;
   beforeAll(async () => {
-    site = await startSite({ lrm: 'local', nodes: 2, vmm: { kind: 'sim' } });
+    // The slots of the database that is recorded have room for so little.
+    site = await startSite({
+      lrm: 'local',
+      nodes: 2,
+      vmm: { kind: 'sim' },
+      leases: { pilotOverhead: '16M' },
+    });
   });
   afterAll(() => site?.stop());
 
@@ -116,6 +122,7 @@ describe('an upgrade', () => {
       expect(
         await site.json<WorkspaceView>(['wait', name, '--for', 'ended', '--timeout', '60s']),
       ).toMatchObject({ reason: { message: expect.stringMatching(/job|lease/) as string } });
+    // What was never launched was given up in its time, and destroying it again is no error.
     await site.json(['destroy', 'owed', 'grows', '--wait']);
     const before = inDatabase(join(site.directory, 'before-upgrade.db'), opened =>
       opened.prepare('pragma user_version').get(),

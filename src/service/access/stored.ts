@@ -57,7 +57,9 @@ const token: Fields<Omit<StoredToken, 'through'>> = {
 };
 
 /** A stored document as what it is. These throw `WspError` (`failed`): it cannot be read. */
-export const userOf = (id: string, body: unknown): StoredUser => documentOf('user', id, body, user);
+export const userOf = (id: string, body: unknown): StoredUser =>
+  documentOf<StoredUser>('user', id, body, user);
 export const projectOf = (id: string, body: unknown): StoredProject =>
-  documentOf('project', id, body, project);
-export const tokenOf = (id: string, body: unknown): StoredToken => documentOf('token', id, body, token);
+  documentOf<StoredProject>('project', id, body, project);
+export const tokenOf = (id: string, body: unknown): StoredToken =>
+  documentOf<StoredToken>('token', id, body, token);

@@ -18,8 +18,15 @@ export interface OpenPool extends EnginePool {
 }
 
 /** Opens the site's pools one after another; `closes` is handed what closes those that are open. Throws `WspError` (`failed`) when the commands of an LRM are missing. */
-export async function openPools(site: SiteConfig, log: Log, opened: (pool: OpenPool) => void): Promise<void> {
-  for (const pool of site.pools) opened(await openPool(pool, site, log));
+export async function openPools(
+  site: SiteConfig,
+  log: Log,
+  closes: (close: () => Promise<void>) => void,
+): Promise<readonly OpenPool[]> {
+  const pools: OpenPool[] = [];
+  closes(() => Promise.all(pools.map(({ lrm }) => lrm.close())).then(() => undefined));
+  for (const pool of site.pools) pools.push(await openPool(pool, site, log));
+  return pools;
 }
 
 async function openPool(

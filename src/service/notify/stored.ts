@@ -46,6 +46,7 @@ const deadLetter: Fields<StoredDeadLetter> = {
 };
 
 /** A stored document as what it is. These throw `WspError` (`failed`): it cannot be read. */
-export const hookOf = (id: string, body: unknown): StoredHook => documentOf('webhook', id, body, hook);
+export const hookOf = (id: string, body: unknown): StoredHook =>
+  documentOf<StoredHook>('webhook', id, body, hook);
 export const deadLetterOf = (id: string, body: unknown): StoredDeadLetter =>
-  documentOf('dead letter', id, body, deadLetter);
+  documentOf<StoredDeadLetter>('dead letter', id, body, deadLetter);

@@ -1,5 +1,14 @@
 import Database from 'libsql';
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -56,7 +65,7 @@ describe('a copy of the database', () => {
     expect((await store.load()).workspaces).toHaveLength(3);
 
     const restored = join(place, 'restored');
-    await openSqliteStore({ directory: restored }).close();
+    mkdirSync(restored, { mode: 0o700 });
     writeFileSync(databaseIn(restored), readFileSync(target()));
     const again = openSqliteStore({ directory: restored });
     try {

@@ -9,7 +9,7 @@ import {
   workspaceStates,
 } from '../../protocol/states.ts';
 import { accessKinds, type AccessRow } from './store.ts';
-import { type AnyFields, documentOf, type Fields, unreadable } from './fields.ts';
+import { documentOf, type Fields, unreadable } from './fields.ts';
 
 /**
  * What the store keeps as a whole is a JSON document beside the version that it was written in. One
@@ -163,12 +163,13 @@ export function readEffect(row: DocumentRow): Effect {
   const found = anyEffect(row);
   if (!Object.hasOwn(ofEffect, found.kind))
     throw unreadable('effect', row.id, `its kind is none that this program knows: ${found.kind}`);
-  return documentOf<Effect>('effect', row.id, found, ofEffect[found.kind]);
+  documentOf<object>('effect', row.id, found, ofEffect[found.kind]);
+  return found;
 }
 const anyEffect = reader<Effect>('effect', effect);
 
 /** Reads documents of a kind. Throws `WspError` (`failed`) for one that cannot be read. */
-function reader<Entity>(what: string, fields: AnyFields) {
+function reader<Entity>(what: string, fields: Partial<Fields<Entity>>) {
   return ({ id, version, body }: DocumentRow): Entity => {
     if (version !== documentVersion) throw unreadable(what, id, otherVersion(version));
     let value: unknown;

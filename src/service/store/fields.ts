@@ -9,8 +9,7 @@ type Kind =
   | { readonly oneOf: readonly (string | null)[] }
   | { readonly each: Kind }
   | { readonly with: AnyFields };
-/** The same, of a document whose type nobody names. */
-export type AnyFields = Readonly<Record<string, Kind>>;
+type AnyFields = Readonly<Record<string, Kind>>;
 
 /** What each field of a document must be. */
 export type Fields<Entity> = Readonly<Record<keyof Entity, Kind>>;
@@ -30,9 +29,14 @@ export function unreadable(what: string, id: string | number, why: string): WspE
  * The value as what it is said to be. Throws `WspError` (`failed`), which names the document and the
  * first field that is not as it must be.
  */
-export function documentOf<Entity>(what: string, id: string, value: unknown, fields: AnyFields): Entity {
+export function documentOf<Entity>(
+  what: string,
+  id: string,
+  value: unknown,
+  fields: Partial<Fields<Entity>>,
+): Entity {
   if (!isObject(value)) throw unreadable(what, id, 'it is not an object');
-  const wrong = fieldsMistake(value, fields, '');
+  const wrong = fieldsMistake(value, fields as AnyFields, '');
   if (wrong !== undefined) throw unreadable(what, id, wrong);
   return value as Entity;
 }

@@ -20,22 +20,30 @@ const unit: Readonly<Record<string, (site: TestSite) => Promise<void>>> = {
   'systemctl start workspace-pilot': site => site.startService(),
 };
 
+/** A command as whoever follows a page runs it. */
+type As = (argv: readonly [string, ...string[]]) => readonly [string, ...string[]];
+
+/** As the user of the service, who administers it. */
+const asService = ({ cluster }: TestSite): As => cluster?.account?.as ?? (argv => argv);
+
 /** Runs the commands of a block as a reader does, one by one, so that what fails or hangs is named. */
-export async function runBlock(site: TestSite, text: string): Promise<void> {
+export async function runBlock(site: TestSite, text: string, as: As = asService(site)): Promise<void> {
   for (const command of text.trim().split('\n')) {
     const ofUnit = unit[command];
     if (ofUnit) {
       await ofUnit(site);
       continue;
     }
+    // The user of the service may not get to this checkout, nor others to theirs.
+    const programs = [site.cluster?.account?.checkout ?? root, root].map(checkout => `${checkout}/bin`);
     const env = {
       ...site.clientEnv,
-      PATH: `${root}/bin:${process.env['PATH']}`,
+      PATH: [...programs, site.clientEnv['PATH']].join(':'),
       SITE_FILE: site.siteFile,
       STATE_DIR: join(site.directory, 'state'),
       TOKENS_FILE: join(site.directory, 'tokens'),
     };
-    const argv = ['sh', '-eu', '-c', command] as const;
+    const argv = as(['sh', '-eu', '-c', command]);
     const result = await systemProcesses.run(argv, { deadlineMs: 60_000, cwd: site.directory, env });
     expect([command, result.code, result.stderr]).toEqual([command, 0, expect.any(String)]);
   }
@@ -52,6 +60,7 @@ export function guides(lrm: 'slurm' | 'gridengine'): void {
 
   describe.each(['docs/user-guide.md', 'docs/admin/operating.md'])(`%s on ${lrm}`, page => {
     const blocks = blocksOf(page);
+    const as: As | undefined = page === 'docs/user-guide.md' ? argv => argv : undefined;
 
     it('has commands to run', () => {
       expect(blocks.filter(({ language }) => language === 'sh').length).toBeGreaterThan(5);
@@ -62,7 +71,7 @@ export function guides(lrm: 'slurm' | 'gridengine'): void {
       'is true: %s',
       async (_first, { file, text }) => {
         if (file !== undefined) return writeFileSync(join(site.directory, file), text);
-        await runBlock(site, text);
+        await runBlock(site, text, as);
       },
       150_000,
     );
