@@ -93,7 +93,7 @@ describe('a service that was restored', () => {
     expect(must(await bench.engine.find(workspace.id)).workspace).toMatchObject({
       state: 'ended',
       cause: 'failed',
-      reason: { code: 'lrm_completed', message: "the LRM's job 1 ended" },
+      reason: { code: 'lrm_completed', message: 'job 1 ended' },
     });
   });
 

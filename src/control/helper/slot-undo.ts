@@ -64,13 +64,12 @@ async function undoEntries(
       left.push(`${what}: ${cause instanceof Error ? cause.message : String(cause)}`);
     }
   };
-  const undoKind = <K extends UndoEntry['kind']>(kind: K): Promise<void> =>
-    undo[kind](
-      entries.filter((entry): entry is EntryOf<K> => entry.kind === kind),
-      { key, parts, attempt },
-    );
-  for (const kind of undoKinds) await undoKind(kind);
+  for (const kind of undoKinds) await undo[kind](entries, { key, parts, attempt });
   return left;
+}
+
+function ofKind<K extends UndoEntry['kind']>(entries: readonly UndoEntry[], kind: K): readonly EntryOf<K>[] {
+  return entries.filter((entry): entry is EntryOf<K> => entry.kind === kind);
 }
 
 interface Undoing {
@@ -80,26 +79,30 @@ interface Undoing {
   readonly attempt: (what: string, work: Promise<void>) => Promise<void>;
 }
 
-/** How each kind of change is undone. */
-const undo: {
-  readonly [K in UndoEntry['kind']]: (entries: readonly EntryOf<K>[], undoing: Undoing) => Promise<void>;
-} = {
+/** How each kind of change is undone, of all that a slot has written. */
+const undo: Readonly<
+  Record<UndoEntry['kind'], (entries: readonly UndoEntry[], undoing: Undoing) => Promise<void>>
+> = {
   async process(entries, { key, parts, attempt }) {
     await Promise.all(
-      entries.map(entry => attempt(`process ${entry.pid}`, endProcess(entry, key.uid, parts))),
+      ofKind(entries, 'process').map(entry =>
+        attempt(`process ${entry.pid}`, endProcess(entry, key.uid, parts)),
+      ),
     );
   },
   async nic(entries, { key, parts, attempt }) {
-    if (entries.length === 0) return;
+    const nics = ofKind(entries, 'nic');
+    if (nics.length === 0) return;
     await attempt(
       'interfaces',
-      withNodeLock(parts.at, () => detachNics(entries, key, parts)),
+      withNodeLock(parts.at, () => detachNics(nics, key, parts)),
     );
   },
   async directory(entries, { parts, attempt }) {
     // One after the other: a slot has one, and whoever names many gets no more of root's time at
     // once.
-    for (const entry of entries) await attempt(entry.path, removeDirectory(entry, parts));
+    for (const entry of ofKind(entries, 'directory'))
+      await attempt(entry.path, removeDirectory(entry, parts));
   },
 };
 
