@@ -96,6 +96,8 @@ function needFor(point: CrashPoint): Deed | undefined {
   return needs.find(([points]) => points.test(point))?.[1];
 }
 
+const isOfFailure = (point: CrashPoint): boolean => point.endsWith('failed');
+
 /** An aim: somebody dies when a point is reached, having been passed so many times before. */
 interface Aim {
   readonly point: CrashPoint;
@@ -119,12 +121,15 @@ export class Faults {
     const points = inTurn && dice.chance(0.85) ? [inTurn] : [];
     if (dice.chance(0.3)) points.push(dice.pick(crashPoints as readonly [CrashPoint, ...CrashPoint[]]));
     // What is rare enough is not let pass.
-    this.#aims = points.map(point => ({ point, left: needFor(point) ? 0 : dice.pick([0, 0, 0, 1, 3]) }));
+    this.#aims = points.map(point => {
+      const left = dice.pick([0, 0, 0, 1, 3]);
+      return { point, left: needFor(point) || isOfFailure(point) ? 0 : left };
+    });
     this.#inclined = dice.chance(0.3) ? 'parted at orders' : undefined;
   }
 
   get needsFailures(): boolean {
-    return this.#aims.some(({ point }) => point.endsWith('failed'));
+    return this.#aims.some(({ point }) => isOfFailure(point));
   }
 
   /** A deed that helps one of the points that are looked for to come about. */
@@ -179,7 +184,7 @@ export function troublesOf(dice: Dice, faults: Faults): Troubles {
   if (dice.chance(0.6) && !faults.needsFailures) return noTroubles;
   return {
     startFails: 0.05,
-    reserveFails: 0.05,
+    reserveFails: faults.needsFailures ? 0.2 : 0.05,
     ignoresShutdown: 0.3,
     contextFails: 0.1,
     stalls: 0.03,
