@@ -6,6 +6,7 @@ import { errorCodes, WspError } from '../protocol/errors.ts';
 import { loginMeans } from './login-means.ts';
 import { plainJson, plainLines } from '../protocol/text.ts';
 import { cliSettings } from './settings.ts';
+import { messageOf } from '../platform/message-of.ts';
 
 /** What every command gets: the client when it needs one, and one way to answer. */
 export interface CommandContext {
@@ -43,7 +44,7 @@ export function reportFailure(cause: unknown, json: boolean, env: NodeJS.Process
   const error =
     cause instanceof WspError
       ? cause
-      : new WspError('internal', cause instanceof Error ? cause.message : String(cause), {
+      : new WspError('internal', messageOf(cause), {
           hint: 'this is a bug: please report it with the output of WSP_DEBUG=1',
         });
   if (json) print(jsonLine(error.toBody()));

@@ -3,6 +3,7 @@ import { dirname, join, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { WspError } from '../protocol/errors.ts';
 import { configDirectory, hostConfigFiles } from './directories.ts';
+import { messageOf } from '../platform/message-of.ts';
 
 /**
  * Where the service is and who asks: WSP_URL, WSP_TOKEN (or WSP_TOKEN_FILE), WSP_CA_FILE and
@@ -158,8 +159,4 @@ function refuseOpenFile(path: string): void {
     `others can read the token file ${path} (mode ${mode.toString(8).padStart(4, '0')})`,
     { hint: `chmod 600 ${path}; a token that others may have read: wsp revoke` },
   );
-}
-
-function messageOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }

@@ -9,6 +9,7 @@ import type { Helper } from './helper/helper.ts';
 import { fileError } from './images/disk-space.ts';
 import type { NodeFiles } from './node/files.ts';
 import type { MachineSpec } from './vmm/vmm.ts';
+import { messageOf } from '../platform/message-of.ts';
 
 /** What one VM takes of its node besides the VMM's process: files and interfaces. */
 export interface VmHosting {
@@ -181,7 +182,7 @@ async function connectToGuest(plan: VmPlan, port: number, clock: Clock): Promise
     socket.destroy();
     throw new ControlError(
       'unreachable',
-      `VM ${plan.name} (${nic.address}) does not answer on port ${port}: ${cause instanceof Error ? cause.message : String(cause)}`,
+      `VM ${plan.name} (${nic.address}) does not answer on port ${port}: ${messageOf(cause)}`,
       cause,
     );
   }

@@ -1,5 +1,6 @@
 import { type Clock, withDeadline } from '../platform/clock.ts';
 import { ControlError } from './control.ts';
+import { messageOf } from '../platform/message-of.ts';
 
 /** Something that a node must have before it is part of a slot. */
 export interface Requirement {
@@ -36,6 +37,6 @@ export async function requireAll(clock: Clock, requirements: readonly Requiremen
 }
 
 function wordsOf(cause: unknown, advice: string | undefined): string {
-  const message = cause instanceof Error ? cause.message : String(cause);
+  const message = messageOf(cause);
   return advice === undefined ? message : `${message}: ${advice}`;
 }

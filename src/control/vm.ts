@@ -10,6 +10,7 @@ import { type GuestWord, GuestWords } from './guest-words.ts';
 import type { VmHosting } from './hosting.ts';
 import type { MachineSpec, RunningVm, VmEvents, Vmm } from './vmm/vmm.ts';
 import { formatDuration } from '../protocol/units.ts';
+import { messageOf } from '../platform/message-of.ts';
 
 /**
  * One VM on this node.
@@ -336,6 +337,6 @@ function reasonOf(cause: unknown): Reason {
   const code = (cause as { readonly code?: unknown } | null)?.code;
   return {
     code: typeof code === 'string' ? code : 'internal',
-    message: cause instanceof Error ? cause.message : String(cause),
+    message: messageOf(cause),
   };
 }

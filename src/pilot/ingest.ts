@@ -10,6 +10,7 @@ import { nodeNamePattern, slotIdPattern } from '../protocol/ids.ts';
 import type { IngestAnswer, IngestRequest } from '../protocol/pilot.ts';
 import { NotAcceptedError } from './transport.ts';
 import { dial, openLink, type WebSocketTarget } from './websocket-link.ts';
+import { messageOf } from '../platform/message-of.ts';
 
 /**
  * `wsp ingest`: what a pilot's ssh runs on a host from which the service is reached. It reads what the pilot wants, opens the WebSocket that the pilot could
@@ -154,7 +155,7 @@ function requestIn(text: string): IngestRequest {
 
 function asWspError(cause: unknown): WspError {
   if (cause instanceof WspError) return cause;
-  const message = cause instanceof Error ? cause.message : String(cause);
+  const message = messageOf(cause);
   if (cause instanceof NotAcceptedError) return new WspError('unauthorized', message, { cause });
   if (cause instanceof DeadlineError) return new WspError('timeout', message, { cause });
   return new WspError('unreachable', `the service cannot be reached: ${message}`, { cause });

@@ -1,10 +1,11 @@
 import { exitWith } from '../platform/printing.ts';
+import { messageOf } from '../platform/message-of.ts';
 
 /** Runs the program of a process, and ends the process with the code that it resolves with; 1, and why, when it fails. */
 export function runProgram(main: () => Promise<number>): void {
   void main()
     .catch((cause: unknown) => {
-      process.stderr.write(`wsp: ${cause instanceof Error ? cause.message : String(cause)}\n`);
+      process.stderr.write(`wsp: ${messageOf(cause)}\n`);
       return 1;
     })
     .then(code => exitWith(code, 'wsp'));

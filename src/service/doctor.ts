@@ -15,6 +15,7 @@ import { listenOn } from './api/listening.ts';
 import { examineSite, type SiteConfig } from './config/site.ts';
 import { type PoolConfig, poolNamed } from './config/site-pools.ts';
 import { loadTokens } from './access/tokens.ts';
+import { messageOf } from '../platform/message-of.ts';
 
 export { poolNamed };
 
@@ -258,8 +259,4 @@ function checkNodesUrl({ url, listen, pools }: SiteConfig): Check {
       'set service.url to a URL by which the nodes reach this host',
     );
   return good(name, `the nodes are told ${reached}; only a check on a node can say whether they reach it`);
-}
-
-function messageOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }

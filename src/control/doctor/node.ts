@@ -22,6 +22,7 @@ import { launchPrefix } from '../vmm/qemu/launch.ts';
 import { type Vmm, VmmUnfitError } from '../vmm/vmm.ts';
 import { checkImages } from './images.ts';
 import { checkTools } from './tools.ts';
+import { messageOf } from '../../platform/message-of.ts';
 
 export { checkImages };
 
@@ -207,8 +208,4 @@ async function checkWorkDir(workDir: string): Promise<Check> {
     const fix = 'give it to the user of the jobs, or set node.workDir in the site file';
     return failure(name, `${workDir} cannot be written to: ${messageOf(cause)}`, fix);
   }
-}
-
-function messageOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }

@@ -9,6 +9,7 @@ import { ControlError } from '../control.ts';
 import { isVxlan } from '../network/links/index.ts';
 import type { Helper } from './helper.ts';
 import type { HelperAnswer, HelperFeature, HelperGreeting, HelperOperation } from './requests.ts';
+import { messageOf } from '../../platform/message-of.ts';
 
 /** What starts the helper of a slot. */
 export interface HelperOptions {
@@ -272,8 +273,4 @@ function nicOfBefore(nic: NicPlan): NicPlan {
   if (!isVxlan(link)) return nic;
   const peers = link.peers.map(({ address }) => address);
   return { ...nic, bridge: { ...nic.bridge, link: { ...link, peers } } };
-}
-
-function messageOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }

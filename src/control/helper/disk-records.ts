@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { ControlError } from '../control.ts';
 import { writeDurably } from './durable.ts';
 import { keyIn, keyText, type SlotKey } from './slot-key.ts';
+import { messageOf } from '../../platform/message-of.ts';
 
 /** Default place of the records: it outlives the power. */
 export const defaultDiskDir = '/var/lib/workspace-pilot-helper';
@@ -38,7 +39,7 @@ export class DiskRecords {
       writeDurably(`${path}.new`, `${JSON.stringify(directory)}\n`);
       renameSync(`${path}.new`, path);
     } catch (cause) {
-      const why = cause instanceof Error ? cause.message : String(cause);
+      const why = messageOf(cause);
       throw new ControlError(
         'disk_record',
         `${why}: the helper keeps there which files to remove after a power loss (--disk-dir names another place)`,

@@ -16,6 +16,7 @@ import { endStuckHolder, withNodeLock } from './node-lock.ts';
 import { requireRootsAlone } from './root-directory.ts';
 import { forgottenSlots, removeForgotten, undoSlot } from './slot-undo.ts';
 import { RootTools } from './tools.ts';
+import { messageOf } from '../../platform/message-of.ts';
 
 /** Default place of the helper's state on a node. */
 export const defaultStateDir = '/run/workspace-pilot-helper';
@@ -181,8 +182,4 @@ function asText({ node, undone, left }: KillAllReport, slot: string | undefined)
   const restored =
     slot === undefined ? `${node} is a job node again` : `nothing of ${slot} is left on ${node}`;
   return `${[...lines, left.length === 0 ? restored : `${node} is NOT restored`].join('\n')}\n`;
-}
-
-function messageOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }

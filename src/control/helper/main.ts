@@ -20,6 +20,7 @@ import { type ServerParts, serve } from './server.ts';
 import { undoSlot } from './slot-undo.ts';
 import { RootTools } from './tools.ts';
 import { helpersOf, limitsOf, mostHelpers } from './user-limits.ts';
+import { messageOf } from '../../platform/message-of.ts';
 
 /** Whatever ends the job must not end the one who tidies up after it; */
 const endings = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'] as const;
@@ -123,10 +124,6 @@ function say(reply: HelperAnswer): void {
 function complain(message: string, code: number): number {
   process.stderr.write(`wsp helper: ${message}\n`);
   return code;
-}
-
-function messageOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }
 
 function partsFrom(args: readonly string[], { uid, gid }: Caller): ServerParts | string {

@@ -11,6 +11,7 @@ import { strangerAmong } from '../network/links/vxlan.ts';
 import { networkAddress } from '../network/subnet.ts';
 import { parseHelperPolicy } from './policy-document.ts';
 import { requireRootsAlone } from './root-directory.ts';
+import { messageOf } from '../../platform/message-of.ts';
 
 /**
  * The policy that root has written on this node (`scripts/install-helper --policy`). Throws an
@@ -28,7 +29,7 @@ export function readPolicy(path: string): HelperPolicy {
   try {
     return parseHelperPolicy(JSON.parse(readFileSync(path, 'utf8')));
   } catch (cause) {
-    throw new Error(`${path}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    throw new Error(`${path}: ${messageOf(cause)}`, { cause });
   }
 }
 

@@ -8,6 +8,7 @@ import { protocols } from '../../protocol/versions.ts';
 import { parseLinkPlan } from '../network/links/index.ts';
 import { parsePeers } from '../network/links/vxlan.ts';
 import { parsePolicyNetworks } from './policy-document.ts';
+import { messageOf } from '../../platform/message-of.ts';
 
 /**
  * What a pilot may ask of the helper: one JSON object a line. The helper is root and the pilot is not, so everything is checked here, by hand (`Unchecked`),
@@ -84,7 +85,7 @@ export function parseRequest(line: string): HelperRequest {
     id = request.at('id').integer(1, Number.MAX_SAFE_INTEGER);
     return { id, ...parseOperation(request) };
   } catch (cause) {
-    const message = cause instanceof Error ? cause.message : String(cause);
+    const message = messageOf(cause);
     throw new BadRequest(id, message.slice(0, longestMessage));
   }
 }

@@ -11,6 +11,7 @@ import { withNodeLock } from './node-lock.ts';
 import { ownerOf, startTimeOf } from './proc.ts';
 import type { HelperAnswer, HelperRequest } from './requests.ts';
 import { detachNics, forgottenSlots, removeForgotten, type UndoParts, undoSlot } from './slot-undo.ts';
+import { messageOf } from '../../platform/message-of.ts';
 
 /**
  * What the helper does for one slot, one request at a time.
@@ -43,7 +44,7 @@ export async function serve(parts: ServerParts, request: HelperRequest): Promise
       id: request.id,
       ok: false,
       code,
-      message: cause instanceof Error ? cause.message : String(cause),
+      message: messageOf(cause),
     };
   }
 }

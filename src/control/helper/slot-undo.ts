@@ -17,6 +17,7 @@ import { killProcess, ownerOf } from './proc.ts';
 import { keyText, type SlotKey } from './slot-key.ts';
 import type { RootTools } from './tools.ts';
 import { formatDuration } from '../../protocol/units.ts';
+import { messageOf } from '../../platform/message-of.ts';
 
 const killDeadlineMs = 5_000;
 
@@ -61,7 +62,7 @@ async function undoEntries(
     try {
       await work;
     } catch (cause) {
-      left.push(`${what}: ${cause instanceof Error ? cause.message : String(cause)}`);
+      left.push(`${what}: ${messageOf(cause)}`);
     }
   };
   for (const kind of undoKinds) await undo[kind](entries, { key, parts, attempt });
@@ -172,7 +173,7 @@ export async function removeForgotten(
       await withNodeLock(at, () => Promise.resolve(at.records.forget(key)));
       undone.push(key.slotId);
     } catch (cause) {
-      left.push(`${key.slotId}: ${cause instanceof Error ? cause.message : String(cause)}`);
+      left.push(`${key.slotId}: ${messageOf(cause)}`);
     }
   }
   return { undone, left };

@@ -4,6 +4,7 @@ import { strayBecause } from '../../platform/inside.ts';
 import { filesOfImage, type ImageManifest, parseImageManifest } from '../../protocol/image.ts';
 import type { ImagePlan } from '../../protocol/plan.ts';
 import { ControlError } from '../control.ts';
+import { messageOf } from '../../platform/message-of.ts';
 
 /**
  * Reads an image's manifest and checks that its files can be read from this node, and are in the
@@ -36,11 +37,7 @@ function parse(text: string, image: ImagePlan, path: string): ImageManifest {
   try {
     return parseImageManifest(JSON.parse(text));
   } catch (cause) {
-    throw new ControlError(
-      'image_invalid',
-      `image ${image.name}: ${path}: ${cause instanceof Error ? cause.message : String(cause)}`,
-      cause,
-    );
+    throw new ControlError('image_invalid', `image ${image.name}: ${path}: ${messageOf(cause)}`, cause);
   }
 }
 

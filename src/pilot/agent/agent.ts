@@ -4,6 +4,7 @@ import { errorFields, type Log } from '../../platform/log.ts';
 import { startProgram } from '../../platform/program.ts';
 import type { AgentHello, AgentMessage, AgentOrder, JobEnd, ServiceToAgent } from '../../protocol/agent.ts';
 import { protocols } from '../../protocol/versions.ts';
+import { messageOf } from '../../platform/message-of.ts';
 
 /**
  * The jobs of one static node: what a scheduler's daemon does on its nodes, for pilots alone.
@@ -98,7 +99,7 @@ export class Agent {
       log.info('pilot started', { jobId, pid: job.child.pid });
     } catch (cause) {
       log.error('a pilot could not be started', { jobId, ...errorFields(cause) });
-      const message = `a pilot could not be started on ${name}: ${cause instanceof Error ? cause.message : String(cause)}`;
+      const message = `a pilot could not be started on ${name}: ${messageOf(cause)}`;
       return this.#over(jobId, { jobId, code: null, why: 'failed', message });
     }
     void job.child.exited.then(({ code }) => {

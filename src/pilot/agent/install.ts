@@ -16,6 +16,7 @@ import { systemClock, withDeadline } from '../../platform/clock.ts';
 import { print } from '../../platform/printing.ts';
 import { joinedVariable } from './main.ts';
 import type { AgentErrand, AgentErrandResult } from '../../protocol/agent.ts';
+import { messageOf } from '../../platform/message-of.ts';
 
 /**
  * `wsp nodes add` and `wsp nodes remove` on the node itself: this program came over ssh on standard input, with what to do in front.
@@ -44,7 +45,7 @@ export async function runErrand(errand: AgentErrand): Promise<number> {
   const result = await (errand.kind === 'add' ? add(errand) : remove(errand)).catch(
     (cause: unknown): AgentErrandResult => ({
       done: false,
-      why: cause instanceof Error ? cause.message : String(cause),
+      why: messageOf(cause),
     }),
   );
   print(`${JSON.stringify(result)}\n`);

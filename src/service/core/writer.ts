@@ -15,6 +15,7 @@ import type { Clock, StopTimer } from '../../platform/clock.ts';
 import { errorFields, type Log } from '../../platform/log.ts';
 import { WspError } from '../../protocol/errors.ts';
 import type { Commit, Store, StoredState } from '../store/store.ts';
+import { messageOf } from '../../platform/message-of.ts';
 
 /**
  * The single writer: the only place where the state of the service changes.
@@ -309,8 +310,4 @@ function restore<T>(
     if (before) ahead.set(id, before);
     else ahead.delete(id);
   }
-}
-
-function messageOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }

@@ -3,6 +3,7 @@ import { type Lrm, type LrmCapabilities, LrmError } from '../../lrm/lrm.ts';
 import { type Clock, type StopTimer, withDeadline } from '../../platform/clock.ts';
 import { errorFields, type Log } from '../../platform/log.ts';
 import type { PoolTrouble } from '../core/engine-api.ts';
+import { messageOf } from '../../platform/message-of.ts';
 
 const refreshMs = 5 * 60_000;
 const firstRetryMs = 1_000;
@@ -67,7 +68,7 @@ export class SiteCapabilities {
 
   #troubled(cause: unknown): undefined {
     const kind = cause instanceof LrmError ? cause.kind : 'unavailable';
-    const message = cause instanceof Error ? cause.message : String(cause);
+    const message = messageOf(cause);
     this.#trouble = { kind, message, since: this.#trouble?.since ?? this.#parts.clock.now() };
   }
 

@@ -7,6 +7,7 @@ import { type Lrm, LrmError, type LrmJob } from '../../lrm/lrm.ts';
 import type { Clock, StopTimer } from '../../platform/clock.ts';
 import { errorFields, type Log } from '../../platform/log.ts';
 import { slotIdOfJobName } from '../../protocol/ids.ts';
+import { messageOf } from '../../platform/message-of.ts';
 
 /**
  * Compares the LRM's jobs with our slots: one query for all of them, never two at a time.
@@ -148,7 +149,7 @@ export class LrmReconciler {
    */
   async #tellUnanswered(cause: unknown): Promise<void> {
     const { log, pool, submit } = this.#parts;
-    const message = cause instanceof Error ? cause.message : String(cause);
+    const message = messageOf(cause);
     await submit({ type: 'lrm.unanswered', pool, message }).catch((failure: unknown) =>
       log.warn('that the LRM does not answer could not be recorded', errorFields(failure)),
     );

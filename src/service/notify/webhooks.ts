@@ -18,6 +18,7 @@ import {
   type LookUp,
 } from './addresses.ts';
 import { deadlineMs, post } from './post.ts';
+import { messageOf } from '../../platform/message-of.ts';
 
 /**
  * Webhooks: each event that their owner may see, posted in order, at least once.
@@ -226,7 +227,7 @@ export class Webhooks {
         return true;
       } catch (cause) {
         tried += 1;
-        const error = cause instanceof Error ? cause.message : String(cause);
+        const error = messageOf(cause);
         log.info('a webhook could not be delivered', { hook: id, event: event.seq, tried, error });
         await this.#pause(deadlineMs - (clock.monotonicMs() - begunMs), end);
         if (tried >= attempts) return this.#giveUp(hook, event);

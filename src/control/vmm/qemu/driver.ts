@@ -22,6 +22,7 @@ import { qemuMemory } from './memory.ts';
 import { QmpError } from './qmp.ts';
 import { VmSockets } from './sockets.ts';
 import { hostTscKhz } from './tsc.ts';
+import { messageOf } from '../../../platform/message-of.ts';
 
 /** What is kept of what a guest says on its console, which may be without end. */
 const ordinaryConsoleLogBytes = 4 * 1024 * 1024;
@@ -158,7 +159,7 @@ class QemuVmm implements Vmm {
     if (cause instanceof VmmError) return cause;
     if (cause instanceof QmpError && cause.kind === 'closed')
       return machine.diedAtStart().catch((died: unknown) => died as VmmError);
-    return new VmmError('vmm_start_failed', cause instanceof Error ? cause.message : String(cause), cause);
+    return new VmmError('vmm_start_failed', messageOf(cause), cause);
   }
 
   #host(): Promise<Host> {

@@ -10,6 +10,7 @@ import { type RunningVm, type VmEvents, VmmError } from '../vmm.ts';
 import { AgentPort } from './agent.ts';
 import { type Ending, howItEnded, judgeEnding } from './exit.ts';
 import { QmpClient, type QmpEvent } from './qmp.ts';
+import { messageOf } from '../../../platform/message-of.ts';
 
 const commandDeadlineMs = 5_000;
 /** QEMU's messages are short; the last ones say why it ended. */
@@ -144,7 +145,7 @@ export class QemuMachine implements RunningVm {
     try {
       await this.#qmp?.execute(command, {}, commandDeadlineMs);
     } catch (cause) {
-      throw new VmmError('vmm_failed', cause instanceof Error ? cause.message : String(cause), cause);
+      throw new VmmError('vmm_failed', messageOf(cause), cause);
     }
   }
 
