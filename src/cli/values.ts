@@ -75,3 +75,6 @@ export function fromFile<T>(flag: string, path: string, read: (path: string, wha
     throw new WspError('usage', message, { hint });
   }
 }
+
+/** Collects the values of a flag that may be given several times. */
+export const repeat = (value: string, earlier: string[] = []): string[] => [...earlier, value];

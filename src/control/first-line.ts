@@ -19,11 +19,3 @@ export async function firstLine(
     return { ok: false, line: cause.message };
   }
 }
-
-/** A program's words on one line, and not too many. */
-export function oneLine(text: string): string {
-  return text
-    .trim()
-    .replace(/\s*\n\s*/g, '; ')
-    .slice(0, 300);
-}

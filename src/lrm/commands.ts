@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { CommandFailure, type CommandResult, type ProcessRunner } from '../platform/process.ts';
 import { LrmError } from './lrm.ts';
+import { oneLine } from '../platform/one-line.ts';
 
 /** The commands of a scheduler. Both throw `LrmError` (`unavailable`). */
 export interface LrmCommands {
@@ -46,14 +47,6 @@ export function lrmCommands(
       return result.stdout;
     },
   };
-}
-
-/** A command's words on one line, and not too many. */
-export function oneLine(text: string): string {
-  return text
-    .trim()
-    .replace(/\s*\n\s*/g, '; ')
-    .slice(0, 500);
 }
 
 /** `1:30:00`, `90:00` or `5400` in seconds; undefined for anything else (`INFINITY`). */

@@ -1,3 +1,4 @@
+import { memberOf } from '../protocol/member.ts';
 import type { SectionKit, SectionSchema } from '../protocol/section.ts';
 import { gridEngineKind } from './gridengine/index.ts';
 import type { LrmKind, LrmSettings, OpenedLrm, OptionMistake } from './kind.ts';
@@ -16,9 +17,7 @@ export function lrmSchemas(kit: SectionKit): SectionSchema[] {
 
 /** The member that a section, or what has become of it, is of. Throws when there is none: the site file's schema lets none else in. */
 export function lrmKind({ kind }: LrmSettings): LrmKind {
-  const lrm = lrms.find(each => each.kind === kind);
-  if (!lrm) throw new Error(`there is no LRM of kind ${kind}`);
-  return lrm;
+  return memberOf(lrms, kind, 'LRM');
 }
 
 /** What is wrong with the site's options for the submit command of an LRM. */

@@ -51,7 +51,7 @@ export class ServiceLink {
     this.#link?.send(message);
   }
 
-  /** One that does not understand us, nor we it, is as good as away: VMs stay, and we come again. */
+  /** A service whose protocol is not spoken here is taken as one that is away: VMs stay, and the pilot connects again. */
   isSpokenWith(protocol: number | undefined): boolean {
     const gap = protocolGap('pilot', 'the service', protocol);
     if (gap === undefined) return true;

@@ -68,7 +68,7 @@ async function start(
   const pilot = pilotsOf(site, pilotProgram);
   const store = openStore(site.stateDir);
   closers.store = () => store.close();
-  const pools = await openPools(site, log, lrms => Object.assign(closers, { lrms }));
+  const pools = await openPools(site, log, close => void (closers.lrms = close));
   const headAddress = pools.find(each => each.headAddress)?.headAddress;
   const tls = await openTls(site, headAddress);
   const images = openImages(site, log);

@@ -13,9 +13,8 @@ import { formatDuration } from '../../protocol/units.ts';
 import { withExamples } from '../help.ts';
 import { table } from '../output.ts';
 import type { CommandContext, Run } from '../program.ts';
-import { count, duration, memory, past, whole } from '../values.ts';
+import { count, duration, memory, past, repeat, whole } from '../values.ts';
 
-const repeat = (value: string, earlier: string[] = []): string[] => [...earlier, value];
 const quotaFlag = '--quota <what=limit>';
 const quotaSays =
   "a limit on workspaces, vms, cpus, memory, vm-minutes or duration, such as vms=10; vms=none takes a limit away, site alone gives back the site's limits; repeatable";

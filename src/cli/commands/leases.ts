@@ -17,7 +17,7 @@ import type { CommandContext, Run } from '../program.ts';
 import { loadClusterFile } from '../programs.ts';
 import { readPublicKeys } from '../public-keys.ts';
 import { userPublicKey } from '../ssh.ts';
-import { duration, fromFile, memory, moment, whole } from '../values.ts';
+import { duration, fromFile, memory, moment, repeat, whole } from '../values.ts';
 
 interface GroupOptions {
   readonly file?: string;
@@ -46,8 +46,6 @@ interface CreateOptions extends GroupOptions {
   readonly wait?: boolean;
   readonly timeout: string;
 }
-
-const repeat = (value: string, earlier: string[] = []): string[] => [...earlier, value];
 
 /** The flags that say which VMs. */
 function withGroupOptions(command: Command): Command {

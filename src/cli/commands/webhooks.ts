@@ -3,8 +3,7 @@ import type { EventType } from '../../protocol/events.ts';
 import { withExamples } from '../help.ts';
 import { table } from '../output.ts';
 import type { CommandContext, Run } from '../program.ts';
-
-const repeat = (value: string, earlier: string[] = []): string[] => [...earlier, value];
+import { repeat } from '../values.ts';
 
 /** Adds the commands on webhooks: webhooks, webhook, unhook, rehook, dead-letters. */
 export function addWebhookCommands(program: Command, run: Run): void {

@@ -12,7 +12,7 @@ import { type HelperPolicy, networkMissing } from '../../protocol/helper-policy.
 import { idSuffix, nodeNamePattern } from '../../protocol/ids.ts';
 import type { VmmSettings } from '../../protocol/pilot.ts';
 import { ControlError } from '../control.ts';
-import { oneLine } from '../first-line.ts';
+import { oneLine } from '../../platform/one-line.ts';
 import { startHelper } from '../helper/client.ts';
 import { policyWords } from '../helper/policy-document.ts';
 import { readPolicy } from '../helper/policy.ts';
@@ -143,7 +143,7 @@ async function checkHelper(argv: readonly string[] | undefined, parts: NodeDocto
     await helper.undo();
     return good(name, `${argv.join(' ')} starts, answers, and ends when it is told to`);
   } catch (cause) {
-    return failure(name, oneLine(messageOf(cause)), fix);
+    return failure(name, oneLine(messageOf(cause), 300), fix);
   }
 }
 
@@ -174,7 +174,7 @@ function checkPolicy(networks: NodeExpectations['networks']): Check {
       );
     return good(name, policyWords(policy).join('; '));
   } catch (cause) {
-    return failure(name, oneLine(messageOf(cause)), fix);
+    return failure(name, oneLine(messageOf(cause), 300), fix);
   }
 }
 

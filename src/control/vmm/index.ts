@@ -1,3 +1,4 @@
+import { memberOf } from '../../protocol/member.ts';
 import type { VmmSettings } from '../../protocol/pilot.ts';
 import type { SectionKit, SectionReader, SectionSchema } from '../../protocol/section.ts';
 import type { VmmMemory } from '../../protocol/vmm-memory.ts';
@@ -16,9 +17,7 @@ export function vmmSchemas(kit: SectionKit): SectionSchema[] {
 
 /** The member that a section, or what has become of it, is of. Throws when there is none. */
 export function vmmKind({ kind }: { readonly kind: string }): VmmKind {
-  const vmm = vmms.find(each => each.kind === kind);
-  if (!vmm) throw new Error(`there is no VMM of kind ${kind}`);
-  return vmm;
+  return memberOf(vmms, kind, 'VMM');
 }
 
 /** What becomes of a section of the site file. */

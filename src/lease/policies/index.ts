@@ -1,3 +1,4 @@
+import { memberOf } from '../../protocol/member.ts';
 import type { SectionKit, SectionReader, SectionSchema } from '../../protocol/section.ts';
 import type { PolicySettings, PoolSettings } from '../settings.ts';
 import { exactKind } from './exact.ts';
@@ -27,9 +28,7 @@ export function readPolicy(entry: { readonly kind: string }, reader: SectionRead
 
 /** The member that a section, or what has become of it, is of. Throws when there is none. */
 export function policyKind({ kind }: { readonly kind: string }): PolicyKind {
-  const policy = policies.find(each => each.kind === kind);
-  if (!policy) throw new Error(`there is no policy of kind ${kind}`);
-  return policy;
+  return memberOf(policies, kind, 'policy');
 }
 
 /** The slot for groups that are to be leased together. */

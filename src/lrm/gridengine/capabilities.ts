@@ -1,4 +1,5 @@
-import { type LrmCommands, oneLine, secondsOf } from '../commands.ts';
+import { type LrmCommands, secondsOf } from '../commands.ts';
+import { oneLine } from '../../platform/one-line.ts';
 import { type LrmCapabilities, LrmError } from '../lrm.ts';
 import { answerError } from './answers.ts';
 import type { GridEngineSettings } from './commands.ts';

@@ -1,4 +1,5 @@
-import { type LrmCommands, oneLine } from '../commands.ts';
+import type { LrmCommands } from '../commands.ts';
+import { oneLine } from '../../platform/one-line.ts';
 import { LrmError } from '../lrm.ts';
 import type { PbsJob } from './job.ts';
 import type { PbsDialect } from './job-script.ts';

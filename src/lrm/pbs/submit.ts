@@ -1,5 +1,6 @@
 import { formatDuration } from '../../protocol/units.ts';
-import { type LrmCommands, oneLine } from '../commands.ts';
+import type { LrmCommands } from '../commands.ts';
+import { oneLine } from '../../platform/one-line.ts';
 import { type GangRequest, LrmError } from '../lrm.ts';
 import { keepProgram, programFile, wordsFile } from '../programs.ts';
 import type { Dialect } from './dialect.ts';

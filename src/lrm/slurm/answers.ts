@@ -1,4 +1,4 @@
-import { oneLine } from '../commands.ts';
+import { oneLine } from '../../platform/one-line.ts';
 import { LrmError } from '../lrm.ts';
 
 /**

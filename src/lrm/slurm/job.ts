@@ -1,5 +1,6 @@
 import type { Random } from '../../platform/random.ts';
-import { type LrmCommands, oneLine } from '../commands.ts';
+import type { LrmCommands } from '../commands.ts';
+import { oneLine } from '../../platform/one-line.ts';
 import type { LrmJob, LrmJobState } from '../lrm.ts';
 import { lastWordsMark } from './batch-script.ts';
 import { expandHostlist } from './hostlist.ts';

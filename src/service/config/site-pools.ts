@@ -1,6 +1,6 @@
 import { type Policy, readPolicy } from '../../lease/policies/index.ts';
 import type { MemorySettings } from '../../lease/settings.ts';
-import { lrmKind } from '../../lrm/index.ts';
+import { lrmKind, optionMistakes } from '../../lrm/index.ts';
 import type { ChosenLrm } from '../../lrm/kind.ts';
 import { WspError } from '../../protocol/errors.ts';
 import { defaultPoolName } from '../../protocol/ids.ts';
@@ -60,7 +60,7 @@ export function poolsOf(site: SiteFile, at: (path: string) => string, mistake: M
     if (once && entries.slice(0, index).some(({ lrm }) => lrm.kind === kind.kind && kind.onlyOnce?.(lrm)))
       mistake(`${where}lrm.${once.key}`, once.message);
     const chosenLrm = kind.read(written, sectionReader(`${where}lrm`, at, mistake));
-    for (const wrong of kind.optionMistakes?.(chosenLrm.gang.options) ?? [])
+    for (const wrong of optionMistakes(kind.kind, chosenLrm.gang.options))
       mistake(`${where}lrm.options[${wrong.index}]`, wrong.message);
     return {
       name,

@@ -139,15 +139,6 @@ class RunningEngine implements Engine {
     });
   }
 
-  /** A pilot has gone: the LRM may know why. */
-  async #askWhy(slotId: string): Promise<void> {
-    try {
-      (await this.#poolOf(slotId)).signal();
-    } catch (cause) {
-      this.#options.log.warn('the LRM is not asked why a pilot has gone', errorFields(cause));
-    }
-  }
-
   get state(): SiteState {
     return this.#writer.state;
   }
@@ -231,6 +222,15 @@ class RunningEngine implements Engine {
     const pool = this.#pools.find(each => each.name === name);
     if (!pool) throw new Error(`slot ${slotId} is of pool ${name}, which this site does not have`);
     return pool;
+  }
+
+  /** A pilot has gone: the LRM may know why. */
+  async #askWhy(slotId: string): Promise<void> {
+    try {
+      (await this.#poolOf(slotId)).signal();
+    } catch (cause) {
+      this.#options.log.warn('the LRM is not asked why a pilot has gone', errorFields(cause));
+    }
   }
 
   /** Slots that are held can be given back only by the LRM that they are from. */

@@ -1,3 +1,4 @@
+import { memberOf } from '../../../protocol/member.ts';
 import type { NetworkLink } from '../../../protocol/helper-policy.ts';
 import type { LinkPlan } from '../../../protocol/plan.ts';
 import type { SectionKit, SectionReader, SectionSchema } from '../../../protocol/section.ts';
@@ -26,9 +27,7 @@ export function linkSchemas(kit: SectionKit): SectionSchema[] {
 
 /** The member that a link is of. Throws when there is none. */
 export function linkKind({ kind }: { readonly kind: string }): LinkKind {
-  const link = links.find(each => each.kind === kind);
-  if (!link) throw new Error(`there is no link of kind ${kind}`);
-  return link;
+  return memberOf(links, kind, 'link');
 }
 
 /** What becomes of a network's link in the site file. `all`: those of all its networks. */

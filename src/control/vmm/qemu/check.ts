@@ -1,6 +1,7 @@
 import type { ProcessRunner } from '../../../platform/process.ts';
 import { type Check, failure, good, isFailed, warning } from '../../../protocol/check.ts';
-import { firstLine, oneLine } from '../../first-line.ts';
+import { firstLine } from '../../first-line.ts';
+import { oneLine } from '../../../platform/one-line.ts';
 import { type VmmFacts, VmmUnfitError } from '../vmm.ts';
 import { type Accelerator, sandboxArguments } from './arguments.ts';
 import { guestTrouble } from './probe.ts';
@@ -75,7 +76,7 @@ async function checkAccelerator(
     guestTrouble(accelerator, settings.binary, run, settings.scratchDirectory);
   const kvm = wanted === 'tcg' ? 'the site file says tcg' : await trouble('kvm');
   if (kvm === undefined) return { accelerator: 'kvm', check: good(name, 'KVM: a guest has run under it') };
-  const why = oneLine(kvm);
+  const why = oneLine(kvm, 300);
   const fix =
     'enable virtualisation in the firmware, load kvm_intel or kvm_amd, and let the user of the jobs open /dev/kvm';
   if (wanted === 'kvm')
@@ -83,7 +84,8 @@ async function checkAccelerator(
       check: failure(name, `KVM runs no guest: ${why}`, `${fix}; or set node.vmm.accelerator to auto`),
     };
   const tcg = await trouble('tcg');
-  if (tcg !== undefined) return { check: failure(name, `no guest runs: ${oneLine(tcg)}`, 'reinstall QEMU') };
+  if (tcg !== undefined)
+    return { check: failure(name, `no guest runs: ${oneLine(tcg, 300)}`, 'reinstall QEMU') };
   if (wanted === 'tcg')
     return {
       accelerator: 'tcg',
