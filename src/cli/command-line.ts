@@ -16,7 +16,10 @@ import type { CommandContext, Run } from './program.ts';
 import { loadHelperPolicy, loadIngest, loadService } from './programs.ts';
 import { cliSettings } from './settings.ts';
 
-/** Every command with its flags. `run` carries one out. docs/cli.md has the same words, and more; a test compares them. */
+/**
+ * Every command with its flags. `run` carries one out. docs/cli.md has the same words, and more; a
+ * test compares them.
+ */
 export function commandLine(run: Run): Command {
   const program = new Command('wsp');
   plainHelp(program)

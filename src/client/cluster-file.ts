@@ -70,7 +70,10 @@ export const ClusterFile = Type.Object(
 );
 export type ClusterFile = Static<typeof ClusterFile>;
 
-/** Reads a cluster file. `now`: what its times are counted from (milliseconds since the epoch). Throws `WspError` (`not_found`; `invalid_file` with all mistakes, each with its path). */
+/**
+ * Reads a cluster file. `now`: what its times are counted from (milliseconds since the epoch).
+ * Throws `WspError` (`not_found`; `invalid_file` with all mistakes, each with its path).
+ */
 export function readClusterFile(path: string, now: number): WorkspaceRequest {
   return parseClusterFile(readText(path, `cluster file ${path}`), path, now);
 }

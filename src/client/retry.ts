@@ -3,7 +3,10 @@ import { WspError } from '../protocol/errors.ts';
 const firstPauseMs = 250;
 const longestPauseMs = 2_000;
 
-/** Tries again while the service cannot be reached: it may be starting again. `stop` ends it, with the last failure. */
+/**
+ * Tries again while the service cannot be reached: it may be starting again. `stop` ends it, with
+ * the last failure.
+ */
 export async function keepTrying<Data>(
   read: () => Promise<Data>,
   stop: AbortSignal,

@@ -43,7 +43,10 @@ export interface ClientOptions {
   readonly fetch?: (request: Request) => Promise<Response>;
   /** The longest that one request may take, long polls' own waiting not counted. Default 30 s. */
   readonly requestTimeoutMs?: number;
-  /** How to let time pass between tries. With it, waiting for a workspace outlives a service that is started again; without, it ends with `service_unreachable`. */
+  /**
+   * How to let time pass between tries. With it, waiting for a workspace outlives a service that is
+   * started again; without, it ends with `service_unreachable`.
+   */
   readonly pause?: (delayMs: number) => Promise<void>;
 }
 
@@ -95,8 +98,8 @@ export interface WaitOptions {
 export type StreamEnd = { readonly kind: 'tcp'; readonly port: number } | { readonly kind: 'console' };
 
 /**
- * The service as a typed object. A `workspace` is an id or a name. Every method throws `WspError`: with the code that the service gave,
- * or `service_unreachable`.
+ * The service as a typed object. A `workspace` is an id or a name. Every method throws `WspError`:
+ * with the code that the service gave, or `service_unreachable`.
  */
 export interface Client {
   readonly url: string;
@@ -115,7 +118,10 @@ export interface Client {
   launchWorkspace(workspace: string): Promise<WorkspaceView>;
   /** Makes a running lease longer. */
   extendWorkspace(workspace: string, durationMs: number): Promise<WorkspaceView>;
-  /** Has something done to a VM, a group, or all VMs. Resolves once the order is durable; what becomes of it is in the events. */
+  /**
+   * Has something done to a VM, a group, or all VMs. Resolves once the order is durable; what
+   * becomes of it is in the events.
+   */
   operateVms(workspace: string, request: OperateRequest): Promise<WorkspaceView>;
   /** Resolves once the order is durable; wait for `ended` with `waitForWorkspace`. */
   destroyWorkspace(workspace: string): Promise<WorkspaceView>;
@@ -124,7 +130,10 @@ export interface Client {
   knownHosts(workspace: string): Promise<readonly string[]>;
   /** One page of history; ask again with `after: next`. */
   events(query?: EventQuery): Promise<{ readonly events: readonly EventView[]; readonly next: number }>;
-  /** Every event once, in order, from `after` on, as it happens; outlives a service that is started again (with `pause`). */
+  /**
+   * Every event once, in order, from `after` on, as it happens; outlives a service that is started
+   * again (with `pause`).
+   */
   follow(query?: Pick<EventQuery, 'after' | 'workspace'>): AsyncGenerator<EventView, never>;
   /** What can be leased here, and what is free at this moment. */
   types(): Promise<TypesView>;
@@ -154,8 +163,9 @@ export interface Client {
   deadLetters(webhook: string): Promise<readonly DeadLetterView[]>;
   health(): Promise<{ readonly status: 'ok'; readonly version: string }>;
   /**
-   * Resolves with the workspace as soon as `until` accepts it, or when nothing more can come: it has ended and its slot is given back.
-   * Looks again only after events. Throws `timeout` with the state that it is still in.
+   * Resolves with the workspace as soon as `until` accepts it, or when nothing more can come: it
+   * has ended and its slot is given back. Looks again only after events. Throws `timeout` with the
+   * state that it is still in.
    */
   waitForWorkspace(
     workspace: string,

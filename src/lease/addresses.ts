@@ -4,8 +4,8 @@ import type { NetworkPool } from './settings.ts';
 import { isFinalVm } from './transitions.ts';
 
 /**
- * Address pools (docs/decisions/0003). An address is free when no live VM holds it, on whatever network: MAC and tap are made from the address, so one
- * rule makes all three unique.
+ * Address pools (docs/decisions/0003). An address is free when no live VM holds it, on whatever
+ * network: MAC and tap are made from the address, so one rule makes all three unique.
  */
 
 /** Locally administered, unicast, the same for the same address for ever: nobody's ARP cache is wrong when an address is given out again. */

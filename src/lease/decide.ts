@@ -22,9 +22,10 @@ import { beginEnding, endPending } from './workspace.ts';
 export { nextDeadlineAt } from './deadlines.ts';
 
 /**
- * The lease core: everything that is ever decided, is decided here. Pure: it changes nothing and asks nobody; the same state, input
- * and time give the same outcome. Inputs that no longer matter (late, repeated, about what is over) give an empty decision.
- * A refusal leaves no trace. An exception is a bug of ours.
+ * The lease core: everything that is ever decided, is decided here. Pure: it changes nothing and
+ * asks nobody; the same state, input and time give the same outcome. Inputs that no longer matter
+ * (late, repeated, about what is over) give an empty decision. A refusal leaves no trace. An
+ * exception is a bug of ours.
  */
 export function decide(state: SiteState, input: LeaseInput, now: number): Outcome {
   const draft = new Draft(state, now);

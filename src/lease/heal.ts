@@ -8,8 +8,9 @@ import { needOf, roomIn } from './policies/held.ts';
 import type { Slot, Vm, Workspace } from './model.ts';
 
 /**
- * What becomes of a running workspace that loses a VM: `fail` ends it; `replace` starts another VM in its place, in the same slot, with the same name
- * and addresses and a fresh disk. When the slot itself is lost, the whole workspace is started anew in another one (`requeue.ts`).
+ * What becomes of a running workspace that loses a VM: `fail` ends it; `replace` starts another VM
+ * in its place, in the same slot, with the same name and addresses and a fresh disk. When the slot
+ * itself is lost, the whole workspace is started anew in another one (`requeue.ts`).
  *
  *   vm failed ─► its place is taken by <id>.1, pending ─► … ─► running        at most `mostReplacements` times for each VM, by `deployDeadlineAt`
  *

@@ -67,7 +67,10 @@ export type LeaseInput =
   | { readonly type: 'lrm.unanswered'; readonly pool: string; readonly message: string }
   /** The LRM has agreed to end a slot's job later. */
   | { readonly type: 'lrm.extended'; readonly slotId: SlotId; readonly jobEndsAt: number }
-  /** One list of all our jobs in a pool, complete; `takenAt` is when the query was sent: slots submitted later are not judged by it. */
+  /**
+   * One list of all our jobs in a pool, complete; `takenAt` is when the query was sent: slots
+   * submitted later are not judged by it.
+   */
   | {
       readonly type: 'lrm.observed';
       readonly pool: string;

@@ -40,7 +40,10 @@ export interface Workspace {
   readonly endsAt: number | null;
   /** How long the lease has stood still because the LRM had its job suspended: added to its end. */
   readonly suspendedMs: number;
-  /** While ending: what remains is destroyed at this time, and the workspace is not `ended` before it when the lease expires. */
+  /**
+   * While ending: what remains is destroyed at this time, and the workspace is not `ended` before
+   * it when the lease expires.
+   */
   readonly endingDeadlineAt: number | null;
   readonly endedAt: number | null;
   /** While deploying, or while a VM is replaced: when to give up. */
@@ -54,12 +57,18 @@ export interface Workspace {
   readonly requeues: number;
   /** What becomes of it when a VM is lost while it runs (`heal.ts`). */
   readonly heal: HealPolicy;
-  /** What the client has sent with the request, so that sending it again is the same request; and that request's digest. */
+  /**
+   * What the client has sent with the request, so that sending it again is the same request; and
+   * that request's digest.
+   */
   readonly clientToken: string | null;
   readonly requestDigest: string | null;
   /** The numbers of its VXLANs, by network; given when it is launched. */
   readonly vnis: Readonly<Record<string, number>>;
-  /** Notices of the lease's end that have been given, each as the time before the end that it is for, in milliseconds. */
+  /**
+   * Notices of the lease's end that have been given, each as the time before the end that it is
+   * for, in milliseconds.
+   */
   readonly noticesGivenMs: readonly number[];
 }
 
@@ -67,7 +76,10 @@ export interface Workspace {
 export interface SlotNode {
   readonly name: string;
   readonly state: SlotNodeState;
-  /** Why it is in it: what the LRM wanted, what failed, what cannot be undone yet; or that an administrator drains it. */
+  /**
+   * Why it is in it: what the LRM wanted, what failed, what cannot be undone yet; or that an
+   * administrator drains it.
+   */
   readonly reason: Reason | null;
   readonly address: string | null;
   readonly connected: boolean;
@@ -89,7 +101,10 @@ export interface Slot {
   readonly id: SlotId;
   /** The pool whose LRM it is asked from. */
   readonly pool: string;
-  /** The workspaces in it, in the order in which they came: those that have not ended, and the last one. None: nobody has been in it. */
+  /**
+   * The workspaces in it, in the order in which they came: those that have not ended, and the last
+   * one. None: nobody has been in it.
+   */
   readonly workspaceIds: readonly WorkspaceId[];
   /** Whose workspace was the first in it. */
   readonly owner: string | null;
@@ -124,7 +139,10 @@ export interface Slot {
   readonly nodes: readonly SlotNode[];
   readonly createdAt: number;
   readonly submittedAt: number | null;
-  /** The next moment at which waiting has taken too long (for pilots of a job that runs, for all of them, for somebody who needs it, for the release); null when it may wait for ever. */
+  /**
+   * The next moment at which waiting has taken too long (for pilots of a job that runs, for all of
+   * them, for somebody who needs it, for the release); null when it may wait for ever.
+   */
   readonly deadlineAt: number | null;
   readonly endedAt: number | null;
 }
@@ -140,7 +158,10 @@ export interface LrmTrouble {
   readonly since: number;
 }
 
-/** An interface of a VM, assigned when the workspace is launched: a lease that has waited never fails for want of an address. */
+/**
+ * An interface of a VM, assigned when the workspace is launched: a lease that has waited never
+ * fails for want of an address.
+ */
 export interface AssignedNic {
   readonly network: string;
   readonly mac: string;

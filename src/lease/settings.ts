@@ -63,13 +63,22 @@ export interface PoolSize {
   readonly cpusPerNode: number;
   readonly maxWalltimeMs: number | null;
   readonly walltimeStepMs: number;
-  /** From the LRM's warning signal to its SIGKILL: pilots leave this long before the job's end, and so must leases. */
+  /**
+   * From the LRM's warning signal to its SIGKILL: pilots leave this long before the job's end, and
+   * so must leases.
+   */
   readonly killDelayMs: number;
-  /** What is free on each node, of an LRM that is all ours and tells; null: jobs wait in a queue, for how long nobody knows. */
+  /**
+   * What is free on each node, of an LRM that is all ours and tells; null: jobs wait in a queue,
+   * for how long nobody knows.
+   */
   readonly free: readonly NodeSize[] | null;
 }
 
-/** Nodes that are asked for in one way: an LRM (batch scheduler or static nodes), what it can give, and the policy for it. */
+/**
+ * Nodes that are asked for in one way: an LRM (batch scheduler or static nodes), what it can give,
+ * and the policy for it.
+ */
 export interface Pool {
   readonly name: string;
   readonly policy: PolicySettings;

@@ -11,15 +11,17 @@ import {
 } from './lrm.ts';
 
 /**
- * The scheduler of an LRM that is ours (`local`, `static`): first come, first served. A job starts when enough nodes have the memory and processors that
- * it wants; none overtakes it. A member brings the nodes, and what runs a job on them.
+ * The scheduler of an LRM that is ours (`local`, `static`): first come, first served. A job starts
+ * when enough nodes have the memory and processors that it wants; none overtakes it. A member
+ * brings the nodes, and what runs a job on them.
  *
  *   waiting ─► running ─► completed | failed | timeout
  *      │          └─► ending ─► cancelled | timeout | failed
  *      └─► cancelled
  *
- * Invariants: a job is kept (`keep`) before `submit` answers, and before its nodes hear of it; a node has no more than it can carry.
- * If we crash here: what `keep` has is what the next life begins with.
+ * Invariants: a job is kept (`keep`) before `submit` answers, and before its nodes hear of it; a
+ * node has no more than it can carry. If we crash here: what `keep` has is what the next life
+ * begins with.
  */
 export abstract class FirstComeLrm implements Lrm {
   abstract readonly kind: string;

@@ -17,7 +17,10 @@ export interface ChosenLrm {
   readonly gang: GangSite;
 }
 
-/** One of the site's options for the submit command that leases cannot work with. `index`: which of the arguments; `message` says what to use instead. */
+/**
+ * One of the site's options for the submit command that leases cannot work with. `index`: which of
+ * the arguments; `message` says what to use instead.
+ */
 export interface OptionMistake {
   readonly index: number;
   readonly message: string;
@@ -48,12 +51,18 @@ export interface LrmKind {
   /** What its section may hold. */
   schema(kit: SectionKit): SectionSchema;
   read(entry: LrmSettings, reader: SectionReader): ChosenLrm;
-  /** What is wrong with the site's options; absent: it has no submit command. None: a job that is submitted with them is one that the service finds again, follows and ends. */
+  /**
+   * What is wrong with the site's options; absent: it has no submit command. None: a job that is
+   * submitted with them is one that the service finds again, follows and ends.
+   */
   optionMistakes?(options: readonly string[]): readonly OptionMistake[];
   neededPaths?(settings: LrmSettings): readonly NeededPath[];
   /** Files beside its directory that a backup of the site must have. */
   ownFiles?(settings: LrmSettings): readonly string[];
-  /** What only one pool of this kind may have: the key, and what it must be in the others; undefined: this one does not have it. */
+  /**
+   * What only one pool of this kind may have: the key, and what it must be in the others;
+   * undefined: this one does not have it.
+   */
   onlyOnce?(entry: LrmSettings): { readonly key: string; readonly message: string } | undefined;
   /** For the doctor: how it is on this host. Absent: it is opened and asked. */
   check?(settings: LrmSettings, name: string): Check;

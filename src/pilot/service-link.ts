@@ -24,7 +24,10 @@ export interface ServiceLinkParts {
   readonly notAccepted: () => void;
 }
 
-/** A service that does not know the slot any more (its database is an older one) may be a proxy's moment; after this long it is believed. */
+/**
+ * A service that does not know the slot any more (its database is an older one) may be a proxy's
+ * moment; after this long it is believed.
+ */
 const notAcceptedDeadlineMs = 60_000;
 const firstRetryMs = 100;
 const longestRetryMs = 5_000;
@@ -51,7 +54,10 @@ export class ServiceLink {
     this.#link?.send(message);
   }
 
-  /** A service whose protocol is not spoken here is taken as one that is away: VMs stay, and the pilot connects again. */
+  /**
+   * A service whose protocol is not spoken here is taken as one that is away: VMs stay, and the
+   * pilot connects again.
+   */
   isSpokenWith(protocol: number | undefined): boolean {
     const gap = protocolGap('pilot', 'the service', protocol);
     if (gap === undefined) return true;

@@ -5,7 +5,10 @@ import { statIfThere } from './stat.ts';
 
 const ownerOnly = 0o600;
 
-/** What is wrong with a secret file's mode or kind; undefined when nothing is, or when it is not there yet. `what`: whatever others could read in it. */
+/**
+ * What is wrong with a secret file's mode or kind; undefined when nothing is, or when it is not
+ * there yet. `what`: whatever others could read in it.
+ */
 export function secretFileMistake(path: string, what: string): string | undefined {
   let stat: Stats | undefined;
   try {
@@ -20,7 +23,10 @@ export function secretFileMistake(path: string, what: string): string | undefine
   return `${path} has mode ${mode.toString(8).padStart(4, '0')}: others can read ${what}; run chmod 600 on it`;
 }
 
-/** The file's text. One that is absent is made, mode 0600, from what `make` makes of a new secret. Throws what the file system says. */
+/**
+ * The file's text. One that is absent is made, mode 0600, from what `make` makes of a new secret.
+ * Throws what the file system says.
+ */
 export function readOrMakeSecret(path: string, random: Random, make: (secret: string) => string): string {
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });

@@ -1,6 +1,7 @@
 /**
  * Every error that leaves a process has a stable code from this table, an HTTP status and, for the CLI, an exit code.
- * The message says what is wrong, where, and what to do; it is for people and may change. docs/reference.md is made of this table.
+ * The message says what is wrong, where, and what to do; it is for people and may change.
+ * docs/reference.md is made of this table.
  */
 
 export const errorCodes = {

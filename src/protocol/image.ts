@@ -31,7 +31,10 @@ export function filesOfImage({ boot, disk }: ImageManifest): readonly string[] {
   return [...kernel, ...(disk ? [disk.file] : [])];
 }
 
-/** Checks a manifest's JSON value. Throws an error that names the field, at the first mistake. Unknown fields are let pass. */
+/**
+ * Checks a manifest's JSON value. Throws an error that names the field, at the first mistake.
+ * Unknown fields are let pass.
+ */
 export function parseImageManifest(value: unknown): ImageManifest {
   const manifest = new Unchecked(value);
   const boot = parseBoot(manifest.at('boot'));

@@ -27,7 +27,10 @@ export const BridgePeers = Type.Object({
 });
 export type BridgePeers = Type.Static<typeof BridgePeers>;
 
-/** How a network reaches other nodes. Only the file of this kind of link (`control/network/links/`) knows what else is in it. */
+/**
+ * How a network reaches other nodes. Only the file of this kind of link (`control/network/links/`)
+ * knows what else is in it.
+ */
 export interface LinkPlan {
   readonly kind: string;
   readonly [part: string]: unknown;

@@ -1,6 +1,7 @@
 /**
- * The states of all that there is, and what each means; docs/reference.md is made of these. The transition tables stand in `lease/`, which alone
- * decides them; here are only the words, because the API, the pilot and the client say them too.
+ * The states of all that there is, and what each means; docs/reference.md is made of these. The
+ * transition tables stand in `lease/`, which alone decides them; here are only the words, because
+ * the API, the pilot and the client say them too.
  */
 
 /** A workspace's states, and what each means. */

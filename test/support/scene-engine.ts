@@ -24,8 +24,8 @@ export async function sceneEngine(): Promise<SceneEngine> {
 /**
  * The real engine, on a store in memory and with a scheduler that starts nothing, behind the API in
  * its tests. A test sets a scene: it puts workspaces and history there without having lived them.
- * Orders are recorded; those for what was created here are carried out, while what a test has set stays as it was set.
- * Only the pilots' hub is a fake.
+ * Orders are recorded; those for what was created here are carried out, while what a test has set
+ * stays as it was set. Only the pilots' hub is a fake.
  */
 export class SceneEngine implements Engine {
   readonly created: { readonly owner: string; readonly request: unknown }[] = [];

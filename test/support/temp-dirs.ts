@@ -15,7 +15,8 @@ import { systemProcesses } from '../../src/platform/process.ts';
 import { removeTracked } from '../cluster/tracking.ts';
 
 /**
- * Temporary places of test sites and test clusters, each with a note of whose it is. What a run that was killed has left behind is removed by the next one.
+ * Temporary places of test sites and test clusters, each with a note of whose it is. What a run
+ * that was killed has left behind is removed by the next one.
  *
  *   made ─► note written ─► in use ─► removed
  *                             └─ its process is gone ─► found by `removeStale` ─► removed
@@ -86,7 +87,10 @@ async function endProcesses(directory: string): Promise<void> {
   }
 }
 
-/** The processes that have something of `directory` in their arguments, or work in it: daemons have arguments of their own. */
+/**
+ * The processes that have something of `directory` in their arguments, or work in it: daemons have
+ * arguments of their own.
+ */
 export function processesOf(directory: string): readonly number[] {
   return readdirSync('/proc')
     .filter(name => /^\d+$/.test(name) && Number(name) !== process.pid)

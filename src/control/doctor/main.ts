@@ -8,8 +8,9 @@ import { nodeVersion, reportOf, reportText } from '../../protocol/check.ts';
 import { examineNode, type NodeExpectations, ordinaryNode } from './node.ts';
 
 /**
- * `doctor --node [--qemu PROGRAM] [--work-dir DIR] [--images DIR] [--json] [-- HELPER…]`, as the program of nodes runs it where nothing else of ours is
- * (`srun node - doctor --node < dist/node-tools.cjs`). Resolves with the exit code: 0, 1 when a check fails, 2 for bad arguments.
+ * `doctor --node [--qemu PROGRAM] [--work-dir DIR] [--images DIR] [--json] [-- HELPER…]`, as the
+ * program of nodes runs it where nothing else of ours is (`srun node - doctor --node <
+ * dist/node-tools.cjs`). Resolves with the exit code: 0, 1 when a check fails, 2 for bad arguments.
  */
 export async function runNodeDoctor(args: readonly string[]): Promise<number> {
   let wanted: NodeExpectations;

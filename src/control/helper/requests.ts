@@ -11,8 +11,9 @@ import { parsePolicyNetworks } from './policy-document.ts';
 import { messageOf } from '../../platform/message-of.ts';
 
 /**
- * What a pilot may ask of the helper: one JSON object a line. The helper is root and the pilot is not, so everything is checked here, by hand (`Unchecked`),
- * before it becomes part of a command or a rule.
+ * What a pilot may ask of the helper: one JSON object a line. The helper is root and the pilot is
+ * not, so everything is checked here, by hand (`Unchecked`), before it becomes part of a command or
+ * a rule.
  */
 export type HelperRequest = { readonly id: number } & HelperOperation;
 

@@ -17,8 +17,9 @@ export function linkInterface({ name, link }: BridgePlan): string | undefined {
 }
 
 /**
- * A MAC for the bridge itself, locally administered, the same each time on this node and another on every node. A bridge without one takes
- * its lowest port's, and changes it as VMs come and go: their ARP entries for the node would be wrong.
+ * A MAC for the bridge itself, locally administered, the same each time on this node and another on
+ * every node. A bridge without one takes its lowest port's, and changes it as VMs come and go:
+ * their ARP entries for the node would be wrong.
  */
 export function bridgeMac(node: string, bridge: string): string {
   const digest = createHash('sha256').update(`${node}/${bridge}`).digest('hex');

@@ -9,14 +9,15 @@ import { policyKind, vmsPerNode } from './index.ts';
 import { endMarginMs } from './slot-request.ts';
 
 /**
- * Slots that are held, for the policies `reuse` and `warm`: a workspace is put into a slot that is held already, if it has room and lasts long enough, and a slot may be held while
- * nobody is in it.
+ * Slots that are held, for the policies `reuse` and `warm`: a workspace is put into a slot that is
+ * held already, if it has room and lasts long enough, and a slot may be held while nobody is in it.
  *
  *   reuse   ready, workspaces in it ─► idle for `keepMs` at most ─► released            warm   asked for in advance ─► idle ─► released when too old
  *                   ▲                    │                                                            ▲                  │
  *                   └── a new workspace ─┘                                                            └─ renewed ────────┘
  *
- * Invariants: unless the policy is `shared`, all workspaces that a slot has ever had are of one owner; nothing is put into a slot of which a node is drained, and it is not kept.
+ * Invariants: unless the policy is `shared`, all workspaces that a slot has ever had are of one
+ * owner; nothing is put into a slot of which a node is drained, and it is not kept.
  */
 
 /** A slot with room, and where each VM goes. */

@@ -20,7 +20,10 @@ const schema = (kit: SectionKit) => {
   );
 };
 
-/** `slots` idle slots are held ready, of this size and for this long; a workspace that does not fit gets a slot of its own. */
+/**
+ * `slots` idle slots are held ready, of this size and for this long; a workspace that does not fit
+ * gets a slot of its own.
+ */
 export interface WarmPolicy extends WarmSlots {
   readonly kind: 'warm';
   readonly vmsPerNode: number;

@@ -22,13 +22,19 @@ const schema = ({ Type, strict, Word, Arguments, Path, Program, Port }: SectionK
       cell: Type.Optional(Word),
       qmasterPort: Type.Optional(Port),
       execdPort: Type.Optional(Port),
-      /** One for each number of slots on a node that VMs may need (sge_pe(5): allocation_rule a number, control_slaves TRUE). */
+      /**
+       * One for each number of slots on a node that VMs may need (sge_pe(5): allocation_rule a
+       * number, control_slaves TRUE).
+       */
       parallelEnvironments: Type.Array(Word, { minItems: 1, maxItems: 64, uniqueItems: true }),
       /** The resource that counts memory (complex(5)), for each slot. Default: mem_free. */
       memoryResource: Type.Optional(
         Type.String({ pattern: '^[A-Za-z_][A-Za-z0-9_.-]*$', description: 'the name of a resource' }),
       ),
-      /** Directory that this host and the nodes share, for the service's user alone. Default: .workspace-pilot in the home. */
+      /**
+       * Directory that this host and the nodes share, for the service's user alone. Default:
+       * .workspace-pilot in the home.
+       */
       programDir: Type.Optional(Path),
       /** The Node program on the nodes. Default: node. */
       node: Type.Optional(Program),

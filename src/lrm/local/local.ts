@@ -33,8 +33,9 @@ export function local(settings: LocalSettings, parts: LocalParts): Lrm {
 }
 
 /**
- * The embedded LRM: runs pilots as processes of this machine, for trial and demonstration. It watches over the time limits itself. Jobs live as long as
- * the service's process: after a restart they are gone from the list, and their pilots release by themselves.
+ * The embedded LRM: runs pilots as processes of this machine, for trial and demonstration. It
+ * watches over the time limits itself. Jobs live as long as the service's process: after a restart
+ * they are gone from the list, and their pilots release by themselves.
  */
 class LocalLrm extends FirstComeLrm {
   readonly kind = 'local';

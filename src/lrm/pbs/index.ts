@@ -20,7 +20,10 @@ const schema = ({ Type, strict, Word, Arguments, Path, Program }: SectionKit) =>
       binDir: Type.Optional(Path),
       /** The server's name. Default: the host's configuration. */
       server: Type.Optional(Word),
-      /** Directory that this host and the nodes share, for the service's user alone. Default: .workspace-pilot/pbs in the home. */
+      /**
+       * Directory that this host and the nodes share, for the service's user alone. Default:
+       * .workspace-pilot/pbs in the home.
+       */
       programDir: Type.Optional(Path),
       /** The Node program on the nodes. Default: node. */
       node: Type.Optional(Program),

@@ -12,8 +12,8 @@ import { Spool } from './spool.ts';
  *
  *   node   joined ⇄ away ─► lost (after `lostAfterMs`): its jobs have failed
  *
- * The agents watch over the time limits. Jobs and nodes are in the spool. If we crash here: agents and their pilots go on; the next life has the spool,
- * and the agents say what runs.
+ * The agents watch over the time limits. Jobs and nodes are in the spool. If we crash here: agents
+ * and their pilots go on; the next life has the spool, and the agents say what runs.
  */
 export interface StaticSettings {
   /** Where jobs and nodes are kept. */

@@ -7,8 +7,9 @@ import { hashOf } from './tokens.ts';
 const shortest = 16;
 
 /**
- * Reads the secret that the agents of a pool join with; an absent file is made. Returns the way to check one, in constant time.
- * Throws `WspError` (`invalid_file`): readable by others, too short, cannot be read or made.
+ * Reads the secret that the agents of a pool join with; an absent file is made. Returns the way to
+ * check one, in constant time. Throws `WspError` (`invalid_file`): readable by others, too short,
+ * cannot be read or made.
  */
 export function loadJoinSecret(path: string, random: Random): (secret: string) => boolean {
   const invalid = (why: string, cause?: unknown): WspError =>

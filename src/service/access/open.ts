@@ -17,7 +17,10 @@ import { Logins } from './logins.ts';
 import { Sessions } from './sessions.ts';
 import type { Tokens } from './tokens.ts';
 
-/** Who may do what, the log of it, and who is told. Throws `WspError` (`failed`) when the login directory cannot be made. */
+/**
+ * Who may do what, the log of it, and who is told. Throws `WspError` (`failed`) when the login
+ * directory cannot be made.
+ */
 export async function openAccess(
   site: SiteConfig,
   store: Store,

@@ -13,8 +13,9 @@ export interface Tokens {
 const minimumLength = 16;
 
 /**
- * Reads the tokens file (`user token` a line, `#` comments); a file that is absent is made, mode 0600, with a new token for `admin`.
- * Throws `WspError` (`invalid_file`): readable by others, malformed, empty.
+ * Reads the tokens file (`user token` a line, `#` comments); a file that is absent is made, mode
+ * 0600, with a new token for `admin`. Throws `WspError` (`invalid_file`): readable by others,
+ * malformed, empty.
  */
 export function loadTokens(path: string, random: Random): Tokens {
   const wrong = tokensFileMistake(path);

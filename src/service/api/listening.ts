@@ -23,7 +23,10 @@ export interface ListenOptions {
   readonly port: number;
   /** The site file's `service.url`. */
   readonly url: string | null;
-  /** An address that the nodes reach this host at, other than `host`: the embedded LRM's. Listened on too, unless `url` says where nodes go. */
+  /**
+   * An address that the nodes reach this host at, other than `host`: the embedded LRM's. Listened
+   * on too, unless `url` says where nodes go.
+   */
   readonly headAddress?: string | undefined;
   /** Listened on too, for users of this host; always without TLS. */
   readonly socketPath?: string | null;

@@ -3,15 +3,16 @@ import { formatMoment } from '../../protocol/units.ts';
 import type { StoredEvent } from '../core/engine-api.ts';
 
 /**
- * The paper's breakdown of one lease (Figures 2 to 5), from its stored history. Marks are moments that the history gives; a hop lies
- * between two of them, and starts where the one before it ended:
+ * The paper's breakdown of one lease (Figures 2 to 5), from its stored history. Marks are moments
+ * that the history gives; a hop lies between two of them, and starts where the one before it ended:
  *
  *   created ─request─ durable ─submit─ jobId ─lrm─ firstReserving ─pilot─ allReserved ─place─ firstPropagating ─propagate─
  *     firstStarting ─create─ allRunning ─lease─ ending ─stop─ vmsGone ─release─ nodesReleased ─lrm-end─ jobGone
  *                                    └─context─ allContext
  *
- * In a slot that was held already (policies `reuse` and `warm`) there is nothing to submit, to wait for and to reserve; a slot that is kept is not
- * released with the lease. A lease that ends on its way skips to `ending`: the hop that it was in ends there.
+ * In a slot that was held already (policies `reuse` and `warm`) there is nothing to submit, to wait
+ * for and to reserve; a slot that is kept is not released with the lease. A lease that ends on its
+ * way skips to `ending`: the hop that it was in ends there.
  */
 const meanings = {
   request: 'the service decides and stores the request',

@@ -23,8 +23,10 @@ const days = 3_650;
 const commandDeadlineMs = 60_000;
 
 /**
- * Reads the certificate and its key; when neither file is there, makes a self-signed certificate for `hosts`, for ten years, with openssl(1). Clients pin it
- * by its file. Throws `WspError` (`invalid_file`: one is missing, malformed, expired, does not fit the other, or the key can be read by others; `failed`: no openssl).
+ * Reads the certificate and its key; when neither file is there, makes a self-signed certificate
+ * for `hosts`, for ten years, with openssl(1). Clients pin it by its file. Throws `WspError`
+ * (`invalid_file`: one is missing, malformed, expired, does not fit the other, or the key can be
+ * read by others; `failed`: no openssl).
  */
 export async function loadTls(
   config: TlsConfig,

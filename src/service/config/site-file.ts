@@ -10,8 +10,9 @@ import { DurationText, literals, MemoryText } from '../../protocol/schema.ts';
 import { sectionKit } from '../../protocol/section.ts';
 
 /**
- * The site file's shape (`wsp service --config site.yaml`): what an administrator decides. YAML; durations and sizes in words (`10s`, `4G`).
- * Relative paths are relative to the file. A `description` completes "must be …" in messages. `site.ts` reads and checks it.
+ * The site file's shape (`wsp service --config site.yaml`): what an administrator decides. YAML;
+ * durations and sizes in words (`10s`, `4G`). Relative paths are relative to the file. A
+ * `description` completes "must be …" in messages. `site.ts` reads and checks it.
  */
 
 const { strict, Word, Program, Path } = sectionKit;
@@ -102,7 +103,10 @@ const Service = Type.Object(
     stateDir: Path,
     /** File with a line `user token` for each user, mode 0600. Absent file: made with a new token for `admin`. */
     tokensFile: Path,
-    /** Unix socket for the users of this host, who need no token there. Its directory is made; so is `login` in it, where they show who they are. */
+    /**
+     * Unix socket for the users of this host, who need no token there. Its directory is made; so is
+     * `login` in it, where they show who they are.
+     */
     socket: Type.Optional(Path),
     /** munged's socket on this host: users with a MUNGE credential need no token, from any host of its realm. */
     munge: Type.Optional(Path),
@@ -110,9 +114,15 @@ const Service = Type.Object(
     tls: Type.Optional(Type.Object({ certificateFile: Path, keyFile: Path }, strict)),
     /** How pilots reach the service, in the order in which they try. Default: websocket. */
     transports: Type.Optional(Type.Array(Transport, { minItems: 1, maxItems: 8 })),
-    /** When set, the URL that the service listens on is written here once it answers (for port 0, and for scripts). */
+    /**
+     * When set, the URL that the service listens on is written here once it answers (for port 0,
+     * and for scripts).
+     */
     urlFile: Type.Optional(Path),
-    /** How many requests a second each user may send in the long run (default 100), and how many at once (default 500). */
+    /**
+     * How many requests a second each user may send in the long run (default 100), and how many at
+     * once (default 500).
+     */
     rate: Type.Optional(
       Type.Object(
         {
@@ -167,7 +177,10 @@ const Leases = Type.Object(
     walltimePad: Type.Optional(DurationText),
     /** How long guests get to shut down. Default 10s. */
     shutdownGrace: Type.Optional(DurationText),
-    /** How long before its end a lease's owner and guests are told. Default 10m and 1m; an empty list tells nobody. */
+    /**
+     * How long before its end a lease's owner and guests are told. Default 10m and 1m; an empty
+     * list tells nobody.
+     */
     endNotices: Type.Optional(Type.Array(DurationText, { maxItems: 8, uniqueItems: true })),
     /**
      * From the first submission that the scheduler did not take, or could not be asked for, until
@@ -177,7 +190,10 @@ const Leases = Type.Object(
     /** From the first pilot's report until all must have reported. Default 60s. */
     reserveTimeout: Type.Optional(DurationText),
     pilotSilence: Type.Optional(DurationText),
-    /** What becomes of leases on a node that an administrator drains: they go on to their end (default), or are ended as preempted. */
+    /**
+     * What becomes of leases on a node that an administrator drains: they go on to their end
+     * (default), or are ended as preempted.
+     */
     drain: Type.Optional(Type.Union([Type.Literal('wait'), Type.Literal('leave')])),
     /**
      * What becomes of leases whose job the scheduler suspends: they stand still until it goes on
@@ -236,7 +252,10 @@ export const SiteFile = Type.Object(
     pools: Type.Optional(Type.Array(PoolEntry, { minItems: 1, maxItems: 16 })),
     images: Type.Object(
       {
-        /** A directory that service and nodes read at the same path; in it one directory with an image.json for each image. */
+        /**
+         * A directory that service and nodes read at the same path; in it one directory with an
+         * image.json for each image.
+         */
         dir: Path,
       },
       strict,

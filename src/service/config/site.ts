@@ -76,7 +76,10 @@ export interface SiteConfig {
 /** The API takes no longer lease than this. */
 const longestLeaseMs = 14 * 24 * 3_600_000;
 
-/** Reads and checks a site file. Throws `WspError`: `not_found`, or `invalid_file` with every mistake and its path. */
+/**
+ * Reads and checks a site file. Throws `WspError`: `not_found`, or `invalid_file` with every
+ * mistake and its path.
+ */
 export function loadSite(path: string): SiteConfig {
   return parseSite(readText(path), path);
 }
@@ -89,8 +92,9 @@ export function parseSite(text: string, path: string): SiteConfig {
 }
 
 /**
- * For `wsp doctor`: every mistake, and the configuration all the same when the file's shape is right (what is mistaken in it is then not to be
- * relied on). Throws `WspError` when the file cannot be read or is no YAML.
+ * For `wsp doctor`: every mistake, and the configuration all the same when the file's shape is
+ * right (what is mistaken in it is then not to be relied on). Throws `WspError` when the file
+ * cannot be read or is no YAML.
  */
 export function examineSite(path: string): CheckedSite {
   return checkText(readText(path), path);

@@ -8,8 +8,9 @@ import type { PilotMessage, ServiceMessage, StreamTarget } from '../../protocol/
 import type { WorkspaceState } from '../../protocol/states.ts';
 
 /**
- * The seam between the service's inside (writer, store, outbox, reconcilers, pilot hub: `engine.ts`) and its outside (HTTP, WebSockets:
- * `api/`). The simulated world drives the same seam without a network.
+ * The seam between the service's inside (writer, store, outbox, reconcilers, pilot hub:
+ * `engine.ts`) and its outside (HTTP, WebSockets: `api/`). The simulated world drives the same seam
+ * without a network.
  */
 export interface Engine {
   /** Loads the store, starts the reconcilers, runs the effects that are still pending. */
@@ -58,7 +59,10 @@ export interface WorkspaceService {
   tryCreate(owner: string, request: WorkspaceRequest): Promise<Trial>;
   /** Throws `WspError` with the refusal's code. Resolves once the workspace is durable. */
   create(owner: string, request: WorkspaceRequest): Promise<Workspace>;
-  /** Adds groups to a workspace that has not been launched. Throws `WspError` with the refusal's code. Resolves once they are durable. */
+  /**
+   * Adds groups to a workspace that has not been launched. Throws `WspError` with the refusal's
+   * code. Resolves once they are durable.
+   */
   add(workspaceId: string, by: string, groups: readonly GroupRequest[]): Promise<Workspace>;
   /** Launches a pending workspace. Throws `WspError` with the refusal's code. Resolves once it is durable. */
   launch(workspaceId: string, by: string): Promise<Workspace>;
@@ -66,7 +70,10 @@ export interface WorkspaceService {
   extend(workspaceId: string, by: string, durationMs: number): Promise<Workspace>;
   /** Has something done to VMs. Throws `WspError` with the refusal's code. Resolves once the order is durable. */
   operate(workspaceId: string, by: string, request: OperateRequest): Promise<Workspace>;
-  /** Resolves once the order is durable. What has ended already is returned as it is. Throws `WspError` (`not_found`). */
+  /**
+   * Resolves once the order is durable. What has ended already is returned as it is. Throws
+   * `WspError` (`not_found`).
+   */
   destroy(workspaceId: string, by: string): Promise<Workspace>;
 }
 
@@ -146,7 +153,10 @@ export interface StoredEvent extends Omit<HistoryEvent, 'type'> {
 export interface PilotHub {
   /** True when the secret is the slot's. Compared in constant time. */
   authenticate(slotId: string, secret: string): boolean;
-  /** Takes over a connection that has authenticated for this slot and node; an older one of the same node is closed. */
+  /**
+   * Takes over a connection that has authenticated for this slot and node; an older one of the same
+   * node is closed.
+   */
   attach(slotId: string, node: string, connection: PilotConnection): PilotConnectionHandler;
   /** Opens a byte stream through a VM's pilot. Throws `WspError` (`unreachable`, `timeout`). */
   openStream(slotId: string, node: string, target: StreamTarget): Promise<Duplex>;

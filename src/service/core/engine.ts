@@ -38,7 +38,8 @@ import { Writer } from './writer.ts';
  *                      ├─► LrmPools ──► LRMs ────────────┘
  *                      └─► event listeners
  *
- * All that must survive is in the store; what is here is a copy of it, or a connection. If we crash here: see writer.ts and outbox.ts.
+ * All that must survive is in the store; what is here is a copy of it, or a connection. If we crash
+ * here: see writer.ts and outbox.ts.
  */
 export interface EngineOptions {
   readonly clock: Clock;
@@ -56,7 +57,10 @@ export interface EngineOptions {
   readonly pilot: PilotSite;
   /** Default: real ed25519 keys. */
   readonly makeKeyPair?: MakeKeyPair;
-  /** See `WriterParts.gather`. Default: the next turn of the event loop. The simulated world has no sockets to wait for. */
+  /**
+   * See `WriterParts.gather`. Default: the next turn of the event loop. The simulated world has no
+   * sockets to wait for.
+   */
   readonly gather?: () => Promise<void>;
   /** The state cannot be stored any more: the process must end, with a failure. */
   readonly onBroken?: (cause: unknown) => void;

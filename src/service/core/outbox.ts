@@ -9,17 +9,17 @@ import { errorFields, type Log } from '../../platform/log.ts';
  *                                 ▲                       │
  *                                 └── backoff ◄── failed ─┘
  *
- * Invariants: only committed effects run; a key runs at most once at a time; at most `atOnce` effects run together, first come first served.
- * If we crash here: what was not done is pending in the store still and runs again with `again` set;
- * every effect bears that.
- * An effect is tried until it works or finds that nobody wants it any more; the time between two tries is bounded.
+ * Invariants: only committed effects run; a key runs at most once at a time; at most `atOnce`
+ * effects run together, first come first served. If we crash here: what was not done is pending in
+ * the store still and runs again with `again` set; every effect bears that. An effect is tried
+ * until it works or finds that nobody wants it any more; the time between two tries is bounded.
  */
 export interface OutboxParts {
   readonly clock: Clock;
   readonly log: Log;
   /**
-   * Does the effect, and resolves when it need never be done again. `again`: it may have been done already, by an earlier try or an earlier life
-   * of the service. Rejects to be called again later.
+   * Does the effect, and resolves when it need never be done again. `again`: it may have been done
+   * already, by an earlier try or an earlier life of the service. Rejects to be called again later.
    */
   readonly perform: (effect: LrmEffect, again: boolean) => Promise<void>;
   /** An effect need not be done. */
@@ -72,7 +72,10 @@ export class Outbox {
     return false;
   }
 
-  /** Begins nothing more. What runs is left alone: if its answer comes too late to be stored, it is as after a crash. */
+  /**
+   * Begins nothing more. What runs is left alone: if its answer comes too late to be stored, it is
+   * as after a crash.
+   */
   stop(): void {
     this.#stopped = true;
     for (const stopTimer of this.#timers) stopTimer();

@@ -7,7 +7,10 @@ import type { KeyPair } from '../../protocol/plan.ts';
 import type { MakeKeyPair } from '../pilots/ssh-keys.ts';
 import type { Commit, Secret } from '../store/store.ts';
 
-/** What a workspace has that others must not see. Made and stored with it, in the same transaction; deleted when it has ended. */
+/**
+ * What a workspace has that others must not see. Made and stored with it, in the same transaction;
+ * deleted when it has ended.
+ */
 export interface WorkspaceSecrets {
   /** As the client sent it: with user data and SSH keys. */
   readonly request: WorkspaceRequest;
@@ -69,7 +72,10 @@ export class Secrets {
     for (const key of forgotten) this.#values.delete(key);
   }
 
-  /** The commit that they were given to has failed: nothing of it has happened, and who asks again is given new ones. */
+  /**
+   * The commit that they were given to has failed: nothing of it has happened, and who asks again
+   * is given new ones.
+   */
   rollBack(): void {
     this.#staged.clear();
   }

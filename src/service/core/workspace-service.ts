@@ -36,8 +36,9 @@ export interface WorkspaceServiceParts {
 const extendAgainAfterMs = [500, 1_000, 2_000, 4_000] as const;
 
 /**
- * The Workspace Service (paper §2.1): what clients ask for, as inputs of the core. It keeps nothing: if we crash here, what was
- * acknowledged is in the store, and a client that has heard nothing asks again with the same token.
+ * The Workspace Service (paper §2.1): what clients ask for, as inputs of the core. It keeps
+ * nothing: if we crash here, what was acknowledged is in the store, and a client that has heard
+ * nothing asks again with the same token.
  */
 export class LeasingService implements WorkspaceService {
   readonly #parts: WorkspaceServiceParts;
@@ -110,7 +111,10 @@ export class LeasingService implements WorkspaceService {
     return this.#workspace(workspaceId);
   }
 
-  /** When the job ends now. A crash after it leaves a job that is longer than it need be, and is given back with its workspace. */
+  /**
+   * When the job ends now. A crash after it leaves a job that is longer than it need be, and is
+   * given back with its workspace.
+   */
   async #extendJob(slotId: string, jobId: string, until: number, refusal: Refusal): Promise<number> {
     const { lrm } = await this.#parts.poolOf(slotId);
     for (const pauseMs of [...extendAgainAfterMs, undefined])

@@ -25,10 +25,11 @@ import { messageOf } from '../../platform/message-of.ts';
  *                                           ▲                               │ failed
  *                                           └──── rolled back ◄─────────────┘ every waiter gets the error
  *
- * Two sets of maps: `ahead` has the decisions of the batch in hand, so that its second input sees what the first has done; `committed` is
- * what everybody else sees. Invariants: outside of a batch both are equal; `committed` is never ahead of the store; a waiter is answered
- * only when what it is told is durable, also when its own decision is empty (it may rest on its neighbours').
- * If we crash here: the batch is in the store whole, with its effects, or not at all; nobody has been
+ * Two sets of maps: `ahead` has the decisions of the batch in hand, so that its second input sees
+ * what the first has done; `committed` is what everybody else sees. Invariants: outside of a batch
+ * both are equal; `committed` is never ahead of the store; a waiter is answered only when what it
+ * is told is durable, also when its own decision is empty (it may rest on its neighbours'). If we
+ * crash here: the batch is in the store whole, with its effects, or not at all; nobody has been
  * told anything yet.
  */
 export interface WriterParts {
@@ -46,7 +47,10 @@ export interface WriterParts {
   readonly broken: (cause: unknown) => void;
   /** An id that no slot has had. */
   readonly newSlotId: () => string;
-  /** How a batch waits for company. In the real world the next turn of the event loop: all sockets that are readable now have been read. */
+  /**
+   * How a batch waits for company. In the real world the next turn of the event loop: all sockets
+   * that are readable now have been read.
+   */
   readonly gather: () => Promise<void>;
 }
 
@@ -75,7 +79,10 @@ export class Writer {
   readonly #committed: SiteMaps = emptyMaps();
   #settings: LeaseSettings;
   readonly #queue: Waiting[] = [];
-  /** Keys of effects that are done but still in the store; they go with the next commit. Losing one only repeats what is harmless. */
+  /**
+   * Keys of effects that are done but still in the store; they go with the next commit. Losing one
+   * only repeats what is harmless.
+   */
   #done: string[] = [];
   #running: Promise<void> | undefined;
   #failures = 0;
@@ -111,7 +118,8 @@ export class Writer {
 
   /**
    * Decides about an input; resolves with the outcome once it is durable. `done`: keys of effects that it answers.
-   * Rejects with `WspError` (`busy`): queue full, stopping, or the store has failed (then nothing of it has happened).
+   * Rejects with `WspError` (`busy`): queue full, stopping, or the store has failed (then nothing
+   * of it has happened).
    */
   submit(input: LeaseInput, done: readonly string[] = []): Promise<Outcome> {
     if (this.#stopped) return Promise.reject(new WspError('busy', 'the service is stopping'));
@@ -176,7 +184,10 @@ export class Writer {
     this.#armDeadline(0);
   }
 
-  /** Decides on the maps ahead and adds the decision to the commit. Returns what its waiter is told once that is durable. */
+  /**
+   * Decides on the maps ahead and adds the decision to the commit. Returns what its waiter is told
+   * once that is durable.
+   */
   #decide({ input, done, resolve, reject }: Waiting, commit: GrowingCommit): () => void {
     const { clock, log, companions } = this.#parts;
     const now = clock.now();

@@ -20,7 +20,10 @@ export interface ImageProblem {
   readonly message: string;
 }
 
-/** The site's images: the directories of `images.dir` that have an `image.json`. Read afresh each time, so that a new image needs no restart. */
+/**
+ * The site's images: the directories of `images.dir` that have an `image.json`. Read afresh each
+ * time, so that a new image needs no restart.
+ */
 export interface ImageCatalogue {
   read(): { readonly images: readonly SiteImage[]; readonly problems: readonly ImageProblem[] };
 }

@@ -33,7 +33,10 @@ export class SiteCapabilities {
     this.#parts = parts;
   }
 
-  /** Asks once, and again whenever the LRM tells that something has changed. Resolves when the LRM has answered, has failed, or the deadline is over; never rejects. */
+  /**
+   * Asks once, and again whenever the LRM tells that something has changed. Resolves when the LRM
+   * has answered, has failed, or the deadline is over; never rejects.
+   */
   async start(): Promise<void> {
     const { clock, log, lrm } = this.#parts;
     this.#stopListening = lrm.onChange(() => void this.#ask().catch(() => undefined));

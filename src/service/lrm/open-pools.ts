@@ -17,7 +17,10 @@ export interface OpenPool extends EnginePool {
   readonly agentPool: AgentPool | undefined;
 }
 
-/** Opens the site's pools one after another; `closes` is handed what closes those that are open. Throws `WspError` (`failed`) when the commands of an LRM are missing. */
+/**
+ * Opens the site's pools one after another; `closes` is handed what closes those that are open.
+ * Throws `WspError` (`failed`) when the commands of an LRM are missing.
+ */
 export async function openPools(
   site: SiteConfig,
   log: Log,

@@ -15,8 +15,9 @@ import { messageOf } from '../../platform/message-of.ts';
  *   idle ─ signal, or the pause is over ─► list ─► lrm.observed (durable) ─► pause ─► …
  *                                            └─ failed: the state stays, the pause doubles
  *
- * Signals: the LRM itself, an effect, a pilot that has gone. After a signal, or when a slot begins to be given back, it looks again soon, then
- * ever more rarely, up to what the slots' states call for. Nothing is kept here that a crash could lose: the first round after a start sees all.
+ * Signals: the LRM itself, an effect, a pilot that has gone. After a signal, or when a slot begins
+ * to be given back, it looks again soon, then ever more rarely, up to what the slots' states call
+ * for. Nothing is kept here that a crash could lose: the first round after a start sees all.
  *
  * A list without any job, where jobs that nobody has told to end should be, is an outage until it
  * has been said for a minute: a scheduler that is dying or has just
@@ -34,7 +35,10 @@ export interface LrmReconcilerParts {
   readonly submit: (input: LeaseInput) => Promise<unknown>;
 }
 
-/** `leaving`: somebody may wait for nodes to be given back. `waiting`: in the queue or starting, or a pilot is not heard. `quiet`: held. `none`: no slot has a job. */
+/**
+ * `leaving`: somebody may wait for nodes to be given back. `waiting`: in the queue or starting, or
+ * a pilot is not heard. `quiet`: held. `none`: no slot has a job.
+ */
 type Urgency = 'leaving' | 'waiting' | 'quiet' | 'none';
 
 const shortestPauseMs = 100;
@@ -80,7 +84,10 @@ export class LrmReconciler {
     this.#stopTimer();
   }
 
-  /** Something should have changed: look soon. During a round: once more after it. While the LRM fails, its pause holds. */
+  /**
+   * Something should have changed: look soon. During a round: once more after it. While the LRM
+   * fails, its pause holds.
+   */
   signal(): void {
     if (this.#stopped || this.#failing) return;
     this.#pauseMs = shortestPauseMs;
@@ -94,7 +101,8 @@ export class LrmReconciler {
     if (urgency === this.#urgency) return;
     this.#urgency = urgency;
     if (this.#stopped || this.#failing || this.#round) return;
-    // What begins to wait has just been submitted: there is nothing to see yet. What begins to leave may be gone very soon.
+    // What begins to wait has just been submitted: there is nothing to see yet. What begins to
+    // leave may be gone very soon.
     this.#pauseMs = urgency === 'leaving' ? shortestPauseMs : longestPauseMs[urgency];
     this.#arm(this.#pauseMs);
   }
@@ -190,8 +198,9 @@ function slotsIn(jobs: readonly LrmJob[], { slots }: SiteState): readonly string
 }
 
 /**
- * Our jobs, in the core's words. A job of a slot that we have never known is not ours: a slot is durable before it is submitted, so it belongs to
- * another service of the same user. One of another pool's slot is that pool's business: two pools may be two queues of one LRM.
+ * Our jobs, in the core's words. A job of a slot that we have never known is not ours: a slot is
+ * durable before it is submitted, so it belongs to another service of the same user. One of another
+ * pool's slot is that pool's business: two pools may be two queues of one LRM.
  */
 function observed(
   jobs: readonly LrmJob[],

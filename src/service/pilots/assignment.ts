@@ -12,7 +12,10 @@ export interface PoolPilots extends PilotSite {
 
 /** What the site says to every pilot. */
 export interface PilotSite {
-  /** The service's URL as the nodes reach it. Asked for at each submit: with port 0 it is known only once the service listens. */
+  /**
+   * The service's URL as the nodes reach it. Asked for at each submit: with port 0 it is known only
+   * once the service listens.
+   */
   readonly serviceUrl: () => string;
   /** PEM: whom to take for the service. Null: whom the system's authorities vouch for, if it speaks TLS. */
   readonly serviceCa: () => string | null;
@@ -61,8 +64,9 @@ export function slotAssignment(
 }
 
 /**
- * The text that Node runs on every node of the slot: the assignment on the first line, then the pilot. A secret, because the assignment is.
- * The JSON is made safe for being program text anywhere: line separators that JSON allows and old JavaScript does not, and `<`.
+ * The text that Node runs on every node of the slot: the assignment on the first line, then the
+ * pilot. A secret, because the assignment is. The JSON is made safe for being program text
+ * anywhere: line separators that JSON allows and old JavaScript does not, and `<`.
  */
 export function programText(assignment: SlotAssignment, pilotProgram: string): string {
   const json = JSON.stringify(assignment).replace(

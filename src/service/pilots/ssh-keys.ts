@@ -1,7 +1,10 @@
 import { generateKeyPairSync } from 'node:crypto';
 import type { KeyPair } from '../../protocol/plan.ts';
 
-/** Makes an SSH key pair whose public line ends in `comment`. Injected: a simulated world has no use for real ones. */
+/**
+ * Makes an SSH key pair whose public line ends in `comment`. Injected: a simulated world has no use
+ * for real ones.
+ */
 export type MakeKeyPair = (comment: string) => KeyPair;
 
 /**
@@ -9,7 +12,8 @@ export type MakeKeyPair = (comment: string) => KeyPair;
  * Source: OpenSSH's PROTOCOL.key (openssh-key-v1) and RFC 8709 (the public key's blob).
  */
 export const makeSshKeyPair: MakeKeyPair = comment => {
-  // Not as a KeyObject that is exported as a JWK: when garbage is collected in the middle of that, Node.js 20 waits for ever for a lock that it holds itself.
+  // Not as a KeyObject that is exported as a JWK: when garbage is collected in the middle of that,
+  // Node.js 20 waits for ever for a lock that it holds itself.
   const made = generateKeyPairSync('ed25519', {
     publicKeyEncoding: { type: 'spki', format: 'der' },
     privateKeyEncoding: { type: 'pkcs8', format: 'der' },

@@ -15,7 +15,10 @@ const Params = Type.Object({
 
 const message = Compile(AgentMessage);
 
-/** `/agent/v1/…`: authenticated by the pool's join secret, before the upgrade. Who joins gets the pool's jobs, and with them their secrets. */
+/**
+ * `/agent/v1/…`: authenticated by the pool's join secret, before the upgrade. Who joins gets the
+ * pool's jobs, and with them their secrets.
+ */
 export function agentRoutes({ agentPools, clock, log }: ApiParts): FastifyPluginAsyncTypebox {
   const poolOf = (params: unknown): AgentPool | undefined =>
     agentPools.find(({ name }) => name === (params as { readonly pool: string }).pool);

@@ -11,8 +11,9 @@ import { NodeParams, readPilotMessage, requireSlotSecret, Slot, StreamParams } f
 import { Buckets, tooOften } from '../rate-limit.ts';
 
 /**
- * What `pilot-socket.ts` does, for pilots behind a proxy that breaks WebSockets: each of their sockets is a pipe here, which they carry on by requests
- * (`src/service/pilots/pipe.ts`). Messages are lines in it; the hub does not know the difference.
+ * What `pilot-socket.ts` does, for pilots behind a proxy that breaks WebSockets: each of their
+ * sockets is a pipe here, which they carry on by requests (`src/service/pilots/pipe.ts`). Messages
+ * are lines in it; the hub does not know the difference.
  *
  *   POST   …/nodes/:node/pipes, …/streams/:streamId/pipes      → {pipe}
  *   POST   …/pipes/:pipe?at=N&end=…    bytes from number N on  → the number of the next one

@@ -12,8 +12,10 @@ import { bearerOf } from '../auth.ts';
 import { closeRefused, connectionOver, readMessage, serveSocket } from './node-socket.ts';
 
 /**
- * The pilots' side of the API: one WebSocket per node for messages, one for each byte stream; or the same over plain requests (`pilot-http.ts`). Which pilots
- * there are is the hub's business; here messages are only carried and checked. A crash loses nothing: a pilot repeats what was not acknowledged.
+ * The pilots' side of the API: one WebSocket per node for messages, one for each byte stream; or
+ * the same over plain requests (`pilot-http.ts`). Which pilots there are is the hub's business;
+ * here messages are only carried and checked. A crash loses nothing: a pilot repeats what was not
+ * acknowledged.
  */
 
 /** `:slotId` in a path. */
