@@ -1,5 +1,5 @@
 import type { SlotId, WorkspaceId } from '../protocol/ids.ts';
-import type { Reason } from '../protocol/states.ts';
+import type { Reason, WorkspaceState } from '../protocol/states.ts';
 import type { Draft } from './draft.ts';
 import { drainedReason } from './drained-nodes.ts';
 import { deploy } from './deploy.ts';
@@ -71,39 +71,32 @@ function allOrNone(draft: Draft, workspaceId: WorkspaceId): void {
   if (state !== 'deploying' && state !== 'running') return;
   replaceLost(draft, workspaceId);
   const vms = draft.vmsOf(workspaceId);
-  if (keepPartial) return someOrNone(draft, workspaceId, vms);
-  const how = { graceMs: draft.settings.shutdownGraceMs, order: true };
-  const failed = vms.find(vm => vm.state === 'failed');
-  const early = state === 'deploying' ? vms.find(vm => vm.state === 'terminated') : undefined;
-  if (failed) {
-    beginEnding(draft, workspaceId, 'failed', givenUp(failed), how);
-  } else if (early) {
-    const message = `VM ${early.name} on node ${early.node} ended before all VMs of the ensemble ran`;
-    beginEnding(draft, workspaceId, 'failed', { code: 'vm_ended_early', message }, how);
-  } else if (allOff(draft, workspaceId)) {
+  const lost = keepPartial ? noneLeft(vms) : firstLost(vms, state);
+  if (lost) return beginEnding(draft, workspaceId, 'failed', lost);
+  if (allOff(draft, workspaceId)) {
     const message = 'no VM is left: all guests have shut themselves down, or were destroyed';
-    beginEnding(draft, workspaceId, 'destroyed', { code: 'guest_shutdown', message }, how);
-  } else if (state === 'deploying' && vms.every(vm => isUpVm(vm.state))) {
-    startLease(draft, workspaceId);
+    return beginEnding(draft, workspaceId, 'destroyed', { code: 'guest_shutdown', message });
   }
+  const settled = vms.every(vm => isUpVm(vm.state) || isFinalVm(vm.state));
+  if (state === 'deploying' && settled) startLease(draft, workspaceId);
 }
 
-/** With `keepPartial` the lease begins when no VM is on its way any more and one at least runs; it ends with the last one. */
-function someOrNone(draft: Draft, workspaceId: WorkspaceId, vms: readonly Vm[]): void {
-  const how = { graceMs: draft.settings.shutdownGraceMs, order: true };
+/** Why the whole ensemble ends; undefined: it goes on, and once it is settled all of its VMs are up. */
+function firstLost(vms: readonly Vm[], state: WorkspaceState): Reason | undefined {
   const failed = vms.find(vm => vm.state === 'failed');
-  if (allOff(draft, workspaceId) && failed) {
-    const message = `no VM is left; ${failed.name} on node ${failed.node} failed: ${failed.reason?.message ?? 'no reason given'}`;
-    beginEnding(draft, workspaceId, 'failed', { code: failed.reason?.code ?? 'vm_failed', message }, how);
-  } else if (allOff(draft, workspaceId)) {
-    const message = 'no VM is left: all guests have shut themselves down, or were destroyed';
-    beginEnding(draft, workspaceId, 'destroyed', { code: 'guest_shutdown', message }, how);
-  } else if (
-    draft.workspace(workspaceId).state === 'deploying' &&
-    vms.every(vm => isUpVm(vm.state) || isFinalVm(vm.state))
-  ) {
-    startLease(draft, workspaceId);
-  }
+  if (failed) return givenUp(failed);
+  const early = state === 'deploying' ? vms.find(vm => vm.state === 'terminated') : undefined;
+  if (!early) return undefined;
+  const message = `VM ${early.name} on node ${early.node} ended before all VMs of the ensemble ran`;
+  return { code: 'vm_ended_early', message };
+}
+
+/** With `keepPartial` a lease begins with the VMs that there are, and ends with the last of them: why, if one has failed. */
+function noneLeft(vms: readonly Vm[]): Reason | undefined {
+  const failed = vms.find(vm => vm.state === 'failed');
+  if (!failed || !vms.every(vm => isFinalVm(vm.state))) return undefined;
+  const message = `no VM is left; ${failed.name} on node ${failed.node} failed: ${failed.reason?.message ?? 'no reason given'}`;
+  return { code: failed.reason?.code ?? 'vm_failed', message };
 }
 
 /** Nobody is in the slot any more: it is given back, or kept for the next one. A warm slot waits for its first one. */

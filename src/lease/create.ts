@@ -4,7 +4,7 @@ import { launchNew } from './launch.ts';
 import { overQuota } from './quota.ts';
 import { parseMoment } from '../protocol/units.ts';
 import { unknownPool } from './pools.ts';
-import { malformed, unknownParts, withDefaults } from './request.ts';
+import { conflict, malformed, unknownParts, withDefaults } from './request.ts';
 import type { Refusal } from './decision.ts';
 import type { LeaseInput } from './inputs.ts';
 import type { Workspace } from './model.ts';
@@ -115,10 +115,9 @@ function nameTaken(draft: Draft, { workspaceId, owner, request }: Create): Refus
   const name = request.name ?? workspaceId;
   for (const other of draft.state.workspaces.values())
     if (other.owner === owner && other.name === name && other.state !== 'ended')
-      return {
-        code: 'conflict',
-        message: `the name ${name} is in use by your workspace ${other.id}, which is ${other.state}`,
-        hint: 'choose another name, or destroy that workspace first',
-      };
+      return conflict(
+        `the name ${name} is in use by your workspace ${other.id}, which is ${other.state}`,
+        'choose another name, or destroy that workspace first',
+      );
   return undefined;
 }

@@ -12,7 +12,7 @@ import { advance } from './advance.ts';
 import { startAnew } from './start-anew.ts';
 import { endAll, forceRelease, releaseSlot } from './slot.ts';
 import { isFinalSlot, isFinalVm, isUpVm } from './transitions.ts';
-import type { SiteState, Slot, Workspace } from './model.ts';
+import type { SiteState, Slot, Vm, Workspace } from './model.ts';
 import type { LeaseSettings } from './settings.ts';
 import { stopVm } from './vm.ts';
 import { beginEnding, endIfOff, endPending, expire, expiryGraceMs } from './workspace.ts';
@@ -111,7 +111,7 @@ function slotOverdue(draft: Draft, slot: Slot): void {
   if (state === 'ready')
     return releaseSlot(draft, id, 0, { code: idleCode, message: 'nobody needed the slot any more' });
   const reason = state === 'requested' ? notTaken(draft, slot) : reserveTimeout(slot, draft.settings);
-  endAll(draft, id, 'failed', reason, { graceMs: 0, order: false });
+  endAll(draft, id, 'failed', reason);
   releaseSlot(draft, id, 0, reason);
 }
 
@@ -166,7 +166,7 @@ function dropSlot(draft: Draft, { slotId }: Workspace): void {
   const message = 'the slot was given up: VMs of another workspace in it do not end';
   const reason = { code: 'slot_given_up', message };
   releaseSlot(draft, slotId, 0);
-  endAll(draft, slotId, 'failed', reason, { graceMs: 0, order: false });
+  endAll(draft, slotId, 'failed', reason);
 }
 
 /** Without word from the LRM or the nodes the reason would be a riddle: it says what was being waited for. */
@@ -178,23 +178,14 @@ function startByMissed(draft: Draft, { id, startBy, slotId, state }: Workspace):
       ? 'its VMs were still starting'
       : (lrmTrouble?.message ?? lrmReason ?? 'its nodes were not ready yet');
   const message = `it did not run by ${formatMoment(startBy)}: ${waiting}`;
-  const how = { graceMs: 0, order: true };
-  beginEnding(draft, id, 'cancelled', { code: 'start_by_missed', message }, how);
+  beginEnding(draft, id, 'cancelled', { code: 'start_by_missed', message }, { graceMs: 0 });
 }
 
 function deployOverdue(draft: Draft, id: WorkspaceId): void {
   if (draft.workspace(id).keepPartial && draft.vmsOf(id).some(vm => isUpVm(vm.state)))
     return giveUpLate(draft, id);
   const late = draft.vmsOf(id).filter(vm => !isUpVm(vm.state));
-  const names = late.map(vm => `${vm.name} (${vm.state} on ${vm.node})`).join(', ');
-  const message = `VMs did not run within ${formatDuration(draft.settings.deployTimeoutMs)} of the slot being ready: ${names}`;
-  beginEnding(
-    draft,
-    id,
-    'failed',
-    { code: 'deploy_timeout', message },
-    { graceMs: draft.settings.shutdownGraceMs, order: true },
-  );
+  failLate(draft, id, late, 'VMs did not run within', ' of the slot being ready');
 }
 
 /** What was to replace a VM is not there: it has failed too. */
@@ -202,10 +193,13 @@ function replaceOverdue(draft: Draft, id: WorkspaceId): void {
   const late = draft.vmsOf(id).filter(isBeingReplaced);
   draft.putWorkspace({ ...draft.workspace(id), deployDeadlineAt: null });
   if (late.length === 0) return;
+  failLate(draft, id, late, 'VMs in place of lost ones did not run within', '');
+}
+
+function failLate(draft: Draft, id: WorkspaceId, late: readonly Vm[], what: string, since: string): void {
   const names = late.map(vm => `${vm.name} (${vm.state} on ${vm.node})`).join(', ');
-  const message = `VMs in place of lost ones did not run within ${formatDuration(draft.settings.deployTimeoutMs)}: ${names}`;
-  const how = { graceMs: draft.settings.shutdownGraceMs, order: true };
-  beginEnding(draft, id, 'failed', { code: 'deploy_timeout', message }, how);
+  const message = `${what} ${formatDuration(draft.settings.deployTimeoutMs)}${since}: ${names}`;
+  beginEnding(draft, id, 'failed', { code: 'deploy_timeout', message });
 }
 
 /** With `keepPartial`: what does not run by now is given up, and the lease begins with the rest when that has gone. */

@@ -97,8 +97,7 @@ function destroy(draft: Draft, workspaceId: WorkspaceId, by: string): Refusal | 
     return undefined;
   }
   if (isToBeRequeued(workspace)) forgoRequeue(draft, workspaceId);
-  const how = { graceMs: draft.settings.shutdownGraceMs, order: true };
-  beginEnding(draft, workspaceId, 'destroyed', reason, how);
+  beginEnding(draft, workspaceId, 'destroyed', reason);
   advance(draft, workspace.slotId);
   return undefined;
 }

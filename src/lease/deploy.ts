@@ -18,11 +18,5 @@ export function startOn(draft: Draft, vm: Vm, node: string): void {
   const placed = { ...vm, node };
   draft.putVm(placed);
   draft.recordVm('vm.placed', placed, null);
-  draft.emit({
-    kind: 'pilot',
-    key: `start:${vm.slotId}:${vm.id}`,
-    slotId: vm.slotId,
-    node,
-    order: { kind: 'start-vm', vmId: vm.id },
-  });
+  draft.orderPilot(vm.slotId, node, `start:${vm.slotId}:${vm.id}`, { kind: 'start-vm', vmId: vm.id });
 }

@@ -3,7 +3,7 @@ import type { EventType } from '../protocol/events.ts';
 import type { Reason, SlotState, VmState, WorkspaceState } from '../protocol/states.ts';
 import { subjectOf } from './slot-subject.ts';
 import { assertTransition, slotTransitions, vmTransitions, workspaceTransitions } from './transitions.ts';
-import type { Decision, Effect, HistoryEvent, Retired } from './decision.ts';
+import type { DecidedOrder, Decision, Effect, HistoryEvent, Retired } from './decision.ts';
 import type { SiteState, Slot, Vm, Workspace } from './model.ts';
 import { inPool, type LeaseSettings, type PoolSettings } from './settings.ts';
 
@@ -164,6 +164,11 @@ export class Draft {
    */
   emit(effect: Effect): void {
     if (!this.#effects.has(effect.key)) this.#effects.set(effect.key, effect);
+  }
+
+  /** Has the pilot on a node of a slot told what to do. */
+  orderPilot(slotId: SlotId, node: string, key: string, order: DecidedOrder): void {
+    this.emit({ kind: 'pilot', key, slotId, node, order });
   }
 
   /** Lets go of what has ended (`retire.ts`): the last that is decided about it. */

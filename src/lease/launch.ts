@@ -9,7 +9,7 @@ import { bestPool, type PoolRequest, possiblePools } from './pools.ts';
 import { inPool } from './settings.ts';
 import { overQuota } from './quota.ts';
 import { addressesInUse } from './requeue.ts';
-import { type Group, malformed, noSuchWorkspace, unknownParts, withDefaults } from './request.ts';
+import { conflict, type Group, malformed, noSuchWorkspace, unknownParts, withDefaults } from './request.ts';
 import { drawVnis } from './vnis.ts';
 import type { Refusal } from './decision.ts';
 import type { LeaseInput, Lots } from './inputs.ts';
@@ -29,11 +29,10 @@ export function add(draft: Draft, input: Extract<LeaseInput, { type: 'add' }>): 
   const workspace = draft.findWorkspace(input.workspaceId);
   if (!workspace) return noSuchWorkspace(input.workspaceId);
   if (workspace.state !== 'pending')
-    return {
-      code: 'conflict',
-      message: `workspace ${workspace.name} is ${workspace.state}; groups can be added only before it is launched`,
-      hint: 'create a workspace of its own for what is missing',
-    };
+    return conflict(
+      `workspace ${workspace.name} is ${workspace.state}; groups can be added only before it is launched`,
+      'create a workspace of its own for what is missing',
+    );
   const groups = [...workspace.groups, ...input.groups.map(group => withDefaults(group, draft.settings))];
   const grown = { ...workspace, groups };
   const refusal = malformed(groups, true) ?? unknownParts(groups, draft.settings) ?? overQuota(draft, grown);
@@ -48,7 +47,7 @@ export function launch(draft: Draft, input: Extract<LeaseInput, { type: 'launch'
   const workspace = draft.findWorkspace(input.workspaceId);
   if (!workspace) return noSuchWorkspace(input.workspaceId);
   if (workspace.state === 'ended' || workspace.state === 'ending')
-    return { code: 'conflict', message: `workspace ${workspace.name} is ${workspace.state}` };
+    return conflict(`workspace ${workspace.name} is ${workspace.state}`);
   return workspace.state === 'pending' ? launchNew(draft, workspace, input.lots) : undefined;
 }
 

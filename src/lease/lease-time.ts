@@ -3,7 +3,7 @@ import { formatDuration, formatMoment } from '../protocol/units.ts';
 import type { Draft } from './draft.ts';
 import { endMarginMs } from './policies/slot-request.ts';
 import { overQuota } from './quota.ts';
-import { noSuchWorkspace } from './request.ts';
+import { conflict, noSuchWorkspace } from './request.ts';
 import { suspendedRefusal } from './suspension.ts';
 import { isUpVm } from './transitions.ts';
 import type { Refusal } from './decision.ts';
@@ -28,10 +28,7 @@ export function extend(
   if (!workspace) return noSuchWorkspace(workspaceId);
   const { state, name, startsAt, endsAt } = workspace;
   if (state !== 'running' || startsAt === null || endsAt === null)
-    return {
-      code: 'conflict',
-      message: `workspace ${name} is ${state}: only a lease that runs can be extended`,
-    };
+    return conflict(`workspace ${name} is ${state}: only a lease that runs can be extended`);
   const suspended = suspendedRefusal(draft, workspace);
   if (suspended) return suspended;
   const until = endsAt + durationMs;
@@ -81,7 +78,7 @@ function slotTooShort(
   const until = (longer.endsAt ?? 0) + endMarginMs(draft.settingsOf(slot));
   const ifJobLasts =
     slot.lrmJobId === null ? {} : { ifJobLasts: { slotId: slot.id, jobId: slot.lrmJobId, until } };
-  return { code: 'conflict', message, hint, ...ifJobLasts };
+  return { ...conflict(message, hint), ...ifJobLasts };
 }
 
 /** When the next notice is due; infinite when all have been given. A lease that is shorter than a notice's time is not told of it. */
@@ -113,6 +110,5 @@ export function giveNotices(draft: Draft, id: WorkspaceId): void {
 
 function tellGuest(draft: Draft, { id: vmId, slotId, node, state }: Vm, what: string, message: string): void {
   if (node === null || !isUpVm(state)) return;
-  const order = { kind: 'tell-guest', vmId, message } as const;
-  draft.emit({ kind: 'pilot', key: `tell:${vmId}:${what}`, slotId, node, order });
+  draft.orderPilot(slotId, node, `tell:${vmId}:${what}`, { kind: 'tell-guest', vmId, message });
 }

@@ -137,13 +137,8 @@ function tellJobEnd(draft: Draft, { id, nodes, jobEndsAt: before }: Slot, endsAt
   if (before === null || endsAt === null || endsAt === before) return;
   for (const { name: node, state } of nodes) {
     if (state !== 'reserving' && state !== 'reserved') continue;
-    draft.emit({
-      kind: 'pilot',
-      key: `job-end:${id}:${node}:${draft.now}:${endsAt}`,
-      slotId: id,
-      node,
-      order: { kind: 'job-end', endsAt },
-    });
+    const key = `job-end:${id}:${node}:${draft.now}:${endsAt}`;
+    draft.orderPilot(id, node, key, { kind: 'job-end', endsAt });
   }
 }
 

@@ -1,7 +1,7 @@
 import { targetsOf, type VmOperation } from '../protocol/cluster.ts';
 import type { VmState } from '../protocol/states.ts';
 import type { Draft } from './draft.ts';
-import { noSuchWorkspace } from './request.ts';
+import { conflict, noSuchWorkspace } from './request.ts';
 import { advance } from './advance.ts';
 import type { Refusal } from './decision.ts';
 import type { LeaseInput } from './inputs.ts';
@@ -41,10 +41,9 @@ export function operate(draft: Draft, input: Extract<LeaseInput, { type: 'operat
   const { operation, target } = input;
   const vms = targetsOf(draft.vmsOf(workspace.id), target);
   if (workspace.state !== 'running')
-    return {
-      code: 'conflict',
-      message: `workspace ${workspace.name} is ${workspace.state}: its VMs take orders while it is running`,
-    };
+    return conflict(
+      `workspace ${workspace.name} is ${workspace.state}: its VMs take orders while it is running`,
+    );
   const suspended = suspendedRefusal(draft, workspace);
   if (suspended) return suspended;
   if (vms.length === 0)
@@ -52,11 +51,10 @@ export function operate(draft: Draft, input: Extract<LeaseInput, { type: 'operat
   const acting = vms.filter(({ state }) => !alreadyIn[operation].includes(state));
   const unable = acting.find(({ state }) => !possibleIn[operation].includes(state));
   if (unable)
-    return {
-      code: 'conflict',
-      message: `VM ${unable.name} is ${unable.state}: ${operation} is not possible`,
-      hint: 'nothing was ordered for any VM',
-    };
+    return conflict(
+      `VM ${unable.name} is ${unable.state}: ${operation} is not possible`,
+      'nothing was ordered for any VM',
+    );
   const graceMs = graceWithinLease(draft, workspace.id, input.graceMs ?? draft.settings.shutdownGraceMs);
   for (const vm of acting) order(draft, vm, operation, graceMs, input.by);
   advance(draft, workspace.slotId);
@@ -73,6 +71,5 @@ function order(draft: Draft, vm: Vm, operation: VmOperation, graceMs: number, by
   const node = vm.node ?? '';
   // With its time: after a restore from a backup the count is one that the pilot has heard before.
   const key = `operate:${vm.id}:${draft.now}:${orders}`;
-  const order = { kind: 'operate-vm', vmId: vm.id, operation, graceMs } as const;
-  draft.emit({ kind: 'pilot', key, slotId: vm.slotId, node, order });
+  draft.orderPilot(vm.slotId, node, key, { kind: 'operate-vm', vmId: vm.id, operation, graceMs });
 }

@@ -99,7 +99,7 @@ export function silentTooLong(draft: Draft, slot: Slot): void {
   const how = lost.some(({ hungUp }) => hungUp) ? ' (its node has closed the connection)' : '';
   const message = `the service has heard nothing from the pilot on ${names.join(', ')}${how} for ${formatDuration(silentMs)}`;
   const reason = { code: 'pilot_lost', message };
-  endAll(draft, slot.id, 'failed', reason, { graceMs: shutdownGraceMs, order: false });
+  endAll(draft, slot.id, 'failed', reason, shutdownGraceMs);
   releaseSlot(draft, slot.id, shutdownGraceMs, reason);
 }
 
@@ -196,10 +196,7 @@ function nodeLeft(draft: Draft, slotId: string, node: string): void {
   );
   if (leftMs < shutdownGraceMs) orderNodeRelease(draft, slotId, node, leftMs);
   for (const workspace of dependent)
-    beginEnding(draft, workspace.id, causeOfTaking(workspace, reason), reason, {
-      graceMs: shutdownGraceMs,
-      order: true,
-    });
+    beginEnding(draft, workspace.id, causeOfTaking(workspace, reason), reason);
 }
 
 function nodeFailed(draft: Draft, slot: Slot, node: string, words: Reason | undefined): void {
@@ -208,8 +205,7 @@ function nodeFailed(draft: Draft, slot: Slot, node: string, words: Reason | unde
   const dependent = dependentOn(draft, slot, node);
   for (const vm of vmsOn(draft, slot, node))
     vmGone(draft, vm, !isLive(draft.workspace(vm.workspaceId)), reason);
-  const how = { graceMs: draft.settings.shutdownGraceMs, order: true };
-  for (const { id } of dependent) beginEnding(draft, id, 'failed', reason, how);
+  for (const { id } of dependent) beginEnding(draft, id, 'failed', reason);
   // A warm slot waits for nothing that could still come of it.
   if (slot.workspaceIds.length === 0) releaseSlot(draft, slot.id, 0, reason);
 }

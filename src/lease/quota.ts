@@ -101,24 +101,11 @@ export function usedKey({ owner, project }: Charged): string {
 export function overQuota(draft: Draft, workspace: Workspace): Refusal | undefined {
   const { owner, project } = workspace;
   const { quotas } = draft.settings;
-  return (
-    over(
-      draft,
-      workspace,
-      `user ${owner}`,
-      quotas.users.get(owner) ?? quotas.user,
-      each => each.owner === owner,
-    ) ??
-    (project === null
-      ? undefined
-      : over(
-          draft,
-          workspace,
-          `project ${project}`,
-          quotas.projects.get(project) ?? quotas.project,
-          each => each.project === project,
-        ))
-  );
+  const quota = quotas.users.get(owner) ?? quotas.user;
+  const refusal = over(draft, workspace, `user ${owner}`, quota, each => each.owner === owner);
+  if (refusal || project === null) return refusal;
+  const shared = quotas.projects.get(project) ?? quotas.project;
+  return over(draft, workspace, `project ${project}`, shared, each => each.project === project);
 }
 
 function over(

@@ -19,6 +19,13 @@ export function noSuchWorkspace(id: WorkspaceId): Refusal {
   return { code: 'not_found', message: `there is no workspace ${id}` };
 }
 
+/** The refusal of what cannot be done as things are now. */
+export function conflict(message: string, hint?: string): Refusal {
+  return { code: 'conflict', message, ...(hint === undefined ? {} : { hint }) };
+}
+
+const invalid = (message: string): Refusal => ({ code: 'invalid_request', message });
+
 /** A group as it is stored: nothing left open. */
 export function withDefaults(group: GroupRequest, settings: LeaseSettings): Group {
   const { name, image, count, memoryMiB, cpus, networks, roles } = group;
@@ -30,33 +37,23 @@ export function withDefaults(group: GroupRequest, settings: LeaseSettings): Grou
 export function malformed(groups: readonly Group[], orNone = false): Refusal | undefined {
   const seen = new Set<string>();
   for (const { name, count, networks } of groups) {
-    if (seen.has(name))
-      return {
-        code: 'invalid_request',
-        message: `two groups are named ${name}; each needs a name of its own`,
-      };
+    if (seen.has(name)) return invalid(`two groups are named ${name}; each needs a name of its own`);
     seen.add(name);
     const longest = vmName(name, count - 1);
     if (!new RegExp(namePattern).test(longest))
-      return {
-        code: 'invalid_request',
-        message: `the group's name ${name} is too long: its VM ${longest} would have more than 31 characters`,
-      };
+      return invalid(
+        `the group's name ${name} is too long: its VM ${longest} would have more than 31 characters`,
+      );
     const namesake = groups.find(other => isVmOf(other, name));
     if (namesake)
-      return {
-        code: 'invalid_request',
-        message: `group ${name} has the name of a VM of group ${namesake.name}: what is done to ${name} could mean either; choose another name`,
-      };
-    if (new Set(networks).size < networks.length)
-      return { code: 'invalid_request', message: `group ${name} names a network twice` };
+      return invalid(
+        `group ${name} has the name of a VM of group ${namesake.name}: what is done to ${name} could mean either; choose another name`,
+      );
+    if (new Set(networks).size < networks.length) return invalid(`group ${name} names a network twice`);
   }
   const total = groups.reduce((sum, { count }) => sum + count, 0);
   if ((total > 0 || orNone) && total <= mostVms) return undefined;
-  return {
-    code: 'invalid_request',
-    message: `a workspace has 1 to ${mostVms} VMs; this one asks for ${total}`,
-  };
+  return invalid(`a workspace has 1 to ${mostVms} VMs; this one asks for ${total}`);
 }
 
 /** Whether a VM of this group has that name. */
@@ -78,10 +75,9 @@ export function unknownParts(groups: readonly Group[], settings: LeaseSettings):
         hint: choices('images', [...images.keys()]),
       };
     if (group.memoryMiB < image.minMemoryMiB)
-      return {
-        code: 'invalid_request',
-        message: `group ${group.name}: image ${image.name} needs at least ${image.minMemoryMiB} MiB of memory; ${group.memoryMiB} MiB asked for`,
-      };
+      return invalid(
+        `group ${group.name}: image ${image.name} needs at least ${image.minMemoryMiB} MiB of memory; ${group.memoryMiB} MiB asked for`,
+      );
     const unknown = group.networks.find(name => !networks.has(name));
     if (unknown !== undefined)
       return {

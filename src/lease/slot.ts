@@ -60,8 +60,7 @@ export function orderRelease(draft: Draft, slot: Slot, graceMs: number, except?:
 
 /** Orders one node to release; VMs on it get `graceMs`. */
 export function orderNodeRelease(draft: Draft, slotId: SlotId, node: string, graceMs: number): void {
-  const order = { kind: 'release', graceMs } as const;
-  draft.emit({ kind: 'pilot', key: `release:${slotId}:${node}:${graceMs}`, slotId, node, order });
+  draft.orderPilot(slotId, node, `release:${slotId}:${node}:${graceMs}`, { kind: 'release', graceMs });
 }
 
 /** Gives the slot back, from whatever state it is in. */
@@ -114,16 +113,11 @@ export function slotGone(draft: Draft, slotId: SlotId, cause: EndCause, reason: 
   if (draft.slot(slotId).state === 'releasing') draft.moveSlot(slotId, 'released', { patch });
   else draft.moveSlot(slotId, 'failed', { reason, patch });
 
-  endAll(draft, slotId, cause, reason, { graceMs: 0, order: false });
+  endAll(draft, slotId, cause, reason);
 }
 
-/** Begins the end of every workspace in the slot; see `beginEnding`. */
-export function endAll(
-  draft: Draft,
-  slotId: SlotId,
-  cause: EndCause,
-  reason: Reason,
-  how: Parameters<typeof beginEnding>[4],
-): void {
-  for (const { id } of draft.workspacesIn(draft.slot(slotId))) beginEnding(draft, id, cause, reason, how);
+/** Begins the end of every workspace in the slot, which is being given back, or is gone. */
+export function endAll(draft: Draft, slotId: SlotId, cause: EndCause, reason: Reason, graceMs = 0): void {
+  for (const { id } of draft.workspacesIn(draft.slot(slotId)))
+    beginEnding(draft, id, cause, reason, { graceMs, order: false });
 }

@@ -2,10 +2,10 @@ import type { SlotId } from '../protocol/ids.ts';
 import { formatDuration, formatMoment } from '../protocol/units.ts';
 import type { Draft } from './draft.ts';
 import { silentFromNow } from './recovery.ts';
+import { conflict } from './request.ts';
 import { cancelJob, endAll, releaseSlot } from './slot.ts';
 import type { Refusal } from './decision.ts';
-import type { ObservedJob } from './model.ts';
-import type { Slot, Workspace } from './model.ts';
+import type { ObservedJob, Slot, Workspace } from './model.ts';
 import { followJobEnd } from './workspace.ts';
 
 /**
@@ -36,7 +36,7 @@ function suspend(draft: Draft, slotId: SlotId, { jobId, reason: words }: Observe
   // On its way out already, and nobody is there to obey.
   if (slot.state === 'releasing' || slot.state === 'preempting') return cancelJob(draft, slotId, jobId);
   if (draft.settings.suspended === 'wait') return;
-  endAll(draft, slotId, 'preempted', reason, { graceMs: 0, order: false });
+  endAll(draft, slotId, 'preempted', reason);
   releaseSlot(draft, slotId, 0, reason);
 }
 
@@ -77,9 +77,8 @@ function resumeLease(draft: Draft, workspace: Workspace, since: number): void {
 export function suspendedRefusal(draft: Draft, { name, slotId }: Workspace): Refusal | undefined {
   const { suspendedSince } = draft.slot(slotId);
   if (suspendedSince === null) return undefined;
-  return {
-    code: 'conflict',
-    message: `workspace ${name} is suspended by the batch scheduler since ${formatMoment(suspendedSince)}: its VMs stand still and take no orders`,
-    hint: 'try again when it goes on (wsp events -f); wsp destroy ends it at once',
-  };
+  return conflict(
+    `workspace ${name} is suspended by the batch scheduler since ${formatMoment(suspendedSince)}: its VMs stand still and take no orders`,
+    'try again when it goes on (wsp events -f); wsp destroy ends it at once',
+  );
 }

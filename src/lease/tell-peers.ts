@@ -18,14 +18,13 @@ export function tellPeers(draft: Draft, id: WorkspaceId): void {
   if (!changed) return;
   const { slotId } = workspace;
   for (const node of new Set(vms.filter(isThere).map(vm => vm.node ?? '')))
-    draft.emit({
-      kind: 'pilot',
-      // A VM comes once, and goes once. What is told is how it all is when that is sent.
-      key: `peers:${slotId}:${node}:${changed.id}:${isThere(changed) ? 'come' : 'gone'}`,
+    draft.orderPilot(
       slotId,
       node,
-      order: { kind: 'set-peers', workspaceId: id },
-    });
+      // A VM comes once, and goes once. What is told is how it all is when that is sent.
+      `peers:${slotId}:${node}:${changed.id}:${isThere(changed) ? 'come' : 'gone'}`,
+      { kind: 'set-peers', workspaceId: id },
+    );
 }
 
 function isUp({ state }: Workspace): boolean {

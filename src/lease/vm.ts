@@ -56,13 +56,7 @@ function applyContext(draft: Draft, vm: Vm, report: VmReport, at?: number): void
 function stopStray(draft: Draft, slotId: SlotId, node: string, vmId: string): void {
   // Each is pending until its pilot has taken it.
   if (!isTellingOfNode(draft, slotId, node)) return;
-  draft.emit({
-    kind: 'pilot',
-    key: `stray:${slotId}:${node}:${vmId}`,
-    slotId,
-    node,
-    order: { kind: 'stop-vm', vmId, graceMs: 0 },
-  });
+  draft.orderPilot(slotId, node, `stray:${slotId}:${node}:${vmId}`, { kind: 'stop-vm', vmId, graceMs: 0 });
 }
 
 /** Its node answers to orders: what has begun to leave stops its VMs by itself. */
@@ -82,13 +76,8 @@ export function stopVm(draft: Draft, vm: Vm, slot: Slot, graceMs: number, order:
   const givenMs = isUpVm(vm.state) || vm.state === 'stopping' ? graceMs : 0;
   if (vm.state !== 'stopping') draft.moveVm(vm.id, 'stopping');
   if (!order || !obeys(slot.nodes.find(({ name }) => name === vm.node))) return;
-  draft.emit({
-    kind: 'pilot',
-    key: `stop:${vm.slotId}:${vm.id}`,
-    slotId: vm.slotId,
-    node: vm.node,
-    order: { kind: 'stop-vm', vmId: vm.id, graceMs: givenMs },
-  });
+  const stop = { kind: 'stop-vm', vmId: vm.id, graceMs: givenMs } as const;
+  draft.orderPilot(vm.slotId, vm.node, `stop:${vm.slotId}:${vm.id}`, stop);
 }
 
 /** Records that a VM is gone because what carried it is. Expected: it was to end; else it has failed, for `reason`. */

@@ -34,27 +34,34 @@ export function endPending(draft: Draft, id: WorkspaceId, cause: EndCause, reaso
   draft.moveWorkspace(id, 'ended', { reason, patch: { cause, endedAt: draft.now } });
 }
 
-/**
- * Begins the end, once: a workspace that is ending already keeps its first cause. VMs get up to `graceMs` to shut down.
- * `order`: tell the pilots to stop the VMs; false when they are told (or have decided) to release their nodes.
- */
+/** How what still runs is brought to its end. */
+interface Ending {
+  /** What VMs get to shut down, at most (default: the site's `shutdownGraceMs`). */
+  readonly graceMs?: number;
+  /** False: their pilots are told, or have decided, to release their nodes, which stops them (default: true). */
+  readonly order?: boolean;
+  /** When what remains is destroyed, where the lease's end does not say it. */
+  readonly deadlineAt?: number;
+}
+
+/** Begins the end, once: a workspace that is ending already keeps its first cause. */
 export function beginEnding(
   draft: Draft,
   id: WorkspaceId,
   cause: EndCause,
   reason: Reason,
-  how: { readonly graceMs: number; readonly order: boolean; readonly deadlineAt?: number },
+  { graceMs: mostMs = draft.settings.shutdownGraceMs, order = true, deadlineAt }: Ending = {},
 ): void {
   const workspace = draft.workspace(id);
   if (!isLive(workspace)) return;
-  const graceMs = how.deadlineAt === undefined ? graceWithinLease(draft, id, how.graceMs) : how.graceMs;
-  const endingDeadlineAt = how.deadlineAt ?? heardUntil(workspace, draft.now + graceMs);
+  const graceMs = deadlineAt === undefined ? graceWithinLease(draft, id, mostMs) : mostMs;
+  const endingDeadlineAt = deadlineAt ?? heardUntil(workspace, draft.now + graceMs);
   draft.moveWorkspace(id, 'ending', {
     reason,
     patch: { cause, endingDeadlineAt, deployDeadlineAt: null },
   });
   const slot = draft.slot(workspace.slotId);
-  for (const vm of draft.vmsOf(id)) stopVm(draft, vm, slot, graceMs, how.order);
+  for (const vm of draft.vmsOf(id)) stopVm(draft, vm, slot, graceMs, order);
 }
 
 /** How long pilots have to report VMs that are off by `offBy`: not past the lease's end, if that leaves them a moment. */
@@ -131,8 +138,8 @@ export function expire(draft: Draft, workspace: Workspace): void {
   const leastMs = draft.now < endsAt ? Math.min(graceMs, leastGraceMs) : graceMs;
   const deadlineAt = Math.max(endsAt, draft.now + leastMs);
   const reason = { code: 'expired', message: 'the lease has reached its end' };
-  const how = { graceMs: graceUntil(deadlineAt, draft.now), order: true, deadlineAt };
-  beginEnding(draft, workspace.id, 'expired', reason, how);
+  const graceUntilEndMs = graceUntil(deadlineAt, draft.now);
+  beginEnding(draft, workspace.id, 'expired', reason, { graceMs: graceUntilEndMs, deadlineAt });
 }
 
 /** Is every VM off? */
