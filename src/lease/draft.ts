@@ -16,6 +16,9 @@ interface Move<Entity> {
   readonly isUntold?: boolean;
 }
 
+/** What an event is about; `at`: as in `Move`. */
+type About = Partial<Omit<HistoryEvent, 'type' | 'at'>> & { readonly at?: number | undefined };
+
 /**
  * A decision in the making: reads through what has been decided so far to the state it began from,
  * which it never touches. It lives inside one call of `decide`. All changes of state pass `move…`,
@@ -116,46 +119,19 @@ export class Draft {
     if (move.isUntold !== true) this.recordVm(`vm.${to}`, vm, reason, move.at);
   }
 
-  record(
-    type: EventType,
-    about: {
-      readonly workspaceId?: WorkspaceId;
-      readonly slotId?: SlotId;
-      readonly vmId?: VmId;
-      readonly node?: string | null;
-      readonly reason?: Reason | null;
-      readonly at?: number | undefined;
-    },
-  ): void {
-    this.#events.push({
-      at: about.at ?? this.now,
-      type,
-      workspaceId: about.workspaceId ?? null,
-      slotId: about.slotId ?? null,
-      vmId: about.vmId ?? null,
-      node: about.node ?? null,
-      reason: about.reason ?? null,
-    });
+  record(type: EventType, about: About): void {
+    const nothing = { workspaceId: null, slotId: null, vmId: null, node: null, reason: null };
+    this.#events.push({ ...nothing, ...about, at: about.at ?? this.now, type });
   }
 
-  recordSlot(
-    type: EventType,
-    slot: Slot,
-    about: { readonly node?: string; readonly reason?: Reason | null; readonly at?: number | undefined } = {},
-  ): void {
-    const workspaceId = subjectOf(slot, id => this.findWorkspace(id));
-    this.record(type, { slotId: slot.id, ...(workspaceId === undefined ? {} : { workspaceId }), ...about });
+  recordSlot(type: EventType, slot: Slot, about: Pick<About, 'node' | 'reason' | 'at'> = {}): void {
+    const workspaceId = subjectOf(slot, id => this.findWorkspace(id)) ?? null;
+    this.record(type, { slotId: slot.id, workspaceId, ...about });
   }
 
   recordVm(type: EventType, vm: Vm, reason: Reason | null, at?: number): void {
-    this.record(type, {
-      workspaceId: vm.workspaceId,
-      slotId: vm.slotId,
-      vmId: vm.id,
-      node: vm.node,
-      reason,
-      at,
-    });
+    const { id: vmId, workspaceId, slotId, node } = vm;
+    this.record(type, { workspaceId, slotId, vmId, node, reason, at });
   }
 
   /**

@@ -4,8 +4,7 @@ import type { Draft } from './draft.ts';
 import { preempt } from './preempt.ts';
 import { advance } from './advance.ts';
 import { patchNode } from './slot.ts';
-import type { ObservedJob } from './model.ts';
-import type { SlotNode } from './model.ts';
+import type { ObservedJob, SlotNode } from './model.ts';
 
 /**
  * An administrator takes a node out of service. The LRM lets jobs that run there go on, so it is for us to say what becomes of leases (`leases.drain` in the site file):

@@ -1,8 +1,7 @@
-import type { ObservedJob } from './model.ts';
+import type { LrmTrouble, ObservedJob } from './model.ts';
 import type { GroupRequest, VmOperation, WorkspaceRequest } from '../protocol/cluster.ts';
 import type { SlotId, WorkspaceId } from '../protocol/ids.ts';
 import type { NotificationBody, VmReport } from '../protocol/pilot.ts';
-import type { LrmTrouble } from './model.ts';
 
 /** What happens to the core. */
 

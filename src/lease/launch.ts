@@ -1,3 +1,4 @@
+import type { ContextState } from '../protocol/states.ts';
 import { type SlotId, vmIdOf, vmName } from '../protocol/ids.ts';
 import { AddressAllocator, poolSize } from './addresses.ts';
 import type { Draft } from './draft.ts';
@@ -127,7 +128,6 @@ function newVm(
   nics: readonly AssignedNic[],
   settings: LeaseSettings,
 ): Vm {
-  const agent = settings.images.find(({ name }) => name === group.image)?.agent ?? false;
   return {
     id: vmIdOf(workspace.id, group.name, index),
     workspaceId: workspace.id,
@@ -136,7 +136,7 @@ function newVm(
     index,
     name: vmName(group.name, index),
     state: 'pending',
-    context: agent ? 'pending' : 'none',
+    context: firstContext(group.image, settings),
     reason: null,
     node: null,
     image: group.image,
@@ -147,6 +147,11 @@ function newVm(
     replaces: 0,
     told: 0,
   };
+}
+
+/** What is known of a guest's set-up before it starts: nothing ever, if its image has no agent. */
+export function firstContext(image: string, { images }: LeaseSettings): ContextState {
+  return images.find(({ name }) => name === image)?.agent ? 'pending' : 'none';
 }
 
 /** Owes the LRM's job for a new slot. */

@@ -10,6 +10,7 @@ import type {
   VmState,
   WorkspaceState,
 } from '../protocol/states.ts';
+import type { SlotRequest } from './policies/slot-request.ts';
 import type { LeaseSettings } from './settings.ts';
 
 /**
@@ -97,7 +98,7 @@ export interface SlotNode {
 }
 
 /** A resource slot: nodes held through one LRM job. */
-export interface Slot {
+export interface Slot extends SlotRequest {
   readonly id: SlotId;
   /** The pool whose LRM it is asked from. */
   readonly pool: string;
@@ -129,10 +130,6 @@ export interface Slot {
   readonly cancelOrdered: boolean;
   readonly estimatedStartAt: number | null;
   readonly jobEndsAt: number | null;
-  readonly nodesWanted: number;
-  readonly memoryMiBPerNode: number;
-  readonly cpusPerNode: number;
-  readonly walltimeMs: number;
   /** The names of its job's nodes, as the LRM told them last; empty: it does not tell (yet). */
   readonly jobNodes: readonly string[];
   /** In the order in which their pilots reported. */

@@ -1,20 +1,17 @@
+import type { NodeSize } from './settings.ts';
+
 /**
  * Placement (paper §2.2): VMs are mapped onto a slot's nodes greedily, in order, each to the first node with room.
  */
-export interface NodeRoom {
+export interface NodeRoom extends NodeSize {
   readonly name: string;
-  readonly memoryMiB: number;
-  readonly cpus: number;
   /** How many VMs it may have at most. */
   readonly vms: number;
 }
 
-/** What a VM takes of its node. */
-export interface VmNeed {
+/** What a VM takes of its node, with the VMM's overhead. */
+export interface VmNeed extends NodeSize {
   readonly id: string;
-  /** With the VMM's overhead. */
-  readonly memoryMiB: number;
-  readonly cpus: number;
 }
 
 /** VM id → node name for all of them, or undefined when not all fit: an ensemble runs whole or not at all. */

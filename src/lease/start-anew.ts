@@ -1,6 +1,6 @@
 import type { SlotId, WorkspaceId } from '../protocol/ids.ts';
 import type { Draft } from './draft.ts';
-import { askForSlot } from './launch.ts';
+import { askForSlot, firstContext } from './launch.ts';
 import { bestPool, possiblePools } from './pools.ts';
 import { mostRequeues } from './requeue.ts';
 import type { Slot, Workspace } from './model.ts';
@@ -18,16 +18,9 @@ export function startAnew(draft: Draft, id: WorkspaceId, slotId: SlotId): void {
   const possible = possiblePools(draft, before);
   if (wasMeant(before, draft.slot(before.slotId)) || 'code' in possible) return forgoRequeue(draft, id);
   for (const vm of draft.vmsOf(id)) {
-    const agent = draft.settings.images.find(({ name }) => name === vm.image)?.agent ?? false;
     // Another life under the same name: nothing of the first one's state goes on.
-    draft.putVm({
-      ...vm,
-      slotId,
-      state: 'pending',
-      context: agent ? 'pending' : 'none',
-      reason: null,
-      node: null,
-    });
+    const context = firstContext(vm.image, draft.settings);
+    draft.putVm({ ...vm, slotId, state: 'pending', context, reason: null, node: null });
   }
   const requeues = before.requeues + 1;
   const message = `${before.reason?.message ?? before.cause}; started anew in a new slot (${requeues} of at most ${mostRequeues} times)`;

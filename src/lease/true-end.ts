@@ -1,8 +1,7 @@
 import type { SlotId } from '../protocol/ids.ts';
 import type { EndCause, Reason } from '../protocol/states.ts';
 import type { Draft } from './draft.ts';
-import type { ObservedJob } from './model.ts';
-import type { Slot, Workspace } from './model.ts';
+import type { ObservedJob, Slot, Workspace } from './model.ts';
 import { causeOfTaking, walltimeCode } from './walltime.ts';
 
 /**

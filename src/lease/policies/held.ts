@@ -1,7 +1,7 @@
 import type { Draft } from '../draft.ts';
 import { drainedReason, nodeDrainedCode } from '../drained-nodes.ts';
 import { vmMemoryMiB } from '../memory.ts';
-import { type NodeRoom, place } from '../placement.ts';
+import { type NodeRoom, place, type VmNeed } from '../placement.ts';
 import { isFinalSlot, isFinalVm } from '../transitions.ts';
 import type { SiteState, Slot, Vm, Workspace } from '../model.ts';
 import type { Pool, PoolSettings } from '../settings.ts';
@@ -59,10 +59,7 @@ const endOf = ({ jobEndsAt, submittedAt, createdAt, walltimeMs }: Slot): number 
   jobEndsAt ?? (submittedAt ?? createdAt) + walltimeMs;
 
 /** What a VM takes of its node. */
-export function needOf(
-  vm: Pick<Vm, 'id' | 'memoryMiB' | 'cpus'>,
-  { memory }: Pick<PoolSettings, 'memory'>,
-): { readonly id: string; readonly memoryMiB: number; readonly cpus: number } {
+export function needOf(vm: VmNeed, { memory }: Pick<PoolSettings, 'memory'>): VmNeed {
   return { id: vm.id, memoryMiB: vmMemoryMiB(vm, memory), cpus: vm.cpus };
 }
 

@@ -1,7 +1,7 @@
 import type { EntryOf, SectionKit } from '../../protocol/section.ts';
 import { vmMemoryMiB } from '../memory.ts';
 import { type NodeRoom, place, type VmNeed } from '../placement.ts';
-import type { PoolSettings } from '../settings.ts';
+import type { NodeSize, PoolSettings } from '../settings.ts';
 import { exactSlot } from './exact.ts';
 import { commonKeys, type PolicyKind, type SizedGroups } from './policy.ts';
 import { type SlotRequest, walltimeFor } from './slot-request.ts';
@@ -71,11 +71,8 @@ function needs(groups: SizedGroups, settings: PoolSettings): readonly VmNeed[] {
   );
 }
 
-function largestLoad(
-  vms: readonly VmNeed[],
-  placed: ReadonlyMap<string, string>,
-): { readonly memoryMiB: number; readonly cpus: number } {
-  const loads = new Map<string, { memoryMiB: number; cpus: number }>();
+function largestLoad(vms: readonly VmNeed[], placed: ReadonlyMap<string, string>): NodeSize {
+  const loads = new Map<string, NodeSize>();
   for (const vm of vms) {
     const node = placed.get(vm.id) ?? '';
     const load = loads.get(node) ?? { memoryMiB: 0, cpus: 0 };

@@ -158,7 +158,7 @@ export class Writer {
       try {
         await this.#parts.store.commit(commit);
       } catch (cause) {
-        this.#rollBack(commit);
+        this.#rollBack();
         this.#parts.rolledBack();
         this.#failed(cause, batch);
         return;
@@ -225,22 +225,12 @@ export class Writer {
     };
   }
 
-  #rollBack(commit: Commit): void {
-    const { workspaces, slots, vms, retired } = commit;
-    const ids = (entities: readonly { readonly id: string }[]): readonly string[] =>
-      entities.map(({ id }) => id);
-    restore(this.#ahead.workspaces, this.#committed.workspaces, [
-      ...ids(workspaces),
-      ...retired.flatMap(each => ids(each.workspaces)),
-    ]);
-    restore(this.#ahead.slots, this.#committed.slots, [
-      ...ids(slots),
-      ...retired.flatMap(({ slotId }) => slotId ?? []),
-    ]);
-    restore(this.#ahead.vms, this.#committed.vms, [...ids(vms), ...retired.flatMap(({ vmIds }) => vmIds)]);
-    if (retired.length === 0) return;
-    this.#ahead.used.clear();
-    for (const [key, used] of this.#committed.used) this.#ahead.used.set(key, used);
+  /** Everything, not only what the batch has touched: it is rare, and simple is safe here. */
+  #rollBack(): void {
+    copy(this.#committed.workspaces, this.#ahead.workspaces);
+    copy(this.#committed.slots, this.#ahead.slots);
+    copy(this.#committed.vms, this.#ahead.vms);
+    copy(this.#committed.used, this.#ahead.used);
   }
 
   #failed(cause: unknown, batch: readonly Waiting[]): void {
@@ -311,14 +301,7 @@ function isWorthCommitting(commit: Commit): boolean {
   return !isEmpty(commit) || commit.secrets.length + commit.forgotten.length > 0;
 }
 
-function restore<T>(
-  ahead: Map<string, T>,
-  committed: ReadonlyMap<string, T>,
-  touched: readonly string[],
-): void {
-  for (const id of touched) {
-    const before = committed.get(id);
-    if (before) ahead.set(id, before);
-    else ahead.delete(id);
-  }
+function copy<T>(from: ReadonlyMap<string, T>, to: Map<string, T>): void {
+  to.clear();
+  for (const [key, value] of from) to.set(key, value);
 }

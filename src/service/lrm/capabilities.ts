@@ -96,18 +96,8 @@ export class SiteCapabilities {
     const known = await this.#parts.lrm.capabilities();
     this.#known = known;
     this.#trouble = undefined;
-    const { nodes, sizes, memoryMiBPerNode, cpusPerNode, walltimeStepMs, killDelayMs } = known;
-    const maxWalltimeMs = known.maxWalltimeMs ?? null;
-    this.#parts.changed({
-      nodes,
-      sizes: sizes ?? null,
-      memoryMiBPerNode,
-      cpusPerNode,
-      maxWalltimeMs,
-      walltimeStepMs,
-      killDelayMs,
-      free: known.free ?? null,
-    });
+    const { sizes = null, maxWalltimeMs = null, free = null } = known;
+    this.#parts.changed({ ...known, sizes, maxWalltimeMs, free });
     return known;
   }
 }

@@ -1,5 +1,6 @@
 import { isFinalSlot } from '../../lease/transitions.ts';
 import type { LrmEffect } from '../../lease/decision.ts';
+import type { SlotRequest } from '../../lease/policies/slot-request.ts';
 import type { LeaseInput } from '../../lease/inputs.ts';
 import type { SiteState, Slot } from '../../lease/model.ts';
 import type { Pool } from '../../lease/settings.ts';
@@ -136,19 +137,18 @@ function programOf(
 }
 
 /** The job of a slot, with what the site adds to each. */
-export function gangRequest(slot: GangSize & Pick<Slot, 'id'>, gang: GangSite, program: string): GangRequest {
+export function gangRequest(
+  slot: SlotRequest & Pick<Slot, 'id'>,
+  gang: GangSite,
+  program: string,
+): GangRequest {
   return {
     jobName: jobNameOf(slot.id),
     nodes: slot.nodesWanted,
     memoryMiBPerNode: slot.memoryMiBPerNode,
     cpusPerNode: slot.cpusPerNode,
     walltimeMs: slot.walltimeMs,
-    queue: gang.queue,
-    account: gang.account,
-    options: gang.options,
+    ...gang,
     program,
   };
 }
-
-/** What of a slot the LRM is asked for. */
-export type GangSize = Pick<Slot, 'nodesWanted' | 'memoryMiBPerNode' | 'cpusPerNode' | 'walltimeMs'>;

@@ -1,8 +1,7 @@
 import { isFinalJob } from '../../lease/lrm.ts';
 import { isFinalSlot } from '../../lease/transitions.ts';
 import type { LeaseInput } from '../../lease/inputs.ts';
-import type { ObservedJob } from '../../lease/model.ts';
-import type { SiteState } from '../../lease/model.ts';
+import type { ObservedJob, SiteState } from '../../lease/model.ts';
 import { type Lrm, LrmError, type LrmJob } from '../../lrm/lrm.ts';
 import type { Clock, StopTimer } from '../../platform/clock.ts';
 import { errorFields, type Log } from '../../platform/log.ts';
@@ -212,29 +211,19 @@ function observed(
     const {
       jobId,
       jobName,
-      state: jobState,
-      reason,
-      outlook,
-      estimatedStartAt,
-      endsAt,
+      state,
       nodes,
-      draining,
+      reason = null,
+      outlook = null,
+      endsAt = null,
+      draining = null,
     } = job;
     const slotId = slotIdOfJobName(jobName);
     if (slotId === undefined || pools.get(slotId) !== pool) return [];
-    return {
-      jobId,
-      slotId,
-      state: jobState,
-      reason: reason ?? null,
-      outlook: outlook ?? null,
-      // One that has passed is no estimate any more; schedulers tell it on until they make another.
-      estimatedStartAt:
-        estimatedStartAt !== undefined && estimatedStartAt > takenAt ? estimatedStartAt : null,
-      endsAt: endsAt ?? null,
-      nodes,
-      draining: draining ?? null,
-    };
+    // One that has passed is no estimate any more; schedulers tell it on until they make another.
+    const { estimatedStartAt: estimate = takenAt } = job;
+    const estimatedStartAt = estimate > takenAt ? estimate : null;
+    return { jobId, slotId, state, reason, outlook, estimatedStartAt, endsAt, nodes, draining };
   });
 }
 
