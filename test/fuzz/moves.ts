@@ -1,7 +1,9 @@
+import type { PolicyNetwork } from '../../src/protocol/helper-policy.ts';
 import type { NicPlan } from '../../src/protocol/plan.ts';
 import type { Dice } from '../sim/dice.ts';
 import type { Actor } from './model.ts';
 import type { Home } from './homes.ts';
+import { policy } from './policy.ts';
 
 /** What an actor does at once. */
 export type Move =
@@ -25,6 +27,7 @@ export type Ask =
     }
   | { readonly op: 'adopt-process'; readonly pid: number }
   | { readonly op: 'adopt-directory'; readonly path: string }
+  | { readonly op: 'check-networks'; readonly networks: readonly PolicyNetwork[] }
   | { readonly op: 'undo' };
 
 /**
@@ -53,7 +56,7 @@ function askOf(dice: Dice, homes: readonly Home[]): Ask {
   const home = homes[dice.int(0, homes.length - 1)];
   const pid = home?.pids[dice.int(0, home.pids.length - 1)] ?? 2;
   const path = home?.directories[dice.int(0, home.directories.length - 1)] ?? '/a/b/c';
-  switch (dice.int(0, 11)) {
+  switch (dice.int(0, 12)) {
     case 0:
     case 1:
       return { op: 'detach-nic', tap: dice.pick(taps) };
@@ -65,9 +68,17 @@ function askOf(dice: Dice, homes: readonly Home[]): Ask {
       return { op: 'adopt-directory', path };
     case 5:
       return dice.chance(0.5) ? { op: 'undo' } : { op: 'adopt-directory', path };
+    case 6:
+      return { op: 'check-networks', networks: networksOf(dice) };
     default:
       return { op: 'attach-nic', nic: nicOf(dice), hostname: 'vm' };
   }
+}
+
+function networksOf(dice: Dice): readonly PolicyNetwork[] {
+  return policy.networks
+    .filter(() => dice.chance(0.6))
+    .map(network => (dice.chance(0.2) ? { ...network, last: '10.91.0.9' } : network));
 }
 
 function nicOf(dice: Dice): NicPlan {

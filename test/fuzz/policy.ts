@@ -14,7 +14,7 @@ const common = {
 } as const satisfies Partial<PolicyNetwork>;
 
 /** What root allows on the node of the fuzz: a network of each kind. */
-const policy: HelperPolicy = {
+export const policy: HelperPolicy = {
   networks: [
     { ...common, name: 'isolated', link: { kind: 'isolated' } },
     { ...common, name: 'uplink', link: { kind: 'uplink', interface: 'eth1' } },
@@ -46,6 +46,11 @@ export function allows({ network, address, prefixLength, gateway, dns, bridge }:
     dns.every(each => each === '10.91.0.253') &&
     serviceAddress === '169.254.77.1'
   );
+}
+
+/** Whether the policy has all of these networks: `moves.ts` asks for those that it has, and for one that goes too far. */
+export function hasNetworks(networks: readonly PolicyNetwork[]): boolean {
+  return networks.every(({ last }) => last === common.last);
 }
 
 /** Whether the policy allows a VXLAN these peers. */

@@ -3,7 +3,7 @@ import type { Home } from './homes.ts';
 import { devicesOf, type Look } from './look.ts';
 import { type Actor, isTunnelName, keyOf, type Model } from './model.ts';
 import type { Ask, Move } from './moves.ts';
-import { allowsPeers } from './policy.ts';
+import { allowsPeers, hasNetworks } from './policy.ts';
 
 /** A move of a round, and what the helper has answered to it. */
 export interface Done {
@@ -58,6 +58,7 @@ function touchedBy(model: Model, actor: Actor, move: Move): readonly string[] {
     case 'set-peers':
     case 'adopt-process':
     case 'adopt-directory':
+    case 'check-networks':
       return [];
   }
 }
@@ -120,6 +121,8 @@ function expected(model: Model, { actor, move }: Done, homes: readonly Home[]): 
       // One of their own may be a link by now, and there are at most four: then either answer will
       // do.
       return own?.directories.includes(request.path) ? undefined : "another's directory";
+    case 'check-networks':
+      return hasNetworks(request.networks) ? 'yes' : 'the policy';
     case 'detach-nic':
     case 'undo':
       return 'yes';
@@ -161,6 +164,10 @@ function give(model: Model, actor: Actor, request: Ask, homes: readonly Home[]):
     case 'adopt-directory':
       if (!isOwn('directories', request.path as never)) throw new Error(`${request.path} was adopted`);
       model.adopted(actor).paths.push(request.path);
+      return;
+    case 'check-networks':
+      if (!hasNetworks(request.networks))
+        throw new Error('a network was allowed that the policy does not have');
       return;
     case 'detach-nic':
     case 'set-peers':
