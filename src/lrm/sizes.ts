@@ -8,15 +8,21 @@ export interface SizedNode {
   readonly idle: boolean;
 }
 
-/** Nodes that are alike together, with how many there are; the largest first. */
-export function bySize(nodes: readonly SizedNode[]): readonly NodesOfSize[] {
+/** What nodes come to: how many there are, of which sizes (the largest first), the most of one. */
+export function capacityOf(nodes: readonly SizedNode[]) {
   const sizes = new Map<string, Required<NodesOfSize>>();
   for (const { memoryMiB, cpus, idle } of nodes) {
     const key = `${memoryMiB} ${cpus}`;
     const size = sizes.get(key) ?? { nodes: 0, idleNodes: 0, memoryMiB, cpus };
     sizes.set(key, { ...size, nodes: size.nodes + 1, idleNodes: size.idleNodes + Number(idle) });
   }
-  return [...sizes.values()].toSorted(
-    (one, other) => other.memoryMiB - one.memoryMiB || other.cpus - one.cpus,
-  );
+  return {
+    nodes: nodes.length,
+    idleNodes: nodes.filter(({ idle }) => idle).length,
+    sizes: [...sizes.values()].toSorted(
+      (one, other) => other.memoryMiB - one.memoryMiB || other.cpus - one.cpus,
+    ),
+    memoryMiBPerNode: Math.max(0, ...nodes.map(({ memoryMiB }) => memoryMiB)),
+    cpusPerNode: Math.max(0, ...nodes.map(({ cpus }) => cpus)),
+  };
 }

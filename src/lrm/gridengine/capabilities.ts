@@ -4,7 +4,7 @@ import { type LrmCapabilities, LrmError } from '../lrm.ts';
 import { answerError } from './answers.ts';
 import type { GridEngineSettings } from './commands.ts';
 import type { Facts } from './facts.ts';
-import { parseHosts, type Sizes, sizesOf } from './hosts.ts';
+import { capacityWithin, parseHosts, type Sizes } from './hosts.ts';
 
 /**
  * What the site can give. Throws `LrmError`: `refused` when what the site file names is not there,
@@ -22,15 +22,12 @@ export async function capabilities(
   const listed = await commands.ask('qhost', ['-q', '-F', settings.memoryResource, '-xml']);
   const hosts = sizes.of(parseHosts(listed, names, settings.memoryResource));
   const limits = queues.flatMap(queue => secondsOf(queue('h_rt')) ?? []);
-  const most = (values: readonly number[]): number => Math.max(0, ...values);
-  const bySize = sizesOf(hosts, most(environments.map(({ slotsPerNode }) => slotsPerNode)));
+  const slots = environments.map(({ slotsPerNode }) => slotsPerNode);
+  const { sizes: bySize, ...capacity } = capacityWithin(hosts, Math.max(0, ...slots));
   return {
-    nodes: hosts.length,
-    idleNodes: hosts.filter(({ idle }) => idle).length,
+    ...capacity,
     ...(bySize.length > 1 ? { sizes: bySize } : {}),
-    memoryMiBPerNode: most(bySize.map(({ memoryMiB }) => memoryMiB)),
-    cpusPerNode: most(bySize.map(({ cpus }) => cpus)),
-    ...(limits.length === queues.length ? { maxWalltimeMs: most(limits) * 1_000 } : {}),
+    ...(limits.length === queues.length ? { maxWalltimeMs: Math.max(0, ...limits) * 1_000 } : {}),
     // The shortest warning that any of them gives (queue_conf(5), notify).
     killDelayMs: Math.min(...queues.map(queue => secondsOf(queue('notify')) ?? 60)) * 1_000,
     nodeNameEnv: ['HOSTNAME'],

@@ -12,7 +12,7 @@ import { gridEngine } from './gridengine.ts';
 import { Memory } from './memory.ts';
 import { type MemoryCounting, memoryCounting } from './complexes.ts';
 import { parseDetails } from './details.ts';
-import { parseHosts, Sizes, sizesOf } from './hosts.ts';
+import { capacityWithin, parseHosts, Sizes } from './hosts.ts';
 import { parseJobs } from './qstat.ts';
 
 /** Answers as Son of Grid Engine 8.1.9 gives them; recorded, shortened. */
@@ -189,7 +189,7 @@ describe('the hosts of a site', () => {
       host('n02', 'all.q', { left: '2.000G', used: 1 }),
       host('n03', 'all.q', { left: '4.000G' }),
     );
-    expect(sizesOf(now, 2)).toEqual([
+    expect(capacityWithin(now, 2).sizes).toEqual([
       { nodes: 2, idleNodes: 1, memoryMiB: 4_096, cpus: 2 },
       { nodes: 1, idleNodes: 1, memoryMiB: 1_400, cpus: 2 },
     ]);

@@ -1,12 +1,11 @@
-import { LrmError, type NodesOfSize } from '../lrm.ts';
-import { bySize } from '../sizes.ts';
+import { LrmError } from '../lrm.ts';
+import { capacityOf, type SizedNode } from '../sizes.ts';
 import { isNode, nodesOf, parseXml, textOf as text, type XmlNode } from '../xml.ts';
 import { isClosed, type QueueStates } from './reasons.ts';
 
 /** A node that has the queue. */
-export interface Host {
+export interface Host extends SizedNode {
   readonly name: string;
-  readonly cpus: number;
   /**
    * What it has, as far as it is known: of a consumable resource what was left when nothing ran
    * there.
@@ -14,8 +13,6 @@ export interface Host {
   readonly memoryMiB: number;
   /** What of the memory resource is left to jobs now; undefined when it is not counted. */
   readonly leftMiB?: number | undefined;
-  /** Nothing runs there, and something could begin. */
-  readonly idle: boolean;
 }
 
 /**
@@ -89,12 +86,9 @@ export class Sizes {
   }
 }
 
-/**
- * Nodes that are alike together, the largest first. `cpusAtMost`: what the parallel environments
- * give.
- */
-export function sizesOf(hosts: readonly Host[], cpusAtMost: number): readonly NodesOfSize[] {
-  return bySize(hosts.map(host => ({ ...host, cpus: Math.min(host.cpus, cpusAtMost) })));
+/** What hosts come to. `cpusAtMost`: what the parallel environments give. */
+export function capacityWithin(hosts: readonly Host[], cpusAtMost: number) {
+  return capacityOf(hosts.map(host => ({ ...host, cpus: Math.min(host.cpus, cpusAtMost) })));
 }
 
 function hostsIn(stdout: string): readonly XmlNode[] {

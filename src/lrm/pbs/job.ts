@@ -1,4 +1,6 @@
-import type { LrmJob, LrmJobState } from '../lrm.ts';
+import { secondsOf } from '../commands.ts';
+import { LrmError, type LrmJob, type LrmJobState } from '../lrm.ts';
+import { isNode, textOf, type XmlNode } from '../xml.ts';
 import { endOfNumber, plain, waitingWords } from './words.ts';
 
 /** What both dialects say of a job, in their own letters and numbers. Times in milliseconds since the epoch; undefined: not told. */
@@ -24,6 +26,44 @@ export interface PbsJob {
   readonly exitStatus: number | undefined;
   /** OpenPBS: 91 is a job that was deleted. */
   readonly substate?: number | undefined;
+}
+
+/** What a dialect has words of its own for. */
+type OwnWords = 'jobId' | 'startedAt' | 'endedAt' | 'estimatedStartAt' | 'exitStatus' | 'substate';
+
+/** A job of an answer in JSON or XML: `own`, and what both dialects call the same. */
+export function pbsJob(job: XmlNode, own: Pick<PbsJob, OwnWords>): PbsJob {
+  return {
+    ...own,
+    jobName: textOf(job['Job_Name']),
+    owner: textOf(job['Job_Owner']),
+    letter: textOf(job['job_state']),
+    comment: textOf(job['comment']),
+    holds: textOf(job['Hold_Types']),
+    execHost: textOf(job['exec_host']),
+    walltimeSeconds: secondsOf(textOf(partOf(job, 'Resource_List')['walltime'])),
+    notBefore: textOf(job['Execution_Time']),
+  };
+}
+
+/** What has members of its own in something that PBS said; empty when it is not there. */
+export function partOf(node: XmlNode, name: string): XmlNode {
+  const part = node[name];
+  return isNode(part) ? part : {};
+}
+
+/** A whole number; undefined for anything else. */
+export function numberOf(value: unknown): number | undefined {
+  const said = textOf(value);
+  return /^-?[0-9]+$/.test(said) ? Number(said) : undefined;
+}
+
+/** An answer that is not its document. It is never an empty list, which would end every lease. */
+export function garbage(who: string, form: 'JSON' | 'XML', stdout: string): LrmError {
+  return new LrmError(
+    'unavailable',
+    `${who} printed what is not its list as ${form}: ${stdout.slice(0, 200)}`,
+  );
 }
 
 /** OpenPBS's substates (job.h) that its letters do not tell. */

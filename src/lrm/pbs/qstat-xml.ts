@@ -1,25 +1,21 @@
 import { secondsOf } from '../commands.ts';
-import { LrmError } from '../lrm.ts';
 import { isNode, nodesOf, parseXml, textOf, type XmlNode } from '../xml.ts';
-import { type PbsJob, sizeMiB } from './job.ts';
+import { garbage, numberOf, type PbsJob, pbsJob, sizeMiB } from './job.ts';
 import type { PbsLimits, PbsNode } from './server.ts';
 
-/**
- * `qstat -x` and `pbsnodes -x` of Torque (qstat(1B); recorded). Times are seconds since the epoch. An answer that is not that document is an error, never an empty
- * list: an empty list would end every lease.
- */
+/** `qstat -x` and `pbsnodes -x` of Torque (qstat(1B); recorded). Times: seconds since the epoch. */
 
 /** Our jobs (`wsp-…`) among those of an answer. Throws `LrmError` (`unavailable`). */
 export function parseXmlJobs(stdout: string): readonly PbsJob[] {
   return jobNodes(stdout)
     .filter(job => textOf(job['Job_Name']).startsWith('wsp-'))
-    .map(pbsJob);
+    .map(toPbsJob);
 }
 
 /** The hosts of `pbsnodes -x`. Throws `LrmError` (`unavailable`). */
 export function parseXmlNodes(stdout: string): readonly PbsNode[] {
   const data = parseXml(stdout, 'pbsnodes')['Data'];
-  if (!isNode(data)) throw garbage('pbsnodes', stdout);
+  if (!isNode(data)) throw garbage('pbsnodes', 'XML', stdout);
   return nodesOf(data['Node']).map(node => {
     const status = new Map(
       textOf(node['status'])
@@ -28,7 +24,7 @@ export function parseXmlNodes(stdout: string): readonly PbsNode[] {
     );
     return {
       name: textOf(node['name']).split('.')[0] ?? '',
-      isIdle: textOf(node['state']) === 'free' && textOf(node['jobs']) === '',
+      idle: textOf(node['state']) === 'free' && textOf(node['jobs']) === '',
       cpus: Number(textOf(node['np'])) || 0,
       memoryMiB: sizeMiB(status.get('physmem') ?? '') ?? 0,
       queue: undefined,
@@ -47,7 +43,7 @@ export function parseTextLimits(
   PbsLimits & { readonly defaultQueue: string | undefined; readonly isActive: boolean }
 > {
   const blocks = stdout.split(/^(?=(?:Queue|Server): )/m).filter(block => /^(?:Queue|Server): /.test(block));
-  if (blocks.length === 0) throw garbage('qstat', stdout);
+  if (blocks.length === 0) throw garbage('qstat', 'XML', stdout);
   return new Map(
     blocks.map(block => {
       const name = /^\w+: (\S+)/.exec(block)?.[1] ?? '';
@@ -83,34 +79,21 @@ function jobNodes(stdout: string): readonly XmlNode[] {
       .filter(job => job.includes('<Job_Name>wsp-'))
       .flatMap(job => nodesOf(parseXml(job, 'qstat')['Job']));
   }
-  throw garbage('qstat', stdout);
+  throw garbage('qstat', 'XML', stdout);
 }
 
-function pbsJob(job: XmlNode): PbsJob {
-  const asked = isNode(job['Resource_List']) ? job['Resource_List'] : {};
-  return {
+function toPbsJob(job: XmlNode): PbsJob {
+  return pbsJob(job, {
     jobId: textOf(job['Job_Id']),
-    jobName: textOf(job['Job_Name']),
-    owner: textOf(job['Job_Owner']),
-    letter: textOf(job['job_state']),
-    comment: textOf(job['comment']),
-    holds: textOf(job['Hold_Types']),
-    execHost: textOf(job['exec_host']),
-    walltimeSeconds: secondsOf(textOf(asked['walltime'])),
     startedAt: time(job['start_time']),
     endedAt: time(job['comp_time']),
     // Torque's own scheduler makes none; Maui and Moab do not tell Torque.
     estimatedStartAt: undefined,
-    notBefore: textOf(job['Execution_Time']),
-    exitStatus: /^-?\d+$/.test(textOf(job['exit_status'])) ? Number(textOf(job['exit_status'])) : undefined,
-  };
+    exitStatus: numberOf(job['exit_status']),
+  });
 }
 
 function time(value: unknown): number | undefined {
   const seconds = Number(textOf(value));
   return seconds > 0 ? seconds * 1_000 : undefined;
-}
-
-function garbage(who: string, stdout: string): LrmError {
-  return new LrmError('unavailable', `${who} printed what is not its list as XML: ${stdout.slice(0, 200)}`);
 }

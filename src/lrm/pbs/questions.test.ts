@@ -369,7 +369,7 @@ describe('a job', () => {
 });
 
 describe('what a server has', () => {
-  const node = { name: 'n1', isIdle: true, cpus: 2, memoryMiB: 64, queue: undefined };
+  const node = { name: 'n1', idle: true, cpus: 2, memoryMiB: 64, queue: undefined };
   const limits: PbsLimits = {
     maxWalltimeSeconds: undefined,
     killDelaySeconds: undefined,
@@ -384,7 +384,7 @@ describe('what a server has', () => {
     ]),
     nodes: [
       node,
-      { ...node, name: 'n2', isIdle: false, queue: 'own' },
+      { ...node, name: 'n2', idle: false, queue: 'own' },
       { ...node, name: 'n3', queue: 'batch' },
     ],
   };
@@ -418,16 +418,16 @@ describe('what a server has', () => {
     });
     const hosts = (all: object) => parseJsonNodes(JSON.stringify({ pbs_server: 's', nodes: all }));
     expect(hosts({ 'n1[0]': vnode({ queue: 'own' }), 'n1[1]': vnode({}) })).toEqual([
-      { name: 'n1', isIdle: true, cpus: 4, memoryMiB: 128, queue: 'own' },
+      { name: 'n1', idle: true, cpus: 4, memoryMiB: 128, queue: 'own' },
     ]);
     for (const busy of [{ jobs: ['1'] }, { resources_assigned: { ncpus: 1 } }, { state: 'offline' }])
       for (const pair of [
         [vnode(busy), vnode({})],
         [vnode({}), vnode(busy)],
       ])
-        expect(hosts({ a: pair[0], b: pair[1] })).toMatchObject([{ isIdle: false }]);
+        expect(hosts({ a: pair[0], b: pair[1] })).toMatchObject([{ idle: false }]);
     expect(hosts({ 'n7.site': { state: 'free' } })).toEqual([
-      { name: 'n7', isIdle: true, cpus: 0, memoryMiB: 0, queue: undefined },
+      { name: 'n7', idle: true, cpus: 0, memoryMiB: 0, queue: undefined },
     ]);
   });
 
@@ -436,8 +436,8 @@ describe('what a server has', () => {
       '<Data><Node><name>n1.site</name><state>free</state><np>4</np><jobs>0/5.head</jobs><status>a=b=c,physmem=64mb</status></Node><Node><name>n2</name><state>down</state></Node></Data>',
     );
     expect(told).toEqual([
-      { name: 'n1', isIdle: false, cpus: 4, memoryMiB: 64, queue: undefined },
-      { name: 'n2', isIdle: false, cpus: 0, memoryMiB: 0, queue: undefined },
+      { name: 'n1', idle: false, cpus: 4, memoryMiB: 64, queue: undefined },
+      { name: 'n2', idle: false, cpus: 0, memoryMiB: 0, queue: undefined },
     ]);
     const queues = parseTextLimits(
       'x\nQueue: a\n    enabled = False\n    kill_delay = 7\nQueue: b\n    resources_max.walltime = 01:00:00\n',

@@ -1,5 +1,5 @@
 import type { LrmCapabilities } from '../lrm.ts';
-import { bySize } from '../sizes.ts';
+import { capacityOf, type SizedNode } from '../sizes.ts';
 
 /** What a server says of its queues and nodes, of either dialect. */
 export interface PbsSite {
@@ -19,12 +19,8 @@ export interface PbsLimits {
 }
 
 /** One host. */
-export interface PbsNode {
+export interface PbsNode extends SizedNode {
   readonly name: string;
-  /** Does nothing, and could. */
-  readonly isIdle: boolean;
-  readonly cpus: number;
-  readonly memoryMiB: number;
   /** The only queue that it serves; undefined: all. */
   readonly queue: string | undefined;
 }
@@ -46,16 +42,11 @@ export function capabilitiesOf(
   const name = queue ?? site.defaultQueue;
   const limits = name === undefined ? site.server : site.queues.get(name);
   if (limits === undefined) return undefined;
-  const nodes = nodesOfQueue(site.nodes, name);
+  const { sizes, ...capacity } = capacityOf(nodesOfQueue(site.nodes, name));
   const maxWalltimeSeconds = limits.maxWalltimeSeconds ?? site.server.maxWalltimeSeconds;
-  const sizes = bySize(nodes.map(node => ({ ...node, idle: node.isIdle }))).toReversed();
-  const most = (values: readonly number[]): number => Math.max(0, ...values);
   return {
-    nodes: nodes.length,
-    idleNodes: nodes.filter(({ isIdle }) => isIdle).length,
-    ...(sizes.length > 1 ? { sizes } : {}),
-    memoryMiBPerNode: most(nodes.map(({ memoryMiB }) => memoryMiB)),
-    cpusPerNode: most(nodes.map(({ cpus }) => cpus)),
+    ...capacity,
+    ...(sizes.length > 1 ? { sizes: sizes.toReversed() } : {}),
     ...(maxWalltimeSeconds === undefined ? {} : { maxWalltimeMs: maxWalltimeSeconds * 1_000 }),
     killDelayMs: (limits.killDelaySeconds ?? site.server.killDelaySeconds ?? defaultKillDelaySeconds) * 1_000,
     nodeNameEnv: ['HOSTNAME'],

@@ -1,7 +1,7 @@
 import type { Random } from '../../platform/random.ts';
 import type { LrmCommands } from '../commands.ts';
 import { LrmError, type LrmCapabilities } from '../lrm.ts';
-import { bySize, type SizedNode } from '../sizes.ts';
+import { capacityOf, type SizedNode } from '../sizes.ts';
 import { optionValue } from './options.ts';
 import { matches } from './constraint.ts';
 import { expandHostlist } from './hostlist.ts';
@@ -48,17 +48,9 @@ export function sizesOf(rows: readonly (readonly string[])[], { queue, options }
       if (!excluded.has(name)) nodes.set(name, { memoryMiB: Number(memory), cpus: Number(cpus), idle });
     }
   }
-  const all = [...nodes.values()];
   const longest = ours.map(([, , time = '']) => walltimeMs(time));
   const maxWalltimeMs = longest.includes(undefined) ? undefined : Math.max(...longest.map(each => each ?? 0));
-  return {
-    nodes: all.length,
-    idleNodes: all.filter(({ idle }) => idle).length,
-    sizes: bySize(all),
-    memoryMiBPerNode: Math.max(0, ...all.map(({ memoryMiB }) => memoryMiB)),
-    cpusPerNode: Math.max(0, ...all.map(({ cpus }) => cpus)),
-    ...(maxWalltimeMs === undefined ? {} : { maxWalltimeMs }),
-  };
+  return { ...capacityOf([...nodes.values()]), ...(maxWalltimeMs === undefined ? {} : { maxWalltimeMs }) };
 }
 
 /** The rows of these partitions; the default one's has a star. */
