@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { makeNodes } from '../../src/lrm/local/namespaces.ts';
-import type { PbsSettings } from '../../src/lrm/pbs/pbs.ts';
+import type { PbsSettings } from '../../src/lrm/pbs/section.ts';
 import { startChild } from '../../src/platform/children.ts';
 import { pause, systemClock } from '../../src/platform/clock.ts';
 import { type CommandResult, systemProcesses } from '../../src/platform/process.ts';

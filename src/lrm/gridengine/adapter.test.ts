@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type Clock, systemClock } from '../../platform/clock.ts';
 import type { CommandResult, ProcessRunner } from '../../platform/process.ts';
 import type { GangRequest, Lrm } from '../lrm.ts';
-import type { GridEngineSettings } from './commands.ts';
+import type { GridEngineSettings } from './section.ts';
 import { gridEngine } from './gridengine.ts';
 
 /** What the adapter asks Grid Engine's commands, and makes of their answers; a real one is in test/e2e/lrm-gridengine.test.ts. */

@@ -2,7 +2,7 @@ import { type LrmCommands, secondsOf } from '../commands.ts';
 import { oneLine } from '../../platform/one-line.ts';
 import { type LrmCapabilities, LrmError } from '../lrm.ts';
 import { answerError } from './answers.ts';
-import type { GridEngineSettings } from './commands.ts';
+import type { GridEngineSettings } from './section.ts';
 import type { Facts } from './facts.ts';
 import { capacityWithin, parseHosts, type Sizes } from './hosts.ts';
 

@@ -1,38 +1,7 @@
 import { join } from 'node:path';
 import type { ProcessRunner } from '../../platform/process.ts';
 import { type LrmCommands, lrmCommands } from '../commands.ts';
-
-/** Where Grid Engine's commands are, and what of it gangs use. */
-export interface GridEngineSettings {
-  /** Directory of qsub, qstat, qdel, qhost, qselect, qconf. Default: PATH. */
-  readonly binDir?: string | undefined;
-  /** SGE_ROOT, SGE_CELL and the daemons' ports for them. Default: the environment's. */
-  readonly root?: string | undefined;
-  readonly cell?: string | undefined;
-  readonly qmasterPort?: number | undefined;
-  readonly execdPort?: number | undefined;
-  /**
-   * The queue that gangs go to, for the limits. Default: all that have the parallel environments.
-   */
-  readonly queue?: string | undefined;
-  /**
-   * Parallel environments, one for each number of slots on a node that VMs may need (sge_pe(5):
-   * allocation_rule, a number; control_slaves TRUE).
-   */
-  readonly parallelEnvironments: readonly string[];
-  /**
-   * The resource that counts memory (complex(5)). Not one that sets a limit on addresses (h_vmem):
-   * Node.js and QEMU reserve many.
-   */
-  readonly memoryResource: string;
-  /**
-   * Directory that this host and the nodes share and the service's user alone can read. Default:
-   * .workspace-pilot in the home.
-   */
-  readonly programDir?: string | undefined;
-  /** The Node program on the nodes. Default: `node`. */
-  readonly node?: string | undefined;
-}
+import type { GridEngineSettings } from './section.ts';
 
 /** Grid Engine's commands, in the cell of these settings. */
 export function commandsOf(settings: GridEngineSettings, processes: ProcessRunner): LrmCommands {

@@ -1,7 +1,7 @@
 import type { Clock } from '../../platform/clock.ts';
 import type { LrmCommands } from '../commands.ts';
 import { answerError } from './answers.ts';
-import type { GridEngineSettings } from './commands.ts';
+import type { GridEngineSettings } from './section.ts';
 import { type MemoryCounting, memoryCounting } from './complexes.ts';
 import { type ParallelEnvironment, parallelEnvironment } from './job-script.ts';
 

@@ -2,7 +2,7 @@ import type { LrmCommands } from '../commands.ts';
 import type { GangRequest } from '../lrm.ts';
 import { programFile, wordsFile } from '../programs.ts';
 import { answerError, plainWords, submittedId } from './answers.ts';
-import type { GridEngineSettings } from './commands.ts';
+import type { GridEngineSettings } from './section.ts';
 import type { MemoryCounting } from './complexes.ts';
 import type { Facts } from './facts.ts';
 import { environmentFor, jobScript, qsubArguments } from './job-script.ts';

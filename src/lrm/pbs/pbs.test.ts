@@ -5,7 +5,8 @@ import { describe, expect, it } from 'vitest';
 import { systemClock } from '../../platform/clock.ts';
 import { CommandFailure, type CommandResult, type ProcessRunner } from '../../platform/process.ts';
 import type { GangRequest } from '../lrm.ts';
-import { type PbsSettings, pbs } from './pbs.ts';
+import { pbs } from './pbs.ts';
+import type { PbsSettings } from './section.ts';
 
 /** The adapter on what real servers answered (fixtures/); what takes processes is in the contract (test/e2e/lrm-pbs.test.ts). */
 

@@ -9,26 +9,12 @@ import { removeProgram, sweepPrograms } from '../programs.ts';
 import { type Dialect, dialectOf } from './dialect.ts';
 import { learn, learnEnds } from './ends.ts';
 import { toJob } from './job.ts';
-import { type PbsDialect, walltimeText } from './job-script.ts';
+import { walltimeText } from './job-script.ts';
 import { Memory } from './memory.ts';
+import type { PbsSettings } from './section.ts';
 import { capabilitiesOf } from './server.ts';
 import { submitGang, wouldTake } from './submit.ts';
 import { errorKind } from './words.ts';
-
-/** Which PBS it is, where its commands are, and what of it gangs use. */
-export interface PbsSettings {
-  readonly dialect: PbsDialect;
-  /** Directory of qsub, qstat, qdel, qalter, pbsnodes, and on the nodes pbsdsh. Default: PATH, and on the nodes what /etc/pbs.conf says. */
-  readonly binDir?: string | undefined;
-  /** The server's name: PBS_SERVER (OpenPBS), PBS_DEFAULT (Torque). Default: the host's configuration. */
-  readonly server?: string | undefined;
-  /** The queue that gangs go to, for the limits. Default: the server's default queue. */
-  readonly queue?: string | undefined;
-  /** Directory that this host and the nodes share and the service's user alone can read. Default: .workspace-pilot/pbs in the home. */
-  readonly programDir?: string | undefined;
-  /** The Node program on the nodes. Default: `node`. */
-  readonly node?: string | undefined;
-}
 
 /** The adapter for PBS: qsub, one qstat for all jobs, qdel. It changes nothing of PBS and needs no privilege in it. */
 export function pbs(settings: PbsSettings, processes: ProcessRunner, clock: Clock): Lrm {

@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import type { CommandResult, ProcessRunner } from '../../platform/process.ts';
 import type { GangRequest, Lrm } from '../lrm.ts';
 import { batchScript } from './batch-script.ts';
-import { type SlurmParts, type SlurmSettings, slurm } from './slurm.ts';
+import type { SlurmSettings } from './section.ts';
+import { type SlurmParts, slurm } from './slurm.ts';
 
 /** What the adapter asks Slurm's commands, and makes of their answers; a real one is in test/e2e/lrm-slurm.test.ts. */
 

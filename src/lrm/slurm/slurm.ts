@@ -7,27 +7,8 @@ import { batchScript, sbatchArguments } from './batch-script.ts';
 import { askJobs } from './job.ts';
 import { SlurmLimits } from './limits.ts';
 import { askTroubles, dependsOnNodes, withTroubles } from './nodes.ts';
+import type { SlurmSettings } from './section.ts';
 import { askSizes } from './sizes.ts';
-
-/** Where Slurm's commands are and which Slurm they speak to. */
-export interface SlurmSettings {
-  /** Directory of sbatch, squeue, scancel, sinfo, scontrol. Default: PATH. */
-  readonly binDir?: string | undefined;
-  /** SLURM_CONF for them. Default: the environment's. */
-  readonly conf?: string | undefined;
-  /**
-   * The queue that gangs go to, or several with commas, for the limits. Default: Slurm's default
-   * partition.
-   */
-  readonly queue?: string | undefined;
-  /**
-   * The site's options of sbatch, for what they leave of the nodes (`--constraint`, `--exclude`).
-   * Default: none.
-   */
-  readonly options?: readonly string[] | undefined;
-  /** The Node program on the nodes. Default: `node`. */
-  readonly node?: string | undefined;
-}
 
 /** What is not the site's to say. */
 export interface SlurmParts {

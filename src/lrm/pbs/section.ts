@@ -1,0 +1,23 @@
+import type { EntryOf, SectionKit } from '../../protocol/section.ts';
+import { schedulerKeys, type SettingsOf } from '../scheduler.ts';
+
+/** The section of PBS. `binDir` is on the nodes too, for pbsdsh. Default there: /etc/pbs.conf. */
+export const schema = (kit: SectionKit) =>
+  kit.Type.Object(
+    {
+      kind: kit.Type.Literal('pbs'),
+      ...schedulerKeys(kit),
+      /** OpenPBS (and PBS Professional), or Torque: they answer in different forms. */
+      dialect: kit.Type.Union([kit.Type.Literal('openpbs'), kit.Type.Literal('torque')]),
+      /** The server's name: PBS_SERVER, PBS_DEFAULT. Default: the host's configuration. */
+      server: kit.Type.Optional(kit.Word),
+      /**
+       * Directory that this host and the nodes share, for the service's user alone. Default:
+       * .workspace-pilot/pbs in the home.
+       */
+      programDir: kit.Type.Optional(kit.Path),
+    },
+    kit.strict,
+  );
+export type PbsEntry = EntryOf<typeof schema>;
+export type PbsSettings = SettingsOf<PbsEntry>;
