@@ -1,5 +1,4 @@
 import type { Clock } from '../platform/clock.ts';
-import { nodesFor, type Room, roomLeft } from './greedy.ts';
 import {
   finalJobStates,
   type GangRequest,
@@ -9,6 +8,13 @@ import {
   type LrmJob,
   type LrmJobState,
 } from './lrm.ts';
+
+/** A node and what it has, or has left. */
+export interface Room {
+  readonly name: string;
+  readonly memoryMiB: number;
+  readonly cpus: number;
+}
 
 /**
  * The scheduler of an LRM that is ours (`local`, `static`): first come, first served. A job starts
@@ -207,11 +213,25 @@ export abstract class FirstComeLrm implements Lrm {
 
   /** What is left of the nodes that are there. */
   #free(): readonly Room[] {
-    return roomLeft(
-      this.rooms().filter(({ away }) => !away),
-      this.#jobs.map(({ request, on }) => ({ gang: request, on: [...on] })),
-    );
+    const there = this.rooms().filter(({ away }) => !away);
+    return there.map(({ name, memoryMiB, cpus }) => {
+      const here = this.#jobs.flatMap(({ request, on }) => (on.has(name) ? request : []));
+      return {
+        name,
+        memoryMiB: here.reduce((left, { memoryMiBPerNode }) => left - memoryMiBPerNode, memoryMiB),
+        cpus: here.reduce((left, { cpusPerNode }) => left - cpusPerNode, cpus),
+      };
+    });
   }
+}
+
+/** The first nodes with room for a gang; undefined when it does not fit now. */
+function nodesFor(
+  { nodes, memoryMiBPerNode, cpusPerNode }: GangRequest,
+  room: readonly Room[],
+): readonly string[] | undefined {
+  const fitting = room.filter(({ memoryMiB, cpus }) => memoryMiB >= memoryMiBPerNode && cpus >= cpusPerNode);
+  return fitting.length < nodes ? undefined : fitting.slice(0, nodes).map(({ name }) => name);
 }
 
 /** A job as it is kept: all that a later life of the service needs to go on with it. */

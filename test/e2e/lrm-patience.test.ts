@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, it } from 'vitest';
-import { local } from '../../src/lrm/local/local.ts';
+import { LocalLrm } from '../../src/lrm/local/local.ts';
 import type { Lrm } from '../../src/lrm/lrm.ts';
 import { letsGangLeave, patience } from '../../src/lrm/lrm.contract.ts';
 import { pbs } from '../../src/lrm/pbs/pbs.ts';
@@ -34,7 +34,7 @@ async function startPbsSite(dialect: PbsCluster['dialect']): Promise<Site> {
 
 async function startLocalSite(): Promise<Site> {
   const directory = makePlace('wsp-site-');
-  const lrm = local(
+  const lrm = new LocalLrm(
     {
       nodes: [{ name: 'n01' }, { name: 'n02' }],
       memoryMiBPerNode: 1_024,

@@ -1,50 +1,27 @@
 import type { OptionMistake } from '../kind.ts';
+import { because, forbiddenBy } from '../options.ts';
 
-const bySize = 'what a lease asks for decides it';
-const itself = 'the service sets it itself';
-const nothing = 'with it nothing is submitted';
-const wait = 'a lease would wait until somebody released its job';
-const output = 'the last words of a job that fails are in wsp show';
-const directory = 'a pilot works in node.workDir of the site file';
-const anew = 'use wsp create --requeue to start a lease again';
-const script = "the job's program is the pilot";
-
-/**
- * Options of qsub(1) that would break what the service has promised, each with what to use instead.
- */
-const forbidden: Readonly<Record<string, string>> = {
-  '-@': 'what is in another file is not checked: write its options here',
-  '-b': script,
-  '-c': anew,
-  '-ckpt': anew,
-  '-clear': 'it takes back what the service asks for',
-  '-cwd': directory,
-  '-e': output,
-  '-h': wait,
-  '-help': nothing,
-  '-hold_jid': wait,
-  '-hold_jid_ad': wait,
-  '-i': "the job's input is its program",
-  '-j': output,
-  '-N': 'the service finds its jobs by their names',
-  '-noshell': script,
-  '-notify': itself,
-  '-now': 'a lease waits in the queue until it can start',
-  '-o': output,
-  '-pe': 'set lrm.parallelEnvironments',
-  '-P': 'set lrm.account',
-  '-q': 'set lrm.queue',
-  '-r': anew,
-  '-S': script,
-  '-shell': script,
-  '-sync': 'the service would wait for the job to end',
-  '-t': 'a lease is one job',
-  '-tc': 'a lease is one job',
-  '-terse': itself,
-  '-verify': `${nothing}; wsp create --dry-run asks Grid Engine`,
-  '-w': itself,
-  '-wd': directory,
-};
+/** Options of qsub(1) that would break what the service has promised. */
+const forbidden = forbiddenBy({
+  'what is in another file is not checked: write its options here': '-@',
+  [because.program]: '-b -noshell -S -shell',
+  [because.requeue]: '-c -ckpt -r',
+  'it takes back what the service asks for': '-clear',
+  [because.directory]: '-cwd -wd',
+  [because.words]: '-e -j -o',
+  [because.held]: '-h -hold_jid -hold_jid_ad',
+  [because.nothing]: '-help',
+  [because.input]: '-i',
+  [because.name]: '-N',
+  [because.itself]: '-notify -terse -w',
+  'a lease waits in the queue until it can start': '-now',
+  'set lrm.parallelEnvironments': '-pe',
+  'set lrm.account': '-P',
+  [because.queue]: '-q',
+  [because.waits]: '-sync',
+  [because.one]: '-t -tc',
+  [`${because.nothing}; wsp create --dry-run asks Grid Engine`]: '-verify',
+});
 
 /** The others that take a value, which is the argument after them. */
 const withValue: ReadonlySet<string> = new Set(
@@ -70,9 +47,10 @@ export function gridEngineOptionMistakes(options: readonly string[]): readonly O
 }
 
 function mistakeOf(option: string, value: string | undefined): string | undefined {
-  const instead = forbidden[option];
+  const instead = forbidden.get(option);
   if (instead !== undefined) return `${option} cannot be used: ${instead}`;
-  if (option === '-l' && /(^|,)\s*h_rt\s*=/.test(value ?? '')) return `-l h_rt cannot be used: ${bySize}`;
+  if (option === '-l' && /(^|,)\s*h_rt\s*=/.test(value ?? ''))
+    return `-l h_rt cannot be used: ${because.size}`;
   if (withValue.has(option))
     return value === undefined || value === '' ? `${option} has no value after it` : undefined;
   if (bare.has(option) || option === '-binding' || bindings.test(option)) return undefined;
@@ -83,5 +61,5 @@ function mistakeOf(option: string, value: string | undefined): string | undefine
 function takesNext(option: string, next: string | undefined): boolean {
   if (withValue.has(option)) return true;
   // Of one that is refused: what follows is not told as a mistake of its own.
-  return forbidden[option] !== undefined && next !== undefined && !next.startsWith('-');
+  return forbidden.has(option) && next !== undefined && !next.startsWith('-');
 }

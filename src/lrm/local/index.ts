@@ -8,7 +8,7 @@ import { good, warning } from '../../protocol/check.ts';
 import type { EntryOf, SectionKit } from '../../protocol/section.ts';
 import type { LrmKind, OpenedLrm } from '../kind.ts';
 import { ownKillDelayMs } from '../lrm.ts';
-import { local } from './local.ts';
+import { LocalLrm } from './local.ts';
 import { endNodes, makeNodes } from './namespaces.ts';
 
 const schema = ({ Type, strict, Memory }: SectionKit) =>
@@ -87,7 +87,7 @@ async function openLocal(settings: Settings, directory: string): Promise<OpenedL
     const nodes = Array.from({ length: settings.nodes }, (_, index) => ({
       name: `n${String(index + 1).padStart(2, '0')}`,
     }));
-    return { lrm: local({ ...whole, nodes }, parts) };
+    return { lrm: new LocalLrm({ ...whole, nodes }, parts) };
   }
   const tag = Buffer.from(systemRandom.bytes(2)).toString('hex');
   const leaving = leaveLastNodes(directory, tag);
@@ -98,7 +98,7 @@ async function openLocal(settings: Settings, directory: string): Promise<OpenedL
     if (directory !== '') rmSync(join(directory, tagFile), { force: true });
   };
   return {
-    lrm: local({ ...whole, nodes: networks.nodes }, { ...parts, afterClose }),
+    lrm: new LocalLrm({ ...whole, nodes: networks.nodes }, { ...parts, afterClose }),
     headAddress: networks.headAddress,
     vmLan: networks.vmLan,
   };

@@ -6,7 +6,7 @@ import { startChild } from '../../platform/children.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { endOf, gangRequest, jobWhen, lrmContract } from '../lrm.contract.ts';
 import type { Lrm } from '../lrm.ts';
-import { local } from './local.ts';
+import { LocalLrm } from './local.ts';
 
 const nodes = ['n01', 'n02', 'n03'];
 let scratch: string;
@@ -22,7 +22,7 @@ afterAll(async () => {
 });
 
 function localLrm(): Lrm {
-  return local(
+  return new LocalLrm(
     {
       nodes: nodes.map(name => ({ name })),
       memoryMiBPerNode: 1_024,
@@ -87,7 +87,7 @@ describe('the embedded LRM', () => {
   });
 
   it('says of a job whose program cannot be started that it has failed', async () => {
-    const broken = local(
+    const broken = new LocalLrm(
       {
         nodes: [{ name: 'n01' }],
         memoryMiBPerNode: 64,
@@ -109,7 +109,7 @@ describe('the embedded LRM', () => {
     const asked = new Promise<void>(resolve => {
       start = resolve;
     });
-    const late = local(
+    const late = new LocalLrm(
       { nodes: [{ name: 'n01' }], memoryMiBPerNode: 64, cpusPerNode: 1, node: 'node', killDelayMs: 60_000 },
       {
         clock: systemClock,

@@ -1,9 +1,8 @@
 import type { Child, StartChild } from '../../platform/children.ts';
 import type { Clock, StopTimer } from '../../platform/clock.ts';
 import { startProgram } from '../../platform/program.ts';
-import { FirstComeLrm, type Job } from '../first-come.ts';
-import type { Room } from '../greedy.ts';
-import type { Lrm, LrmCapabilities } from '../lrm.ts';
+import { FirstComeLrm, type Job, type Room } from '../first-come.ts';
+import type { LrmCapabilities } from '../lrm.ts';
 import type { NamespaceNode } from './namespaces.ts';
 
 /** What the nodes are, and have. */
@@ -27,17 +26,12 @@ export interface LocalParts {
   readonly afterClose?: () => Promise<void>;
 }
 
-/** The embedded LRM on the given nodes. */
-export function local(settings: LocalSettings, parts: LocalParts): Lrm {
-  return new LocalLrm(settings, parts);
-}
-
 /**
  * The embedded LRM: runs pilots as processes of this machine, for trial and demonstration. It
  * watches over the time limits itself. Jobs live as long as the service's process: after a restart
  * they are gone from the list, and their pilots release by themselves.
  */
-class LocalLrm extends FirstComeLrm {
+export class LocalLrm extends FirstComeLrm {
   readonly kind = 'local';
   protected readonly site: Pick<LrmCapabilities, 'killDelayMs' | 'jobEndEnv'>;
   readonly #settings: LocalSettings;

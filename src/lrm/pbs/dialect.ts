@@ -5,7 +5,7 @@ import type { PbsJob } from './job.ts';
 import type { PbsDialect } from './job-script.ts';
 import { parseJsonJobs, parseJsonLimits, parseJsonNodes } from './qstat-json.ts';
 import { parseTextLimits, parseXmlJobs, parseXmlNodes } from './qstat-xml.ts';
-import type { PbsNode, PbsSite } from './server.ts';
+import type { PbsLimits, PbsNode, PbsSite } from './server.ts';
 
 /** What a server says of jobs that have left its list. */
 export interface History {
@@ -21,19 +21,11 @@ export interface Dialect {
   /** What is still known of jobs that have left that list, at least one. */
   history(commands: LrmCommands, jobIds: readonly string[]): Promise<History>;
   nodes(commands: LrmCommands): Promise<readonly PbsNode[]>;
-  site(commands: LrmCommands): Promise<PbsSite>;
+  /** Undefined: none is listed. */
+  server(commands: LrmCommands): Promise<PbsLimits | undefined>;
+  queues(commands: LrmCommands): Promise<ReadonlyMap<string, PbsLimits>>;
   /** From SIGTERM to SIGKILL where neither queue nor server says (pbs_server_attributes(7B), kill_delay). */
   readonly defaultKillDelaySeconds: number;
-}
-
-/** The questions of a dialect. */
-export function dialectOf(dialect: PbsDialect): Dialect {
-  switch (dialect) {
-    case 'openpbs':
-      return openPbs;
-    case 'torque':
-      return torque;
-  }
 }
 
 const json = ['-f', '-F', 'json'];
@@ -48,11 +40,8 @@ const openPbs: Dialect = {
     return ended(commands, [...json, ...jobIds]);
   },
   nodes: async ({ ask }) => parseJsonNodes(await ask('pbsnodes', ['-a', '-F', 'json'])),
-  async site(commands) {
-    const servers = [...parseJsonLimits(await commands.ask('qstat', ['-B', ...json]), 'Server').values()];
-    const queues = parseJsonLimits(await commands.ask('qstat', ['-Q', ...json]), 'Queue');
-    return siteOf(servers[0], queues, await openPbs.nodes(commands));
-  },
+  server: async ({ ask }) => [...parseJsonLimits(await ask('qstat', ['-B', ...json]), 'Server').values()][0],
+  queues: async ({ ask }) => parseJsonLimits(await ask('qstat', ['-Q', ...json]), 'Queue'),
   defaultKillDelaySeconds: 10,
 };
 
@@ -76,13 +65,13 @@ const torque: Dialect = {
     return { jobs: stdout.trim() === '' ? [] : parseXmlJobs(stdout), unknown };
   },
   nodes: async ({ ask }) => parseXmlNodes(await ask('pbsnodes', ['-x'])),
-  async site(commands) {
-    const servers = [...parseTextLimits(await commands.ask('qstat', ['-B', '-f'])).values()];
-    const queues = parseTextLimits(await commands.ask('qstat', ['-Q', '-f']));
-    return siteOf(servers[0], queues, await torque.nodes(commands));
-  },
+  server: async ({ ask }) => [...parseTextLimits(await ask('qstat', ['-B', '-f'])).values()][0],
+  queues: async ({ ask }) => parseTextLimits(await ask('qstat', ['-Q', '-f'])),
   defaultKillDelaySeconds: 2,
 };
+
+/** Both of them. */
+export const dialects: Readonly<Record<PbsDialect, Dialect>> = { openpbs: openPbs, torque };
 
 /**
  * Exit codes of qstat(1B), pbs_error.h's numbers: it did not find a job, or it has ended, or there
@@ -121,9 +110,11 @@ function noAnswer(said: string): LrmError {
   return new LrmError('unavailable', `qstat: ${oneLine(said)}`);
 }
 
-type Server = PbsSite['server'] & { readonly defaultQueue: string | undefined };
-
-function siteOf(server: Server | undefined, queues: PbsSite['queues'], nodes: readonly PbsNode[]): PbsSite {
+/** What a server says of itself, its queues and its nodes. Throws `LrmError` (`unavailable`). */
+export async function askSite(dialect: Dialect, commands: LrmCommands): Promise<PbsSite> {
+  const server = await dialect.server(commands);
+  const queues = await dialect.queues(commands);
+  const nodes = await dialect.nodes(commands);
   if (server === undefined) throw new LrmError('unavailable', 'qstat -B lists no server');
   return { defaultQueue: server.defaultQueue, server, queues, nodes };
 }

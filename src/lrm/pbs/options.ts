@@ -1,38 +1,26 @@
 import type { OptionMistake } from '../kind.ts';
+import { because, forbiddenBy, mistakesOf } from '../options.ts';
 
-const bySize = 'what a lease asks for decides it';
-const lastWords = 'the last words of a job that fails are in wsp show';
+const noTerminal = 'the job of a lease has no terminal';
 
-/**
- * Options of qsub(1B) that would break what the service has promised, each with what to use
- * instead.
- */
-const forbidden: Readonly<Record<string, string>> = {
-  C: 'directives in the script are none of a lease',
-  d: 'a pilot works in node.workDir of the site file',
-  D: 'a pilot works in node.workDir of the site file',
-  e: lastWords,
-  f: 'the service would wait for the job to end',
-  F: "the job's program is the pilot",
-  h: 'a lease would wait until somebody released its job',
-  I: 'the job of a lease has no terminal',
-  j: lastWords,
-  J: 'a lease is one job',
-  k: lastWords,
-  L: bySize,
-  N: 'the service finds its jobs by their names',
-  o: lastWords,
-  q: 'set lrm.queue',
-  r: 'use wsp create --requeue to start a lease again',
-  R: lastWords,
-  S: "the job's script is one of sh",
-  t: 'a lease is one job',
-  u: "jobs are the service's own user's",
-  w: 'a pilot works in node.workDir of the site file',
-  x: 'the job of a lease has no terminal',
-  X: 'the job of a lease has no terminal',
-  z: "the service needs the job's id, which qsub prints",
-};
+/** Options of qsub(1B) that would break what the service has promised. */
+const forbidden = forbiddenBy({
+  'directives in the script are none of a lease': 'C',
+  [because.directory]: 'd D w',
+  [because.words]: 'e j k o R',
+  [because.waits]: 'f',
+  [because.program]: 'F',
+  [because.held]: 'h',
+  [noTerminal]: 'I x X',
+  [because.one]: 'J t',
+  [because.size]: 'L',
+  [because.name]: 'N',
+  [because.queue]: 'q',
+  [because.requeue]: 'r',
+  "the job's script is one of sh": 'S',
+  [because.user]: 'u',
+  "the service needs the job's id, which qsub prints": 'z',
+});
 
 /** Resources of -l that leases ask for themselves. */
 const resources: readonly string[] = 'select place nodes ncpus mem pmem vmem walltime procs nodect ppn'.split(
@@ -41,9 +29,9 @@ const resources: readonly string[] = 'select place nodes ncpus mem pmem vmem wal
 
 /** Attributes of -W that the service needs for itself. */
 const attributes: Readonly<Record<string, string>> = {
-  block: 'the service would wait for the job to end',
+  block: because.waits,
   depend: 'a lease depends on no other job',
-  interactive: 'the job of a lease has no terminal',
+  interactive: noTerminal,
   sandbox: "pbs_mom would keep the job's output elsewhere",
   stagein: 'images are fetched by the pilots',
   stageout: 'nodes would be held while files are copied',
@@ -58,10 +46,7 @@ const valueless = 'EfhInVwxXz';
  * getopt(3).
  */
 export function pbsOptionMistakes(options: readonly string[]): readonly OptionMistake[] {
-  return options.flatMap((option, index) => {
-    const message = mistakeOf(option, options[index - 1], options[index + 1]);
-    return message === undefined ? [] : [{ index, message }];
-  });
+  return mistakesOf(options, mistakeOf);
 }
 
 function mistakeOf(
@@ -74,7 +59,7 @@ function mistakeOf(
     return `${option || 'an empty argument'} is no option of qsub; write a value after its option, such as -P, lab`;
   for (const [at, letter] of Array.from(option).entries()) {
     if (at === 0) continue;
-    const why = forbidden[letter];
+    const why = forbidden.get(letter);
     if (why !== undefined) return `-${letter} cannot be used: ${why}`;
     if (!valueless.includes(letter)) return mistakeOfValue(letter, option.slice(at + 1) || (next ?? ''));
   }
@@ -85,7 +70,7 @@ function mistakeOfValue(letter: string, value: string): string | undefined {
   const names = value.split(',').map(each => each.split(/[=:]/)[0] ?? '');
   if (letter === 'l') {
     const name = names.find(each => resources.includes(each));
-    return name === undefined ? undefined : `-l ${name} cannot be used: ${bySize}`;
+    return name === undefined ? undefined : `-l ${name} cannot be used: ${because.size}`;
   }
   if (letter !== 'W') return undefined;
   const name = names.find(each => attributes[each] !== undefined);

@@ -6,7 +6,7 @@ import { type LrmCommands, lrmCommands } from '../commands.ts';
 import { oneLine } from '../../platform/one-line.ts';
 import { finalJobStates, type GangRequest, type Lrm, LrmError, type LrmJob } from '../lrm.ts';
 import { removeProgram, sweepPrograms } from '../programs.ts';
-import { type Dialect, dialectOf } from './dialect.ts';
+import { askSite, type Dialect, dialects } from './dialect.ts';
 import { learn, learnEnds } from './ends.ts';
 import { toJob } from './job.ts';
 import { walltimeText } from './job-script.ts';
@@ -20,7 +20,7 @@ import { errorKind } from './words.ts';
 export function pbs(settings: PbsSettings, processes: ProcessRunner, clock: Clock): Lrm {
   const commands = commandsOf(settings, processes);
   const { dialect: name, programDir = join(homedir(), '.workspace-pilot', 'pbs'), binDir } = settings;
-  const dialect = dialectOf(name);
+  const dialect = dialects[name];
   const memory = new Memory();
   const parts = { commands, name, dialect, programDir, node: settings.node ?? 'node', binDir };
   const listed = (): Promise<readonly LrmJob[]> => liveJobs(commands, dialect, memory);
@@ -28,7 +28,7 @@ export function pbs(settings: PbsSettings, processes: ProcessRunner, clock: Cloc
     kind: 'pbs',
 
     async capabilities() {
-      const site = await dialect.site(commands);
+      const site = await askSite(dialect, commands);
       const known = capabilitiesOf(site, settings.queue, dialect.defaultKillDelaySeconds);
       if (known) return known;
       throw new LrmError('unavailable', `PBS has no queue ${settings.queue ?? '(default)'}`);

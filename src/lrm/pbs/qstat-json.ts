@@ -21,10 +21,7 @@ export function parseJsonJobs(stdout: string): readonly PbsJob[] {
 }
 
 /** Limits by queue, of `qstat -Q -f -F json`; `part` `Server`: of `qstat -B -f -F json`, by the server's name. Throws `LrmError` (`unavailable`). */
-export function parseJsonLimits(
-  stdout: string,
-  part: 'Queue' | 'Server',
-): ReadonlyMap<string, PbsLimits & { readonly defaultQueue: string | undefined }> {
+export function parseJsonLimits(stdout: string, part: 'Queue' | 'Server'): ReadonlyMap<string, PbsLimits> {
   const all = documentOf(stdout)?.[part];
   if (!isNode(all)) throw garbage('qstat', 'JSON', stdout);
   return new Map(

@@ -38,10 +38,7 @@ export function parseXmlNodes(stdout: string): readonly PbsNode[] {
  */
 export function parseTextLimits(
   stdout: string,
-): ReadonlyMap<
-  string,
-  PbsLimits & { readonly defaultQueue: string | undefined; readonly isActive: boolean }
-> {
+): ReadonlyMap<string, PbsLimits & { readonly isActive: boolean }> {
   const blocks = stdout.split(/^(?=(?:Queue|Server): )/m).filter(block => /^(?:Queue|Server): /.test(block));
   if (blocks.length === 0) throw garbage('qstat', 'XML', stdout);
   return new Map(

@@ -16,6 +16,8 @@ export interface PbsLimits {
   readonly killDelaySeconds: number | undefined;
   /** Takes jobs. */
   readonly isEnabled: boolean;
+  /** Of the server: where jobs go that name no queue. */
+  readonly defaultQueue?: string | undefined;
 }
 
 /** One host. */

@@ -3,7 +3,7 @@ import type { LrmCommands } from '../commands.ts';
 import { oneLine } from '../../platform/one-line.ts';
 import { type GangRequest, LrmError } from '../lrm.ts';
 import { keepProgram, programFile, wordsFile } from '../programs.ts';
-import type { Dialect } from './dialect.ts';
+import { askSite, type Dialect } from './dialect.ts';
 import { jobScript, type PbsDialect, qsubArguments } from './job-script.ts';
 import { nodesOfQueue, type PbsSite } from './server.ts';
 import { errorKind } from './words.ts';
@@ -40,7 +40,7 @@ export async function wouldTake(
   request: GangRequest,
   { commands, dialect }: Pick<SubmitParts, 'commands' | 'dialect'>,
 ): Promise<void> {
-  refuseForQueue(await dialect.site(commands), request);
+  refuseForQueue(await askSite(dialect, commands), request);
   await refuseImpossible(commands, dialect, request);
 }
 

@@ -1,47 +1,30 @@
 import type { OptionMistake } from '../kind.ts';
+import { because, forbiddenBy, mistakesOf } from '../options.ts';
 
-const bySize = 'what a lease asks for decides it';
-
-/**
- * Options of sbatch(1) that would break what the service has promised, each with what to use
- * instead.
- */
-const forbidden: Readonly<Record<string, string>> = {
-  array: 'a lease is one job',
-  chdir: 'a pilot works in node.workDir of the site file',
-  clusters: 'jobs are looked for in one cluster: name its slurm.conf in lrm.conf, each cluster in a pool',
-  'cpus-per-gpu': bySize,
-  'cpus-per-task': bySize,
-  error: 'the last words of a job that fails are in wsp show',
-  gid: "jobs are the service's own user's",
-  help: 'with it nothing is submitted',
-  hold: 'a lease would wait until somebody released its job',
-  input: "the job's input is its program",
-  'job-name': 'the service finds its jobs by their names',
-  mem: bySize,
-  'mem-per-cpu': bySize,
-  'mem-per-gpu': bySize,
-  nodes: bySize,
-  ntasks: bySize,
-  'ntasks-per-core': bySize,
-  'ntasks-per-gpu': bySize,
-  'ntasks-per-node': bySize,
-  'ntasks-per-socket': bySize,
-  output: 'the last words of a job that fails are in wsp show',
-  parsable: 'the service sets it itself',
-  partition: 'set lrm.queue',
-  requeue: 'use wsp create --requeue to start a lease again',
-  signal: 'a pilot takes such a signal for the end of its lease; leases.endNotices tells VMs of their end',
-  'tasks-per-node': bySize,
-  'test-only': 'with it nothing is submitted; wsp create --dry-run asks Slurm',
-  time: bySize,
-  'time-min': bySize,
-  uid: "jobs are the service's own user's",
-  usage: 'with it nothing is submitted',
-  version: 'with it nothing is submitted',
-  wait: 'the service would wait for the job to end',
-  wrap: "the job's program is the pilot",
-};
+/** Options of sbatch(1) that would break what the service has promised. */
+const forbidden = forbiddenBy({
+  [because.size]:
+    'cpus-per-gpu cpus-per-task mem mem-per-cpu mem-per-gpu nodes ntasks ntasks-per-core ' +
+    'ntasks-per-gpu ntasks-per-node ntasks-per-socket tasks-per-node time time-min',
+  [because.one]: 'array',
+  [because.directory]: 'chdir',
+  'jobs are looked for in one cluster: name its slurm.conf in lrm.conf, each cluster in a pool': 'clusters',
+  [because.words]: 'error output',
+  [because.user]: 'gid uid',
+  [because.nothing]: 'help usage version',
+  [because.held]: 'hold',
+  [because.input]: 'input',
+  [because.name]: 'job-name',
+  [because.itself]: 'parsable',
+  [because.queue]: 'partition',
+  [because.requeue]: 'requeue',
+  'a pilot takes such a signal for the end of its lease; leases.endNotices tells VMs of their end': 'signal',
+  [`${because.nothing}; wsp create --dry-run asks Slurm`]: 'test-only',
+  [because.waits]: 'wait',
+  [because.program]: 'wrap',
+});
+/** Their names in order: a short form is taken for the first that begins so. */
+const forbiddenNames = [...forbidden.keys()].toSorted();
 
 /** The forbidden ones that have a letter too. */
 const letters: Readonly<Record<string, string>> = {
@@ -76,10 +59,7 @@ const valuelessLetters = 'kOQsv';
  * lets them.
  */
 export function slurmOptionMistakes(options: readonly string[]): readonly OptionMistake[] {
-  return options.flatMap((option, index) => {
-    const message = mistakeOf(option, options[index - 1]);
-    return message === undefined ? [] : [{ index, message }];
-  });
+  return mistakesOf(options, mistakeOf);
 }
 
 function mistakeOf(option: string, previous: string | undefined): string | undefined {
@@ -91,15 +71,15 @@ function mistakeOf(option: string, previous: string | undefined): string | undef
 
 function ofLong(option: string): string | undefined {
   const name = option.slice(2).split('=')[0] ?? '';
-  const meant = Object.keys(forbidden).find(each => each === name || each.startsWith(name));
+  const meant = forbiddenNames.find(each => each === name || each.startsWith(name));
   if (meant === undefined) return undefined;
-  return `--${name} ${name === meant ? '' : `may be short for --${meant}, which `}cannot be used: ${forbidden[meant]}`;
+  return `--${name} ${name === meant ? '' : `may be short for --${meant}, which `}cannot be used: ${forbidden.get(meant)}`;
 }
 
 function ofLetters(text: string): string | undefined {
   for (const letter of text) {
     const name = letters[letter];
-    if (name !== undefined) return `-${letter} (--${name}) cannot be used: ${forbidden[name]}`;
+    if (name !== undefined) return `-${letter} (--${name}) cannot be used: ${forbidden.get(name)}`;
     // What follows is its value.
     if (!valuelessLetters.includes(letter)) return undefined;
   }

@@ -4,7 +4,7 @@ import { failure, good } from '../../protocol/check.ts';
 import type { EntryOf, SectionKit } from '../../protocol/section.ts';
 import type { LrmKind } from '../kind.ts';
 import { ownKillDelayMs } from '../lrm.ts';
-import { staticNodes, type StaticSettings } from './static.ts';
+import { StaticLrm, type StaticSettings } from './static.ts';
 
 const schema = ({ Type, strict, Path, Duration }: SectionKit) =>
   Type.Object(
@@ -43,7 +43,7 @@ export const staticKind: LrmKind = {
     return good(name, `static: nodes join with the secret in ${joinSecretFile} (wsp nodes add, wsp agent)`);
   },
   open(settings: Settings, directory) {
-    const lrm = staticNodes({ ...settings, directory }, systemClock);
+    const lrm = new StaticLrm({ ...settings, directory }, systemClock);
     return { lrm, agents: { lrm, joinSecretFile: settings.joinSecretFile } };
   },
 };

@@ -10,7 +10,7 @@ import { silentLog } from '../../platform/log.ts';
 import { createVirtualClock, settle } from '../../platform/virtual-clock.ts';
 import { AgentMessage, type ServiceToAgent } from '../../protocol/agent.ts';
 import { gangRequest } from '../lrm.contract.ts';
-import { staticNodes } from './static.ts';
+import { StaticLrm } from './static.ts';
 
 /**
  * The conversation: the agent joins; a job runs and exits; another runs, the connection breaks and
@@ -22,7 +22,7 @@ it('an agent of protocol 1 is served: its jobs run and end as it says', async ()
   const directory = mkdtempSync(join(tmpdir(), 'wsp-recorded-'));
   const clock = createVirtualClock(Number(first) - 1);
   try {
-    const lrm = staticNodes({ directory, killDelayMs: 30_000, lostAfterMs: 60_000 }, clock);
+    const lrm = new StaticLrm({ directory, killDelayMs: 30_000, lostAfterMs: 60_000 }, clock);
     const request = { ...gangRequest(), nodes: 1, memoryMiBPerNode: 256, cpusPerNode: 1 };
     const heard: ServiceToAgent[] = [];
     const join_ = () => lrm.attach('n02', { send: message => heard.push(message), close: () => undefined });

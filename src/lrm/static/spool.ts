@@ -10,9 +10,8 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import type { KeptJob } from '../first-come.ts';
+import type { KeptJob, Room } from '../first-come.ts';
 import { WspError } from '../../protocol/errors.ts';
-import type { Room } from '../greedy.ts';
 
 /**
  * The jobs and the nodes of a pool of static nodes, on disk, as every scheduler has its spool: `<jobId>.job`, and `nodes.json`. Mode 0600, because a job's
@@ -35,12 +34,12 @@ export class Spool {
     rmSync(join(this.#directory, `${id}.job`), { force: true });
   }
 
-  /** In the order in which they came. Throws `WspError` (`failed`): one cannot be read. */
+  /** In the order in which they came: ids are numbers that grow. Throws `WspError` (`failed`): one cannot be read. */
   jobs(): readonly KeptJob[] {
     return readdirSync(this.#directory)
       .filter(name => name.endsWith('.job'))
       .map(name => this.#read(name) as KeptJob)
-      .toSorted((one, other) => orderOf(one.id) - orderOf(other.id));
+      .toSorted((one, other) => Number(one.id) - Number(other.id));
   }
 
   putNodes(nodes: readonly Room[]): void {
@@ -81,9 +80,4 @@ export class Spool {
     }
     renameSync(`${path}.new`, path);
   }
-}
-
-/** Job ids are numbers that grow. */
-function orderOf(id: string): number {
-  return Number(id);
 }

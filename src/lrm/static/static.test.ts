@@ -9,7 +9,7 @@ import { silentLog } from '../../platform/log.ts';
 import { createVirtualClock } from '../../platform/virtual-clock.ts';
 import type { AgentHello } from '../../protocol/agent.ts';
 import { endOf, gangRequest, jobWhen, lrmContract } from '../lrm.contract.ts';
-import { type StaticLrm, staticNodes } from './static.ts';
+import { StaticLrm } from './static.ts';
 
 const nodes = ['n01', 'n02', 'n03'];
 
@@ -46,7 +46,7 @@ let contract: { readonly lrm: StaticLrm; readonly agents: readonly AgentNode[] }
 const opened: { readonly lrm: StaticLrm; readonly agents: readonly AgentNode[] }[] = [];
 
 function open(directory: string, lostAfterMs = 60_000): StaticLrm {
-  return staticNodes({ directory, killDelayMs: 500, lostAfterMs }, systemClock);
+  return new StaticLrm({ directory, killDelayMs: 500, lostAfterMs }, systemClock);
 }
 function pool(lostAfterMs?: number) {
   const directory = mkdtempSync(join(scratch, 'pool-'));
@@ -181,7 +181,7 @@ describe('a pool of static nodes', () => {
   it('tells nobody of anything, and waits for nothing, when it is closed', async () => {
     const clock = createVirtualClock(0);
     const directory = mkdtempSync(join(scratch, 'pool-'));
-    const lrm = staticNodes({ directory, killDelayMs: 500, lostAfterMs: 60_000 }, clock);
+    const lrm = new StaticLrm({ directory, killDelayMs: 500, lostAfterMs: 60_000 }, clock);
     const session = lrm.attach('n01', { send: () => undefined, close: () => undefined });
     let told = 0;
     lrm.onChange?.(() => (told += 1));

@@ -2,9 +2,8 @@ import type { Clock, StopTimer } from '../../platform/clock.ts';
 import type { AgentHello, AgentMessage, JobEnd, ServiceToAgent } from '../../protocol/agent.ts';
 import { formatDuration } from '../../protocol/units.ts';
 import { protocolGap, protocols } from '../../protocol/versions.ts';
-import { FirstComeLrm, type Job, type KeptJob } from '../first-come.ts';
-import type { Room } from '../greedy.ts';
-import type { Lrm, LrmCapabilities } from '../lrm.ts';
+import { FirstComeLrm, type Job, type KeptJob, type Room } from '../first-come.ts';
+import type { LrmCapabilities } from '../lrm.ts';
 import { Spool } from './spool.ts';
 
 /**
@@ -35,23 +34,13 @@ export interface AgentSession {
   closed(): void;
 }
 
-/** An LRM that agents join. */
-export interface StaticLrm extends Lrm {
-  /** Takes over an agent's connection; an older one of the same node is closed. */
-  attach(node: string, connection: AgentConnection): AgentSession;
-}
-
 interface Node extends Room {
   connection: AgentConnection | undefined;
   stopTimer: StopTimer;
 }
 
-/** Opens the spool and waits for agents. Throws when the directory cannot be used. */
-export function staticNodes(settings: StaticSettings, clock: Clock): StaticLrm {
-  return new StaticNodes(settings, clock);
-}
-
-class StaticNodes extends FirstComeLrm implements StaticLrm {
+/** See above. Making it opens the spool, which throws when the directory cannot be used. */
+export class StaticLrm extends FirstComeLrm {
   readonly kind = 'static';
   protected readonly site: Pick<LrmCapabilities, 'killDelayMs' | 'jobEndEnv'>;
   readonly #settings: StaticSettings;
@@ -105,6 +94,7 @@ class StaticNodes extends FirstComeLrm implements StaticLrm {
     return Promise.resolve();
   }
 
+  /** Takes over an agent's connection; an older one of the same node is closed. */
   attach(node: string, connection: AgentConnection): AgentSession {
     let joined = false;
     return {
