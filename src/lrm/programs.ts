@@ -14,6 +14,12 @@ const mostLines = 5;
 /** A file is there before its job is in the LRM's list. */
 const youngestMs = 120_000;
 
+/** Throws `LrmError` (`refused`) when one of these would not be one word of a job script. */
+export function requireWords(...words: readonly string[]): void {
+  const wrong = words.find(word => !/^[A-Za-z0-9._/+-]+$/.test(word));
+  if (wrong !== undefined) throw new LrmError('refused', `a job script cannot take this path: ${wrong}`);
+}
+
 /** Where the program of a job is. */
 export function programFile(directory: string, jobName: string): string {
   return join(directory, `${jobName}${ending}`);

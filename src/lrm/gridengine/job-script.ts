@@ -1,13 +1,6 @@
 import { type GangRequest, LrmError } from '../lrm.ts';
-import type { MemoryCounting } from './complexes.ts';
-
-/** A parallel environment that puts a fixed number of slots on each node (sge_pe(5), allocation_rule). */
-export interface ParallelEnvironment {
-  readonly name: string;
-  readonly slotsPerNode: number;
-}
-
-const plain = /^[A-Za-z0-9._/+-]+$/;
+import { requireWords } from '../programs.ts';
+import type { MemoryCounting, ParallelEnvironment } from './facts.ts';
 
 /** The most of a job's words that are kept. */
 const wordsBytes = 2_000;
@@ -26,8 +19,7 @@ const wordsBytes = 2_000;
  */
 export function jobScript(files: { readonly program: string; readonly words: string }, node: string): string {
   const { program, words } = files;
-  for (const word of [program, words, node])
-    if (!plain.test(word)) throw new LrmError('refused', `a job script cannot take this path: ${word}`);
+  requireWords(program, words, node);
   return `#!/bin/sh
 trap '' USR1 USR2
 umask 077
@@ -92,22 +84,4 @@ export function environmentFor(
     'refused',
     `no parallel environment gives ${cpusPerNode} slots on one node (slots per node of ${known}); an administrator can make one`,
   );
-}
-
-/** The allocation rule in `qconf -sp` (sge_pe(5)). Throws `LrmError` (`refused`) when it is not a number of slots, or when jobs may not start anything on their nodes. */
-export function parallelEnvironment(text: string): ParallelEnvironment {
-  const value = (key: string): string => new RegExp(`^${key}\\s+(\\S+)`, 'm').exec(text)?.[1] ?? '';
-  const name = value('pe_name');
-  const slotsPerNode = Number(value('allocation_rule'));
-  if (!Number.isInteger(slotsPerNode) || slotsPerNode < 1)
-    throw new LrmError(
-      'refused',
-      `parallel environment ${name} has the allocation rule ${value('allocation_rule')}; one pilot on each node takes a number, such as 1`,
-    );
-  if (value('control_slaves') !== 'TRUE')
-    throw new LrmError(
-      'refused',
-      `parallel environment ${name} needs control_slaves TRUE: pilots are started on its nodes`,
-    );
-  return { name, slotsPerNode };
 }

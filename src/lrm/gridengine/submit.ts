@@ -3,29 +3,15 @@ import type { GangRequest } from '../lrm.ts';
 import { programFile, wordsFile } from '../programs.ts';
 import { answerError, plainWords, submittedId } from './answers.ts';
 import type { GridEngineSettings } from './section.ts';
-import type { MemoryCounting } from './complexes.ts';
-import type { Facts } from './facts.ts';
+import type { Facts, MemoryCounting } from './facts.ts';
 import { environmentFor, jobScript, qsubArguments } from './job-script.ts';
 import { whatStandsInTheWay } from './reasons.ts';
-
-/**
- * qsub's check of whether a job could ever run (qsub(1), -w): `e`: refused if it could not, with an
- * empty site; `n`: none.
- */
-type Check = 'e' | 'n';
-/**
- * What a check is of: `v` an empty site, without load values; `p` the site as it is now, with them.
- */
-type Look = 'v' | 'p';
 
 /** A gang, ready to be handed to qsub. */
 export interface Submission {
   readonly script: string;
-  /**
-   * Takes load values for their hosts' fixed sizes, so that a check without load values can be
-   * made.
-   */
-  arguments(memory?: 'mem_total'): readonly string[];
+  /** `mem_total`: the hosts' fixed sizes for load values, of which some checks know nothing. */
+  arguments(resource?: string): readonly string[];
   readonly counting: MemoryCounting;
 }
 
@@ -51,19 +37,18 @@ export async function prepare(
       node,
     ),
     counting,
-    arguments: (memory = undefined) =>
-      qsubArguments(request, environment, { resource: memory ?? memoryResource, counting }),
+    arguments: (resource = memoryResource) => qsubArguments(request, environment, { resource, counting }),
   };
 }
 
 /**
- * Submits it and returns the job's id. Grid Engine refuses at once what could never run, but it
- * takes no load values for that (`-w e`), so what is measured
- * and not counted, such as `mem_free` when Grid Engine is installed, is never there for it. What
- * such a check refuses is asked about again before it is believed.
+ * Submits it and returns the job's id. Grid Engine refuses at once what could never run (`-w e`;
+ * `-w n`: no check), but knows no load values then: what is measured and not counted, as `mem_free`
+ * is when Grid Engine is installed, is never there for it. What such a check refuses is asked about
+ * again before it is believed.
  */
 export async function submit({ run }: LrmCommands, submission: Submission): Promise<string> {
-  const once = (check: Check) => run('qsub', ['-w', check, ...submission.arguments()], submission.script);
+  const once = (check: 'e' | 'n') => run('qsub', ['-w', check, ...submission.arguments()], submission.script);
   const checked = submission.counting === 'load' ? undefined : await once('e');
   const unfit = checked === undefined || isUnfit(checked.stderr);
   if (unfit) await mustFit({ run }, submission);
@@ -78,7 +63,9 @@ export async function submit({ run }: LrmCommands, submission: Submission): Prom
  * in the way.
  */
 export async function mustFit({ run }: Pick<LrmCommands, 'run'>, submission: Submission): Promise<void> {
-  const look = (how: Look, args: readonly string[]) => run('qsub', ['-w', how, ...args], submission.script);
+  // `v`: an empty site, without load values; `p`: the site as it is now, with them.
+  const look = (how: 'v' | 'p', args: readonly string[]) =>
+    run('qsub', ['-w', how, ...args], submission.script);
   const { counting } = submission;
   const ever = await look('v', submission.arguments(counting === 'load' ? 'mem_total' : undefined));
   if (ever.code === 0) return;

@@ -1,9 +1,8 @@
-import { type GangRequest, LrmError } from '../lrm.ts';
+import type { GangRequest } from '../lrm.ts';
+import { requireWords } from '../programs.ts';
 
 /** The two lines of descent of PBS: OpenPBS (and PBS Professional), and Torque. */
 export type PbsDialect = 'openpbs' | 'torque';
-
-const plain = /^[A-Za-z0-9._/+-]+$/;
 
 /** What of a gang's script depends on the site. */
 export interface ScriptPlaces {
@@ -83,8 +82,7 @@ kill $!`;
  */
 export function jobScript(dialect: PbsDialect, places: ScriptPlaces): string {
   const { programFile, wordsFile, node, binDir } = places;
-  for (const word of [programFile, wordsFile, node, ...(binDir === undefined ? [] : [binDir])])
-    if (!plain.test(word)) throw new LrmError('refused', `a job script cannot take this path: ${word}`);
+  requireWords(programFile, wordsFile, node, ...(binDir === undefined ? [] : [binDir]));
   // OpenPBS starts one task for each chunk, which is a node (place=scatter, mpiprocs=1); Torque one for each processor, unless -u.
   const pbsdsh = dialect === 'openpbs' ? 'pbsdsh --' : 'pbsdsh -u --';
   const pilot = `^[^ ]+ ${programFile.replace(/[.+]/g, '[$&]')}$`;
