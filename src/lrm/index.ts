@@ -15,10 +15,7 @@ export function lrmSchemas(kit: SectionKit): SectionSchema[] {
   return lrms.map(lrm => lrm.schema(kit));
 }
 
-/**
- * The member that a section, or what has become of it, is of. Throws when there is none: the site
- * file's schema lets none else in.
- */
+/** The member that a section is of. Throws when there is none: the schema lets none else in. */
 export function lrmKind({ kind }: LrmSettings): LrmKind {
   return memberOf(lrms, kind, 'LRM');
 }

@@ -59,10 +59,7 @@ export interface LrmKind {
   neededPaths?(settings: LrmSettings): readonly NeededPath[];
   /** Files beside its directory that a backup of the site must have. */
   ownFiles?(settings: LrmSettings): readonly string[];
-  /**
-   * What only one pool of this kind may have: the key, and what it must be in the others;
-   * undefined: this one does not have it.
-   */
+  /** What only one pool may have: its key, and what it must be in others; undefined: nothing. */
   onlyOnce?(entry: LrmSettings): { readonly key: string; readonly message: string } | undefined;
   /** For the doctor: how it is on this host. Absent: it is opened and asked. */
   check?(settings: LrmSettings, name: string): Check;

@@ -20,9 +20,8 @@ export interface Lrm {
 
   /**
    * Submits one gang and returns the LRM's job id. Not idempotent by itself: after a crash, and
-   * after an `unavailable`, the caller first looks for
-   * `jobName` in `list()`. Throws `LrmError`: `refused` is final, `deferred` and `unavailable` may
-   * be tried again.
+   * after an `unavailable`, the caller first looks for `jobName` in `list()`. Throws `LrmError`:
+   * `refused` is final, `deferred` and `unavailable` may be tried again.
    */
   submit(request: GangRequest): Promise<string>;
   /**
@@ -69,10 +68,7 @@ export interface LrmCapabilities {
   readonly free?: readonly { readonly name: string; readonly memoryMiB: number; readonly cpus: number }[];
   /** Nodes that belong to us for good and are not there just now, of an LRM that knows. */
   readonly away?: readonly string[];
-  /**
-   * Every size of node that a gang could have, with how many there are; absent: all nodes are
-   * alike.
-   */
+  /** Every size of node that a gang could have, with how many; absent: all nodes are alike. */
   readonly sizes?: readonly NodesOfSize[];
   /** The most that one node could give a job. */
   readonly memoryMiBPerNode: number;
@@ -86,17 +82,11 @@ export interface LrmCapabilities {
   readonly jobEndEnv: readonly string[];
   /** Walltimes are rounded up to this. */
   readonly walltimeStepMs: number;
-  /**
-   * It stores the scripts of jobs, which have their slots' secrets in them, for longer than the
-   * jobs: how it was told to.
-   */
+  /** How it was told to keep jobs' scripts, with secrets in them, for longer than the jobs. */
   readonly keepsScripts?: string;
 }
 
-/**
- * Nodes that are alike. Those that cannot run anything now (down, closed, in an error state) are
- * not idle.
- */
+/** Nodes that are alike. Those that can run nothing now (down, closed, in error) are not idle. */
 export interface NodesOfSize {
   readonly nodes: number;
   readonly idleNodes?: number;
@@ -127,10 +117,7 @@ export interface LrmJob {
   readonly jobId: string;
   readonly jobName: string;
   readonly state: LrmJobState;
-  /**
-   * Why it waits, what is done before it runs, or how it ended, in the LRM's own words made a
-   * sentence; shown to the client.
-   */
+  /** Why it waits, what is done before it runs, or how it ended: a sentence for the client. */
   readonly reason?: string | undefined;
   /** Of a job that waits: whether it will start by itself; absent: nobody knows. */
   readonly outlook?: Outlook | undefined;

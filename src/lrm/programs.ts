@@ -94,10 +94,7 @@ export async function sweepPrograms(
   }
 }
 
-/**
- * The names of the jobs that have a file for their words: of those that make it when they begin,
- * all that have begun.
- */
+/** The names of jobs with a file for their words: all that have begun, if they make it first. */
 export async function begunJobs(directory: string): Promise<ReadonlySet<string>> {
   const names = await readdir(directory).catch(() => []);
   return new Set(

@@ -17,10 +17,7 @@ export interface NotificationJournal {
   unacknowledged(): readonly PilotNotification[];
 }
 
-/**
- * What is acknowledged stays in the file until there is so much of it: whoever looks at a node
- * finds what its pilot has said last.
- */
+/** What is acknowledged stays up to this size: a node shows what its pilot has said last. */
 const longestFileBytes = 256 * 1_024;
 
 /** A journal in the file at `path`, made with mode 0600. A last line cut off by a crash is ignored: it was never sent. */

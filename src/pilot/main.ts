@@ -19,10 +19,7 @@ import { PilotSession } from './session.ts';
 import { transportOf } from './transports.ts';
 import type { SlotAssignment } from '../protocol/pilot.ts';
 
-/**
- * The program that travels with each job: on standard input with its assignment in front, or, to
- * try it by hand, as `pilot --assignment FILE`.
- */
+/** The program that travels with each job, behind its assignment; by hand it takes a file. */
 async function main(): Promise<number> {
   const assignment = takeAssignment();
   if (assignment !== undefined) return runPilot(assignment);
@@ -32,10 +29,7 @@ async function main(): Promise<number> {
   return runPilot(JSON.parse(readFileSync(path, 'utf8')));
 }
 
-/**
- * A guest, or a service that cannot be reached, may be the cause of many lines: 8 MiB in a slot's
- * ordinary life, and 5 MiB a day.
- */
+/** Guests, or a service that is away, may cause many lines: 8 MiB at first, then 5 MiB a day. */
 const bytesOfLog = { perSecond: 64, burst: 8 * 1_048_576 };
 
 async function runPilot(value: unknown): Promise<number> {

@@ -1,10 +1,7 @@
 import { exitWith } from '../platform/printing.ts';
 import { messageOf } from '../platform/message-of.ts';
 
-/**
- * Runs the program of a process, and ends the process with the code that it resolves with; 1, and
- * why, when it fails.
- */
+/** Runs a program and exits with the code that it resolves with; with 1, and why, when it fails. */
 export function runProgram(main: () => Promise<number>): void {
   void main()
     .catch((cause: unknown) => {

@@ -24,10 +24,7 @@ export interface ServiceLinkParts {
   readonly notAccepted: () => void;
 }
 
-/**
- * A service that does not know the slot any more (its database is an older one) may be a proxy's
- * moment; after this long it is believed.
- */
+/** That the slot is not known may be a proxy's moment; after this long it is believed. */
 const notAcceptedDeadlineMs = 60_000;
 const firstRetryMs = 100;
 const longestRetryMs = 5_000;
@@ -54,10 +51,7 @@ export class ServiceLink {
     this.#link?.send(message);
   }
 
-  /**
-   * A service whose protocol is not spoken here is taken as one that is away: VMs stay, and the
-   * pilot connects again.
-   */
+  /** False: a service whose protocol is not spoken here is left as if it were away; VMs stay. */
   isSpokenWith(protocol: number | undefined): boolean {
     const gap = protocolGap('pilot', 'the service', protocol);
     if (gap === undefined) return true;

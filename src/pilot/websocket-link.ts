@@ -18,10 +18,7 @@ export interface WebSocketTarget {
 export interface WebSocketLink {
   /** This node's address on the way to the service. */
   readonly localAddress: string;
-  /**
-   * Hands a message over, and calls `sent` when it has left this process; on a link that has
-   * closed, nothing happens.
-   */
+  /** Calls `sent` when the message has left this process. On a closed link nothing happens. */
   send(text: string, sent?: () => void): void;
   close(): void;
 }

@@ -1,6 +1,3 @@
-/**
- * The ways to adapt a node for hosting VMs: the site file's `node.adaptation`. Their members are in
- * `src/control/adaptation/`.
- */
+/** The site file's `node.adaptation`: how nodes are adapted for VMs (`src/control/adaptation/`). */
 export const adaptationKinds = ['none'] as const;
 export type AdaptationKind = (typeof adaptationKinds)[number];

@@ -185,10 +185,7 @@ const PoolView = Type.Object({
     }),
     Type.Null(),
   ]),
-  /**
-   * Why the LRM does not answer, or that it is set up wrongly (`refused`), since when; null: it
-   * answers.
-   */
+  /** Why, and since when, it does not answer or is set up wrongly (`refused`); null: it answers. */
   trouble: Type.Union([
     Type.Object({
       kind: literals(['refused', 'deferred', 'unavailable'] as const),
@@ -224,10 +221,7 @@ export type TypesView = Type.Static<typeof TypesView>;
 export const DryRunView = Type.Object({
   accepted: Type.Boolean(),
   refusal: Type.Union([Type.Object({ code: Text, message: Text, hint: Type.Optional(Text) }), Type.Null()]),
-  /**
-   * Why the batch scheduler would not take its job now, but perhaps later; null: it would, or is
-   * not asked.
-   */
+  /** Why its job would not be taken now, but perhaps later; null: it would, or nobody is asked. */
   doubt: MaybeText,
   /** Null when it is refused, or would wait for its launch. */
   slot: Type.Union([

@@ -52,10 +52,7 @@ export function reportText({ checks }: DoctorReport): string {
   return `${lines.join('\n')}\n${count('ok')} ok, ${count('warn')} warnings, ${count('fail')} failures\n`;
 }
 
-/**
- * The versions of Node.js that everything here is tested on: `scripts/node-versions` has them in
- * full.
- */
+/** The versions of Node.js that all is tested on: `scripts/node-versions` has them in full. */
 const supportedNodes: readonly number[] = [20, 22, 24];
 
 /** Node.js itself. `version`: as in `process.version`. */

@@ -16,10 +16,7 @@ const Name = Type.String({
 /** The most that user data can have. */
 export const mostUserDataBytes = 65_536;
 
-/**
- * What a guest is handed, byte for byte: a text stands for its UTF-8, other bytes (gzip, Latin-1,
- * UTF-16) are written in base64.
- */
+/** What a guest is handed, byte for byte: a text in UTF-8, or any bytes in base64. */
 export const UserData = Type.Union([
   Type.String({
     maxLength: mostUserDataBytes,

@@ -7,9 +7,7 @@ import { isDeepStrictEqual } from 'node:util';
  */
 export interface HelperPolicy {
   readonly networks: readonly PolicyNetwork[];
-  /**
-   * Networks, as `10.0.0.0/8`, in which all nodes have their addresses: VXLANs reach nothing else.
-   */
+  /** Networks, as `10.0.0.0/8`, that have the addresses of all nodes: VXLANs reach nothing else. */
   readonly peers: readonly string[];
 }
 

@@ -31,10 +31,7 @@ export function filesOfImage({ boot, disk }: ImageManifest): readonly string[] {
   return [...kernel, ...(disk ? [disk.file] : [])];
 }
 
-/**
- * Checks a manifest's JSON value. Throws an error that names the field, at the first mistake.
- * Unknown fields are let pass.
- */
+/** Checks a manifest's JSON value. Throws at the first mistake, with its field. */
 export function parseImageManifest(value: unknown): ImageManifest {
   const manifest = new Unchecked(value);
   const boot = parseBoot(manifest.at('boot'));

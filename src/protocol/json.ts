@@ -9,10 +9,7 @@ const mostLevels = 32;
 /** The largest of them, a pilot's hello with all its VMs, has some two thousand. */
 const mostValues = 20_000;
 
-/**
- * What a JSON text has too much of, as words for whoever sent it; undefined: nothing. It need not
- * be JSON.
- */
+/** What a text, JSON or not, has too much of, in words for its sender; undefined: nothing. */
 export function excessIn(text: string): string | undefined {
   let levels = 0;
   let values = 0;
@@ -43,10 +40,7 @@ export function excessIn(text: string): string | undefined {
 const [quote, backslash, comma] = [0x22, 0x5c, 0x2c];
 const [openBracket, closeBracket, openBrace, closeBrace] = [0x5b, 0x5d, 0x7b, 0x7d];
 
-/**
- * Where the string that begins at `from` ends: at a quote with an even number of backslashes before
- * it.
- */
+/** Where the string from `from` ends: at a quote with an even number of backslashes before it. */
 function endOfString(text: string, from: number): number {
   for (let at = text.indexOf('"', from + 1); at >= 0; at = text.indexOf('"', at + 1)) {
     let first = at;

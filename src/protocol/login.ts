@@ -1,11 +1,6 @@
-/**
- * What a MUNGE credential says when it is a login: whom it is for, and that it was made just now.
- */
+/** What a MUNGE credential says that is a login: whom it is for, and that it was made just now. */
 
-/**
- * The form of the text. The service names it, so that a client of another version does not sign
- * what it does not understand.
- */
+/** The text's form. The service names it: no client signs a form that it does not understand. */
 export const mungeForm = 'wsp-login-2';
 
 /** What the client has signed: good for this service alone, and once. */

@@ -134,10 +134,7 @@ export interface NodeSettings {
   readonly vmm: VmmSettings;
 }
 
-/**
- * The site file's `node.keepLogs`: of how many ended slots a node keeps logs and journals, and for
- * how long after their end.
- */
+/** The site file's `node.keepLogs`: of how many ended slots a node keeps logs, and for how long. */
 export interface KeepLogs {
   readonly slots: number;
   readonly forMs: number;

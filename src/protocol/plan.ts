@@ -27,10 +27,7 @@ export const BridgePeers = Type.Object({
 });
 export type BridgePeers = Type.Static<typeof BridgePeers>;
 
-/**
- * How a network reaches other nodes. Only the file of this kind of link (`control/network/links/`)
- * knows what else is in it.
- */
+/** How a network reaches other nodes. Only its kind (`control/network/links/`) knows the rest. */
 export interface LinkPlan {
   readonly kind: string;
   readonly [part: string]: unknown;

@@ -22,10 +22,7 @@ export const sectionKit = {
   Word,
   /** More arguments for a command. */
   Arguments: Type.Array(Argument, { maxItems: 64 }),
-  /**
-   * A program: a name to look for in PATH, or a path. Words that begin with `./` or `../` are
-   * relative to the file.
-   */
+  /** A program: a name to look for in PATH, or a path; `./` and `../` are relative to the file. */
   Program: Type.String({
     pattern: '^[^~\\0\\r\\n][^\\0\\r\\n]*$',
     description: 'a program or an argument on one line, which does not begin with ~: write the whole path',

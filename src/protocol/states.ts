@@ -57,16 +57,11 @@ export const contextMeanings = {
 export type ContextState = keyof typeof contextMeanings;
 export const contextStates = keysOf(contextMeanings);
 
-/**
- * Instead of running or deploying, while the batch scheduler has the job's processes stopped:
- * derived, no state of the core's.
- */
+/** Instead of running or deploying, while the job's processes are stopped; not the core's. */
 const suspendedState = 'suspended';
 /** A workspace's states as they are shown. */
 export const shownWorkspaceStates = [...workspaceStates, suspendedState] as const;
-/**
- * A VM's states as they are shown: `unreachable` is one that was up when its node was last heard.
- */
+/** A VM's states as they are shown. `unreachable`: it was up when its node was last heard. */
 export const shownVmStates = [...vmStates, suspendedState, 'unreachable'] as const;
 
 /** What a pilot last said about its node. */

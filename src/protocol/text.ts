@@ -1,9 +1,6 @@
 import { WspError } from './errors.ts';
 
-/**
- * A file's bytes as text. Throws `WspError` (`invalid_file`) when they are not UTF-8, of which odd
- * bytes would be lost without a word.
- */
+/** A file's UTF-8 as text. Throws `WspError` (`invalid_file`) instead of losing odd bytes. */
 export function textOf(bytes: Uint8Array, file: string): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
@@ -21,10 +18,7 @@ export function textOf(bytes: Uint8Array, file: string): string {
  */
 const unplain = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}\p{Cs}]/gu;
 
-/**
- * Words of somebody else's, for one line of ours: nothing is in them that a terminal obeys. As long
- * as before.
- */
+/** Others' words for a line of ours, as long as before, without what a terminal obeys. */
 export function plainText(text: string): string {
   return text.replace(unplain, ' ');
 }

@@ -25,9 +25,7 @@ export function parseMemoryMiB(text: string): number | undefined {
   return Number.isSafeInteger(memoryMiB) && memoryMiB > 0 ? memoryMiB : undefined;
 }
 
-/**
- * An ISO 8601 time with its zone; as a JSON Schema has it. `parseMoment` also knows the calendar.
- */
+/** An ISO 8601 time with its zone, for JSON Schemas. `parseMoment` also knows the calendar. */
 export const momentPattern =
   '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d(:\\d\\d(\\.\\d{1,3})?)?(Z|[+-]\\d\\d:\\d\\d)$';
 export const momentWords = 'a time with its zone, such as 2026-11-23T14:00:00Z';
@@ -44,19 +42,13 @@ export function parseMoment(text: string): number | undefined {
   return Number.isNaN(at) || day > new Date(Date.UTC(year, month, 0)).getUTCDate() ? undefined : at;
 }
 
-/**
- * A moment to come, in milliseconds since the epoch: written as above, or as a duration from `now`;
- * undefined when the text is neither.
- */
+/** Milliseconds since the epoch of such a time, or of a duration from `now`; undefined: neither. */
 export function momentToCome(text: string, now: number): number | undefined {
   const durationMs = parseDurationMs(text);
   return durationMs === undefined ? parseMoment(text) : now + durationMs;
 }
 
-/**
- * The last moment that ISO 8601 writes with four digits for the year, in milliseconds since the
- * epoch.
- */
+/** The last moment of a year with four digits, in milliseconds since the epoch. */
 export const latestMoment = Date.UTC(9_999, 11, 31, 23, 59, 59, 999);
 
 /**

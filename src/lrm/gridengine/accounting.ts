@@ -38,10 +38,7 @@ const fields = {
   petask: 41,
 } as const;
 
-/**
- * Newer Grid Engines count milliseconds since the epoch, which seconds will not reach for thousands
- * of years.
- */
+/** Newer Grid Engines count in milliseconds, which seconds do not reach for thousands of years. */
 const leastMs = 100_000_000_000;
 
 /** A time of the file in milliseconds since the epoch. */
@@ -52,10 +49,7 @@ function timeMs(text: string): number {
 
 /** What `failed` is when sge_qmaster itself has ended a job at its limit. */
 const limitEnforced = 37;
-/**
- * What `failed` is when the daemon of a node has no word of how the job ended there
- * (sge_status(5)): both were killed.
- */
+/** What `failed` is when a node's daemon does not know how the job ended (sge_status(5)). */
 const nodeLost: ReadonlySet<number> = new Set([19, 21]);
 
 /** One line of the file; undefined when it is not of a job of ours. */

@@ -3,14 +3,11 @@ import { LrmError } from '../lrm.ts';
 
 /**
  * What qsub, qdel and qconf of Grid Engine answer when they do not do what they were asked, and
- * what that means: the one table of the adapter's
- * refusals and outages (what a waiting job is told is in `reasons.ts`). What it does not know is an
- * outage, and is tried again.
+ * what that means: the one table of the adapter's refusals and outages (what a waiting job is told
+ * is in `reasons.ts`). What it does not know is an outage, and is tried again.
  */
 
-/**
- * sge_error_classes: the exit code for "again later", of limits on jobs and of a JSV that says so.
- */
+/** sge_error_classes: the exit code for "again later", of limits on jobs and of a JSV. */
 const again = 25;
 
 /** The request itself is wrong, or the site does not allow it: the same tomorrow. */
@@ -52,10 +49,7 @@ export function kindOf(code: number | null, words: string): LrmError['kind'] {
   return is(refusals) ? 'refused' : 'unavailable';
 }
 
-/**
- * An answer as an error. `what`: a sentence's beginning, such as "Grid Engine did not take the
- * job".
- */
+/** An answer as an error. `what`: how its message begins: "Grid Engine did not take the job". */
 export function answerError(
   what: string,
   code: number | null,
@@ -75,10 +69,7 @@ export function plainWords(words: string): string {
   ).replace(/;\s*$/, '');
 }
 
-/**
- * The id of a job that was submitted; qsub has a warning in place of it when the job was taken all
- * the same.
- */
+/** The id of a submitted job; of one that was taken with a warning, qsub prints only that. */
 export function submittedId(stdout: string, stderr: string): string | undefined {
   const last = stdout.trim().split('\n').at(-1) ?? '';
   if (/^\d+$/.test(last)) return last;

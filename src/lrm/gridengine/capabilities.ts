@@ -6,10 +6,7 @@ import type { GridEngineSettings } from './section.ts';
 import type { Facts } from './facts.ts';
 import { capacityWithin, parseHosts, type Sizes } from './hosts.ts';
 
-/**
- * What the site can give. Throws `LrmError`: `refused` when what the site file names is not there,
- * or is not what gangs need.
- */
+/** What the site can give. Throws `LrmError`: `refused` when what the site names is of no use. */
 export async function capabilities(
   commands: LrmCommands,
   settings: GridEngineSettings,
@@ -39,9 +36,7 @@ export async function capabilities(
 
 type Queue = (key: string) => string;
 
-/**
- * The queues that gangs can go to: the site's, or all that have one of the parallel environments.
- */
+/** The queues that gangs can go to: the site's, or all that have a parallel environment of ours. */
 async function queuesWith(
   { run, ask }: LrmCommands,
   { queue, parallelEnvironments }: GridEngineSettings,
@@ -63,10 +58,7 @@ async function queuesWith(
   );
 }
 
-/**
- * `qconf -sq` of several queues: keys and values, the queues one after the other. A value may be
- * overridden for hosts; the ordinary one counts.
- */
+/** `qconf -sq` of several queues. A value may be overridden for hosts; the ordinary one counts. */
 function queuesOf(text: string): readonly Queue[] {
   const blocks = text
     .replaceAll(/\\\n\s*/g, '')

@@ -25,10 +25,7 @@ export interface SiteFacts {
   readonly counting: MemoryCounting;
 }
 
-/**
- * Administrators seldom change it, and each of qconf's answers is a process: many gangs that are
- * submitted at once ask once.
- */
+/** It seldom changes, and each question is a process: gangs submitted together ask once. */
 const freshMs = 60_000;
 
 /**

@@ -6,19 +6,13 @@ import { isClosed, type QueueStates } from './reasons.ts';
 /** A node that has the queue. */
 export interface Host extends SizedNode {
   readonly name: string;
-  /**
-   * What it has, as far as it is known: of a consumable resource what was left when nothing ran
-   * there.
-   */
+  /** What it has, as far as is known: of a consumable what was left when nothing ran there. */
   readonly memoryMiB: number;
   /** What of the memory resource is left to jobs now; undefined when it is not counted. */
   readonly leftMiB?: number | undefined;
 }
 
-/**
- * What `qhost -q -F RESOURCE -xml` says of each host that has one of the queues (null: any). Throws
- * `LrmError` (`unavailable`).
- */
+/** Hosts of `qhost -q -F RESOURCE -xml` with one of the queues (null: any). Throws `LrmError`. */
 export function parseHosts(
   stdout: string,
   queues: readonly string[] | null,
@@ -65,10 +59,7 @@ export function parseQueueStates(stdout: string): QueueStates {
   );
 }
 
-/**
- * What every node was seen to have. Of a consumable Grid Engine tells only what is left: an idle
- * node's is all of it.
- */
+/** What nodes were seen to have. Of a consumable Grid Engine tells only what is left. */
 export class Sizes {
   readonly #seen = new Map<string, number>();
 

@@ -43,9 +43,7 @@ exit $failed
 `;
 }
 
-/**
- * Arguments of qsub(1) for a gang, but for its check (`-w`); the script comes on standard input.
- */
+/** Arguments of qsub(1) for a gang, without the check (`-w`); the script is its standard input. */
 export function qsubArguments(
   request: GangRequest,
   environment: ParallelEnvironment,

@@ -21,10 +21,7 @@ export interface Sources {
   now(): number;
 }
 
-/**
- * All of our jobs: one qstat, the end of the accounting, what was remembered; and more questions
- * only while something waits, is held or runs.
- */
+/** All of our jobs: one qstat, the accounting's end, what was remembered; more if jobs need it. */
 export async function listJobs(sources: Sources): Promise<readonly LrmJob[]> {
   const { commands, owner, programDir, memory } = sources;
   const listed = parseJobs(await commands.ask('qstat', ['-xml', '-r', '-g', 't', '-u', owner]), owner);
@@ -40,10 +37,7 @@ export async function listJobs(sources: Sources): Promise<readonly LrmJob[]> {
   return [...jobs.map(job => withSilent(job, memory.silent)), ...told, ...memory.look(jobs, ended)];
 }
 
-/**
- * What qrsh and the pilots of a job that failed said last; their file is removed, however the job
- * ended.
- */
+/** What qrsh and pilots of a failed job said last; their file is removed, however it ended. */
 async function withWords(
   { programDir, memory }: Sources,
   job: LrmJob,
@@ -55,9 +49,7 @@ async function withWords(
   return state !== 'failed' || words === undefined ? job : { ...job, reason: `${reason}: ${words}` };
 }
 
-/**
- * A job that has its nodes runs once its own script does; before that there is the site's prolog.
- */
+/** A job that has its nodes runs once its own script does; before that the site's prolog does. */
 function withBeginnings(jobs: readonly ListedJob[], begun: ReadonlySet<string>): readonly ListedJob[] {
   return jobs.map(job => {
     const isStarting = job.state === 'starting' || (job.state === 'running' && !begun.has(job.jobName));

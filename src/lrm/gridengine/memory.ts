@@ -12,10 +12,7 @@ import { lostWords } from './accounting.ts';
  *   its nodes do not answer ─► over, or not in the list any more ─► its nodes were lost; they answer again ─► forgotten
  */
 const most = 1_000;
-/**
- * A sge_qmaster that was started again hears of each node when that next reports its load, every 40
- * s (sge_conf(5), load_report_time).
- */
+/** Nodes report every 40 s (sge_conf(5), load_report_time), also to a restarted sge_qmaster. */
 const lostAfterMs = 45_000;
 
 /** Nodes that do not answer: since when, and when they were last seen not to. */
@@ -55,10 +52,7 @@ export class Memory {
     return new Map(counted.map(([jobId, { nodes }]) => [jobId, nodes]));
   }
 
-  /**
-   * Which of a job's nodes do not answer at `now` (milliseconds since the epoch). When the job is
-   * over it is remembered.
-   */
+  /** Which nodes of a job do not answer at `now` (milliseconds since the epoch). */
   noteSilent(jobId: string, nodes: readonly string[], now: number): void {
     if (nodes.length > 0)
       this.#lost.set(jobId, { nodes, since: this.#lost.get(jobId)?.since ?? now, until: now });
@@ -77,10 +71,7 @@ export class Memory {
     return this.#words.get(jobId);
   }
 
-  /**
-   * What is listed now, and what has ended. Returns the jobs that are in neither: deleted in the
-   * queue, or with a node that was lost.
-   */
+  /** Returns the jobs that are in neither any more: deleted in the queue, or with a lost node. */
   look(listed: readonly LrmJob[], ended: readonly LrmJob[]): readonly LrmJob[] {
     const known = new Set([...listed, ...ended].map(({ jobId }) => jobId));
     for (const [jobId, job] of this.#live) if (!known.has(jobId)) this.#leave(job);

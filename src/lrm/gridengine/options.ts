@@ -31,10 +31,7 @@ const bare: ReadonlySet<string> = new Set(['-hard', '-soft', '-V']);
 /** `-binding [env|pe|set] linear:4`: the value, and a word that may be before it. */
 const bindings = /^(env|pe|set|linear|striding|explicit)(:|$)/;
 
-/**
- * See `optionMistakes`. Grid Engine's options are whole words, each an argument, their values the
- * arguments after them.
- */
+/** See `optionMistakes`. Grid Engine's options are whole words, their values the next arguments. */
 export function gridEngineOptionMistakes(options: readonly string[]): readonly OptionMistake[] {
   const mistakes: OptionMistake[] = [];
   for (let index = 0; index < options.length; index += 1) {

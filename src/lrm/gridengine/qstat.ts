@@ -1,10 +1,7 @@
 import { LrmError, type LrmJob, type LrmJobState } from '../lrm.ts';
 import { isNode, nodesOf, parseXml, textOf as text, type XmlNode } from '../xml.ts';
 
-/**
- * One of our jobs as qstat lists it. `heldBy`: the jobs that it waits for; `isHeld`: it does not
- * wait for nodes.
- */
+/** One of our jobs as qstat lists it. `isHeld`: what it waits for is not nodes. */
 export interface ListedJob extends LrmJob {
   readonly isHeld: boolean;
   readonly isInError: boolean;

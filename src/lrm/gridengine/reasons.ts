@@ -1,25 +1,16 @@
 import type { Outlook } from '../lrm.ts';
 
-/**
- * Why a job waits: the scheduler's remarks (`qstat -j`) in words, and whether that passes by
- * itself.
- */
+/** Why a job waits: the scheduler's remarks (`qstat -j`) in words, and whether that passes. */
 export interface Why {
   readonly reason: string;
   /** Absent: nobody knows. */
   readonly outlook: Outlook | undefined;
 }
 
-/**
- * What is known of a queue's part on a node: `all.q@n01` and the letters of its state (qstat(1),
- * `states`).
- */
+/** Of a queue on a node, such as `all.q@n01`: the letters of its state (qstat(1), `states`). */
 export type QueueStates = ReadonlyMap<string, string>;
 
-/**
- * What one remark says: `who` (a queue, a node) is `is`. Remarks that differ in `who` alone become
- * one.
- */
+/** A remark: `who` (a queue, a node) is `is`. Those that differ in `who` alone become one. */
 interface Remark {
   readonly who: string;
   readonly is: string;
@@ -28,10 +19,7 @@ interface Remark {
 
 type Groups = Readonly<Record<string, string | undefined>>;
 
-/**
- * What the letters of a queue's state say, the gravest first. Nothing begins there while any of
- * them is set.
- */
+/** What the letters of a queue's state say, the gravest first. Any of them closes the queue. */
 const letters: readonly (readonly [string, string, Outlook])[] = [
   ['u', 'out of reach: its node does not answer Grid Engine', 'needs-somebody'],
   ['E', 'in an error state (an administrator clears it: qmod -cq)', 'needs-somebody'],
@@ -126,10 +114,7 @@ export function whyItWaits(remarks: readonly string[], states: QueueStates): Why
   };
 }
 
-/**
- * What these remarks of `qsub -w v` say stands in the way of a request; empty when they say
- * nothing.
- */
+/** What remarks of `qsub -w v` say stands in the way of a request; empty when they say nothing. */
 export function whatStandsInTheWay(remarks: readonly string[]): string {
   return inWords(explain(remarks, new Map()));
 }

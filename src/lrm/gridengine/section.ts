@@ -13,10 +13,7 @@ export const schema = (kit: SectionKit) => {
       cell: Type.Optional(Word),
       qmasterPort: Type.Optional(Port),
       execdPort: Type.Optional(Port),
-      /**
-       * One for each number of slots on a node that VMs may need (sge_pe(5): allocation_rule a
-       * number, control_slaves TRUE).
-       */
+      /** One for each number of slots on a node (sge_pe(5)): allocation_rule N, control_slaves. */
       parallelEnvironments: Type.Array(Word, { minItems: 1, maxItems: 64, uniqueItems: true }),
       /**
        * The resource that counts memory (complex(5)). Default: mem_free. Not one that sets a limit
@@ -25,10 +22,7 @@ export const schema = (kit: SectionKit) => {
       memoryResource: Type.Optional(
         Type.String({ pattern: '^[A-Za-z_][A-Za-z0-9_.-]*$', description: 'the name of a resource' }),
       ),
-      /**
-       * Directory that this host and the nodes share, for the service's user alone. Default:
-       * .workspace-pilot in the home.
-       */
+      /** A directory of its user that nodes share. Default: .workspace-pilot in the home. */
       programDir: Type.Optional(Path),
     },
     kit.strict,

@@ -15,10 +15,7 @@ export interface Submission {
   readonly counting: MemoryCounting;
 }
 
-/**
- * What a request is for this Grid Engine. Throws `LrmError`: `refused` when the site cannot have
- * such a job at all.
- */
+/** What a request is for this Grid Engine. Throws `LrmError`: `refused` when no such job can be. */
 export async function prepare(
   facts: Facts,
   settings: GridEngineSettings,
@@ -58,10 +55,7 @@ export async function submit({ run }: LrmCommands, submission: Submission): Prom
   throw answerError('Grid Engine did not take the job', code, stderr || stdout);
 }
 
-/**
- * Asks Grid Engine whether it would take it. Throws `LrmError` as `submit` would, with what stands
- * in the way.
- */
+/** Asks whether it would be taken. Throws as `submit` would, with what stands in the way. */
 export async function mustFit({ run }: Pick<LrmCommands, 'run'>, submission: Submission): Promise<void> {
   // `v`: an empty site, without load values; `p`: the site as it is now, with them.
   const look = (how: 'v' | 'p', args: readonly string[]) =>

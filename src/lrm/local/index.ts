@@ -107,10 +107,7 @@ async function openLocal(settings: Settings, directory: string): Promise<OpenedL
 /** Names the nodes of the embedded LRM, so that those of a service that was killed are found by the next. */
 const tagFile = 'nodes-tag';
 
-/**
- * Writes down our own tag, and takes down the nodes of the last one who did not get to it; beside
- * what goes on, for it may take a while.
- */
+/** Writes down our tag, and takes down, beside all else, nodes that the last service has left. */
 function leaveLastNodes(directory: string, tag: string): Promise<void> {
   // Nobody keeps anything: we only look (doctor).
   if (directory === '') return Promise.resolve();

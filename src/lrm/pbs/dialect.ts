@@ -73,16 +73,12 @@ const torque: Dialect = {
 /** Both of them. */
 export const dialects: Readonly<Record<PbsDialect, Dialect>> = { openpbs: openPbs, torque };
 
-/**
- * Exit codes of qstat(1B), pbs_error.h's numbers: it did not find a job, or it has ended, or there
- * is no history of it.
- */
+/** Exit codes of qstat(1B), as in pbs_error.h: a job is unknown, has ended, or has no history. */
 const notThere: readonly (number | null)[] = [0, 15_001 % 256, 15_139 % 256];
 
 /**
  * What OpenPBS says of jobs by their ids. Its exit code is that of the worst job. What it says of
- * none
- * of them, and a server that dies between two answers, is no answer: it would end leases.
+ * none of them, and a server that dies between two answers, is no answer: it would end leases.
  */
 async function ended(
   { run }: LrmCommands,

@@ -10,8 +10,7 @@ import type { Memory } from './memory.ts';
 
 /**
  * Asks how jobs ended that have left the list, or whether nothing is known of them any more: then
- * they
- * are gone. Throws `LrmError` (`unavailable`) while the server says neither of one of them.
+ * they are gone. Throws `LrmError` (`unavailable`) while the server says neither of one of them.
  */
 export async function learnEnds(
   jobIds: readonly string[],
@@ -35,9 +34,7 @@ export async function learnEnds(
   throw new LrmError('unavailable', `qstat does not list ${left.join(', ')}, and does not say why`);
 }
 
-/**
- * Remembers how a job ended, with the last words of one that failed, and removes what it has left.
- */
+/** Remembers how a job ended, with the last words of one that failed; removes what it has left. */
 export async function learn(memory: Memory, programDir: string, job: LrmJob): Promise<void> {
   if (memory.endOf(job.jobId)) return;
   const words = await takeWords(programDir, job.jobName);

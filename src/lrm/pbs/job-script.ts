@@ -6,10 +6,7 @@ export type PbsDialect = 'openpbs' | 'torque';
 
 /** What of a gang's script depends on the site. */
 export interface ScriptPlaces {
-  /**
-   * The program, and the slot's secret in it: a file that all nodes see and its user alone can
-   * read.
-   */
+  /** The program, with the slot's secret: a file that all nodes see and its user alone can read. */
   readonly programFile: string;
   /** What went wrong on any node is written here; a job that ends well removes it. */
   readonly wordsFile: string;
@@ -32,10 +29,8 @@ const awaitChild = `await() {
 
 /**
  * On a node: starts the pilot ($0 runs $1; $2 takes what it says), and lasts as long. It outlives
- * the
- * warning, which is the pilot's. HOSTNAME is how a pilot knows its node. `$3`: where PBS keeps what
- * we
- * print: nothing is printed, and the file is not left behind even by a job that is killed.
+ * the warning, which is the pilot's. HOSTNAME is how a pilot knows its node. `$3`: where PBS keeps
+ * what we print: nothing is printed, and the file is not left behind even by a job that is killed.
  */
 const startPilot = `exec >> "$2" 2>&1 < /dev/null
 rm -f "$3"

@@ -77,10 +77,7 @@ const scheduler = /^Scheduler@/;
 const noProgram = 77;
 const notLaunched = 78;
 
-/**
- * One job as the family of LRMs says it. `weEnded`: we have ordered its end; a PBS server says so
- * only in a comment, and Torque not at all.
- */
+/** A job as all LRMs have it. `weEnded`: we have ordered its end, which PBS hardly tells. */
 export function toJob(job: PbsJob, weEnded: boolean): LrmJob {
   const { jobId, jobName, startedAt, walltimeSeconds } = job;
   const { state, reason, outlook } = how(job, weEnded);

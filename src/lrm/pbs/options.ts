@@ -41,10 +41,7 @@ const attributes: Readonly<Record<string, string>> = {
 /** Letters that take no value. */
 const valueless = 'EfhInVwxXz';
 
-/**
- * See `optionMistakes`. Letters may be put together, and a value follow its letter at once, as in
- * getopt(3).
- */
+/** See `optionMistakes`. As in getopt(3), letters may stand together, values behind theirs. */
 export function pbsOptionMistakes(options: readonly string[]): readonly OptionMistake[] {
   return mistakesOf(options, mistakeOf);
 }

@@ -11,10 +11,7 @@ export const schema = (kit: SectionKit) =>
       dialect: kit.Type.Union([kit.Type.Literal('openpbs'), kit.Type.Literal('torque')]),
       /** The server's name: PBS_SERVER, PBS_DEFAULT. Default: the host's configuration. */
       server: kit.Type.Optional(kit.Word),
-      /**
-       * Directory that this host and the nodes share, for the service's user alone. Default:
-       * .workspace-pilot/pbs in the home.
-       */
+      /** A directory of its user that nodes share. Default: .workspace-pilot/pbs in the home. */
       programDir: kit.Type.Optional(kit.Path),
     },
     kit.strict,

@@ -59,10 +59,7 @@ async function qsub({ run }: LrmCommands, args: readonly string[], script: strin
   throw new LrmError(kind, `${what}: ${words || `qsub exited with ${code} and printed nothing`}`);
 }
 
-/**
- * PBS takes a job that no nodes could ever run, and lets it wait. Nodes that are down just now
- * count: they may come back.
- */
+/** PBS lets wait what no nodes could ever run. Nodes that are down count: they may come back. */
 async function refuseImpossible(
   commands: LrmCommands,
   dialect: Dialect,

@@ -32,14 +32,10 @@ const errors: readonly (readonly [words: RegExp, kind: ErrorKind])[] = [
   [/unknown job id|nonexistent job id|job has finished|cannot modify attribute/i, 'refused'],
 ];
 
-/**
- * Exit codes whose words are the site's own: a hook of the site has refused the request (15136).
- */
+/** The exit code when a hook of the site has refused the request (15136): the words are its own. */
 const hookExit = 15_136 % 256;
 
-/**
- * What a command that failed means. Whatever is not known is an outage: asking again harms nobody.
- */
+/** What a command's failure means. What is not known is an outage: asking again harms nobody. */
 export function errorKind(code: number | null, said: string): ErrorKind {
   const known = errors.find(([words]) => words.test(said))?.[1];
   return known ?? (code === hookExit && said.trim() !== '' ? 'refused' : 'unavailable');

@@ -3,10 +3,9 @@ import { LrmError } from '../lrm.ts';
 
 /**
  * What Slurm's commands say when they have not done what they were asked for (slurm_strerror(3)).
- * Known are the words about the request itself (`refused`),
- * and those about what passes (`deferred`); everything else, such as a controller in standby, a
- * munged that restarts, a configuration that cannot be read for a
- * moment, is an outage.
+ * Known are the words about the request itself (`refused`), and those about what passes
+ * (`deferred`); everything else, such as a controller in standby, a munged that restarts, a
+ * configuration that cannot be read for a moment, is an outage.
  */
 const refusals: readonly RegExp[] = [
   /Invalid (partition name|node name|feature|account|qos|wckey|license|generic resource|GRES|time|mcs_label|Trackable RESource|preferred feature|extra constraints|cluster feature|job array)/i,
@@ -39,10 +38,7 @@ const badArgument =
 /** The job is not there any more, or ends already. */
 const gone = /Invalid job id specified|already completing or completed/i;
 
-/**
- * The line that says what became of the request; what is before it is others' words, such as those
- * of the site's submit plugin.
- */
+/** The line that says what became of the request; others may be of the site's submit plugin. */
 function verdictOf(stderr: string): string {
   const lines = stderr.trim().split('\n');
   const says = (line: string): boolean =>

@@ -27,10 +27,7 @@ function limitIn(reason: string): LimitOfJob | undefined {
   return { of, column, resource: resources[thing as keyof typeof resources] };
 }
 
-/**
- * The figures of limits that jobs are beyond, each asked for once: of a job that never starts, what
- * would fit.
- */
+/** The figures of limits that jobs are beyond, each asked for once: they say what would fit. */
 export class SlurmLimits {
   readonly #commands: LrmCommands;
   readonly #random: Random;

@@ -54,10 +54,7 @@ const valueless: ReadonlySet<string> = new Set(
 );
 const valuelessLetters = 'kOQsv';
 
-/**
- * See `optionMistakes`. Long options may be shortened, and letters put together, as getopt_long(3)
- * lets them.
- */
+/** See `optionMistakes`. As in getopt_long(3), names may be shortened and letters put together. */
 export function slurmOptionMistakes(options: readonly string[]): readonly OptionMistake[] {
   return mistakesOf(options, mistakeOf);
 }
@@ -93,9 +90,7 @@ function awaitsValue(option: string): boolean {
   return option.startsWith('-') && first !== -1 && first === option.length - 2;
 }
 
-/**
- * The value that the site's options give to this one, by its name or its letter; the last counts.
- */
+/** The value that options give to the one with this name or letter; the last counts. */
 export function optionValue(options: readonly string[], name: string, letter: string): string | undefined {
   const values = options.flatMap((option, index) => {
     if (option === `--${name}` || option === `-${letter}`) return options[index + 1] ?? [];

@@ -7,10 +7,7 @@ import { matches } from './constraint.ts';
 import { expandHostlist } from './hostlist.ts';
 import { askTable, given } from './table.ts';
 
-/**
- * What a gang of the site could have: in which partitions, and what the site's options leave of
- * their nodes.
- */
+/** Where gangs go: in which partitions, to what the site's options leave of their nodes. */
 export interface Place {
   /** Names with commas between them. Default: the default partition. */
   readonly queue?: string | undefined;
@@ -24,9 +21,8 @@ type Sizes = Pick<
 
 /**
  * The nodes of the site's partitions by size. `-e`: Slurm tells nodes apart that differ in what is
- * asked for, instead of the least of each. All partitions, hidden
- * ones too: sinfo does not take -a together with the name of one. Throws `LrmError`
- * (`unavailable`).
+ * asked for, instead of the least of each. All partitions, hidden ones too: sinfo does not take -a
+ * together with the name of one. Throws `LrmError` (`unavailable`).
  */
 export async function askSizes(commands: LrmCommands, random: Random, place: Place): Promise<Sizes> {
   const fields = ['Partition', 'Available', 'Time', 'NodeList', 'Memory', 'CPUs', 'StateLong', 'Features'];

@@ -2,9 +2,8 @@ import type { LrmJobState } from '../lrm.ts';
 
 /**
  * squeue(1), JOB STATE CODES. A job has one base state and any number of flags beside it; some
- * versions print all of them, some the one that matters
- * most. What decides is first: a job that still gives its nodes back is not over, and one whose
- * nodes are made ready does not run yet.
+ * versions print all of them, some the one that matters most. What decides is first: a job that
+ * still gives its nodes back is not over, and one whose nodes are made ready does not run yet.
  */
 const words: readonly (readonly [LrmJobState, readonly string[]])[] = [
   ['ending', ['COMPLETING', 'STAGE_OUT', 'EPILOG']],

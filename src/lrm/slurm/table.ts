@@ -4,12 +4,11 @@ import { LrmError } from '../lrm.ts';
 
 /**
  * Asks squeue(1) or sinfo(1) for a table, as rows of the given `fields` (words of their --Format),
- * each a whole text: names, comments and reasons are
- * others' words, and may have any character and any number of lines in them. So what ends a field
- * is made anew for each question: nobody can have written
- * it before. The answer counts only if it begins with its header and every row of it has ended; a
- * command that has failed, or that leaves a field out,
- * is no answer. Throws `LrmError` (`unavailable`).
+ * each a whole text: names, comments and reasons are others' words, and may have any character and
+ * any number of lines in them. So what ends a field is made anew for each question: nobody can have
+ * written it before. The answer counts only if it begins with its header and every row of it has
+ * ended; a command that has failed, or that leaves a field out, is no answer. Throws `LrmError`
+ * (`unavailable`).
  */
 export async function askTable(
   { ask }: LrmCommands,

@@ -8,10 +8,7 @@ export interface Waiting {
 
 type Row = readonly [pattern: RegExp, outlook: Outlook, words: string];
 
-/**
- * squeue(1), JOB REASON CODES, with what happens next. `$1`: what the limit is of. The first that
- * fits counts.
- */
+/** squeue(1), JOB REASON CODES; the first that fits counts. `$1`: what the limit is of. */
 const reasons: readonly Row[] = [
   [/^JobHeldUser$/, 'needs-somebody', 'the job is held by its user (scontrol release lets it go)'],
   [/^JobHeldAdmin$/, 'needs-somebody', 'the job is held by an administrator'],
@@ -81,10 +78,7 @@ const things: Readonly<Record<string, string>> = {
   License: 'licences',
 };
 
-/**
- * Of Slurm's word for why a job waits; undefined: it has none. What is not known passes through in
- * Slurm's own words.
- */
+/** What Slurm's word for why a job waits means; one that is not known is told as it is. */
 export function waitingFor(said: string): Waiting | undefined {
   if (said === '' || said === 'None') return undefined;
   for (const [pattern, outlook, words] of reasons) {
