@@ -25,76 +25,39 @@ export function fileJournal(path: string): NotificationJournal {
   const text = readOwn(path);
   // Ends the torn line, so that it does not swallow the next one.
   if (text !== '' && !text.endsWith('\n')) appendTo(path, '\n');
-  return new Journal(text.split('\n').flatMap(parseLine), new JournalFile(path));
+  return new Journal(text.split('\n').flatMap(parseLine), path);
 }
 
 /** The same without a file, for simulated nodes. */
 export function memoryJournal(): NotificationJournal {
-  return new Journal([], { append: () => undefined, tidy: () => undefined });
+  return new Journal([]);
 }
 
 /**
- * Where notifications are written. A disk that is full must not end the pilot, and its guests with
- * it: only one that is started after it would not know of them.
+ * A disk that is full must not end the pilot, and its guests with it: what it does not take is in
+ * memory, and only a pilot that is started after this one would not know of it.
  */
-interface JournalWriter {
-  append(notification: PilotNotification): void;
-  /** Some are acknowledged: the file may be written anew, with what `kept` gives. */
-  tidy(kept: () => readonly PilotNotification[]): void;
-}
-
-class JournalFile implements JournalWriter {
-  readonly #path: string;
+class Journal implements NotificationJournal {
+  readonly #path: string | undefined;
+  #pending: PilotNotification[];
+  /** Its number goes on. */
+  #last: PilotNotification | undefined;
+  /** Of the file. */
   #bytes: number;
   /** After writing it anew: what was left has to be acknowledged before that is worth it again. */
   #limitBytes = longestFileBytes;
 
-  constructor(path: string) {
+  constructor(earlier: readonly PilotNotification[], path?: string) {
     this.#path = path;
-    this.#bytes = existsSync(path) ? statSync(path).size : 0;
-  }
-
-  append(notification: PilotNotification): void {
-    const line = lineOf(notification);
-    try {
-      appendTo(this.#path, line);
-      this.#bytes += line.length;
-    } catch {
-      // It is kept in memory.
-    }
-  }
-
-  tidy(kept: () => readonly PilotNotification[]): void {
-    if (this.#bytes <= this.#limitBytes) return;
-    const text = kept().map(lineOf).join('');
-    try {
-      // A new file in place of the old one: whenever we are killed, one of them is whole.
-      writeFileSync(`${this.#path}.new`, text, { mode: 0o600 });
-      renameSync(`${this.#path}.new`, this.#path);
-      this.#bytes = text.length;
-    } catch {
-      // The old one is still there.
-    }
-    this.#limitBytes = Math.max(longestFileBytes, 2 * this.#bytes);
-  }
-}
-
-class Journal implements NotificationJournal {
-  readonly #writer: JournalWriter;
-  #pending: PilotNotification[];
-  /** Its number goes on. */
-  #last: PilotNotification | undefined;
-
-  constructor(earlier: readonly PilotNotification[], writer: JournalWriter) {
-    this.#writer = writer;
     this.#pending = [...earlier];
     this.#last = earlier.at(-1);
+    this.#bytes = path !== undefined && existsSync(path) ? statSync(path).size : 0;
   }
 
   append(at: number, body: NotificationBody): PilotNotification {
     const seq = (this.#last?.seq ?? 0) + 1;
     const notification: PilotNotification = { type: 'notification', seq, at, body };
-    this.#writer.append(notification);
+    if (this.#path !== undefined) this.#write(this.#path, lineOf(notification));
     this.#last = notification;
     this.#pending.push(notification);
     return notification;
@@ -102,11 +65,34 @@ class Journal implements NotificationJournal {
 
   acknowledge(seq: number): void {
     this.#pending = this.#pending.filter(notification => notification.seq > seq);
-    this.#writer.tidy(() => (this.#pending.length > 0 || !this.#last ? this.#pending : [this.#last]));
+    if (this.#path !== undefined && this.#bytes > this.#limitBytes) this.#writeAnew(this.#path);
   }
 
   unacknowledged(): readonly PilotNotification[] {
     return this.#pending;
+  }
+
+  #write(path: string, line: string): void {
+    try {
+      appendTo(path, line);
+      this.#bytes += line.length;
+    } catch {
+      // It is kept in memory.
+    }
+  }
+
+  #writeAnew(path: string): void {
+    const kept = this.#pending.length > 0 || !this.#last ? this.#pending : [this.#last];
+    const text = kept.map(lineOf).join('');
+    try {
+      // A new file in place of the old one: whenever we are killed, one of them is whole.
+      writeFileSync(`${path}.new`, text, { mode: 0o600 });
+      renameSync(`${path}.new`, path);
+      this.#bytes = text.length;
+    } catch {
+      // The old one is still there.
+    }
+    this.#limitBytes = Math.max(longestFileBytes, 2 * this.#bytes);
   }
 }
 

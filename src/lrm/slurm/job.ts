@@ -1,11 +1,9 @@
-import type { Random } from '../../platform/random.ts';
-import type { LrmCommands } from '../commands.ts';
 import { oneLine } from '../../platform/one-line.ts';
 import type { LrmJob, LrmJobState } from '../lrm.ts';
 import { lastWordsMark } from './batch-script.ts';
 import { expandHostlist } from './hostlist.ts';
 import { stateOf, stateWords } from './states.ts';
-import { askTable, given } from './table.ts';
+import { type AskTable, given } from './table.ts';
 import { type Waiting, waitingFor } from './waiting.ts';
 
 const fields = [
@@ -27,12 +25,8 @@ const fields = [
  * asked for, and a question about one user is answered by slurmctld with that user's jobs alone.
  * Throws `LrmError` (`unavailable`).
  */
-export async function askJobs(
-  commands: LrmCommands,
-  random: Random,
-  uid: number,
-): Promise<readonly LrmJob[]> {
-  const rows = await askTable(commands, 'squeue', [`--user=${uid}`, '-t', 'all'], fields, random);
+export async function askJobs(askTable: AskTable, uid: number): Promise<readonly LrmJob[]> {
+  const rows = await askTable('squeue', [`--user=${uid}`, '-t', 'all'], fields);
   return rows
     .map(row => Object.fromEntries(fields.map((field, index) => [field, row[index] ?? ''])) as SqueueJob)
     .filter(job => job.UserID === String(uid) && job.Name.startsWith('wsp-'))

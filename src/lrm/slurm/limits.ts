@@ -1,8 +1,7 @@
-import type { Random } from '../../platform/random.ts';
 import { formatDuration } from '../../protocol/units.ts';
 import { type LrmCommands, secondsOf } from '../commands.ts';
 import { LrmError, type LrmJob } from '../lrm.ts';
-import { askTable } from './table.ts';
+import type { AskTable } from './table.ts';
 
 /** A limit that a job is beyond: whose it is, and the column of sacctmgr(1) with its figure. */
 interface LimitOfJob {
@@ -29,14 +28,14 @@ function limitIn(reason: string): LimitOfJob | undefined {
 
 /** The figures of limits that jobs are beyond, each asked for once: they say what would fit. */
 export class SlurmLimits {
+  readonly #askTable: AskTable;
   readonly #commands: LrmCommands;
-  readonly #random: Random;
   /** By job and reason; empty: it could not be learnt, which is no reason to ask again. */
   #known = new Map<string, string>();
 
-  constructor(commands: LrmCommands, random: Random) {
+  constructor(askTable: AskTable, commands: LrmCommands) {
+    this.#askTable = askTable;
     this.#commands = commands;
-    this.#random = random;
   }
 
   /** The jobs, with the figures of their limits in their reasons. */
@@ -61,7 +60,7 @@ export class SlurmLimits {
   async #ask(jobId: string, { of, column, resource }: LimitOfJob): Promise<string> {
     try {
       const fields = ['QOS', 'Account', 'UserName'];
-      const [job] = await askTable(this.#commands, 'squeue', ['-j', jobId], fields, this.#random);
+      const [job] = await this.#askTable('squeue', ['-j', jobId], fields);
       const [qos = '', account = '', user = ''] = job ?? [];
       const which =
         of === 'qos'

@@ -1,9 +1,7 @@
-import type { Random } from '../../platform/random.ts';
-import type { LrmCommands } from '../commands.ts';
 import { oneLine } from '../../platform/one-line.ts';
 import type { DrainedNode, LrmJob } from '../lrm.ts';
 import { expandHostlist } from './hostlist.ts';
-import { askTable, given } from './table.ts';
+import { type AskTable, given } from './table.ts';
 
 /** What sinfo(1) says of nodes that are not as they should be, by name. */
 export type NodeTroubles = ReadonlyMap<string, NodeTrouble>;
@@ -20,19 +18,9 @@ interface NodeTrouble {
  * DRAINED), that are down, or that are being powered up. All
  * partitions, hidden ones too: a job may be in any.
  */
-export async function askTroubles(
-  commands: LrmCommands,
-  random: Random,
-  poweringUp: boolean,
-): Promise<NodeTroubles> {
+export async function askTroubles(askTable: AskTable, poweringUp: boolean): Promise<NodeTroubles> {
   const states = `drain,down,fail${poweringUp ? ',powering_up' : ''}`;
-  const rows = await askTable(
-    commands,
-    'sinfo',
-    ['-a', '-t', states],
-    ['NodeList', 'StateLong', 'Reason'],
-    random,
-  );
+  const rows = await askTable('sinfo', ['-a', '-t', states], ['NodeList', 'StateLong', 'Reason']);
   return new Map(
     rows.flatMap(([nodes = '', state = '', reason = '']) =>
       expandHostlist(nodes).map(node => [node, { state, reason: oneLine(given(reason) ?? '') }] as const),

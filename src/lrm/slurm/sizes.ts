@@ -1,11 +1,9 @@
-import type { Random } from '../../platform/random.ts';
-import type { LrmCommands } from '../commands.ts';
 import { LrmError, type LrmCapabilities } from '../lrm.ts';
 import { capacityOf, type SizedNode } from '../sizes.ts';
 import { optionValue } from './options.ts';
 import { matches } from './constraint.ts';
 import { expandHostlist } from './hostlist.ts';
-import { askTable, given } from './table.ts';
+import { type AskTable, given } from './table.ts';
 
 /** Where gangs go: in which partitions, to what the site's options leave of their nodes. */
 export interface Place {
@@ -24,9 +22,9 @@ type Sizes = Pick<
  * asked for, instead of the least of each. All partitions, hidden ones too: sinfo does not take -a
  * together with the name of one. Throws `LrmError` (`unavailable`).
  */
-export async function askSizes(commands: LrmCommands, random: Random, place: Place): Promise<Sizes> {
+export async function askSizes(askTable: AskTable, place: Place): Promise<Sizes> {
   const fields = ['Partition', 'Available', 'Time', 'NodeList', 'Memory', 'CPUs', 'StateLong', 'Features'];
-  return sizesOf(await askTable(commands, 'sinfo', ['-a', '-e'], fields, random), place);
+  return sizesOf(await askTable('sinfo', ['-a', '-e'], fields), place);
 }
 
 /** See `askSizes`. A node in two partitions is one node. */

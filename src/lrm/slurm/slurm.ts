@@ -9,6 +9,7 @@ import { SlurmLimits } from './limits.ts';
 import { askTroubles, dependsOnNodes, withTroubles } from './nodes.ts';
 import type { SlurmSettings } from './section.ts';
 import { askSizes } from './sizes.ts';
+import { type AskTable, tableAsker } from './table.ts';
 
 /** What is not the site's to say. */
 export interface SlurmParts {
@@ -20,9 +21,7 @@ export interface SlurmParts {
 /** How the adapter asks. */
 interface Asking {
   readonly commands: LrmCommands;
-  /** The same, with times in seconds since the epoch. */
-  readonly tables: LrmCommands;
-  readonly random: Random;
+  readonly askTable: AskTable;
   readonly uid: number;
   readonly limits: SlurmLimits;
 }
@@ -37,15 +36,17 @@ export function slurm(
   { random = systemRandom, uid = process.getuid?.() ?? 0 }: SlurmParts = {},
 ): Lrm {
   const commands = commandsOf(settings, processes);
-  const asking = { ...commands, random, uid, limits: new SlurmLimits(commands.tables, random) };
-  const { run, ask } = asking.commands;
+  // Their times are in seconds since the epoch.
+  const askTable = tableAsker(commandsOf(settings, processes, { SLURM_TIME_FORMAT: '%s' }), random);
+  const asking = { commands, askTable, uid, limits: new SlurmLimits(askTable, commands) };
+  const { run, ask } = commands;
   const script = (request: GangRequest): string => batchScript(request, settings.node ?? 'node');
   return {
     kind: 'slurm',
 
     async capabilities(): Promise<LrmCapabilities> {
       const { queue, options = [] } = settings;
-      const sizes = await askSizes(asking.tables, random, { queue, options });
+      const sizes = await askSizes(askTable, { queue, options });
       return { ...sizes, ...pilotsOf(await ask('scontrol', ['show', 'config'])) };
     },
 
@@ -79,35 +80,28 @@ export function slurm(
   };
 }
 
-function commandsOf(
-  { binDir, conf }: SlurmSettings,
-  processes: ProcessRunner,
-): Pick<Asking, 'commands' | 'tables'> {
-  const where = { binDir, inherited: ['TZ', 'SLURM_CONF', 'KRB5CCNAME'] };
-  const env = conf === undefined ? {} : { SLURM_CONF: conf };
-  return {
-    commands: lrmCommands({ ...where, env }, processes),
-    tables: lrmCommands({ ...where, env: { ...env, SLURM_TIME_FORMAT: '%s' } }, processes),
-  };
+function commandsOf({ binDir, conf }: SlurmSettings, processes: ProcessRunner, more = {}): LrmCommands {
+  const env = { ...(conf === undefined ? {} : { SLURM_CONF: conf }), ...more };
+  return lrmCommands({ binDir, inherited: ['TZ', 'SLURM_CONF', 'KRB5CCNAME'], env }, processes);
 }
 
 /** One squeue for our jobs, and one sinfo for what it does not tell of their nodes. */
-async function listJobs({ tables, random, uid, limits }: Asking): Promise<readonly LrmJob[]> {
-  const jobs = await limits.addTo(await askJobs(tables, random, uid));
+async function listJobs({ askTable, uid, limits }: Asking): Promise<readonly LrmJob[]> {
+  const jobs = await limits.addTo(await askJobs(askTable, uid));
   if (!jobs.some(dependsOnNodes)) return jobs;
   // A list without it is no list: "drained no more" would be made up of a command that failed.
   const starting = jobs.some(({ state }) => state === 'starting');
-  const troubles = await askTroubles(tables, random, starting);
+  const troubles = await askTroubles(askTable, starting);
   return jobs.map(job => withTroubles(job, troubles));
 }
 
 /** Time limits are counted in minutes; Slurm lets only its operators make them longer (scontrol(1), TimeLimit). */
 async function extendJob(
-  { commands, tables, random, uid }: Asking,
+  { commands, askTable, uid }: Asking,
   jobId: string,
   endsAt: number,
 ): Promise<number> {
-  const job = (await askJobs(tables, random, uid)).find(each => each.jobId === jobId);
+  const job = (await askJobs(askTable, uid)).find(each => each.jobId === jobId);
   if (job?.state !== 'running' || job.endsAt === undefined)
     throw new LrmError('refused', 'only a job that runs can be given more time');
   const minutes = Math.ceil(Math.max(0, endsAt - job.endsAt) / 60_000);

@@ -2,30 +2,32 @@ import type { Random } from '../../platform/random.ts';
 import type { LrmCommands } from '../commands.ts';
 import { LrmError } from '../lrm.ts';
 
-/**
- * Asks squeue(1) or sinfo(1) for a table, as rows of the given `fields` (words of their --Format),
- * each a whole text: names, comments and reasons are others' words, and may have any character and
- * any number of lines in them. So what ends a field is made anew for each question: nobody can have
- * written it before. The answer counts only if it begins with its header and every row of it has
- * ended; a command that has failed, or that leaves a field out, is no answer. Throws `LrmError`
- * (`unavailable`).
- */
-export async function askTable(
-  { ask }: LrmCommands,
+/** What a table is asked for with; `fields` are words of the command's --Format. */
+export type AskTable = (
   command: 'squeue' | 'sinfo',
   args: readonly string[],
   fields: readonly string[],
-  random: Random,
-): Promise<readonly (readonly string[])[]> {
-  // A letter first: a number would be the field's width. Without a width a field is as wide as it
-  // needs.
-  const end = `z${Buffer.from(random.bytes(12)).toString('hex')}`;
-  const format = fields.map(field => `${field}:${end}`).join(',');
-  return parseTable(await ask(command, [...args, '-O', format]), end, fields.length, command);
+) => Promise<readonly (readonly string[])[]>;
+
+/**
+ * Asks squeue(1) or sinfo(1) for tables, as rows of fields, each a whole text: names, comments and
+ * reasons are others' words, and may have any character and any number of lines in them. So what
+ * ends a field is made anew for each question: nobody can have written it before. The answer counts
+ * only if it begins with its header and every row of it has ended; a command that has failed, or
+ * that leaves a field out, is no answer. Throws `LrmError` (`unavailable`).
+ */
+export function tableAsker({ ask }: LrmCommands, random: Random): AskTable {
+  return async (command, args, fields) => {
+    // A letter first: a number would be the field's width. Without a width a field is as wide as it
+    // needs.
+    const end = `z${Buffer.from(random.bytes(12)).toString('hex')}`;
+    const format = fields.map(field => `${field}:${end}`).join(',');
+    return rowsOf(await ask(command, [...args, '-O', format]), end, fields.length, command);
+  };
 }
 
-/** See `askTable`. `end` is after every field; a line's end after every row. */
-export function parseTable(
+/** See above. `end` is after every field; a line's end after every row. */
+function rowsOf(
   printed: string,
   end: string,
   columns: number,
