@@ -1,7 +1,6 @@
 import Type from 'typebox';
 import { EventTypes } from './events.ts';
-import { namePattern } from './ids.ts';
-import { literals, Count } from './schema.ts';
+import { Count, literals, MaybeText, MaybeTime, Name, orNull, strict, Text, Time } from './schema.ts';
 
 /** Who may do what: the shapes of users, projects, tokens, quotas, usage and the audit log in the API. */
 
@@ -16,16 +15,8 @@ export type Scope = (typeof scopes)[number];
 /** A Unix user's name (useradd(8)), dots allowed too. */
 export const userPattern = '^[a-z_][a-z0-9_.-]{0,31}$';
 
-const Time = Type.String({ format: 'date-time' });
-const MaybeTime = Type.Union([Time, Type.Null()]);
-const Text = Type.String();
-const strict = { additionalProperties: false } as const;
 const UserName = Type.String({ pattern: userPattern, description: "a user's name" });
-const ProjectName = Type.String({
-  pattern: namePattern,
-  description: 'a name: lower-case letters, digits and hyphens, starting with a letter, at most 31',
-});
-const Limit = Type.Union([Count, Type.Null()]);
+const Limit = orNull(Count);
 
 /** Limits; null: none. */
 export const QuotaView = Type.Object(
@@ -35,7 +26,7 @@ export const QuotaView = Type.Object(
 export type QuotaView = Type.Static<typeof QuotaView>;
 
 /** Only what is given changes. A quota as a whole: null gives back the site's ordinary one. */
-export const QuotaChange = Type.Union([Type.Partial(QuotaView, strict), Type.Null()]);
+export const QuotaChange = orNull(Type.Partial(QuotaView, strict));
 export type QuotaChange = Type.Static<typeof QuotaChange>;
 
 export const UserView = Type.Object({
@@ -51,7 +42,7 @@ export type UserView = Type.Static<typeof UserView>;
 export const UserChange = Type.Object(
   {
     role: Type.Optional(literals(roles)),
-    projects: Type.Optional(Type.Array(ProjectName, { maxItems: 64, uniqueItems: true })),
+    projects: Type.Optional(Type.Array(Name, { maxItems: 64, uniqueItems: true })),
     disabled: Type.Optional(Type.Boolean()),
     quota: Type.Optional(QuotaChange),
   },
@@ -106,11 +97,11 @@ export const LoginWaysView = Type.Object({
   /** By a file on the service's host. */
   file: Type.Boolean(),
   /** By a MUNGE credential that holds a text of this form (`login.ts`); null: no. */
-  munge: Type.Union([Text, Type.Null()]),
+  munge: MaybeText,
   /** What must be in that text; good once, and for half a minute. */
-  nonce: Type.Union([Text, Type.Null()]),
+  nonce: MaybeText,
   /** Who alone may read the credential: the service. */
-  uid: Type.Union([Type.Integer(), Type.Null()]),
+  uid: orNull(Type.Integer()),
 });
 export type LoginWaysView = Type.Static<typeof LoginWaysView>;
 
@@ -171,7 +162,7 @@ export const UsageView = Type.Object({
   until: Time,
   lines: Type.Array(UsageLine),
   /** The cursor of the next page. */
-  next: Type.Union([Text, Type.Null()]),
+  next: MaybeText,
 });
 export type UsageView = Type.Static<typeof UsageView>;
 
@@ -179,14 +170,14 @@ export const AuditView = Type.Object({
   seq: Type.Integer(),
   at: Time,
   /** Null: nobody that the service knows. */
-  user: Type.Union([Text, Type.Null()]),
+  user: MaybeText,
   /** The token that was used; null for those of the tokens file. */
-  token: Type.Union([Text, Type.Null()]),
+  token: MaybeText,
   method: Text,
   path: Text,
   status: Type.Integer(),
   /** The error's code, when it was refused. */
-  code: Type.Union([Text, Type.Null()]),
+  code: MaybeText,
   address: Text,
 });
 export type AuditView = Type.Static<typeof AuditView>;
@@ -212,14 +203,14 @@ export const WebhookView = Type.Object({
   id: Text,
   owner: Text,
   url: Text,
-  workspace: Type.Union([Text, Type.Null()]),
+  workspace: MaybeText,
   types: Type.Array(Text),
   createdAt: Time,
   /** The number of the last event that is done with. */
   deliveredUpTo: Type.Integer(),
   deadLetters: Type.Integer(),
   /** Why it has stopped; null while it delivers. */
-  stopped: Type.Union([Text, Type.Null()]),
+  stopped: MaybeText,
 });
 export type WebhookView = Type.Static<typeof WebhookView>;
 

@@ -1,6 +1,6 @@
 import Type from 'typebox';
 import { nodeNamePattern } from './ids.ts';
-import { literals, Protocol } from './schema.ts';
+import { literals, orNull, Protocol } from './schema.ts';
 
 /**
  * The agent protocol: what `wsp agent` on a static node (the paper's "workspace default", §2) and the service say to each other, as JSON over one
@@ -26,7 +26,7 @@ const endings = ['exited', 'cancelled', 'timeout', 'failed'] as const;
 const JobEnd = Type.Object({
   jobId: JobId,
   /** Null: a signal ended it, or it never began. */
-  code: Type.Union([Type.Integer({ minimum: 0, maximum: 255 }), Type.Null()]),
+  code: orNull(Type.Integer({ minimum: 0, maximum: 255 })),
   why: literals(endings),
   /** With `failed`: what went wrong. */
   message: Type.Optional(Type.String({ maxLength: 1_024 })),

@@ -1,6 +1,6 @@
 import Type from 'typebox';
 import { HealPolicy } from './cluster.ts';
-import { literals } from './schema.ts';
+import { literals, MaybeText, MaybeTime, orNull, Text, Time } from './schema.ts';
 import {
   contextStates,
   endCauses,
@@ -42,12 +42,7 @@ import {
  *   GET    /openapi.json (no token)
  */
 
-const Time = Type.String({ format: 'date-time' });
-const MaybeTime = Type.Union([Time, Type.Null()]);
-const Text = Type.String();
-const MaybeText = Type.Union([Text, Type.Null()]);
-
-const MaybeReason = Type.Union([Type.Object({ code: Text, message: Text }), Type.Null()]);
+const MaybeReason = orNull(Type.Object({ code: Text, message: Text }));
 
 export const VmView = Type.Object({
   id: Text,
@@ -84,8 +79,8 @@ const lrmWords = {
   /** Why the job waits, or what is done before it runs. */
   lrmReason: MaybeText,
   /** Whether a job that waits will start by itself; null: nobody knows. */
-  lrmOutlook: Type.Union([literals(['passes', 'needs-somebody', 'never'] as const), Type.Null()]),
-  lrmTrouble: Type.Union([LrmTroubleView, Type.Null()]),
+  lrmOutlook: orNull(literals(['passes', 'needs-somebody', 'never'] as const)),
+  lrmTrouble: orNull(LrmTroubleView),
   /** Since when the scheduler has the job's processes stopped. */
   suspendedSince: MaybeTime,
 };
@@ -106,7 +101,7 @@ export const WorkspaceView = Type.Object({
   project: MaybeText,
   state: literals(shownWorkspaceStates),
   /** How it ended; null while it lives. */
-  cause: Type.Union([literals(endCauses), Type.Null()]),
+  cause: orNull(literals(endCauses)),
   /** Why it is in this state: why it waits, or how it came to end. */
   reason: MaybeReason,
   groups: Type.Array(
@@ -121,7 +116,7 @@ export const WorkspaceView = Type.Object({
     }),
   ),
   vms: Type.Array(VmView),
-  slot: Type.Union([WorkspaceSlotView, Type.Null()]),
+  slot: orNull(WorkspaceSlotView),
   /** Every VM with an agent has reported that its context is in place. */
   contextualized: Type.Boolean(),
   durationMs: Type.Integer(),
@@ -165,11 +160,11 @@ const PoolView = Type.Object({
   /** The networks that its nodes reach. */
   networks: Type.Array(Text),
   /** What the LRM said now; null when it does not answer. */
-  nodes: Type.Union([
+  nodes: orNull(
     Type.Object({
       /** How many one workspace could ever have, and how many do nothing now (null: the LRM does not tell). */
       count: Type.Integer(),
-      idle: Type.Union([Type.Integer(), Type.Null()]),
+      idle: orNull(Type.Integer()),
       /** The most that one VM can have. */
       vmMemoryMiB: Type.Integer(),
       vmCpus: Type.Integer(),
@@ -177,23 +172,21 @@ const PoolView = Type.Object({
       sizes: Type.Array(
         Type.Object({
           count: Type.Integer(),
-          idle: Type.Union([Type.Integer(), Type.Null()]),
+          idle: orNull(Type.Integer()),
           memoryMiB: Type.Integer(),
           cpus: Type.Integer(),
         }),
       ),
     }),
-    Type.Null(),
-  ]),
+  ),
   /** Why, and since when, it does not answer or is set up wrongly (`refused`); null: it answers. */
-  trouble: Type.Union([
+  trouble: orNull(
     Type.Object({
       kind: literals(['refused', 'deferred', 'unavailable'] as const),
       message: Text,
       since: Time,
     }),
-    Type.Null(),
-  ]),
+  ),
 });
 
 /** What can be leased here, and what is free at this moment. */
@@ -220,11 +213,11 @@ export type TypesView = Type.Static<typeof TypesView>;
 /** Whether a request would be accepted now, and what would be asked of the batch scheduler. */
 export const DryRunView = Type.Object({
   accepted: Type.Boolean(),
-  refusal: Type.Union([Type.Object({ code: Text, message: Text, hint: Type.Optional(Text) }), Type.Null()]),
+  refusal: orNull(Type.Object({ code: Text, message: Text, hint: Type.Optional(Text) })),
   /** Why its job would not be taken now, but perhaps later; null: it would, or nobody is asked. */
   doubt: MaybeText,
   /** Null when it is refused, or would wait for its launch. */
-  slot: Type.Union([
+  slot: orNull(
     Type.Object({
       /** The slot that is there already; null when it would be asked for. */
       held: MaybeText,
@@ -233,8 +226,7 @@ export const DryRunView = Type.Object({
       cpusPerNode: Type.Integer(),
       walltimeMs: Type.Integer(),
     }),
-    Type.Null(),
-  ]),
+  ),
 });
 export type DryRunView = Type.Static<typeof DryRunView>;
 
@@ -249,7 +241,7 @@ export const TimelineView = Type.Object({
       meaning: Text,
       startedAt: Time,
       endedAt: MaybeTime,
-      durationMs: Type.Union([Type.Integer(), Type.Null()]),
+      durationMs: orNull(Type.Integer()),
     }),
   ),
 });

@@ -1,17 +1,11 @@
 import Type from 'typebox';
-import { namePattern } from './ids.ts';
-import { literals } from './schema.ts';
+import { literals, Name, strict } from './schema.ts';
 import { momentPattern, momentWords } from './units.ts';
 
 /**
  * What a client asks for: the body of `POST /v1/workspaces`, and (as YAML, with units in words) a cluster file.
  * `units.ts` turns `256M` and `1h` into the numbers here.
  */
-
-const Name = Type.String({
-  pattern: namePattern,
-  description: 'a name: lower-case letters, digits and hyphens, starting with a letter, at most 31',
-});
 
 /** The most that user data can have. */
 export const mostUserDataBytes = 65_536;
@@ -32,7 +26,7 @@ export const UserData = Type.Union([
         description: `base64 (RFC 4648, section 4) of at most ${mostUserDataBytes} bytes`,
       }),
     },
-    { additionalProperties: false },
+    strict,
   ),
 ]);
 export type UserData = Type.Static<typeof UserData>;
@@ -50,7 +44,7 @@ export const GroupRequest = Type.Object(
     /** Handed to the guest as it is (a shell script for `mini`, cloud-config or a script for cloud images). */
     userData: Type.Optional(UserData),
   },
-  { additionalProperties: false },
+  strict,
 );
 export type GroupRequest = Type.Static<typeof GroupRequest>;
 
@@ -109,17 +103,17 @@ export const WorkspaceRequest = Type.Object(
       }),
     ),
   },
-  { additionalProperties: false },
+  strict,
 );
 export type WorkspaceRequest = Type.Static<typeof WorkspaceRequest>;
 
 /** Body of `POST /v1/workspaces/:workspace/extend`: how much longer the lease is to be. */
-export const ExtendRequest = Type.Object({ durationMs: LeaseDuration }, { additionalProperties: false });
+export const ExtendRequest = Type.Object({ durationMs: LeaseDuration }, strict);
 
 /** Body of `POST /v1/workspaces/:workspace/groups`: more groups for a workspace that has not been launched. */
 export const AddRequest = Type.Object(
   { groups: Type.Array(GroupRequest, { minItems: 1, maxItems: 64 }) },
-  { additionalProperties: false },
+  strict,
 );
 
 /** What can be done to VMs while their lease runs. `shutdown` keeps them for `start`; `destroy` is for good. */
@@ -147,6 +141,6 @@ export const OperateRequest = Type.Object(
       Type.Integer({ minimum: 0, maximum: 3_600_000, description: 'a time of at most 1h (in milliseconds)' }),
     ),
   },
-  { additionalProperties: false },
+  strict,
 );
 export type OperateRequest = Type.Static<typeof OperateRequest>;

@@ -1,4 +1,5 @@
-import Type from 'typebox';
+import Type, { type TSchema } from 'typebox';
+import { namePattern } from './ids.ts';
 import { latestMoment } from './units.ts';
 import { highestProtocol } from './versions.ts';
 
@@ -6,6 +7,25 @@ import { highestProtocol } from './versions.ts';
 export function literals<const T extends readonly string[]>(values: T) {
   return Type.Unsafe<T[number]>(Type.Union(values.map(value => Type.Literal(value))));
 }
+
+/** What is described, or null. */
+export function orNull<Schema extends TSchema>(schema: Schema) {
+  return Type.Union([schema, Type.Null()]);
+}
+
+/** Of `Type.Object`: a key that is not there is a mistake. */
+export const strict = { additionalProperties: false } as const;
+
+export const Text = Type.String();
+export const MaybeText = orNull(Text);
+/** In answers: ISO 8601 in UTC with milliseconds. */
+export const Time = Type.String({ format: 'date-time' });
+export const MaybeTime = orNull(Time);
+/** Of workspaces, groups, projects and all else that the site's people name. */
+export const Name = Type.String({
+  pattern: namePattern,
+  description: 'a name: lower-case letters, digits and hyphens, starting with a letter, at most 31',
+});
 
 /** Milliseconds since the epoch, in messages: of a year that has four digits. */
 export const MomentMs = Type.Integer({ minimum: 0, maximum: latestMoment });

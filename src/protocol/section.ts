@@ -1,5 +1,5 @@
 import Type, { type Static, type TSchema } from 'typebox';
-import { DurationText, MemoryText, PathText } from './schema.ts';
+import { DurationText, MemoryText, PathText, strict } from './schema.ts';
 
 /**
  * Sections of the site file of which there are several kinds (`lrm`, `node.vmm`, `policy`). Each
@@ -17,8 +17,7 @@ const Argument = Type.String({
 /** What sections are written with. */
 export const sectionKit = {
   Type,
-  /** Of `Type.Object`: a key that is not there is a mistake. */
-  strict: { additionalProperties: false },
+  strict,
   Word,
   /** More arguments for a command. */
   Arguments: Type.Array(Argument, { maxItems: 64 }),
