@@ -107,7 +107,6 @@ export type LoginWaysView = Type.Static<typeof LoginWaysView>;
 
 /** The caller writes `content` to `path` as himself, mode 0644, and then hands in `claim`. */
 export const FileChallengeView = Type.Object({ path: Text, content: Text, claim: Text });
-export type FileChallengeView = Type.Static<typeof FileChallengeView>;
 
 /** Body of `POST /v1/login/file/claim`. */
 export const ClaimRequest = Type.Object(
@@ -128,7 +127,6 @@ export const MungeRequest = Type.Object(
 
 /** The token itself is in this answer alone, and good until `expiresAt` or the service's end. */
 export const LoginView = Type.Object({ user: Text, token: Text, expiresAt: Time });
-export type LoginView = Type.Static<typeof LoginView>;
 
 export const WhoamiView = Type.Object({
   user: Text,

@@ -9,8 +9,6 @@ export type WorkspaceId = string;
 export type SlotId = string;
 /** `<workspaceId>.<group>-<index>`, for example `ws-k3v9q2m7xa.worker-0`; `.1` and so on after it: the VMs that have replaced one that was lost. */
 export type VmId = string;
-/** The node's name as the LRM knows it. */
-export type NodeName = string;
 
 export const workspaceIdPattern = '^ws-[a-z2-7]{10}$';
 export const slotIdPattern = '^slot-[a-z2-7]{10}$';

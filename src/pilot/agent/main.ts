@@ -47,10 +47,16 @@ const shortestSecret = 16;
 
 /** Runs the agent. Resolves with the exit code: 0 after a signal, 1 when the service does not take it, 2 when the command line is wrong. */
 export async function runAgent(args: readonly string[]): Promise<number> {
-  const settings = settingsOf(args);
-  if (typeof settings === 'string') {
-    process.stderr.write(`${settings === usage ? '' : `wsp: ${settings}\n`}${usage}`);
-    return settings === usage ? 0 : 2;
+  let settings: Settings | undefined;
+  try {
+    settings = settingsOf(args);
+  } catch (cause) {
+    process.stderr.write(`wsp: ${(cause as Error).message}\n${usage}`);
+    return 2;
+  }
+  if (!settings) {
+    process.stderr.write(usage);
+    return 0;
   }
   const { name, memoryMiB, cpus } = settings;
   const clock = systemClock;
@@ -119,15 +125,10 @@ function stayConnected(agent: Agent, target: WebSocketTarget, log: Log): Promise
   });
 }
 
-/** The settings, or what is wrong with the command line (the usage itself when it was asked for). */
-function settingsOf(args: readonly string[]): Settings | string {
-  let given: ReturnType<typeof parse>;
-  try {
-    given = parse(args);
-  } catch (cause) {
-    return (cause as Error).message;
-  }
-  if (given.help) return usage;
+/** Undefined: the usage was asked for. Throws what is wrong with the command line. */
+function settingsOf(args: readonly string[]): Settings | undefined {
+  const given = parse(args);
+  if (given.help) return undefined;
   const {
     service,
     pool,
@@ -137,22 +138,15 @@ function settingsOf(args: readonly string[]): Settings | string {
   const ownMiB = Math.floor((totalmem() / 2 ** 20) * memoryShare);
   const memoryMiB = given.memory === undefined ? ownMiB : parseMemoryMiB(given.memory);
   if (service === undefined || !/^https?:\/\/[^/?#\s]+\/?$/.test(service))
-    return '--service must be a URL such as http://head.site:8080';
-  if (pool === undefined || !new RegExp(namePattern).test(pool)) return '--pool must be the name of a pool';
-  if (!new RegExp(nodeNamePattern).test(node)) return `--node ${node} cannot be the name of a node`;
-  if (memoryMiB === undefined) return `--memory ${given.memory} is not a size such as 16G`;
-  if (!/^[1-9][0-9]{0,4}$/.test(cpus)) return `--cpus ${cpus} is not a number of processors`;
-  const secret = secretOf(given['secret-file']);
-  if (typeof secret === 'string') return secret;
-  const ca = certificateOf(given['ca-file']);
-  if (ca !== null && typeof ca !== 'object') return ca;
+    throw new Error('--service must be a URL such as http://head.site:8080');
+  if (pool === undefined || !new RegExp(namePattern).test(pool))
+    throw new Error('--pool must be the name of a pool');
+  if (!new RegExp(nodeNamePattern).test(node)) throw new Error(`--node ${node} cannot be the name of a node`);
+  if (memoryMiB === undefined) throw new Error(`--memory ${given.memory} is not a size such as 16G`);
+  if (!/^[1-9][0-9]{0,4}$/.test(cpus)) throw new Error(`--cpus ${cpus} is not a number of processors`);
   const url = `${service.replace(/\/$/, '')}/agent/v1/pools/${pool}/nodes/${encodeURIComponent(node)}`;
-  return {
-    target: { url, secret: secret.text, ca: ca?.text ?? null },
-    name: node,
-    memoryMiB,
-    cpus: Number(cpus),
-  };
+  const target = { url, secret: secretOf(given['secret-file']), ca: certificateOf(given['ca-file']) };
+  return { target, name: node, memoryMiB, cpus: Number(cpus) };
 }
 
 function parse(args: readonly string[]) {
@@ -170,25 +164,26 @@ function parse(args: readonly string[]) {
   return parseArgs({ args: [...args], options, strict: true, allowPositionals: false }).values;
 }
 
-/** The secret, or what is wrong with its file. */
-function secretOf(path: string | undefined): { readonly text: string } | string {
-  if (path === undefined) return '--secret-file is missing';
-  try {
-    if ((statSync(path).mode & 0o077) !== 0) return `${path} can be read by others: run chmod 600 on it`;
-    const text = readFileSync(path, 'utf8').trim();
-    return text.length < shortestSecret || /\s/.test(text) ? `${path} does not hold a join secret` : { text };
-  } catch (cause) {
-    return `the secret file cannot be read: ${(cause as Error).message}`;
-  }
+function secretOf(path: string | undefined): string {
+  if (path === undefined) throw new Error('--secret-file is missing');
+  const text = textOf(path, 'secret').trim();
+  if ((statSync(path).mode & 0o077) !== 0)
+    throw new Error(`${path} can be read by others: run chmod 600 on it`);
+  if (text.length < shortestSecret || /\s/.test(text)) throw new Error(`${path} does not hold a join secret`);
+  return text;
 }
 
-/** The service's certificate, null when none is named, or what is wrong with its file. */
-function certificateOf(path: string | undefined): { readonly text: string } | null | string {
+function certificateOf(path: string | undefined): string | null {
   if (path === undefined) return null;
+  const text = textOf(path, 'certificate');
+  if (!text.includes('-----BEGIN CERTIFICATE-----')) throw new Error(`${path} holds no certificate (PEM)`);
+  return text;
+}
+
+function textOf(path: string, what: string): string {
   try {
-    const text = readFileSync(path, 'utf8');
-    return text.includes('-----BEGIN CERTIFICATE-----') ? { text } : `${path} holds no certificate (PEM)`;
+    return readFileSync(path, 'utf8');
   } catch (cause) {
-    return `the certificate file cannot be read: ${(cause as Error).message}`;
+    throw new Error(`the ${what} file cannot be read: ${(cause as Error).message}`, { cause });
   }
 }
