@@ -40,7 +40,7 @@ export abstract class FirstComeLrm implements Lrm {
   /** `kept`: the jobs of the last life. `lastId`: the new jobs' ids are greater than this. */
   constructor(clock: Clock, kept: readonly KeptJob[] = [], lastId = 0) {
     this.clock = clock;
-    this.#jobs = kept.map(job => ({ ...newJob(job.id, job.request), ...runningAs(job) }));
+    this.#jobs = kept.map(jobOf);
     this.#lastId = Math.max(lastId, ...kept.map(({ id }) => Number(id)));
   }
 
@@ -87,7 +87,8 @@ export abstract class FirstComeLrm implements Lrm {
   async submit(request: GangRequest): Promise<string> {
     await this.dryRun(request);
     this.#lastId += 1;
-    const job = newJob(String(this.#lastId), request);
+    const id = String(this.#lastId);
+    const job = jobOf({ id, request, nodes: [], startedAt: null, endsAt: null });
     this.#keep(job);
     this.#jobs.push(job);
     this.schedule();
@@ -197,7 +198,7 @@ export abstract class FirstComeLrm implements Lrm {
     } catch {
       return false;
     }
-    Object.assign(job, runningAs(started));
+    Object.assign(job, jobOf(started));
     this.run(job);
     return true;
   }
@@ -257,21 +258,9 @@ export interface Job extends KeptJob {
 /** Finished jobs stay in the list, the oldest forgotten beyond this many. */
 const mostFinished = 100;
 
-function newJob(id: string, request: GangRequest): Job {
-  return {
-    id,
-    request,
-    nodes: [],
-    startedAt: null,
-    endsAt: null,
-    state: 'waiting',
-    reason: undefined,
-    on: new Set(),
-    endAs: undefined,
-  };
-}
-
 /** A job that has its nodes runs there, until something else is heard. */
-function runningAs({ nodes, startedAt, endsAt }: KeptJob): Partial<Job> {
-  return { nodes, startedAt, endsAt, on: new Set(nodes), state: nodes.length === 0 ? 'waiting' : 'running' };
+function jobOf(kept: KeptJob): Job {
+  const { nodes } = kept;
+  const state = nodes.length === 0 ? 'waiting' : 'running';
+  return { ...kept, state, on: new Set(nodes), reason: undefined, endAs: undefined };
 }

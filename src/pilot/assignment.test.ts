@@ -2,7 +2,8 @@ import { hostname } from 'node:os';
 import { describe, expect, it } from 'vitest';
 import type { SlotAssignment } from '../protocol/pilot.ts';
 import { latestMoment } from '../protocol/units.ts';
-import { checkAssignment, jobEndFrom, nodeNameFrom, takeAssignment } from './assignment.ts';
+import { checkAssignment, jobEndFrom, nodeNameFrom } from './assignment.ts';
+import { takeGlobal } from './program.ts';
 
 const assignment = {
   slotId: 'slot-aaaaaaaaaa',
@@ -18,11 +19,11 @@ const assignment = {
 describe('an assignment', () => {
   it('that came with the program is taken once, and out of the reach of others', () => {
     const world = globalThis as Record<string, unknown>;
-    expect(takeAssignment()).toBeUndefined();
+    expect(takeGlobal('wspAssignment')).toBeUndefined();
     world['wspAssignment'] = assignment;
-    expect(takeAssignment()).toBe(assignment);
+    expect(takeGlobal('wspAssignment')).toBe(assignment);
     expect('wspAssignment' in world).toBe(false);
-    expect(takeAssignment()).toBeUndefined();
+    expect(takeGlobal('wspAssignment')).toBeUndefined();
   });
 
   it.each([{}, { serviceUrl: 'https://head:8080' }, { secret: '0123456789abcdefg' }])(

@@ -3,17 +3,6 @@ import { nodeNamePattern, slotIdPattern } from '../protocol/ids.ts';
 import type { SlotAssignment } from '../protocol/pilot.ts';
 import { latestMoment } from '../protocol/units.ts';
 
-/** Name of the global that the job's program text sets on its first line (see `SlotAssignment`). */
-const globalName = 'wspAssignment';
-
-/** The assignment that came with the program, taken out of reach of anything that runs later; undefined when there is none. */
-export function takeAssignment(): unknown {
-  const holder = globalThis as Record<string, unknown>;
-  const assignment = holder[globalName];
-  delete holder[globalName];
-  return assignment;
-}
-
 /** Checks what the pilot itself relies on; the service made the rest from types. Throws with the field's name. */
 export function checkAssignment(value: unknown): SlotAssignment {
   const assignment = value as SlotAssignment;

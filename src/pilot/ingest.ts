@@ -51,9 +51,11 @@ export async function ingest(
   try {
     const asked = firstLine(pilot, maxRequestBytes, () => true);
     const request = requestIn(await withDeadline(clock, requestDeadlineMs, "the pilot's request", asked));
-    const opened = (): void => answer({ opened: true, address });
-    if (request.streamId === null) await carryMessages(pilot, request, target, clock, opened);
-    else await carryBytes(pilot, request, request.streamId, target, clock, opened);
+    const { node, streamId } = request;
+    const path =
+      streamId === null ? `/nodes/${encodeURIComponent(node)}` : `/streams/${encodeURIComponent(streamId)}`;
+    const carry = streamId === null ? carryMessages : carryBytes;
+    await carry(pilot, socketTarget(target, request, path), clock, () => answer({ opened: true, address }));
   } catch (cause) {
     const error = asWspError(cause);
     answer({ opened: false, notAccepted: error.code === 'unauthorized', why: error.message });
@@ -63,8 +65,7 @@ export async function ingest(
 
 async function carryMessages(
   pilot: Duplex,
-  request: IngestRequest,
-  target: IngestTarget,
+  target: WebSocketTarget,
   clock: Clock,
   opened: () => void,
 ): Promise<void> {
@@ -75,11 +76,8 @@ async function carryMessages(
   // Nothing of the service's comes before the pilot's hello, which is not read before the answer.
   let toPilot = (_text: string): void => undefined;
   let close = (_why: string): void => over();
-  const service = await openLink(
-    socketTarget(target, request, `/nodes/${encodeURIComponent(request.node)}`),
-    clock,
-    { message: text => toPilot(text), closed: why => close(why) },
-  );
+  const handlers = { message: (text: string) => toPilot(text), closed: (why: string) => close(why) };
+  const service = await openLink(target, clock, handlers);
   opened();
   // A service that does not read makes the pilot wait, not this host's memory grow.
   let unsentChars = 0;
@@ -104,14 +102,11 @@ async function carryMessages(
 
 async function carryBytes(
   pilot: Duplex,
-  request: IngestRequest,
-  streamId: string,
-  target: IngestTarget,
+  target: WebSocketTarget,
   clock: Clock,
   opened: () => void,
 ): Promise<void> {
-  const where = socketTarget(target, request, `/streams/${encodeURIComponent(streamId)}`);
-  const service = await dial(where, clock, webSocketStream);
+  const service = await dial(target, clock, webSocketStream);
   opened();
   const bytes = framedStream(pilot);
   await Promise.all([pipeline(bytes, service), pipeline(service, bytes)]).catch((cause: Error) => {

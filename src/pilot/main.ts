@@ -12,16 +12,16 @@ import { errorFields, jsonLog, type Log, pacedLines } from '../platform/log.ts';
 import { patientClock } from '../platform/patient-clock.ts';
 import { linesOn, linesTo } from '../platform/log-file.ts';
 import { version } from '../platform/version.ts';
-import { checkAssignment, jobEndFrom, nodeNameFrom, takeAssignment } from './assignment.ts';
+import { checkAssignment, jobEndFrom, nodeNameFrom } from './assignment.ts';
 import { fileJournal, memoryJournal } from './journal.ts';
-import { misused, runProgram } from './program.ts';
+import { misused, runProgram, takeGlobal } from './program.ts';
 import { PilotSession } from './session.ts';
 import { transportOf } from './transports.ts';
 import type { SlotAssignment } from '../protocol/pilot.ts';
 
 /** The program that travels with each job, behind its assignment; by hand it takes a file. */
 async function main(): Promise<number> {
-  const assignment = takeAssignment();
+  const assignment = takeGlobal('wspAssignment');
   if (assignment !== undefined) return runPilot(assignment);
   const [command, option, path] = process.argv.slice(2);
   if (command !== 'pilot' || option !== '--assignment' || path === undefined)

@@ -1,5 +1,6 @@
-import { runErrand, takeErrand } from './agent/install.ts';
-import { misused, runProgram } from './program.ts';
+import type { AgentErrand } from '../protocol/agent.ts';
+import { runErrand } from './agent/install.ts';
+import { misused, runProgram, takeGlobal } from './program.ts';
 
 /**
  * The program that is installed on nodes, or brought by an administrator: one of `agent`, `helper`,
@@ -7,8 +8,8 @@ import { misused, runProgram } from './program.ts';
  * Pilots are another program (`main.ts`), because that one travels with every job.
  */
 async function main(): Promise<number> {
-  const errand = takeErrand();
-  if (errand !== undefined) return runErrand(errand);
+  const errand = takeGlobal('wspAgentErrand');
+  if (errand !== undefined) return runErrand(errand as AgentErrand);
   const [command, ...args] = process.argv.slice(2);
   switch (command) {
     case 'agent':

@@ -16,3 +16,14 @@ export function misused(message: string): number {
   process.stderr.write(`wsp: ${message}\n`);
   return 2;
 }
+
+/**
+ * What came with the program, as a global that its text sets on its first line, taken out of reach
+ * of what runs later; undefined when there is none.
+ */
+export function takeGlobal(name: 'wspAssignment' | 'wspAgentErrand'): unknown {
+  const holder = globalThis as Record<string, unknown>;
+  const value = holder[name];
+  delete holder[name];
+  return value;
+}

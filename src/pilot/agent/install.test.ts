@@ -13,7 +13,8 @@ import { join, relative } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { AgentErrand, AgentErrandResult } from '../../protocol/agent.ts';
 import { startTimeOf } from '../../control/helper/proc.ts';
-import { runErrand, takeErrand } from './install.ts';
+import { takeGlobal } from '../program.ts';
+import { runErrand } from './install.ts';
 
 /**
  * `wsp nodes add` and `remove` on the node, with programs that stand for the agent; the real one:
@@ -74,10 +75,10 @@ async function errand(one: AgentErrand): Promise<AgentErrandResult & { readonly 
 describe('an errand', () => {
   it('that came with the program is taken once, and out of the reach of others', () => {
     const world = globalThis as Record<string, unknown>;
-    expect(takeErrand()).toBeUndefined();
+    expect(takeGlobal('wspAgentErrand')).toBeUndefined();
     const one = adding();
     world['wspAgentErrand'] = one;
-    expect(takeErrand()).toBe(one);
+    expect(takeGlobal('wspAgentErrand')).toBe(one);
     expect('wspAgentErrand' in world).toBe(false);
   });
 });

@@ -29,37 +29,24 @@ import { messageOf } from '../../platform/message-of.ts';
 const joinDeadlineMs = 30_000;
 /** A stopped agent waits for its pilots, which shut guests down. */
 const leaveDeadlineMs = 180_000;
-const globalName = 'wspAgentErrand';
 const logTail = 2_000;
-
-/** The errand that came with the program, taken out of reach of what runs later; undefined when there is none. */
-export function takeErrand(): AgentErrand | undefined {
-  const holder = globalThis as Record<string, unknown>;
-  const errand = holder[globalName] as AgentErrand | undefined;
-  delete holder[globalName];
-  return errand;
-}
 
 /** Does the errand and tells its result on standard output, as JSON. Resolves with the exit code. */
 export async function runErrand(errand: AgentErrand): Promise<number> {
-  const result = await (errand.kind === 'add' ? add(errand) : remove(errand)).catch(
-    (cause: unknown): AgentErrandResult => ({
-      done: false,
-      why: messageOf(cause),
-    }),
+  const result: AgentErrandResult = await (errand.kind === 'add' ? add(errand) : remove(errand)).then(
+    pid => ({ done: true, pid }),
+    (cause: unknown) => ({ done: false, why: messageOf(cause) }),
   );
   print(`${JSON.stringify(result)}\n`);
   return result.done ? 0 : 1;
 }
 
-async function add(errand: Extract<AgentErrand, { kind: 'add' }>): Promise<AgentErrandResult> {
+/** The agent's process. Throws why it could not be had. */
+async function add(errand: Extract<AgentErrand, { kind: 'add' }>): Promise<number> {
   const files = filesIn(errand.directory);
   const running = runningIn(files.pid);
   if (running)
-    return {
-      done: false,
-      why: `an agent runs there already (process ${running.pid}); wsp nodes remove ends it`,
-    };
+    throw new Error(`an agent runs there already (process ${running.pid}); wsp nodes remove ends it`);
   mkdirSync(files.directory, { recursive: true, mode: 0o700 });
   write(files.program, errand.program, 0o700);
   write(files.secret, `${errand.secret}\n`, 0o600);
@@ -80,22 +67,20 @@ async function add(errand: Extract<AgentErrand, { kind: 'add' }>): Promise<Agent
     void child.exited.then(() => done(false));
   });
   const has = await withDeadline(systemClock, joinDeadlineMs, 'joining', joined).catch(() => false);
-  if (has) return { done: true, pid: child.pid };
+  if (has) return child.pid;
   child.kill('SIGTERM');
   rmSync(files.pid, { force: true });
-  return {
-    done: false,
-    why: `the agent has not joined: ${readFileSync(files.log, 'utf8').trim().slice(-logTail)}`,
-  };
+  throw new Error(`the agent has not joined: ${readFileSync(files.log, 'utf8').trim().slice(-logTail)}`);
 }
 
-async function remove(errand: Extract<AgentErrand, { kind: 'remove' }>): Promise<AgentErrandResult> {
+/** The agent's process; null: none ran. Throws when it does not end. */
+async function remove(errand: Extract<AgentErrand, { kind: 'remove' }>): Promise<number | null> {
   const files = filesIn(errand.directory);
   const running = runningIn(files.pid);
   if (running && !(await endProcess(systemClock, running, 'SIGTERM', leaveDeadlineMs)))
-    return { done: false, why: `the agent (process ${running.pid}) does not end: it waits for its pilots` };
+    throw new Error(`the agent (process ${running.pid}) does not end: it waits for its pilots`);
   for (const path of [files.program, files.secret, files.ca, files.pid]) rmSync(path, { force: true });
-  return { done: true, pid: running?.pid ?? null };
+  return running?.pid ?? null;
 }
 
 /** Relative directories are in the home of whoever ssh made us. */
