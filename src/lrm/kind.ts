@@ -17,10 +17,7 @@ export interface ChosenLrm {
   readonly gang: GangSite;
 }
 
-/**
- * One of the site's options for the submit command that leases cannot work with. `index`: which of
- * the arguments; `message` says what to use instead.
- */
+/** An option that leases cannot work with. `index`: which argument; `message`: what else to use. */
 export interface OptionMistake {
   readonly index: number;
   readonly message: string;
@@ -39,10 +36,7 @@ export interface OpenedLrm {
   readonly vmLan?: { readonly subnet: string; readonly gateway: string };
 }
 
-/**
- * A member of the family, as its folder exports it to the table in `index.ts`: its section of the
- * site file, what the doctor looks at, and the way to open it.
- */
+/** A member of the family: its section of the site file, its part of the doctor, its opening. */
 export interface LrmKind {
   /** `kind` in its section. */
   readonly kind: string;

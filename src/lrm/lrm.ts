@@ -9,10 +9,7 @@ export { finalJobStates, type LrmJobState, type Outlook };
 export interface Lrm {
   /** The adapter's name (`lrm/index.ts` has them all). */
   readonly kind: string;
-  /**
-   * The LRM lives in this process (`local`, `static`): its list never comes to us cut short, and an
-   * empty one is true. Absent: it is asked over a wire.
-   */
+  /** It lives in this process: its list is never cut short, and an empty one is true. */
   readonly embedded?: true;
 
   /** What the site can give, read from the LRM now. Throws `LrmError` (`unavailable`). */

@@ -2,9 +2,8 @@ import Type from 'typebox';
 import { literals } from './schema.ts';
 
 /**
- * Every kind of event in the history, and what has happened then. `at`, `node` and `reason` of an
- * event say more. Nothing else is recorded; a history of an older release may have kinds that are
- * no longer here.
+ * Every kind of event that is recorded, and what has happened then; `at`, `node` and `reason` say
+ * more. The history of an older release may have kinds that are no longer here.
  */
 export const eventMeanings = {
   'service.started': 'the service has started, and goes on with what it had',

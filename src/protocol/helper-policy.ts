@@ -1,9 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 
 /**
- * What root allows the helper to be asked on a node, whoever asks: the networks of the site file,
- * made by `wsp helper-policy`, and put on the nodes by `scripts/install-helper --policy`. One JSON
- * document.
+ * What root allows the helper on a node, whoever asks: the site file's networks, as JSON, made by
+ * `wsp helper-policy` and put on the nodes by `scripts/install-helper --policy`.
  */
 export interface HelperPolicy {
   readonly networks: readonly PolicyNetwork[];
@@ -26,10 +25,7 @@ export interface PolicyNetwork {
   readonly link: NetworkLink;
 }
 
-/**
- * How the VMs of a network reach other nodes, as site and policy say it. Only the file of this kind of
- * link (`control/network/links/`) knows what else is in it.
- */
+/** How VMs reach other nodes. Only the link's file (`control/network/links/`) knows the rest. */
 export interface NetworkLink {
   readonly kind: string;
   readonly [part: string]: unknown;

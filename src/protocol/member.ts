@@ -1,7 +1,4 @@
-/**
- * The member of a family that is of a kind; `what` the family is of, in words. Throws when there is
- * none: what names members from outside has been checked by then.
- */
+/** The member of this kind; `what` they are. Throws when there is none: kinds have been checked. */
 export function memberOf<Member extends { readonly kind: string }>(
   members: readonly Member[],
   kind: string,

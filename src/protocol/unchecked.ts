@@ -6,9 +6,8 @@ const longestShown = 60;
 
 /**
  * A value that somebody else has written, and where it stands in its document. The helper is root:
- * what a pilot asks of it, and its policy, are read with this, by hand, before any of it becomes
- * part of a command or a rule. Every method throws an error that says where the value is wrong, and
- * what it must be.
+ * what a pilot asks of it, and its policy, are read with this before any of it becomes part of a
+ * command or a rule. Every method throws an error that says where and what the value must be.
  */
 export class Unchecked {
   /** Undefined: it is not there. */

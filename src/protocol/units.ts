@@ -30,10 +30,7 @@ export const momentPattern =
   '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d(:\\d\\d(\\.\\d{1,3})?)?(Z|[+-]\\d\\d:\\d\\d)$';
 export const momentWords = 'a time with its zone, such as 2026-11-23T14:00:00Z';
 
-/**
- * Milliseconds since the epoch of `2026-11-23T14:00:00Z`; undefined when the text is not a time
- * with its zone, or of a day or an hour that is not there.
- */
+/** Milliseconds since the epoch; undefined when the text is no such time, or of no day or hour. */
 export function parseMoment(text: string): number | undefined {
   if (!new RegExp(momentPattern).test(text)) return undefined;
   const at = Date.parse(text);

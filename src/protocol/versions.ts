@@ -22,10 +22,7 @@ export type Wire = keyof typeof protocols;
 /** The largest number that an end may name. */
 export const highestProtocol = 10_000;
 
-/**
- * Whether the other end, which speaks `theirs` (undefined: it named none) and the one before it,
- * can be spoken with. Otherwise, which of the two is to be upgraded.
- */
+/** Whether an end with this number (undefined: none) can be spoken with; else, who is older. */
 export function protocolWith(
   wire: Wire,
   theirs: number | undefined,

@@ -1,7 +1,6 @@
 /**
- * What a VMM takes of its node's memory for one VM, beside the guest's own: `fixedMiB + perCpuMiB ×
- * processors + guestShare × the
- * guest's memory`. A VMM's driver states it, from measurements (`bench/memory.ts`).
+ * What a VMM takes of its node's memory for one VM beside the guest's own, as measured
+ * (`bench/memory.ts`): `fixedMiB + perCpuMiB × processors + guestShare × the guest's memory`.
  */
 export interface VmmMemory {
   readonly fixedMiB: number;

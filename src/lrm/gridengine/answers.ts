@@ -42,8 +42,7 @@ const outages: readonly RegExp[] = [
 /** What kind of answer these words are. `code`: the command's exit code. */
 export function kindOf(code: number | null, words: string): LrmError['kind'] {
   const is = (known: readonly RegExp[]): boolean => known.some(pattern => pattern.test(words));
-  // qsub names the qmaster that it cannot reach in a line of its own, and then says that the job
-  // was not run.
+  // qsub first names the qmaster that it cannot reach, and then says that the job was not run.
   if (is(outages) && !/no suitable queues/.test(words)) return 'unavailable';
   if (code === again || is(deferrals)) return 'deferred';
   return is(refusals) ? 'refused' : 'unavailable';

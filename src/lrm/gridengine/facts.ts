@@ -28,10 +28,7 @@ export interface SiteFacts {
 /** It seldom changes, and each question is a process: gangs submitted together ask once. */
 const freshMs = 60_000;
 
-/**
- * The site's facts, read when they are first needed and again after a minute. Both throw
- * `LrmError`: `refused` when what the site file names is not there or not of use.
- */
+/** The site's facts, for a minute. Both throw `LrmError`: `refused` when one named is of no use. */
 export class Facts {
   readonly #commands: LrmCommands;
   readonly #settings: GridEngineSettings;

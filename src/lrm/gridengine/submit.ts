@@ -40,9 +40,8 @@ export async function prepare(
 
 /**
  * Submits it and returns the job's id. Grid Engine refuses at once what could never run (`-w e`;
- * `-w n`: no check), but knows no load values then: what is measured and not counted, as `mem_free`
- * is when Grid Engine is installed, is never there for it. What such a check refuses is asked about
- * again before it is believed.
+ * `-w n`: no check), but knows no load values then: what is only measured, as `mem_free` is when
+ * Grid Engine is installed, is never there. What it refuses so is asked about once more.
  */
 export async function submit({ run }: LrmCommands, submission: Submission): Promise<string> {
   const once = (check: 'e' | 'n') => run('qsub', ['-w', check, ...submission.arguments()], submission.script);
@@ -64,8 +63,7 @@ export async function mustFit({ run }: Pick<LrmCommands, 'run'>, submission: Sub
   const ever = await look('v', submission.arguments(counting === 'load' ? 'mem_total' : undefined));
   if (ever.code === 0) return;
   const words = ever.stderr || ever.stdout;
-  // Some of what it asks for may be a load value: with them, and only as the site is now, it may
-  // do.
+  // Some of it may be a load value: with those, and only as the site is now, it may do.
   if (isUnfit(words) && (await look('p', submission.arguments())).code === 0) return;
   throw answerError('Grid Engine would not run the job', ever.code, words, causes(words));
 }

@@ -38,8 +38,7 @@ export async function learnEnds(
 export async function learn(memory: Memory, programDir: string, job: LrmJob): Promise<void> {
   if (memory.endOf(job.jobId)) return;
   const words = await takeWords(programDir, job.jobName);
-  // What PBS kept of a job that was ended before its script could remove it (-k oe), where its home
-  // is ours.
+  // What PBS kept (-k oe) of a job that ended before its script could remove it, if in our home.
   const kept = join(homedir(), `${job.jobName}.o${job.jobId.split('.')[0]}`);
   await rm(kept, { force: true }).catch(() => undefined);
   await removeProgram(programDir, job.jobName);

@@ -41,10 +41,7 @@ trap heard=1 TERM
 await $!
 exit $code`;
 
-/**
- * On a node: waits for the warning, and hands it to the pilot, whose whole command line the pattern
- * is; to one of our own, for anybody may call a program so.
- */
+/** On a node: hands the warning to our user's pilot, whose whole command line $0 matches. */
 const relayWarning = `exec > /dev/null 2>&1 < /dev/null
 trap : TERM
 sleep 2147483647 & wait $!
@@ -145,8 +142,7 @@ export function qsubArguments(dialect: PbsDialect, request: GangRequest): string
     ...['-l', `walltime=${walltimeText(Math.ceil(walltimeMs / 1_000))}`],
     // PBS starting a lease again by itself would be a second lease that nobody asked for.
     ...['-r', 'n'],
-    // Kept on the first node, where the script removes it: with -o PBS would copy it to this host
-    // first.
+    // Kept on the first node, where the script removes it: -o would copy it to this host first.
     ...['-m', 'n', '-j', 'oe', '-k', 'oe', '-S', '/bin/sh'],
     // Where lrm.node is found; nothing else of ours is the job's business.
     ...['-v', 'PATH'],

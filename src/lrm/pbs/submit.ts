@@ -32,10 +32,7 @@ export async function submitGang(request: GangRequest, parts: SubmitParts): Prom
   return qsub(commands, qsubArguments(name, request), script);
 }
 
-/**
- * Compares a gang with what the server has: PBS has no way to be asked without submitting. Throws
- * `LrmError` (`refused`, `deferred`, `unavailable`).
- */
+/** Compares a gang with what the server has: PBS itself cannot be asked. Throws as `submitGang`. */
 export async function wouldTake(
   request: GangRequest,
   { commands, dialect }: Pick<SubmitParts, 'commands' | 'dialect'>,

@@ -18,8 +18,7 @@ export type AskTable = (
  */
 export function tableAsker({ ask }: LrmCommands, random: Random): AskTable {
   return async (command, args, fields) => {
-    // A letter first: a number would be the field's width. Without a width a field is as wide as it
-    // needs.
+    // A letter first: a number would be the field's width, which is as wide as it needs without.
     const end = `z${Buffer.from(random.bytes(12)).toString('hex')}`;
     const format = fields.map(field => `${field}:${end}`).join(',');
     return rowsOf(await ask(command, [...args, '-O', format]), end, fields.length, command);
