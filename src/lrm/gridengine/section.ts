@@ -29,4 +29,5 @@ export const schema = (kit: SectionKit) => {
   );
 };
 export type GridEngineEntry = EntryOf<typeof schema>;
+/** What the adapter has of it. */
 export type GridEngineSettings = SettingsOf<GridEngineEntry> & { readonly memoryResource: string };

@@ -17,4 +17,5 @@ export const schema = (kit: SectionKit) =>
     kit.strict,
   );
 export type PbsEntry = EntryOf<typeof schema>;
+/** What the adapter has of it. */
 export type PbsSettings = SettingsOf<PbsEntry>;

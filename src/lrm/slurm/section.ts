@@ -13,4 +13,5 @@ export const schema = (kit: SectionKit) =>
     kit.strict,
   );
 export type SlurmEntry = EntryOf<typeof schema>;
+/** What the adapter has of it. */
 export type SlurmSettings = SettingsOf<SlurmEntry>;
