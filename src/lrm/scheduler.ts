@@ -1,3 +1,4 @@
+import type { Static, TObject } from 'typebox';
 import type { SectionKit, SectionReader } from '../protocol/section.ts';
 
 /** What the section of every scheduler may hold that others use too. */
@@ -14,14 +15,7 @@ export const schedulerKeys = ({ Type, Word, Arguments, Path, Program }: SectionK
   node: Type.Optional(Program),
 });
 
-interface SchedulerEntry {
-  readonly kind: string;
-  readonly queue?: string;
-  readonly account?: string;
-  readonly options?: string[];
-  readonly binDir?: string;
-  readonly node?: string;
-}
+type SchedulerEntry = Static<TObject<ReturnType<typeof schedulerKeys>>>;
 
 /** What an adapter has of its section: paths are absolute, and what may be left out undefined. */
 export type SettingsOf<Entry> = {
