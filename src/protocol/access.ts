@@ -15,7 +15,7 @@ export type Scope = (typeof scopes)[number];
 /** A Unix user's name (useradd(8)), dots allowed too. */
 export const userPattern = '^[a-z_][a-z0-9_.-]{0,31}$';
 
-const UserName = Type.String({ pattern: userPattern, description: "a user's name" });
+export const UserName = Type.String({ pattern: userPattern, description: "a user's name" });
 const Limit = orNull(Count);
 
 /** Limits; null: none. */

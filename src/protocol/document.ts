@@ -38,7 +38,12 @@ export function checkedRequest<Schema extends TSchema>(schema: Schema, value: un
   const whole = Value.Default(schema, Value.Clone(value));
   const details = mistakesIn(schema, whole);
   if (details.length === 0) return whole as Static<Schema>;
-  throw new WspError('invalid_request', summary(details), { details });
+  throw invalidRequest(details);
+}
+
+/** One error for all mistakes of a request. */
+export function invalidRequest(details: readonly ErrorDetail[]): WspError {
+  return new WspError('invalid_request', summary(details), { details });
 }
 
 function summary(details: readonly ErrorDetail[]): string {

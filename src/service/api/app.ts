@@ -25,7 +25,7 @@ import { rateLimits } from './rate-limit.ts';
 import { siteRoutes } from './site-routes.ts';
 import { clientStreamRoutes } from './streams.ts';
 import { refuseBeforeRoutes, refuseUnparsed, refuseUnrouted } from './unrouted.ts';
-import { usageRoutes } from './usage-routes.ts';
+import { usageRoute } from './usage-routes.ts';
 import { webhookRoutes } from './webhook-routes.ts';
 import { workspaceRoutes } from './workspace-routes.ts';
 
@@ -37,6 +37,17 @@ const requestTimeoutMs = 15_000;
 const handlerTimeoutMs = maxWaitMs + 15_000;
 
 const stopGraceMs = 1_000;
+
+const routes = [
+  ...workspaceRoutes,
+  ...leaseRoutes,
+  ...historyRoutes,
+  ...siteRoutes,
+  ...accountRoutes,
+  ...loginRoutes,
+  usageRoute,
+  ...webhookRoutes,
+];
 
 /** The service's HTTP face: clients' routes, pilots' WebSockets, byte streams. Does not listen yet. */
 export async function buildApp(parts: ApiParts): Promise<FastifyInstance> {
@@ -63,19 +74,7 @@ export async function buildApp(parts: ApiParts): Promise<FastifyInstance> {
   const feed = eventFeed(parts.engine, parts.clock);
   app.addHook('preClose', async () => feed.close());
   cutStragglers(app, parts.clock);
-  await app.register(async typed => {
-    for (const route of [
-      ...workspaceRoutes,
-      ...leaseRoutes,
-      ...historyRoutes(feed),
-      ...siteRoutes,
-      ...accountRoutes,
-      ...loginRoutes(limits),
-      ...usageRoutes(),
-      ...webhookRoutes,
-    ])
-      route(typed, parts);
-  });
+  for (const route of routes) route(app, { ...parts, feed, limits });
   await app.register(pilotRoutes(parts));
   await app.register(pilotHttpRoutes(parts));
   await app.register(agentRoutes(parts));

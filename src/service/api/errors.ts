@@ -6,6 +6,7 @@ import type {
   FastifySchemaValidationError,
 } from 'fastify';
 import { errorFields, type Log } from '../../platform/log.ts';
+import { invalidRequest } from '../../protocol/document.ts';
 import { type ErrorDetail, errorCodes, WspError } from '../../protocol/errors.ts';
 
 /** Every error leaves as an `ErrorBody`; what nobody expected leaves as `internal`, with its stack in the log alone. */
@@ -30,10 +31,7 @@ function mapped(error: FastifyError): { known?: WspError; status: number } {
   if (error instanceof WspError) return { known: error, status: errorCodes[error.code].status };
   if (error.validation) {
     const details = error.validation.map(mistake => detailOf(mistake, error.validationContext));
-    const more = details.length > 1 ? ` (and ${details.length - 1} more)` : '';
-    const [first] = details;
-    const known = new WspError('invalid_request', `${first?.path}: ${first?.message}${more}`, { details });
-    return { known, status: 400 };
+    return { known: invalidRequest(details), status: 400 };
   }
   if (error.code === 'FST_ERR_HANDLER_TIMEOUT')
     return {

@@ -9,11 +9,10 @@ import { Count } from '../../protocol/schema.ts';
 import type { Standing } from '../access/callers.ts';
 import { Shares } from '../access/shares.ts';
 import { callerOf, standingOf } from './auth.ts';
-import type { ApiParts } from './parts.ts';
-import { type EventFeed, type EventQuery, maxWaitMs } from './event-feed.ts';
+import type { EventQuery } from './event-feed.ts';
 import { MadeOnce } from './made-once.ts';
-import { findWorkspace } from './owners.ts';
-import { errorAnswers, type Route, WorkspaceParams } from './route.ts';
+import { idOfReadable } from './owners.ts';
+import { type Route, type RouteParts, WorkspaceParams } from './route.ts';
 
 /** Streams that may be open at the same time. */
 const open = { all: 512, each: 64 };
@@ -35,7 +34,7 @@ const retryMs = 1_000;
  * `GET /v1/events/stream`: the history as server-sent events (WHATWG HTML §9.2), each with its number as id. A client that comes again says the last number
  * that it has (`Last-Event-ID`) and goes on after it: nothing is missed and nothing comes twice, also when the service was started again in between.
  */
-export function eventStreamRoute(feed: EventFeed): Route {
+export const eventStream: Route = (app, parts) => {
   const streams = new Shares('event streams are open', open);
   const texts = new MadeOnce<Buffer>();
   const schema = {
@@ -52,32 +51,27 @@ export function eventStreamRoute(feed: EventFeed): Route {
         description: 'id: the number of the event; event: its type; data: an Event as JSON',
         content: { 'text/event-stream': { schema: Type.String() } },
       },
-      ...errorAnswers,
     },
   };
-  return (app, { engine, callers, log, clock, random }) => {
-    // A HEAD of it would never end.
-    const options = { schema, exposeHeadRoute: false };
-    app.get('/v1/events/stream', options, async (request, reply) => {
-      const caller = callerOf(request);
-      const { workspace } = request.query;
-      const found = workspace === undefined ? undefined : await findWorkspace(engine, caller, workspace);
-      const query = {
-        workspaceId: found?.workspace.id,
-        types: request.query.type,
-        after: lastEventId(request) ?? request.query.after ?? 0,
-        waitMs: Math.min(heartbeatMs, maxWaitMs),
-        limit: pageLimit,
-      };
-      const giveBack = streams.take(caller.user);
-      const standing = standingOf(request, callers);
-      await stream(feed, query, standing, reply, { log, clock, random, texts }).finally(() => {
-        standing.release();
-        giveBack();
-      });
+  // A HEAD of it would never end.
+  app.get('/v1/events/stream', { schema, exposeHeadRoute: false }, async (request, reply) => {
+    const caller = callerOf(request);
+    const { workspace, type: types, after = 0 } = request.query;
+    const query = {
+      workspaceId: await idOfReadable(parts.engine, caller, workspace),
+      types,
+      after: lastEventId(request) ?? after,
+      waitMs: heartbeatMs,
+      limit: pageLimit,
+    };
+    const giveBack = streams.take(caller.user);
+    const standing = standingOf(request, parts.callers);
+    await stream(parts, texts, query, standing, reply).finally(() => {
+      standing.release();
+      giveBack();
     });
-  };
-}
+  });
+};
 
 function lastEventId(request: FastifyRequest): number | undefined {
   const text = request.headers['last-event-id'];
@@ -94,18 +88,11 @@ function lastEventId(request: FastifyRequest): number | undefined {
  * client that reads slowly, whose events stay in the store meanwhile.
  */
 async function stream(
-  feed: EventFeed,
+  { feed, log, clock, random }: RouteParts,
+  texts: MadeOnce<Buffer>,
   from: Omit<EventQuery, 'caller'>,
   { caller, ended }: Standing,
   reply: FastifyReply,
-  {
-    log,
-    clock,
-    random,
-    texts,
-  }: Pick<ApiParts, 'log' | 'clock' | 'random'> & {
-    readonly texts: MadeOnce<Buffer>;
-  },
 ): Promise<void> {
   reply.hijack();
   const { raw } = reply;

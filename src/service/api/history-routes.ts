@@ -2,44 +2,37 @@ import Type from 'typebox';
 import { timelineOf } from './timeline.ts';
 import { Count } from '../../protocol/schema.ts';
 import { callerOf, standingOf } from './auth.ts';
-import { type EventFeed, maxWaitMs } from './event-feed.ts';
+import { maxWaitMs } from './event-feed.ts';
 import { EventTypes } from '../../protocol/events.ts';
-import { eventStreamRoute } from './event-stream.ts';
-import { findWorkspace } from './owners.ts';
-import { errorAnswers, type Route, WorkspaceParams } from './route.ts';
+import { eventStream } from './event-stream.ts';
+import { findWorkspace, idOfReadable } from './owners.ts';
+import { type Route, WorkspaceParams } from './route.ts';
 import { ref } from './schemas.ts';
 
 /** The most events that one answer carries. */
 const pageLimit = 1_000;
 
-/** What happened: the timeline of one workspace, its VMs' host keys, and the history as a long poll and as a stream. */
-export function historyRoutes(feed: EventFeed): readonly Route[] {
-  return [timeline(feed), knownHosts, events(feed), eventStreamRoute(feed)];
-}
-
-function timeline(feed: EventFeed): Route {
+const timeline: Route = (app, { engine, feed }) => {
   const schema = {
     operationId: 'getTimeline',
     summary: "The lease's breakdown into hops, each with its length",
     params: WorkspaceParams,
-    response: { 200: ref('Timeline'), ...errorAnswers },
+    response: { 200: ref('Timeline') },
   };
-  return (app, { engine }) => {
-    app.get('/v1/workspaces/:workspace/timeline', { schema }, async request => {
-      const found = await findWorkspace(engine, callerOf(request), request.params.workspace);
-      const { id, vmIds } = found.workspace;
-      const agents = vmIds.filter(vmId => found.among.vms.get(vmId)?.context !== 'none').length;
-      return timelineOf(id, await feed.all(id), agents);
-    });
-  };
-}
+  app.get('/v1/workspaces/:workspace/timeline', { schema }, async request => {
+    const found = await findWorkspace(engine, callerOf(request), request.params.workspace);
+    const { id, vmIds } = found.workspace;
+    const agents = vmIds.filter(vmId => found.among.vms.get(vmId)?.context !== 'none').length;
+    return timelineOf(id, await feed.all(id), agents);
+  });
+};
 
 const knownHosts: Route = (app, { engine }) => {
   const schema = {
     operationId: 'getKnownHosts',
     summary: "OpenSSH known_hosts lines of the workspace's VMs, for the host names `<workspaceId>.<vm>`",
     params: WorkspaceParams,
-    response: { 200: Type.Object({ lines: Type.Array(Type.String()) }), ...errorAnswers },
+    response: { 200: Type.Object({ lines: Type.Array(Type.String()) }) },
   };
   app.get('/v1/workspaces/:workspace/known-hosts', { schema }, async request => {
     const { workspace } = await findWorkspace(engine, callerOf(request), request.params.workspace);
@@ -47,7 +40,7 @@ const knownHosts: Route = (app, { engine }) => {
   });
 };
 
-function events(feed: EventFeed): Route {
+const events: Route = (app, { engine, callers, feed }) => {
   const schema = {
     operationId: 'listEvents',
     summary: 'History after a number; waits for news up to waitMs when there is none yet',
@@ -63,22 +56,20 @@ function events(feed: EventFeed): Route {
         events: Type.Array(ref('Event')),
         next: Type.Integer({ description: 'Ask again with after=next.' }),
       }),
-      ...errorAnswers,
     },
   };
-  return (app, { engine, callers }) => {
-    app.get('/v1/events', { schema }, async (request, reply) => {
-      const caller = callerOf(request);
-      const { workspace, type: types, after = 0, waitMs = 0, limit = pageLimit } = request.query;
-      const workspaceId =
-        workspace === undefined ? undefined : (await findWorkspace(engine, caller, workspace)).workspace.id;
-      const gone = new AbortController();
-      reply.raw.once('close', () => gone.abort());
-      const standing = standingOf(request, callers);
-      const over = AbortSignal.any([gone.signal, standing.ended]);
-      return feed
-        .page({ caller: standing.caller, workspaceId, types, after, waitMs, limit }, over)
-        .finally(standing.release);
-    });
-  };
-}
+  app.get('/v1/events', { schema }, async (request, reply) => {
+    const { workspace, type: types, after = 0, waitMs = 0, limit = pageLimit } = request.query;
+    const workspaceId = await idOfReadable(engine, callerOf(request), workspace);
+    const gone = new AbortController();
+    reply.raw.once('close', () => gone.abort());
+    const standing = standingOf(request, callers);
+    const over = AbortSignal.any([gone.signal, standing.ended]);
+    return feed
+      .page({ caller: standing.caller, workspaceId, types, after, waitMs, limit }, over)
+      .finally(standing.release);
+  });
+};
+
+/** What happened: the timeline of one workspace, its VMs' host keys, and the history as a long poll and as a stream. */
+export const historyRoutes: readonly Route[] = [timeline, knownHosts, events, eventStream];

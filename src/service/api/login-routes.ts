@@ -1,24 +1,15 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { ClaimRequest, MungeRequest } from '../../protocol/access.ts';
 import { WspError } from '../../protocol/errors.ts';
-import type { ApiParts } from './parts.ts';
 import { addressOf } from './auth.ts';
-import type { RateLimits } from './rate-limit.ts';
-import { errorAnswers, type Route } from './route.ts';
+import type { Route, RouteParts } from './route.ts';
 import { ref } from './schemas.ts';
-import { strictBody } from './strict-body.ts';
-
-/** Logins of Unix users with no password. */
-export function loginRoutes(limits: RateLimits): readonly Route[] {
-  return [ways, begin, claim(limits), munge(limits)];
-}
 
 const ways: Route = (app, { logins }) => {
   const schema = {
     operationId: 'loginWays',
     summary: 'Which logins without a password the service takes; open to all',
     security: [],
-    response: { 200: ref('LoginWays'), ...errorAnswers },
+    response: { 200: ref('LoginWays') },
   };
   app.get('/v1/login', { schema, config: { open: true } }, async () => logins.ways());
 };
@@ -28,7 +19,7 @@ const begin: Route = (app, { logins }) => {
     operationId: 'beginFileLogin',
     summary: 'Which file to write on the host of the service, to show who one is; open to all',
     security: [],
-    response: { 201: ref('FileChallenge'), ...errorAnswers },
+    response: { 201: ref('FileChallenge') },
   };
   // A question: what is done is the claim.
   app.post('/v1/login/file', { schema, config: { open: true, carrier: true } }, async (_request, reply) => {
@@ -37,59 +28,41 @@ const begin: Route = (app, { logins }) => {
   });
 };
 
-const claim =
-  (limits: RateLimits): Route =>
-  (app, parts) => {
-    const schema = {
-      operationId: 'claimFileLogin',
-      summary: 'A token for whoever wrote the file, once it is written; open to all',
-      security: [],
-      body: ref('ClaimRequest'),
-      response: { 201: ref('Login'), ...errorAnswers },
-    };
-    const validatorCompiler = strictBody(ClaimRequest);
-    app.post(
-      '/v1/login/file/claim',
-      { schema, validatorCompiler, config: { open: true } },
-      async (request, reply) => {
-        void reply.code(201).header('cache-control', 'no-store');
-        return logIn(parts, limits, request, reply, () => parts.logins.finish(request.body.claim));
-      },
-    );
+const claim: Route = (app, parts) => {
+  const schema = {
+    operationId: 'claimFileLogin',
+    summary: 'A token for whoever wrote the file, once it is written; open to all',
+    security: [],
+    body: ref('ClaimRequest'),
+    response: { 201: ref('Login') },
   };
+  app.post('/v1/login/file/claim', { schema, config: { open: true } }, async (request, reply) =>
+    logIn(parts, request, reply, parts.logins.finish(request.body.claim)),
+  );
+};
 
-const munge =
-  (limits: RateLimits): Route =>
-  (app, parts) => {
-    const schema = {
-      operationId: 'mungeLogin',
-      summary: 'A token for whoever made the MUNGE credential; open to all',
-      security: [],
-      body: ref('MungeRequest'),
-      response: { 201: ref('Login'), ...errorAnswers },
-    };
-    const validatorCompiler = strictBody(MungeRequest);
-    app.post(
-      '/v1/login/munge',
-      { schema, validatorCompiler, config: { open: true } },
-      async (request, reply) => {
-        void reply.code(201).header('cache-control', 'no-store');
-        const address = addressOf(request) ?? 'socket';
-        return logIn(parts, limits, request, reply, () =>
-          parts.logins.munge(request.body.credential, address),
-        );
-      },
-    );
+const munge: Route = (app, parts) => {
+  const schema = {
+    operationId: 'mungeLogin',
+    summary: 'A token for whoever made the MUNGE credential; open to all',
+    security: [],
+    body: ref('MungeRequest'),
+    response: { 201: ref('Login') },
   };
+  app.post('/v1/login/munge', { schema, config: { open: true } }, async (request, reply) => {
+    const { credential } = request.body;
+    return logIn(parts, request, reply, parts.logins.munge(credential, addressOf(request) ?? 'socket'));
+  });
+};
 
 async function logIn(
-  { accounts, sessions }: ApiParts,
-  limits: RateLimits,
+  { accounts, sessions, limits }: RouteParts,
   request: FastifyRequest,
   reply: FastifyReply,
-  who: () => Promise<string>,
+  who: Promise<string>,
 ) {
-  const user = await who().catch((cause: unknown) => {
+  void reply.code(201).header('cache-control', 'no-store');
+  const user = await who.catch((cause: unknown) => {
     limits.loginFailed(request, reply);
     throw cause;
   });
@@ -101,3 +74,6 @@ async function logIn(
   const { token, expiresAt } = sessions.begin(user);
   return { user, token, expiresAt: new Date(expiresAt).toISOString() };
 }
+
+/** Logins of Unix users with no password. */
+export const loginRoutes: readonly Route[] = [ways, begin, claim, munge];

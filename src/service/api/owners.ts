@@ -66,6 +66,15 @@ export async function findWorkspace(
   });
 }
 
+/** The id of the workspace of `findWorkspace`; undefined when a request names none. */
+export async function idOfReadable(
+  engine: Pick<Engine, 'find'>,
+  caller: Caller,
+  idOrName: string | undefined,
+): Promise<string | undefined> {
+  return idOrName === undefined ? undefined : (await findWorkspace(engine, caller, idOrName)).workspace.id;
+}
+
 /** The request with the project that is charged: the one that it names, which must be one of the caller's, or the caller's first. Throws `WspError` (`forbidden`). */
 export function withProject(caller: Caller, request: WorkspaceRequest): WorkspaceRequest {
   const { project = caller.projects[0] } = request;

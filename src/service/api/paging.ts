@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import Type, { type Static, type TProperties } from 'typebox';
-import { WspError } from '../../protocol/errors.ts';
+import { invalidRequest } from '../../protocol/document.ts';
+import type { WspError } from '../../protocol/errors.ts';
 
 /**
  * Lists in pages. A list has an order, by a key that each of its entries has for itself; a cursor
@@ -80,8 +81,7 @@ function keyIn(cursor: string): string {
 }
 
 function noCursor(): WspError {
-  const message = 'is not a cursor that an earlier page gave as next';
-  return new WspError('invalid_request', `cursor: ${message}`, { details: [{ path: 'cursor', message }] });
+  return invalidRequest([{ path: 'cursor', message: 'is not a cursor that an earlier page gave as next' }]);
 }
 
 /**
@@ -97,8 +97,6 @@ export function refuseUnknownParameters(app: FastifyInstance): void {
     const unknown = Object.keys(request.query as object).filter(name => !known.includes(name));
     if (unknown.length === 0) return;
     const message = `is not known here; known: ${known.join(', ') || 'nothing'}`;
-    const details = unknown.map(name => ({ path: name.slice(0, 60), message }));
-    const more = details.length > 1 ? ` (and ${details.length - 1} more)` : '';
-    throw new WspError('invalid_request', `${details[0]?.path}: ${message}${more}`, { details });
+    throw invalidRequest(unknown.map(name => ({ path: name.slice(0, 60), message })));
   });
 }

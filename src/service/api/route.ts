@@ -1,16 +1,20 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import Type from 'typebox';
+import { invalidRequest } from '../../protocol/document.ts';
 import { namePattern, workspaceIdPattern } from '../../protocol/ids.ts';
-import { WspError } from '../../protocol/errors.ts';
 import { momentPattern, momentWords, parseMoment } from '../../protocol/units.ts';
+import type { EventFeed } from './event-feed.ts';
 import type { ApiParts } from './parts.ts';
-import { ref } from './schemas.ts';
+import type { RateLimits } from './rate-limit.ts';
 
-/** An app whose handlers are typed by their route's schemas. */
-export type TypedApp = Parameters<FastifyPluginAsyncTypebox>[0];
+/** What routes stand on. */
+export interface RouteParts extends ApiParts {
+  readonly feed: EventFeed;
+  readonly limits: RateLimits;
+}
 
-/** Adds one route. */
-export type Route = (app: TypedApp, parts: ApiParts) => void;
+/** Adds one route to an app whose handlers are typed by their route's schemas. */
+export type Route = (app: Parameters<FastifyPluginAsyncTypebox>[0], parts: RouteParts) => void;
 
 /** `:workspace` in a path. */
 export const WorkspaceParams = Type.Object({
@@ -20,19 +24,20 @@ export const WorkspaceParams = Type.Object({
   }),
 });
 
+/** The name of a pool, a project or a workspace in a path or a query. */
+export function nameOf(what: string) {
+  return Type.String({ pattern: namePattern, description: `a ${what}'s name` });
+}
+
 /** A time in a query. `momentOf` reads it. */
 export const Moment = Type.String({ pattern: momentPattern, description: momentWords });
 
 /**
- * Milliseconds since the epoch. Throws `WspError` (`invalid_request`) when the calendar has no such
- * time.
+ * Milliseconds since the epoch. Throws `WspError` (`invalid_request`) when the
+ * calendar has no such time.
  */
 export function momentOf(text: string, parameter: string): number {
   const at = parseMoment(text);
   if (at !== undefined) return at;
-  const details = [{ path: parameter, message: `${text} is not a time that exists` }];
-  throw new WspError('invalid_request', `${parameter}: ${text} is not a time that exists`, { details });
+  throw invalidRequest([{ path: parameter, message: `${text} is not a time that exists` }]);
 }
-
-/** The answers that every route may give. */
-export const errorAnswers = { '4xx': ref('Error'), '5xx': ref('Error') };

@@ -1,82 +1,46 @@
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifySchemaCompiler } from 'fastify';
 import Type, { type Static, type TSchema } from 'typebox';
-import {
-  DryRunView,
-  ErrorView,
-  EventView,
-  ImageView,
-  NodeView,
-  SlotView,
-  TimelineView,
-  TypesView,
-  VmView,
-  WorkspaceView,
-} from '../../protocol/api.ts';
-import {
-  AuditView,
-  ClaimRequest,
-  DeadLetterView,
-  FileChallengeView,
-  LoginView,
-  LoginWaysView,
-  MungeRequest,
-  NewTokenView,
-  NewWebhookView,
-  ProjectChange,
-  ProjectView,
-  TokenRequest,
-  TokenView,
-  UsageView,
-  UserChange,
-  UserView,
-  WebhookRequest,
-  WebhookView,
-  WhoamiView,
-} from '../../protocol/access.ts';
-import {
-  AddRequest,
-  ExtendRequest,
-  GroupRequest,
-  OperateRequest,
-  WorkspaceRequest,
-} from '../../protocol/cluster.ts';
+import * as access from '../../protocol/access.ts';
+import * as api from '../../protocol/api.ts';
+import * as cluster from '../../protocol/cluster.ts';
+import { checkedRequest } from '../../protocol/document.ts';
 
 /** The schemas that have a name of their own in the OpenAPI document. */
 const components = {
-  AddRequest,
-  Audit: AuditView,
-  ClaimRequest,
-  DeadLetter: DeadLetterView,
-  DryRun: DryRunView,
-  Error: ErrorView,
-  Event: EventView,
-  ExtendRequest,
-  FileChallenge: FileChallengeView,
-  GroupRequest,
-  Image: ImageView,
-  Login: LoginView,
-  LoginWays: LoginWaysView,
-  MungeRequest,
-  NewToken: NewTokenView,
-  NewWebhook: NewWebhookView,
-  Node: NodeView,
-  OperateRequest,
-  Project: ProjectView,
-  ProjectChange,
-  Slot: SlotView,
-  Timeline: TimelineView,
-  Token: TokenView,
-  TokenRequest,
-  Types: TypesView,
-  Usage: UsageView,
-  User: UserView,
-  UserChange,
-  Vm: VmView,
-  Webhook: WebhookView,
-  WebhookRequest,
-  Whoami: WhoamiView,
-  Workspace: WorkspaceView,
-  WorkspaceRequest,
+  AddRequest: cluster.AddRequest,
+  Audit: access.AuditView,
+  ClaimRequest: access.ClaimRequest,
+  DeadLetter: access.DeadLetterView,
+  DryRun: api.DryRunView,
+  Error: api.ErrorView,
+  Event: api.EventView,
+  ExtendRequest: cluster.ExtendRequest,
+  FileChallenge: access.FileChallengeView,
+  GroupRequest: cluster.GroupRequest,
+  Image: api.ImageView,
+  Login: access.LoginView,
+  LoginWays: access.LoginWaysView,
+  MungeRequest: access.MungeRequest,
+  NewToken: access.NewTokenView,
+  NewWebhook: access.NewWebhookView,
+  Node: api.NodeView,
+  OperateRequest: cluster.OperateRequest,
+  Project: access.ProjectView,
+  ProjectChange: access.ProjectChange,
+  Slot: api.SlotView,
+  Timeline: api.TimelineView,
+  Token: access.TokenView,
+  TokenRequest: access.TokenRequest,
+  Types: api.TypesView,
+  Usage: access.UsageView,
+  User: access.UserView,
+  UserChange: access.UserChange,
+  Vm: api.VmView,
+  Webhook: access.WebhookView,
+  WebhookRequest: access.WebhookRequest,
+  Whoami: access.WhoamiView,
+  Workspace: api.WorkspaceView,
+  WorkspaceRequest: cluster.WorkspaceRequest,
 } as const satisfies Record<string, TSchema>;
 type Components = typeof components;
 
@@ -85,9 +49,35 @@ export function ref<Name extends keyof Components>(name: Name) {
   return Type.Unsafe<Static<Components[Name]>>({ $ref: `${name}#` });
 }
 
-/** Makes the components known to the app; before any route. */
+/** The answers that every route may give. */
+const errorAnswers = { '4xx': ref('Error'), '5xx': ref('Error') };
+
+/** Makes the components known to the app, and what holds for every route; before any is added. */
 export function addComponents(app: FastifyInstance): void {
   for (const [name, schema] of Object.entries(components)) app.addSchema({ $id: name, ...nested(schema) });
+  app.addHook('onRoute', route => {
+    const { schema } = route;
+    if (schema?.response) schema.response = { ...schema.response, ...errorAnswers };
+    if (schema?.body) route.validatorCompiler = strictBody(schema.body as { readonly $ref: string });
+  });
+}
+
+/**
+ * Bodies are taken as they are written: no number in quotes, no unknown key, and the same words for
+ * a mistake as in a cluster file. The rest of such a request is checked by its pattern alone.
+ */
+function strictBody({ $ref }: { readonly $ref: string }): FastifySchemaCompiler<unknown> {
+  const body = components[$ref.replace('#', '') as keyof Components];
+  return ({ httpPart, schema: part }) => {
+    const checked = httpPart === 'body' || httpPart === undefined ? body : (part as TSchema);
+    return (value: unknown) => {
+      try {
+        return { value: checkedRequest(checked, value) };
+      } catch (error) {
+        return { error: error as Error };
+      }
+    };
+  };
 }
 
 /** The component's own members that are components too become references, so that they keep their names. */

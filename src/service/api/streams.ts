@@ -5,6 +5,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import Type, { type Static } from 'typebox';
 import { createWebSocketStream, type WebSocket } from 'ws';
 import type { Vm, Workspace } from '../../lease/model.ts';
+import { invalidRequest } from '../../protocol/document.ts';
 import { WspError } from '../../protocol/errors.ts';
 import type { StreamTarget } from '../../protocol/pilot.ts';
 import type { Standing } from '../access/callers.ts';
@@ -113,8 +114,7 @@ function nodeOf(vm: Vm): string {
 function targetOf(vmId: string, kind: 'tcp' | 'console', port: number | undefined): StreamTarget {
   if (kind === 'console') return { kind, vmId };
   if (port !== undefined) return { kind, vmId, port };
-  const details = [{ path: 'port', message: 'is missing: target=tcp needs it' }];
-  throw new WspError('invalid_request', 'port: is missing: target=tcp needs it', { details });
+  throw invalidRequest([{ path: 'port', message: 'is missing: target=tcp needs it' }]);
 }
 
 function join(socket: WebSocket, opened: Opened | undefined): void {

@@ -1,7 +1,5 @@
 import Type from 'typebox';
-import { userPattern } from '../../protocol/access.ts';
-import { WorkspaceRequest } from '../../protocol/cluster.ts';
-import { namePattern } from '../../protocol/ids.ts';
+import { UserName } from '../../protocol/access.ts';
 import { literals } from '../../protocol/schema.ts';
 import { workspaceStates } from '../../protocol/states.ts';
 import { viewOf, workspaceView } from './views.ts';
@@ -9,8 +7,7 @@ import type { Engine, KnownWorkspace, WorkspaceQuery } from '../core/engine-api.
 import { callerOf } from './auth.ts';
 import { findWorkspace, mayRead, readableOwner, withProject } from './owners.ts';
 import { ageIn, byAge, listQuery, mostEntries, Next, pageOf } from './paging.ts';
-import { errorAnswers, Moment, momentOf, type Route, WorkspaceParams } from './route.ts';
-import { strictBody } from './strict-body.ts';
+import { Moment, momentOf, nameOf, type Route, WorkspaceParams } from './route.ts';
 import { ref } from './schemas.ts';
 
 const create: Route = (app, { engine }) => {
@@ -18,10 +15,9 @@ const create: Route = (app, { engine }) => {
     operationId: 'createWorkspace',
     summary: 'Create a workspace; the answer comes once it is durable',
     body: ref('WorkspaceRequest'),
-    response: { 201: ref('Workspace'), ...errorAnswers },
+    response: { 201: ref('Workspace') },
   };
-  const validatorCompiler = strictBody(WorkspaceRequest);
-  app.post('/v1/workspaces', { schema, validatorCompiler }, async (request, reply) => {
+  app.post('/v1/workspaces', { schema }, async (request, reply) => {
     const workspace = await engine.workspaces.create(
       callerOf(request).user,
       withProject(callerOf(request), request.body),
@@ -40,11 +36,11 @@ const list: Route = (app, { engine }) => {
       state: Type.Optional(
         Type.Array(literals(workspaceStates), { maxItems: 16, description: 'only in these states' }),
       ),
-      owner: Type.Optional(Type.String({ pattern: userPattern, description: "a user's name" })),
-      name: Type.Optional(Type.String({ pattern: namePattern, description: "a workspace's name" })),
+      owner: Type.Optional(UserName),
+      name: Type.Optional(nameOf('workspace')),
       since: Type.Optional(Moment),
     }),
-    response: { 200: Type.Object({ workspaces: Type.Array(ref('Workspace')), next: Next }), ...errorAnswers },
+    response: { 200: Type.Object({ workspaces: Type.Array(ref('Workspace')), next: Next }) },
   };
   app.get('/v1/workspaces', { schema }, async request => {
     const caller = callerOf(request);
@@ -94,7 +90,7 @@ const show: Route = (app, { engine }) => {
     operationId: 'getWorkspace',
     summary: 'One workspace with its VMs and its slot',
     params: WorkspaceParams,
-    response: { 200: ref('Workspace'), ...errorAnswers },
+    response: { 200: ref('Workspace') },
   };
   app.get('/v1/workspaces/:workspace', { schema }, async request => {
     const { workspace, among } = await findWorkspace(engine, callerOf(request), request.params.workspace);
@@ -107,7 +103,7 @@ const destroy: Route = (app, { engine }) => {
     operationId: 'destroyWorkspace',
     summary: 'Destroy a workspace; the answer comes once the order is durable',
     params: WorkspaceParams,
-    response: { 202: ref('Workspace'), ...errorAnswers },
+    response: { 202: ref('Workspace') },
   };
   app.delete('/v1/workspaces/:workspace', { schema }, async (request, reply) => {
     const caller = callerOf(request);
