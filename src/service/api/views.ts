@@ -30,6 +30,16 @@ function iso(time: number | null): string | null {
   return time === null ? null : formatMoment(time);
 }
 
+/** What of an entity is shown as it is: these fields of it, and no other that it may get one day. */
+function pick<Entity extends object, Field extends keyof Entity>(
+  entity: Entity,
+  ...fields: readonly Field[]
+): Pick<Entity, Field> {
+  const picked = {} as Pick<Entity, Field>;
+  for (const field of fields) picked[field] = entity[field];
+  return picked;
+}
+
 /** The workspace that a client's order was about, as it is now, wherever it is kept. */
 export async function viewOf(engine: Pick<Engine, 'find'>, { id }: Workspace): Promise<WorkspaceView> {
   const found = await engine.find(id);
@@ -42,43 +52,21 @@ export function workspaceView(among: KnownWorkspace['among'], workspace: Workspa
   const slot = among.slots.get(workspace.slotId);
   const vms = workspace.vmIds.flatMap(vmId => among.vms.get(vmId) ?? []);
   return {
-    id: workspace.id,
-    name: workspace.name,
-    owner: workspace.owner,
-    project: workspace.project,
+    ...pick(workspace, 'id', 'name', 'owner', 'project', 'cause', 'durationMs'),
+    ...pick(workspace, 'keepPartial', 'requeue', 'requeues', 'heal'),
     state: shownState(workspace, slot),
-    cause: workspace.cause,
     reason:
       suspendedReason(workspace, slot) ??
       drainReason(workspace, slot) ??
       workspace.reason ??
       waitingReason(workspace, slot),
-    groups: workspace.groups.map(({ name, image, count, memoryMiB, cpus, networks, roles }) => ({
-      name,
-      image,
-      count,
-      memoryMiB,
-      cpus,
-      networks: [...networks],
-      roles: [...roles],
-    })),
+    groups: workspace.groups.map(group =>
+      pick(group, 'name', 'image', 'count', 'memoryMiB', 'cpus', 'networks', 'roles'),
+    ),
     vms: vms.map(vm => vmView(vm, slot)),
-    slot: slot
-      ? {
-          id: slot.id,
-          pool: slot.pool,
-          lrmJobId: slot.lrmJobId,
-          state: slot.state,
-          ...lrmWords(slot),
-        }
-      : null,
+    slot: slot ? { ...pick(slot, 'id', 'pool', 'lrmJobId', 'state'), ...lrmWords(slot) } : null,
     contextualized:
       workspace.startsAt !== null && vms.every(vm => vm.context === 'ok' || vm.context === 'none'),
-    durationMs: workspace.durationMs,
-    keepPartial: workspace.keepPartial,
-    requeue: workspace.requeue,
-    requeues: workspace.requeues,
-    heal: workspace.heal,
     createdAt: iso(workspace.createdAt),
     startBy: iso(workspace.startBy),
     startsAt: iso(workspace.startsAt),
@@ -92,12 +80,10 @@ export function workspaceView(among: KnownWorkspace['among'], workspace: Workspa
  * nothing.
  */
 function lrmWords(slot: Slot) {
-  const { lrmState, lrmReason, lrmOutlook, lrmTrouble, suspendedSince, estimatedStartAt } = slot;
+  const { lrmTrouble, suspendedSince, estimatedStartAt } = slot;
   return {
+    ...pick(slot, 'lrmState', 'lrmReason', 'lrmOutlook'),
     suspendedSince: iso(suspendedSince),
-    lrmState,
-    lrmReason,
-    lrmOutlook,
     lrmTrouble: lrmTrouble === null ? null : { ...lrmTrouble, since: iso(lrmTrouble.since) },
     estimatedStartAt: lrmTrouble === null ? iso(estimatedStartAt) : null,
   };
@@ -111,11 +97,9 @@ export function dryRunView({ refusal, slot, doubt }: Trial): DryRunView {
     doubt: doubt ?? null,
     slot: slot
       ? {
+          ...pick(slot, 'memoryMiBPerNode', 'cpusPerNode', 'walltimeMs'),
           held: slot.state === 'ready' ? slot.id : null,
           nodes: slot.nodesWanted,
-          memoryMiBPerNode: slot.memoryMiBPerNode,
-          cpusPerNode: slot.cpusPerNode,
-          walltimeMs: slot.walltimeMs,
         }
       : null,
   };
@@ -161,19 +145,11 @@ function vmView(vm: Vm, slot: Slot | undefined): VmView {
     ? null
     : (slot?.nodes.find(({ name }) => name === vm.node)?.silentSince ?? null);
   return {
-    id: vm.id,
-    name: vm.name,
-    group: vm.group,
+    ...pick(vm, 'id', 'name', 'group', 'context', 'reason', 'node', 'image', 'memoryMiB', 'cpus'),
     state: shownVmState(vm, slot, unheardSince),
-    context: vm.context,
-    reason: vm.reason,
-    node: vm.node,
     unheardSince: iso(unheardSince),
-    image: vm.image,
-    memoryMiB: vm.memoryMiB,
-    cpus: vm.cpus,
     mac: vm.nics[0]?.mac ?? null,
-    addresses: vm.nics.map(({ network, address, mac }) => ({ network, address, mac })),
+    addresses: vm.nics.map(nic => pick(nic, 'network', 'address', 'mac')),
   };
 }
 
@@ -186,27 +162,12 @@ export function slotView(
 ): SlotView {
   const deadlineAt = slotDeadlineAt(slot, settings);
   return {
-    id: slot.id,
-    workspaces: workspaces.map(({ id }) => id),
-    owner: slot.owner,
-    warm: slot.warm,
-    state: slot.state,
-    reason: slot.reason,
-    pool: slot.pool,
-    lrm,
-    lrmJobId: slot.lrmJobId,
+    ...pick(slot, 'id', 'owner', 'warm', 'state', 'reason', 'pool', 'lrmJobId', 'nodesWanted'),
+    ...pick(slot, 'memoryMiBPerNode', 'cpusPerNode', 'walltimeMs'),
     ...lrmWords(slot),
-    nodesWanted: slot.nodesWanted,
-    nodes: slot.nodes.map(({ name, state, reason, connected, address }) => ({
-      name,
-      state,
-      reason,
-      connected,
-      address,
-    })),
-    memoryMiBPerNode: slot.memoryMiBPerNode,
-    cpusPerNode: slot.cpusPerNode,
-    walltimeMs: slot.walltimeMs,
+    lrm,
+    workspaces: workspaces.map(({ id }) => id),
+    nodes: slot.nodes.map(node => pick(node, 'name', 'state', 'reason', 'connected', 'address')),
     createdAt: iso(slot.createdAt),
     jobEndsAt: iso(slot.jobEndsAt),
     deadlineAt: iso(Number.isFinite(deadlineAt) ? deadlineAt : null),
@@ -222,15 +183,12 @@ export function nodeViews(
   const live = workspaces
     .flatMap(({ vmIds }) => vmIds)
     .flatMap(vmId => state.vms.get(vmId) ?? [])
-    .filter(vm => vm.state !== 'terminated' && vm.state !== 'failed');
-  return slot.nodes.map(({ name, state, connected, address }) => ({
-    name,
+    .filter(vm => !isFinalVm(vm.state));
+  return slot.nodes.map(node => ({
+    ...pick(node, 'name', 'state', 'connected', 'address'),
     pool: slot.pool,
     slot: slot.id,
-    state,
-    connected,
-    address,
-    vms: live.filter(vm => vm.node === name).map(vm => vm.id),
+    vms: live.filter(vm => vm.node === node.name).map(vm => vm.id),
   }));
 }
 
