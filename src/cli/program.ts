@@ -1,4 +1,4 @@
-import type { Client } from '../client/types.ts';
+import type { Client } from '../client/client.ts';
 import { createClient } from '../client/client.ts';
 import { pause, systemClock } from '../platform/clock.ts';
 import { print } from '../platform/printing.ts';

@@ -6,7 +6,7 @@ import { type TestApi, testApi } from '../../test/support/api.ts';
 import type { WorkspaceView } from '../protocol/api.ts';
 import { WspError } from '../protocol/errors.ts';
 import { createClient } from './client.ts';
-import type { Client } from './types.ts';
+import type { Client } from './client.ts';
 
 const ws = 'ws-bbbbbbbbbb';
 let api: TestApi;

@@ -1,5 +1,4 @@
 import type { ClientOptions as SocketOptions } from 'ws';
-import type { Dispatcher } from 'undici';
 
 /** How requests reach the service: over TCP, or over the Unix socket of a URL `unix:/path`. */
 export interface Connection {
@@ -11,67 +10,51 @@ export interface Connection {
   socketTo(path: string): { readonly url: string; readonly options: SocketOptions };
 }
 
-/** Which service, and whom to take for it. */
-export interface Target {
-  /** `http(s)://host:port`, or `unix:/path` of its socket. */
-  readonly url: string;
-  /** PEM: only a service whose certificate is in it, or was signed by one in it, is taken for ours (certificate pinning). Default: the system's authorities. */
-  readonly ca?: string | undefined;
+/** The path of a URL `unix:/path`; undefined for any other. */
+export function socketPathOf(url: string): string | undefined {
+  return /^unix:(\/.*)$/.exec(url)?.[1];
 }
 
-/** The way to a service. Connects to nothing yet. */
-export function connectionTo({ url, ca }: Target): Connection {
-  const socketPath = /^unix:(?<path>\/.*)$/.exec(url)?.groups?.['path'];
-  if (socketPath === undefined && ca === undefined)
+/**
+ * The way to a service. Connects to nothing yet. `ca` (PEM): only a service whose certificate is in
+ * it, or was signed by one in it, is taken for ours. Default: the system's authorities.
+ */
+export function connectionTo(url: string, ca: string | undefined): Connection {
+  const socketPath = socketPathOf(url);
+  if (socketPath !== undefined)
     return {
-      baseUrl: url,
-      fetch: request => fetch(request),
-      socketTo: path => ({ url: `${url.replace(/^http/, 'ws')}${path}`, options: {} }),
+      // The host's name is for the request's head alone.
+      baseUrl: 'http://localhost',
+      fetch: sender({ socketPath }),
+      socketTo: path => ({ url: `ws+unix:${socketPath}:${path}`, options: {} }),
     };
-  // Loaded when it is needed: most commands of most users do without.
-  let loading: Promise<(request: Request) => Promise<Response>> | undefined;
-  const send = (request: Request): Promise<Response> => {
-    loading ??= sender(socketPath === undefined ? trusting(ca) : { socketPath });
-    return loading.then(fetching => fetching(request));
+  // A certificate that is no authority's is trusted itself, too (RFC 5280 has no such anchor; OpenSSL
+  // calls it a partial chain).
+  const trusting = ca === undefined ? undefined : { ca, allowPartialTrustChain: true as const };
+  return {
+    baseUrl: url,
+    fetch: trusting ? sender(trusting) : request => fetch(request),
+    socketTo: path => ({ url: `${url.replace(/^http/, 'ws')}${path}`, options: trusting ?? {} }),
   };
-  return socketPath === undefined
-    ? {
-        baseUrl: url,
-        fetch: send,
-        socketTo: path => ({ url: `${url.replace(/^http/, 'ws')}${path}`, options: trusting(ca) }),
-      }
-    : {
-        // The host's name is for the request's head alone.
-        baseUrl: 'http://localhost',
-        fetch: send,
-        socketTo: path => ({ url: `ws+unix:${socketPath}:${path}`, options: {} }),
-      };
 }
 
-/** A certificate that is no authority's is trusted itself, too (RFC 5280 has no such anchor; OpenSSL calls it a partial chain). */
-function trusting(ca: string | undefined): {
-  readonly ca: string | undefined;
-  readonly allowPartialTrustChain: true;
-} {
-  return { ca, allowPartialTrustChain: true };
-}
-
-/** Node's own fetch takes neither a socket nor a certificate; undici's, which it is made of, does. */
-async function sender(
-  connect: { readonly socketPath: string } | ReturnType<typeof trusting>,
-): Promise<(request: Request) => Promise<Response>> {
-  const undici = await import('undici');
-  const dispatcher: Dispatcher = new undici.Agent({ connect });
+/**
+ * Node's own fetch takes neither a socket nor a certificate; undici's, which it is made of, does.
+ * Loaded when it is needed: most commands of most users do without.
+ */
+function sender(
+  connect: { readonly socketPath: string } | { readonly ca: string; readonly allowPartialTrustChain: true },
+): Connection['fetch'] {
+  const load = async () => {
+    const { Agent, fetch } = await import('undici');
+    return { send: fetch, dispatcher: new Agent({ connect }) };
+  };
+  let loading: ReturnType<typeof load> | undefined;
   return async request => {
+    loading ??= load();
+    const { send, dispatcher } = await loading;
     const { method, signal, headers } = request;
     const body = request.body === null ? null : await request.text();
-    const answer = await undici.fetch(request.url, {
-      method,
-      signal,
-      headers: [...headers],
-      body,
-      dispatcher,
-    });
-    return answer;
+    return send(request.url, { method, signal, headers: [...headers], body, dispatcher });
   };
 }

@@ -1,11 +1,9 @@
 import { readFileSync } from 'node:fs';
-import createFetch from 'openapi-fetch';
 import { WspError } from '../protocol/errors.ts';
 import { audienceOf, bootIdFile, mungeForm, mungeText } from '../protocol/login.ts';
-import type { Connection } from './connection.ts';
-import { errorOfAnswer, unreachable } from './failures.ts';
+import { asker } from './ask.ts';
+import { type Connection, socketPathOf } from './connection.ts';
 import { checkSocket, writeProof } from './login-file.ts';
-import type { paths } from './schema.gen.ts';
 
 /** How to log in without a token. */
 export interface LoginMeans {
@@ -17,10 +15,6 @@ export interface LoginMeans {
   /** Who, besides root and ourselves, may have made the socket of the service. */
   readonly serviceUids?: (() => Promise<readonly number[]>) | undefined;
 }
-
-type Ask = <Data>(
-  send: (signal: AbortSignal) => Promise<{ data?: Data; error?: unknown; response: Response }>,
-) => Promise<Data>;
 
 /**
  * Logs in as the Unix user that we are, with no password: by a file that only they could have
@@ -34,15 +28,8 @@ export async function logIn(
   timeoutMs: number,
   { munge, serviceUids }: LoginMeans,
 ): Promise<string> {
-  const api = createFetch<paths>({ baseUrl: connection.baseUrl, fetch: connection.fetch });
-  const ask: Ask = async send => {
-    const answer = await send(AbortSignal.timeout(timeoutMs)).catch((cause: unknown) => {
-      throw unreachable(url, cause);
-    });
-    if (answer.data === undefined) throw errorOfAnswer(url, answer.response.status, answer.error);
-    return answer.data;
-  };
-  const socket = /^unix:(?<path>\/.*)$/.exec(url)?.groups?.['path'];
+  const { api, ask } = asker({ url, connection, timeoutMs });
+  const socket = socketPathOf(url);
   if (socket !== undefined) await checkSocket(socket, (await serviceUids?.()) ?? []);
   const ways = await ask(signal => api.GET('/v1/login', { signal }));
   if (socket !== undefined && ways.file) {
@@ -78,18 +65,14 @@ function textFor(
     throw new WspError(
       'unauthorized',
       'no token is known, and the service and this wsp are of different versions, which log in differently',
-      {
-        hint,
-      },
+      { hint },
     );
   const audience = audienceOf(url, () => readFileSync(bootIdFile, 'utf8').trim());
   if (audience === undefined)
     throw new WspError(
       'unauthorized',
       `no token is known, and no MUNGE credential is sent over plain HTTP to ${url}, where anybody could answer`,
-      {
-        hint: `${hint}; or use https://, or on the host of the service itself http://127.0.0.1`,
-      },
+      { hint: `${hint}; or use https://, or on the host of the service itself http://127.0.0.1` },
     );
   return { text: mungeText(audience, nonce), reader: uid };
 }

@@ -1,15 +1,13 @@
 import { WspError } from '../protocol/errors.ts';
 
-/** One page of a list, and what to ask for the next one with. */
-export interface ListPage<Entry, Cursor> {
-  readonly entries: readonly Entry[];
-  /** Null: there is no next page. */
-  readonly next: Cursor | null;
-}
-
-/** All entries of a list, however many pages it has; or the first `most` of them. */
-export async function allPages<Entry, Cursor = string>(
-  read: (cursor: Cursor | undefined) => Promise<ListPage<Entry, Cursor>>,
+/**
+ * All entries of a list, however many pages it has; or the first `most` of them. `read`: a page, and
+ * what to ask for the next one with (null: there is none).
+ */
+export async function allPages<Entry, Cursor>(
+  read: (
+    cursor: Cursor | undefined,
+  ) => Promise<{ readonly entries: readonly Entry[]; readonly next: Cursor | null }>,
   most = Number.POSITIVE_INFINITY,
 ): Promise<readonly Entry[]> {
   const all: Entry[] = [];
@@ -21,9 +19,4 @@ export async function allPages<Entry, Cursor = string>(
       throw new WspError('service_unreachable', 'the service gives the same page again and again');
     cursor = next;
   }
-}
-
-/** A cursor as a part of a query. */
-export function cursorQuery(cursor: string | undefined): { readonly cursor?: string } {
-  return cursor === undefined ? {} : { cursor };
 }

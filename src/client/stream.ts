@@ -2,8 +2,10 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import WebSocket, { createWebSocketStream } from 'ws';
 import type { Connection } from './connection.ts';
-import type { StreamEnd } from './types.ts';
 import { errorOfAnswer, unreachable } from './failures.ts';
+
+/** Which bytes of a VM a stream carries: a TCP port of the guest, or its serial console. */
+export type StreamEnd = { readonly kind: 'tcp'; readonly port: number } | { readonly kind: 'console' };
 
 /** An error's answer is small; what is longer than this is not ours. */
 const maxAnswerBytes = 64 * 1024;

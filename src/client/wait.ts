@@ -1,47 +1,57 @@
 import type { EventView, WorkspaceView } from '../protocol/api.ts';
 import { WspError } from '../protocol/errors.ts';
-import type { EventQuery, WaitOptions } from './types.ts';
-import { keepTrying } from './retry.ts';
 import { formatDuration } from '../protocol/units.ts';
+import type { EventQuery, workspaceRequests } from './requests/workspaces.ts';
+import { keepTrying, type Pause } from './retry.ts';
 
-interface Reads {
-  getWorkspace(workspace: string, stop: AbortSignal): Promise<WorkspaceView>;
-  events(
-    query: EventQuery,
-    stop: AbortSignal,
-  ): Promise<{ readonly events: readonly EventView[]; readonly next: number }>;
-  readonly pause: ((delayMs: number) => Promise<void>) | undefined;
+/** How long to wait, and who is told meanwhile. */
+export interface WaitOptions {
+  /** Throws `timeout` after this long. */
+  readonly timeoutMs: number;
+  /** Each event of the workspace once, its history first. */
+  readonly onEvent?: ((event: EventView) => void) | undefined;
+  /** The workspace as it is after each batch of events. */
+  readonly onWorkspace?: ((workspace: WorkspaceView) => void) | undefined;
+  /** What it is doing, and why, in sentences: for the message of `timeout`. Default: its reason. */
+  readonly tell?: ((workspace: WorkspaceView) => string) | undefined;
 }
+
+type Reads = Pick<ReturnType<typeof workspaceRequests>, 'getWorkspace' | 'events'>;
 
 /** Below the service's own limit, and below what proxies cut off. */
 const longPollMs = 25_000;
+/** A service that is away for longer than this is not being started again. */
+const giveUpMs = 300_000;
 
-/** Events first, then the state: whatever happens after the state was read comes with the next events. */
+/**
+ * Events first, then the state: whatever happens after the state was read comes with the next
+ * events. With `pause` all but the first reading is tried again while the service is away.
+ */
 export async function waitForWorkspace(
-  { pause, ...direct }: Reads,
+  { getWorkspace, events, pause }: Reads & { readonly pause: Pause | undefined },
   idOrName: string,
   until: (workspace: WorkspaceView) => boolean,
   { timeoutMs, onEvent, onWorkspace, tell = reasonOf }: WaitOptions,
 ): Promise<WorkspaceView> {
   const over = AbortSignal.timeout(timeoutMs);
-  const reads = pause === undefined ? direct : outliving(direct, pause);
   let workspace: WorkspaceView | undefined;
   try {
     // A name may come to mean a newer workspace while we wait; the id does not.
-    workspace = await direct.getWorkspace(idOrName, over);
+    workspace = await getWorkspace(idOrName, over);
     const { id } = workspace;
     let after = 0;
-    let waitMs = 0;
-    for (;;) {
-      const page = await reads.events({ workspace: id, after, waitMs }, over);
+    const readEvents = async (waitMs: number): Promise<void> => {
+      const page = await keepTrying(() => events({ workspace: id, after, waitMs }, over), over, pause);
       for (const event of page.events) onEvent?.(event);
       after = page.next;
-      waitMs = longPollMs;
-      workspace = await reads.getWorkspace(id, over);
+    };
+    for (let waitMs = 0; ; waitMs = longPollMs) {
+      await readEvents(waitMs);
+      workspace = await keepTrying(() => getWorkspace(id, over), over, pause);
       onWorkspace?.(workspace);
       if (!until(workspace) && !isOver(workspace)) continue;
       // What has brought it here may have come after the events were read.
-      for (const event of (await reads.events({ workspace: id, after }, over)).events) onEvent?.(event);
+      await readEvents(0);
       return workspace;
     }
   } catch (cause) {
@@ -57,15 +67,22 @@ export async function waitForWorkspace(
   }
 }
 
-/** The same reads, tried again while the service cannot be reached: it may be starting again. Their signal ends it. */
-function outliving(
-  reads: Omit<Reads, 'pause'>,
-  pause: (delayMs: number) => Promise<void>,
-): Omit<Reads, 'pause'> {
-  return {
-    getWorkspace: (workspace, stop) => keepTrying(() => reads.getWorkspace(workspace, stop), stop, pause),
-    events: (query, stop) => keepTrying(() => reads.events(query, stop), stop, pause),
-  };
+/**
+ * Every event once, in order, from `query.after` on, for as long as the caller wants more. With
+ * `pause` a service that is away is waited for. Throws `service_unreachable`: it stays away.
+ */
+export async function* followEvents(
+  events: Reads['events'],
+  query: Pick<EventQuery, 'after' | 'workspace'>,
+  pause: Pause | undefined,
+): AsyncGenerator<EventView, never> {
+  let { after = 0 } = query;
+  for (;;) {
+    const read = () => events({ ...query, after, waitMs: longPollMs });
+    const page = await keepTrying(read, AbortSignal.timeout(giveUpMs), pause);
+    yield* page.events;
+    after = page.next;
+  }
 }
 
 /** Why it is as it is, in the service's words. */

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createClient } from '../../src/client/client.ts';
-import type { Client } from '../../src/client/types.ts';
+import type { Client } from '../../src/client/client.ts';
 import { pause, systemClock } from '../../src/platform/clock.ts';
 import type { UsageView } from '../../src/protocol/access.ts';
 import type { WorkspaceView } from '../../src/protocol/api.ts';

@@ -1,7 +1,7 @@
 import { chmodSync, chownSync, existsSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createClient } from '../../src/client/client.ts';
-import type { Client } from '../../src/client/types.ts';
+import type { Client } from '../../src/client/client.ts';
 import { type Child, startChild } from '../../src/platform/children.ts';
 import { pause, systemClock, withDeadline } from '../../src/platform/clock.ts';
 import { helperPolicyOf } from '../../src/service/config/helper-policy.ts';

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { Client } from '../../client/types.ts';
+import type { Client } from '../../client/client.ts';
 import { formatDuration } from '../../protocol/units.ts';
 import { table } from '../output.ts';
 import type { CommandContext, Run } from '../program.ts';

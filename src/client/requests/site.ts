@@ -1,28 +1,25 @@
+import type { UsageView } from '../../protocol/access.ts';
 import type { Asker } from '../ask.ts';
-import { allPages, cursorQuery } from '../pages.ts';
 
-/** What the site has, and how the service is. */
-export function siteRequests({ api, ask }: Asker) {
+/** What the site has and who uses how much of it, and how the service is. */
+export function siteRequests({ api, ask, list }: Asker) {
   return {
+    /** What can be leased here, and what is free at this moment. */
     types: () => ask(signal => api.GET('/v1/types', { signal })),
-    listSlots: () =>
-      allPages(async cursor => {
-        const query = cursorQuery(cursor);
-        const { slots, next } = await ask(signal => api.GET('/v1/slots', { params: { query }, signal }));
-        return { entries: slots, next };
-      }),
-    listNodes: () =>
-      allPages(async cursor => {
-        const query = cursorQuery(cursor);
-        const { nodes, next } = await ask(signal => api.GET('/v1/nodes', { params: { query }, signal }));
-        return { entries: nodes, next };
-      }),
-    listImages: () =>
-      allPages(async cursor => {
-        const query = cursorQuery(cursor);
-        const { images, next } = await ask(signal => api.GET('/v1/images', { params: { query }, signal }));
-        return { entries: images, next };
-      }),
+    listSlots: () => list('slots', (query, signal) => api.GET('/v1/slots', { params: { query }, signal })),
+    listNodes: () => list('nodes', (query, signal) => api.GET('/v1/nodes', { params: { query }, signal })),
+    listImages: () => list('images', (query, signal) => api.GET('/v1/images', { params: { query }, signal })),
+    /** Times as ISO 8601. */
+    usage: async (period: { readonly since?: string; readonly until?: string } = {}): Promise<UsageView> => {
+      let answer = { since: '', until: '' };
+      const lines = await list('lines', async (page, signal) => {
+        const query = { ...period, ...page };
+        const got = await api.GET('/v1/usage', { params: { query }, signal });
+        if (got.data) answer = { since: got.data.since, until: got.data.until };
+        return got;
+      });
+      return { ...answer, lines: [...lines], next: null };
+    },
     health: () => ask(signal => api.GET('/v1/health', { signal })),
   };
 }

@@ -1,35 +1,26 @@
 import type { WebhookRequest } from '../../protocol/access.ts';
 import type { Asker } from '../ask.ts';
-import { allPages, cursorQuery } from '../pages.ts';
 
 /** Who is told of events, and what could not be told. */
-export function webhookRequests({ api, ask }: Asker) {
+export function webhookRequests({ api, ask, list }: Asker) {
+  const at = (webhook: string) => ({ path: { webhook } });
   return {
     listWebhooks: () =>
-      allPages(async cursor => {
-        const query = cursorQuery(cursor);
-        const { webhooks, next } = await ask(signal =>
-          api.GET('/v1/webhooks', { params: { query }, signal }),
-        );
-        return { entries: webhooks, next };
-      }),
+      list('webhooks', (query, signal) => api.GET('/v1/webhooks', { params: { query }, signal })),
+    /** The secret is in this answer alone. */
     createWebhook: (body: WebhookRequest) => ask(signal => api.POST('/v1/webhooks', { body, signal })),
     deleteWebhook: async (webhook: string): Promise<void> => {
-      const params = { path: { webhook } };
       await ask(async signal => {
-        const answer = await api.DELETE('/v1/webhooks/{webhook}', { params, signal });
+        const answer = await api.DELETE('/v1/webhooks/{webhook}', { params: at(webhook), signal });
         return { ...answer, data: answer.response.ok ? null : undefined };
       });
     },
+    /** Lets one that has stopped go on. */
     resumeWebhook: (webhook: string) =>
-      ask(signal => api.POST('/v1/webhooks/{webhook}/resume', { params: { path: { webhook } }, signal })),
+      ask(signal => api.POST('/v1/webhooks/{webhook}/resume', { params: at(webhook), signal })),
     deadLetters: (webhook: string) =>
-      allPages(async cursor => {
-        const params = { path: { webhook }, query: cursorQuery(cursor) };
-        const { deadLetters, next } = await ask(signal =>
-          api.GET('/v1/webhooks/{webhook}/dead-letters', { params, signal }),
-        );
-        return { entries: deadLetters, next };
-      }),
+      list('deadLetters', (query, signal) =>
+        api.GET('/v1/webhooks/{webhook}/dead-letters', { params: { ...at(webhook), query }, signal }),
+      ),
   };
 }
