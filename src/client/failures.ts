@@ -1,4 +1,4 @@
-import { errorCodes, type ErrorBody, type ErrorCode, WspError } from '../protocol/errors.ts';
+import { errorCodes, type ErrorBody, WspError } from '../protocol/errors.ts';
 import { formatDuration } from '../protocol/units.ts';
 
 /** Sentences for what the network says most often. */
@@ -44,28 +44,19 @@ export function unreachable(url: string, cause: unknown, afterMs?: number): WspE
 /** An answer that is not a success: the service's own error, or something in between that answered in its place. */
 export function errorOfAnswer(url: string, status: number, body: unknown): WspError {
   if (isErrorBody(body)) {
-    const { code, message, hint, details } = body.error;
-    return new WspError(code, message, {
-      ...(hint === undefined ? {} : { hint }),
-      ...(details === undefined ? {} : { details }),
-    });
+    const { code, message, ...more } = body.error;
+    return new WspError(code, message, more);
   }
   return new WspError(
     'service_unreachable',
     `what answers at ${url} is not a Workspace Service (HTTP ${status})`,
-    {
-      hint: 'check WSP_URL (or url in the config file), and any proxy in between',
-    },
+    { hint: 'check WSP_URL (or url in the config file), and any proxy in between' },
   );
 }
 
 function isErrorBody(body: unknown): body is ErrorBody {
   const error = (body as Partial<ErrorBody> | undefined)?.error;
-  return typeof error?.message === 'string' && isErrorCode(error.code);
-}
-
-function isErrorCode(code: unknown): code is ErrorCode {
-  return typeof code === 'string' && Object.hasOwn(errorCodes, code);
+  return typeof error?.message === 'string' && Object.hasOwn(errorCodes, error.code ?? '');
 }
 
 /** The innermost error with a code says what happened; fetch itself only says that it failed. */

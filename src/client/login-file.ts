@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { chmod, type FileHandle, open, realpath, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, open, realpath, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { WspError } from '../protocol/errors.ts';
 
@@ -35,9 +35,7 @@ export async function checkSocket(socket: string, trusted: readonly number[]): P
     throw new WspError(
       'unauthorized',
       `others can write to ${directory}: the socket in it may be anybody's`,
-      {
-        hint: 'have an administrator set its mode to 0755',
-      },
+      { hint: 'have an administrator set its mode to 0755' },
     );
 }
 
@@ -54,9 +52,7 @@ export async function writeProof(
     throw new WspError(
       'unauthorized',
       `what answers at ${socket} asks for the file ${path}, which is not in its login directory`,
-      {
-        hint: 'it is not a Workspace Service, or it pretends to be one: tell an administrator',
-      },
+      { hint: 'it is not a Workspace Service, or it pretends to be one: tell an administrator' },
     );
   // Held by its descriptor, so that nobody puts another one in its place meanwhile.
   const { O_DIRECTORY, O_NOFOLLOW } = constants;
@@ -69,25 +65,19 @@ export async function writeProof(
     await chmod(proof, fileMode);
   } catch (cause) {
     await held.close();
-    throw unwritable(path, cause);
+    return unusable(path)(cause);
   }
-  return () => removed(held, proof);
-}
-
-async function removed(held: FileHandle, proof: string): Promise<void> {
-  await rm(proof, { force: true });
-  await held.close();
+  return async () => {
+    await rm(proof, { force: true });
+    await held.close();
+  };
 }
 
 function unusable(path: string): (cause: unknown) => never {
   return cause => {
-    throw unwritable(path, cause);
+    throw new WspError('unauthorized', `a login by ${path} cannot be made: ${(cause as Error).message}`, {
+      hint: 'log in with a token (WSP_TOKEN), or on the host of the service',
+      cause,
+    });
   };
-}
-
-function unwritable(path: string, cause: unknown): WspError {
-  return new WspError('unauthorized', `a login by ${path} cannot be made: ${(cause as Error).message}`, {
-    hint: 'log in with a token (WSP_TOKEN), or on the host of the service',
-    cause,
-  });
 }

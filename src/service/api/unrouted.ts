@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { WspError } from '../../protocol/errors.ts';
+import { type ErrorCode, WspError } from '../../protocol/errors.ts';
 
 /**
  * Errors of requests that never reach a route: what Node's HTTP parser, the router and the
@@ -19,17 +19,16 @@ export function refuseUnrouted(error: FastifyError, _request: FastifyRequest, re
   void reply
     .code(tooLong ? 414 : 400)
     .header('content-type', 'application/json; charset=utf-8')
-    .send(JSON.stringify(new WspError('invalid_request', message).toBody()));
+    .send(bodyOf('invalid_request', message));
 }
 
 /**
  * What the parser refuses; Fastify's option `clientErrorHandler`. The connection is of no more use.
  */
-export function refuseUnparsed(error: Error & { readonly code?: string }, socket: Socket): void {
+export function refuseUnparsed({ code }: NodeJS.ErrnoException, socket: Socket): void {
   // It has gone by itself: nobody is there to be told.
-  if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
-  const { status, refusal } = refusalOf(error);
-  socket.end(rawAnswer(status, refusal));
+  if (code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
+  socket.end(unparsedAnswer(code ?? 'unknown error'));
 }
 
 /**
@@ -38,11 +37,7 @@ export function refuseUnparsed(error: Error & { readonly code?: string }, socket
  */
 export function refuseBeforeRoutes(app: FastifyInstance): void {
   app.server.on('checkExpectation', (_request: IncomingMessage, response: ServerResponse) => {
-    const refusal = new WspError(
-      'invalid_request',
-      'the only thing that a request may expect is 100-continue',
-    );
-    const body = JSON.stringify(refusal.toBody());
+    const body = bodyOf('invalid_request', 'the only thing that a request may expect is 100-continue');
     const headers = {
       'content-type': 'application/json; charset=utf-8',
       'content-length': Buffer.byteLength(body),
@@ -55,36 +50,26 @@ export function refuseBeforeRoutes(app: FastifyInstance): void {
       throw new WspError('invalid_request', 'the request has no Host header');
   });
   app.websocketServer.on('wsClientError', (error: Error, socket: Socket) => {
-    socket.end(
-      rawAnswer('400 Bad Request', new WspError('invalid_request', `no WebSocket: ${error.message}`)),
-    );
+    socket.end(rawAnswer('400 Bad Request', bodyOf('invalid_request', `no WebSocket: ${error.message}`)));
   });
 }
 
-function refusalOf({ code }: Error & { readonly code?: string }): {
-  readonly status: string;
-  readonly refusal: WspError;
-} {
-  if (code === 'HPE_HEADER_OVERFLOW')
-    return {
-      status: '431 Request Header Fields Too Large',
-      refusal: new WspError('invalid_request', "the request's URL and headers have more than 16 KiB", {
-        hint: 'what is long goes into the body of a POST; lists are read page by page',
-      }),
-    };
+function unparsedAnswer(code: string): string {
+  if (code === 'HPE_HEADER_OVERFLOW') {
+    const hint = 'what is long goes into the body of a POST; lists are read page by page';
+    const body = bodyOf('invalid_request', "the request's URL and headers have more than 16 KiB", hint);
+    return rawAnswer('431 Request Header Fields Too Large', body);
+  }
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT')
-    return {
-      status: '408 Request Timeout',
-      refusal: new WspError('timeout', 'the request did not arrive in time'),
-    };
-  return {
-    status: '400 Bad Request',
-    refusal: new WspError('invalid_request', `this is no request of HTTP/1.1 (${code ?? 'unknown error'})`),
-  };
+    return rawAnswer('408 Request Timeout', bodyOf('timeout', 'the request did not arrive in time'));
+  return rawAnswer('400 Bad Request', bodyOf('invalid_request', `this is no request of HTTP/1.1 (${code})`));
 }
 
-function rawAnswer(status: string, refusal: WspError): string {
-  const body = JSON.stringify(refusal.toBody());
+function bodyOf(code: ErrorCode, message: string, hint?: string): string {
+  return JSON.stringify(new WspError(code, message, hint === undefined ? {} : { hint }).toBody());
+}
+
+function rawAnswer(status: string, body: string): string {
   const head = [
     `HTTP/1.1 ${status}`,
     'content-type: application/json; charset=utf-8',
