@@ -155,7 +155,7 @@ function namesOf(
 
 async function openTls({ tls, listen: { host }, url }: SiteConfig, headAddress: string | undefined) {
   if (tls === null) return undefined;
-  const hosts = tlsHosts(host, [url], headAddress === undefined ? [] : [headAddress]);
+  const hosts = tlsHosts(host, url, headAddress);
   return loadTls(tls, hosts, systemClock.now(), systemProcesses);
 }
 

@@ -1,4 +1,5 @@
 import { audienceOf } from '../../protocol/login.ts';
+import { urlOf } from '../api/listening.ts';
 import { tlsHosts } from '../api/tls.ts';
 
 /** Where the service is reached. */
@@ -20,10 +21,8 @@ export interface LoginPlace {
 export function loginNames(place: LoginPlace): ReadonlySet<string> {
   const { host, port, isTls, url, headAddress, bootId } = place;
   const own = isTls
-    ? tlsHosts(host, [url], headAddress === undefined ? [] : [headAddress]).map(
-        each => `https://${bracketed(each)}:${port}`,
-      )
-    : loopbackOf(host).map(each => `http://${bracketed(each)}:${port}`);
+    ? tlsHosts(host, url, headAddress).map(each => urlOf('https', each, port))
+    : loopbackOf(host).map(each => urlOf('http', each, port));
   return new Set(
     [...own, ...(url === null ? [] : [url])].flatMap(each => audienceOf(each, () => bootId) ?? []),
   );
@@ -34,8 +33,4 @@ function loopbackOf(host: string): readonly string[] {
   if (host === '::') return ['127.0.0.1', '::1'];
   if (host === '0.0.0.0') return ['127.0.0.1'];
   return [host];
-}
-
-function bracketed(host: string): string {
-  return host.includes(':') ? `[${host}]` : host;
 }

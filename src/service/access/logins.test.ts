@@ -18,7 +18,8 @@ import { type CommandResult, type ProcessRunner, systemProcesses } from '../../p
 import { systemRandom } from '../../platform/random.ts';
 import { createVirtualClock } from '../../platform/virtual-clock.ts';
 import { mungeForm, mungeText } from '../../protocol/login.ts';
-import { type FileChallenge, Logins } from './logins.ts';
+import type { FileChallengeView as FileChallenge } from '../../protocol/access.ts';
+import { Logins } from './logins.ts';
 
 /** Who can say that they are somebody else? Needs root for files of other users. */
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { Clock } from '../../platform/clock.ts';
 import type { ProcessRunner } from '../../platform/process.ts';
 import type { Random } from '../../platform/random.ts';
-import { type LoginWaysView, userPattern } from '../../protocol/access.ts';
+import { type FileChallengeView, type LoginWaysView, userPattern } from '../../protocol/access.ts';
 import { WspError } from '../../protocol/errors.ts';
 import { mungeForm } from '../../protocol/login.ts';
 import { Shares } from './shares.ts';
@@ -42,17 +42,8 @@ export interface LoginParts {
   readonly names: () => ReadonlySet<string>;
 }
 
-/** What the caller writes where, and how they say that they have. */
-export interface FileChallenge {
-  readonly path: string;
-  readonly content: string;
-  readonly claim: string;
-}
-
-interface Claim {
-  readonly path: string;
-  readonly content: string;
-}
+/** What the caller writes, and where. */
+type Proof = Readonly<Pick<FileChallengeView, 'path' | 'content'>>;
 
 const goodMs = 30_000;
 /** Of a claim and a nonce: when they end, and what nobody can guess. */
@@ -108,7 +99,7 @@ export class Logins {
   }
 
   /** Throws `WspError` (`not_found`: no such logins here). */
-  begin(): FileChallenge {
+  begin(): FileChallengeView {
     const claim = this.#fresh();
     return { ...this.#wanted(claim), claim: claim.toString('base64url') };
   }
@@ -209,7 +200,7 @@ export class Logins {
   }
 
   /** Its file. */
-  #wanted(claim: Buffer): Claim {
+  #wanted(claim: Buffer): Proof {
     const { directory } = this.#parts;
     if (directory === null) throw notHere('with a file');
     const word = (what: string): string =>
@@ -256,7 +247,7 @@ interface Unmunged {
   readonly text: string;
 }
 
-async function ownerOf({ path, content }: Claim): Promise<number> {
+async function ownerOf({ path, content }: Proof): Promise<number> {
   const refused = (why: string): WspError => new WspError('unauthorized', `the login file ${path} ${why}`);
   const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
   const file = await open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK).catch((cause: unknown) => {

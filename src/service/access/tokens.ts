@@ -1,6 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Random } from '../../platform/random.ts';
 import { userPattern } from '../../protocol/access.ts';
+import { invalidFile } from '../../protocol/document.ts';
 import { WspError, type ErrorDetail } from '../../protocol/errors.ts';
 import { readOrMakeSecret, secretFileMistake } from '../../platform/secret-file.ts';
 
@@ -19,8 +20,8 @@ const minimumLength = 16;
  */
 export function loadTokens(path: string, random: Random): Tokens {
   const wrong = tokensFileMistake(path);
-  if (wrong !== undefined) throw invalid(path, [{ path: '', message: wrong }]);
-  return parseTokens(path, readOrMake(path, random));
+  if (wrong !== undefined) throw invalidFile(`tokens file ${path}`, [{ path: '', message: wrong }]);
+  return parseTokens(`tokens file ${path}`, readOrMake(path, random));
 }
 
 /** What is wrong with the file's mode or kind; undefined when nothing is, or when it is not there yet. */
@@ -32,11 +33,11 @@ function readOrMake(path: string, random: Random): string {
   try {
     return readOrMakeSecret(path, random, token => `admin ${token}\n`);
   } catch (cause) {
-    throw unreadable(path, cause);
+    throw new WspError('invalid_file', `tokens file ${path}: ${(cause as Error).message}`, { cause });
   }
 }
 
-function parseTokens(path: string, text: string): Tokens {
+function parseTokens(file: string, text: string): Tokens {
   const details: ErrorDetail[] = [];
   const entries: { readonly user: string; readonly hash: Buffer }[] = [];
   for (const [index, raw] of text.split('\n').entries()) {
@@ -57,7 +58,7 @@ function parseTokens(path: string, text: string): Tokens {
       path: '',
       message: 'holds no token: add a line `user token`, or remove the file to have one made',
     });
-  if (details.length > 0) throw invalid(path, details);
+  if (details.length > 0) throw invalidFile(file, details);
   return {
     users: () => [...new Set(entries.map(({ user }) => user))],
     userOf(token) {
@@ -73,17 +74,4 @@ function parseTokens(path: string, text: string): Tokens {
 /** What is kept of a token. */
 export function hashOf(token: string): Buffer {
   return createHash('sha256').update(token).digest();
-}
-
-function invalid(path: string, details: readonly ErrorDetail[]): WspError {
-  const [first] = details;
-  return new WspError(
-    'invalid_file',
-    `tokens file ${path}: ${[first?.path, first?.message].filter(Boolean).join(': ')}`,
-    { details },
-  );
-}
-
-function unreadable(path: string, cause: unknown): WspError {
-  return new WspError('invalid_file', `tokens file ${path}: ${(cause as Error).message}`, { cause });
 }

@@ -3,6 +3,7 @@ import type { Clock } from '../../platform/clock.ts';
 import type { AuditLog } from '../access/audit.ts';
 import type { AuditEntry } from '../store/store.ts';
 import { addressOf, isLooking } from './auth.ts';
+import { pathOf } from './errors.ts';
 import { formatMoment } from '../../protocol/units.ts';
 
 const refusals: ReadonlySet<number> = new Set([401, 403]);
@@ -32,7 +33,7 @@ export function entryOf(
     user: request.caller?.user ?? null,
     token: request.caller?.tokenId ?? null,
     method: request.method,
-    path: request.url.replace(/\?.*$/s, '').slice(0, 300),
+    path: pathOf(request).slice(0, 300),
     status,
     code,
     address: addressOf(request) ?? 'socket',

@@ -84,6 +84,7 @@ export function about(request: FastifyRequest) {
   };
 }
 
-function pathOf(request: FastifyRequest): string {
+/** The path that a request asks for, without its query. */
+export function pathOf(request: FastifyRequest): string {
   return request.url.replace(/\?.*$/s, '');
 }

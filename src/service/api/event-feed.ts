@@ -29,28 +29,21 @@ export interface EventQuery {
 }
 
 /** The history as clients read it. */
-export interface EventFeed {
-  /**
-   * Events that the user may see; waits for the first until `waitMs` are over, `gone` is aborted or
-   * the service stops.
-   */
-  page(query: EventQuery, gone: AbortSignal): Promise<{ events: EventView[]; next: number }>;
-  /** The whole history of one workspace. */
-  all(workspaceId: string): Promise<readonly StoredEvent[]>;
-  /** Answers everyone who waits, now and from now on. */
-  close(): void;
-  closed(): boolean;
-}
+export type EventFeed = ReturnType<typeof eventFeed>;
 
 /** The feed over the engine's history. */
-export function eventFeed(engine: Engine, clock: Clock): EventFeed {
+export function eventFeed(engine: Engine, clock: Clock) {
   const closing = new AbortController();
   const recent = new RecentEvents(engine);
   const read = pageReader(recent, clock);
   const waiters = new Shares('clients wait for events', waiting);
 
   return {
-    async page(query, gone) {
+    /**
+     * Events that the user may see; waits for the first until `waitMs` are over, `gone` is aborted
+     * or the service stops.
+     */
+    async page(query: EventQuery, gone: AbortSignal): Promise<{ events: EventView[]; next: number }> {
       const news = watchNews(engine);
       const late = new AbortController();
       const stopTimer = clock.after(query.waitMs, () => late.abort());
@@ -71,8 +64,7 @@ export function eventFeed(engine: Engine, clock: Clock): EventFeed {
       }
     },
 
-    all: workspaceId => readAll(engine, { workspaceId }),
-
+    /** Answers everyone who waits, now and from now on. */
     close: () => {
       recent.close();
       closing.abort();

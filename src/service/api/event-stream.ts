@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import type { Clock } from '../../platform/clock.ts';
@@ -114,7 +115,7 @@ async function stream(
       after = page.next;
       const told = page.events.map(event => texts.of(event.seq, () => asText(event)));
       const text = told.length === 0 ? ': still here\n\n' : Buffer.concat(told);
-      if (!over.aborted && !raw.write(text)) await drained(reply, over);
+      if (!over.aborted && !raw.write(text)) await once(raw, 'drain', { signal: over });
       const isFull = page.events.length === from.limit;
       if (page.events.length > 0) await rest(clock, isFull ? shortRestFactor * restMs : restMs, over);
     }
@@ -143,18 +144,5 @@ function rest(clock: Clock, restMs: number, over: AbortSignal): Promise<void> {
     };
     const stop = clock.after(restMs, done);
     over.addEventListener('abort', done);
-  });
-}
-
-function drained({ raw }: FastifyReply, over: AbortSignal): Promise<void> {
-  return new Promise(resolve => {
-    if (over.aborted) return resolve();
-    const goOn = (): void => {
-      raw.off('drain', goOn);
-      over.removeEventListener('abort', goOn);
-      resolve();
-    };
-    raw.on('drain', goOn);
-    over.addEventListener('abort', goOn);
   });
 }

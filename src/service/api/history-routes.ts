@@ -2,7 +2,7 @@ import Type from 'typebox';
 import { timelineOf } from './timeline.ts';
 import { Count } from '../../protocol/schema.ts';
 import { callerOf, standingOf } from './auth.ts';
-import { maxWaitMs } from './event-feed.ts';
+import { maxWaitMs, readAll } from './event-feed.ts';
 import { EventTypes } from '../../protocol/events.ts';
 import { eventStream } from './event-stream.ts';
 import { findWorkspace, idOfReadable } from './owners.ts';
@@ -12,7 +12,7 @@ import { ref } from './schemas.ts';
 /** The most events that one answer carries. */
 const pageLimit = 1_000;
 
-const timeline: Route = (app, { engine, feed }) => {
+const timeline: Route = (app, { engine }) => {
   const schema = {
     operationId: 'getTimeline',
     summary: "The lease's breakdown into hops, each with its length",
@@ -23,7 +23,7 @@ const timeline: Route = (app, { engine, feed }) => {
     const found = await findWorkspace(engine, callerOf(request), request.params.workspace);
     const { id, vmIds } = found.workspace;
     const agents = vmIds.filter(vmId => found.among.vms.get(vmId)?.context !== 'none').length;
-    return timelineOf(id, await feed.all(id), agents);
+    return timelineOf(id, await readAll(engine, { workspaceId: id }), agents);
   });
 };
 

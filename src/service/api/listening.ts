@@ -1,4 +1,5 @@
 import { chmodSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
 import { createConnection } from 'node:net';
@@ -40,9 +41,7 @@ const socketMode = 0o666;
 export async function listen(app: FastifyInstance, options: ListenOptions): Promise<Listening> {
   const { host, url, headAddress, socketPath = null, tls } = options;
   const scheme = tls ? 'https' : 'http';
-  await app.listen({ host, port: options.port }).catch((cause: unknown) => {
-    throw cannotListen(host, options.port, cause);
-  });
+  await app.listen({ host, port: options.port }).catch(noPort(host, options.port));
   const port = portOf(app.server);
   const own = urlOf(scheme, isAny(host) ? '127.0.0.1' : host, port);
   const more: Server[] = [];
@@ -74,29 +73,23 @@ async function listenOnSocket(server: Server, path: string): Promise<void> {
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
     if (await isLeftOver(path)) rmSync(path);
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen({ path }, resolve);
-    });
+    await once(server.listen({ path }), 'listening');
     chmodSync(path, socketMode);
   } catch (cause) {
-    const { code = '', message } = cause as NodeJS.ErrnoException;
-    throw new WspError('failed', `cannot listen on the socket ${path}: ${reasons[code] ?? message}`, {
-      hint: 'change service.socket in the site file',
-      cause,
-    });
+    throw cannotListen(`the socket ${path}`, 'change service.socket in the site file', cause);
   }
 }
 
-function isLeftOver(path: string): Promise<boolean> {
-  return new Promise(resolve => {
-    const connection = createConnection({ path });
-    connection.once('connect', () => {
-      connection.destroy();
-      resolve(false);
-    });
-    connection.once('error', (cause: NodeJS.ErrnoException) => resolve(cause.code === 'ECONNREFUSED'));
-  });
+async function isLeftOver(path: string): Promise<boolean> {
+  const connection = createConnection({ path });
+  try {
+    await once(connection, 'connect');
+    return false;
+  } catch (cause) {
+    return (cause as NodeJS.ErrnoException).code === 'ECONNREFUSED';
+  } finally {
+    connection.destroy();
+  }
 }
 
 /** Writes the URL so that whoever reads the file never sees half of it. */
@@ -106,11 +99,8 @@ export function writeUrlFile(path: string, url: string): void {
 }
 
 /** Resolves when the server listens. Throws as `listen` does. */
-export function listenOn(server: Server, host: string, port: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', cause => reject(cannotListen(host, port, cause)));
-    server.listen({ host, port }, resolve);
-  });
+export async function listenOn(server: Server, host: string, port: number): Promise<void> {
+  await once(server.listen({ host, port }), 'listening').catch(noPort(host, port));
 }
 
 function portOf(server: Server): number {
@@ -119,7 +109,8 @@ function portOf(server: Server): number {
   return address.port;
 }
 
-function urlOf(scheme: string, host: string, port: number): string {
+/** The URL of a host, which may be an IPv6 address, and a port. */
+export function urlOf(scheme: string, host: string, port: number): string {
   return `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
@@ -134,10 +125,14 @@ const reasons: Readonly<Record<string, string>> = {
   ENOTFOUND: 'the host name is not known',
 };
 
-function cannotListen(host: string, port: number, cause: unknown): WspError {
+function noPort(host: string, port: number): (cause: unknown) => never {
+  return cause => {
+    const hint = 'change service.listen in the site file; port 0 takes a free one';
+    throw cannotListen(`${host}:${port}`, hint, cause);
+  };
+}
+
+function cannotListen(where: string, hint: string, cause: unknown): WspError {
   const { code = '', message } = cause as NodeJS.ErrnoException;
-  return new WspError('failed', `cannot listen on ${host}:${port}: ${reasons[code] ?? message}`, {
-    hint: 'change service.listen in the site file; port 0 takes a free one',
-    cause,
-  });
+  return new WspError('failed', `cannot listen on ${where}: ${reasons[code] ?? message}`, { hint, cause });
 }

@@ -46,6 +46,16 @@ export class Buckets {
     return 0;
   }
 
+  /** Takes one. Throws `WspError` (`rate_limited`), with its header, when there is none. */
+  spend(who: string, reply: { header(name: string, value: string): unknown }): void {
+    const seconds = Math.ceil(this.take(who) / 1_000);
+    if (seconds === 0) return;
+    reply.header('retry-after', String(seconds));
+    throw new WspError('rate_limited', 'too many requests in too short a time', {
+      hint: `try again in ${formatDuration(seconds * 1_000)}; to hear of news use wsp wait, wsp events -f or a webhook instead of asking again and again`,
+    });
+  }
+
   #fill(who: string): Bucket {
     const nowMs = this.#clock.monotonicMs();
     const { burst, perSecond } = this.#rate;
@@ -80,32 +90,16 @@ export function rateLimits(app: FastifyInstance, clock: Clock, rate: Rate) {
     guessed(request: FastifyRequest, reply: FastifyReply): void {
       // Who sends none does not guess.
       const bucket = bearerOf(request) === undefined ? nameless : strangers;
-      const waitMs = bucket.take(addressOf(request) ?? 'socket');
-      if (waitMs > 0) throw tooOften(waitMs, reply);
+      bucket.spend(addressOf(request) ?? 'socket', reply);
     },
     loginFailed(request: FastifyRequest, reply: FastifyReply): void {
-      const waitMs = nameless.take(addressOf(request) ?? 'socket');
-      if (waitMs > 0) throw tooOften(waitMs, reply);
+      nameless.spend(addressOf(request) ?? 'socket', reply);
     },
-    loggedIn(user: string, reply: FastifyReply): void {
-      const waitMs = logins.take(user);
-      if (waitMs > 0) throw tooOften(waitMs, reply);
-    },
+    loggedIn: (user: string, reply: FastifyReply): void => logins.spend(user, reply),
     limitCallers(): void {
       app.addHook('onRequest', async (request, reply) => {
-        const user = request.caller?.user;
-        const waitMs = user === undefined ? 0 : callers.take(user);
-        if (waitMs > 0) throw tooOften(waitMs, reply);
+        if (request.caller) callers.spend(request.caller.user, reply);
       });
     },
   };
-}
-
-/** The refusal of one who asks too often, with its header. */
-export function tooOften(waitMs: number, reply: { header(name: string, value: string): unknown }): WspError {
-  const seconds = Math.ceil(waitMs / 1_000);
-  reply.header('retry-after', String(seconds));
-  return new WspError('rate_limited', 'too many requests in too short a time', {
-    hint: `try again in ${formatDuration(seconds * 1_000)}; to hear of news use wsp wait, wsp events -f or a webhook instead of asking again and again`,
-  });
 }

@@ -58,7 +58,8 @@ export function clientStreamRoutes(parts: ApiParts): FastifyPluginAsyncTypebox {
             giveBack();
           };
           try {
-            const pilotSide = await openPilotStream(parts, request, workspace, vm);
+            const target = targetOf(vm.id, request.query as Static<typeof StreamQuery>);
+            const pilotSide = await parts.engine.pilots.openStream(workspace.slotId, nodeOf(vm), target);
             // Who has been in a VM is written down before the first byte.
             await parts.audit.write(entryOf(request, parts.clock, 101));
             // The client may have gone while the pilot was asked.
@@ -93,16 +94,6 @@ async function wantedOf(
   return { workspace, vm };
 }
 
-function openPilotStream(
-  { engine }: ApiParts,
-  request: FastifyRequest,
-  { slotId }: Workspace,
-  vm: Vm,
-): Promise<Duplex> {
-  const { target: kind, port } = request.query as Static<typeof StreamQuery>;
-  return engine.pilots.openStream(slotId, nodeOf(vm), targetOf(vm.id, kind, port));
-}
-
 function nodeOf(vm: Vm): string {
   // The console is there as soon as the VMM is: one may want to see a guest boot.
   if (vm.node !== null && (vm.state === 'running' || vm.state === 'starting')) return vm.node;
@@ -111,7 +102,7 @@ function nodeOf(vm: Vm): string {
   });
 }
 
-function targetOf(vmId: string, kind: 'tcp' | 'console', port: number | undefined): StreamTarget {
+function targetOf(vmId: string, { target: kind, port }: Static<typeof StreamQuery>): StreamTarget {
   if (kind === 'console') return { kind, vmId };
   if (port !== undefined) return { kind, vmId, port };
   throw invalidRequest([{ path: 'port', message: 'is missing: target=tcp needs it' }]);

@@ -25,11 +25,11 @@ it('makes a certificate for the names that it is reached by, once', async () => 
 });
 
 it('is reached by where it listens, by its URL, and by the loopback', () => {
-  const hosts = tlsHosts('10.0.0.1', ['https://head.site:1', null], ['10.1.0.1']);
+  const hosts = tlsHosts('10.0.0.1', 'https://head.site:1', '10.1.0.1');
   expect(hosts).toEqual(
     expect.arrayContaining(['10.0.0.1', 'head.site', '10.1.0.1', 'localhost', '127.0.0.1']),
   );
-  expect(tlsHosts('0.0.0.0', [], [])).not.toContain('0.0.0.0');
+  expect(tlsHosts('0.0.0.0', null, undefined)).not.toContain('0.0.0.0');
 });
 
 it.each([

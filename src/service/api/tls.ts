@@ -59,18 +59,17 @@ export async function loadTls(
 /** The names that this host is reached by: of the addresses listened on, of the host, and of the loopback. */
 export function tlsHosts(
   listenHost: string,
-  urls: readonly (string | null)[],
-  more: readonly string[],
+  url: string | null,
+  headAddress: string | undefined,
 ): readonly string[] {
   const any = listenHost === '0.0.0.0' || listenHost === '::';
   const addresses = Object.values(networkInterfaces()).flatMap(
     each => each?.map(({ address }) => address) ?? [],
   );
-  const named = urls.flatMap(url => (url === null ? [] : [new URL(url).hostname.replace(/^\[|\]$/g, '')]));
   const hosts = [
     ...(any ? addresses : [listenHost]),
-    ...named,
-    ...more,
+    ...(url === null ? [] : [new URL(url).hostname.replace(/^\[|\]$/g, '')]),
+    ...(headAddress === undefined ? [] : [headAddress]),
     hostname(),
     'localhost',
     '127.0.0.1',
@@ -91,21 +90,16 @@ async function make(
   for (const path of [newCertificate, newKey]) rmSync(path, { force: true });
   const what = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-sha256'];
   const about = ['-days', String(days), '-subj', '/CN=workspace-pilot', '-addext', `subjectAltName=${names}`];
-  const hint = 'install openssl, or put your own certificate and key there';
-  const result = await processes
-    .run(['openssl', ...what, ...about, '-keyout', newKey, '-out', newCertificate], {
-      deadlineMs: commandDeadlineMs,
-    })
-    .catch((cause: unknown) => {
-      throw new WspError('failed', `no certificate can be made: ${(cause as Error).message}`, {
-        hint,
-        cause,
-      });
+  const argv = ['openssl', ...what, ...about, '-keyout', newKey, '-out', newCertificate] as const;
+  const failed = (why: string | undefined, cause?: unknown): WspError =>
+    new WspError('failed', `no certificate can be made: ${why}`, {
+      hint: 'install openssl, or put your own certificate and key there',
+      cause,
     });
-  if (result.code !== 0)
-    throw new WspError('failed', `no certificate can be made: ${result.stderr.trim().split('\n').at(-1)}`, {
-      hint,
-    });
+  const result = await processes.run(argv, { deadlineMs: commandDeadlineMs }).catch((cause: unknown) => {
+    throw failed((cause as Error).message, cause);
+  });
+  if (result.code !== 0) throw failed(result.stderr.trim().split('\n').at(-1));
   chmodSync(newKey, 0o600);
   chmodSync(newCertificate, 0o644);
   renameSync(newKey, keyFile);

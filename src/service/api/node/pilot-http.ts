@@ -6,9 +6,10 @@ import { WspError } from '../../../protocol/errors.ts';
 import { pipeEndHeader, pipeNextHeader } from '../../../protocol/pipe.ts';
 import { Count } from '../../../protocol/schema.ts';
 import { PilotPipe } from '../../pilots/pipe.ts';
+import { pathOf } from '../errors.ts';
 import type { ApiParts } from '../parts.ts';
 import { NodeParams, readPilotMessage, requireSlotSecret, Slot, StreamParams } from './pilot-socket.ts';
-import { Buckets, tooOften } from '../rate-limit.ts';
+import { Buckets } from '../rate-limit.ts';
 
 /**
  * What `pilot-socket.ts` does, for pilots behind a proxy that breaks WebSockets: each of their
@@ -47,8 +48,7 @@ export function pilotHttpRoutes(parts: ApiParts): FastifyPluginAsyncTypebox {
     app.addContentTypeParser(octets, { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
     app.addHook('preHandler', requireSlotSecret(parts));
     app.addHook('preHandler', async (request, reply) => {
-      const waitMs = rate.take(request.url.replace(/\?.*$/s, ''));
-      if (waitMs > 0) throw tooOften(waitMs, reply);
+      rate.spend(pathOf(request), reply);
     });
     app.addHook('preClose', async () => pipes.close());
     const open = { config, schema: { hide: true, params: NodeParams } };
