@@ -7,27 +7,18 @@ import { textOf } from '../protocol/text.ts';
 /** Far more than any cluster file, key file or certificate has. */
 const mostTextBytes = 1_048_576;
 
-/**
- * A file's text. `what` names it in messages. Throws `WspError`: `not_found`, `invalid_file` (it
- * cannot be read, is too long, or is no UTF-8).
- */
+/** A file's text; messages call it `what`. Throws `WspError`: `not_found`, `invalid_file`. */
 export function readText(path: string, what: string): string {
   return textOf(readBytes(path, what, mostTextBytes), what);
 }
 
-/**
- * A file's bytes as user data: as text when they are UTF-8, so that people can read a request; else
- * in base64. Throws as `readText`.
- */
+/** A file as user data: text when it is UTF-8, for people to read; else base64. Throws likewise. */
 export function readUserData(path: string, what: string): UserData {
   const bytes = readBytes(path, what, mostUserDataBytes);
   return isUtf8(bytes) ? bytes.toString('utf8') : { base64: bytes.toString('base64') };
 }
 
-/**
- * All of a file, or of a pipe. One byte more than `mostBytes` is too many, and no more than that is
- * read.
- */
+/** All of a file, or of a pipe; of one that is too long, one byte more than it may have. */
 function readBytes(path: string, what: string, mostBytes: number): Buffer {
   const buffer = Buffer.alloc(mostBytes + 1);
   let size = 0;

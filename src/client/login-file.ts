@@ -14,10 +14,7 @@ const namePattern = /^[A-Za-z0-9_-]{32}$/;
 /** open(2): the directory itself, which may be written and not read. Node has no name for it. */
 const O_PATH = 0x200000;
 
-/**
- * That the socket is of root, of ourselves, or of one of `trusted`. Throws `WspError`
- * (`unauthorized`).
- */
+/** That the socket is root's, ours or a trusted one's. Throws `WspError` (`unauthorized`). */
 export async function checkSocket(socket: string, trusted: readonly number[]): Promise<void> {
   const isTrusted = (uid: number): boolean =>
     uid === 0 || uid === process.getuid?.() || trusted.includes(uid);
@@ -39,9 +36,7 @@ export async function checkSocket(socket: string, trusted: readonly number[]): P
     );
 }
 
-/**
- * Writes the proof, where it may be. Returns how to remove it. Throws `WspError` (`unauthorized`).
- */
+/** Writes the proof where it may be; returns its removal. Throws `WspError` (`unauthorized`). */
 export async function writeProof(
   socket: string,
   { path, content }: { readonly path: string; readonly content: string },

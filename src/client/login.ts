@@ -7,10 +7,7 @@ import { checkSocket, writeProof } from './login-file.ts';
 
 /** How to log in without a token. */
 export interface LoginMeans {
-  /**
-   * Makes a MUNGE credential with this text in it, which this user alone can read. Absent: there is
-   * no MUNGE here.
-   */
+  /** A MUNGE credential with this text, which this user alone can read. Absent: no MUNGE here. */
   readonly munge?: ((text: string, readerUid: number) => Promise<string>) | undefined;
   /** Who, besides root and ourselves, may have made the socket of the service. */
   readonly serviceUids?: (() => Promise<readonly number[]>) | undefined;

@@ -221,10 +221,7 @@ export class Accounts {
     return this.#tokens.get(id)?.user;
   }
 
-  /**
-   * From the answer on it is nobody's, nor is any that was given out with it. Throws `WspError`
-   * (`not_found`).
-   */
+  /** Revokes it and all that were given out with it. Throws `WspError` (`not_found`). */
   async revokeToken(id: string): Promise<TokenView> {
     const token = this.#tokens.get(id);
     if (!token) throw new WspError('not_found', `there is no token ${id}`);

@@ -8,22 +8,15 @@ const lookAgainMs = 15_000;
 
 /** What a caller has begun and goes on for longer than one answer: a stream, a wait for news. */
 export interface Standing {
-  /**
-   * Who it is, as they are now. Throws `WspError` (`unauthorized`): the token is nobody's any more.
-   */
+  /** Who it is now. Throws `WspError` (`unauthorized`): the token is nobody's any more. */
   caller(): Caller;
-  /**
-   * Aborted when the token is revoked or its user disabled, at once; and soon after it has expired.
-   */
+  /** Aborted at once when the token is revoked or its user disabled, soon when it has expired. */
   readonly ended: AbortSignal;
   /** It is over: nobody looks any more. */
   release(): void;
 }
 
-/**
- * Who the bearer of a token is: by a token that was given out, by one of the tokens file, or by one
- * of a login.
- */
+/** Whose a token is: one that was given out, one of the tokens file, or one of a login. */
 export class Callers {
   readonly #parts: { readonly accounts: Accounts; readonly sessions: Sessions; readonly clock: Clock };
 
@@ -44,10 +37,7 @@ export class Callers {
     return sessions.latestEnd(token) ?? accounts.endOf(token);
   }
 
-  /**
-   * Begins something in the name of whose token this is; it ends too when `may` says no. The caller
-   * must `release` it.
-   */
+  /** Begins something in its bearer's name, who must `release` it; ends when `may` says no. */
   stand(token: string, may: (caller: Caller) => boolean = () => true): Standing {
     const { accounts, clock } = this.#parts;
     const over = new AbortController();

@@ -14,10 +14,7 @@ export interface LoginPlace {
   readonly bootId: string;
 }
 
-/**
- * The names that the service goes by in logins with MUNGE: each is what `audienceOf` gives for a
- * URL at which nobody else can answer.
- */
+/** The names of the service in logins with MUNGE: of URLs at which nobody else can answer. */
 export function loginNames(place: LoginPlace): ReadonlySet<string> {
   const { host, port, isTls, url, headAddress, bootId } = place;
   const own = isTls

@@ -49,10 +49,7 @@ const goodMs = 30_000;
 /** Of a claim and a nonce: when they end, and what nobody can guess. */
 const timeBytes = 6;
 const luckBytes = 18;
-/**
- * What asks the host about somebody, at the same time; of each user, and of each address while the
- * user is not known.
- */
+/** Questions to the host at once: of a user, or of an address while the user is not known. */
 const underWay = { all: 16, each: 4 };
 const commandDeadlineMs = 10_000;
 /** Anybody may put a file in, nobody may list them, and only its owner (and we) may take one out. */
@@ -82,10 +79,7 @@ export class Logins {
     for (const name of await readdir(directory)) await rm(join(directory, name), { force: true });
   }
 
-  /**
-   * Which logins there are; of MUNGE's, the form of the text, what must be in it, and who alone may
-   * read it.
-   */
+  /** Which logins there are; of MUNGE's, what the text must be and who alone may read it. */
   ways(): LoginWaysView {
     const { directory, mungeSocket, ownUid } = this.#parts;
     const hasMunge = mungeSocket !== null;

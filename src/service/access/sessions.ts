@@ -40,10 +40,7 @@ export class Sessions {
     return { token, expiresAt };
   }
 
-  /**
-   * When what is made in its name must end: with itself, unless it is a few minutes old. Undefined:
-   * it is no login's.
-   */
+  /** When what it gives out must end: with itself, unless it is fresh. Undefined: no login's. */
   latestEnd(token: string): number | undefined {
     const expiresAt = this.#sessions.get(hashOf(token).toString('base64url'))?.expiresAt;
     if (expiresAt === undefined) return undefined;

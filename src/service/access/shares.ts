@@ -6,10 +6,7 @@ export interface Limits {
   readonly each: number;
 }
 
-/**
- * Places that all share and of which each may have some only, so that nobody can keep all others
- * out.
- */
+/** Places that all share, and of which nobody may have so many that others are kept out. */
 export class Shares {
   readonly #what: string;
   readonly #limits: Limits;
@@ -22,10 +19,7 @@ export class Shares {
     this.#limits = limits;
   }
 
-  /**
-   * Takes a place for somebody. Returns what gives it back; a second call does nothing. Throws
-   * `WspError` (`busy`).
-   */
+  /** Takes a place. Returns what gives it back, once. Throws `WspError` (`busy`). */
   take(who: string): () => void {
     const { all, each } = this.#limits;
     const own = this.#taken.get(who) ?? 0;

@@ -28,10 +28,7 @@ export interface StoredToken {
   readonly createdAt: number;
   readonly expiresAt: number;
   readonly revokedAt: number | null;
-  /**
-   * The token that it was given out with, whose end is its end. Absent: none, or none that we have
-   * given out.
-   */
+  /** The token that it was given out with, whose end is its end. Absent: none of ours. */
   readonly through?: string;
 }
 

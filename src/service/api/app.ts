@@ -107,10 +107,7 @@ function newApp({ tls }: Pick<ApiParts, 'tls'>) {
   }).withTypeProvider<TypeBoxTypeProvider>();
 }
 
-/**
- * JSON is UTF-8 (RFC 8259 §8.1). A body in another encoding is refused: of its odd bytes nothing
- * would be left.
- */
+/** JSON is UTF-8 (RFC 8259 §8.1): of odd bytes in another encoding nothing would be left. */
 function takeUtf8Alone(app: FastifyInstance): void {
   const parse = app.getDefaultJsonParser('error', 'error');
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {

@@ -73,10 +73,7 @@ export function eventFeed(engine: Engine, clock: Clock) {
   };
 }
 
-/**
- * Reads one page of what the user may see; `next` also passes over what they may not. What is not
- * held in memory is read in the user's turn.
- */
+/** Reads a page; `next` passes over what the user may not see. The store is read in their turn. */
 function pageReader(recent: RecentEvents, clock: Clock) {
   const turns = new Turns(clock);
   const views = new MadeOnce<EventView>();

@@ -84,10 +84,7 @@ function lastEventId(request: FastifyRequest): number | undefined {
   );
 }
 
-/**
- * Writes until the client has gone, nobody stands for it any more or the service stops; waits for a
- * client that reads slowly, whose events stay in the store meanwhile.
- */
+/** Writes until nobody listens or may any more; what a slow client has not read is in the store. */
 async function stream(
   { feed, log, clock, random }: RouteParts,
   texts: MadeOnce<Buffer>,

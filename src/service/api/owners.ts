@@ -27,10 +27,7 @@ export function readableIn({ workspaces }: SiteState, caller: Caller, slot: Slot
     .filter(({ owner }) => mayRead(caller, owner));
 }
 
-/**
- * Whether the caller may do all to the workspace, and go into its VMs: its owner and
- * administrators.
- */
+/** Who may do all to a workspace, and go into its VMs: its owner and administrators. */
 export function mayEnter(caller: Caller, { owner }: Pick<Workspace, 'owner'>): boolean {
   return owner === caller.user || hasRole(caller, 'admin');
 }

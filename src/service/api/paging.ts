@@ -59,10 +59,7 @@ export function pageOf<Entry>(
   return { page: page.map(({ entry }) => entry), next };
 }
 
-/**
- * A key for the order in which things were made: milliseconds since the epoch, and the id for those
- * of the same one.
- */
+/** A key for the order in which things were made: milliseconds since the epoch, then the id. */
 export function byAge(createdAt: number, id: string): string {
   return `${String(createdAt).padStart(16, '0')} ${id}`;
 }

@@ -32,10 +32,7 @@ export function nameOf(what: string) {
 /** A time in a query. `momentOf` reads it. */
 export const Moment = Type.String({ pattern: momentPattern, description: momentWords });
 
-/**
- * Milliseconds since the epoch. Throws `WspError` (`invalid_request`) when the
- * calendar has no such time.
- */
+/** Milliseconds since the epoch. Throws `WspError` (`invalid_request`): there is no such time. */
 export function momentOf(text: string, parameter: string): number {
   const at = parseMoment(text);
   if (at !== undefined) return at;

@@ -22,19 +22,14 @@ export function refuseUnrouted(error: FastifyError, _request: FastifyRequest, re
     .send(bodyOf('invalid_request', message));
 }
 
-/**
- * What the parser refuses; Fastify's option `clientErrorHandler`. The connection is of no more use.
- */
+/** What the parser refuses; Fastify's option `clientErrorHandler`. It ends the connection. */
 export function refuseUnparsed({ code }: NodeJS.ErrnoException, socket: Socket): void {
   // It has gone by itself: nobody is there to be told.
   if (code === 'ECONNRESET' || !socket.writable) return void socket.destroy();
   socket.end(unparsedAnswer(code ?? 'unknown error'));
 }
 
-/**
- * What is refused between the parser and the router, by the server itself. Call it before the
- * server listens.
- */
+/** What the server itself refuses before the router. Call it before the server listens. */
 export function refuseBeforeRoutes(app: FastifyInstance): void {
   app.server.on('checkExpectation', (_request: IncomingMessage, response: ServerResponse) => {
     const body = bodyOf('invalid_request', 'the only thing that a request may expect is 100-continue');

@@ -75,10 +75,7 @@ export function workspaceView(among: KnownWorkspace['among'], workspace: Workspa
   };
 }
 
-/**
- * What the LRM says of a slot's job. An estimate from before it could not be asked any more tells
- * nothing.
- */
+/** What the LRM says of a slot's job. Its last estimate tells nothing once it cannot be asked. */
 function lrmWords(slot: Slot) {
   const { lrmTrouble, suspendedSince, estimatedStartAt } = slot;
   return {
@@ -131,9 +128,7 @@ function suspendedReason(workspace: Workspace, slot: Slot | undefined): Reason |
   return { code: 'suspended', message: `suspended by the batch scheduler${words}` };
 }
 
-/**
- * A guest that was up stands still with its job, and nobody knows of one whose node is not heard.
- */
+/** A guest that was up stands still with its job, or is unheard of with its node. */
 function shownVmState({ state }: Vm, slot: Slot | undefined, unheardSince: number | null): VmView['state'] {
   if (!isUpVm(state)) return state;
   if (slot && slot.suspendedSince !== null) return 'suspended';

@@ -4,10 +4,7 @@ import type { Log } from '../../../platform/log.ts';
 import { excessIn } from '../../../protocol/json.ts';
 import { plainText, plainTexts } from '../../../protocol/text.ts';
 
-/**
- * WebSockets of the programs on nodes (pilots, agents): JSON each way, checked, pinged, and cut off
- * when nothing comes back.
- */
+/** WebSockets of pilots and agents: JSON, checked, pinged, cut off when nothing comes back. */
 
 const pingEveryMs = 15_000;
 /** Who reads so slowly that this much waits for it is cut off; it comes again and hears the rest. */
