@@ -1,6 +1,6 @@
 import { dirname, resolve } from 'node:path';
 import Type, { type Static } from 'typebox';
-import { GroupRequest, type UserData, WorkspaceRequest } from '../protocol/cluster.ts';
+import { GroupRequest, WorkspaceRequest } from '../protocol/cluster.ts';
 import { invalidFile, mistakesIn, parseYaml } from '../protocol/document.ts';
 import type { ErrorDetail } from '../protocol/errors.ts';
 import { DurationText, MemoryText, PathText } from '../protocol/schema.ts';
@@ -119,16 +119,16 @@ function groupRequest(
   details: ErrorDetail[],
 ): GroupRequest {
   const { memory = '256M', userDataFile, count = 1, cpus = 1, ...same } = group;
-  if (userDataFile === undefined) return { ...same, count, cpus, memoryMiB: parseMemoryMiB(memory) ?? 0 };
-  let userData: UserData = same.userData ?? '';
-  if (same.userData !== undefined)
-    details.push({ path: `${at}.userDataFile`, message: 'cannot be used together with userData' });
-  else {
-    try {
-      userData = readUserData(resolve(directory, userDataFile), 'the file');
-    } catch (cause) {
-      details.push({ path: `${at}.userDataFile`, message: (cause as Error).message });
-    }
+  const request = { ...same, count, cpus, memoryMiB: parseMemoryMiB(memory) ?? 0 };
+  if (userDataFile === undefined) return request;
+  const wrong = (message: string): GroupRequest => {
+    details.push({ path: `${at}.userDataFile`, message });
+    return request;
+  };
+  if (same.userData !== undefined) return wrong('cannot be used together with userData');
+  try {
+    return { ...request, userData: readUserData(resolve(directory, userDataFile), 'the file') };
+  } catch (cause) {
+    return wrong((cause as Error).message);
   }
-  return { ...same, count, cpus, memoryMiB: parseMemoryMiB(memory) ?? 0, userData };
 }

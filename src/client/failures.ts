@@ -1,6 +1,7 @@
 import { errorCodes, type ErrorBody, WspError } from '../protocol/errors.ts';
 import { formatDuration } from '../protocol/units.ts';
 
+const unexpected = "its certificate is not the expected one (set WSP_CA_FILE to the service's certificate)";
 /** Sentences for what the network says most often. */
 const reasons: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'nothing listens there (connection refused)',
@@ -14,17 +15,10 @@ const reasons: Readonly<Record<string, string>> = {
   UND_ERR_CONNECT_TIMEOUT: 'the connection timed out',
   ENOENT: 'there is no such socket',
   EACCES: 'this user may not use that socket',
-  ...Object.fromEntries(
-    [
-      'DEPTH_ZERO_SELF_SIGNED_CERT',
-      'SELF_SIGNED_CERT_IN_CHAIN',
-      'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-      'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
-    ].map(code => [
-      code,
-      "its certificate is not the expected one (set WSP_CA_FILE to the service's certificate)",
-    ]),
-  ),
+  DEPTH_ZERO_SELF_SIGNED_CERT: unexpected,
+  SELF_SIGNED_CERT_IN_CHAIN: unexpected,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: unexpected,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: unexpected,
   ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another name',
   CERT_HAS_EXPIRED: 'its certificate has expired',
   ERR_SSL_WRONG_VERSION_NUMBER: 'it does not speak TLS there (is it http://?)',
