@@ -16,14 +16,15 @@ import type {
 } from '../../protocol/access.ts';
 import { WspError } from '../../protocol/errors.ts';
 import { idSuffix } from '../../protocol/ids.ts';
+import { documentOf } from '../store/fields.ts';
 import type { AccessRow, Store } from '../store/store.ts';
 import {
-  projectOf,
+  projectFields,
   type StoredProject,
   type StoredToken,
   type StoredUser,
-  tokenOf,
-  userOf,
+  tokenFields,
+  userFields,
 } from './stored.ts';
 import { hashOf, type Tokens } from './tokens.ts';
 import { formatMoment } from '../../protocol/units.ts';
@@ -118,8 +119,9 @@ export class Accounts {
   }
 
   user(name: string): UserView {
-    const { role, projects, disabled } = this.#userOr(name);
-    return { name, role, projects: [...projects], disabled, quota: this.#quotaOfUser(name) };
+    const { role, projects, disabled, quota } = this.#userOr(name);
+    const limits = { ...(quota ?? this.#parts.quotas.user) };
+    return { name, role, projects: [...projects], disabled, quota: limits };
   }
 
   users(): readonly UserView[] {
@@ -136,12 +138,8 @@ export class Accounts {
       });
     const { quota, ...rest } = change;
     const before = this.#userOr(name);
-    const user: StoredUser = {
-      ...before,
-      ...rest,
-      name,
-      quota: changed(before.quota, quota, this.#parts.quotas.user),
-    };
+    const own = changed(before.quota, quota, this.#parts.quotas.user);
+    const user: StoredUser = { ...before, ...rest, name, quota: own };
     await this.#put([{ kind: 'user', id: name, body: user }]);
     return this.user(name);
   }
@@ -149,13 +147,16 @@ export class Accounts {
   projects(): readonly ProjectView[] {
     return [...this.#projects.values()]
       .toSorted((one, other) => (one.name < other.name ? -1 : 1))
-      .map(({ name, quota }) => ({
-        name,
-        members: [...this.#users.values()]
-          .filter(user => user.projects.includes(name))
-          .map(user => user.name),
-        quota: { ...(quota ?? this.#parts.quotas.project) },
-      }));
+      .map(project => this.#projectView(project));
+  }
+
+  #projectView({ name, quota }: StoredProject): ProjectView {
+    const members = [...this.#users.values()].filter(({ projects }) => projects.includes(name));
+    return {
+      name,
+      members: members.map(user => user.name),
+      quota: { ...(quota ?? this.#parts.quotas.project) },
+    };
   }
 
   /** Makes or changes a project. */
@@ -163,9 +164,7 @@ export class Accounts {
     const before = this.#projects.get(name)?.quota ?? null;
     const project: StoredProject = { name, quota: changed(before, quota, this.#parts.quotas.project) };
     await this.#put([{ kind: 'project', id: name, body: project }]);
-    const view = this.projects().find(each => each.name === name);
-    if (!view) throw new Error(`project ${name} was stored and is not there`);
-    return view;
+    return this.#projectView(project);
   }
 
   tokensOf(user: string | undefined): readonly TokenView[] {
@@ -248,10 +247,6 @@ export class Accounts {
     return this.#users.get(name) ?? { name, role, projects: [], disabled: false, quota: null };
   }
 
-  #quotaOfUser(name: string): Quota {
-    return { ...(this.#users.get(name)?.quota ?? this.#parts.quotas.user) };
-  }
-
   async #put(rows: readonly AccessRow[]): Promise<void> {
     await this.#parts.store.putAccess(rows);
     for (const row of rows) this.#keep(row);
@@ -262,13 +257,13 @@ export class Accounts {
   #keep({ kind, id, body }: AccessRow): void {
     switch (kind) {
       case 'user':
-        this.#users.set(id, userOf(id, body));
+        this.#users.set(id, documentOf<StoredUser>(kind, id, body, userFields));
         return;
       case 'project':
-        this.#projects.set(id, projectOf(id, body));
+        this.#projects.set(id, documentOf<StoredProject>(kind, id, body, projectFields));
         return;
       case 'token': {
-        const token = tokenOf(id, body);
+        const token = documentOf<StoredToken>(kind, id, body, tokenFields);
         this.#tokens.set(id, token);
         this.#byHash.set(token.hash, id);
         return;

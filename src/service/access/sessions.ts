@@ -11,17 +11,12 @@ const mostPerUser = 100;
 /** For so long a login shows who somebody is, as well as a new one would. */
 const freshMs = 5 * 60_000;
 
-interface Session {
-  readonly user: string;
-  readonly expiresAt: number;
-}
-
 /** Who has logged in. */
 export class Sessions {
   readonly #clock: Clock;
   readonly #random: Random;
   /** By the token's hash, the oldest first. */
-  readonly #sessions = new Map<string, Session>();
+  readonly #sessions = new Map<string, { readonly user: string; readonly expiresAt: number }>();
 
   constructor(parts: { readonly clock: Clock; readonly random: Random }) {
     this.#clock = parts.clock;

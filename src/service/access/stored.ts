@@ -1,6 +1,6 @@
 import type { Quota } from '../../lease/settings.ts';
 import { roles, type Role, scopes, type Scope } from '../../protocol/access.ts';
-import { documentOf, type Fields } from '../store/fields.ts';
+import type { Fields } from '../store/fields.ts';
 
 /** A user, as the store keeps them. */
 export interface StoredUser {
@@ -32,7 +32,7 @@ export interface StoredToken {
   readonly through?: string;
 }
 
-const user: Fields<StoredUser> = {
+export const userFields: Fields<StoredUser> = {
   name: 'text',
   role: { oneOf: roles },
   projects: { each: 'text' },
@@ -40,9 +40,9 @@ const user: Fields<StoredUser> = {
   quota: 'object?',
 };
 
-const project: Fields<StoredProject> = { name: 'text', quota: 'object?' };
+export const projectFields: Fields<StoredProject> = { name: 'text', quota: 'object?' };
 
-const token: Fields<Omit<StoredToken, 'through'>> = {
+export const tokenFields: Fields<Omit<StoredToken, 'through'>> = {
   id: 'text',
   user: 'text',
   label: 'text',
@@ -52,11 +52,3 @@ const token: Fields<Omit<StoredToken, 'through'>> = {
   expiresAt: 'number',
   revokedAt: 'number?',
 };
-
-/** A stored document as what it is. These throw `WspError` (`failed`): it cannot be read. */
-export const userOf = (id: string, body: unknown): StoredUser =>
-  documentOf<StoredUser>('user', id, body, user);
-export const projectOf = (id: string, body: unknown): StoredProject =>
-  documentOf<StoredProject>('project', id, body, project);
-export const tokenOf = (id: string, body: unknown): StoredToken =>
-  documentOf<StoredToken>('token', id, body, token);

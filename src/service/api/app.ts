@@ -93,17 +93,8 @@ function newApp({ tls }: Pick<ApiParts, 'tls'>) {
     forceCloseConnections: 'idle',
     frameworkErrors: refuseUnrouted,
     clientErrorHandler: refuseUnparsed,
-    // For paths and query strings, which arrive as text; bodies are checked by
-    // protocol/document.ts.
-    ajv: {
-      customOptions: {
-        removeAdditional: false,
-        useDefaults: true,
-        coerceTypes: 'array',
-        allErrors: true,
-        verbose: true,
-      },
-    },
+    // For paths and query strings; bodies are checked by protocol/document.ts.
+    ajv: { customOptions: { removeAdditional: false, allErrors: true, verbose: true } },
   }).withTypeProvider<TypeBoxTypeProvider>();
 }
 
@@ -111,17 +102,14 @@ function newApp({ tls }: Pick<ApiParts, 'tls'>) {
 function takeUtf8Alone(app: FastifyInstance): void {
   const parse = app.getDefaultJsonParser('error', 'error');
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
-    if (isUtf8(body as Buffer)) {
-      const text = body.toString('utf8');
-      const excess = excessIn(text);
-      if (excess === undefined) return void parse(request, text, done);
-      return done(new WspError('invalid_request', `the request body cannot be accepted: ${excess}`));
+    if (!isUtf8(body as Buffer)) {
+      const hint = 'other bytes go into userData as {"base64": "…"}';
+      return done(new WspError('invalid_request', 'the body is not UTF-8', { hint }));
     }
-    done(
-      new WspError('invalid_request', 'the body is not UTF-8', {
-        hint: 'other bytes go into userData as {"base64": "…"}',
-      }),
-    );
+    const text = body.toString('utf8');
+    const excess = excessIn(text);
+    if (excess === undefined) return void parse(request, text, done);
+    done(new WspError('invalid_request', `the request body cannot be accepted: ${excess}`));
   });
 }
 

@@ -12,13 +12,15 @@ import { type ErrorDetail, errorCodes, WspError } from '../../protocol/errors.ts
 /** Every error leaves as an `ErrorBody`; what nobody expected leaves as `internal`, with its stack in the log alone. */
 export function answerErrors(app: FastifyInstance, log: Log): void {
   app.setErrorHandler((error: FastifyError, request, reply) => {
-    const { known, status } = mapped(error);
-    if (known) return reply.code(status).send(known.toBody());
+    const known = refusalOf(error);
+    if (known) return refuse(reply, known.refusal, known.status);
     log.error('a request failed for a reason that nobody expected', {
       ...about(request),
       ...errorFields(error),
     });
-    return internal(reply, request);
+    const hint = `the service's log has it under request ${request.id}`;
+    const bug = new WspError('internal', 'something went wrong inside the service; this is a bug', { hint });
+    return refuse(reply, bug);
   });
   app.setNotFoundHandler(request => {
     throw new WspError('not_found', `there is no ${request.method} ${pathOf(request)}`, {
@@ -27,22 +29,19 @@ export function answerErrors(app: FastifyInstance, log: Log): void {
   });
 }
 
-function mapped(error: FastifyError): { known?: WspError; status: number } {
-  if (error instanceof WspError) return { known: error, status: errorCodes[error.code].status };
+/** The refusal that an error stands for, and its status; undefined when nobody expected it. */
+function refusalOf(error: FastifyError): { refusal: WspError; status?: number } | undefined {
+  if (error instanceof WspError) return { refusal: error };
   if (error.validation) {
     const details = error.validation.map(mistake => detailOf(mistake, error.validationContext));
-    return { known: invalidRequest(details), status: 400 };
+    return { refusal: invalidRequest(details) };
   }
   if (error.code === 'FST_ERR_HANDLER_TIMEOUT')
-    return {
-      known: new WspError('timeout', 'the service did not finish the request within its deadline'),
-      status: 504,
-    };
-  const { statusCode } = error;
+    return { refusal: new WspError('timeout', 'the service did not finish the request within its deadline') };
+  const { statusCode: status = 500 } = error;
   // What the HTTP layer itself refuses: a body too large, not JSON, of another media type.
-  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500)
-    return { known: new WspError('invalid_request', error.message), status: statusCode };
-  return { status: 500 };
+  const isRefused = status >= 400 && status < 500;
+  return isRefused ? { refusal: new WspError('invalid_request', error.message), status } : undefined;
 }
 
 /** `/groups/1/count` → `groups[1].count`, with the property that is missing or too much at the end. */
@@ -67,11 +66,8 @@ function messageOf({ keyword, message, params, ...more }: FastifySchemaValidatio
   return description === undefined ? (message ?? 'is not valid') : `must be ${description}`;
 }
 
-function internal(reply: FastifyReply, request: FastifyRequest): FastifyReply {
-  const error = new WspError('internal', 'something went wrong inside the service; this is a bug', {
-    hint: `the service's log has it under request ${request.id}`,
-  });
-  return reply.code(errorCodes.internal.status).send(error.toBody());
+function refuse(reply: FastifyReply, refusal: WspError, status: number = errorCodes[refusal.code].status) {
+  return reply.code(status).send(refusal.toBody());
 }
 
 /** A request as log fields: never its headers, its body or its query. */

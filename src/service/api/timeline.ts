@@ -88,16 +88,16 @@ export function timelineOf(workspace: string, events: readonly StoredEvent[], ag
 
 function marksOf(all: readonly StoredEvent[], agents: number) {
   // One that was started anew after a preemption has a timeline from then on.
-  const events = all.slice(
-    Math.max(
-      0,
-      all.findLastIndex(({ type }) => type === 'workspace.requested'),
-    ),
-  );
-  const times = (...types: readonly string[]): readonly number[] =>
-    events.filter(event => types.includes(event.type)).map(event => event.at);
-  const first = (...types: readonly string[]): Mark => times(...types).reduce(earlier, null);
-  const last = (...types: readonly string[]): Mark => times(...types).reduce(later, null);
+  const beginning = all.findLastIndex(({ type }) => type === 'workspace.requested');
+  const requested = all[beginning];
+  const events = all.slice(Math.max(0, beginning));
+  const times = (types: readonly string[]): readonly number[] =>
+    events
+      .filter(event => types.includes(event.type))
+      .map(event => event.at)
+      .toSorted((one, other) => one - other);
+  const first = (...types: readonly string[]): Mark => times(types)[0] ?? null;
+  const last = (...types: readonly string[]): Mark => times(types).at(-1) ?? null;
   const subjects = (of: 'vmId' | 'node', ...types: readonly string[]): Set<string | null> =>
     new Set(events.filter(event => types.includes(event.type)).map(event => event[of]));
 
@@ -105,7 +105,6 @@ function marksOf(all: readonly StoredEvent[], agents: number) {
   const vmsGone = subjects('vmId', 'vm.terminated', 'vm.failed');
   const nodes = subjects('node', 'node.reserving', 'node.reserved');
   const nodesReleased = subjects('node', 'node.released', 'node.failed');
-  const requested = events.find(event => event.type === 'workspace.requested');
   const whole = subjects('vmId', 'vm.context.ok').size >= agents;
   return {
     held: first('slot.requested') === null && first('vm.placed') !== null,
@@ -130,11 +129,4 @@ function marksOf(all: readonly StoredEvent[], agents: number) {
 
 function covers(whole: ReadonlySet<string | null>, part: ReadonlySet<string | null>): boolean {
   return [...part].every(member => whole.has(member));
-}
-
-function earlier(one: Mark, other: number): number {
-  return one === null ? other : Math.min(one, other);
-}
-function later(one: Mark, other: number): number {
-  return one === null ? other : Math.max(one, other);
 }

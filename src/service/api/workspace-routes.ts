@@ -50,19 +50,17 @@ const list: Route = (app, { engine }) => {
       ...(owner === undefined ? {} : { owner }),
       ...(name === undefined ? {} : { name }),
       ...(since === undefined ? {} : { sinceAt: momentOf(since, 'since') }),
+      ...(states ? { states } : {}),
     };
     const pastToo = states?.includes('ended') ?? all === true;
     let found: readonly KnownWorkspace[] = [];
     if (owner !== undefined && !mayRead(caller, owner)) found = [];
-    else if (!pastToo) found = liveOf(engine, { ...wanted, ...(states ? { states } : {}) });
-    else
-      found = await engine.list({
-        ...wanted,
-        ...(states ? { states } : {}),
-        ...(cursor === undefined ? {} : { after: ageIn(cursor) }),
-        // One more tells whether there is another page.
-        limit: limit + 1,
-      });
+    else if (!pastToo) found = liveOf(engine, wanted);
+    else {
+      const after = cursor === undefined ? {} : { after: ageIn(cursor) };
+      // One more tells whether there is another page.
+      found = await engine.list({ ...wanted, ...after, limit: limit + 1 });
+    }
     const key = ({ workspace: { createdAt, id } }: KnownWorkspace): string => byAge(createdAt, id);
     const { page, next } = pageOf(found, key, request.query);
     return { workspaces: page.map(({ workspace, among }) => workspaceView(among, workspace)), next };

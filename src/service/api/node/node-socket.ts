@@ -71,14 +71,11 @@ export function readMessage<Message>(checker: Checker<Message>, text: string): M
 }
 
 /** Our end of a socket. */
-export function connectionOver(
-  socket: WebSocket,
-  log: Log,
-): { send(message: object): void; close(why: string): void; pause(): void; resume(): void } {
+export function connectionOver(socket: WebSocket, log: Log) {
   return {
     pause: () => socket.pause(),
     resume: () => socket.resume(),
-    send(message) {
+    send(message: object): void {
       if (socket.readyState !== socket.OPEN) return;
       if (socket.bufferedAmount > maxUnsentBytes) {
         log.warn('a node does not read; cut off', { unsentBytes: socket.bufferedAmount });
@@ -87,7 +84,7 @@ export function connectionOver(
       }
       socket.send(JSON.stringify(message));
     },
-    close: why => close(socket, closeGoing, why),
+    close: (why: string) => close(socket, closeGoing, why),
   };
 }
 
