@@ -26,15 +26,12 @@ export function openApiDocument(version: string): FastifyDynamicSwaggerOptions {
     transformObject: document => {
       if (!('openapiObject' in document)) return document.swaggerObject;
       // What has a default may be left out of a request: the service fills it in before it checks what is required.
-      for (const schema of Object.values(document.openapiObject.components?.schemas ?? {}))
-        leaveOut(schema as ObjectSchema);
+      const { schemas = {} } = document.openapiObject.components ?? {};
+      for (const schema of Object.values(schemas) as ObjectSchema[]) {
+        const { required, properties = {} } = schema;
+        if (required) schema.required = required.filter(name => properties[name]?.default === undefined);
+      }
       return document.openapiObject;
     },
   };
-}
-
-function leaveOut(schema: ObjectSchema): void {
-  const { properties } = schema;
-  if (schema.required && properties)
-    schema.required = schema.required.filter(name => properties[name]?.default === undefined);
 }

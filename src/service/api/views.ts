@@ -194,14 +194,18 @@ export function ownNodeViews(state: SiteState, capacity: readonly PoolCapacity[]
     const held = new Set(
       live.filter(slot => slot.pool === pool).flatMap(({ nodes }) => nodes.map(({ name }) => name)),
     );
-    const view = (name: string, state: 'idle' | 'away'): NodeView[] =>
-      held.has(name)
-        ? []
-        : [{ name, pool, slot: null, state, connected: state === 'idle', address: null, vms: [] }];
-    return [
-      ...(now?.free?.flatMap(({ name }) => view(name, 'idle')) ?? []),
-      ...(now?.away?.flatMap(name => view(name, 'away')) ?? []),
-    ];
+    const view = (name: string, state: 'idle' | 'away'): NodeView => ({
+      name,
+      pool,
+      slot: null,
+      state,
+      connected: state === 'idle',
+      address: null,
+      vms: [],
+    });
+    const idle = now?.free?.map(({ name }) => view(name, 'idle')) ?? [];
+    const away = now?.away?.map(name => view(name, 'away')) ?? [];
+    return [...idle, ...away].filter(({ name }) => !held.has(name));
   });
 }
 
@@ -221,13 +225,8 @@ export function eventView(event: StoredEvent): EventView {
 }
 
 /** An image of the site's catalogue. */
-export function imageView(image: SiteImage): ImageView {
-  return {
-    name: image.manifest.name,
-    description: image.manifest.description,
-    boot: image.manifest.boot.kind,
-    sizeBytes: image.sizeBytes,
-  };
+export function imageView({ manifest, sizeBytes }: SiteImage): ImageView {
+  return { ...pick(manifest, 'name', 'description'), boot: manifest.boot.kind, sizeBytes };
 }
 
 /** What can be leased: of the site file, of the images, and of what the LRMs say now. */
@@ -239,16 +238,14 @@ export function typesView(
   const { settings } = state;
   const held = addressesInUse(state);
   return {
-    images: images.map(({ manifest }) => ({ name: manifest.name, agent: manifest.agent })),
+    ...pick(settings, 'defaultNetwork', 'defaultDurationMs', 'maxDurationMs'),
+    images: images.map(({ manifest }) => pick(manifest, 'name', 'agent')),
     networks: settings.networks.map(pool => ({
       name: pool.name,
       addresses: poolSize(pool),
       freeAddresses: poolSize(pool) - [...held].filter(address => isInPool(address, pool)).length,
     })),
-    defaultNetwork: settings.defaultNetwork,
     pools: settings.pools.map(pool => poolView(pool, settings, capacity)),
-    defaultDurationMs: settings.defaultDurationMs,
-    maxDurationMs: settings.maxDurationMs,
     endNoticesMs: [...settings.endNoticesMs],
   };
 }
@@ -271,10 +268,9 @@ function poolView(
           vmMemoryMiB: largestGuestMiB({ memoryMiB: now.memoryMiBPerNode, cpus: now.cpusPerNode }, memory),
           vmCpus: now.cpusPerNode,
           sizes: (now.sizes ?? []).map(size => ({
+            ...pick(size, 'memoryMiB', 'cpus'),
             count: size.nodes,
             idle: size.idleNodes ?? null,
-            memoryMiB: size.memoryMiB,
-            cpus: size.cpus,
           })),
         }
       : null,
