@@ -29,7 +29,7 @@ import {
 import { isVxlan, linkKind } from '../network/links/index.ts';
 import { networkAddress } from '../network/subnet.ts';
 import type { HelperDirectory } from './journal.ts';
-import { argumentsOf, killProcess, startTimeOf } from './proc.ts';
+import { argumentsOf, endProcess, startTimeOf } from './proc.ts';
 import { keyText, type SlotKey } from './slot-key.ts';
 import type { RootTools } from './tools.ts';
 import { takeUplink } from './uplink.ts';
@@ -234,7 +234,8 @@ export class Bridges {
   async #endDhcp(pidFile: string): Promise<void> {
     const pid = this.#dhcpPid(pidFile);
     if (pid === undefined) return;
-    if (!(await killProcess(this.#tools.clock, pid, startTimeOf(pid) ?? '', 2_000)))
+    const running = { pid, startTime: startTimeOf(pid) ?? '' };
+    if (!(await endProcess(this.#tools.clock, running, 'SIGKILL', 2_000)))
       throw new ControlError('undo_failed', `the DHCP service with pid ${pid} does not end`);
   }
 }

@@ -20,9 +20,14 @@ export type UndoEntry =
   /** The slot's work directory, which is in `disk-records.ts` too. */
   | ({ readonly kind: 'directory' } & WorkDirectory);
 
-const inOrder: Readonly<Record<UndoEntry['kind'], true>> = { process: true, nic: true, directory: true };
+/** How much of each kind one slot may have: more than a lease ever needs, little enough for root to undo. */
+const most: Readonly<Record<UndoEntry['kind'], readonly [count: number, words: string]>> = {
+  process: [4_096, 'processes'],
+  nic: [512, 'interfaces'],
+  directory: [4, 'directories'],
+};
 /** Every kind, in the order in which a slot's are undone: nothing may change under a running VMM. */
-export const undoKinds = Object.keys(inOrder) as readonly UndoEntry['kind'][];
+export const undoKinds = Object.keys(most) as readonly UndoEntry['kind'][];
 
 /** All that is needed to take a VM's interface away, with everything that belongs to it. */
 export interface NicEntry {
@@ -44,20 +49,10 @@ type DetachedMark = { readonly kind: 'detached'; readonly tap: string };
  *                      bridges/<bridge>/…               see bridges.ts
  *   <disk dir>/<node>/<slotId>.<uid>                       see disk-records.ts
  */
-export interface HelperDirectory {
-  readonly name: string;
-  readonly node: string;
-  readonly slots: string;
-  readonly bridges: string;
-  readonly records: DiskRecords;
-  /** The alias of interfaces that are this state directory's. */
-  readonly mark: string;
-  /** The file with the process id of a bridge's DHCP service. */
-  dhcpPidOf(bridge: string): string;
-}
+export type HelperDirectory = ReturnType<typeof helperDirectory>;
 
-/** Where a node's state is, under the helper's two directories: the one for what ends with the kernel's life, the other for what does not. */
-export function helperDirectory(stateDir: string, diskDir: string, node: string): HelperDirectory {
+/** Where a node's state is: `stateDir` is for what ends with the kernel's life, `diskDir` for what does not. */
+export function helperDirectory(stateDir: string, diskDir: string, node: string) {
   const path = join(stateDir, node);
   return {
     name: node,
@@ -65,8 +60,10 @@ export function helperDirectory(stateDir: string, diskDir: string, node: string)
     slots: join(path, 'slots'),
     bridges: join(path, 'bridges'),
     records: new DiskRecords(diskDir, node),
+    /** The alias of interfaces that are this state directory's. */
     mark: linkMark(path),
-    dhcpPidOf: bridge => join(path, 'bridges', bridge, 'pid'),
+    /** The file with the process id of a bridge's DHCP service. */
+    dhcpPidOf: (bridge: string) => join(path, 'bridges', bridge, 'pid'),
   };
 }
 
@@ -170,8 +167,17 @@ class JournalLines {
   }
 }
 
+/** Throws `ControlError` `too_many` when the slot has as much of this kind as it may. */
+export function requireRoom(journal: UndoJournal, kind: UndoEntry['kind']): void {
+  const [count, words] = most[kind];
+  const there = journal.entries().filter(entry => entry.kind === kind);
+  // Whether they live is looked at only when it matters.
+  if (there.length >= count && there.filter(isStanding).length >= count)
+    throw new ControlError('too_many', `a slot has at most ${count} ${words} on a node`);
+}
+
 /** False of a process that is gone: nothing of it is to be undone any more. */
-export function isStanding(entry: UndoEntry): boolean {
+function isStanding(entry: UndoEntry): boolean {
   return entry.kind !== 'process' || isAlive(entry);
 }
 

@@ -14,6 +14,7 @@ import { type HelperDirectory, helperDirectory, slotsOn, undoJournal } from './j
 import { markedLinks, ownLinks, ownTables, removeUnjournaled } from './leftovers.ts';
 import { endStuckHolder, withNodeLock } from './node-lock.ts';
 import { requireRootsAlone } from './root-directory.ts';
+import type { SlotKey } from './slot-key.ts';
 import { forgottenSlots, removeForgotten, undoSlot } from './slot-undo.ts';
 import { RootTools } from './tools.ts';
 import { messageOf } from '../../platform/message-of.ts';
@@ -21,25 +22,15 @@ import { messageOf } from '../../platform/message-of.ts';
 /** Default place of the helper's state on a node. */
 export const defaultStateDir = '/run/workspace-pilot-helper';
 
-interface KillAllOptions {
-  readonly stateDir: string;
-  readonly diskDir: string;
-  /** Undefined: this host's name. */
-  readonly node: string | undefined;
-  /** Only this slot; then nothing is said of the rest of the node. */
-  readonly slot: string | undefined;
-  readonly json: boolean;
-}
+type KillAllOptions = ReturnType<typeof optionsFrom>;
 
 /** What `--json` prints. */
 export interface KillAllReport {
   readonly node: string;
-  /**
-   * Slots whose every change is undone now, and interfaces of ours that no slot's journal named.
-   */
-  readonly undone: readonly string[];
+  /** Slots whose every change is undone now, and interfaces of ours that no slot's journal named. */
+  readonly undone: string[];
   /** What is still there, a sentence each. Empty: the node is a job node again. */
-  readonly left: readonly string[];
+  readonly left: string[];
 }
 
 /**
@@ -49,9 +40,11 @@ export interface KillAllReport {
  */
 export async function runKillAll(args: readonly string[]): Promise<number> {
   forgetCaller();
-  const options = optionsFrom(args);
-  if (typeof options === 'string') {
-    process.stderr.write(`wsp kill-all: ${options}\n`);
+  let options: KillAllOptions;
+  try {
+    options = optionsFrom(args);
+  } catch (cause) {
+    process.stderr.write(`wsp kill-all: ${messageOf(cause)}\n`);
     return 2;
   }
   const report = await killAll(options);
@@ -59,29 +52,29 @@ export async function runKillAll(args: readonly string[]): Promise<number> {
   return report.left.length === 0 ? 0 : 1;
 }
 
-function optionsFrom(args: readonly string[]): KillAllOptions | string {
+/**
+ * No `node`: this host's name. A `slot`: only that one, and nothing is said of the rest of the node.
+ * Throws an error that says what is wrong with the arguments.
+ */
+function optionsFrom(args: readonly string[]) {
   const text = { type: 'string' } as const;
-  try {
-    const { values } = parseArgs({
-      args: [...args],
-      options: { 'state-dir': text, 'disk-dir': text, node: text, slot: text, json: { type: 'boolean' } },
-    });
-    const stateDir = values['state-dir'] ?? defaultStateDir;
-    if (!stateDir.startsWith('/')) return '--state-dir takes an absolute path';
-    const diskDir = values['disk-dir'] ?? defaultDiskDir;
-    if (!diskDir.startsWith('/')) return '--disk-dir takes an absolute path';
-    const { node } = values;
-    if (node !== undefined && !new RegExp(nodeNamePattern).test(node)) return '--node takes a node name';
-    if (values.slot !== undefined && !new RegExp(slotIdPattern).test(values.slot))
-      return '--slot takes a slot id';
-    if (process.getuid?.() === 0) {
-      requireRootsAlone('--state-dir', stateDir);
-      requireRootsAlone('--disk-dir', diskDir);
-    }
-    return { stateDir, diskDir, node, slot: values.slot, json: values.json ?? false };
-  } catch (cause) {
-    return messageOf(cause);
+  const { values } = parseArgs({
+    args: [...args],
+    options: { 'state-dir': text, 'disk-dir': text, node: text, slot: text, json: { type: 'boolean' } },
+  });
+  const { node, slot, json } = values;
+  const stateDir = values['state-dir'] ?? defaultStateDir;
+  const diskDir = values['disk-dir'] ?? defaultDiskDir;
+  if (!stateDir.startsWith('/')) throw new Error('--state-dir takes an absolute path');
+  if (!diskDir.startsWith('/')) throw new Error('--disk-dir takes an absolute path');
+  if (node !== undefined && !new RegExp(nodeNamePattern).test(node))
+    throw new Error('--node takes a node name');
+  if (slot !== undefined && !new RegExp(slotIdPattern).test(slot)) throw new Error('--slot takes a slot id');
+  if (process.getuid?.() === 0) {
+    requireRootsAlone('--state-dir', stateDir);
+    requireRootsAlone('--disk-dir', diskDir);
   }
+  return { stateDir, diskDir, node, slot, json };
 }
 
 /** The host's name, short or whole, whichever the LRM has used. */
@@ -95,8 +88,7 @@ function nodeHere(directories: readonly string[]): string {
 async function killAll(options: KillAllOptions): Promise<KillAllReport> {
   const { stateDir, diskDir, slot } = options;
   const node = options.node ?? nodeHere([stateDir, diskDir]);
-  const undone: string[] = [];
-  const left: string[] = [];
+  const report: KillAllReport = { node, undone: [], left: [] };
   try {
     if (process.getuid?.() !== 0) throw new Error('run this as root; nothing was checked');
     const at = helperDirectory(stateDir, diskDir, node);
@@ -104,26 +96,27 @@ async function killAll(options: KillAllOptions): Promise<KillAllReport> {
     // After a power loss there are only the records; of a lost state directory, only interfaces.
     if (existsSync(at.node) || at.records.all().length > 0 || (await markedLinks(at, tools)).length > 0) {
       await endStuckHolder(at, systemClock);
-      await undoSlots(at, tools, slot, { undone, left });
-    } else if (options.node === undefined) left.push(...otherNodes(stateDir, node));
+      await undoSlots(at, tools, slot, report);
+    } else if (options.node === undefined) report.left.push(...otherNodes(stateDir, node));
     if (slot === undefined) {
-      left.push(...(await unjournaled(tools)));
+      report.left.push(...(await unjournaled(tools)));
       removeEmptyCgroups();
     }
   } catch (cause) {
-    left.push(messageOf(cause));
+    report.left.push(messageOf(cause));
   }
-  return { node, undone, left };
+  return report;
 }
 
 async function undoSlots(
   at: HelperDirectory,
   tools: RootTools,
   only: string | undefined,
-  report: { readonly undone: string[]; readonly left: string[] },
+  report: KillAllReport,
 ): Promise<void> {
   const bridges = new Bridges(at, tools);
-  for (const key of slotsOn(at).filter(({ slotId }) => only === undefined || slotId === only)) {
+  const isMeant = ({ slotId }: SlotKey): boolean => only === undefined || slotId === only;
+  for (const key of slotsOn(at).filter(isMeant)) {
     try {
       await undoSlot(undoJournal(at, key), { at, bridges, tools });
       report.undone.push(key.slotId);
@@ -131,9 +124,9 @@ async function undoSlots(
       report.left.push(`${key.slotId}: ${messageOf(cause)}`);
     }
   }
-  const forgotten = await withNodeLock(at, () => Promise.resolve(forgottenSlots(at)));
-  const theirs = forgotten.filter(({ key }) => only === undefined || key.slotId === only);
-  const { undone, left } = await removeForgotten(at, tools, theirs);
+  const forgotten = await withNodeLock(at, () => forgottenSlots(at));
+  const meant = forgotten.filter(({ key }) => isMeant(key));
+  const { undone, left } = await removeForgotten(at, tools, meant);
   report.undone.push(...undone);
   report.left.push(...left);
   if (only === undefined) await withNodeLock(at, () => removeLost(at, bridges, tools, report));
@@ -144,14 +137,12 @@ async function removeLost(
   at: HelperDirectory,
   bridges: Bridges,
   tools: RootTools,
-  report: { readonly undone: string[]; readonly left: readonly string[] },
+  report: KillAllReport,
 ): Promise<void> {
   for (const name of bridges.names()) {
     const orphans = bridges.members(name).filter(({ slot }) => !existsSync(join(at.slots, slot)));
-    await bridges.leave(
-      name,
-      orphans.map(({ tap }) => tap),
-    );
+    const taps = orphans.map(({ tap }) => tap);
+    await bridges.leave(name, taps);
   }
   // A slot that is left keeps what it has on the node.
   if (report.left.length > 0) return;

@@ -2,7 +2,7 @@ import { dhcpMark } from '../network/dhcp.ts';
 import { deleteRulesOf } from '../network/filter.ts';
 import { interfaceNames } from '../network/interfaces.ts';
 import type { HelperDirectory } from './journal.ts';
-import { killProcess, pidsWith, startTimeOf } from './proc.ts';
+import { endProcess, pidsWith, startTimeOf } from './proc.ts';
 import type { RootTools } from './tools.ts';
 
 const dhcpEndDeadlineMs = 2_000;
@@ -36,7 +36,7 @@ export async function removeUnjournaled(at: HelperDirectory, tools: RootTools): 
   const links = await markedLinks(at, tools);
   if (links.length === 0) return [];
   for (const pid of links.flatMap(name => pidsWith(dhcpMark(at.dhcpPidOf(name)))))
-    await killProcess(tools.clock, pid, startTimeOf(pid) ?? '', dhcpEndDeadlineMs);
+    await endProcess(tools.clock, { pid, startTime: startTimeOf(pid) ?? '' }, 'SIGKILL', dhcpEndDeadlineMs);
   await tools.ipBatchAnyway(links.map(name => `link del dev ${name}`));
   const there = interfaceNames();
   const gone = links.filter(name => !there.has(name));

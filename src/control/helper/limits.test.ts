@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { UndoEntry, UndoJournal } from './journal.ts';
-import { requireRoom } from './limits.ts';
+import { requireRoom } from './journal.ts';
 import { startTimeOf } from './proc.ts';
 
 const journalOf = (entries: readonly UndoEntry[]): UndoJournal => ({

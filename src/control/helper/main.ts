@@ -36,9 +36,16 @@ const stops = ['SIGTSTP', 'SIGTTIN', 'SIGTTOU'] as const;
 export async function runHelper(args: readonly string[]): Promise<number> {
   const caller = forgetCaller();
   if (!caller) return complain('SUDO_UID and SUDO_GID are not those of a user: start it with sudo', 2);
-  if (args.length === 2 && args[0] === '--check-policy') return checkPolicy(args[1] ?? '');
-  const parts = partsFrom(args, caller);
-  if (typeof parts === 'string') return complain(parts, 2);
+  let parts: ServerParts;
+  try {
+    if (args.length === 2 && args[0] === '--check-policy') {
+      print(`${policyWords(readPolicy(args[1] ?? '')).join('\n')}\n`);
+      return 0;
+    }
+    parts = partsFrom(args, caller);
+  } catch (cause) {
+    return complain(messageOf(cause), 2);
+  }
   for (const signal of [...endings, ...stops] as const) process.on(signal, () => undefined);
   // The pilot may be gone: that is told by standard input.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
@@ -126,37 +133,31 @@ function complain(message: string, code: number): number {
   return code;
 }
 
-function partsFrom(args: readonly string[], { uid, gid }: Caller): ServerParts | string {
+/** Throws an error with one sentence when the arguments, or what they name, are not as they must be. */
+function partsFrom(args: readonly string[], { uid, gid }: Caller): ServerParts {
   const text = { type: 'string', multiple: true } as const;
-  let values: { readonly [name: string]: readonly string[] | undefined };
-  try {
-    values = parseArgs({
-      args: [...args],
-      options: { 'state-dir': text, 'disk-dir': text, policy: text, node: text, slot: text },
-    }).values;
-  } catch (cause) {
-    return messageOf(cause);
-  }
-  const one = (name: string): string => (values[name]?.length === 1 ? (values[name][0] ?? '') : '');
-  const stateDir = one('state-dir');
+  const { values } = parseArgs({
+    args: [...args],
+    options: { 'state-dir': text, 'disk-dir': text, policy: text, node: text, slot: text },
+  });
   // Given twice, the second could come from the unprivileged caller: refused.
-  if (!stateDir.startsWith('/')) return '--state-dir must be given once, as an absolute path';
+  const one = (name: keyof typeof values): string =>
+    values[name]?.length === 1 ? (values[name][0] ?? '') : '';
+  const stateDir = one('state-dir');
   const diskDir = values['disk-dir'] === undefined ? defaultDiskDir : one('disk-dir');
-  if (!diskDir.startsWith('/')) return '--disk-dir must be given at most once, as an absolute path';
-  if (!new RegExp(nodeNamePattern).test(one('node'))) return '--node must be given once, as a node name';
-  if (!new RegExp(slotIdPattern).test(one('slot'))) return '--slot must be given once, as a slot id';
-  if (process.getuid?.() !== 0) return 'root is needed (docs/admin/helper.md has the sudo rule)';
-  try {
-    requireRootsAlone('--state-dir', stateDir);
-    requireRootsAlone('--disk-dir', diskDir);
-  } catch (cause) {
-    return messageOf(cause);
-  }
-  const policy = policyFor(uid, values['policy']);
-  if (typeof policy === 'string') return policy;
-  const at = helperDirectory(stateDir, diskDir, one('node'));
+  const [node, slotId] = [one('node'), one('slot')];
+  demand(stateDir.startsWith('/'), '--state-dir must be given once, as an absolute path');
+  demand(diskDir.startsWith('/'), '--disk-dir must be given at most once, as an absolute path');
+  demand(new RegExp(nodeNamePattern).test(node), '--node must be given once, as a node name');
+  demand(new RegExp(slotIdPattern).test(slotId), '--slot must be given once, as a slot id');
+  demand(process.getuid?.() === 0, 'root is needed (docs/admin/helper.md has the sudo rule)');
+  requireRootsAlone('--state-dir', stateDir);
+  requireRootsAlone('--disk-dir', diskDir);
+  // Root itself needs no policy, and may have one.
+  const policy = values.policy === undefined && uid === 0 ? undefined : policyOf(one('policy'));
+  const at = helperDirectory(stateDir, diskDir, node);
   const tools = new RootTools(systemClock, systemProcesses);
-  const key = { slotId: one('slot'), uid };
+  const key = { slotId, uid };
   return {
     at,
     journal: undoJournal(at, key),
@@ -169,31 +170,12 @@ function partsFrom(args: readonly string[], { uid, gid }: Caller): ServerParts |
   };
 }
 
-/**
- * What root allows this caller; undefined for root itself, who may have a policy too. A sentence
- * when there should be one and is not.
- */
-function policyFor(uid: number, paths: readonly string[] | undefined): HelperPolicy | undefined | string {
-  if (paths === undefined && uid === 0) return undefined;
-  const [path, ...more] = paths ?? [];
-  if (path === undefined || more.length > 0 || !path.startsWith('/'))
-    return '--policy must be given once, as an absolute path: what root allows users to ask';
-  try {
-    return readPolicy(path);
-  } catch (cause) {
-    return messageOf(cause);
-  }
+function policyOf(path: string): HelperPolicy {
+  const sentence = '--policy must be given once, as an absolute path: what root allows users to ask';
+  demand(path.startsWith('/'), sentence);
+  return readPolicy(path);
 }
 
-/**
- * `--check-policy FILE`, alone: says in words what that policy allows. Exit code 2 when it has a
- * mistake.
- */
-function checkPolicy(path: string): number {
-  try {
-    print(`${policyWords(readPolicy(path)).join('\n')}\n`);
-    return 0;
-  } catch (cause) {
-    return complain(messageOf(cause), 2);
-  }
+function demand(holds: boolean, sentence: string): void {
+  if (!holds) throw new Error(sentence);
 }

@@ -17,7 +17,7 @@ import { statIfThere } from '../../platform/stat.ts';
 import { ControlError } from '../control.ts';
 import type { HelperDirectory } from './journal.ts';
 import { formatDuration } from '../../protocol/units.ts';
-import { killProcess, startTimeOf } from './proc.ts';
+import { endProcess, startTimeOf } from './proc.ts';
 
 /** How long to wait for the others: each holds the lock for the few programs of one change. */
 const lockDeadlineSeconds = 20;
@@ -33,7 +33,7 @@ const mostAttempts = 100;
  * Whoever leaves a node with neither slot nor bridge takes the directory with it, the lock's file
  * and an empty state directory too; who waited for that one tries again.
  */
-export async function withNodeLock<T>(at: HelperDirectory, work: () => Promise<T>): Promise<T> {
+export async function withNodeLock<T>(at: HelperDirectory, work: () => T | Promise<T>): Promise<T> {
   const file = await acquire(at.node);
   try {
     return await work();
@@ -50,12 +50,12 @@ export async function withNodeLock<T>(at: HelperDirectory, work: () => Promise<T
 export async function endStuckHolder(at: HelperDirectory, clock: Clock): Promise<void> {
   const path = join(at.node, 'lock');
   try {
-    await withNodeLock(at, () => Promise.resolve());
+    await withNodeLock(at, () => undefined);
   } catch (cause) {
     const pid = statIfThere(path) ? Number(readFileSync(path, 'utf8')) : Number.NaN;
     const startTime = startTimeOf(pid);
     if (startTime === undefined || !hasOpen(pid, path)) throw cause;
-    await killProcess(clock, pid, startTime, killDeadlineMs);
+    await endProcess(clock, { pid, startTime }, 'SIGKILL', killDeadlineMs);
   }
 }
 

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type Child, startChild } from '../../platform/children.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { createVirtualClock } from '../../platform/virtual-clock.ts';
-import { argumentsOf, endProcess, isAlive, killProcess, ownerOf, pidsWith, startTimeOf } from './proc.ts';
+import { argumentsOf, endProcess, isAlive, ownerOf, pidsWith, startTimeOf } from './proc.ts';
 
 let place: string;
 const children: Child[] = [];
@@ -79,11 +79,11 @@ describe('a process that is ended', () => {
   it('is gone then; and no other one with its number is touched', async () => {
     const child = await start(endless);
     const startTime = startTimeOf(child.pid) ?? '';
-    expect(await killProcess(systemClock, child.pid, '1', 1_000)).toBe(true);
+    expect(await endProcess(systemClock, { pid: child.pid, startTime: '1' }, 'SIGKILL', 1_000)).toBe(true);
     expect(startTimeOf(child.pid)).toBe(startTime);
-    expect(await killProcess(systemClock, child.pid, startTime, 10_000)).toBe(true);
+    expect(await endProcess(systemClock, { pid: child.pid, startTime }, 'SIGKILL', 10_000)).toBe(true);
     expect((await child.exited).signal).toBe('SIGKILL');
-    expect(await killProcess(systemClock, child.pid, startTime, 1_000)).toBe(true);
+    expect(await endProcess(systemClock, { pid: child.pid, startTime }, 'SIGKILL', 1_000)).toBe(true);
   });
 
   it('gets the signal that was asked for, and is waited for so long and no longer', async () => {
@@ -107,7 +107,9 @@ describe('a process that is ended', () => {
         child.kill('SIGKILL');
         throw Object.assign(new Error(code), { code });
       });
-      return killProcess(systemClock, child.pid, startTime, 10_000).finally(() => killed.mockRestore());
+      return endProcess(systemClock, { pid: child.pid, startTime }, 'SIGKILL', 10_000).finally(() =>
+        killed.mockRestore(),
+      );
     };
     await expect(endWith('EPERM')).rejects.toThrow('EPERM');
     expect(await endWith('ESRCH')).toBe(true);

@@ -1,7 +1,13 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { type Clock, pause } from '../../platform/clock.ts';
 
-/** The process's start time in clock ticks (proc(5), stat field 22): with the pid, it names one process for ever. Undefined when it is gone or a zombie. */
+/** One process for ever: pids are used again, start times with them are not. */
+export interface StartedProcess {
+  readonly pid: number;
+  readonly startTime: string;
+}
+
+/** The process's start time in clock ticks (proc(5), stat field 22); undefined when it is gone or a zombie. */
 export function startTimeOf(pid: number): string | undefined {
   try {
     const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
@@ -28,7 +34,7 @@ export function ownerOf(pid: number): number | undefined {
 }
 
 /** Whether a process is still the one that was started then. */
-export function isAlive({ pid, startTime }: { readonly pid: number; readonly startTime: string }): boolean {
+export function isAlive({ pid, startTime }: StartedProcess): boolean {
   return startTimeOf(pid) === startTime;
 }
 
@@ -58,32 +64,22 @@ export function pidsWith(argument: string): number[] {
     .filter(pid => argumentsOf(pid).includes(argument));
 }
 
-/** SIGKILLs that very process and waits until it is gone; false when it is still there after `deadlineMs`. */
-export function killProcess(
-  clock: Clock,
-  pid: number,
-  startTime: string,
-  deadlineMs: number,
-): Promise<boolean> {
-  return endProcess(clock, { pid, startTime }, 'SIGKILL', deadlineMs);
-}
-
 /** Sends a signal to that very process and waits until it is gone; false when it is still there after `deadlineMs`. */
 export async function endProcess(
   clock: Clock,
-  { pid, startTime }: { readonly pid: number; readonly startTime: string },
+  running: StartedProcess,
   signal: NodeJS.Signals,
   deadlineMs: number,
 ): Promise<boolean> {
-  if (startTimeOf(pid) !== startTime) return true;
+  if (!isAlive(running)) return true;
   try {
-    process.kill(pid, signal);
+    process.kill(running.pid, signal);
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== 'ESRCH') throw cause;
   }
   const endMs = clock.monotonicMs() + deadlineMs;
   // The kernel tells the end of a process only to its parent, which we are not.
-  while (startTimeOf(pid) === startTime) {
+  while (isAlive(running)) {
     if (clock.monotonicMs() > endMs) return false;
     await pause(clock, 5);
   }

@@ -4,8 +4,7 @@ import { ControlError } from '../control.ts';
 import { tapRules } from '../network/filter.ts';
 import { portSettings, tapCommands, tapUpCommands } from '../network/bridge.ts';
 import type { UserCgroups } from './cgroups.ts';
-import type { NicEntry, UndoJournal } from './journal.ts';
-import { requireRoom } from './limits.ts';
+import { type NicEntry, requireRoom, type UndoJournal } from './journal.ts';
 import { requireAllowed, requireNetworks, requirePeers } from './policy.ts';
 import { withNodeLock } from './node-lock.ts';
 import { ownerOf, startTimeOf } from './proc.ts';
@@ -40,12 +39,7 @@ export async function serve(parts: ServerParts, request: HelperRequest): Promise
     return { id: request.id, ok: true };
   } catch (cause) {
     const code = cause instanceof ControlError ? cause.code : 'helper_failed';
-    return {
-      id: request.id,
-      ok: false,
-      code,
-      message: messageOf(cause),
-    };
+    return { id: request.id, ok: false, code, message: messageOf(cause) };
   }
 }
 

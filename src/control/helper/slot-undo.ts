@@ -13,7 +13,7 @@ import {
   undoKinds,
 } from './journal.ts';
 import { withNodeLock } from './node-lock.ts';
-import { killProcess, ownerOf } from './proc.ts';
+import { endProcess, ownerOf } from './proc.ts';
 import { keyText, type SlotKey } from './slot-key.ts';
 import type { RootTools } from './tools.ts';
 import { formatDuration } from '../../protocol/units.ts';
@@ -45,9 +45,9 @@ const mostLooks = 3;
 export async function undoSlot(journal: UndoJournal, parts: UndoParts): Promise<void> {
   for (let look = 0; look < mostLooks; look += 1) {
     const entries = journal.entries();
-    const left = await undoEntries([...entries].reverse(), journal.key, parts);
+    const left = await undoEntries(entries.toReversed(), journal.key, parts);
     if (left.length > 0) throw new ControlError('undo_failed', `not undone: ${left.join('; ')}`);
-    if (await withNodeLock(parts.at, () => Promise.resolve(journal.remove(entries)))) return;
+    if (await withNodeLock(parts.at, () => journal.remove(entries))) return;
   }
   throw new ControlError('undo_failed', 'not undone: more is added all the time');
 }
@@ -87,7 +87,7 @@ const undo: Readonly<
   async process(entries, { key, parts, attempt }) {
     await Promise.all(
       ofKind(entries, 'process').map(entry =>
-        attempt(`process ${entry.pid}`, endProcess(entry, key.uid, parts)),
+        attempt(`process ${entry.pid}`, killOwn(entry, key.uid, parts.tools)),
       ),
     );
   },
@@ -103,7 +103,7 @@ const undo: Readonly<
     // One after the other: a slot has one, and whoever names many gets no more of root's time at
     // once.
     for (const entry of ofKind(entries, 'directory'))
-      await attempt(entry.path, removeDirectory(entry, parts));
+      await attempt(entry.path, removeDirectory(entry, parts.tools));
   },
 };
 
@@ -137,10 +137,10 @@ export async function detachNics(
   }
 }
 
-async function endProcess(entry: EntryOf<'process'>, uid: number, { tools }: UndoParts): Promise<void> {
+async function killOwn(entry: EntryOf<'process'>, uid: number, { clock }: RootTools): Promise<void> {
   // One that has become another user's since is no VMM of the slot's: a setuid program, say.
   if (ownerOf(entry.pid) !== uid) return;
-  if (!(await killProcess(tools.clock, entry.pid, entry.startTime, killDeadlineMs)))
+  if (!(await endProcess(clock, entry, 'SIGKILL', killDeadlineMs)))
     throw new ControlError('undo_failed', `does not end within ${formatDuration(killDeadlineMs)} of SIGKILL`);
 }
 
@@ -169,8 +169,8 @@ export async function removeForgotten(
   for (const { key, directory } of forgotten) {
     try {
       if (!directory) throw new ControlError('journal_damaged', `${at.records.pathOf(key)} cannot be read`);
-      await removeDirectory(directory, { tools });
-      await withNodeLock(at, () => Promise.resolve(at.records.forget(key)));
+      await removeDirectory(directory, tools);
+      await withNodeLock(at, () => at.records.forget(key));
       undone.push(key.slotId);
     } catch (cause) {
       left.push(`${key.slotId}: ${messageOf(cause)}`);
@@ -179,10 +179,7 @@ export async function removeForgotten(
   return { undone, left };
 }
 
-async function removeDirectory(
-  { path, uid, gid }: WorkDirectory,
-  { tools }: Pick<UndoParts, 'tools'>,
-): Promise<void> {
+async function removeDirectory({ path, uid, gid }: WorkDirectory, tools: RootTools): Promise<void> {
   if (!existsSync(path)) return;
   const remove = ['rm', '-rf', '--one-file-system', '--', path] as const;
   // As its owner, so that a directory that was swapped for a link cannot make root delete something else.

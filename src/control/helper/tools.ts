@@ -1,5 +1,6 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import type { Clock } from '../../platform/clock.ts';
+import { oneLine } from '../../platform/one-line.ts';
 import type { CommandResult, ProcessRunner } from '../../platform/process.ts';
 import { ControlError } from '../control.ts';
 import type { Setting } from '../network/bridge.ts';
@@ -20,14 +21,8 @@ export class RootTools {
   async run(argv: readonly [string, ...string[]], input?: string): Promise<CommandResult> {
     const result = await this.#processes.run(argv, { deadlineMs: toolDeadlineMs, input });
     if (result.code === 0) return result;
-    const words = result.stderr
-      .trim()
-      .replace(/\s*\n\s*/g, '; ')
-      .slice(0, 500);
-    throw new ControlError(
-      'node_tool_failed',
-      `${argv[0]} ${argv.slice(1, 6).join(' ')}: ${words || `exit ${result.code}`}`,
-    );
+    const words = oneLine(result.stderr) || `exit ${result.code}`;
+    throw new ControlError('node_tool_failed', `${argv[0]} ${argv.slice(1, 6).join(' ')}: ${words}`);
   }
 
   async ipBatch(lines: readonly string[]): Promise<void> {
