@@ -9,14 +9,14 @@ import { join } from 'node:path';
 import { makeSeed } from '../src/control/context/seed.ts';
 import { startHelper } from '../src/control/helper/client.ts';
 import type { Helper } from '../src/control/helper/helper.ts';
-import { makeOverlay } from '../src/control/images/overlay.ts';
+import { makeOverlay } from '../src/control/images/disk.ts';
 import { slotDirectory } from '../src/control/node/slot-directory.ts';
 import { AgentPort } from '../src/control/vmm/qemu/agent.ts';
 import { vmFiles } from '../src/control/vmm/qemu/arguments.ts';
-import { createQemuVmm } from '../src/control/vmm/qemu/driver.ts';
+import { QemuVmm } from '../src/control/vmm/qemu/driver.ts';
 import { VmSockets } from '../src/control/vmm/qemu/sockets.ts';
 import type { Vmm } from '../src/control/vmm/vmm.ts';
-import { createControl } from '../src/control/workspace-control.ts';
+import { SlotControl } from '../src/control/workspace-control.ts';
 import { startChild } from '../src/platform/children.ts';
 import { systemClock, withDeadline } from '../src/platform/clock.ts';
 import { silentLog } from '../src/platform/log.ts';
@@ -43,7 +43,7 @@ async function inOwnNamespace(): Promise<number> {
 async function bench(rounds: number): Promise<void> {
   const scratch = mkdtempSync(join(tmpdir(), 'wsp-bench-'));
   try {
-    const vmm = createQemuVmm({ ...qemu, scratchDirectory: scratch }, { clock: systemClock, log: silentLog });
+    const vmm = new QemuVmm({ ...qemu, scratchDirectory: scratch }, { clock: systemClock, log: silentLog });
     const parts: BenchParts = { scratch, vmm, keys: await keyPair(scratch) };
     // The first start probes the accelerator, and reads the image into memory.
     const { argv: first } = await startOurs(parts, 0);
@@ -86,7 +86,7 @@ async function startOurs(
   round: number,
 ): Promise<{ readonly tookMs: number; readonly argv: readonly string[] }> {
   let heard: (report: VmReport) => void = () => undefined;
-  const control = createControl({
+  const control = new SlotControl({
     vmm: parts.vmm,
     node: 'bench',
     slotId: slotIdOf(round),

@@ -1,15 +1,16 @@
 import { CommandFailure, type ProcessRunner } from '../platform/process.ts';
-import { withSbin } from './sbin.ts';
 
 const deadlineMs = 10_000;
 
-/** What a program says first; `ok` when it could be run, and ended well. */
+/** What a program says first, one of sbin too; `ok` when it could be run, and ended well. */
 export async function firstLine(
   argv: readonly [string, ...string[]],
   run: ProcessRunner['run'],
 ): Promise<{ readonly ok: boolean; readonly line: string }> {
   try {
-    const { code, stdout, stderr } = await run(argv, { deadlineMs, env: withSbin(process.env) });
+    // The PATH of a job may be without sbin.
+    const env = { ...process.env, PATH: `${process.env['PATH'] ?? '/usr/bin:/bin'}:/usr/sbin:/sbin` };
+    const { code, stdout, stderr } = await run(argv, { deadlineMs, env });
     const line = `${stdout}\n${stderr}`.trim().split('\n')[0] ?? '';
     return code === 0
       ? { ok: true, line }

@@ -98,17 +98,10 @@ function requireMemory(plan: VmPlan, manifest: ImageManifest): void {
 }
 
 function bareMachine(plan: VmPlan, directory: string): MachineSpec {
+  const { vmId, name, memoryMiB, cpus } = plan;
   return {
-    vmId: plan.vmId,
-    name: plan.name,
-    directory,
-    memoryMiB: plan.memoryMiB,
-    cpus: plan.cpus,
-    boot: { kind: 'disk' },
-    machine: 'q35',
-    disks: [],
-    nics: [],
-    agent: false,
+    ...{ vmId, name, directory, memoryMiB, cpus },
+    ...{ boot: { kind: 'disk' }, machine: 'q35', disks: [], nics: [], agent: false },
   };
 }
 

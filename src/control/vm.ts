@@ -133,9 +133,8 @@ export class HostedVm {
 
   #notRunning(): Promise<never> {
     const { name } = this.#plan;
-    return Promise.reject(
-      new ControlError('unreachable', `VM ${name} is ${this.#report.state}, not running`),
-    );
+    const message = `VM ${name} is ${this.#report.state}, not running`;
+    return Promise.reject(new ControlError('unreachable', message));
   }
 
   async #live(): Promise<void> {
@@ -335,8 +334,5 @@ function isStuck(cause: unknown): boolean {
 /** An error as a reason: its own stable code where it has one. */
 function reasonOf(cause: unknown): Reason {
   const code = (cause as { readonly code?: unknown } | null)?.code;
-  return {
-    code: typeof code === 'string' ? code : 'internal',
-    message: messageOf(cause),
-  };
+  return { code: typeof code === 'string' ? code : 'internal', message: messageOf(cause) };
 }

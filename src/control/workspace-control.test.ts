@@ -14,7 +14,7 @@ import { isVxlan } from './network/links/index.ts';
 import { slotDirectory } from './node/slot-directory.ts';
 import { createSimVmm } from './vmm/sim/driver.ts';
 import type { Vmm } from './vmm/vmm.ts';
-import { createControl } from './workspace-control.ts';
+import { SlotControl } from './workspace-control.ts';
 
 /** Workspace control of a slot, with simulated VMs; once as they are, once as if they took something of the host. */
 
@@ -82,7 +82,7 @@ function control(options: ControlOptions = {}) {
       return options.undo?.() ?? Promise.resolve();
     },
   };
-  return createControl({
+  return new SlotControl({
     node: 'n01',
     slotId: 'slot-aaaaaaaaaa',
     directory: slotDirectory(root, 'n01', 'slot-aaaaaaaaaa'),

@@ -46,23 +46,6 @@ export interface ControlParts {
 const undoDeadlineMs = 15_000;
 
 /**
- * Workspace control of one slot on one node (paper §3.3): the VMs of the slot, each its own small state machine (`vm.ts`), and one
- * helper for all of them. The simulated VMM takes nothing of the host and needs no helper.
- *
- *   reserve ─► start-vm, stop-vm, … ─► release (every VM over, node restored, helper undone, files gone)
- *      │ helper, VMM or adaptation missing
- *      └─► undone, and rejected
- *
- * Invariants: what is reserved can start VMs: its directory is there, its helper serves, its VMM has
- * run a guest, its memory is taken; a VM id is run at most once, and never after its stop; nothing
- * is started once release has begun.
- * If we crash: see `vm.ts`; the helper undoes the rest.
- */
-export function createControl(parts: ControlParts): WorkspaceControl {
-  return new SlotControl(parts);
-}
-
-/**
  * Control of a slot that has no place on this node: reserving it says why, and there is nothing
  * else to do.
  */
@@ -84,7 +67,20 @@ export function refusedControl(why: ControlError): WorkspaceControl {
   };
 }
 
-class SlotControl implements WorkspaceControl {
+/**
+ * Workspace control of one slot on one node (paper §3.3): the VMs of the slot, each its own small state machine (`vm.ts`), and one
+ * helper for all of them. The simulated VMM takes nothing of the host and needs no helper.
+ *
+ *   reserve ─► start-vm, stop-vm, … ─► release (every VM over, node restored, helper undone, files gone)
+ *      │ helper, VMM or adaptation missing
+ *      └─► undone, and rejected
+ *
+ * Invariants: what is reserved can start VMs: its directory is there, its helper serves, its VMM has
+ * run a guest, its memory is taken; a VM id is run at most once, and never after its stop; nothing
+ * is started once release has begun.
+ * If we crash: see `vm.ts`; the helper undoes the rest.
+ */
+export class SlotControl implements WorkspaceControl {
   readonly #parts: ControlParts;
   readonly #vms = new Map<string, HostedVm>();
   /** Stopped before they were ever started: a start that comes late finds them here. */

@@ -3,9 +3,9 @@ import { dirname } from 'node:path';
 import { startHelper } from '../control/helper/client.ts';
 import { notePilot, removeOldSlots } from '../control/node/old-slots.ts';
 import { type SlotDirectory, slotDirectory, takeSlotDirectory } from '../control/node/slot-directory.ts';
-import { createVmm } from '../control/vmm/index.ts';
+import { vmmKind } from '../control/vmm/index.ts';
 import type { WorkspaceControl } from '../control/control.ts';
-import { type ControlParts, createControl, refusedControl } from '../control/workspace-control.ts';
+import { type ControlParts, SlotControl, refusedControl } from '../control/workspace-control.ts';
 import { startChild } from '../platform/children.ts';
 import { systemClock } from '../platform/clock.ts';
 import { errorFields, jsonLog, type Log, pacedLines } from '../platform/log.ts';
@@ -78,14 +78,14 @@ function controlOf(
   basis: ControlBasis,
 ): WorkspaceControl {
   const { node, directory, clock, log } = basis;
-  return createControl({
+  return new SlotControl({
     ...basis,
     slotId,
     settings,
     memoryMiB,
     cpus,
     networks,
-    vmm: createVmm(settings.vmm, directory.path, { clock, log }),
+    vmm: vmmKind(settings.vmm).create(settings.vmm, directory.path, { clock, log }),
     startHelper: () => startHelper({ argv: settings.helper, node, slotId, clock, log }),
   });
 }

@@ -3,7 +3,7 @@ import { ControlError, type ReportVm, type WorkspaceControl } from '../../src/co
 import type { Helper } from '../../src/control/helper/helper.ts';
 import type { NodeFiles } from '../../src/control/node/files.ts';
 import { type SlotDirectory, slotDirectory } from '../../src/control/node/slot-directory.ts';
-import { createControl } from '../../src/control/workspace-control.ts';
+import { SlotControl } from '../../src/control/workspace-control.ts';
 import { type Clock, pause } from '../../src/platform/clock.ts';
 import { silentLog } from '../../src/platform/log.ts';
 import type { SlotAssignment } from '../../src/protocol/pilot.ts';
@@ -71,7 +71,7 @@ export class SimControl {
     this.slotId = slotId;
     const directory = slotDirectory(settings.workDir, node.name, slotId);
     this.#directory = directory;
-    const control = createControl({
+    const control = new SlotControl({
       node: node.name,
       slotId,
       directory,

@@ -1,5 +1,4 @@
-import { createSimVmm, type SimSettings } from '../../src/control/vmm/sim/driver.ts';
-import { simMemory } from '../../src/control/vmm/sim/memory.ts';
+import { createSimVmm, type SimSettings, simTraits } from '../../src/control/vmm/sim/driver.ts';
 import {
   type MachineSpec,
   type RunningVm,
@@ -97,7 +96,7 @@ export class VmmProcess {
 export function diceVmm(control: SimControl): Vmm {
   return {
     kind: 'dice',
-    traits: { needsHelper: true, memory: simMemory },
+    traits: { ...simTraits, needsHelper: true },
     check: async () => {
       await control.here();
       return { version: 'simulated', accelerator: null, checks: [] };

@@ -3,8 +3,8 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { makeSeed } from '../../src/control/context/seed.ts';
-import { makeOverlay } from '../../src/control/images/overlay.ts';
-import { createQemuVmm } from '../../src/control/vmm/qemu/driver.ts';
+import { makeOverlay } from '../../src/control/images/disk.ts';
+import { QemuVmm } from '../../src/control/vmm/qemu/driver.ts';
 import type { MachineSpec, RunningVm, Vmm } from '../../src/control/vmm/vmm.ts';
 import { startChild } from '../../src/platform/children.ts';
 import { systemClock, withDeadline } from '../../src/platform/clock.ts';
@@ -128,7 +128,7 @@ export async function machineFor(
 
 /** QEMU, whose VMs are on the node that is this network namespace. */
 export function vmmIn(netns: string, scratchDirectory: string): Vmm {
-  return createQemuVmm(
+  return new QemuVmm(
     { binary: 'qemu-system-x86_64', accelerator: 'auto', scratchDirectory },
     {
       clock: systemClock,

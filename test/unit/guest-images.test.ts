@@ -3,7 +3,7 @@ import { EventEmitter, once } from 'node:events';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
-import { createQemuVmm } from '../../src/control/vmm/qemu/driver.ts';
+import { QemuVmm } from '../../src/control/vmm/qemu/driver.ts';
 import type { RunningVm } from '../../src/control/vmm/vmm.ts';
 import { systemClock, withDeadline } from '../../src/platform/clock.ts';
 import { silentLog } from '../../src/platform/log.ts';
@@ -24,7 +24,7 @@ if (noGuests !== undefined) console.warn(`guest images: skipped, because ${noGue
 /** One for all: it finds out once what this machine can do. */
 const driverCache = makeScratch();
 afterAll(driverCache.remove);
-const driver = createQemuVmm(
+const driver = new QemuVmm(
   { binary: 'qemu-system-x86_64', accelerator: 'auto', scratchDirectory: driverCache.directory },
   { clock: systemClock, log: silentLog },
 );

@@ -169,7 +169,7 @@ const program = `import { parseHelperPolicy, policyWords } from './src/control/h
 import { requireAllowed } from './src/control/helper/policy.ts';
 import { parseRequest } from './src/control/helper/requests.ts';
 import { bridgeCommands } from './src/control/network/bridge.ts';
-import { createVmm } from './src/control/vmm/index.ts';
+import { vmmKind } from './src/control/vmm/index.ts';
 import { slotFor } from './src/lease/policies/index.ts';
 import { openLrm } from './src/lrm/index.ts';
 import { systemClock } from './src/platform/clock.ts';
@@ -192,7 +192,7 @@ const jobId = await lrm.submit({
   program: '',
   ...pool.gang,
 });
-const vmm = createVmm(pool.node.vmm, '', { clock: systemClock, log: silentLog });
+const vmm = vmmKind(pool.node.vmm).create(pool.node.vmm, '', { clock: systemClock, log: silentLog });
 const machine = { vmId: 'vm-a', name: 'a', directory: '/', memoryMiB: 1, cpus: 1, agent: false };
 const vm = await vmm.start(
   { ...machine, boot: { kind: 'disk' }, machine: 'q35', disks: [], nics: [] },

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from '
 import { join } from 'node:path';
 import { afterAll, describe, expect, onTestFinished, test } from 'vitest';
 import { vmFiles } from '../../src/control/vmm/qemu/arguments.ts';
-import { createQemuVmm } from '../../src/control/vmm/qemu/driver.ts';
+import { QemuVmm } from '../../src/control/vmm/qemu/driver.ts';
 import { vmmContract } from '../../src/control/vmm/vmm.contract.ts';
 import type { MachineSpec } from '../../src/control/vmm/vmm.ts';
 import { systemClock } from '../../src/platform/clock.ts';
@@ -30,7 +30,7 @@ async function unstartable(): Promise<MachineSpec> {
 
 // Such a console is soon full: under TCG some kilobytes take a second.
 const consoleLogBytes = 16 * 1024;
-const vmm = createQemuVmm(
+const vmm = new QemuVmm(
   { binary: 'qemu-system-x86_64', accelerator: 'auto', scratchDirectory: cache.directory },
   { clock: systemClock, log: silentLog, consoleLogBytes },
 );

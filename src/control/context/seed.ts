@@ -17,6 +17,7 @@ const isoDeadlineMs = 30_000;
 export async function makeSeed(plan: VmPlan, directory: string, run: ProcessRunner['run']): Promise<string> {
   const source = join(directory, 'seed');
   const iso = join(directory, 'seed.iso');
+  const trouble = `the seed of VM ${plan.name} could not be made`;
   try {
     await mkdir(source, { mode: 0o700 });
     await Promise.all(
@@ -26,11 +27,7 @@ export async function makeSeed(plan: VmPlan, directory: string, run: ProcessRunn
     await writeFile(iso, '', { mode: 0o600 });
     await runTool(
       ['genisoimage', '-quiet', '-volid', 'cidata', '-joliet', '-rock', '-output', iso, source],
-      {
-        deadlineMs: isoDeadlineMs,
-        failure: 'seed_failed',
-        trouble: `the seed of VM ${plan.name} could not be made`,
-      },
+      { deadlineMs: isoDeadlineMs, failure: 'seed_failed', trouble },
       run,
     );
     return iso;

@@ -17,7 +17,7 @@ import { startHelper } from '../helper/client.ts';
 import { policyWords } from '../helper/policy-document.ts';
 import { readPolicy } from '../helper/policy.ts';
 import { checkOwnDirectory } from '../node/own-directory.ts';
-import { createVmm, vmmKind } from '../vmm/index.ts';
+import { vmmKind } from '../vmm/index.ts';
 import { launchPrefix } from '../vmm/qemu/launch.ts';
 import { type Vmm, VmmUnfitError } from '../vmm/vmm.ts';
 import { checkImages } from './images.ts';
@@ -61,7 +61,7 @@ export async function examineNode(
   parts: NodeDoctorParts,
 ): Promise<readonly Check[]> {
   const { run, clock } = parts;
-  const vmm = createVmm(wanted.vmm, tmpdir(), { clock, log: silentLog, run });
+  const vmm = vmmKind(wanted.vmm).create(wanted.vmm, tmpdir(), { clock, log: silentLog, run });
   const { needsHelper } = vmm.traits;
   const space = await checkWorkDir(wanted.workDir);
   const { imagesDir } = wanted;
@@ -114,14 +114,10 @@ async function checkTun(): Promise<Check> {
     await access(device, constants.R_OK | constants.W_OK);
     return good('tun', `${device} can be opened`);
   } catch (cause) {
-    const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
-    return missing
-      ? failure('tun', `there is no ${device}`, 'load the kernel module tun')
-      : failure(
-          'tun',
-          `this user cannot open ${device}`,
-          `as root: chmod 0666 ${device} (udev's own default)`,
-        );
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT')
+      return failure('tun', `there is no ${device}`, 'load the kernel module tun');
+    const fix = `as root: chmod 0666 ${device} (udev's own default)`;
+    return failure('tun', `this user cannot open ${device}`, fix);
   }
 }
 
@@ -157,21 +153,13 @@ const policyFile = '/etc/workspace-pilot/helper.json';
 function checkPolicy(networks: NodeExpectations['networks']): Check {
   const name = 'policy';
   const fix = 'wsp helper-policy --config SITE_FILE prints it: scripts/install-helper --policy FILE';
-  if (!statIfThere(policyFile))
-    return warning(
-      name,
-      `not checked: there is no ${policyFile}`,
-      `${fix}; or it was installed with --etc-dir`,
-    );
+  const none = `not checked: there is no ${policyFile}`;
+  if (!statIfThere(policyFile)) return warning(name, none, `${fix}; or it was installed with --etc-dir`);
   try {
     const policy = readPolicy(policyFile);
     const missing = networkMissing(policy, networks ?? []);
-    if (missing)
-      return failure(
-        name,
-        `${policyFile} does not allow network ${missing.name} as the site file has it`,
-        fix,
-      );
+    const trouble = missing && `does not allow network ${missing.name} as the site file has it`;
+    if (trouble !== undefined) return failure(name, `${policyFile} ${trouble}`, fix);
     return good(name, policyWords(policy).join('; '));
   } catch (cause) {
     return failure(name, oneLine(messageOf(cause), 300), fix);
@@ -188,12 +176,8 @@ async function checkWorkDir(workDir: string): Promise<Check> {
     'make it as root for the user of the jobs (install -d -o USER -m 0711 DIR), or set node.workDir';
   try {
     const { openToAll } = checkOwnDirectory(workDir);
-    if (openToAll)
-      return warning(
-        name,
-        `${workDir} is not there, and anybody may make it before the first job does`,
-        ofTheirs,
-      );
+    const open = `${workDir} is not there, and anybody may make it before the first job does`;
+    if (openToAll) return warning(name, open, ofTheirs);
   } catch (cause) {
     if (cause instanceof ControlError) return failure(name, cause.message, ofTheirs);
     return failure(name, `${workDir} cannot be looked at: ${messageOf(cause)}`, ofTheirs);

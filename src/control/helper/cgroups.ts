@@ -22,7 +22,8 @@ export interface CgroupFiles {
   readonly self: string;
 }
 
-const ofThisHost: CgroupFiles = { root: '/sys/fs/cgroup', self: '/proc/self/cgroup' };
+/** Those of this host and process. */
+export const cgroupsHere: CgroupFiles = { root: '/sys/fs/cgroup', self: '/proc/self/cgroup' };
 
 /** What the processes of all helpers of one user may take together. */
 export interface CgroupLimits {
@@ -56,7 +57,7 @@ export class UserCgroups {
   readonly #limits: CgroupLimits;
   readonly #files: CgroupFiles;
 
-  constructor(uid: number, limits: CgroupLimits, files: CgroupFiles = ofThisHost) {
+  constructor(uid: number, limits: CgroupLimits, files = cgroupsHere) {
     this.#uid = uid;
     this.#limits = limits;
     this.#files = files;
@@ -94,7 +95,7 @@ export class UserCgroups {
 }
 
 /** Removes the cgroups of users' helpers in which nobody is. */
-export function removeEmptyCgroups({ root }: CgroupFiles = ofThisHost): void {
+export function removeEmptyCgroups({ root } = cgroupsHere): void {
   for (const hierarchy of hierarchiesIn(root).filter(canLimit)) {
     for (const name of readdirSync(hierarchy).filter(each => /^workspace-pilot-\d+$/.test(each))) {
       try {

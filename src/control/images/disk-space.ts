@@ -1,12 +1,9 @@
-import { statfs } from 'node:fs/promises';
+import { freeMiBIn } from '../../platform/directory.ts';
 import { ControlError } from '../control.ts';
-
-const mebibyte = 1_048_576;
 
 /** Throws `ControlError` `disk_full` when less than `neededMiB` is free for us in `directory`. */
 export async function requireFreeSpace(directory: string, neededMiB: number, what: string): Promise<void> {
-  const { bavail, bsize } = await statfs(directory);
-  const freeMiB = Math.floor((bavail * bsize) / mebibyte);
+  const freeMiB = await freeMiBIn(directory);
   if (freeMiB < neededMiB)
     throw new ControlError(
       'disk_full',

@@ -1,10 +1,17 @@
 import { open } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { ProcessRunner } from '../../platform/process.ts';
 import { ControlError } from '../control.ts';
 import { runTool } from './tool.ts';
 
-/** Milliseconds when idle; the file may be on a slow shared file system. */
-const lookDeadlineMs = 60_000;
+/** Milliseconds when idle; the image's file may be on a slow shared file system. */
+const deadlineMs = 60_000;
+
+/** An image's disk. */
+interface Disk {
+  readonly path: string;
+  readonly format: 'qcow2' | 'raw';
+}
 
 /** What `qemu-img info` (qemu-img(1)) says of a disk, as far as it is read here. */
 interface DiskInfo {
@@ -19,16 +26,12 @@ interface DiskInfo {
  * guest whatever the user of the jobs can read. No format is guessed: a guess opens files, too.
  * Changes nothing. Throws `ControlError` `image_invalid`, or `tool_missing`.
  */
-export async function checkDisk(
-  disk: { readonly path: string; readonly format: 'qcow2' | 'raw' },
-  run: ProcessRunner['run'],
-): Promise<void> {
-  const { path, format } = disk;
+export async function checkDisk({ path, format }: Disk, run: ProcessRunner['run']): Promise<void> {
   if (format === 'raw') await requireNoOtherFormat(path);
   const said = await runTool(
     // A VM may have the file open.
     ['qemu-img', 'info', '--force-share', '--output=json', '-f', format, path],
-    { deadlineMs: lookDeadlineMs, failure: 'image_invalid', trouble: `${path} cannot be opened` },
+    { deadlineMs, failure: 'image_invalid', trouble: `${path} cannot be opened` },
     run,
   );
   const info = JSON.parse(said) as DiskInfo;
@@ -38,6 +41,27 @@ export async function checkDisk(
   if (data !== undefined) throw namesAnother(path, 'data', data);
   if (info.encrypted === true)
     throw new ControlError('image_invalid', `${path} is encrypted: nobody gives QEMU its key`);
+}
+
+/**
+ * A VM's own disk: an empty qcow2 file over the image's disk, which stays as it is (qemu-img(1), `create -b`).
+ * @returns its path in the VM's directory.
+ * @throws ControlError `disk_full`, `tool_missing`, `clone_failed`.
+ */
+export async function makeOverlay(
+  backing: Disk,
+  vmName: string,
+  directory: string,
+  run: ProcessRunner['run'],
+): Promise<string> {
+  const overlay = join(directory, 'disk.qcow2');
+  const trouble = `the disk of VM ${vmName} could not be made`;
+  await runTool(
+    ['qemu-img', 'create', '-q', '-f', 'qcow2', '-F', backing.format, '-b', backing.path, overlay],
+    { deadlineMs, failure: 'clone_failed', trouble },
+    run,
+  );
+  return overlay;
 }
 
 function namesAnother(path: string, kind: 'backing' | 'data', name: string): ControlError {

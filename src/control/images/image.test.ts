@@ -6,7 +6,7 @@ import { CommandFailure, type CommandResult } from '../../platform/process.ts';
 import { ControlError } from '../control.ts';
 import { fileError, requireFreeSpace } from './disk-space.ts';
 import { openImage } from './image.ts';
-import { makeOverlay } from './overlay.ts';
+import { makeOverlay } from './disk.ts';
 
 let directory: string;
 beforeEach(() => {

@@ -64,18 +64,13 @@ export function tapRules(nic: NicPlan): string {
 export function bridgeRules(nic: NicPlan, link: string | undefined): string {
   const { name, serviceAddress } = nic.bridge;
   const own = link === undefined ? undefined : linkKind(nic.bridge.link).rules?.(nic.bridge.link, link);
+  const ports = link === undefined ? [] : [link];
+  const ofTheNode = [
+    'udp dport { 67, 68 }',
+    ...['arp daddr ip', 'arp saddr ip', 'ip daddr', 'ip saddr'].map(match => `${match} ${serviceAddress}`),
+  ];
   const kept = (direction: 'iifname' | 'oifname'): string =>
-    link === undefined
-      ? ''
-      : [
-          'udp dport { 67, 68 }',
-          `arp daddr ip ${serviceAddress}`,
-          `arp saddr ip ${serviceAddress}`,
-          `ip daddr ${serviceAddress}`,
-          `ip saddr ${serviceAddress}`,
-        ]
-          .map(match => `    ${direction} "${link}" ${match} drop\n`)
-          .join('');
+    ports.flatMap(port => ofTheNode.map(match => `    ${direction} "${port}" ${match} drop\n`)).join('');
   const bridging = `  chain out {
     type filter hook postrouting priority 0; policy accept;
 ${kept('oifname')}${own?.out ?? ''}  }
@@ -83,17 +78,14 @@ ${kept('oifname')}${own?.out ?? ''}  }
     type filter hook prerouting priority -200; policy accept;
 ${kept('iifname')}  }
 `;
-  const port =
-    link === undefined
-      ? ''
-      : `  chain port {
-    type filter hook ingress device "${link}" priority 0; policy accept;
+  const atPort = ports.map(
+    port => `  chain port {
+    type filter hook ingress device "${port}" priority 0; policy accept;
     ether daddr & ff:ff:ff:ff:ff:f0 == 01:80:c2:00:00:00 ether type { ip, arp, ip6, vlan, 0x88a8 } drop
   }
-`;
-  const closed = ['wt*', ...(link === undefined ? [] : [link])]
-    .map(device => `    iifname "${device}" drop\n`)
-    .join('');
+`,
+  );
+  const closed = ['wt*', ...ports].map(device => `    iifname "${device}" drop\n`).join('');
   const node = `  chain node {
     type filter hook input priority 0; policy accept;
 ${closed}    iifname != "${name}" accept
@@ -112,7 +104,7 @@ ${closed}    iifname != "${name}" accept
   return (
     replaceTable('bridge', tableOf(name), bridging) +
     replaceTable('inet', tableOf(name), node + (own?.inet ?? '')) +
-    replaceTable('netdev', tableOf(name), port)
+    replaceTable('netdev', tableOf(name), atPort.join(''))
   );
 }
 

@@ -4,10 +4,9 @@ import { type ProcessRunner, systemProcesses } from '../../platform/process.ts';
 import type { ImageManifest } from '../../protocol/image.ts';
 import type { ImagePlan, VmPlan } from '../../protocol/plan.ts';
 import { makeSeed } from '../context/seed.ts';
-import { checkDisk } from '../images/disk.ts';
+import { checkDisk, makeOverlay } from '../images/disk.ts';
 import { requireFreeSpace } from '../images/disk-space.ts';
 import { openImage } from '../images/image.ts';
-import { makeOverlay } from '../images/overlay.ts';
 
 /**
  * What workspace control does with a node's disk, injected like the clock: simulated nodes keep it

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { type CgroupFiles, cgroupsHere } from '../helper/cgroups.ts';
 
 /**
  * What the kernel says of the memory of this process's cgroup, which is the LRM's job: cgroups(7),
@@ -12,14 +13,6 @@ export interface JobMemory {
   readonly limit: { readonly limitMiB: number; readonly usedMiB: number } | undefined;
 }
 
-/** The cgroup filesystem and this process's place in it; others in tests. */
-export interface MemoryFiles {
-  readonly root: string;
-  readonly self: string;
-}
-
-const ofThisHost: MemoryFiles = { root: '/sys/fs/cgroup', self: '/proc/self/cgroup' };
-
 /** The files of a cgroup: where the limit, the highest use and the kills stand. */
 interface Hierarchy {
   readonly root: string;
@@ -30,7 +23,7 @@ interface Hierarchy {
 }
 
 /** Undefined where nothing counts memory, or it cannot be read. */
-export function jobMemory(files: MemoryFiles = ofThisHost): JobMemory | undefined {
+export function jobMemory(files = cgroupsHere): JobMemory | undefined {
   try {
     const hierarchy = hierarchyOf(files);
     if (!hierarchy) return undefined;
@@ -42,7 +35,7 @@ export function jobMemory(files: MemoryFiles = ofThisHost): JobMemory | undefine
   }
 }
 
-function hierarchyOf({ root, self }: MemoryFiles): Hierarchy | undefined {
+function hierarchyOf({ root, self }: CgroupFiles): Hierarchy | undefined {
   const lines = readFileSync(self, 'utf8').split('\n');
   const pathOf = (wanted: (controllers: readonly string[]) => boolean): string | undefined =>
     lines

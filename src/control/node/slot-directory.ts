@@ -15,21 +15,16 @@ import { takeOwnDirectory } from './own-directory.ts';
  * What a guest can make longer has a bound: its disk, as the image says how large it is; its
  * console's log and the pilot's, which keep what is newest.
  */
-export interface SlotDirectory {
-  readonly path: string;
-  readonly pilotLog: string;
-  readonly notificationJournal: string;
-  vm(vmId: string): string;
-}
+export type SlotDirectory = Readonly<ReturnType<typeof slotDirectory>>;
 
 /** The paths of a slot's files on a node. Makes nothing. */
-export function slotDirectory(workDir: string, node: string, slotId: string): SlotDirectory {
+export function slotDirectory(workDir: string, node: string, slotId: string) {
   const path = join(workDir, node, slotId);
   return {
     path,
     pilotLog: join(path, 'pilot.log'),
     notificationJournal: join(path, 'notifications.jsonl'),
-    vm: vmId => join(path, 'vms', vmId),
+    vm: (vmId: string) => join(path, 'vms', vmId),
   };
 }
 

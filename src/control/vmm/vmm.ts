@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream';
 import { type Check, isFailed } from '../../protocol/check.ts';
 import type { ContextState, Reason } from '../../protocol/states.ts';
 import type { VmmMemory } from '../../protocol/vmm-memory.ts';
+import { ControlError } from '../control.ts';
 
 /**
  * The one interface to virtual machine monitors. A driver manages VMs of one slot on one node; it is called by control,
@@ -97,13 +98,32 @@ export interface MachineSpec {
 }
 
 /** A VM that could not be started, and why. */
-export class VmmError extends Error {
-  readonly code: string;
-  constructor(code: string, message: string, cause?: unknown) {
-    super(message, cause === undefined ? undefined : { cause });
+export class VmmError extends ControlError {
+  constructor(...of: ConstructorParameters<typeof ControlError>) {
+    super(...of);
     this.name = 'VmmError';
-    this.code = code;
   }
+}
+
+/** What a start that was called off throws. */
+export function startAborted(vmName: string): VmmError {
+  return new VmmError('vmm_start_aborted', `the start of ${vmName} was cancelled`);
+}
+
+/** The promise's outcome, or `startAborted` as soon as `signal` calls the VM's start off. */
+export function unlessAborted<T>(
+  signal: AbortSignal | undefined,
+  vmName: string,
+  promise: Promise<T>,
+): Promise<T> {
+  let stop = (): void => undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    const fire = (): void => reject(startAborted(vmName));
+    if (signal?.aborted) fire();
+    signal?.addEventListener('abort', fire);
+    stop = () => signal?.removeEventListener('abort', fire);
+  });
+  return Promise.race([aborted, promise]).finally(() => stop());
 }
 
 /** The VMM cannot run VMs on this node. `checks`: what was looked at; those that have failed are the message. */

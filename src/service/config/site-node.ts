@@ -1,4 +1,4 @@
-import { readVmm, vmmMemory } from '../../control/vmm/index.ts';
+import { vmmKind } from '../../control/vmm/index.ts';
 import type { MemorySettings } from '../../lease/settings.ts';
 import type { NodeSettings } from '../../protocol/pilot.ts';
 import type { NodeEntry, SiteFile } from './site-file.ts';
@@ -30,7 +30,7 @@ export function nodePart(
             forMs: durationMs(keepLogs.for ?? '14d', 'keepLogs.for'),
           },
         }),
-    ...(vmm === undefined ? {} : { vmm: readVmm(vmm, sectionReader(`${where}.vmm`, at, mistake)) }),
+    ...(vmm === undefined ? {} : { vmm: vmmKind(vmm).read(vmm, sectionReader(`${where}.vmm`, at, mistake)) }),
   };
 }
 
@@ -56,7 +56,7 @@ export function memoryOf(
   const fixedMiB = vmmOverhead === undefined ? undefined : memoryMiB(vmmOverhead, 'vmmOverhead');
   const pilotMiB = memoryMiB(pilotOverhead, 'pilotOverhead');
   return ({ vmm }) => ({
-    vmm: fixedMiB === undefined ? vmmMemory(vmm) : { fixedMiB, perCpuMiB: 0, guestShare: 0 },
+    vmm: fixedMiB === undefined ? vmmKind(vmm).traits(vmm).memory : { fixedMiB, perCpuMiB: 0, guestShare: 0 },
     pilotMiB,
   });
 }

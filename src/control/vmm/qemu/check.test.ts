@@ -6,7 +6,7 @@ import { systemClock } from '../../../platform/clock.ts';
 import { silentLog } from '../../../platform/log.ts';
 import { CommandFailure, type CommandResult, type ProcessRunner } from '../../../platform/process.ts';
 import { VmmUnfitError } from '../vmm.ts';
-import { createQemuVmm } from './driver.ts';
+import { QemuVmm } from './driver.ts';
 
 /** What QEMU's check makes of what QEMU does. The doctor's tests have the words for each way. */
 
@@ -34,7 +34,7 @@ function driver(guests: { readonly kvm?: CommandResult; readonly tcg?: CommandRe
     return Promise.resolve((argv.includes('kvm') ? guests.kvm : guests.tcg) ?? result(guestRan));
   };
   const settings = { binary: 'qemu', accelerator: 'auto', scratchDirectory } as const;
-  return { vmm: createQemuVmm(settings, { clock: systemClock, log: silentLog, run }), runs };
+  return { vmm: new QemuVmm(settings, { clock: systemClock, log: silentLog, run }), runs };
 }
 
 it('tells version and accelerator, and runs QEMU once for all who ask', async () => {

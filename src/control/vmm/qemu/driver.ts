@@ -1,14 +1,16 @@
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { type StartChild, startChild } from '../../../platform/children.ts';
-import { type Clock, withDeadline } from '../../../platform/clock.ts';
-import type { Log } from '../../../platform/log.ts';
-import { type ProcessRunner, systemProcesses } from '../../../platform/process.ts';
+import { withDeadline } from '../../../platform/clock.ts';
+import { systemProcesses } from '../../../platform/process.ts';
 import { RecentFile } from '../../../platform/recent-file.ts';
 import { OomKills } from '../../node/job-memory.ts';
+import type { VmmParts } from '../kind.ts';
 import {
   type MachineSpec,
   type RunningVm,
+  startAborted,
+  unlessAborted,
   type VmEvents,
   type Vmm,
   VmmError,
@@ -34,10 +36,7 @@ const startDeadlineMs = 30_000;
  * What the driver works with. `run`, `start` and `consoleLogBytes`: the system's and the driver's
  * own, unless a test stands in for it.
  */
-export interface QemuParts {
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly run?: ProcessRunner['run'];
+export interface QemuParts extends VmmParts {
   readonly start?: StartChild;
   readonly consoleLogBytes?: number;
 }
@@ -47,18 +46,14 @@ export function qemuTraits({ accelerator }: Pick<QemuSettings, 'accelerator'>): 
   return { needsHelper: true, memory: qemuMemory(accelerator) };
 }
 
-/** The driver for QEMU (KVM or TCG). */
-export function createQemuVmm(settings: QemuSettings, parts: QemuParts): Vmm {
-  return new QemuVmm(settings, parts);
-}
-
 interface Host {
   readonly facts: QemuFacts;
   readonly tscKhz: number | undefined;
   readonly prefix: readonly [string, ...string[]];
 }
 
-class QemuVmm implements Vmm {
+/** The driver for QEMU (KVM or TCG). */
+export class QemuVmm implements Vmm {
   readonly kind = 'qemu';
   readonly #settings: QemuSettings;
   readonly #parts: QemuParts;
@@ -87,7 +82,7 @@ class QemuVmm implements Vmm {
         sockets.listen(vmFiles.console),
         spec.agent ? sockets.listen(vmFiles.agent) : undefined,
       ]);
-      if (signal?.aborted) throw aborted(spec);
+      if (signal?.aborted) throw startAborted(spec.name);
       const machine = await this.#spawn(spec, [...host.prefix, this.#settings.binary, ...args]);
       const agentSocket = await this.#untilRunning(
         machine,
@@ -138,19 +133,16 @@ class QemuVmm implements Vmm {
       await machine.awaitRunning(await connections.qmp, startDeadlineMs);
       return connections.agent;
     };
-    const abort = whenAborted(signal, spec);
     try {
       return await withDeadline(
         this.#parts.clock,
         startDeadlineMs,
         `QEMU for ${spec.name}: the guest's start`,
-        Promise.race([connected(), machine.diedAtStart(), abort.promise]),
+        unlessAborted(signal, spec.name, Promise.race([connected(), machine.diedAtStart()])),
       );
     } catch (cause) {
       await machine.destroy();
       throw await this.#explain(cause, machine);
-    } finally {
-      abort.stop();
     }
   }
 
@@ -181,24 +173,4 @@ class QemuVmm implements Vmm {
     log.info('QEMU is ready', { binary: this.#settings.binary, version, accelerator, tscKhz });
     return { facts, tscKhz, prefix: prefix.argv };
   }
-}
-
-function aborted(spec: MachineSpec): VmmError {
-  return new VmmError('vmm_start_aborted', `the start of ${spec.name} was cancelled`);
-}
-
-/** A promise that rejects when `signal` fires, and how to stop listening for it. */
-function whenAborted(
-  signal: AbortSignal | undefined,
-  spec: MachineSpec,
-): { readonly promise: Promise<never>; readonly stop: () => void } {
-  let stop = (): void => undefined;
-  const promise = new Promise<never>((_, reject) => {
-    if (!signal) return;
-    const fire = (): void => reject(aborted(spec));
-    if (signal.aborted) fire();
-    signal.addEventListener('abort', fire);
-    stop = () => signal.removeEventListener('abort', fire);
-  });
-  return { promise, stop };
 }

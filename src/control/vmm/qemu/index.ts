@@ -1,7 +1,7 @@
 import type { EntryOf, SectionKit } from '../../../protocol/section.ts';
 import type { VmmKind } from '../kind.ts';
 import type { QemuSettings } from './check.ts';
-import { createQemuVmm, qemuTraits } from './driver.ts';
+import { QemuVmm, qemuTraits } from './driver.ts';
 
 const schema = ({ Type, strict, Program }: SectionKit) =>
   Type.Object(
@@ -27,5 +27,5 @@ export const qemuKind: VmmKind = {
   },
   traits: (settings: Settings) => qemuTraits(settings),
   create: (settings: Settings, scratchDirectory, parts) =>
-    createQemuVmm({ ...settings, scratchDirectory }, parts),
+    new QemuVmm({ ...settings, scratchDirectory }, parts),
 };

@@ -105,7 +105,7 @@ export class QemuMachine implements RunningVm {
     });
   }
 
-  /** Takes the QMP connection; resolves when the guest runs. Rejects with `QmpError`. */
+  /** Takes the QMP connection; resolves when the guest runs. Rejects as `QmpClient.execute`. */
   async awaitRunning(socket: Socket, deadlineMs: number): Promise<void> {
     const resumed = new Promise<void>(resolve => {
       this.#resumed = resolve;

@@ -1,7 +1,6 @@
 import type { Duplex } from 'node:stream';
-import type { Clock, StopTimer } from '../../../platform/clock.ts';
+import { type Clock, withDeadline } from '../../../platform/clock.ts';
 import { Lines } from './lines.ts';
-import { formatDuration } from '../../../protocol/units.ts';
 
 /**
  * A client of QEMU's machine protocol: JSON objects, one a line, over a stream (QEMU documentation, "QMP protocol specification").
@@ -17,13 +16,11 @@ export class QmpClient {
   readonly #stream: Duplex;
   readonly #clock: Clock;
   readonly #onEvent: (event: QmpEvent) => void;
-  readonly #pending = new Map<number, PendingCommand>();
-  readonly #greeting: Promise<void>;
+  /** What waits for an answer: the greeting is number 0. */
+  readonly #pending = new Map<number, Pending>();
+  readonly #greeting = this.#expect(0, 'greeting');
   /** Resolves when everything that QEMU sent before the connection's end has been handled. */
   readonly closed: Promise<void>;
-  /** Everything that ends when the connection does. */
-  readonly #waiters = new Set<(why: QmpError) => void>();
-  #greeted: () => void = () => undefined;
   #lastId = 0;
   #closed = false;
 
@@ -32,9 +29,8 @@ export class QmpClient {
     this.#stream = stream;
     this.#clock = clock;
     this.#onEvent = onEvent;
-    this.#greeting = new Promise(resolve => {
-      this.#greeted = resolve;
-    });
+    // Who does not wait for it any more learns of the connection's end otherwise.
+    this.#greeting.catch(() => undefined);
     const lines = new Lines(longestMessageBytes, line => this.#receive(line));
     stream.on('data', (chunk: Buffer) => {
       if (lines.push(chunk) > 0) this.close(new QmpError('protocol', 'QEMU sent an overlong QMP message'));
@@ -50,26 +46,29 @@ export class QmpClient {
     });
   }
 
-  /** Waits for the greeting and leaves negotiation mode. Rejects with `QmpError` after `deadlineMs`. */
+  /** Waits for the greeting and leaves negotiation mode. Rejects as `execute`. */
   async negotiate(deadlineMs: number): Promise<void> {
     const startedMs = this.#clock.monotonicMs();
-    await this.#within(deadlineMs, 'greeting', this.#greeting);
+    await withDeadline(this.#clock, deadlineMs, "QEMU's QMP greeting", this.#greeting);
     await this.execute('qmp_capabilities', {}, deadlineMs - (this.#clock.monotonicMs() - startedMs));
   }
 
-  /** Runs one command; its `return` value. Rejects with `QmpError`: refused, not answered within `deadlineMs`, or connection gone. */
-  execute(command: string, args: Readonly<Record<string, unknown>>, deadlineMs: number): Promise<unknown> {
+  /**
+   * Runs one command; its `return` value. Rejects with `QmpError` (refused, or the connection is
+   * gone), or with `DeadlineError`.
+   */
+  async execute(
+    command: string,
+    args: Readonly<Record<string, unknown>>,
+    deadlineMs: number,
+  ): Promise<unknown> {
+    if (this.#closed) throw new QmpError('closed', `QMP ${command}: the connection is closed`);
     this.#lastId += 1;
     const id = this.#lastId;
-    return this.#within(
-      deadlineMs,
-      command,
-      new Promise<unknown>((resolve, reject) => {
-        this.#pending.set(id, { command, resolve, reject });
-        if (!this.#closed)
-          this.#stream.write(`${JSON.stringify({ execute: command, arguments: args, id })}\n`);
-      }),
-    ).finally(() => this.#pending.delete(id));
+    const answer = this.#expect(id, command);
+    this.#stream.write(`${JSON.stringify({ execute: command, arguments: args, id })}\n`);
+    const what = `QEMU's answer to QMP ${command}`;
+    return withDeadline(this.#clock, deadlineMs, what, answer).finally(() => this.#pending.delete(id));
   }
 
   /** Ends the connection; everything that still waits is rejected. Closing twice does nothing. */
@@ -77,26 +76,12 @@ export class QmpClient {
     if (this.#closed) return;
     this.#closed = true;
     this.#stream.destroy();
-    for (const waiting of this.#waiters) waiting(why);
+    for (const { reject } of this.#pending.values()) reject(why);
   }
 
-  /** The promise's outcome, or a `QmpError` when the deadline or the end of the connection comes first. */
-  #within<T>(deadlineMs: number, what: string, promise: Promise<T>): Promise<T> {
-    if (this.#closed) return Promise.reject(new QmpError('closed', `QMP ${what}: the connection is closed`));
-    let stop: StopTimer = () => undefined;
-    let fail: (why: QmpError) => void = () => undefined;
-    return new Promise<T>((resolve, reject) => {
-      fail = reject;
-      this.#waiters.add(fail);
-      stop = this.#clock.after(deadlineMs, () =>
-        reject(
-          new QmpError('timeout', `QEMU did not answer QMP ${what} within ${formatDuration(deadlineMs)}`),
-        ),
-      );
-      promise.then(resolve, reject);
-    }).finally(() => {
-      stop();
-      this.#waiters.delete(fail);
+  #expect(id: number, what: string): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      this.#pending.set(id, { what, resolve, reject });
     });
   }
 
@@ -105,7 +90,7 @@ export class QmpClient {
     const message = parseMessage(line);
     if (message === undefined)
       this.close(new QmpError('protocol', `QEMU sent no QMP: ${line.slice(0, 200)}`));
-    else if ('QMP' in message) this.#greeted();
+    else if ('QMP' in message) this.#pending.get(0)?.resolve(undefined);
     else if (typeof message.event === 'string')
       this.#onEvent({ name: message.event, data: (message.data ?? {}) as QmpEvent['data'] });
     else this.#answer(message);
@@ -116,7 +101,7 @@ export class QmpClient {
     // An answer that came after its deadline has nobody waiting.
     if (!pending) return;
     if (message.error)
-      pending.reject(new QmpError('refused', `QEMU refused ${pending.command}: ${message.error.desc}`));
+      pending.reject(new QmpError('refused', `QEMU refused ${pending.what}: ${message.error.desc}`));
     else pending.resolve(message.return);
   }
 }
@@ -129,7 +114,7 @@ export interface QmpEvent {
 
 /** Why a QMP command has no answer. */
 export class QmpError extends Error {
-  readonly kind: 'refused' | 'timeout' | 'closed' | 'protocol';
+  readonly kind: 'refused' | 'closed' | 'protocol';
   constructor(kind: QmpError['kind'], message: string) {
     super(message);
     this.name = 'QmpError';
@@ -137,8 +122,8 @@ export class QmpError extends Error {
   }
 }
 
-interface PendingCommand {
-  readonly command: string;
+interface Pending {
+  readonly what: string;
   resolve(value: unknown): void;
   reject(why: QmpError): void;
 }

@@ -9,8 +9,8 @@ import {
   type Vmm,
   VmmError,
   type VmmTraits,
+  unlessAborted,
 } from '../vmm.ts';
-import { simMemory } from './memory.ts';
 
 /** The script of the simulated VMM: latencies in milliseconds, and faults by VM name. */
 export type SimSettings = {
@@ -25,7 +25,10 @@ export type SimSettings = {
 };
 
 /** Simulated VMs take nothing of their node. */
-export const simTraits: VmmTraits = { needsHelper: false, memory: simMemory };
+export const simTraits: VmmTraits = {
+  needsHelper: false,
+  memory: { fixedMiB: 0, perCpuMiB: 0, guestShare: 0 },
+};
 
 /**
  * A simulated VMM: VMs that take time, end and fail as the site file says, and use nothing of the host: no process, disk,
@@ -56,7 +59,11 @@ export function createSimVmm(settings: SimSettings, clock: Clock): Vmm {
         checks: [good('vmm', 'simulated: it needs nothing of the node')],
       }),
     async start(spec, events, signal) {
-      await startDelay(clock, settings.startMs, spec, signal);
+      let stop: StopTimer = () => undefined;
+      const passed = new Promise<void>(resolve => {
+        stop = clock.after(settings.startMs, resolve);
+      });
+      await unlessAborted(signal, spec.name, passed).finally(() => stop());
       if (failsStart(spec.name))
         throw new VmmError('vmm_start_failed', `simulated: ${spec.name} matches failStart`);
       return new SimVm(spec, events, clock, {
@@ -153,25 +160,4 @@ class SimVm implements RunningVm {
     this.#console.end();
     this.#events.exited(outcome);
   }
-}
-
-/** Passes after `startMs`, or rejects when aborted before. */
-function startDelay(
-  clock: Clock,
-  startMs: number,
-  spec: MachineSpec,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const abort = (): void => {
-      stop();
-      reject(new VmmError('vmm_start_aborted', `the start of ${spec.name} was cancelled`));
-    };
-    const stop = clock.after(startMs, () => {
-      signal?.removeEventListener('abort', abort);
-      resolve();
-    });
-    if (signal?.aborted) abort();
-    else signal?.addEventListener('abort', abort, { once: true });
-  });
 }
