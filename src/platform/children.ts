@@ -1,7 +1,6 @@
 import { spawn } from 'node:child_process';
-import type { ChildProcess, StdioOptions } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import type { Duplex, Readable, Writable } from 'node:stream';
-import { CommandFailure } from './process.ts';
 
 /** What one of a child's file descriptors is: a pipe to us, /dev/null, or a descriptor that we have open. */
 export type ChildStdio = 'pipe' | 'ignore' | number;
@@ -40,6 +39,18 @@ export interface Child {
   unref(): void;
 }
 
+/** A command that could not be started, ran over its deadline, or printed more than its limit. */
+export class CommandFailure extends Error {
+  readonly kind: 'not-found' | 'not-started' | 'timeout' | 'too-much-output';
+  readonly argv: readonly string[];
+  constructor(kind: CommandFailure['kind'], argv: readonly string[], message: string) {
+    super(message);
+    this.name = 'CommandFailure';
+    this.kind = kind;
+    this.argv = argv;
+  }
+}
+
 /** Starts long-running programs. Injected, so that tests can stand in for them. */
 export type StartChild = (argv: readonly [string, ...string[]], options?: ChildOptions) => Promise<Child>;
 
@@ -50,16 +61,11 @@ export type StartChild = (argv: readonly [string, ...string[]], options?: ChildO
 export const startChild: StartChild = (argv, options = {}) => {
   const [command, ...args] = argv;
   return new Promise<Child>((resolve, reject) => {
-    const stdio: StdioOptions = [...(options.stdio ?? ['ignore', 'ignore', 'ignore'])];
-    const failed = (cause: NodeJS.ErrnoException): void => reject(spawnFailure(argv, options.cwd, cause));
+    const { stdio = ['ignore', 'ignore', 'ignore'], env = process.env, cwd, detached = false } = options;
+    const failed = (cause: NodeJS.ErrnoException): void => reject(spawnFailure(argv, cwd, cause));
     let child: ChildProcess;
     try {
-      child = spawn(command, args, {
-        stdio,
-        env: options.env ?? process.env,
-        ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-        detached: options.detached ?? false,
-      });
+      child = spawn(command, args, { stdio: [...stdio], env, cwd, detached });
     } catch (cause) {
       // Bad arguments (a NUL byte in an argument, a closed descriptor) are thrown at once.
       failed(cause as NodeJS.ErrnoException);

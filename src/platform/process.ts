@@ -1,10 +1,11 @@
-import { spawn } from 'node:child_process';
+import type { Readable } from 'node:stream';
 import { formatDuration } from '../protocol/units.ts';
+import { type ChildExit, CommandFailure, startChild } from './children.ts';
 
-/** The outcome of a finished command. `code` is null when a signal ended it. */
-export interface CommandResult {
-  readonly code: number | null;
-  readonly signal: NodeJS.Signals | null;
+export { CommandFailure };
+
+/** The outcome of a finished command. */
+export interface CommandResult extends ChildExit {
   readonly stdout: string;
   readonly stderr: string;
 }
@@ -26,73 +27,38 @@ export interface ProcessRunner {
   run(argv: readonly [string, ...string[]], options: RunOptions): Promise<CommandResult>;
 }
 
-/** A command that could not be started, ran over its deadline, or printed more than its limit. */
-export class CommandFailure extends Error {
-  readonly kind: 'not-found' | 'not-started' | 'timeout' | 'too-much-output';
-  readonly argv: readonly string[];
-  constructor(kind: CommandFailure['kind'], argv: readonly string[], message: string) {
-    super(message);
-    this.name = 'CommandFailure';
-    this.kind = kind;
-    this.argv = argv;
-  }
-}
-
 export const systemProcesses: ProcessRunner = {
-  run(argv, options) {
-    const limit = options.maxOutputBytes ?? 64 * 1024 * 1024;
-    return new Promise((resolve, reject) => {
-      const [command, ...args] = argv;
-      const child = spawn(command, args, {
-        stdio: ['pipe', 'pipe', 'pipe'],
-        env: options.env ?? process.env,
-        cwd: options.cwd,
+  async run(argv, { input = '', deadlineMs, env, cwd, maxOutputBytes: limit = 64 * 1024 * 1024 }) {
+    const child = await startChild(argv, { stdio: ['pipe', 'pipe', 'pipe'], env, cwd });
+    let failure = undefined as CommandFailure | undefined;
+    const stop = (kind: CommandFailure['kind'], message: string): void => {
+      failure ??= new CommandFailure(kind, argv, message);
+      child.kill('SIGKILL');
+      // What it has started may outlive it and hold these open.
+      child.stdout?.destroy();
+      child.stderr?.destroy();
+    };
+    const timer = setTimeout(
+      () => stop('timeout', `${argv[0]} did not end within ${formatDuration(deadlineMs)}`),
+      deadlineMs,
+    );
+    const collect = (stream: Readable | null): (() => string) => {
+      const chunks: Buffer[] = [];
+      let size = 0;
+      stream?.on('data', (chunk: Buffer) => {
+        size += chunk.length;
+        if (size > limit) stop('too-much-output', `${argv[0]} printed more than ${limit} bytes`);
+        else chunks.push(chunk);
       });
-      let failure: CommandFailure | undefined;
-      const stop = (kind: CommandFailure['kind'], message: string): void => {
-        failure ??= new CommandFailure(kind, argv, message);
-        child.kill('SIGKILL');
-        // What it has started may outlive it and hold these open.
-        child.stdout.destroy();
-        child.stderr.destroy();
-      };
-      const timer = setTimeout(
-        () => stop('timeout', `${command} did not end within ${formatDuration(options.deadlineMs)}`),
-        options.deadlineMs,
-      );
-      const collect = (stream: NodeJS.ReadableStream): (() => string) => {
-        const chunks: Buffer[] = [];
-        let size = 0;
-        stream.on('data', (chunk: Buffer) => {
-          size += chunk.length;
-          if (size > limit) stop('too-much-output', `${command} printed more than ${limit} bytes`);
-          else chunks.push(chunk);
-        });
-        return () => Buffer.concat(chunks).toString('utf8');
-      };
-      const stdout = collect(child.stdout);
-      const stderr = collect(child.stderr);
-      child.on('error', (cause: NodeJS.ErrnoException) => {
-        clearTimeout(timer);
-        const missing = cause.code === 'ENOENT';
-        reject(
-          new CommandFailure(
-            missing ? 'not-found' : 'not-started',
-            argv,
-            missing
-              ? `${command} is not installed or not in PATH`
-              : `${command} could not be started: ${cause.message}`,
-          ),
-        );
-      });
-      child.on('close', (code, signal) => {
-        clearTimeout(timer);
-        if (failure) reject(failure);
-        else resolve({ code, signal, stdout: stdout(), stderr: stderr() });
-      });
-      // A command that ends before it has read its input breaks the pipe; its exit code says enough.
-      child.stdin.on('error', () => undefined);
-      child.stdin.end(options.input ?? '');
-    });
+      return () => Buffer.concat(chunks).toString('utf8');
+    };
+    const stdout = collect(child.stdout);
+    const stderr = collect(child.stderr);
+    // A command that ends before it has read its input breaks the pipe; its exit code says enough.
+    child.stdin?.end(input);
+    const { code, signal } = await child.exited;
+    clearTimeout(timer);
+    if (failure) throw failure;
+    return { code, signal, stdout: stdout(), stderr: stderr() };
   },
 };
