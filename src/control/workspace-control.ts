@@ -45,10 +45,7 @@ export interface ControlParts {
 /** A node that cannot undo by then what was done for a reserve says so; the helper goes on with it. */
 const undoDeadlineMs = 15_000;
 
-/**
- * Control of a slot that has no place on this node: reserving it says why, and there is nothing
- * else to do.
- */
+/** Control of a slot that has no place on this node: reserving it says why, and that is all. */
 export function refusedControl(why: ControlError): WorkspaceControl {
   const refuse = (): Promise<never> => Promise.reject(why);
   const ignore = (): void => undefined;

@@ -43,9 +43,8 @@ export function sharedWith(directory: string): string | undefined {
 }
 
 /**
- * Makes a directory whose parent is there. Whoever is faster at the same time (another node on a
- * file system that nodes share, another command of ours) does no harm: what is there then is the
- * caller's to look at. Throws the file system's error.
+ * Makes a directory whose parent is there. One that somebody else was faster to make (another node,
+ * another command of ours) is the caller's to look at. Throws the file system's error.
  */
 export function makeUnlessThere(directory: string, mode: number): void {
   try {

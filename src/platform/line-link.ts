@@ -14,9 +14,7 @@ export interface LineLink {
   send(text: string): void;
   /** Sends what was handed over, says why, and closes. */
   close(why: string): void;
-  /**
-   * Stops reading: the other end has to wait. Until `resume` its silence is no sign of anything.
-   */
+  /** Stops reading: the other end has to wait, and its silence is no sign until `resume`. */
   pause(): void;
   resume(): void;
 }

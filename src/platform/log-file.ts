@@ -2,10 +2,7 @@ import { renameSync, writeSync } from 'node:fs';
 import { appendTo, olderOf } from './own-file.ts';
 import { lstatIfThere } from './stat.ts';
 
-/**
- * Of a log and the older one beside it: weeks of a pilot's, or an hour of one whose guests make it
- * write.
- */
+/** Of a log and the older one: weeks of a pilot's, an hour of one whose guests make it write. */
 const ordinaryLimitBytes = 16 * 1024 * 1024;
 
 /**
@@ -28,10 +25,7 @@ export function linesTo(path: string, limitBytes = ordinaryLimitBytes): (line: s
   };
 }
 
-/**
- * Writes lines of a log on a descriptor, at once. A log that cannot be written, or that nobody
- * reads any more, ends no process.
- */
+/** Writes lines on a descriptor at once. One that takes none, or that nobody reads, is no error. */
 export function linesOn(descriptor: number): (line: string) => void {
   return line => {
     try {

@@ -31,10 +31,7 @@ export function jsonLog(clock: Clock, write: (line: string) => void, fields: Log
   };
 }
 
-/**
- * Where lines of a log go, no more of them than so many bytes a second: of what is left out, the
- * next line says how much.
- */
+/** Lines of a log, so many bytes a second at most; the next line says how many were left out. */
 export function pacedLines(clock: Clock, bytes: Rate, write: (line: string) => void): (line: string) => void {
   const bucket = new TokenBucket(clock, bytes);
   let leftOut = 0;

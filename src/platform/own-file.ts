@@ -1,15 +1,9 @@
 import { appendFileSync, closeSync, constants, fsyncSync, openSync, readFileSync } from 'node:fs';
 
-/**
- * Flags of open(2) for a file that is only added to, made when it is not there. A symbolic link in
- * its place is an error.
- */
+/** Flags of open(2) for a file only added to, made if it is not there. Links are an error. */
 export const appendOnly = constants.O_WRONLY | constants.O_CREAT | constants.O_APPEND | constants.O_NOFOLLOW;
 
-/**
- * Adds text to a file of our own at once, made with mode 0600 when it is not there. Throws the file
- * system's error; ELOOP when it is a symbolic link.
- */
+/** Adds text to our own file, made with mode 0600. Throws: ELOOP when it is a symbolic link. */
 export function appendTo(path: string, text: string): void {
   const file = openSync(path, appendOnly, 0o600);
   try {
@@ -40,10 +34,7 @@ export function olderOf(path: string): string {
   return `${path}.1`;
 }
 
-/**
- * Returns when what was written to a file, or a directory's names, are on disk: fsync(2) of a file
- * says nothing of its name.
- */
+/** Returns when a file's content, or a directory's names, are on disk (fsync(2)). */
 export function syncToDisk(path: string): void {
   const file = openSync(path, constants.O_RDONLY);
   try {

@@ -2,10 +2,7 @@ import type { Readable } from 'node:stream';
 import type { Clock, StopTimer } from './clock.ts';
 import { type Rate, TokenBucket } from './token-bucket.ts';
 
-/**
- * Reads a stream no faster than so many bytes a second: whoever writes more to it has to wait. It
- * must be read by `data`.
- */
+/** Reads a stream (by `data`) at so many bytes a second at most: who writes more has to wait. */
 export function paceReading(stream: Readable, clock: Clock, bytes: Rate): void {
   const bucket = new TokenBucket(clock, bytes);
   let stop: StopTimer = () => undefined;

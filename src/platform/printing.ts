@@ -10,10 +10,7 @@ import { fstatSync, writeSync } from 'node:fs';
  */
 let last: Promise<void> = Promise.resolve();
 
-/**
- * Standard output does not take any more. `exitWith` tells it, or is silent when its reader has
- * closed it: then nothing more is wanted, and that is no failure.
- */
+/** Standard output takes no more. That its reader has closed it is no failure: none is wanted. */
 export class NotPrinted extends Error {
   override readonly name = 'NotPrinted';
   readonly readerGone: boolean;
@@ -23,10 +20,7 @@ export class NotPrinted extends Error {
   }
 }
 
-/**
- * Prints a text on standard output after what was printed before; what has become of it is told by
- * `printed`.
- */
+/** Prints a text after what was printed before; what becomes of it is told by `printed`. */
 export function print(text: string | Uint8Array): void {
   last = last.then(() => writeWhole(process.stdout, text));
   // Told to who asks, and at the exit.
@@ -68,10 +62,7 @@ async function writeWhole(stream: typeof process.stdout, text: string | Uint8Arr
   }
 }
 
-/**
- * A file or a device, which takes all or fails; Node's own stream ignores that a disk took only a
- * part.
- */
+/** A file or device takes all or fails; Node's own stream ignores that a disk took only a part. */
 function isFile(stream: typeof process.stdout): boolean {
   const stat = fstatSync(stream.fd);
   return stat.isFile() || (stat.isCharacterDevice() && !stream.isTTY);

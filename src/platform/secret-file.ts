@@ -5,10 +5,7 @@ import { statIfThere } from './stat.ts';
 
 const ownerOnly = 0o600;
 
-/**
- * What is wrong with a secret file's mode or kind; undefined when nothing is, or when it is not
- * there yet. `what`: whatever others could read in it.
- */
+/** What is wrong with a secret file's mode or kind, if it is there. `what`: the secret in words. */
 export function secretFileMistake(path: string, what: string): string | undefined {
   let stat: Stats | undefined;
   try {
@@ -23,10 +20,7 @@ export function secretFileMistake(path: string, what: string): string | undefine
   return `${path} has mode ${mode.toString(8).padStart(4, '0')}: others can read ${what}; run chmod 600 on it`;
 }
 
-/**
- * The file's text. One that is absent is made, mode 0600, from what `make` makes of a new secret.
- * Throws what the file system says.
- */
+/** The file's text; an absent one is made, mode 0600, of what `make` makes of a new secret. */
 export function readOrMakeSecret(path: string, random: Random, make: (secret: string) => string): string {
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });

@@ -1,10 +1,8 @@
 import { lstatSync, type Stats, statSync } from 'node:fs';
 
 /**
- * What is at a path; undefined when nothing is. Throws what else the file system says: a path below
- * a file (ENOTDIR), one that cannot be looked at. Node's
- * own option for this, `throwIfNoEntry`, takes a path below a file for one where nothing is: not in
- * Node.js 20, but in later ones.
+ * What is at a path; undefined when nothing is. Throws what else the file system says: that it is
+ * below a file (ENOTDIR), which Node's own `throwIfNoEntry` takes for nothing in versions after 20.
  */
 export function statIfThere(path: string): Stats | undefined {
   return ifThere(() => statSync(path));

@@ -6,10 +6,7 @@ export interface Rate {
   readonly burst: number;
 }
 
-/**
- * A bucket that fills at a rate. More may be spent than is in it: whoever spends waits for it
- * afterwards.
- */
+/** A bucket that fills at a rate. More may be spent than is in it: who spends waits afterwards. */
 export class TokenBucket {
   readonly #clock: Clock;
   readonly #rate: Rate;

@@ -58,10 +58,7 @@ async function checkImage(
   }
 }
 
-/**
- * Why the start of a VM would refuse the disk; undefined when it would not. Rejects with
- * `CommandFailure` when qemu-img cannot run.
- */
+/** Why a VM's start would refuse the disk, if so. Throws `CommandFailure` without qemu-img. */
 async function diskTrouble(
   disk: Parameters<typeof checkDisk>[0],
   run: ProcessRunner['run'],

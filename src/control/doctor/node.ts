@@ -146,10 +146,7 @@ async function checkHelper(argv: readonly string[] | undefined, parts: NodeDocto
 /** Where `scripts/install-helper` keeps it. */
 const policyFile = '/etc/workspace-pilot/helper.json';
 
-/**
- * What root allows the helper to be asked, in words; and whether that is what the site file's
- * networks need.
- */
+/** What root allows the helper to be asked, and whether the site file's networks need more. */
 function checkPolicy(networks: NodeExpectations['networks']): Check {
   const name = 'policy';
   const fix = 'wsp helper-policy --config SITE_FILE prints it: scripts/install-helper --policy FILE';

@@ -3,10 +3,7 @@ import { setPriority } from 'node:os';
 /** Where root finds programs on a node, whatever its caller's PATH says. */
 const path = '/usr/sbin:/usr/bin:/sbin:/bin';
 
-/**
- * Who called sudo, as sudo says whatever its caller's environment does; root itself where there was
- * no sudo.
- */
+/** Who called, as sudo says whatever its caller's environment does; without sudo, root itself. */
 export interface Caller {
   readonly uid: number;
   readonly gid: number;

@@ -104,8 +104,8 @@ export class Bridges {
   }
 
   /**
-   * Gives a bridge other peers instead of those that it has, for a slot with a tap on it. One that
-   * is not here gets them when it is made. Throws `ControlError`.
+   * Gives a bridge other peers, for a slot with a tap on it. One that is not here gets them when it
+   * is made. Throws `ControlError`.
    */
   async setPeers(name: string, peers: readonly VxlanPeer[], key: SlotKey): Promise<void> {
     if (!readRecord(this.#paths(name).record)?.complete) return;

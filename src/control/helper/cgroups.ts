@@ -128,10 +128,7 @@ function hierarchiesIn(root: string): readonly string[] {
     : [];
 }
 
-/**
- * Whether the root hands on a controller that limits. Which ones a v2 root does is whoever runs the
- * node's to say (systemd), and left as it is.
- */
+/** Whether the root hands on a controller that limits; a v2 root does as systemd has set it. */
 function canLimit(hierarchy: string): boolean {
   const handedOn = join(hierarchy, 'cgroup.subtree_control');
   const names = existsSync(handedOn)

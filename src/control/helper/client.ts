@@ -146,10 +146,7 @@ class HelperClient implements Helper {
       await withDeadline(this.#options.clock, endDeadlineMs, "the privileged helper's end", child.exited);
   }
 
-  /**
-   * The helper has said which protocol it speaks and what it can do. One whose protocol is not
-   * spoken here is given up.
-   */
+  /** What the helper speaks and can do. One whose protocol is not spoken here is given up. */
   #greeted({ protocol, features = [] }: HelperGreeting): void {
     this.#features = features;
     const helper = `the privileged helper on ${this.#options.node}`;

@@ -23,10 +23,7 @@ export const sweepAfterMs = 30_000;
 /** Of one sweep; the next helper goes on. */
 const mostSlots = 100;
 
-/**
- * Holds the slot for this process, once it has a journal. Under the node's lock. Holding it again
- * does nothing.
- */
+/** Holds the slot for this process, once it has a journal; safe twice. Under the node's lock. */
 export function slotHold({ slots }: HelperDirectory, key: SlotKey): () => Promise<void> {
   let held = false;
   const directory = join(slots, keyText(key));
@@ -38,10 +35,7 @@ export function slotHold({ slots }: HelperDirectory, key: SlotKey): () => Promis
   };
 }
 
-/**
- * The slots on the node, of the user who has `own`, that nobody holds; `own` is none of them. Under
- * the node's lock.
- */
+/** Slots of the user of `own` that nobody holds, without `own` itself. Under the node's lock. */
 export async function deadSlots(at: HelperDirectory, own: SlotKey): Promise<readonly SlotKey[]> {
   const dead: SlotKey[] = [];
   for (const key of slotsOn(at).filter(({ uid, slotId }) => uid === own.uid && slotId !== own.slotId))

@@ -18,10 +18,7 @@ export function syncDirectoryOf(path: string): void {
   syncToDisk(dirname(path));
 }
 
-/**
- * All of it or none: what a limit of the caller's (RLIMIT_FSIZE) or a full file system cuts short
- * is taken back, and thrown.
- */
+/** All of it or none: what RLIMIT_FSIZE or a full disk cuts short is taken back, and thrown. */
 function write(path: string, flags: 'a' | 'w', text: string): void {
   const file = openSync(path, flags, 0o600);
   const before = fstatSync(file).size;

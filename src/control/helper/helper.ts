@@ -15,19 +15,13 @@ export interface Helper {
   attachNic(nic: NicPlan, hostname: string): Promise<void>;
   /** Takes it away again, and the bridge with the last one. An interface that is not there is not an error. */
   detachNic(tap: string): Promise<void>;
-  /**
-   * Gives the VXLAN of a bridge that the slot has an interface on other peers. A bridge that is not
-   * there is not an error.
-   */
+  /** Tells the VXLAN of a slot's bridge its peers. A bridge that is not there is no error. */
   setPeers(bridge: string, peers: readonly VxlanPeer[]): Promise<void>;
   /** Records a VMM process of the slot, which the undo kills. Refused for a process that is not the caller's own. */
   adoptProcess(pid: number): Promise<void>;
   /** Records the slot's work directory, which the undo removes. Refused for one that is not the caller's own. */
   adoptDirectory(path: string): Promise<void>;
-  /**
-   * Rejects (`not_allowed`) when root's policy does not allow one of these networks as the site has
-   * it. Changes nothing.
-   */
+  /** Rejects (`not_allowed`) when root's policy forbids one of these networks. Changes nothing. */
   checkNetworks(networks: readonly PolicyNetwork[]): Promise<void>;
   /** Undoes every change of the slot and ends the helper. Rejects when something could not be undone, naming it; the journal then stays. */
   undo(): Promise<void>;

@@ -7,10 +7,7 @@ import { Lines } from '../vmm/qemu/lines.ts';
 const longestLine = 262_144;
 /** Far more than a slot's VMs can ask for. */
 const mostRequests = 100_000;
-/**
- * A pilot asks as soon as it is greeted (`workspace-control.ts`). One that was stopped meanwhile
- * starts another helper.
- */
+/** A pilot asks as soon as it is greeted; one that was stopped meanwhile starts another helper. */
 const firstRequestMs = 60_000;
 
 /** What is done with what a helper's caller writes. */

@@ -77,20 +77,14 @@ export function isOnNode({ slots }: HelperDirectory, key: SlotKey): boolean {
   return existsSync(join(slots, keyText(key)));
 }
 
-/**
- * The journal of a slot, made with its first entry. All calls but `entries` are made under the
- * node's lock.
- */
+/** A slot's journal, made with its first entry. All but `entries` is called under the lock. */
 export interface UndoJournal {
   readonly key: SlotKey;
   /** Throws `ControlError` `slot_undone` when somebody else (kill-all) has undone the slot since our last entry. */
   append(entry: UndoEntry | DetachedMark): void;
   /** What is to be undone, in the order in which it was written. Throws `ControlError` `journal_damaged` at an entry of an unknown kind. */
   entries(): readonly UndoEntry[];
-  /**
-   * All of `undone` is undone: the journal goes. False when there is more in it by now; then it
-   * stays.
-   */
+  /** All of `undone` is undone: the journal goes. False, and it stays, when there is more in it. */
   remove(undone: readonly UndoEntry[]): boolean;
 }
 
@@ -127,9 +121,8 @@ export function undoJournal({ slots, records }: HelperDirectory, key: SlotKey): 
 const mostLines = 4_096;
 
 /**
- * The lines of a journal's file. They are kept here too, so that one more costs the same however
- * many there are: we are its only writer, and read it again when it is not as long as we have left
- * it.
+ * Lines of a journal's file, kept here too, so that one more costs the same however many there are:
+ * we are its only writer, and read it again when it is not as long as we left it.
  */
 class JournalLines {
   readonly #path: string;

@@ -158,10 +158,7 @@ function otherNodes(stateDir: string, node: string): string[] {
     : [`${stateDir} knows no node ${node}, but ${others.join(', ')}: use --node`];
 }
 
-/**
- * What has our names and is another state directory's, or nobody's that we know: not removed, but
- * not passed over either.
- */
+/** What has our names and is in no journal here: not removed, but not passed over either. */
 async function unjournaled(tools: RootTools): Promise<string[]> {
   return [...ownLinks().map(link => `interface ${link}`), ...(await ownTables(tools))].map(
     what => `${what} is there, but in no journal under this state directory`,

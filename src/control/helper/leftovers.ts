@@ -28,9 +28,8 @@ export async function markedLinks(at: HelperDirectory, tools: RootTools): Promis
 }
 
 /**
- * Removes interfaces of this state directory that no journal names, because their journal was lost:
- * with their rules and their DHCP service. Under the node's lock, when every journal is undone.
- * Resolves with their names.
+ * Removes interfaces of this state directory whose journal was lost, with their rules and their
+ * DHCP service. Under the node's lock, when every journal is undone. Resolves with their names.
  */
 export async function removeUnjournaled(at: HelperDirectory, tools: RootTools): Promise<readonly string[]> {
   const links = await markedLinks(at, tools);

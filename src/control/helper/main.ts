@@ -69,10 +69,7 @@ export async function runHelper(args: readonly string[]): Promise<number> {
   }
 }
 
-/**
- * Looks for slots that nobody undoes any more, and undoes them a little later. Returns what calls
- * that off.
- */
+/** Undoes, a little later, slots that nobody else undoes. Returns what calls that off. */
 async function beginSweep(parts: ServerParts): Promise<() => void> {
   const { at, hold, journal, tools } = parts;
   const own = journal.key;

@@ -91,10 +91,7 @@ async function acquire(nodeDirectory: string): Promise<number> {
   throw locked(path);
 }
 
-/**
- * Locks an open file for as long as this process has it open (flock(2)); false when another one has
- * held it for so long.
- */
+/** Locks an open file for as long as we have it open (flock(2)); false when it stays another's. */
 export async function lockFile(file: number, waitSeconds: number): Promise<boolean> {
   const child = await startChild(['flock', '--exclusive', '--timeout', String(waitSeconds), '3'], {
     stdio: ['ignore', 'ignore', 'ignore', file],

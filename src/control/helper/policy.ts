@@ -13,10 +13,7 @@ import { parseHelperPolicy } from './policy-document.ts';
 import { requireRootsAlone } from './root-directory.ts';
 import { messageOf } from '../../platform/message-of.ts';
 
-/**
- * The policy that root has written on this node (`scripts/install-helper --policy`). Throws an
- * error with one sentence when it is not there, is not root's alone, or has a mistake.
- */
+/** Root's policy on this node. Throws when it is not there, not root's alone, or has a mistake. */
 export function readPolicy(path: string): HelperPolicy {
   const there = statIfThere(path);
   if (!there)

@@ -19,10 +19,7 @@ export function startTimeOf(pid: number): string | undefined {
   }
 }
 
-/**
- * The user that a process is, by every one of its four ids (proc(5), status); undefined when it is
- * gone, or when its ids differ: then it runs a setuid program, and is not its user's alone.
- */
+/** The user of a process; undefined when it is gone, or its four ids differ (a setuid program). */
 export function ownerOf(pid: number): number | undefined {
   try {
     const [, ids = ''] = /^Uid:\s+(.*)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];

@@ -57,10 +57,7 @@ export type HelperAnswer =
 
 /** Only interfaces with our own prefixes may be made and deleted. */
 const ownTap = /^wt[a-z0-9]{1,13}$/;
-/**
- * With an x at its end a name is that of a bridge's own port (`network/bridge.ts`), which goes with
- * the bridge that it is of.
- */
+/** A name that ends with x is of a bridge's own port (`network/bridge.ts`), and goes with it. */
 const ownBridge = /^wb[a-z0-9]{0,11}[a-wyz0-9]$/;
 
 /** Of what a refusal says: the line itself may be a thousand times as long. */

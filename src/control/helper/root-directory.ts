@@ -2,9 +2,8 @@ import { statIfThere } from '../../platform/stat.ts';
 import { checkOwnDirectory } from '../node/own-directory.ts';
 
 /**
- * Root believes what stands in its directories: journals, records, the policy. Throws an error with
- * one sentence when others than root can write in one, or could put another in its place. `what`:
- * what has named it. It need not be there yet.
+ * Throws an error with one sentence when others than root can write in a directory that root
+ * believes, or could put another in its place. `what` has named it. It need not be there yet.
  */
 export function requireRootsAlone(what: string, directory: string): void {
   const advice = `${what} must be where root alone can make files`;

@@ -1,7 +1,6 @@
 /**
- * A slot and the user whose job it is, `<slotId>.<uid>`: what one user's helper keeps, reads and
- * undoes has their uid in its name, so that no id that another one names, or takes first, is ever
- * the same.
+ * A slot and the user whose job it is. What one user's helper keeps, reads and undoes has their uid
+ * in its name, `<slotId>.<uid>`: an id that another one names, or takes first, is never the same.
  */
 export interface SlotKey {
   readonly slotId: string;

@@ -30,10 +30,7 @@ export interface UndoParts {
 
 type EntryOf<K extends UndoEntry['kind']> = Extract<UndoEntry, { kind: K }>;
 
-/**
- * A helper that lives may add to its journal while kill-all undoes it: so often it is looked at
- * again.
- */
+/** A helper that lives may add to its journal while kill-all undoes it: it is read so often. */
 const mostLooks = 3;
 
 /**
@@ -147,18 +144,12 @@ async function killOwn(entry: EntryOf<'process'>, uid: number, { clock }: RootTo
 /** A record (`disk-records.ts`) without a journal: of a slot that the node's power has ended. */
 type Forgotten = ReturnType<HelperDirectory['records']['all']>[number];
 
-/**
- * The slots whose files a power loss has left. Under the node's lock, in which a slot that begins
- * has both or neither.
- */
+/** All that there are. Under the node's lock, in which a slot that begins has both or neither. */
 export function forgottenSlots(at: HelperDirectory): readonly Forgotten[] {
   return at.records.all().filter(({ key }) => undoJournal(at, key).entries().length === 0);
 }
 
-/**
- * Removes their files, outside of the lock. Resolves with the slots, and with what could not be
- * removed, a sentence each.
- */
+/** Removes their files, outside of the lock. Resolves with the slots, and why others are left. */
 export async function removeForgotten(
   at: HelperDirectory,
   tools: RootTools,

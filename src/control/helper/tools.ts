@@ -42,10 +42,7 @@ export class RootTools {
     if (lines.length > 0) await this.run(['bridge', '-batch', '-'], `${lines.join('\n')}\n`);
   }
 
-  /**
-   * Kernel settings of interfaces that are there; those of a protocol that the node's kernel is
-   * without are left out.
-   */
+  /** Settings of interfaces that are there, without those of protocols that the kernel lacks. */
   set(settings: readonly Setting[]): void {
     for (const [path, value] of settings) {
       if (existsSync(`/proc/sys/net/${path}`)) writeFileSync(`/proc/sys/net/${path}`, value);

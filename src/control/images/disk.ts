@@ -71,10 +71,7 @@ function namesAnother(path: string, kind: 'backing' | 'data', name: string): Con
   );
 }
 
-/**
- * What files of other formats begin with. Nothing but a sector's code makes a raw disk begin like
- * this.
- */
+/** What files of other formats begin with. Only a sector's code makes a raw disk begin so. */
 const beginnings: readonly (readonly [format: string, bytes: Buffer])[] = [
   ['qcow2', Buffer.from('QFI\xfb', 'latin1')],
   ['vmdk', Buffer.from('KDMV')],
@@ -82,10 +79,7 @@ const beginnings: readonly (readonly [format: string, bytes: Buffer])[] = [
   ['luks', Buffer.from('LUKS\xba\xbe', 'latin1')],
 ];
 
-/**
- * A file of another format that is declared to be raw is a mistake: QEMU is told `raw`, and its
- * guest would see that file's own bytes.
- */
+/** A file of another format declared raw is a mistake: its guest would see that file's bytes. */
 async function requireNoOtherFormat(path: string): Promise<void> {
   const begins = Buffer.alloc(8);
   const file = await open(path, 'r');

@@ -2,10 +2,7 @@ import { createHash } from 'node:crypto';
 import type { BridgePlan, NicPlan } from '../../protocol/plan.ts';
 import { linkKind } from './links/index.ts';
 
-/**
- * The port that a link makes for its bridge, a VXLAN say; names stay within 15 characters because
- * bridge names have at most 14 (`wb` and eight hex digits).
- */
+/** The port that a link makes, a VXLAN say. Bridges' names have 14 characters at most, this 15. */
 export function ownPort(bridge: string): string {
   return `${bridge}x`;
 }
@@ -26,10 +23,7 @@ export function bridgeMac(node: string, bridge: string): string {
   return ['02', ...[0, 2, 4, 6, 8].map(at => digest.slice(at, at + 2))].join(':');
 }
 
-/**
- * The alias of every interface that a helper makes: whose state directory has it. So kill-all knows
- * its own, whatever became of their journals.
- */
+/** The alias of every interface that a helper makes: kill-all knows by it what is its own. */
 export function linkMark(stateDir: string): string {
   return `workspace-pilot:${stateDir}`;
 }

@@ -11,10 +11,7 @@ import { linkKind } from './links/index.ts';
 const families = ['bridge', 'inet', 'netdev'] as const;
 type Family = (typeof families)[number];
 
-/**
- * The table of a tap or a bridge, of this name in each family. Interface names have at most 15
- * characters, table names many more.
- */
+/** The table of a tap or a bridge, of this name in each family. Table names may be long. */
 function tableOf(link: string): string {
   return `wsp-${link}`;
 }

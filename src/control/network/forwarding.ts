@@ -20,10 +20,7 @@ interface ShownEntry {
   readonly state?: string;
 }
 
-/**
- * `bridge -batch` lines after which the tables hold these peers and nothing else. `shown`: what
- * they hold now, as `bridge -json fdb show` prints it.
- */
+/** `bridge -batch` lines to have these peers alone. `shown`: what `bridge -json fdb show` says. */
 export function forwardingCommands(bridge: string, peers: readonly VxlanPeer[], shown: string): string[] {
   const device = ownPort(bridge);
   const behind = (mac: string, peer: string): string => `${mac} dev ${device} dst ${peer} self permanent`;

@@ -2,10 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type CgroupFiles, cgroupsHere } from '../helper/cgroups.ts';
 
-/**
- * What the kernel says of the memory of this process's cgroup, which is the LRM's job: cgroups(7),
- * first or second hierarchy.
- */
+/** The memory of this process's cgroup, which is the LRM's job: cgroups(7), either hierarchy. */
 export interface JobMemory {
   /** How many of the job's processes the kernel has killed for want of memory. */
   readonly oomKills: number;
@@ -77,10 +74,7 @@ function tightestLimit({ root, directory, limit, used }: Hierarchy): JobMemory['
   return tightest;
 }
 
-/**
- * What the first hierarchy says when there is no limit is some pages less than this; the second
- * says `max`.
- */
+/** Without a limit the first hierarchy says some pages less than this; the second says `max`. */
 const noLimitBytes = 2 ** 62;
 
 function mebibytesIn(path: string): number | undefined {
@@ -99,10 +93,7 @@ export class OomKills {
     this.#told = look()?.oomKills ?? 0;
   }
 
-  /**
-   * The job's memory, when one more process was killed than have been asked for: for whom a SIGKILL
-   * has just ended.
-   */
+  /** The job's memory, once for each process more that was killed: a SIGKILL has just ended one. */
   take(): JobMemory | undefined {
     const memory = this.#look();
     if (!memory || memory.oomKills <= this.#told) return undefined;

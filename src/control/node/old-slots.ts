@@ -15,10 +15,7 @@ import { startTimeOf } from '../helper/proc.ts';
  */
 const pilotFile = 'pilot';
 
-/**
- * Of one start's work: directories that are looked at, and that are removed. The next start goes
- * on.
- */
+/** Of one start's work: directories looked at, and removed. The next start goes on. */
 const mostSeen = 1_000;
 const mostRemoved = 100;
 /** A directory that was written to since then may be a slot's that is just beginning. */
@@ -29,10 +26,7 @@ export async function notePilot(slotDirectory: string, pid: number): Promise<voi
   await writeFile(join(slotDirectory, pilotFile), `${pid} ${startTimeOf(pid) ?? ''}`, { mode: 0o600 });
 }
 
-/**
- * Removes ended slots other than `own`; resolves with their ids. Rejects when the directory cannot
- * be read.
- */
+/** Removes ended slots but `own`; resolves with their ids. Rejects with the file system's error. */
 export async function removeOldSlots(
   nodeDirectory: string,
   own: string,
@@ -65,10 +59,7 @@ async function slotsIn(directory: string): Promise<readonly string[]> {
   return slots;
 }
 
-/**
- * When the slot's pilot wrote its last line; undefined while it may still live, or when another one
- * has just removed it.
- */
+/** When the slot's pilot wrote its last line; undefined while it may live, or if it is removed. */
 async function endOf(directory: string): Promise<number | undefined> {
   try {
     if (existsSync(join(directory, 'vms'))) return undefined;

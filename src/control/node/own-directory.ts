@@ -36,10 +36,7 @@ export function makeOwnDirectory(path: string, uid = ownUid()): void {
   walk(path, uid, workDirAdvice, part => makeUnlessThere(part, 0o711));
 }
 
-/**
- * Looks at what is there of a directory's path, as `makeOwnDirectory` does, and makes nothing. Says
- * whether everybody may make what is missing.
- */
+/** Looks as `makeOwnDirectory` does, and makes nothing. Whether everybody may make the rest. */
 export function checkOwnDirectory(
   path: string,
   uid = ownUid(),
@@ -74,10 +71,7 @@ export function takeOwnDirectory(path: string, uid = ownUid()): void {
   }
 }
 
-/**
- * Goes down the path, through links as the kernel does. Resolves with the first part that is
- * missing and that `make` does not make.
- */
+/** Goes down the path, through links as the kernel does, to its end or what is left missing. */
 function walk(path: string, uid: number, advice: string, make: (part: string) => void): string | undefined {
   const names = resolve(path).split('/');
   let at = '/';

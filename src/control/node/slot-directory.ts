@@ -29,10 +29,9 @@ export function slotDirectory(workDir: string, node: string, slotId: string) {
 }
 
 /**
- * Takes a slot's directory for its pilot: a new one, or the one of an earlier pilot of the slot (an
- * LRM may start a job again). What is wrong with it, if anything: `workdir_unsafe` when others have
- * had a hand in it, and nothing in it is touched; `disk_full` or `work_directory` when it cannot be
- * made.
+ * Takes a slot's directory for its pilot, also an earlier pilot's (an LRM may start a job again).
+ * What is wrong with it, if anything: `workdir_unsafe` when others have had a hand in it, and
+ * nothing in it is touched; `disk_full` or `work_directory` when it cannot be made.
  */
 export function takeSlotDirectory({ path }: SlotDirectory): ControlError | undefined {
   try {

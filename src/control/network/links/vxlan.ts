@@ -10,10 +10,7 @@ const greatestVni = 16_777_215;
 const greatestPort = 65_535;
 /** Peers of a VXLAN, and MACs behind one of them. */
 const mostOfEach = 4_096;
-/**
- * The firewall mark of what leaves through a VXLAN of ours (`wspv`): only root can give it to a
- * packet.
- */
+/** The firewall mark of what leaves through our VXLANs (`wspv`), which only root can set. */
 const tunnelMark = '0x77737076';
 
 const schema = ({ Type, strict, Port }: SectionKit) => {
@@ -22,9 +19,7 @@ const schema = ({ Type, strict, Port }: SectionKit) => {
 };
 type Written = EntryOf<typeof schema>;
 
-/**
- * The VNIs of the workspaces' networks are drawn from these: no other network may have one of them.
- */
+/** The VNIs of the workspaces' networks are drawn from these, which no other network may have. */
 type Vxlan = {
   readonly kind: 'vxlan';
   readonly firstVni: number;
@@ -105,10 +100,7 @@ export const vxlanKind: LinkKind = {
   }),
 };
 
-/**
- * As many VNIs as there are before those of the next network: the more there are, the harder one is
- * to guess.
- */
+/** All VNIs before those of the next network: the more there are, the harder one is to guess. */
 function lastBeforeNext(firstVni: number, alike: readonly Written[]): number {
   const later = alike.map(other => other.firstVni).filter(vni => vni > firstVni);
   return Math.min(greatestVni + 1, ...later) - 1;

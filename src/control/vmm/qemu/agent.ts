@@ -41,10 +41,7 @@ export class AgentPort {
 }
 
 const longestLineBytes = 4_096;
-/**
- * An agent says a few lines in a guest's life. Who says more has to wait: reading it costs the
- * pilot, which has to hear the LRM's signal.
- */
+/** More than an agent says. Reading costs the pilot, which has to hear the LRM's signal. */
 const bytesOfGuest = { perSecond: 16_384, burst: 65_536 };
 /** A guest's message travels to the service and to people: short, and without control characters. */
 const longestMessage = 500;

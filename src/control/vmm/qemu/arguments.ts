@@ -4,10 +4,7 @@ import { tcgBufferMiB } from './memory.ts';
 /** What runs a guest's instructions: the processor itself, or QEMU's translator. */
 export type Accelerator = 'kvm' | 'tcg';
 
-/**
- * Names of what QEMU connects to, and of the console's log, which the pilot writes; all in the VM's
- * own directory, which is QEMU's working directory.
- */
+/** Names in the VM's directory, which is QEMU's own: of its sockets, and of the console's log. */
 export const vmFiles = { qmp: 'qmp', console: 'console', agent: 'agent', consoleLog: 'console.log' } as const;
 
 /** The virtio port between a guest's agent and us. */
@@ -26,9 +23,7 @@ export const sandboxArguments = [
 /** What QEMU is not to bring of its own: devices, the host's configuration files, a window. */
 export const bareArguments = ['-nodefaults', '-no-user-config', '-display', 'none'] as const;
 
-/**
- * Without what no guest of ours uses, and a core dump of QEMU has nothing of its guest's memory.
- */
+/** Without what no guest of ours uses; a core dump of QEMU has nothing of its guest's memory. */
 const machines = {
   // ACPI is how a microvm's guest powers itself off; without it QEMU never ends.
   microvm: 'microvm,acpi=on,dump-guest-core=off',

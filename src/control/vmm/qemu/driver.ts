@@ -32,10 +32,7 @@ const ordinaryConsoleLogBytes = 4 * 1024 * 1024;
 /** QEMU speaks QMP after some 30 ms; a node that is loaded beyond this cannot host a guest. */
 const startDeadlineMs = 30_000;
 
-/**
- * What the driver works with. `run`, `start` and `consoleLogBytes`: the system's and the driver's
- * own, unless a test stands in for it.
- */
+/** `start`, `consoleLogBytes`: the system's and the driver's own, unless a test stands in. */
 export interface QemuParts extends VmmParts {
   readonly start?: StartChild;
   readonly consoleLogBytes?: number;

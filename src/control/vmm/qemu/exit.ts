@@ -32,9 +32,7 @@ export function judgeEnding(ending: Ending): { readonly clean: boolean; readonly
   return { clean: false, reason: { code: 'vmm_died', message: `${howItEnded(ending)}${why}` } };
 }
 
-/**
- * `QEMU ended with exit code 1: <its words>`, `QEMU was killed by SIGKILL (…)`, `out of memory: …`.
- */
+/** `QEMU ended with exit code 1: <words>`, `QEMU was killed by SIGKILL (…)`, `out of memory: …`. */
 export function howItEnded(ending: Pick<Ending, 'exit' | 'stderr' | 'memoryMiB' | 'outOfMemory'>): string {
   const { code, signal } = ending.exit;
   if (ending.outOfMemory) return killedForMemory(ending.memoryMiB, ending.outOfMemory);

@@ -9,10 +9,7 @@ const blockSignals = ['env', '--block-signal=TERM,INT,HUP,USR1,USR2,XCPU'] as co
 
 const checkDeadlineMs = 5_000;
 
-/**
- * The programs before QEMU's own on its command line, each of which replaces itself by the next: it
- * is confined, and has signals blocked where `env` can do that (not before coreutils 8.31).
- */
+/** What starts QEMU confined, and with signals blocked where `env` can do that. */
 export async function launchPrefix(
   run: ProcessRunner['run'],
 ): Promise<{ readonly argv: readonly [string, ...string[]]; readonly blocksSignals: boolean }> {

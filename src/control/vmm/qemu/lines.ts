@@ -14,10 +14,7 @@ export class Lines {
     this.#onLine = onLine;
   }
 
-  /**
-   * Takes the next bytes. How many lines among them are too long: each is told once, as soon as
-   * that is clear, and forgotten up to its end.
-   */
+  /** Takes the next bytes. How many lines are too long: each told once, forgotten up to its end. */
   push(chunk: Buffer): number {
     const parts = (this.#rest + this.#decoder.write(chunk)).split('\n');
     this.#rest = parts.pop() ?? '';

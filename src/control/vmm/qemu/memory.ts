@@ -8,10 +8,9 @@ import type { VmmMemory } from '../../../protocol/vmm-memory.ts';
 export const tcgBufferMiB = 64;
 
 /**
- * Measured with QEMU 7.2 (`bench/memory.ts`): its heap and devices 22 MiB, its program's pages in
- * use some 20, a processor 3, page
- * tables (the host's, and KVM's or TCG's for the guest) 6 of each GiB; the rest is margin. `auto`
- * may come out as TCG on any node.
+ * Measured with QEMU 7.2 (`bench/memory.ts`): heap and devices 22 MiB, its program's pages some 20,
+ * a processor 3, page tables (the host's, and KVM's or TCG's for the guest) 6 of each GiB; the rest
+ * is margin. `auto` may come out as TCG on any node.
  */
 export function qemuMemory(accelerator: 'auto' | 'kvm' | 'tcg'): VmmMemory {
   return {

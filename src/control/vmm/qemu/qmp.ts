@@ -53,10 +53,7 @@ export class QmpClient {
     await this.execute('qmp_capabilities', {}, deadlineMs - (this.#clock.monotonicMs() - startedMs));
   }
 
-  /**
-   * Runs one command; its `return` value. Rejects with `QmpError` (refused, or the connection is
-   * gone), or with `DeadlineError`.
-   */
+  /** Runs one command; its `return` value. Rejects with `QmpError`, or `DeadlineError`. */
   async execute(
     command: string,
     args: Readonly<Record<string, unknown>>,

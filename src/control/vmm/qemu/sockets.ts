@@ -22,10 +22,7 @@ export class VmSockets {
     return new VmSockets(await open(directory, 'r'));
   }
 
-  /**
-   * Listens on `name` and resolves, once it listens, with a promise of the one connection that is taken.
-   * That promise rejects with `VmmError` when `close` comes first.
-   */
+  /** Resolves, once it listens, with a promise of the connection; `VmmError` if closed before. */
   listen(name: string): Promise<{ readonly connection: Promise<Socket> }> {
     const path = join('/proc/self/fd', String(this.#directory.fd), name);
     return new Promise((listening, failed) => {
