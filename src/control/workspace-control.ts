@@ -72,10 +72,9 @@ export function refusedControl(why: ControlError): WorkspaceControl {
  *      │ helper, VMM or adaptation missing
  *      └─► undone, and rejected
  *
- * Invariants: what is reserved can start VMs: its directory is there, its helper serves, its VMM has
- * run a guest, its memory is taken; a VM id is run at most once, and never after its stop; nothing
- * is started once release has begun.
- * If we crash: see `vm.ts`; the helper undoes the rest.
+ * Invariants: what is reserved can start VMs: its directory is there, its helper serves, its VMM
+ * has run a guest, its memory is taken; a VM id is run at most once, and never after its stop;
+ * nothing is started once release has begun. If we crash: see `vm.ts`; the helper undoes the rest.
  */
 export class SlotControl implements WorkspaceControl {
   readonly #parts: ControlParts;

@@ -7,10 +7,8 @@ const secondChanceMs = 30_000;
 
 /**
  * A clock for a process that a scheduler may stop (SIGSTOP) and let run on much later. Deadlines
- * that passed
- * meanwhile say nothing of whoever was waited for: the process itself could not look. Such a timer
- * is given its
- * time again, so that what has arrived is read first.
+ * that passed meanwhile say nothing of whoever was waited for: the process itself could not look.
+ * Such a timer is given its time again, so that what has arrived is read first.
  */
 export function patientClock(clock: Clock): Clock {
   return {

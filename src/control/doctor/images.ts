@@ -7,9 +7,8 @@ import { openImage } from '../images/image.ts';
 
 /**
  * Whether this host reads the site's images, and can open them as the start of a VM does. The
- * service looks at the manifests in the same directory from its
- * own host. `run`: what runs qemu-img; undefined: disks are not opened, as the simulated VMM opens
- * none.
+ * service looks at the manifests in the same directory from its own host. `run`: what runs
+ * qemu-img; undefined: disks are not opened, as the simulated VMM opens none.
  */
 export async function checkImages(
   imagesDir: string,
@@ -36,39 +35,16 @@ async function checkImage(
   run: ProcessRunner['run'] | undefined,
 ): Promise<Check> {
   const check = `image ${name}`;
+  let advice = fix;
   try {
     const { description, disk } = await openImage({ name, directory });
-    const wrong =
-      disk && run ? await diskTrouble({ ...disk, path: join(directory, disk.file) }, run) : undefined;
-    if (wrong !== undefined)
-      return failure(
-        check,
-        wrong,
-        `correct disk.format in ${join(directory, 'image.json')}, or repair the disk`,
-      );
+    advice = `correct disk.format in ${join(directory, 'image.json')}, or repair the disk`;
+    if (disk && run) await checkDisk({ ...disk, path: join(directory, disk.file) }, run);
     return good(check, description);
   } catch (cause) {
-    if (cause instanceof CommandFailure)
-      return warning(
-        check,
-        `its disk was not opened: ${cause.message}`,
-        'run wsp doctor --node on a node too',
-      );
-    return failure(check, (cause as Error).message, fix);
-  }
-}
-
-/** Why a VM's start would refuse the disk, if so. Throws `CommandFailure` without qemu-img. */
-async function diskTrouble(
-  disk: Parameters<typeof checkDisk>[0],
-  run: ProcessRunner['run'],
-): Promise<string | undefined> {
-  try {
-    await checkDisk(disk, run);
-    return undefined;
-  } catch (cause) {
-    const { cause: ofTool } = cause as Error;
-    if (ofTool instanceof CommandFailure) throw ofTool;
-    return (cause as Error).message;
+    const { message, cause: ofTool } = cause as Error;
+    if (!(ofTool instanceof CommandFailure)) return failure(check, message, advice);
+    const trouble = `its disk was not opened: ${ofTool.message}`;
+    return warning(check, trouble, 'run wsp doctor --node on a node too');
   }
 }

@@ -27,7 +27,7 @@ import {
   portSettings,
 } from '../network/bridge.ts';
 import { isVxlan, linkKind } from '../network/links/index.ts';
-import { networkAddress } from '../network/subnet.ts';
+import { subnetOf } from '../network/subnet.ts';
 import type { HelperDirectory } from './journal.ts';
 import { argumentsOf, endProcess, startTimeOf } from './proc.ts';
 import { keyText, type SlotKey } from './slot-key.ts';
@@ -267,10 +267,9 @@ interface BridgeRecord {
 function recordOf(nic: NicPlan, uid: number): BridgeRecord {
   const { link, serviceAddress } = nic.bridge;
   const kind = linkKind(link);
-  const subnet = `${networkAddress(nic.address, nic.prefixLength)}/${nic.prefixLength}`;
   const uplink = kind.takes?.(link);
   return {
-    ...{ uid, subnet, serviceAddress, complete: false, link: kind.text(link) },
+    ...{ uid, subnet: subnetOf(nic), serviceAddress, complete: false, link: kind.text(link) },
     ...(uplink === undefined ? {} : { uplink }),
   };
 }

@@ -8,7 +8,7 @@ import type { LinkPlan, NicPlan, VxlanPeer } from '../../protocol/plan.ts';
 import { ControlError } from '../control.ts';
 import { linkKind } from '../network/links/index.ts';
 import { strangerAmong } from '../network/links/vxlan.ts';
-import { networkAddress } from '../network/subnet.ts';
+import { subnetOf } from '../network/subnet.ts';
 import { parseHelperPolicy } from './policy-document.ts';
 import { requireRootsAlone } from './root-directory.ts';
 import { messageOf } from '../../platform/message-of.ts';
@@ -34,7 +34,7 @@ export function readPolicy(path: string): HelperPolicy {
 export function requireAllowed(policy: HelperPolicy, nic: NicPlan): void {
   const network = policy.networks.find(({ name }) => name === nic.network);
   if (!network) throw refused(`a network ${nic.network}`);
-  const subnet = `${networkAddress(nic.address, nic.prefixLength)}/${nic.prefixLength}`;
+  const subnet = subnetOf(nic);
   if (subnet !== network.subnet) throw refused(`the subnet ${subnet} in network ${nic.network}`);
   const address = ipv4ToNumber(nic.address);
   if (address < ipv4ToNumber(network.first) || address > ipv4ToNumber(network.last))

@@ -9,25 +9,17 @@ export interface StartedProcess {
 
 /** The process's start time in clock ticks (proc(5), stat field 22); undefined when it is gone or a zombie. */
 export function startTimeOf(pid: number): string | undefined {
-  try {
-    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
-      .replace(/^.*\) /s, '')
-      .split(' ');
-    return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19];
-  } catch {
-    return undefined;
-  }
+  const fields = textOf(pid, 'stat')
+    .replace(/^.*\) /s, '')
+    .split(' ');
+  return fields[0] === 'Z' || fields[0] === 'X' ? undefined : fields[19];
 }
 
 /** The user of a process; undefined when it is gone, or its four ids differ (a setuid program). */
 export function ownerOf(pid: number): number | undefined {
-  try {
-    const [, ids = ''] = /^Uid:\s+(.*)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
-    const [first, ...others] = ids.split(/\s+/).map(Number);
-    return others.every(id => id === first) ? first : undefined;
-  } catch {
-    return undefined;
-  }
+  const ids = /^Uid:\s+(.*)$/m.exec(textOf(pid, 'status'))?.[1];
+  const [first, ...others] = ids?.split(/\s+/).map(Number) ?? [];
+  return others.every(id => id === first) ? first : undefined;
 }
 
 /** Whether a process is still the one that was started then. */
@@ -37,19 +29,20 @@ export function isAlive({ pid, startTime }: StartedProcess): boolean {
 
 /** The process's argument vector; empty when it is gone. */
 export function argumentsOf(pid: number): readonly string[] {
-  return textsIn(pid, 'cmdline');
+  return textOf(pid, 'cmdline').split('\0').slice(0, -1);
 }
 
 /** The process's environment as it was at its start, `NAME=value` each; empty when it is gone. */
 export function environmentOf(pid: number): readonly string[] {
-  return textsIn(pid, 'environ');
+  return textOf(pid, 'environ').split('\0').slice(0, -1);
 }
 
-function textsIn(pid: number, file: 'cmdline' | 'environ'): readonly string[] {
+/** What proc(5) tells of a process; empty when it is gone, or is not ours to look at. */
+function textOf(pid: number, file: 'stat' | 'status' | 'cmdline' | 'environ'): string {
   try {
-    return readFileSync(`/proc/${pid}/${file}`, 'utf8').split('\0').slice(0, -1);
+    return readFileSync(`/proc/${pid}/${file}`, 'utf8');
   } catch {
-    return [];
+    return '';
   }
 }
 

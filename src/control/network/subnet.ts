@@ -1,23 +1,20 @@
+import { ipv4ToNumber, numberToIpv4 } from '../../protocol/ipv4.ts';
+import type { NicPlan } from '../../protocol/plan.ts';
+
 /** The network address of an IPv4 address and prefix length, for example `10.90.3.7`, 16 → `10.90.0.0`. */
 export function networkAddress(address: string, prefixLength: number): string {
-  return mapOctets((octet, index) => octet & maskOctet(prefixLength, index), address);
+  const size = 2 ** (32 - prefixLength);
+  return numberToIpv4(Math.floor(ipv4ToNumber(address) / size) * size);
 }
 
 /** The netmask of a prefix length, for example 16 → `255.255.0.0`. */
 export function netmask(prefixLength: number): string {
-  return mapOctets((_, index) => maskOctet(prefixLength, index), '0.0.0.0');
+  return numberToIpv4(2 ** 32 - 2 ** (32 - prefixLength));
 }
 
-function maskOctet(prefixLength: number, index: number): number {
-  const bits = Math.min(8, Math.max(0, prefixLength - index * 8));
-  return (0xff << (8 - bits)) & 0xff;
-}
-
-function mapOctets(map: (octet: number, index: number) => number, address: string): string {
-  return address
-    .split('.')
-    .map((octet, index) => map(Number(octet), index))
-    .join('.');
+/** The network that an interface is in, such as `10.90.0.0/16`. */
+export function subnetOf({ address, prefixLength }: Pick<NicPlan, 'address' | 'prefixLength'>): string {
+  return `${networkAddress(address, prefixLength)}/${prefixLength}`;
 }
 
 /** Whether an address is in a network such as `10.90.0.0/16`. */

@@ -7,8 +7,7 @@ import { startTimeOf } from '../helper/proc.ts';
 
 /**
  * What ended slots leave in `<workDir>/<node>`: their pilots' logs and journals, for whoever asks
- * what happened. Each pilot removes at its start those
- * that are too old or too many.
+ * what happened. Each pilot removes at its start those that are too old or too many.
  *
  * A slot has ended when the process that its `pilot` file names is gone, and so is its `vms`
  * directory, which the helper's undo removes.

@@ -42,13 +42,6 @@ export const simTraits: VmmTraits = {
  * matches `failBoot` reports a context error after `bootMs`, or, without an agent, crashes then.
  */
 export function createSimVmm(settings: SimSettings, clock: Clock): Vmm {
-  const matcher = (pattern: string | undefined): ((name: string) => boolean) => {
-    const expression = pattern === undefined ? undefined : new RegExp(pattern);
-    return name => expression?.test(name) ?? false;
-  };
-  const failsStart = matcher(settings.failStart);
-  const failsBoot = matcher(settings.failBoot);
-  const ignoresShutdown = matcher(settings.ignoreShutdown);
   return {
     kind: 'sim',
     traits: simTraits,
@@ -64,23 +57,15 @@ export function createSimVmm(settings: SimSettings, clock: Clock): Vmm {
         stop = clock.after(settings.startMs, resolve);
       });
       await unlessAborted(signal, spec.name, passed).finally(() => stop());
-      if (failsStart(spec.name))
+      if (matches(settings.failStart, spec))
         throw new VmmError('vmm_start_failed', `simulated: ${spec.name} matches failStart`);
-      return new SimVm(spec, events, clock, {
-        bootMs: settings.bootMs,
-        stopMs: settings.stopMs,
-        failsBoot: failsBoot(spec.name),
-        ignoresShutdown: ignoresShutdown(spec.name),
-      });
+      return new SimVm(spec, events, clock, settings);
     },
   };
 }
 
-interface Script {
-  readonly bootMs: number;
-  readonly stopMs: number;
-  readonly failsBoot: boolean;
-  readonly ignoresShutdown: boolean;
+function matches(pattern: string | undefined, { name }: MachineSpec): boolean {
+  return pattern !== undefined && new RegExp(pattern).test(name);
 }
 
 /** One simulated VM. Invariant: after `exited` no timer of it is left and no event follows. */
@@ -89,12 +74,12 @@ class SimVm implements RunningVm {
   readonly #spec: MachineSpec;
   readonly #events: VmEvents;
   readonly #clock: Clock;
-  readonly #script: Script;
+  readonly #script: SimSettings;
   readonly #console: ConsoleHub;
   #timers: StopTimer[] = [];
   #over = false;
 
-  constructor(spec: MachineSpec, events: VmEvents, clock: Clock, script: Script) {
+  constructor(spec: MachineSpec, events: VmEvents, clock: Clock, script: SimSettings) {
     this.#spec = spec;
     this.#events = events;
     this.#clock = clock;
@@ -108,7 +93,7 @@ class SimVm implements RunningVm {
   }
 
   shutdown(): void {
-    if (this.#over || this.#script.ignoresShutdown) return;
+    if (this.#over || matches(this.#script.ignoreShutdown, this.#spec)) return;
     this.#timers.push(this.#clock.after(this.#script.stopMs, () => this.#end({ clean: true })));
   }
 
@@ -138,7 +123,7 @@ class SimVm implements RunningVm {
 
   #booted(): void {
     const { name, agent } = this.#spec;
-    if (!this.#script.failsBoot) {
+    if (!matches(this.#script.failBoot, this.#spec)) {
       this.#say('is up');
       if (agent) this.#events.context('ok');
       return;
