@@ -9,8 +9,8 @@ export async function firstLine(
 ): Promise<{ readonly ok: boolean; readonly line: string }> {
   try {
     // The PATH of a job may be without sbin.
-    const env = { ...process.env, PATH: `${process.env['PATH'] ?? '/usr/bin:/bin'}:/usr/sbin:/sbin` };
-    const { code, stdout, stderr } = await run(argv, { deadlineMs, env });
+    const PATH = `${process.env['PATH'] ?? '/usr/bin:/bin'}:/usr/sbin:/sbin`;
+    const { code, stdout, stderr } = await run(argv, { deadlineMs, env: { ...process.env, PATH } });
     const line = `${stdout}\n${stderr}`.trim().split('\n')[0] ?? '';
     return code === 0
       ? { ok: true, line }

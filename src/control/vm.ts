@@ -75,6 +75,10 @@ export class HostedVm {
     return this.#report;
   }
 
+  get isOver(): boolean {
+    return this.#report.state === 'terminated' || this.#report.state === 'failed';
+  }
+
   /** Sends the last report again. */
   repeat(): void {
     this.#parts.report(this.#report);
@@ -82,7 +86,7 @@ export class HostedVm {
 
   /** Shutdown, then destroy after `graceMs`. A further call can only bring the end forward. */
   stop(graceMs: number): void {
-    if (this.#isOver()) return;
+    if (this.isOver) return;
     const destroyAtMs = this.#parts.clock.monotonicMs() + graceMs;
     if (this.#destroyAtMs !== undefined && this.#destroyAtMs <= destroyAtMs) return;
     this.#destroyAtMs = destroyAtMs;
@@ -284,17 +288,11 @@ export class HostedVm {
       },
       exited: ({ clean, reason }) => {
         const { name } = this.#plan;
-        this.#exit(
-          clean || this.#isStopping()
-            ? {
-                state: 'terminated',
-                reason: { code: 'guest_shutdown', message: `the guest of VM ${name} has powered itself off` },
-              }
-            : {
-                state: 'failed',
-                reason: reason ?? { code: 'vmm_died', message: `the VMM of VM ${name} has died` },
-              },
-        );
+        const off = `the guest of VM ${name} has powered itself off`;
+        const died = { code: 'vmm_died', message: `the VMM of VM ${name} has died` };
+        if (clean || this.#isStopping())
+          this.#exit({ state: 'terminated', reason: { code: 'guest_shutdown', message: off } });
+        else this.#exit({ state: 'failed', reason: reason ?? died });
       },
     };
   }
@@ -302,7 +300,7 @@ export class HostedVm {
   #expectContext(): void {
     const { contextTimeoutMs, name } = this.#plan;
     const late = (): void => {
-      if (this.#report.context !== 'pending' || this.#isOver()) return;
+      if (this.#report.context !== 'pending' || this.isOver) return;
       const message = `the guest of VM ${name} has not reported that it is set up within ${formatDuration(contextTimeoutMs)}`;
       this.#tell({ context: 'error', reason: { code: 'context_timeout', message } });
     };
@@ -311,10 +309,6 @@ export class HostedVm {
 
   #isStopping(): boolean {
     return this.#destroyAtMs !== undefined;
-  }
-
-  #isOver(): boolean {
-    return this.#report.state === 'terminated' || this.#report.state === 'failed';
   }
 
   /** Reports a change, of now unless it was `at`; a reason belongs to one report alone. */

@@ -166,7 +166,7 @@ export class SlotControl implements WorkspaceControl {
 
   #stopVm(vmId: string, graceMs: number): void {
     const vm = this.#vms.get(vmId);
-    if (!vm || isOver(vm)) {
+    if (!vm || vm.isOver) {
       this.#neverStarted.add(vmId);
       if (vm) vm.repeat();
       else this.#refuse(vmId, 'terminated');
@@ -201,10 +201,8 @@ export class SlotControl implements WorkspaceControl {
 
   openStream(target: Parameters<WorkspaceControl['openStream']>[0]): Promise<Duplex> {
     const vm = this.#vms.get(target.vmId);
-    if (!vm)
-      return Promise.reject(
-        new ControlError('not_found', `VM ${target.vmId} is not on node ${this.#parts.node}`),
-      );
+    const absent = `VM ${target.vmId} is not on node ${this.#parts.node}`;
+    if (!vm) return Promise.reject(new ControlError('not_found', absent));
     return target.kind === 'tcp' ? vm.openPort(target.port) : vm.openConsole();
   }
 
@@ -273,8 +271,4 @@ export class SlotControl implements WorkspaceControl {
   #refuse(vmId: string, state: 'terminated' | 'failed', reason?: Reason): void {
     this.#parts.report({ vmId, state, context: 'none', ...(reason === undefined ? {} : { reason }) });
   }
-}
-
-function isOver(vm: HostedVm): boolean {
-  return vm.report.state === 'terminated' || vm.report.state === 'failed';
 }

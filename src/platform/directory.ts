@@ -9,8 +9,8 @@ export async function freeMiBIn(directory: string): Promise<number> {
 }
 
 /**
- * The room for a directory that need not be there yet: the nearest one above it that is, and what is
- * free there. Rejects with the file system's error when this user could not write there; nothing is made.
+ * The room for a directory that need not be there yet: the nearest one above it that is, and what
+ * is free there. Rejects with the file system's error when this user could not write there.
  */
 export async function roomFor(
   directory: string,

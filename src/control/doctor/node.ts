@@ -150,8 +150,9 @@ const policyFile = '/etc/workspace-pilot/helper.json';
 function checkPolicy(networks: NodeExpectations['networks']): Check {
   const name = 'policy';
   const fix = 'wsp helper-policy --config SITE_FILE prints it: scripts/install-helper --policy FILE';
-  const none = `not checked: there is no ${policyFile}`;
-  if (!statIfThere(policyFile)) return warning(name, none, `${fix}; or it was installed with --etc-dir`);
+  const absent = `not checked: there is no ${policyFile}`;
+  const orElsewhere = `${fix}; or it was installed with --etc-dir`;
+  if (!statIfThere(policyFile)) return warning(name, absent, orElsewhere);
   try {
     const policy = readPolicy(policyFile);
     const missing = networkMissing(policy, networks ?? []);

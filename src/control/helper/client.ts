@@ -85,12 +85,8 @@ class HelperClient implements Helper {
       lines.on('close', () => void this.#lastWordsRead(child).then(() => this.#died(child)));
     }
     try {
-      const answer = await withDeadline(
-        this.#options.clock,
-        startDeadlineMs,
-        "the privileged helper's greeting",
-        greeted,
-      );
+      const what = "the privileged helper's greeting";
+      const answer = await withDeadline(this.#options.clock, startDeadlineMs, what, greeted);
       this.#greeted(answer as HelperGreeting);
     } catch (cause) {
       this.#give('helper_missing', `the privileged helper does not start: ${messageOf(cause)}`);
@@ -172,12 +168,10 @@ class HelperClient implements Helper {
     const answered = this.#ask(id, line);
     // While it is being started again the request waits; `start` sends it.
     if (this.#serving) this.#child?.extra?.write(line);
-    await withDeadline(
-      this.#options.clock,
-      requestDeadlineMs,
-      `the helper's answer to ${body.op}`,
-      answered,
-    ).finally(() => this.#pending.delete(id));
+    const what = `the helper's answer to ${body.op}`;
+    await withDeadline(this.#options.clock, requestDeadlineMs, what, answered).finally(() =>
+      this.#pending.delete(id),
+    );
   }
 
   /** The answer to `id`; a rejection with `ControlError` when it is not ok. */
@@ -205,11 +199,8 @@ class HelperClient implements Helper {
       child.extra?.on('error', () => undefined);
       return child;
     } catch (cause) {
-      throw new ControlError(
-        'helper_missing',
-        `the privileged helper cannot be started: ${messageOf(cause)}`,
-        cause,
-      );
+      const message = `the privileged helper cannot be started: ${messageOf(cause)}`;
+      throw new ControlError('helper_missing', message, cause);
     }
   }
 

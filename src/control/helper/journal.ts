@@ -20,7 +20,7 @@ export type UndoEntry =
   /** The slot's work directory, which is in `disk-records.ts` too. */
   | ({ readonly kind: 'directory' } & WorkDirectory);
 
-/** How much of each kind one slot may have: more than a lease ever needs, little enough for root to undo. */
+/** The most of each kind that a slot may have: more than a lease needs, and root can undo it. */
 const most: Readonly<Record<UndoEntry['kind'], readonly [count: number, words: string]>> = {
   process: [4_096, 'processes'],
   nic: [512, 'interfaces'],
@@ -51,7 +51,7 @@ type DetachedMark = { readonly kind: 'detached'; readonly tap: string };
  */
 export type HelperDirectory = ReturnType<typeof helperDirectory>;
 
-/** Where a node's state is: `stateDir` is for what ends with the kernel's life, `diskDir` for what does not. */
+/** Where a node's state is: in `stateDir` what ends with the kernel's life, in `diskDir` the rest. */
 export function helperDirectory(stateDir: string, diskDir: string, node: string) {
   const path = join(stateDir, node);
   return {

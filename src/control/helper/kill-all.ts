@@ -27,7 +27,7 @@ type KillAllOptions = ReturnType<typeof optionsFrom>;
 /** What `--json` prints. */
 export interface KillAllReport {
   readonly node: string;
-  /** Slots whose every change is undone now, and interfaces of ours that no slot's journal named. */
+  /** Slots whose every change is undone now, and interfaces of ours that no journal named. */
   readonly undone: string[];
   /** What is still there, a sentence each. Empty: the node is a job node again. */
   readonly left: string[];
@@ -53,8 +53,8 @@ export async function runKillAll(args: readonly string[]): Promise<number> {
 }
 
 /**
- * No `node`: this host's name. A `slot`: only that one, and nothing is said of the rest of the node.
- * Throws an error that says what is wrong with the arguments.
+ * No `node`: this host's name. A `slot`: only that one, and nothing is said of the rest of the
+ * node. Throws an error that says what is wrong with the arguments.
  */
 function optionsFrom(args: readonly string[]) {
   const text = { type: 'string' } as const;

@@ -34,8 +34,10 @@ export async function markedLinks(at: HelperDirectory, tools: RootTools): Promis
 export async function removeUnjournaled(at: HelperDirectory, tools: RootTools): Promise<readonly string[]> {
   const links = await markedLinks(at, tools);
   if (links.length === 0) return [];
-  for (const pid of links.flatMap(name => pidsWith(dhcpMark(at.dhcpPidOf(name)))))
-    await endProcess(tools.clock, { pid, startTime: startTimeOf(pid) ?? '' }, 'SIGKILL', dhcpEndDeadlineMs);
+  for (const pid of links.flatMap(name => pidsWith(dhcpMark(at.dhcpPidOf(name))))) {
+    const running = { pid, startTime: startTimeOf(pid) ?? '' };
+    await endProcess(tools.clock, running, 'SIGKILL', dhcpEndDeadlineMs);
+  }
   await tools.ipBatchAnyway(links.map(name => `link del dev ${name}`));
   const there = interfaceNames();
   const gone = links.filter(name => !there.has(name));

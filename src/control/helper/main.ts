@@ -130,7 +130,7 @@ function complain(message: string, code: number): number {
   return code;
 }
 
-/** Throws an error with one sentence when the arguments, or what they name, are not as they must be. */
+/** Throws an error with one sentence when the arguments, or what they name, are not right. */
 function partsFrom(args: readonly string[], { uid, gid }: Caller): ServerParts {
   const text = { type: 'string', multiple: true } as const;
   const { values } = parseArgs({
@@ -168,8 +168,8 @@ function partsFrom(args: readonly string[], { uid, gid }: Caller): ServerParts {
 }
 
 function policyOf(path: string): HelperPolicy {
-  const sentence = '--policy must be given once, as an absolute path: what root allows users to ask';
-  demand(path.startsWith('/'), sentence);
+  const what = 'what root allows users to ask';
+  demand(path.startsWith('/'), `--policy must be given once, as an absolute path: ${what}`);
   return readPolicy(path);
 }
 

@@ -7,7 +7,7 @@ export interface StartedProcess {
   readonly startTime: string;
 }
 
-/** The process's start time in clock ticks (proc(5), stat field 22); undefined when it is gone or a zombie. */
+/** Its start time in clock ticks (proc(5), stat field 22); undefined when gone or a zombie. */
 export function startTimeOf(pid: number): string | undefined {
   const fields = textOf(pid, 'stat')
     .replace(/^.*\) /s, '')

@@ -13,7 +13,7 @@ import {
   undoKinds,
 } from './journal.ts';
 import { withNodeLock } from './node-lock.ts';
-import { endProcess, ownerOf } from './proc.ts';
+import { endProcess, ownerOf, type StartedProcess } from './proc.ts';
 import { keyText, type SlotKey } from './slot-key.ts';
 import type { RootTools } from './tools.ts';
 import { formatDuration } from '../../protocol/units.ts';
@@ -134,7 +134,7 @@ export async function detachNics(
   }
 }
 
-async function killOwn(entry: EntryOf<'process'>, uid: number, { clock }: RootTools): Promise<void> {
+async function killOwn(entry: StartedProcess, uid: number, { clock }: RootTools): Promise<void> {
   // One that has become another user's since is no VMM of the slot's: a setuid program, say.
   if (ownerOf(entry.pid) !== uid) return;
   if (!(await endProcess(clock, entry, 'SIGKILL', killDeadlineMs)))

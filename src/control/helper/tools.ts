@@ -22,7 +22,7 @@ export class RootTools {
     const result = await this.#processes.run(argv, { deadlineMs: toolDeadlineMs, input });
     if (result.code === 0) return result;
     const words = oneLine(result.stderr) || `exit ${result.code}`;
-    throw new ControlError('node_tool_failed', `${argv[0]} ${argv.slice(1, 6).join(' ')}: ${words}`);
+    throw new ControlError('node_tool_failed', `${argv.slice(0, 6).join(' ')}: ${words}`);
   }
 
   async ipBatch(lines: readonly string[]): Promise<void> {

@@ -64,10 +64,12 @@ export function bridgeRules(nic: NicPlan, link: string | undefined): string {
   const ports = link === undefined ? [] : [link];
   const ofTheNode = [
     'udp dport { 67, 68 }',
-    ...['arp daddr ip', 'arp saddr ip', 'ip daddr', 'ip saddr'].map(match => `${match} ${serviceAddress}`),
+    ...['arp daddr ip', 'arp saddr ip', 'ip daddr', 'ip saddr'].map(of => `${of} ${serviceAddress}`),
   ];
-  const kept = (direction: 'iifname' | 'oifname'): string =>
-    ports.flatMap(port => ofTheNode.map(match => `    ${direction} "${port}" ${match} drop\n`)).join('');
+  const kept = (direction: 'iifname' | 'oifname'): string => {
+    const rules = ofTheNode.map(match => `    ${direction} "${link}" ${match} drop\n`);
+    return link === undefined ? '' : rules.join('');
+  };
   const bridging = `  chain out {
     type filter hook postrouting priority 0; policy accept;
 ${kept('oifname')}${own?.out ?? ''}  }

@@ -13,7 +13,7 @@ export function netmask(prefixLength: number): string {
 }
 
 /** The network that an interface is in, such as `10.90.0.0/16`. */
-export function subnetOf({ address, prefixLength }: Pick<NicPlan, 'address' | 'prefixLength'>): string {
+export function subnetOf({ address, prefixLength }: NicPlan): string {
   return `${networkAddress(address, prefixLength)}/${prefixLength}`;
 }
 

@@ -30,7 +30,7 @@ export function nodePart(
             forMs: durationMs(keepLogs.for ?? '14d', 'keepLogs.for'),
           },
         }),
-    ...(vmm === undefined ? {} : { vmm: vmmKind(vmm).read(vmm, sectionReader(`${where}.vmm`, at, mistake)) }),
+    ...(vmm && { vmm: vmmKind(vmm).read(vmm, sectionReader(`${where}.vmm`, at, mistake)) }),
   };
 }
 

@@ -41,14 +41,8 @@ async function checkProgram(binary: string, run: ProcessRunner['run']): Promise<
       good('sandbox', 'QEMU gives up the system calls that no guest needs'),
     ];
   const bare = await firstLine([binary, '--version'], run);
-  if (!bare.ok)
-    return [
-      failure(
-        'qemu',
-        bare.line,
-        'install it (Debian: qemu-system-x86), or set node.vmm.binary in the site file',
-      ),
-    ];
+  const install = 'install it (Debian: qemu-system-x86), or set node.vmm.binary in the site file';
+  if (!bare.ok) return [failure('qemu', bare.line, install)];
   return [
     good('qemu', bare.line),
     failure(
@@ -59,38 +53,31 @@ async function checkProgram(binary: string, run: ProcessRunner['run']): Promise<
   ];
 }
 
-interface AcceleratorCheck {
-  readonly check: Check;
-  /** Undefined: no guest runs as it should. */
-  readonly accelerator?: Accelerator;
-}
-
-/** By running a guest, anew for each pilot: a node that was too busy once must not be without KVM for good. */
+/**
+ * By running a guest, anew for each pilot: a node that was too busy once must not be without KVM
+ * for good. Without an `accelerator` no guest runs as it should.
+ */
 async function checkAccelerator(
-  settings: QemuSettings,
+  { binary, accelerator: wanted, scratchDirectory }: QemuSettings,
   run: ProcessRunner['run'],
-): Promise<AcceleratorCheck> {
+): Promise<{ readonly check: Check; readonly accelerator?: Accelerator }> {
   const name = 'accelerator';
-  const { accelerator: wanted } = settings;
   const trouble = (accelerator: Accelerator): Promise<string | undefined> =>
-    guestTrouble(accelerator, settings.binary, run, settings.scratchDirectory);
+    guestTrouble(accelerator, binary, run, scratchDirectory);
   const kvm = wanted === 'tcg' ? 'the site file says tcg' : await trouble('kvm');
   if (kvm === undefined) return { accelerator: 'kvm', check: good(name, 'KVM: a guest has run under it') };
   const why = oneLine(kvm, 300);
   const fix =
     'enable virtualisation in the firmware, load kvm_intel or kvm_amd, and let the user of the jobs open /dev/kvm';
-  if (wanted === 'kvm')
-    return {
-      check: failure(name, `KVM runs no guest: ${why}`, `${fix}; or set node.vmm.accelerator to auto`),
-    };
+  const orTcg = `${fix}; or set node.vmm.accelerator to auto`;
+  if (wanted === 'kvm') return { check: failure(name, `KVM runs no guest: ${why}`, orTcg) };
   const tcg = await trouble('tcg');
   if (tcg !== undefined)
     return { check: failure(name, `no guest runs: ${oneLine(tcg, 300)}`, 'reinstall QEMU') };
-  if (wanted === 'tcg')
-    return {
-      accelerator: 'tcg',
-      check: good(name, 'TCG, as the site file says: a guest has run under it'),
-    };
   const slow = `TCG only, which is slow: under KVM no guest runs: ${why}`;
-  return { accelerator: 'tcg', check: warning(name, slow, fix) };
+  const check =
+    wanted === 'tcg'
+      ? good(name, 'TCG, as the site file says: a guest has run under it')
+      : warning(name, slow, fix);
+  return { accelerator: 'tcg', check };
 }

@@ -81,13 +81,12 @@ export class QemuVmm implements Vmm {
       ]);
       if (signal?.aborted) throw startAborted(spec.name);
       const machine = await this.#spawn(spec, [...host.prefix, this.#settings.binary, ...args]);
-      const agentSocket = await this.#untilRunning(
-        machine,
-        spec,
-        { qmp: qmp.connection, console: console.connection, agent: agent?.connection },
-        signal,
-      );
-      machine.announce(events, agentSocket);
+      const connected = async (): Promise<Socket | undefined> => {
+        machine.attachConsole(await console.connection);
+        await machine.awaitRunning(await qmp.connection, startDeadlineMs);
+        return agent?.connection;
+      };
+      machine.announce(events, await this.#untilRunning(machine, spec, connected(), signal));
       return machine;
     } finally {
       await sockets.close();
@@ -118,24 +117,15 @@ export class QemuVmm implements Vmm {
   async #untilRunning(
     machine: QemuMachine,
     spec: MachineSpec,
-    connections: {
-      readonly qmp: Promise<Socket>;
-      readonly console: Promise<Socket>;
-      readonly agent: Promise<Socket> | undefined;
-    },
+    connected: Promise<Socket | undefined>,
     signal: AbortSignal | undefined,
   ): Promise<Socket | undefined> {
-    const connected = async (): Promise<Socket | undefined> => {
-      machine.attachConsole(await connections.console);
-      await machine.awaitRunning(await connections.qmp, startDeadlineMs);
-      return connections.agent;
-    };
     try {
       return await withDeadline(
         this.#parts.clock,
         startDeadlineMs,
         `QEMU for ${spec.name}: the guest's start`,
-        unlessAborted(signal, spec.name, Promise.race([connected(), machine.diedAtStart()])),
+        unlessAborted(signal, spec.name, Promise.race([connected, machine.diedAtStart()])),
       );
     } catch (cause) {
       await machine.destroy();

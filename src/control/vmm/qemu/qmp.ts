@@ -65,7 +65,8 @@ export class QmpClient {
     const answer = this.#expect(id, command);
     this.#stream.write(`${JSON.stringify({ execute: command, arguments: args, id })}\n`);
     const what = `QEMU's answer to QMP ${command}`;
-    return withDeadline(this.#clock, deadlineMs, what, answer).finally(() => this.#pending.delete(id));
+    const answered = withDeadline(this.#clock, deadlineMs, what, answer);
+    return answered.finally(() => this.#pending.delete(id));
   }
 
   /** Ends the connection; everything that still waits is rejected. Closing twice does nothing. */
