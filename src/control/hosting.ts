@@ -67,11 +67,7 @@ export function hostVm(plan: VmPlan, parts: HostParts): VmHosting {
       await (await helper()).adoptProcess(pid);
     },
     async dispose() {
-      const detached = await Promise.allSettled([
-        ...(plan.nics.length === 0 ? [] : [detachNics(plan, helper)]),
-        files.remove(directory),
-      ]);
-      throwFirst(detached);
+      await allDone([plan.nics.length === 0 ? undefined : detachNics(plan, helper), files.remove(directory)]);
     },
     connect: port => connectToGuest(plan, port, clock),
   };
@@ -145,20 +141,13 @@ async function attachNics(plan: VmPlan, { helper, newest }: HostParts): Promise<
 /** Every interface is tried; the first failure is thrown. */
 async function detachNics(plan: VmPlan, helper: () => Promise<Helper>): Promise<void> {
   const started = await helper();
-  throwFirst(await Promise.allSettled(plan.nics.map(nic => started.detachNic(nic.tap))));
+  await allDone(plan.nics.map(nic => started.detachNic(nic.tap)));
 }
 
 /** `Promise.all` that settles only when all of its promises have. */
-async function allDone<T extends readonly unknown[]>(
-  promises: readonly [...T],
-): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
-  throwFirst(await Promise.allSettled(promises));
-  return Promise.all(promises) as Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }>;
-}
-
-function throwFirst(results: readonly PromiseSettledResult<unknown>[]): void {
-  const failed = results.find(result => result.status === 'rejected');
-  if (failed) throw failed.reason;
+async function allDone<T extends readonly unknown[]>(promises: readonly [...T]) {
+  await Promise.allSettled(promises);
+  return Promise.all(promises);
 }
 
 async function connectToGuest(plan: VmPlan, port: number, clock: Clock): Promise<Duplex> {
@@ -173,10 +162,7 @@ async function connectToGuest(plan: VmPlan, port: number, clock: Clock): Promise
     return await withDeadline(clock, guestConnectDeadlineMs, `connecting to port ${port}`, connected);
   } catch (cause) {
     socket.destroy();
-    throw new ControlError(
-      'unreachable',
-      `VM ${plan.name} (${nic.address}) does not answer on port ${port}: ${messageOf(cause)}`,
-      cause,
-    );
+    const trouble = `does not answer on port ${port}: ${messageOf(cause)}`;
+    throw new ControlError('unreachable', `VM ${plan.name} (${nic.address}) ${trouble}`, cause);
   }
 }

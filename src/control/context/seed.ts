@@ -9,10 +9,9 @@ import { seedFiles } from './seed-files.ts';
 const isoDeadlineMs = 30_000;
 
 /**
- * Makes a VM's seed: an ISO 9660 image labelled `cidata` in the VM's directory. It holds private keys, so it is its owner's
- * alone (0600), and the files it was made from are removed again.
- * @returns its path.
- * @throws ControlError `disk_full`, `tool_missing`, `seed_failed`.
+ * Makes a VM's seed, an ISO 9660 image labelled `cidata`, and resolves with its path. It holds
+ * private keys: it is its owner's alone (0600), and the files it was made from are removed again.
+ * Throws `ControlError` `disk_full`, `tool_missing`, `seed_failed`.
  */
 export async function makeSeed(plan: VmPlan, directory: string, run: ProcessRunner['run']): Promise<string> {
   const source = join(directory, 'seed');

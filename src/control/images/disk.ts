@@ -45,8 +45,7 @@ export async function checkDisk({ path, format }: Disk, run: ProcessRunner['run'
 
 /**
  * A VM's own disk: an empty qcow2 file over the image's, which stays as it is (`create -b`).
- * @returns its path in the VM's directory.
- * @throws ControlError `disk_full`, `tool_missing`, `clone_failed`.
+ * Resolves with its path. Throws `ControlError` `disk_full`, `tool_missing`, `clone_failed`.
  */
 export async function makeOverlay(
   backing: Disk,

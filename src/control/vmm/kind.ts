@@ -12,10 +12,7 @@ export interface VmmParts {
   readonly run?: ProcessRunner['run'];
 }
 
-/**
- * A member of the family, as its folder exports it to the table in `index.ts`: its section of the
- * site file, what is known of its driver without running it, and its driver.
- */
+/** A member of the family, as its folder exports it to the table in `index.ts`. */
 export interface VmmKind {
   /** `kind` in its section. */
   readonly kind: string;

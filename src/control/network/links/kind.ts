@@ -3,10 +3,7 @@ import type { LinkPlan, VxlanPeer } from '../../../protocol/plan.ts';
 import type { SectionKit, SectionReader, SectionSchema } from '../../../protocol/section.ts';
 import type { Unchecked } from '../../../protocol/unchecked.ts';
 
-/**
- * A member of the family, as its file exports it to the table in `index.ts`: how a network reaches
- * other nodes. Its form in the site file and in root's policy, and what it is on a node.
- */
+/** A member, as its file exports it to `index.ts`: how a network reaches other nodes. */
 export interface LinkKind {
   /**
    * In the site file it is written as this word, or as this key with what `schema` says; elsewhere

@@ -31,9 +31,8 @@ const machines = {
 } as const;
 
 /**
- * QEMU's arguments for a machine (qemu-system(1)); pure.
- * @param tscKhz frequency of the host's time stamp counter, in kHz; only used under TCG.
- * @throws VmmError `vmm_bad_machine` when the machine cannot be expressed.
+ * QEMU's arguments for a machine (qemu-system(1)); pure. `tscKhz`: of the host's time stamp
+ * counter, for TCG. Throws `VmmError` `vmm_bad_machine` when the machine cannot be expressed.
  */
 export function qemuArguments(
   spec: MachineSpec,
