@@ -145,7 +145,9 @@ async function detachNics(plan: VmPlan, helper: () => Promise<Helper>): Promise<
 }
 
 /** `Promise.all` that settles only when all of its promises have. */
-async function allDone<T extends readonly unknown[]>(promises: readonly [...T]) {
+async function allDone<T extends readonly unknown[]>(
+  promises: readonly [...T],
+): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
   await Promise.allSettled(promises);
   return Promise.all(promises);
 }
