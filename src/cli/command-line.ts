@@ -1,4 +1,3 @@
-import { Command } from 'commander';
 import { print } from '../platform/printing.ts';
 import { version } from '../platform/version.ts';
 import { addAccessCommands } from './commands/access.ts';
@@ -11,18 +10,18 @@ import { addOperationCommands } from './commands/operations.ts';
 import { addSiteCommands } from './commands/site.ts';
 import { addWebhookCommands } from './commands/webhooks.ts';
 import { addWorkspaceCommands } from './commands/workspaces.ts';
-import { plainHelp, withExamples } from './help.ts';
-import type { CommandContext, Run } from './program.ts';
 import { loadHelperPolicy, loadIngest, loadService } from './programs.ts';
 import { cliSettings } from './settings.ts';
+import { WspCommand } from './command.ts';
+import type { CommandContext, Run } from './program.ts';
 
 /**
  * Every command with its flags. `run` carries one out. docs/cli.md has the same words, and more; a
  * test compares them.
  */
-export function commandLine(run: Run): Command {
-  const program = new Command('wsp');
-  plainHelp(program)
+export function commandLine(run: Run): WspCommand {
+  const program = new WspCommand(run, 'wsp');
+  program
     .description('Leases virtual machines and virtual clusters from a batch scheduler.')
     .version(version, '-V, --version', 'print the version')
     .option('--json', jsonWords)
@@ -30,23 +29,23 @@ export function commandLine(run: Run): Command {
     .helpCommand(false)
     .addHelpText('after', onNodes);
   program.commandsGroup('Lease:');
-  addLeaseCommands(program, run);
-  addWorkspaceCommands(program, run);
+  addLeaseCommands(program);
+  addWorkspaceCommands(program);
   program.commandsGroup('Reach a VM:');
-  addAccessCommands(program, run);
+  addAccessCommands(program);
   program.commandsGroup('Give orders to VMs:');
-  addOperationCommands(program, run);
+  addOperationCommands(program);
   program.commandsGroup('Look at the site and at yourself:');
-  addSiteCommands(program, run);
-  addAccountCommands(program, run);
-  addDoctorCommand(program, run);
+  addSiteCommands(program);
+  addAccountCommands(program);
+  addDoctorCommand(program);
   program.commandsGroup('Be told what happens:');
-  addWebhookCommands(program, run);
+  addWebhookCommands(program);
   program.commandsGroup('Run a site:');
-  addNodeCommands(program, run);
-  addAdministrationCommands(program, run);
-  addServiceCommands(program, run);
-  addBackupCommand(program, run);
+  addNodeCommands(program);
+  addAdministrationCommands(program);
+  addServiceCommands(program);
+  addBackupCommand(program);
   const commands = program.commands.flatMap(command => [command, ...command.commands]);
   for (const command of commands) command.option('--json', jsonWords);
   for (const command of [program, ...commands])
@@ -57,37 +56,33 @@ export function commandLine(run: Run): Command {
 const jsonWords = 'print one JSON document on standard output, also when the command fails';
 
 /** The service itself, and what goes with it. */
-function addServiceCommands(program: Command, run: Run): void {
-  withExamples(
-    program
-      .command('service')
-      .summary('run the workspace service')
-      .description(
-        'Runs the workspace service until SIGTERM or SIGINT. Its log goes to standard error, one JSON object a line.',
-      )
-      .requiredOption('--config <file>', 'the site file'),
-    'wsp service --config /etc/workspace-pilot/site.yaml',
-  ).action((options: { config: string }) =>
-    run(async () => (await loadService()).runService(options.config)),
-  );
-  withExamples(
-    program
-      .command('helper-policy')
-      .summary("print the policy of the nodes' helper, for install-helper --policy")
-      .description(
-        "Prints the policy that a site's nodes need: what the helper may be asked there. scripts/install-helper --policy installs it.",
-      )
-      .requiredOption('--config <file>', 'the site file')
-      .option('--pool <name>', "only the networks that this pool's nodes reach (default: all of the site's)"),
-    'wsp helper-policy --config /etc/workspace-pilot/site.yaml > policy.json',
-  ).action((options: PolicyOptions) => run(context => printPolicy(context, options)));
+function addServiceCommands(program: WspCommand): void {
+  program
+    .command('service')
+    .summary('run the workspace service')
+    .description(
+      'Runs the workspace service until SIGTERM or SIGINT. Its log goes to standard error, one JSON object a line.',
+    )
+    .requiredOption('--config <file>', 'the site file')
+    .examples('wsp service --config /etc/workspace-pilot/site.yaml')
+    .does(async (_context, options: { config: string }) => (await loadService()).runService(options.config));
+  program
+    .command('helper-policy')
+    .summary("print the policy of the nodes' helper, for install-helper --policy")
+    .description(
+      "Prints the policy that a site's nodes need: what the helper may be asked there. scripts/install-helper --policy installs it.",
+    )
+    .requiredOption('--config <file>', 'the site file')
+    .option('--pool <name>', "only the networks that this pool's nodes reach (default: all of the site's)")
+    .examples('wsp helper-policy --config /etc/workspace-pilot/site.yaml > policy.json')
+    .does(printPolicy);
   program
     .command('ingest')
     .summary('carry the messages of a pilot that came over ssh (pilots run it)')
     .description(
       'Carries the messages of a pilot that came over ssh to the service, on standard input and output, until either side ends. Pilots run it.',
     )
-    .action(() => run(ingest));
+    .does(ingest);
 }
 
 interface PolicyOptions {

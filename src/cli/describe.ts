@@ -1,11 +1,7 @@
 import type { SlotView, WorkspaceView } from '../protocol/api.ts';
 
-type Words = Pick<
-  SlotView,
-  'suspendedSince' | 'lrmJobId' | 'lrmState' | 'lrmReason' | 'lrmOutlook' | 'lrmTrouble'
-> & {
-  readonly estimatedStartAt: string | null;
-};
+/** What is told of a slot to whoever has a workspace in it. */
+type Words = NonNullable<WorkspaceView['slot']>;
 
 /** What is happening to a workspace, why, and what comes next: sentences. */
 export function describeWorkspace(workspace: WorkspaceView): string {
@@ -89,7 +85,7 @@ function queueWords({ lrmJobId, lrmState, lrmReason, lrmOutlook, estimatedStartA
   return `Waiting in the queue as ${job}. ${says}${next}${estimate}`;
 }
 
-function afterwards(slot: Pick<Words, 'lrmState'> | null): string {
+function afterwards(slot: Words | null): string {
   const waits = slot?.lrmState !== 'starting' && slot?.lrmState !== 'running';
   return waits ? ' When the job starts, its nodes are reserved and the VMs start.' : '';
 }
@@ -153,18 +149,19 @@ function slotStateWords(slot: SlotView): string {
 
 /** Nodes that an administrator takes out of service. */
 function drainedNodes({ nodes }: SlotView): string {
-  const told = nodes
-    .filter(({ reason }) => reason?.code === 'draining')
-    .map(({ name, reason }) => ` Node ${name}: ${sentence(reason?.message ?? '')}`);
-  return told.length === 0 ? '' : `${told.join('')} ${whatOfDrained}`;
+  const told = whyOf(nodes.filter(({ reason }) => reason?.code === 'draining'));
+  return told === '' ? '' : `${told} ${whatOfDrained}`;
 }
 
 /** Nodes that are not as they were, yet or at all, and why. */
 function notAsTheyWere({ nodes }: SlotView): string {
-  return nodes
-    .filter(({ state, reason }) => reason !== null && (state === 'releasing' || state === 'failed'))
-    .map(({ name, reason }) => ` Node ${name}: ${sentence(reason?.message ?? '')}`)
-    .join('');
+  return whyOf(
+    nodes.filter(({ state, reason }) => reason !== null && (state === 'releasing' || state === 'failed')),
+  );
+}
+
+function whyOf(nodes: SlotView['nodes']): string {
+  return nodes.map(({ name, reason }) => ` Node ${name}: ${sentence(reason?.message ?? '')}`).join('');
 }
 
 function readyWords({ nodes, deadlineAt, workspaces, warm }: SlotView): string {

@@ -7,7 +7,7 @@ import * as access from '../protocol/access.ts';
 import * as views from '../protocol/api.ts';
 import { errorCodes } from '../protocol/errors.ts';
 import { commandLine } from './command-line.ts';
-import { optionDescription } from './help.ts';
+import { optionDescription } from './command.ts';
 
 /** docs/cli.md against the program: what one has and the other has not is an error of this page. */
 

@@ -1,9 +1,12 @@
 import type { LoginMeans } from '../client/login.ts';
+import { messageOf } from '../platform/message-of.ts';
 import { systemProcesses } from '../platform/process.ts';
 import { WspError } from '../protocol/errors.ts';
-import { mungeCredential } from './munge.ts';
+import { usageError } from './values.ts';
 
 const deadlineMs = 10_000;
+/** How long a MUNGE credential is good: longer than a login takes. */
+const goodSeconds = 60;
 
 /**
  * How this command logs in where it has no token. `serviceUser`: who the service may run as,
@@ -20,11 +23,28 @@ async function uidOf(user: string): Promise<number> {
   if (/^[0-9]+$/.test(user)) return Number(user);
   const { code, stdout } = await systemProcesses.run(['id', '-u', '--', user], { deadlineMs });
   if (code === 0) return Number(stdout);
-  throw new WspError(
-    'usage',
+  throw usageError(
     `this host has no user ${user}, who runs the service according to your settings`,
-    {
-      hint: 'correct WSP_SERVICE_USER, or serviceUser in the config file',
-    },
+    'correct WSP_SERVICE_USER, or serviceUser in the config file',
   );
+}
+
+/**
+ * A MUNGE credential of whoever runs the command, with this text in it, which this user alone can
+ * read (munge(1)). Throws `WspError` (`unauthorized`) when MUNGE gives none.
+ */
+async function mungeCredential(text: string, readerUid: number): Promise<string> {
+  const socket = process.env['WSP_MUNGE_SOCKET'];
+  const where = socket === undefined ? [] : ['-S', socket];
+  const argv = ['munge', ...where, '-u', String(readerUid), '-t', String(goodSeconds)] as const;
+  const result = await systemProcesses.run(argv, { deadlineMs, input: text }).catch((cause: unknown) => {
+    throw noCredential(`munge cannot be run: ${messageOf(cause)}`, cause);
+  });
+  if (result.code === 0) return result.stdout.trim();
+  throw noCredential(`MUNGE gives no credential: ${result.stderr.trim()}`);
+}
+
+function noCredential(why: string, cause?: unknown): WspError {
+  const hint = 'log in with a token: WSP_TOKEN or WSP_TOKEN_FILE';
+  return new WspError('unauthorized', `no token is known, and ${why}`, { hint, cause });
 }

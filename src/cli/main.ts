@@ -3,6 +3,7 @@ import { exitWith, NotPrinted } from '../platform/printing.ts';
 import { WspError } from '../protocol/errors.ts';
 import { commandLine } from './command-line.ts';
 import { commandContext, reportFailure } from './program.ts';
+import { usageError } from './values.ts';
 
 /** `wsp`: parses the command line, runs one command, ends with its exit code (docs/cli.md). */
 async function main(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<number> {
@@ -22,15 +23,14 @@ async function main(argv: readonly string[], env: NodeJS.ProcessEnv): Promise<nu
     if (!(cause instanceof CommanderError)) return reportFailure(cause, json, env);
     if (cause.exitCode === 0) return 0;
     const command = program.commands.find(each => own.includes(each.name()));
-    return reportFailure(usageError(cause, command?.name()), json, env);
+    return reportFailure(commandError(cause, command?.name()), json, env);
   }
 }
 
-function usageError({ message }: CommanderError, command: string | undefined): WspError {
+function commandError({ message }: CommanderError, command: string | undefined): WspError {
   const words = message.replace(/^error: /, '').replace(/\s*\n\s*/g, ' ');
-  return new WspError('usage', words === '(outputHelp)' ? 'no command given' : words, {
-    hint: command === undefined ? 'wsp --help' : `wsp ${command} --help`,
-  });
+  const hint = command === undefined ? 'wsp --help' : `wsp ${command} --help`;
+  return usageError(words === '(outputHelp)' ? 'no command given' : words, hint);
 }
 
 await exitWith(await main(process.argv.slice(2), process.env), 'wsp');

@@ -3,11 +3,18 @@ import { plainText } from '../protocol/text.ts';
 import { formatDuration } from '../protocol/units.ts';
 import { describeWorkspace } from './describe.ts';
 
-/** Rows under headings, columns aligned, no borders. Empty: one line that says so. */
-export function table(headings: readonly string[], rows: readonly (readonly string[])[]): string {
+/** What a row has under each heading. */
+export type Columns<Row> = Readonly<Record<string, (row: Row) => string | number | null>>;
+
+/**
+ * A line for each of these under headings, columns aligned, no borders; `-` where there is nothing.
+ * None: one line that says so.
+ */
+export function table<Row>(rows: readonly Row[], columns: Columns<Row>): string {
   if (rows.length === 0) return 'none\n';
-  const all = [headings, ...rows];
-  const widths = headings.map((_, column) => Math.max(...all.map(row => (row[column] ?? '').length)));
+  const cells = rows.map(row => Object.values(columns).map(cell => String(cell(row) ?? '-')));
+  const all = [Object.keys(columns), ...cells];
+  const widths = Object.keys(columns).map((_, at) => Math.max(...all.map(row => (row[at] ?? '').length)));
   const line = (row: readonly string[]): string =>
     row
       .map((cell, column) => cell.padEnd(widths[column] ?? 0))
@@ -18,15 +25,14 @@ export function table(headings: readonly string[], rows: readonly (readonly stri
 
 /** The VMs of a workspace, a line each. */
 export function vmTable(workspace: WorkspaceView, vms = workspace.vms): string {
-  const rows = vms.map(vm => [
-    vm.name,
-    vm.state,
-    vm.context,
-    vm.node ?? '-',
-    vm.addresses.map(nic => `${nic.network}=${nic.address}`).join(' ') || '-',
-    vm.reason?.message ?? '',
-  ]);
-  return table(['VM', 'STATE', 'CONTEXT', 'NODE', 'ADDRESSES', 'WHY'], rows);
+  return table(vms, {
+    VM: vm => vm.name,
+    STATE: vm => vm.state,
+    CONTEXT: vm => vm.context,
+    NODE: vm => vm.node,
+    ADDRESSES: vm => vm.addresses.map(nic => `${nic.network}=${nic.address}`).join(' ') || null,
+    WHY: vm => vm.reason?.message ?? '',
+  });
 }
 
 /** `wsp show` for people. */
@@ -45,15 +51,12 @@ export function eventText(event: EventView): string {
 
 /** `wsp timeline` for people: the paper's breakdown. */
 export function timelineText(timeline: TimelineView): string {
-  return table(
-    ['HOP', 'TOOK', 'FROM', 'WHAT'],
-    timeline.hops.map(hop => [
-      hop.hop,
-      hop.durationMs === null ? 'goes on' : formatDuration(hop.durationMs),
-      hop.startedAt,
-      hop.meaning,
-    ]),
-  );
+  return table(timeline.hops, {
+    HOP: ({ hop }) => hop,
+    TOOK: ({ durationMs }) => (durationMs === null ? 'goes on' : formatDuration(durationMs)),
+    FROM: hop => hop.startedAt,
+    WHAT: hop => hop.meaning,
+  });
 }
 
 /** One line for each VM, rewritten in place; nothing when standard error is no terminal. */

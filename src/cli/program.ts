@@ -5,6 +5,7 @@ import { print } from '../platform/printing.ts';
 import { errorCodes, WspError } from '../protocol/errors.ts';
 import { loginMeans } from './login-means.ts';
 import { plainJson, plainLines } from '../protocol/text.ts';
+import { type Columns, table } from './output.ts';
 import { cliSettings } from './settings.ts';
 import { messageOf } from '../platform/message-of.ts';
 
@@ -15,6 +16,8 @@ export interface CommandContext {
   client(): Client;
   /** With --json the value as one JSON document; else the text. */
   answer(value: unknown, text: string): void;
+  /** With --json an object with these rows by their name; else a table of them. */
+  list<Row>(name: string, rows: readonly Row[], columns: Columns<Row>): void;
 }
 
 /** Carries out a command; the number that it resolves with, if any, is the exit code. */
@@ -23,6 +26,7 @@ export type Run = (work: (context: CommandContext) => Promise<number | void>) =>
 /** The context of one invocation. */
 export function commandContext(env: NodeJS.ProcessEnv, json: boolean): CommandContext {
   let client: Client | undefined;
+  const answer: CommandContext['answer'] = (value, text) => print(json ? jsonLine(value) : plainLines(text));
   return {
     env,
     json,
@@ -35,7 +39,8 @@ export function commandContext(env: NodeJS.ProcessEnv, json: boolean): CommandCo
       });
       return client;
     },
-    answer: (value, text) => print(json ? jsonLine(value) : plainLines(text)),
+    answer,
+    list: (name, rows, columns) => answer({ [name]: rows }, table(rows, columns)),
   };
 }
 

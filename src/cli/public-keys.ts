@@ -1,6 +1,5 @@
 import { readText } from '../client/files.ts';
-import { WspError } from '../protocol/errors.ts';
-import { fromFile } from './values.ts';
+import { fromFile, usageError } from './values.ts';
 
 /** What OpenSSH (sshd(8), AUTHORIZED_KEYS FILE FORMAT) and dropbear call their kinds of keys. */
 const kinds =
@@ -21,21 +20,24 @@ export function readPublicKeys(path: string): readonly string[] {
 /** The keys of a text; `path` is for messages. */
 export function publicKeysIn(text: string, path: string): readonly string[] {
   if (privateKeys.test(text))
-    throw new WspError('usage', `${path} holds a private key, which is for you alone; nothing was sent`, {
-      hint: `say --ssh-key ${path}.pub, or make it: ssh-keygen -y -f ${path} > ${path}.pub`,
-    });
+    throw usageError(
+      `${path} holds a private key, which is for you alone; nothing was sent`,
+      `say --ssh-key ${path}.pub, or make it: ssh-keygen -y -f ${path} > ${path}.pub`,
+    );
   if (otherForms.test(text))
-    throw new WspError('usage', `${path} holds a public key in another form than OpenSSH's`, {
-      hint: `convert it: ssh-keygen -i -f ${path} (for a key that begins with -----BEGIN, with -m PKCS8)`,
-    });
+    throw usageError(
+      `${path} holds a public key in another form than OpenSSH's`,
+      `convert it: ssh-keygen -i -f ${path} (for a key that begins with -----BEGIN, with -m PKCS8)`,
+    );
   const lines = text.split(/\r?\n/).map(line => line.trim());
   const keys = lines.filter(line => line !== '' && !line.startsWith('#'));
   const wrong = lines.findIndex(line => keys.includes(line) && !isPublicKey(line));
   if (wrong >= 0)
-    throw new WspError('usage', `${path}: line ${wrong + 1} is not a public key`, {
-      hint: 'a line has the kind of the key (such as ssh-ed25519), the key and a comment, as files that end in .pub have; lines that begin with # are left out',
-    });
-  if (keys.length === 0) throw new WspError('usage', `${path} holds no public key`);
+    throw usageError(
+      `${path}: line ${wrong + 1} is not a public key`,
+      'a line has the kind of the key (such as ssh-ed25519), the key and a comment, as files that end in .pub have; lines that begin with # are left out',
+    );
+  if (keys.length === 0) throw usageError(`${path} holds no public key`);
   return keys;
 }
 

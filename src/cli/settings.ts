@@ -4,6 +4,7 @@ import { parse } from 'yaml';
 import { WspError } from '../protocol/errors.ts';
 import { configDirectory, hostConfigFiles } from './directories.ts';
 import { messageOf } from '../platform/message-of.ts';
+import { usageError } from './values.ts';
 
 /**
  * Where the service is and who asks: WSP_URL, WSP_TOKEN (or WSP_TOKEN_FILE), WSP_CA_FILE and
@@ -17,7 +18,7 @@ export interface CliSettings {
   /** PEM of the certificate, or its authority's, that the service must have. */
   readonly ca: string | undefined;
   /** As whom the service runs, whose socket is believed besides root's: a name or a number. */
-  readonly serviceUser?: string;
+  readonly serviceUser: string | undefined;
 }
 
 /** Where the administrator's guide puts `service.socket`. */
@@ -29,37 +30,29 @@ const usualSocket = '/run/workspace-pilot/socket';
  */
 export function cliSettings(env: NodeJS.ProcessEnv, socket = usualSocket): CliSettings {
   const path = configFile(env);
-  const file = { ...hostConfig(env), ...(path === undefined ? {} : readConfig(path)) };
+  const file = { ...readConfig(hostConfigFiles(env).find(existsSync)), ...readConfig(path) };
   const place = path ?? `${configDirectory(env) ?? '~/.config/wsp'}/config.yaml`;
   const url = env['WSP_URL'] ?? file.url ?? (existsSync(socket) ? `unix:${socket}` : undefined);
   const tokenFile = env['WSP_TOKEN_FILE'] ?? file.tokenFile;
   const token = env['WSP_TOKEN'] ?? (tokenFile === undefined ? undefined : readToken(tokenFile));
-  if (url === undefined || url === '') {
-    throw new WspError('usage', 'the URL of the service is not known', {
-      hint: `set WSP_URL, or url in ${place}`,
-    });
-  }
-  if (!/^(https?:\/\/[^/]|unix:\/.)/.test(url)) {
-    throw new WspError(
-      'usage',
+  if (url === undefined || url === '')
+    throw usageError('the URL of the service is not known', `set WSP_URL, or url in ${place}`);
+  if (!/^(https?:\/\/[^/]|unix:\/.)/.test(url))
+    throw usageError(
       `the URL of the service must begin with http://, https:// or unix:/ (it is ${url})`,
-      {
-        hint: `correct WSP_URL, or url in ${place}`,
-      },
+      `correct WSP_URL, or url in ${place}`,
     );
-  }
-  if (token === '') {
-    throw new WspError('usage', 'the token is empty', {
-      hint: `set WSP_TOKEN or WSP_TOKEN_FILE, or tokenFile in ${place}; or unset it, to log in without a token`,
-    });
-  }
+  if (token === '')
+    throw usageError(
+      'the token is empty',
+      `set WSP_TOKEN or WSP_TOKEN_FILE, or tokenFile in ${place}; or unset it, to log in without a token`,
+    );
   const caFile = env['WSP_CA_FILE'] ?? file.caFile;
-  const serviceUser = env['WSP_SERVICE_USER'] ?? file.serviceUser;
   return {
     url,
     token,
     ca: caFile === undefined ? undefined : readCertificate(caFile),
-    ...(serviceUser === undefined ? {} : { serviceUser }),
+    serviceUser: env['WSP_SERVICE_USER'] ?? file.serviceUser,
   };
 }
 
@@ -95,33 +88,24 @@ interface ConfigFile {
 
 const known: readonly string[] = ['url', 'tokenFile', 'caFile', 'serviceUser'];
 
-/** What an administrator says for all users of the host (XDG Base Directory Specification). */
-function hostConfig(env: NodeJS.ProcessEnv): ConfigFile {
-  const path = hostConfigFiles(env).find(each => existsSync(each));
-  return path === undefined ? {} : readConfig(path);
-}
-
-function readConfig(path: string): ConfigFile {
+function readConfig(path: string | undefined): ConfigFile {
+  if (path === undefined) return {};
   try {
     const document = parse(readFileSync(path, 'utf8')) as unknown;
     if (typeof document !== 'object' || document === null) throw new Error('it is not a mapping');
-    for (const [key, value] of Object.entries(document)) {
+    const entries = Object.entries(document).map(([key, value]) => {
       if (!known.includes(key)) throw new Error(`${key} is not known here; known: ${known.join(', ')}`);
       if (typeof value !== 'string') throw new Error(`${key} is not a text`);
       if (value.startsWith('~'))
         throw new Error(`${key} begins with ~, which only a shell replaces: write the whole path`);
-    }
-    const { url, tokenFile, caFile, serviceUser } = document as ConfigFile;
-    return {
-      ...(url === undefined ? {} : { url }),
-      ...(tokenFile === undefined ? {} : { tokenFile: resolve(dirname(path), tokenFile) }),
-      ...(caFile === undefined ? {} : { caFile: resolve(dirname(path), caFile) }),
-      ...(serviceUser === undefined ? {} : { serviceUser }),
-    };
-  } catch (cause) {
-    throw new WspError('usage', `the config file ${path} cannot be used: ${messageOf(cause)}`, {
-      hint: 'it has the lines "url: http://…" and "tokenFile: …"; WSP_CONFIG names another file',
+      return [key, key.endsWith('File') ? resolve(dirname(path), value) : value] as const;
     });
+    return Object.fromEntries(entries);
+  } catch (cause) {
+    throw usageError(
+      `the config file ${path} cannot be used: ${messageOf(cause)}`,
+      'it has the lines "url: http://…" and "tokenFile: …"; WSP_CONFIG names another file',
+    );
   }
 }
 
@@ -132,9 +116,10 @@ function readToken(path: string): string {
     return readFileSync(path, 'utf8').split('\n')[0]?.trim().split(/\s+/).at(-1) ?? '';
   } catch (cause) {
     if (cause instanceof WspError) throw cause;
-    throw new WspError('usage', `the token file ${path} cannot be read: ${messageOf(cause)}`, {
-      hint: 'correct WSP_TOKEN_FILE, or tokenFile in the config file',
-    });
+    throw usageError(
+      `the token file ${path} cannot be read: ${messageOf(cause)}`,
+      'correct WSP_TOKEN_FILE, or tokenFile in the config file',
+    );
   }
 }
 
@@ -144,9 +129,9 @@ function readCertificate(path: string): string {
     const text = readFileSync(path, 'utf8');
     if (text.includes('-----BEGIN CERTIFICATE-----')) return text;
   } catch (cause) {
-    throw new WspError('usage', `the certificate file ${path} cannot be read: ${messageOf(cause)}`, { hint });
+    throw usageError(`the certificate file ${path} cannot be read: ${messageOf(cause)}`, hint);
   }
-  throw new WspError('usage', `${path} holds no certificate (PEM)`, { hint });
+  throw usageError(`${path} holds no certificate (PEM)`, hint);
 }
 
 /** Whoever can read a token is its user. As ssh(1) does with private keys. */
@@ -154,9 +139,8 @@ function refuseOpenFile(path: string): void {
   const stat = statSync(path);
   const mode = stat.mode & 0o777;
   if (!stat.isFile() || (mode & 0o077) === 0) return;
-  throw new WspError(
-    'usage',
+  throw usageError(
     `others can read the token file ${path} (mode ${mode.toString(8).padStart(4, '0')})`,
-    { hint: `chmod 600 ${path}; a token that others may have read: wsp revoke` },
+    `chmod 600 ${path}; a token that others may have read: wsp revoke`,
   );
 }

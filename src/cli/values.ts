@@ -3,6 +3,11 @@ import { momentToCome, parseDurationMs, parseMemoryMiB, parseMoment } from '../p
 
 /** What people write behind flags. Each throws `WspError` (`usage`) that names the flag and what it takes. */
 
+/** What somebody has said wrongly, and what to say instead. */
+export function usageError(message: string, hint?: string): WspError {
+  return new WspError('usage', message, { hint });
+}
+
 /** The years that ISO 8601 writes with four digits, and some. */
 const farthest = Date.UTC(9_999, 11, 31);
 
@@ -10,14 +15,13 @@ const farthest = Date.UTC(9_999, 11, 31);
 export function duration(text: string, flag: string): number {
   const durationMs = parseDurationMs(text);
   if (durationMs === undefined)
-    throw new WspError('usage', `${flag} ${text} is not a duration: say a time such as 90s, 1h or 1h30m`);
+    throw usageError(`${flag} ${text} is not a duration: say a time such as 90s, 1h or 1h30m`);
   return durationMs;
 }
 
 /** A count. */
 export function whole(text: string, flag: string): number {
-  if (!/^[1-9]\d{0,8}$/.test(text))
-    throw new WspError('usage', `${flag} ${text} is not a whole number of at least 1`);
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw usageError(`${flag} ${text} is not a whole number of at least 1`);
   return Number(text);
 }
 
@@ -30,7 +34,7 @@ export function count(text: string, flag: string): number {
 export function memory(text: string, flag: string): number {
   const memoryMiB = parseMemoryMiB(text);
   if (memoryMiB === undefined)
-    throw new WspError('usage', `${flag} ${text} is not a size: say a size such as 256M or 4G`);
+    throw usageError(`${flag} ${text} is not a size: say a size such as 256M or 4G`);
   return memoryMiB;
 }
 
@@ -56,13 +60,14 @@ export function past(text: string, flag: string, now: number): string {
 
 function iso(at: number): string {
   if (Math.abs(at) <= farthest) return new Date(at).toISOString();
-  throw new WspError('usage', 'that time is too far away');
+  throw usageError('that time is too far away');
 }
 
 function noTime(text: string, flag: string, example: string): WspError {
-  return new WspError('usage', `${flag} ${text} is not a time`, {
-    hint: `say ${example}, or a time with its zone such as 2026-11-23T14:00:00Z or 2026-11-23T15:00+01:00`,
-  });
+  return usageError(
+    `${flag} ${text} is not a time`,
+    `say ${example}, or a time with its zone such as 2026-11-23T14:00:00Z or 2026-11-23T15:00+01:00`,
+  );
 }
 
 /** What the file behind a flag has, by one of `client/files.ts`. */
@@ -71,8 +76,10 @@ export function fromFile<T>(flag: string, path: string, read: (path: string, wha
     return read(path, `the file of ${flag}`);
   } catch (cause) {
     if (!(cause instanceof WspError)) throw cause;
-    const { message, hint = `say a file that can be read and is not too long: ${flag} FILE` } = cause;
-    throw new WspError('usage', message, { hint });
+    throw usageError(
+      cause.message,
+      cause.hint ?? `say a file that can be read and is not too long: ${flag} FILE`,
+    );
   }
 }
 

@@ -96,7 +96,7 @@ export class WspError extends Error {
   constructor(
     code: ErrorCode,
     message: string,
-    more: { hint?: string; details?: readonly ErrorDetail[]; cause?: unknown } = {},
+    more: { hint?: string | undefined; details?: readonly ErrorDetail[]; cause?: unknown } = {},
   ) {
     super(message, more.cause === undefined ? undefined : { cause: more.cause });
     this.name = 'WspError';

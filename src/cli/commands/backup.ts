@@ -1,9 +1,9 @@
-import type { Command } from 'commander';
-import type { CommandContext, Run } from '../program.ts';
+import type { WspCommand } from '../command.ts';
+import type { CommandContext } from '../program.ts';
 import { loadBackup } from '../programs.ts';
 
 /** Adds `wsp backup`, which copies the service's database while the service runs. */
-export function addBackupCommand(program: Command, run: Run): void {
+export function addBackupCommand(program: WspCommand): void {
   program
     .command('backup')
     .argument('<file>', 'the file to write; it must not be there yet')
@@ -12,9 +12,7 @@ export function addBackupCommand(program: Command, run: Run): void {
       "Copies the service's database into a file, while the service runs or not, and says what else belongs to a backup of the site.",
     )
     .requiredOption('--config <file>', 'the site file')
-    .action((file: string, options: { config: string }) =>
-      run(context => backup(context, file, options.config)),
-    );
+    .does((context, file: string, options: { config: string }) => backup(context, file, options.config));
 }
 
 async function backup(context: CommandContext, target: string, siteFile: string): Promise<void> {

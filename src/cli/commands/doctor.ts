@@ -1,5 +1,4 @@
 import { resolve } from 'node:path';
-import type { Command } from 'commander';
 import { createClient } from '../../client/client.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { CommandFailure, systemProcesses } from '../../platform/process.ts';
@@ -14,8 +13,8 @@ import {
   warning,
 } from '../../protocol/check.ts';
 import { WspError } from '../../protocol/errors.ts';
-import { withExamples } from '../help.ts';
-import type { CommandContext, Run } from '../program.ts';
+import type { WspCommand } from '../command.ts';
+import type { CommandContext } from '../program.ts';
 import { loadHelperPolicy, loadNodeDoctor, loadServiceDoctor } from '../programs.ts';
 import { loginMeans } from '../login-means.ts';
 import { cliSettings } from '../settings.ts';
@@ -33,31 +32,29 @@ interface DoctorOptions {
  * Adds `doctor`: what this host can do, what is missing and how to fix it. With a site file: as the service's host (and as the nodes too, where the
  * embedded LRM makes them of this host); with --node: as a node; with neither: as a client, and as a node with ordinary settings.
  */
-export function addDoctorCommand(program: Command, run: Run): void {
-  withExamples(
-    program
-      .command('doctor')
-      .argument('[helper...]', "the helper's command, behind --, when no site file says it")
-      .summary('check this host: what works, what is missing, how to fix it')
-      .description(
-        'Checks this host: what works, what is missing, and how to fix it. It changes nothing, except that it starts the helper and ends it. Without --config and --node it checks the host as a client, and as a node with ordinary settings.',
-      )
-      .option('--config <file>', "check this host as the service's host, by this site file")
-      .option('--node', 'check this host as a node; with --config, as that site wants its nodes')
-      .option('--pool <name>', 'with --config and --node: check as the nodes of this pool have to be')
-      .option(
-        '--qemu <program>',
-        "the name or path of QEMU (default: the site file's, or qemu-system-x86_64)",
-      )
-      .option(
-        '--work-dir <dir>',
-        "the jobs' directory on nodes, where logs and disks of VMs are (default: the site file's)",
-      )
-      .option('--images <dir>', "the directory of images (default: the site file's)"),
-    'wsp doctor',
-    'wsp doctor --config /etc/workspace-pilot/site.yaml',
-    'wsp doctor --node -- sudo -n /usr/local/sbin/wsp-helper',
-  ).action((helper: string[], options: DoctorOptions) => run(context => doctor(context, helper, options)));
+export function addDoctorCommand(program: WspCommand): void {
+  program
+    .command('doctor')
+    .argument('[helper...]', "the helper's command, behind --, when no site file says it")
+    .summary('check this host: what works, what is missing, how to fix it')
+    .description(
+      'Checks this host: what works, what is missing, and how to fix it. It changes nothing, except that it starts the helper and ends it. Without --config and --node it checks the host as a client, and as a node with ordinary settings.',
+    )
+    .option('--config <file>', "check this host as the service's host, by this site file")
+    .option('--node', 'check this host as a node; with --config, as that site wants its nodes')
+    .option('--pool <name>', 'with --config and --node: check as the nodes of this pool have to be')
+    .option('--qemu <program>', "the name or path of QEMU (default: the site file's, or qemu-system-x86_64)")
+    .option(
+      '--work-dir <dir>',
+      "the jobs' directory on nodes, where logs and disks of VMs are (default: the site file's)",
+    )
+    .option('--images <dir>', "the directory of images (default: the site file's)")
+    .examples(
+      'wsp doctor',
+      'wsp doctor --config /etc/workspace-pilot/site.yaml',
+      'wsp doctor --node -- sudo -n /usr/local/sbin/wsp-helper',
+    )
+    .does(doctor);
 }
 
 async function doctor(

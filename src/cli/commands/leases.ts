@@ -1,6 +1,6 @@
-import { type Command, Option } from 'commander';
+import { Option } from 'commander';
 import { systemClock } from '../../platform/clock.ts';
-import type { DryRunView, WorkspaceView } from '../../protocol/api.ts';
+import type { WorkspaceView } from '../../protocol/api.ts';
 import {
   type GroupRequest,
   type HealPolicy,
@@ -8,16 +8,17 @@ import {
   type WorkspaceRequest,
 } from '../../protocol/cluster.ts';
 import { type ErrorCode, WspError } from '../../protocol/errors.ts';
+import { given } from '../../protocol/given.ts';
 import { formatDuration } from '../../protocol/units.ts';
 import { readUserData } from '../../client/files.ts';
-import { withExamples, workspaceWords } from '../help.ts';
+import { type WspCommand, workspaceWords } from '../command.ts';
+import type { CommandContext } from '../program.ts';
 import { progressLines, workspaceText } from '../output.ts';
 import { describeWorkspace } from '../describe.ts';
-import type { CommandContext, Run } from '../program.ts';
 import { loadClusterFile } from '../programs.ts';
 import { readPublicKeys } from '../public-keys.ts';
 import { userPublicKey } from '../ssh.ts';
-import { duration, fromFile, memory, moment, repeat, whole } from '../values.ts';
+import { duration, fromFile, memory, moment, repeat, usageError, whole } from '../values.ts';
 
 interface GroupOptions {
   readonly file?: string;
@@ -39,7 +40,7 @@ interface CreateOptions extends GroupOptions {
   readonly keepPartial?: boolean;
   readonly requeue?: boolean;
   readonly heal?: HealPolicy;
-  readonly pool?: readonly string[];
+  readonly pool?: string[];
   readonly pending?: boolean;
   readonly clientToken?: string;
   readonly dryRun?: boolean;
@@ -48,7 +49,7 @@ interface CreateOptions extends GroupOptions {
 }
 
 /** The flags that say which VMs. */
-function withGroupOptions(command: Command): Command {
+function withGroupOptions(command: WspCommand): WspCommand {
   return command
     .option(
       '-f, --file <file>',
@@ -71,7 +72,7 @@ function withGroupOptions(command: Command): Command {
 }
 
 /** Adds the commands that bring a workspace about: create, add, launch, extend. */
-export function addLeaseCommands(program: Command, run: Run): void {
+export function addLeaseCommands(program: WspCommand): void {
   const command = program
     .command('create')
     .summary('lease VMs of one image, or a virtual cluster that a file describes')
@@ -79,47 +80,45 @@ export function addLeaseCommands(program: Command, run: Run): void {
       'Leases VMs of one image (--image), or a virtual cluster that a cluster file describes (--file). Your own public key, which wsp makes at its first use, may log into every VM as root.',
     );
   withTermOptions(withGroupOptions(command));
-  withExamples(
-    command
-      .option('--pending', 'only put the workspace together: wsp add adds groups, wsp launch starts it')
-      .option(
-        '--client-token <token>',
-        'a word that you make up: the same request with the same token always means the same workspace, so you can repeat it safely; another request with that token is refused',
-      )
-      .option(
-        '--dry-run',
-        'create nothing; only say whether the request would be accepted, and what would be asked of the batch scheduler',
-      )
-      .option('--wait', setUpWords)
-      .option('--timeout <time>', timeoutWords, '5m'),
-    'wsp create --image mini --memory 512M --duration 2h --wait',
-    'wsp create -f cluster.yaml --wait --timeout 1h',
-    'wsp create -f cluster.yaml --dry-run',
-  ).action((options: CreateOptions) => run(context => create(context, options)));
-  addPendingCommands(program, run);
-  withExamples(
-    program
-      .command('extend')
-      .argument('<workspace>', workspaceWords)
-      .argument('<time>', 'how much longer, such as 30m')
-      .summary('make a running lease longer')
-      .description(
-        'Makes a running lease longer. If its batch job would end too soon, the batch scheduler is asked to let the job run longer; where that is refused, the message says what would work.',
-      ),
-    'wsp extend osg 30m',
-  ).action((name: string, time: string) =>
-    run(async context => {
+  command
+    .option('--pending', 'only put the workspace together: wsp add adds groups, wsp launch starts it')
+    .option(
+      '--client-token <token>',
+      'a word that you make up: the same request with the same token always means the same workspace, so you can repeat it safely; another request with that token is refused',
+    )
+    .option(
+      '--dry-run',
+      'create nothing; only say whether the request would be accepted, and what would be asked of the batch scheduler',
+    )
+    .option('--wait', setUpWords)
+    .option('--timeout <time>', timeoutWords, '5m')
+    .examples(
+      'wsp create --image mini --memory 512M --duration 2h --wait',
+      'wsp create -f cluster.yaml --wait --timeout 1h',
+      'wsp create -f cluster.yaml --dry-run',
+    )
+    .does(create);
+  addPendingCommands(program);
+  program
+    .command('extend')
+    .argument('<workspace>', workspaceWords)
+    .argument('<time>', 'how much longer, such as 30m')
+    .summary('make a running lease longer')
+    .description(
+      'Makes a running lease longer. If its batch job would end too soon, the batch scheduler is asked to let the job run longer; where that is refused, the message says what would work.',
+    )
+    .examples('wsp extend osg 30m')
+    .does(async (context, name: string, time: string) => {
       const workspace = await context.client().extendWorkspace(name, duration(time, '<time>'));
       context.answer(workspace, `${workspace.name} (${workspace.id}): ${describeWorkspace(workspace)}\n`);
-    }),
-  );
+    });
 }
 
 const setUpWords = 'return when every VM runs and every guest that reports its set-up has reported it';
 const timeoutWords = 'how long to wait; the workspace goes on without you after that';
 
 /** The flags that say on what terms. */
-function withTermOptions(command: Command): Command {
+function withTermOptions(command: WspCommand): WspCommand {
   return command
     .option('--duration <time>', "the length of the lease, such as 1h or 90m (default: the site's)")
     .option('--name <name>', 'the name of the workspace, unique among your live ones (default: its id)')
@@ -155,19 +154,18 @@ function withTermOptions(command: Command): Command {
 }
 
 /** The commands on workspaces that are not launched yet. */
-function addPendingCommands(program: Command, run: Run): void {
-  withExamples(
-    withGroupOptions(
-      program
-        .command('add')
-        .argument('<workspace>', workspaceWords)
-        .summary('add VMs to a workspace that is not launched yet')
-        .description(
-          'Adds groups of VMs to a workspace that was created with --pending and is not launched yet.',
-        ),
-    ),
-    'wsp add grown --group worker --image mini --count 4',
-  ).action((name: string, options: GroupOptions) => run(context => add(context, name, options)));
+function addPendingCommands(program: WspCommand): void {
+  withGroupOptions(
+    program
+      .command('add')
+      .argument('<workspace>', workspaceWords)
+      .summary('add VMs to a workspace that is not launched yet')
+      .description(
+        'Adds groups of VMs to a workspace that was created with --pending and is not launched yet.',
+      ),
+  )
+    .examples('wsp add grown --group worker --image mini --count 4')
+    .does(add);
   program
     .command('launch')
     .argument('<workspace>', workspaceWords)
@@ -177,12 +175,10 @@ function addPendingCommands(program: Command, run: Run): void {
     )
     .option('--wait', setUpWords)
     .option('--timeout <time>', timeoutWords, '5m')
-    .action((name: string, options: { wait?: boolean; timeout: string }) =>
-      run(async context => {
-        const timeoutMs = duration(options.timeout, '--timeout');
-        await answerWhenUp(context, await context.client().launchWorkspace(name), options.wait, timeoutMs);
-      }),
-    );
+    .does(async (context, name: string, options: { wait?: boolean; timeout: string }) => {
+      const timeoutMs = duration(options.timeout, '--timeout');
+      await answerWhenUp(context, await context.client().launchWorkspace(name), options.wait, timeoutMs);
+    });
 }
 
 async function create(context: CommandContext, options: CreateOptions): Promise<void> {
@@ -190,8 +186,7 @@ async function create(context: CommandContext, options: CreateOptions): Promise<
   const request = await requestOf(context, options);
   if (options.dryRun) return tryOut(context, request);
   if (request.pending && options.wait)
-    throw new WspError(
-      'usage',
+    throw usageError(
       '--wait cannot be used with --pending, because nothing starts yet: use it with wsp launch',
     );
   const created = await context.client().createWorkspace(request);
@@ -200,8 +195,8 @@ async function create(context: CommandContext, options: CreateOptions): Promise<
 
 async function tryOut(context: CommandContext, request: WorkspaceRequest): Promise<void> {
   const trial = await context.client().tryWorkspace(request);
-  if (trial.refusal) throw refusalError(trial.refusal);
-  const { slot } = trial;
+  const { refusal, slot } = trial;
+  if (refusal) throw new WspError(refusal.code as ErrorCode, refusal.message, { hint: refusal.hint });
   const text = slot?.held
     ? `the request would be accepted, in slot ${slot.held}, which is held already`
     : slot
@@ -271,29 +266,22 @@ async function requestOf(context: CommandContext, options: CreateOptions): Promi
   const isEmpty = options.pending === true && options.file === undefined && options.image === undefined;
   const base: WorkspaceRequest = isEmpty ? { groups: [] } : await groupsOf(options);
   const keys = [await userPublicKey(context.env), ...(options.sshKey ?? []).flatMap(readPublicKeys)];
-  const { name, project, clientToken, startBy } = options;
+  const { name, project, keepPartial, requeue, heal, pool, pending, clientToken, startBy } = options;
   return {
     ...base,
-    ...(name === undefined ? {} : { name }),
-    ...(project === undefined ? {} : { project }),
+    ...given({ name, project, keepPartial, requeue, heal, pools: pool, pending, clientToken }),
     ...(options.duration === undefined ? {} : { durationMs: duration(options.duration, '--duration') }),
     ...(startBy === undefined ? {} : { startBy: moment(startBy, '--start-by', systemClock.now()) }),
-    ...(options.keepPartial ? { keepPartial: true } : {}),
-    ...(options.requeue ? { requeue: true } : {}),
-    ...(options.heal === undefined ? {} : { heal: options.heal }),
-    ...(options.pool === undefined ? {} : { pools: [...options.pool] }),
-    ...(options.pending ? { pending: true } : {}),
-    ...(clientToken === undefined ? {} : { clientToken }),
     sshKeys: [...(base.sshKeys ?? []), ...keys],
   };
 }
 
 async function groupsOf(options: GroupOptions): Promise<WorkspaceRequest> {
-  if ((options.file === undefined) === (options.image === undefined)) {
-    throw new WspError('usage', 'say which VMs you want: either -f FILE or --image IMAGE', {
-      hint: 'wsp create --help shows examples',
-    });
-  }
+  if ((options.file === undefined) === (options.image === undefined))
+    throw usageError(
+      'say which VMs you want: either -f FILE or --image IMAGE',
+      'wsp create --help shows examples',
+    );
   if (options.file === undefined) return { groups: [oneGroup(options)] };
   return (await loadClusterFile()).readClusterFile(options.file, systemClock.now());
 }
@@ -305,13 +293,9 @@ function oneGroup(options: GroupOptions): GroupRequest {
     count: whole(options.count, '--count'),
     memoryMiB: memory(options.memory, '--memory'),
     cpus: whole(options.cpus, '--cpus'),
-    ...(options.network === undefined ? {} : { networks: options.network }),
+    ...given({ networks: options.network }),
     ...(options.userData === undefined
       ? {}
       : { userData: fromFile('--user-data', options.userData, readUserData) }),
   };
-}
-
-function refusalError({ code, message, hint }: NonNullable<DryRunView['refusal']>): WspError {
-  return new WspError(code as ErrorCode, message, hint === undefined ? {} : { hint });
 }

@@ -1,15 +1,14 @@
 import { readFileSync } from 'node:fs';
-import type { Command } from 'commander';
 import { systemProcesses } from '../../platform/process.ts';
 import type { AgentErrand, AgentErrandResult } from '../../protocol/agent.ts';
 import { WspError } from '../../protocol/errors.ts';
 import { namePattern, nodeNamePattern } from '../../protocol/ids.ts';
 import { parseMemoryMiB } from '../../protocol/units.ts';
-import { withExamples } from '../help.ts';
-import { table } from '../output.ts';
-import type { CommandContext, Run } from '../program.ts';
+import type { WspCommand } from '../command.ts';
+import type { CommandContext } from '../program.ts';
 import { nodeToolsFile } from '../programs.ts';
 import { cliSettings } from '../settings.ts';
+import { usageError } from '../values.ts';
 
 /** Longer than the node itself takes at most: joining, or ending an agent with its pilots. */
 const errandDeadlineMs = 240_000;
@@ -33,40 +32,39 @@ interface AddOptions extends SshOptions {
 }
 
 /** Adds `wsp nodes`, which lists them, and its `add` and `remove` of static nodes over ssh. */
-export function addNodeCommands(program: Command, run: Run): void {
+export function addNodeCommands(program: WspCommand): void {
   const command = program
     .command('nodes')
     .summary('list nodes; add or remove static nodes')
     .description(
       'Lists the nodes of the live slots, and static nodes that are in no slot. Its subcommands make a host a static node, or end that.',
     )
-    .action(() => run(nodes));
-  withExamples(
-    overSsh(command.command('add').argument('<host>', 'the host, as ssh knows it'))
-      .summary('make a host a static node')
-      .description(
-        'Makes a host a static node: installs the agent there over ssh and starts it. The command ends when the agent has joined, or says why it has not.',
-      )
-      .requiredOption('--pool <name>', 'the pool of static nodes that the host joins')
-      .requiredOption('--secret-file <file>', "the pool's join secret (its joinSecretFile), on this host")
-      .option(
-        '--service <url>',
-        'the URL by which the node reaches the service (default: the URL that this command uses)',
-      )
-      .option('--name <node>', "the node's name (default: its host name)")
-      .option('--memory <size>', 'how much memory VMs may have there (default: three quarters)')
-      .option('--cpus <n>', 'how many processors VMs may have there (default: all)'),
-    'wsp nodes add n17 --pool static --secret-file join-secret --login vmuser',
-  ).action((host: string, options: AddOptions) => run(context => add(context, host, options)));
+    .does(nodes);
+  overSsh(command.command('add').argument('<host>', 'the host, as ssh knows it'))
+    .summary('make a host a static node')
+    .description(
+      'Makes a host a static node: installs the agent there over ssh and starts it. The command ends when the agent has joined, or says why it has not.',
+    )
+    .requiredOption('--pool <name>', 'the pool of static nodes that the host joins')
+    .requiredOption('--secret-file <file>', "the pool's join secret (its joinSecretFile), on this host")
+    .option(
+      '--service <url>',
+      'the URL by which the node reaches the service (default: the URL that this command uses)',
+    )
+    .option('--name <node>', "the node's name (default: its host name)")
+    .option('--memory <size>', 'how much memory VMs may have there (default: three quarters)')
+    .option('--cpus <n>', 'how many processors VMs may have there (default: all)')
+    .examples('wsp nodes add n17 --pool static --secret-file join-secret --login vmuser')
+    .does(add);
   overSsh(command.command('remove').argument('<host>', 'the host, as ssh knows it'))
     .summary('make a host no longer a static node')
     .description(
       'Ends the agent on a static node over ssh and removes it. VMs there are shut down, and their workspaces end.',
     )
-    .action((host: string, options: SshOptions) => run(context => remove(context, host, options)));
+    .does(remove);
 }
 
-function overSsh(command: Command): Command {
+function overSsh(command: WspCommand): WspCommand {
   return command
     .option('-l, --login <user>', "the user to log in as, whom VMs run as (default: ssh's own choice)")
     .option('--directory <dir>', "the agent's directory in that user's home", '.workspace-pilot-agent')
@@ -80,17 +78,15 @@ function overSsh(command: Command): Command {
 }
 
 async function nodes(context: CommandContext): Promise<void> {
-  const nodes = await context.client().listNodes();
-  const rows = nodes.map(node => [
-    node.name,
-    node.pool,
-    node.state,
-    node.slot ?? '-',
-    node.connected ? 'yes' : 'no',
-    node.address ?? '-',
-    node.vms.join(' '),
-  ]);
-  context.answer({ nodes }, table(['NODE', 'POOL', 'STATE', 'SLOT', 'CONNECTED', 'ADDRESS', 'VMS'], rows));
+  context.list('nodes', await context.client().listNodes(), {
+    NODE: node => node.name,
+    POOL: node => node.pool,
+    STATE: node => node.state,
+    SLOT: node => node.slot,
+    CONNECTED: node => (node.connected ? 'yes' : 'no'),
+    ADDRESS: node => node.address,
+    VMS: node => node.vms.join(' '),
+  });
 }
 
 async function add(context: CommandContext, host: string, options: AddOptions): Promise<void> {
@@ -187,5 +183,5 @@ function readSecret(path: string): string {
 }
 
 function usage(message: string): WspError {
-  return new WspError('usage', message, { hint: 'wsp nodes add --help' });
+  return usageError(message, 'wsp nodes add --help');
 }

@@ -1,11 +1,10 @@
-import type { Command } from 'commander';
 import type { WorkspaceView } from '../../protocol/api.ts';
 import { targetsOf, type VmOperation, vmOperations } from '../../protocol/cluster.ts';
 import { WspError } from '../../protocol/errors.ts';
 import type { VmState } from '../../protocol/states.ts';
-import { targetWords, withExamples } from '../help.ts';
+import { type WspCommand, targetWords } from '../command.ts';
+import type { CommandContext } from '../program.ts';
 import { vmTable } from '../output.ts';
-import type { CommandContext, Run } from '../program.ts';
 import { describeWorkspace } from '../describe.ts';
 import { duration } from '../values.ts';
 
@@ -49,7 +48,7 @@ interface Options {
 }
 
 /** Adds the commands on VMs that are leased: start, shutdown, pause, resume, reboot, kill. A target is W, W/GROUP or W/VM. */
-export function addOperationCommands(program: Command, run: Run): void {
+export function addOperationCommands(program: WspCommand): void {
   for (const operation of vmOperations) {
     const name = operation === 'destroy' ? 'kill' : operation;
     const [summary, description] = says[operation];
@@ -60,12 +59,11 @@ export function addOperationCommands(program: Command, run: Run): void {
       .description(`${description} ${allOrNone}`);
     if (operation === 'shutdown' || operation === 'reboot')
       command.option('--grace <time>', 'how long guests get to shut down (default: what the site gives)');
-    withExamples(command, `wsp ${name} osg/worker --wait`, `wsp ${name} osg/ce-0`)
+    command
+      .examples(`wsp ${name} osg/worker --wait`, `wsp ${name} osg/ce-0`)
       .option('--wait', 'wait until the operation has completed')
       .option('--timeout <time>', 'how long to wait', '2m')
-      .action((target: string, options: Options) =>
-        run(context => operate(context, operation, target, options)),
-      );
+      .does((context, target: string, options: Options) => operate(context, operation, target, options));
   }
 }
 

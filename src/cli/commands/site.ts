@@ -1,31 +1,30 @@
-import type { Command } from 'commander';
 import type { Client } from '../../client/client.ts';
 import { formatDuration } from '../../protocol/units.ts';
-import { table } from '../output.ts';
-import type { CommandContext, Run } from '../program.ts';
+import type { WspCommand } from '../command.ts';
+import type { CommandContext } from '../program.ts';
 import { describeSlot } from '../describe.ts';
 
 /** Adds the commands on what the site has: types, slots, images. */
-export function addSiteCommands(program: Command, run: Run): void {
+export function addSiteCommands(program: WspCommand): void {
   program
     .command('types')
     .summary('show what can be leased here, and what is free now')
     .description(
       'Shows what can be leased here: pools, images, networks, the largest VM, and how long leases may be. The batch scheduler is asked now what is free.',
     )
-    .action(() => run(types));
+    .does(types);
   program
     .command('slots')
     .summary('list slots: nodes that are held through the batch scheduler')
     .description(
       'Lists slots: the nodes that are held for workspaces through jobs of the batch scheduler. You see those of workspaces that you may see.',
     )
-    .action(() => run(slots));
+    .does(slots);
   program
     .command('images')
     .summary('list the images that VMs can boot')
     .description('Lists the images that VMs can boot.')
-    .action(() => run(images));
+    .does(images);
 }
 
 async function types(context: CommandContext): Promise<void> {
@@ -72,26 +71,22 @@ function whyNot({ trouble }: Types['pools'][number]): string {
 }
 
 async function slots(context: CommandContext): Promise<void> {
-  const slots = await context.client().listSlots();
-  const rows = slots.map(slot => [
-    slot.id,
-    slot.state,
-    slot.workspaces.join(', ') || (slot.warm ? '(warm)' : '-'),
-    slot.pool,
-    slot.lrmJobId ?? '-',
-    `${slot.nodes.length}/${slot.nodesWanted}`,
-    describeSlot(slot),
-  ]);
-  context.answer({ slots }, table(['SLOT', 'STATE', 'WORKSPACE', 'POOL', 'JOB', 'NODES', 'WHAT NEXT'], rows));
+  context.list('slots', await context.client().listSlots(), {
+    SLOT: slot => slot.id,
+    STATE: slot => slot.state,
+    WORKSPACE: slot => slot.workspaces.join(', ') || (slot.warm ? '(warm)' : null),
+    POOL: slot => slot.pool,
+    JOB: slot => slot.lrmJobId,
+    NODES: slot => `${slot.nodes.length}/${slot.nodesWanted}`,
+    'WHAT NEXT': describeSlot,
+  });
 }
 
 async function images(context: CommandContext): Promise<void> {
-  const images = await context.client().listImages();
-  const rows = images.map(image => [
-    image.name,
-    image.boot,
-    `${Math.ceil(image.sizeBytes / 1_048_576)}M`,
-    image.description,
-  ]);
-  context.answer({ images }, table(['IMAGE', 'BOOT', 'SIZE', 'WHAT'], rows));
+  context.list('images', await context.client().listImages(), {
+    IMAGE: image => image.name,
+    BOOT: image => image.boot,
+    SIZE: image => `${Math.ceil(image.sizeBytes / 1_048_576)}M`,
+    WHAT: image => image.description,
+  });
 }

@@ -1,18 +1,18 @@
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
 import { systemClock } from '../../platform/clock.ts';
 import type { EventView, VmView, WorkspaceView } from '../../protocol/api.ts';
 import { printed } from '../../platform/printing.ts';
 import { WspError } from '../../protocol/errors.ts';
 import { type WorkspaceState, workspaceStates } from '../../protocol/states.ts';
-import { withExamples, workspaceWords } from '../help.ts';
-import { eventText, table, timelineText, workspaceText } from '../output.ts';
+import { type WspCommand, workspaceWords } from '../command.ts';
+import type { CommandContext } from '../program.ts';
+import { eventText, timelineText, workspaceText } from '../output.ts';
 import { describeWorkspace } from '../describe.ts';
-import type { CommandContext, Run } from '../program.ts';
 import { duration, past } from '../values.ts';
 
 /** Adds the commands on workspaces that are there: ls, show, events, timeline, destroy. */
-export function addWorkspaceCommands(program: Command, run: Run): void {
-  addListCommand(program, run);
+export function addWorkspaceCommands(program: WspCommand): void {
+  addListCommand(program);
   program
     .command('show')
     .argument('<workspace>', workspaceWords)
@@ -21,15 +21,13 @@ export function addWorkspaceCommands(program: Command, run: Run): void {
       'Shows what a workspace is doing, why, and what comes next. While it waits in the queue, this is what the batch scheduler says.',
     )
     .option('--errors', 'show only the VMs that are in error: failed, or not set up')
-    .action((name: string, options: { errors?: boolean }) =>
-      run(async context => {
-        const found = await context.client().getWorkspace(name);
-        const workspace = options.errors ? { ...found, vms: found.vms.filter(isInError) } : found;
-        context.answer(workspace, workspaceText(workspace));
-      }),
-    );
-  addWaitCommand(program, run);
-  addHistoryCommands(program, run);
+    .does(async (context, name: string, options: { errors?: boolean }) => {
+      const found = await context.client().getWorkspace(name);
+      const workspace = options.errors ? { ...found, vms: found.vms.filter(isInError) } : found;
+      context.answer(workspace, workspaceText(workspace));
+    });
+  addWaitCommand(program);
+  addHistoryCommands(program);
   program
     .command('destroy')
     .argument('<workspaces...>', 'ids or names of workspaces')
@@ -39,12 +37,10 @@ export function addWorkspaceCommands(program: Command, run: Run): void {
     )
     .option('--wait', 'return when the nodes are given back')
     .option('--timeout <time>', 'how long to wait', '2m')
-    .action((names: string[], options: { wait?: boolean; timeout: string }) =>
-      run(context => destroy(context, names, options)),
-    );
+    .does(destroy);
 }
 
-function addWaitCommand(program: Command, run: Run): void {
+function addWaitCommand(program: WspCommand): void {
   program
     .command('wait')
     .argument('<workspace>', workspaceWords)
@@ -61,64 +57,58 @@ function addWaitCommand(program: Command, run: Run): void {
         .default('running'),
     )
     .option('--timeout <time>', 'how long to wait', '5m')
-    .action((name: string, options: { for: WaitState; timeout: string }) =>
-      run(context => waitUntil(context, name, options.for, duration(options.timeout, '--timeout'))),
+    .does((context, name: string, options: { for: WaitState; timeout: string }) =>
+      waitUntil(context, name, options.for, duration(options.timeout, '--timeout')),
     );
 }
 
-function addHistoryCommands(program: Command, run: Run): void {
-  withExamples(
-    program
-      .command('events')
-      .argument('[workspace]', workspaceWords)
-      .summary('show what happened to a workspace, or to all that you may see')
-      .description('Shows what happened to a workspace, or to all that you may see, oldest first.')
-      .option(
-        '-f, --follow',
-        'go on and show events as they happen, until you interrupt it; with --json one event a line',
-      ),
-    'wsp events osg',
-    'wsp events -f --json',
-  ).action((name: string | undefined, options: { follow?: boolean }) =>
-    run(context => events(context, name, options.follow ?? false)),
-  );
+function addHistoryCommands(program: WspCommand): void {
+  program
+    .command('events')
+    .argument('[workspace]', workspaceWords)
+    .summary('show what happened to a workspace, or to all that you may see')
+    .description('Shows what happened to a workspace, or to all that you may see, oldest first.')
+    .option(
+      '-f, --follow',
+      'go on and show events as they happen, until you interrupt it; with --json one event a line',
+    )
+    .examples('wsp events osg', 'wsp events -f --json')
+    .does((context, name: string | undefined, options: { follow?: boolean }) =>
+      events(context, name, options.follow ?? false),
+    );
   program
     .command('timeline')
     .argument('<workspace>', workspaceWords)
     .summary('show how long each step of a lease took')
     .description('Shows how long each step of a lease took, from the request to the end of its job.')
-    .action((name: string) =>
-      run(async context => {
-        const timeline = await context.client().timeline(name);
-        context.answer(timeline, timelineText(timeline));
-      }),
-    );
+    .does(async (context, name: string) => {
+      const timeline = await context.client().timeline(name);
+      context.answer(timeline, timelineText(timeline));
+    });
 }
 
-function addListCommand(program: Command, run: Run): void {
-  withExamples(
-    program
-      .command('ls')
-      .summary('list workspaces')
-      .description('Lists the workspaces that you may see and that have not ended.')
-      .option('--all', 'list also workspaces that have ended')
-      .addOption(
-        new Option('--state <state>', 'list only workspaces in this state; repeatable')
-          .choices(workspaceStates)
-          .argParser(repeat),
-      )
-      .option(
-        '--owner <user>',
-        'list only workspaces of this user (default: all that you may see; operators may see those of all users)',
-      )
-      .option('--name <name>', 'list only workspaces of this name')
-      .option(
-        '--since <time>',
-        'list only workspaces created since then: 7d (ago), or a time such as 2026-11-01T00:00:00Z',
-      ),
-    'wsp ls',
-    'wsp ls --all --since 7d',
-  ).action((options: ListOptions) => run(context => list(context, options)));
+function addListCommand(program: WspCommand): void {
+  program
+    .command('ls')
+    .summary('list workspaces')
+    .description('Lists the workspaces that you may see and that have not ended.')
+    .option('--all', 'list also workspaces that have ended')
+    .addOption(
+      new Option('--state <state>', 'list only workspaces in this state; repeatable')
+        .choices(workspaceStates)
+        .argParser(repeat),
+    )
+    .option(
+      '--owner <user>',
+      'list only workspaces of this user (default: all that you may see; operators may see those of all users)',
+    )
+    .option('--name <name>', 'list only workspaces of this name')
+    .option(
+      '--since <time>',
+      'list only workspaces created since then: 7d (ago), or a time such as 2026-11-01T00:00:00Z',
+    )
+    .examples('wsp ls', 'wsp ls --all --since 7d')
+    .does(list);
 }
 
 /** Commander's own check of choices is lost with a parser. */
@@ -172,20 +162,22 @@ interface ListOptions {
 }
 
 async function list(context: CommandContext, { state, since, ...same }: ListOptions): Promise<void> {
-  const workspaces = await context.client().listWorkspaces({
-    ...same,
-    ...(state === undefined ? {} : { states: state }),
-    ...(since === undefined ? {} : { since: past(since, '--since', systemClock.now()) }),
-  });
-  const rows = workspaces.map(each => [
-    each.name,
-    each.id,
-    each.state,
-    String(each.vms.length),
-    each.endsAt ?? '-',
-    each.reason?.message ?? each.slot?.lrmTrouble?.message ?? each.slot?.lrmReason ?? '',
-  ]);
-  context.answer({ workspaces }, table(['NAME', 'ID', 'STATE', 'VMS', 'ENDS', 'WHY'], rows));
+  context.list(
+    'workspaces',
+    await context.client().listWorkspaces({
+      ...same,
+      ...(state === undefined ? {} : { states: state }),
+      ...(since === undefined ? {} : { since: past(since, '--since', systemClock.now()) }),
+    }),
+    {
+      NAME: each => each.name,
+      ID: each => each.id,
+      STATE: each => each.state,
+      VMS: each => each.vms.length,
+      ENDS: each => each.endsAt,
+      WHY: ({ reason, slot }) => reason?.message ?? slot?.lrmTrouble?.message ?? slot?.lrmReason ?? '',
+    },
+  );
 }
 
 async function events(

@@ -1,6 +1,5 @@
-import type { Command, Option } from 'commander';
-
-/** What of `--help` is the same for all commands. */
+import { Command, type Option } from 'commander';
+import type { CommandContext, Run } from './program.ts';
 
 /** The argument `<workspace>`. */
 export const workspaceWords = "the workspace's id or name; a name means the newest workspace of that name";
@@ -9,18 +8,33 @@ export const targetWords = 'all VMs of workspace W, those of a group (W/GROUP), 
 /** The argument `<target>` of ways into a VM. */
 export const vmWords = 'one VM (W/VM), or the first VM of workspace W';
 
-/**
- * Has a program's help say choices and defaults without quotation marks, and list commands without
- * `[options]`, which all of them have. Before its commands are added.
- */
-export function plainHelp(program: Command): Command {
-  return program.configureHelp({ optionDescription, subcommandTerm });
-}
+/** `wsp`, or one of its commands: what is the same for all of them. */
+export class WspCommand extends Command {
+  readonly #run: Run;
 
-/** Adds examples below a command's help: lines that can be typed. */
-export function withExamples(command: Command, ...lines: readonly string[]): Command {
-  const heading = lines.length === 1 ? 'Example' : 'Examples';
-  return command.addHelpText('after', `\n${heading}:\n${lines.map(line => `  ${line}\n`).join('')}`);
+  constructor(run: Run, name?: string) {
+    super(name);
+    this.#run = run;
+    // Choices and defaults without quotation marks, commands without `[options]`, which all have.
+    this.configureHelp({ optionDescription, subcommandTerm });
+  }
+
+  override createCommand(name?: string): WspCommand {
+    return new WspCommand(this.#run, name);
+  }
+
+  /** Lines that can be typed, below the help. */
+  examples(...lines: readonly string[]): this {
+    const heading = lines.length === 1 ? 'Example' : 'Examples';
+    return this.addHelpText('after', `\n${heading}:\n${lines.map(line => `  ${line}\n`).join('')}`);
+  }
+
+  /** What carries it out, with its arguments and its flags. */
+  does<Given extends unknown[]>(
+    work: (context: CommandContext, ...given: Given) => Promise<number | void>,
+  ): this {
+    return this.action((...given: Given) => this.#run(context => work(context, ...given)));
+  }
 }
 
 function subcommandTerm(command: Command): string {
