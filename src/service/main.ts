@@ -10,7 +10,7 @@ import { bootIdFile } from '../protocol/login.ts';
 import { loginNames } from './access/login-names.ts';
 import { openAccess } from './access/open.ts';
 import { type OpenPool, openPools } from './lrm/open-pools.ts';
-import { openStore } from './store/open.ts';
+import { openStore } from './store/sqlite.ts';
 import { buildApp } from './api/app.ts';
 import { readPilotProgram } from './pilots/assignment.ts';
 import { createEngine, type EngineOptions } from './core/engine.ts';

@@ -21,10 +21,12 @@ import { documentOf, type Fields, unreadable } from './fields.ts';
  */
 export const documentVersion = 1;
 
-/** Why a document cannot be read. */
-export const notJson = 'it is not JSON';
-export const otherVersion = (version: number): string =>
-  `it is of version ${version}; this program reads version ${documentVersion}`;
+/** Why a document cannot be read: it is of another version, or else no JSON. */
+export function whyUnread(version = documentVersion): string {
+  return version === documentVersion
+    ? 'it is not JSON'
+    : `it is of version ${version}; this program reads version ${documentVersion}`;
+}
 
 /** A document as it lies in a table. */
 export interface DocumentRow {
@@ -171,12 +173,12 @@ const anyEffect = reader<Effect>('effect', effect);
 /** Reads documents of a kind. Throws `WspError` (`failed`) for one that cannot be read. */
 function reader<Entity>(what: string, fields: Partial<Fields<Entity>>) {
   return ({ id, version, body }: DocumentRow): Entity => {
-    if (version !== documentVersion) throw unreadable(what, id, otherVersion(version));
+    if (version !== documentVersion) throw unreadable(what, id, whyUnread(version));
     let value: unknown;
     try {
       value = JSON.parse(body);
     } catch {
-      throw unreadable(what, id, notJson);
+      throw unreadable(what, id, whyUnread());
     }
     return documentOf<Entity>(what, id, value, fields);
   };

@@ -1,7 +1,8 @@
 import { WspError } from '../../protocol/errors.ts';
 
+const typeOf = { text: 'string', number: 'number', flag: 'boolean' } as const;
 /** What a field must be; `?`: or null. */
-type Plain = 'text' | 'text?' | 'number' | 'number?' | 'flag' | 'object' | 'object?';
+type Plain = `${keyof typeof typeOf | 'object'}${'' | '?'}`;
 
 /** One of these words; a list, each entry of which is such; an object with these fields. */
 type Kind =
@@ -72,22 +73,9 @@ function mistake(value: unknown, kind: Kind, field: string): string | undefined 
 }
 
 function isPlain(value: unknown, kind: Plain): boolean {
-  switch (kind) {
-    case 'text':
-      return typeof value === 'string';
-    case 'number':
-      return typeof value === 'number';
-    case 'flag':
-      return typeof value === 'boolean';
-    case 'object':
-      return isObject(value);
-    case 'text?':
-      return value === null || typeof value === 'string';
-    case 'number?':
-      return value === null || typeof value === 'number';
-    case 'object?':
-      return value === null || isObject(value);
-  }
+  if (value === null) return kind.endsWith('?');
+  const word = kind.replace('?', '');
+  return word === 'object' ? isObject(value) : typeof value === typeOf[word as keyof typeof typeOf];
 }
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -4,34 +4,40 @@ import { usageEvents } from '../api/usage.ts';
 import { type DocumentRow, readSlot, readVm, readWorkspace } from './documents.ts';
 
 /** How SQLite is asked about what is not in memory (`lease/retire.ts`). */
-export type Ask = <Row>(sql: string, parameters: readonly unknown[]) => Promise<readonly Row[]>;
+export type Ask = <Row>(sql: string, parameters: readonly unknown[]) => readonly Row[];
+
+/** The conditions that have a value or several, as SQL, and these values. */
+export function whereOf(
+  conditions: readonly (readonly [sql: string, value: unknown])[],
+): [where: string, values: readonly unknown[]] {
+  const held = conditions.filter(([, value]) => value !== undefined);
+  const where = held.length === 0 ? '' : `where ${held.map(([sql]) => sql).join(' and ')}`;
+  return [where, held.flatMap(([, value]) => value)];
+}
 
 /** The workspaces that are meant, each with its slot and its VMs. */
-export async function readWorkspaces(ask: Ask, query: WorkspaceQuery): Promise<readonly KnownWorkspace[]> {
+export function readWorkspaces(ask: Ask, query: WorkspaceQuery): readonly KnownWorkspace[] {
   const { after, states, newestFirst = false } = query;
-  const conditions = (
-    [
-      ['id = ?', query.id],
-      ['name = ?', query.name],
-      ['owner = ?', query.owner],
-      ['client_token = ?', query.clientToken],
-      ["body ->> '$.state' in (select value from json_each(?))", states && JSON.stringify(states)],
-      ['created_at >= ?', query.sinceAt],
-      ['(created_at, id) > (?, ?)', after && [after.createdAt, after.id]],
-    ] as const
-  ).filter(([, value]) => value !== undefined);
-  const where = conditions.length === 0 ? '' : `where ${conditions.map(([sql]) => sql).join(' and ')}`;
+  const [where, values] = whereOf([
+    ['id = ?', query.id],
+    ['name = ?', query.name],
+    ['owner = ?', query.owner],
+    ['client_token = ?', query.clientToken],
+    ["body ->> '$.state' in (select value from json_each(?))", states && JSON.stringify(states)],
+    ['created_at >= ?', query.sinceAt],
+    ['(created_at, id) > (?, ?)', after && [after.createdAt, after.id]],
+  ]);
   const order = newestFirst ? 'created_at desc, rowid desc' : 'created_at, id';
-  const rows = await ask<DocumentRow>(
+  const rows = ask<DocumentRow>(
     `select id, version, body from workspaces ${where} order by ${order} limit ?`,
-    [...conditions.flatMap(([, value]) => value), query.limit],
+    [...values, query.limit],
   );
   const workspaces = rows.map(readWorkspace);
-  const slots = await readSlots(
+  const slots = readSlots(
     ask,
     workspaces.map(({ slotId }) => slotId),
   );
-  const vms = await documentsOf(
+  const vms = documentsOf(
     ask,
     'vms',
     workspaces.flatMap(({ vmIds }) => vmIds),
@@ -41,8 +47,8 @@ export async function readWorkspaces(ask: Ask, query: WorkspaceQuery): Promise<r
 }
 
 /** Those of the slots that there are. */
-export async function readSlots(ask: Ask, ids: readonly string[]): Promise<readonly Slot[]> {
-  return (await documentsOf(ask, 'slots', ids)).map(readSlot);
+export function readSlots(ask: Ask, ids: readonly string[]): readonly Slot[] {
+  return documentsOf(ask, 'slots', ids).map(readSlot);
 }
 
 function documentsOf(ask: Ask, table: 'slots' | 'vms', ids: readonly string[]) {
@@ -62,7 +68,7 @@ export function readPastUse(
   since: number,
   until: number,
   except: readonly string[],
-): Promise<readonly PastUse[]> {
+): readonly PastUse[] {
   return ask<PastUse>(
     `select owner, project, sum(ms) as vmMs, sum(ms * cpus) as cpuMs, sum(ms * memory_mib) as memoryMiBMs
      from (select owner, project, cpus, memory_mib, 1.0 * (min(to_at, ?2) - max(from_at, ?1)) as ms

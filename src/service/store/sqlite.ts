@@ -1,9 +1,8 @@
 import Database from 'libsql';
-import { CompiledQuery, Kysely, SqliteDialect } from 'kysely';
-import type { SqliteDatabase, SqliteStatement } from 'kysely';
 import { chmodSync, closeSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { sharedWith } from '../../platform/directory.ts';
+import { messageOf } from '../../platform/message-of.ts';
 import { chargeOf } from '../../lease/quota.ts';
 import type { Slot, Vm, Workspace } from '../../lease/model.ts';
 import type { AuditView } from '../../protocol/access.ts';
@@ -21,12 +20,21 @@ import {
 import { lockStateDir } from './lock.ts';
 import { migrate } from './migrations.ts';
 import { refuseUnreadPast } from './unread.ts';
-import { addUsed, type Ask, keepRuns, readPastUse, readSlots, readWorkspaces, retireIn } from './past.ts';
+import {
+  addUsed,
+  type Ask,
+  keepRuns,
+  readPastUse,
+  readSlots,
+  readWorkspaces,
+  retireIn,
+  whereOf,
+} from './past.ts';
 import type { AccessRow, AuditEntry, Commit, EventQuery, Store, StoredState } from './store.ts';
 import { formatMoment } from '../../protocol/units.ts';
 
 /**
- * The store on SQLite: Kysely over libsql, one file `wsp.db`.
+ * The store on SQLite: libsql, one file `wsp.db`. Its calls are done when they return.
  *
  *   commit ─► begin ─► one statement per kind of row, all its rows as one JSON parameter ─► commit (fsync) ─► resolved
  *
@@ -38,16 +46,13 @@ import { formatMoment } from '../../protocol/units.ts';
  * WAL with synchronous=FULL: NORMAL would lose the last commits when the machine (not the process) dies, and a client may have been told
  * of them. The fsync that this costs is shared by all that waits (`writer.ts` commits in groups).
  */
-export interface SqliteStoreOptions {
-  /** A directory, made with mode 0700 when absent; or `:memory:` for a store that dies with the process. */
-  readonly directory: string;
-}
 
 /**
- * Opens and migrates. Throws `WspError`: `conflict` (another service holds it), `failed` (made by a
- * newer version, or others could write there).
+ * Opens and migrates. `directory`: made with mode 0700 when absent; or `:memory:` for a store that
+ * dies with the process. Throws `WspError`: `conflict` (another service holds it), `failed` (made by
+ * a newer version, or others could write there).
  */
-export function openSqliteStore({ directory }: SqliteStoreOptions): Store {
+export function openSqliteStore({ directory }: { readonly directory: string }): Store {
   if (directory === ':memory:') return new SqliteStore(openDatabase(directory), () => undefined);
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   refuseSharedDirectory(directory);
@@ -61,6 +66,22 @@ export function openSqliteStore({ directory }: SqliteStoreOptions): Store {
   } catch (cause) {
     unlock();
     throw cause;
+  }
+}
+
+/** The service's store in its state directory, which it locks. Throws `WspError` (`failed`) that says what to do. */
+export function openStore(directory: string): Store {
+  try {
+    return openSqliteStore({ directory });
+  } catch (cause) {
+    const [message, hint] =
+      cause instanceof WspError
+        ? [cause.message, cause.hint]
+        : [
+            `the state directory ${directory} cannot be used: ${messageOf(cause)}`,
+            'check service.stateDir in the site file, its permissions and the free space there',
+          ];
+    throw new WspError('failed', message, { hint, cause });
   }
 }
 
@@ -121,33 +142,35 @@ const statements = {
 } as const;
 
 class SqliteStore implements Store {
-  readonly #db: Kysely<never>;
+  readonly #database: Database.Database;
   readonly #unlock: () => void;
+  /** Ours are a dozen texts, so each is prepared once. */
+  readonly #statements = new Map<string, ReturnType<Database.Database['prepare']>>();
 
   constructor(database: Database.Database, unlock: () => void) {
-    this.#db = new Kysely<never>({ dialect: new SqliteDialect({ database: cachingStatements(database) }) });
+    this.#database = database;
     this.#unlock = unlock;
   }
 
   async load(): Promise<StoredState> {
-    await refuseUnreadPast(this.#ask);
-    const inMemory = (table: 'workspaces' | 'slots' | 'vms'): Promise<readonly DocumentRow[]> =>
+    refuseUnreadPast(this.#ask);
+    const inMemory = (table: 'workspaces' | 'slots' | 'vms'): readonly DocumentRow[] =>
       this.#ask(`select id, version, body from ${table} where retired = 0 order by rowid`, []);
     const owed = 'select key as id, version, body from outbox order by number';
-    const secrets = await this.#rows<{ key: string; value: string }>('select key, value from secrets', []);
+    const secrets = this.#ask<{ key: string; value: string }>('select key, value from secrets', []);
     return {
-      workspaces: (await inMemory('workspaces')).map(readWorkspace),
-      slots: (await inMemory('slots')).map(readSlot),
-      vms: (await inMemory('vms')).map(readVm),
-      effects: (await this.#ask<DocumentRow>(owed, [])).map(readEffect),
+      workspaces: inMemory('workspaces').map(readWorkspace),
+      slots: inMemory('slots').map(readSlot),
+      vms: inMemory('vms').map(readVm),
+      effects: this.#ask<DocumentRow>(owed, []).map(readEffect),
       secrets: new Map(secrets.map(({ key, value }) => [key, value])),
-      used: await this.#ask("select owner, nullif(project, '') as project, vm_ms as vmMs from used", []),
+      used: this.#ask("select owner, nullif(project, '') as project, vm_ms as vmMs from used", []),
     };
   }
 
   async commit(commit: Commit): Promise<void> {
     const entity = (row: Workspace | Slot | Vm): [string, string] => [row.id, JSON.stringify(row)];
-    const writes: readonly (readonly [string, readonly unknown[]])[] = [
+    this.#write([
       [
         statements.workspaces,
         commit.workspaces.map(each => {
@@ -163,123 +186,105 @@ class SqliteStore implements Store {
       [statements.secrets, commit.secrets.map(({ key, value }) => [key, value])],
       [statements.forgotten, commit.forgotten],
       ...retirements(commit),
-    ];
-    await this.#db.transaction().execute(async transaction => {
-      for (const [sql, rows] of writes)
-        if (rows.length > 0) await transaction.executeQuery(CompiledQuery.raw(sql, [JSON.stringify(rows)]));
-    });
+    ]);
   }
 
-  workspaces(query: WorkspaceQuery): ReturnType<Store['workspaces']> {
+  async workspaces(query: WorkspaceQuery): ReturnType<Store['workspaces']> {
     return readWorkspaces(this.#ask, query);
   }
 
-  slots(ids: readonly string[]): ReturnType<Store['slots']> {
+  async slots(ids: readonly string[]): ReturnType<Store['slots']> {
     return readSlots(this.#ask, ids);
   }
 
-  pastUse(...period: Parameters<Store['pastUse']>): ReturnType<Store['pastUse']> {
+  async pastUse(...period: Parameters<Store['pastUse']>): ReturnType<Store['pastUse']> {
     return readPastUse(this.#ask, ...period);
   }
 
-  async events({
-    after,
-    workspaceId,
-    workspaceIds,
-    types,
-    limit,
-  }: EventQuery): Promise<readonly StoredEvent[]> {
-    const conditions: readonly (readonly [string, unknown])[] = [
+  async events(query: EventQuery): Promise<readonly StoredEvent[]> {
+    const { after, workspaceId, workspaceIds, types, limit } = query;
+    const [where, values] = whereOf([
       ['seq > ?', after],
-      ...(workspaceId === undefined ? [] : [['workspace_id = ?', workspaceId] as const]),
-      ...(workspaceIds === undefined
-        ? []
-        : [['workspace_id in (select value from json_each(?))', JSON.stringify(workspaceIds)] as const]),
-      ...(types === undefined
-        ? []
-        : [['type in (select value from json_each(?))', JSON.stringify(types)] as const]),
-    ];
-    const rows = await this.#rows<EventRow>(
-      `select seq, at, recorded_at, type, workspace_id, slot_id, vm_id, node, reason, ${ownerOfEvent} as owner from events
-       where ${conditions.map(([condition]) => condition).join(' and ')} order by seq limit ?`,
-      [...conditions.map(([, value]) => value), limit],
+      ['workspace_id = ?', workspaceId],
+      ['workspace_id in (select value from json_each(?))', workspaceIds && JSON.stringify(workspaceIds)],
+      ['type in (select value from json_each(?))', types && JSON.stringify(types)],
+    ]);
+    const rows = this.#ask<EventRow>(
+      `select seq, at, recorded_at as recordedAt, type, workspace_id as workspaceId, slot_id as slotId,
+         vm_id as vmId, node, reason, ${ownerOfEvent} as owner from events ${where} order by seq limit ?`,
+      [...values, limit],
     );
-    return rows.map(storedEvent);
+    return rows.map(({ reason, ...row }) => ({
+      ...row,
+      reason: reason === null ? null : (JSON.parse(reason) as StoredEvent['reason']),
+    }));
   }
 
   async lastEvent(): Promise<number> {
-    const [row] = await this.#rows<{ last: number | null }>('select max(seq) as last from events', []);
+    const [row] = this.#ask<{ last: number | null }>('select max(seq) as last from events', []);
     return row?.last ?? 0;
   }
 
   async loadAccess(): Promise<readonly AccessRow[]> {
-    const rows = await this.#rows<DocumentRow & Pick<AccessRow, 'kind'>>(
-      'select kind, id, version, body from access order by rowid',
-      [],
-    );
-    return rows.map(readAccess);
+    const sql = 'select kind, id, version, body from access order by rowid';
+    return this.#ask<DocumentRow & Pick<AccessRow, 'kind'>>(sql, []).map(readAccess);
   }
 
   async putAccess(rows: readonly AccessRow[]): Promise<void> {
     const kept = rows.filter(({ body }) => body !== null);
     const dropped = rows.filter(({ body }) => body === null);
-    await this.#db.transaction().execute(async transaction => {
-      for (const [sql, values] of [
-        [statements.access, kept.map(({ kind, id, body }) => [kind, id, JSON.stringify(body)])],
-        [statements.dropAccess, dropped.map(({ kind, id }) => [kind, id])],
-      ] as const)
-        if (values.length > 0)
-          await transaction.executeQuery(CompiledQuery.raw(sql, [JSON.stringify(values)]));
-    });
+    this.#write([
+      [statements.access, kept.map(({ kind, id, body }) => [kind, id, JSON.stringify(body)])],
+      [statements.dropAccess, dropped.map(({ kind, id }) => [kind, id])],
+    ]);
   }
 
   async appendAudit(entries: readonly AuditEntry[]): Promise<void> {
-    await this.#rows(statements.audit, [JSON.stringify(entries.map(entry => JSON.stringify(entry)))]);
+    this.#write([[statements.audit, entries.map(entry => JSON.stringify(entry))]]);
   }
 
-  async audit({
-    before,
-    limit,
-    user,
-    sinceAt,
-  }: Parameters<Store['audit']>[0]): Promise<readonly AuditView[]> {
-    const since = sinceAt === undefined ? null : formatMoment(sinceAt);
-    const rows = await this.#rows<{ seq: number; body: string }>(
-      `select seq, body from audit where seq < ?1
-       and (?2 is null or json_extract(body, '$.user') = ?2) and (?3 is null or json_extract(body, '$.at') >= ?3)
-       order by seq desc limit ?4`,
-      [before, user ?? null, since, limit],
+  async audit(query: Parameters<Store['audit']>[0]): Promise<readonly AuditView[]> {
+    const { before, limit, user, sinceAt } = query;
+    const [where, values] = whereOf([
+      ['seq < ?', before],
+      ["body ->> '$.user' = ?", user],
+      ["body ->> '$.at' >= ?", sinceAt === undefined ? undefined : formatMoment(sinceAt)],
+    ]);
+    const rows = this.#ask<{ seq: number; body: string }>(
+      `select seq, body from audit ${where} order by seq desc limit ?`,
+      [...values, limit],
     );
     return rows.map(({ seq, body }) => ({ seq, ...(JSON.parse(body) as AuditEntry) }));
   }
 
   async close(): Promise<void> {
+    this.#statements.clear();
     try {
-      await this.#db.destroy();
+      this.#database.close();
     } finally {
       this.#unlock();
     }
   }
 
-  readonly #ask: Ask = (sql, parameters) => this.#rows(sql, parameters);
+  /** All in one transaction, or nothing: each statement with its rows, if there are any. */
+  #write(writes: readonly (readonly [sql: string, rows: readonly unknown[]])[]): void {
+    this.#database.transaction(() => {
+      for (const [sql, rows] of writes) if (rows.length > 0) this.#prepared(sql).run(JSON.stringify(rows));
+    })();
+  }
 
-  async #rows<T>(sql: string, parameters: readonly unknown[]): Promise<readonly T[]> {
-    return (await this.#db.executeQuery<T>(CompiledQuery.raw(sql, [...parameters]))).rows;
+  readonly #ask: Ask = <Row>(sql: string, parameters: readonly unknown[]) =>
+    this.#prepared(sql).all(...parameters) as Row[];
+
+  #prepared(sql: string) {
+    const statement = this.#statements.get(sql) ?? this.#database.prepare(sql);
+    this.#statements.set(sql, statement);
+    return statement;
   }
 }
 
-interface EventRow {
-  readonly seq: number;
-  readonly at: number;
-  readonly recorded_at: number;
-  readonly type: string;
-  readonly workspace_id: string | null;
-  readonly slot_id: string | null;
-  readonly vm_id: string | null;
-  readonly node: string | null;
-  readonly reason: string | null;
-  readonly owner: string | null;
-}
+/** An event, with its reason as JSON. */
+type EventRow = Omit<StoredEvent, 'reason'> & { readonly reason: string | null };
 
 /** Whose an event is: of a workspace, else of a slot. */
 const ownerOfEvent = `case when workspace_id is null
@@ -302,37 +307,4 @@ function retirements({ retired }: Commit): readonly (readonly [string, readonly 
 function eventRow(event: Commit['events'][number], recordedAt: number): readonly unknown[] {
   const { at, type, workspaceId, slotId, vmId, node, reason } = event;
   return [at, recordedAt, type, workspaceId, slotId, vmId, node, reason && JSON.stringify(reason)];
-}
-
-function storedEvent(row: EventRow): StoredEvent {
-  return {
-    seq: row.seq,
-    at: row.at,
-    recordedAt: row.recorded_at,
-    type: row.type,
-    workspaceId: row.workspace_id,
-    slotId: row.slot_id,
-    vmId: row.vm_id,
-    node: row.node,
-    owner: row.owner,
-    reason: row.reason === null ? null : (JSON.parse(row.reason) as StoredEvent['reason']),
-  };
-}
-
-/** Kysely prepares a statement for each execution; ours are a dozen texts, so each is prepared once. */
-function cachingStatements(database: Database.Database): SqliteDatabase {
-  const cache = new Map<string, SqliteStatement>();
-  return {
-    close() {
-      cache.clear();
-      database.close();
-    },
-    prepare(sql) {
-      const known = cache.get(sql);
-      if (known) return known;
-      const statement = database.prepare(sql) as unknown as SqliteStatement;
-      cache.set(sql, statement);
-      return statement;
-    },
-  };
 }

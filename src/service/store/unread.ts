@@ -1,5 +1,5 @@
 import type Database from 'libsql';
-import { documentVersion, notJson, otherVersion } from './documents.ts';
+import { documentVersion, whyUnread } from './documents.ts';
 import { unreadable } from './fields.ts';
 import type { Ask } from './past.ts';
 
@@ -25,29 +25,19 @@ const all: readonly Place[] = [
   { what: 'access', table: 'access', id: 'id', body: 'body' },
 ];
 
-interface Found {
-  readonly id: string | number;
-  readonly version: number;
-}
-
 /**
  * Looks for a document of the past that cannot be read: one of another version, or no JSON. There
  * may be millions of them, so the database itself keeps an index of these (`migrations.ts`), which
  * is empty. Throws `WspError` (`failed`).
  */
-export async function refuseUnreadPast(ask: Ask): Promise<void> {
+export function refuseUnreadPast(ask: Ask): void {
   for (const { what, table, id, body, versioned } of past) {
     const [version, unread] = versioned
       ? ['version', `version <> ${documentVersion} or not json_valid(${body})`]
       : [documentVersion, `not json_valid(${body})`];
     const sql = `select ${id} as id, ${version} as version from ${table} where ${unread} limit 1`;
-    const [found] = await ask<Found>(sql, []);
-    if (found)
-      throw unreadable(
-        what,
-        found.id,
-        found.version === documentVersion ? notJson : otherVersion(found.version),
-      );
+    const [found] = ask<{ readonly id: string | number; readonly version: number }>(sql, []);
+    if (found) throw unreadable(what, found.id, whyUnread(found.version));
   }
 }
 
@@ -62,7 +52,7 @@ export function refuseNoJson(database: Database.Database): void {
   for (const { what, table, id, body } of all) {
     if (!tables.some(({ name }) => name === table)) continue;
     const sql = `select ${id} as id from ${table} where not json_valid(${body}) limit 1`;
-    const found = database.prepare(sql).get() as Pick<Found, 'id'> | undefined;
-    if (found) throw unreadable(what, found.id, notJson);
+    const found = database.prepare(sql).get() as { readonly id: string | number } | undefined;
+    if (found) throw unreadable(what, found.id, whyUnread());
   }
 }
