@@ -15,10 +15,7 @@ import { cliSettings } from './settings.ts';
 import { WspCommand } from './command.ts';
 import type { CommandContext, Run } from './program.ts';
 
-/**
- * Every command with its flags. `run` carries one out. docs/cli.md has the same words, and more; a
- * test compares them.
- */
+/** Every command with its flags, in the words of docs/cli.md: a test compares them. */
 export function commandLine(run: Run): WspCommand {
   const program = new WspCommand(run, 'wsp');
   program

@@ -23,10 +23,7 @@ export function configDirectory(env: NodeJS.ProcessEnv): string | undefined {
   return ownDirectory(env, 'XDG_CONFIG_HOME', '.config');
 }
 
-/**
- * Where an administrator may have put a config file for all users of the host, the first that
- * counts first.
- */
+/** Config files of an administrator's for all users of the host, the one that counts first. */
 export function hostConfigFiles(env: NodeJS.ProcessEnv): readonly string[] {
   const directories = (env['XDG_CONFIG_DIRS'] || '/etc/xdg').split(':');
   return directories.flatMap(each => (isAbsolute(each) ? [join(each, 'wsp/config.yaml')] : []));
@@ -42,10 +39,7 @@ export function cachePlaces(env: NodeJS.ProcessEnv): readonly Place[] {
   return placesFrom(ownDirectory(env, 'XDG_CACHE_HOME', '.cache'), env);
 }
 
-/**
- * The first of the places that can be written; made if it is not there. Throws `WspError`
- * (`failed`).
- */
+/** The first place that can be written; made if it is not there. Throws `WspError` (`failed`). */
 export function writableDirectory(places: readonly Place[], what: string): string {
   const found = places.find(isWritable);
   if (found !== undefined) return found.directory;

@@ -8,10 +8,7 @@ const deadlineMs = 10_000;
 /** How long a MUNGE credential is good: longer than a login takes. */
 const goodSeconds = 60;
 
-/**
- * How this command logs in where it has no token. `serviceUser`: who the service may run as,
- * besides root and ourselves.
- */
+/** How to log in without a token. `serviceUser`: who may run the service, besides root and us. */
 export function loginMeans(serviceUser: string | undefined): LoginMeans {
   return {
     munge: mungeCredential,

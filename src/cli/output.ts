@@ -6,10 +6,7 @@ import { describeWorkspace } from './describe.ts';
 /** What a row has under each heading. */
 export type Columns<Row> = Readonly<Record<string, (row: Row) => string | number | null>>;
 
-/**
- * A line for each of these under headings, columns aligned, no borders; `-` where there is nothing.
- * None: one line that says so.
- */
+/** These under headings, a line each, columns aligned; `-` where there is nothing. */
 export function table<Row>(rows: readonly Row[], columns: Columns<Row>): string {
   if (rows.length === 0) return 'none\n';
   const cells = rows.map(row => Object.values(columns).map(cell => String(cell(row) ?? '-')));

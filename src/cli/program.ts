@@ -67,10 +67,7 @@ function failureText({ message, details = [], hint }: WspError): string {
   return `${lines.join('\n')}\n`;
 }
 
-/**
- * What guests, nodes and other users have called things is in it: nothing of that may do something
- * to a terminal.
- */
+/** Others have named things in it: nothing of that may do something to a terminal. */
 function jsonLine(value: unknown): string {
   return `${plainJson(JSON.stringify(value))}\n`;
 }

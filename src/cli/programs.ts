@@ -1,10 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
-/**
- * What only some commands need, loaded by those: `wsp ls` must start fast. The schema library alone
- * takes longer than all the rest of a command.
- */
+/** What only some commands need: the schema library alone takes longer than all of `wsp ls`. */
 export const loadService = () => import('../service/main.ts');
 /** What pilots run over ssh. */
 export const loadIngest = () => import('../pilot/ingest.ts');
@@ -19,10 +16,7 @@ export const loadNodeDoctor = () => import('../control/doctor/node.ts');
 /** What reads cluster files. */
 export const loadClusterFile = () => import('../client/cluster-file.ts');
 
-/**
- * What is installed on nodes, one file, built: beside us when we are built too, else where the build
- * puts it.
- */
+/** What is installed on nodes: beside us when we are built too, else where the build puts it. */
 export function nodeToolsFile(): string {
   const beside = join(import.meta.dirname, 'node-tools.cjs');
   return existsSync(beside) ? beside : join(import.meta.dirname, '../../dist/node-tools.cjs');

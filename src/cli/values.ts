@@ -38,19 +38,14 @@ export function memory(text: string, flag: string): number {
   return memoryMiB;
 }
 
-/**
- * A moment to come, as ISO 8601: written so, or as a duration from `now` (milliseconds since the
- * epoch).
- */
+/** A moment to come, as ISO 8601: written so, or as a duration from `now` (epoch milliseconds). */
 export function moment(text: string, flag: string, now: number): string {
   const at = momentToCome(text, now);
   if (at === undefined) throw noTime(text, flag, '30m (from now)');
   return iso(at);
 }
 
-/**
- * A moment that has been, as ISO 8601: written so, or as a duration before `now`, `7d` or `7d ago`.
- */
+/** A moment that has been, as ISO 8601: written so, or as `7d` or `7d ago` before `now`. */
 export function past(text: string, flag: string, now: number): string {
   const durationMs = parseDurationMs(text.replace(/ +ago$/, ''));
   const at = durationMs === undefined ? parseMoment(text) : now - durationMs;

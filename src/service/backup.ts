@@ -29,10 +29,7 @@ export function backUp(siteFile: string, file: string): Backup {
   return { file: target, ...copyDatabase(database, target), besides: besides(site).filter(existsSync) };
 }
 
-/**
- * Files that change rarely, and after them what a scheduler of our own keeps: jobs are there no
- * earlier than in the database.
- */
+/** Files that change rarely, then our schedulers' own: they have no job that the database lacks. */
 function besides({ file, tokensFile, tls, pools, stateDir }: SiteConfig): readonly string[] {
   return [
     file,

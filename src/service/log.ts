@@ -1,10 +1,7 @@
 import { pino } from 'pino';
 import type { Log, LogFields } from '../platform/log.ts';
 
-/**
- * Lines that could not be written are kept up to this, for when they can be (a disk that was full);
- * what does not fit is lost.
- */
+/** Lines that could not be written (the disk is full) are kept up to this; what is over is lost. */
 const keptBytes = 1_048_576;
 
 /**

@@ -111,10 +111,7 @@ async function examineSite(
   return all;
 }
 
-/**
- * What cannot be opened of the images as the start of a VM does; that they are there the service's
- * own look has told.
- */
+/** What of the images cannot be opened as VMs open it; the service's own look tells the rest. */
 async function openImages({ pools, imagesDir }: SiteConfig): Promise<readonly Check[]> {
   const { checkImages, openerFor } = await loadNodeDoctor();
   const [opener] = pools.flatMap(({ node }) => openerFor(node.vmm, systemProcesses.run) ?? []);

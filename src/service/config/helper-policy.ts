@@ -5,10 +5,7 @@ import { loadSite, type SiteConfig } from './site.ts';
 import { poolNamed } from './site-pools.ts';
 import type { SiteNetworkConfig } from './site-networks.ts';
 
-/**
- * Where nodes have their addresses, as far as a site file can tell: in a private network (RFC
- * 1918). The administrator narrows it.
- */
+/** Where nodes have their addresses (RFC 1918), as far as we know; the administrator narrows it. */
 const privateRanges = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16'];
 
 /**

@@ -103,10 +103,7 @@ const Service = Type.Object(
     stateDir: Path,
     /** File with a line `user token` for each user, mode 0600. Absent file: made with a new token for `admin`. */
     tokensFile: Path,
-    /**
-     * Unix socket for the users of this host, who need no token there. Its directory is made; so is
-     * `login` in it, where they show who they are.
-     */
+    /** Where this host's users need no token; in `login` beside it they show who they are. */
     socket: Type.Optional(Path),
     /** munged's socket on this host: users with a MUNGE credential need no token, from any host of its realm. */
     munge: Type.Optional(Path),
@@ -114,15 +111,9 @@ const Service = Type.Object(
     tls: Type.Optional(Type.Object({ certificateFile: Path, keyFile: Path }, strict)),
     /** How pilots reach the service, in the order in which they try. Default: websocket. */
     transports: Type.Optional(Type.Array(Transport, { minItems: 1, maxItems: 8 })),
-    /**
-     * When set, the URL that the service listens on is written here once it answers (for port 0,
-     * and for scripts).
-     */
+    /** The URL that it listens on is written here once it answers: for port 0, for scripts. */
     urlFile: Type.Optional(Path),
-    /**
-     * How many requests a second each user may send in the long run (default 100), and how many at
-     * once (default 500).
-     */
+    /** How many requests a second each user may send in the long run (100), and at once (500). */
     rate: Type.Optional(
       Type.Object(
         {
@@ -143,9 +134,7 @@ const Node = Type.Object(
     /** Argument vector of the privileged helper on the nodes. */
     helper: Type.Array(Program, { minItems: 1, maxItems: 32 }),
     adaptation: Type.Optional(literals(adaptationKinds)),
-    /**
-     * Of how many ended slots a node keeps logs and journals, and for how long. (default: 100, 14d)
-     */
+    /** Of how many ended slots a node keeps logs and journals (100), and for how long (14d). */
     keepLogs: Type.Optional(
       Type.Object(
         {
@@ -166,10 +155,7 @@ const Leases = Type.Object(
     defaultDuration: Type.Optional(DurationText),
     /** Default and at most 14d. */
     maxDuration: Type.Optional(DurationText),
-    /**
-     * Memory that the VMM takes for each VM beside its guest's. (default: what the VMM's driver
-     * states, by the VM's size)
-     */
+    /** Memory that the VMM takes for each VM beside its guest's. Default: as its driver states. */
     vmmOverhead: Type.Optional(MemoryText),
     /** Memory that a pilot takes on each node of its slot. (default: 96M) */
     pilotOverhead: Type.Optional(MemoryText),
@@ -177,28 +163,16 @@ const Leases = Type.Object(
     walltimePad: Type.Optional(DurationText),
     /** How long guests get to shut down. Default 10s. */
     shutdownGrace: Type.Optional(DurationText),
-    /**
-     * How long before its end a lease's owner and guests are told. Default 10m and 1m; an empty
-     * list tells nobody.
-     */
+    /** How long before the end owner and guests are told. Default 10m and 1m; empty: never. */
     endNotices: Type.Optional(Type.Array(DurationText, { maxItems: 8, uniqueItems: true })),
-    /**
-     * From the first submission that the scheduler did not take, or could not be asked for, until
-     * it must have taken one. Default 1h.
-     */
+    /** From the first submission that the scheduler did not take until it must have. Default 1h. */
     submitTimeout: Type.Optional(DurationText),
     /** From the first pilot's report until all must have reported. Default 60s. */
     reserveTimeout: Type.Optional(DurationText),
     pilotSilence: Type.Optional(DurationText),
-    /**
-     * What becomes of leases on a node that an administrator drains: they go on to their end
-     * (default), or are ended as preempted.
-     */
+    /** Leases on a node that is drained go on to their end (default), or are ended as preempted. */
     drain: Type.Optional(Type.Union([Type.Literal('wait'), Type.Literal('leave')])),
-    /**
-     * What becomes of leases whose job the scheduler suspends: they stand still until it goes on
-     * (default), or are ended as preempted.
-     */
+    /** Leases whose job is suspended stand still (default), or are ended as preempted. */
     suspended: Type.Optional(Type.Union([Type.Literal('wait'), Type.Literal('leave')])),
     /** From the slot being ready until every VM must run. Default 5m. */
     deployTimeout: Type.Optional(DurationText),
@@ -252,10 +226,7 @@ export const SiteFile = Type.Object(
     pools: Type.Optional(Type.Array(PoolEntry, { minItems: 1, maxItems: 16 })),
     images: Type.Object(
       {
-        /**
-         * A directory that service and nodes read at the same path; in it one directory with an
-         * image.json for each image.
-         */
+        /** The same path for service and nodes: a directory with an image.json for each image. */
         dir: Path,
       },
       strict,
@@ -270,10 +241,7 @@ export const SiteFile = Type.Object(
     webhooks: Type.Optional(
       Type.Object(
         {
-          /**
-           * Networks where webhooks may go although they are not public, or this host's own.
-           * Default: none.
-           */
+          /** Networks, not public or our own, where webhooks may go all the same. Default: none. */
           allow: Type.Optional(Type.Array(Word, { maxItems: 64 })),
         },
         strict,

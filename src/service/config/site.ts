@@ -76,10 +76,7 @@ export interface SiteConfig {
 /** The API takes no longer lease than this. */
 const longestLeaseMs = 14 * 24 * 3_600_000;
 
-/**
- * Reads and checks a site file. Throws `WspError`: `not_found`, or `invalid_file` with every
- * mistake and its path.
- */
+/** Reads and checks a site file. Throws `WspError`: `not_found`, `invalid_file` (all mistakes). */
 export function loadSite(path: string): SiteConfig {
   return parseSite(readText(path), path);
 }

@@ -19,17 +19,11 @@ export type LookUp = (
   callback: (failure: NodeJS.ErrnoException | null, found: LookupAddress[]) => void,
 ) => void;
 
-/**
- * What the Internet's registry has given out of IPv6 (RFC 4291 §2.4); all else is for something
- * else, or for later.
- */
+/** What of IPv6 is given out (RFC 4291 §2.4); all else is for something else, or for later. */
 const globalIpv6 = ipaddr.parseCIDR('2000::/3') as [ipaddr.IPv6, number];
 /** Ranges whose addresses stand for the IPv4 address in them. */
 const translated: ReadonlySet<string> = new Set(['ipv4Mapped', 'rfc6145', 'rfc6052', '6to4', 'teredo']);
-/**
- * The range `rfc6052` has this one, of everybody, and those that sites use at will (RFC 8215), of
- * which nobody knows the form.
- */
+/** Everybody's in the range `rfc6052`; nobody knows the form of sites' own ones (RFC 8215). */
 const nat64 = ipaddr.parseCIDR('64:ff9b::/96') as [ipaddr.IPv6, number];
 /** A metadata service at a public address: Azure's. */
 const metadata = '168.63.129.16';
@@ -51,10 +45,7 @@ function isIn(address: Address, [base, bits]: [Address, number]): boolean {
   return base.kind() === address.kind() && address.match(base, bits);
 }
 
-/**
- * Whether anybody's requests may go there, as far as the address itself tells: not what is inside
- * of it.
- */
+/** Whether anybody's requests may go there, by the address itself: not by what is inside of it. */
 function isPublic(address: Address): boolean {
   const range = address.range();
   if (address.kind() === 'ipv4') return range === 'unicast' && address.toString() !== metadata;

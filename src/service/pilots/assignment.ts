@@ -12,10 +12,7 @@ export interface PoolPilots extends PilotSite {
 
 /** What the site says to every pilot. */
 export interface PilotSite {
-  /**
-   * The service's URL as the nodes reach it. Asked for at each submit: with port 0 it is known only
-   * once the service listens.
-   */
+  /** As the nodes reach it. Asked for at each submit: port 0 is known only when we listen. */
   readonly serviceUrl: () => string;
   /** PEM: whom to take for the service. Null: whom the system's authorities vouch for, if it speaks TLS. */
   readonly serviceCa: () => string | null;

@@ -147,10 +147,7 @@ interface SessionHub {
 
 const foreign = 'the batch scheduler has not given the slot this node; come again when it has';
 
-/**
- * So many reports of a node about VMs that are not its slot's are looked at, for a VM may have lost
- * its slot; the rest is dropped.
- */
+/** So many reports about VMs of other slots are looked at, as a VM may have lost its slot. */
 const mostStrays = 16;
 
 class Session implements PilotConnectionHandler {

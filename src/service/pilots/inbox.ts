@@ -14,14 +14,9 @@ import type { PilotConnection } from '../core/engine-api.ts';
  * back with what was not acknowledged.
  */
 
-/**
- * Of one connection in the writer at a time: few enough for an order of a client's behind them to
- * be in the next batch but one.
- */
+/** Of a connection in the writer at a time: clients' orders come in the next batch but one. */
 const mostInHand = 32;
-/**
- * A node whose 256 VMs all start at once says some thousand things, and is quiet for hours then.
- */
+/** A node whose 256 VMs start at once says some thousand things, and is quiet for hours then. */
 const rateOfNode = { perSecond: 20, burst: 2_000 };
 /** One that comes and goes all the time has a bad network. */
 const rateOfGoing = { perSecond: 0.1, burst: 16 };

@@ -11,10 +11,7 @@ export interface OrderParts {
   readonly plan: PlanSite;
 }
 
-/**
- * An order as its pilot gets it: made when it is sent, from what is known then, not when it was
- * decided. Undefined: what it was for is gone.
- */
+/** An order as its pilot gets it, from what is known now. Undefined: what it was for is gone. */
 export function completeOrder(effect: PilotEffect, parts: OrderParts): Order | undefined {
   const { order, slotId, node } = effect;
   if (order.kind === 'start-vm') return startOrder(order.vmId, slotId, parts);

@@ -1,10 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 import type { KeyPair } from '../../protocol/plan.ts';
 
-/**
- * Makes an SSH key pair whose public line ends in `comment`. Injected: a simulated world has no use
- * for real ones.
- */
+/** Makes an SSH key pair whose public line ends in `comment`. Injected: it is slow. */
 export type MakeKeyPair = (comment: string) => KeyPair;
 
 /**

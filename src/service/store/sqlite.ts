@@ -90,9 +90,7 @@ export function databaseIn(directory: string): string {
   return join(directory, 'wsp.db');
 }
 
-/**
- * Who could write to it could put a database of theirs, with users and tokens, in place of ours.
- */
+/** Who could write to it could put a database with users and tokens of theirs in place of ours. */
 function refuseSharedDirectory(directory: string): void {
   const why = sharedWith(directory);
   if (why === undefined) return;

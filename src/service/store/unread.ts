@@ -41,10 +41,7 @@ export function refuseUnreadPast(ask: Ask): void {
   }
 }
 
-/**
- * Before a migration, which reads and rewrites documents: looks at every one in a database of
- * before. Throws `WspError` (`failed`).
- */
+/** Before a migration, which rewrites documents, looks at each. Throws `WspError` (`failed`). */
 export function refuseNoJson(database: Database.Database): void {
   const tables = database.prepare("select name from sqlite_master where type = 'table'").all() as {
     readonly name: string;
