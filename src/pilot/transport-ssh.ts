@@ -63,7 +63,7 @@ export function sshArguments({
     ...(user === null ? [] : ['-l', user]),
     '--',
     host,
-    // One word for a shell there; what it is made of has been checked (site-transports.ts).
+    // One word for a shell there; what it is made of has been checked (site-file.ts).
     command.join(' '),
   ];
 }

@@ -44,7 +44,7 @@ const Network = Type.Object(
 /** One of the site's networks, as it is written. */
 export type NetworkEntry = Static<typeof Network>;
 
-/** How pilots reach the service: `site-transports.ts` checks what a schema cannot. */
+/** How pilots reach the service: `site.ts` checks what a schema cannot. */
 const Transport = Type.Union([
   Type.Object({ kind: Type.Literal('websocket') }, strict),
   Type.Object({ kind: Type.Literal('http') }, strict),

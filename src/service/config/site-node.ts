@@ -1,6 +1,8 @@
 import { vmmKind } from '../../control/vmm/index.ts';
 import type { MemorySettings } from '../../lease/settings.ts';
+import { given } from '../../protocol/given.ts';
 import type { NodeSettings } from '../../protocol/pilot.ts';
+import type { SectionReader } from '../../protocol/section.ts';
 import type { NodeEntry, SiteFile } from './site-file.ts';
 import { type Mistake, sectionReader } from './site-values.ts';
 
@@ -18,20 +20,16 @@ export function nodePart(
   mistake: Mistake,
 ): Partial<NodePart> {
   const { path, word, durationMs } = sectionReader(where, at, mistake);
-  return {
-    ...(workDir === undefined ? {} : { workDir: path(workDir) }),
-    ...(helper === undefined ? {} : { helper: helper.map(word) }),
-    ...(adaptation === undefined ? {} : { adaptation }),
-    ...(keepLogs === undefined
-      ? {}
-      : {
-          keepLogs: {
-            slots: keepLogs.slots ?? 100,
-            forMs: durationMs(keepLogs.for ?? '14d', 'keepLogs.for'),
-          },
-        }),
-    ...(vmm && { vmm: vmmKind(vmm).read(vmm, sectionReader(`${where}.vmm`, at, mistake)) }),
-  };
+  return given({
+    workDir: path(workDir),
+    helper: helper?.map(word),
+    adaptation,
+    keepLogs: keepLogs && {
+      slots: keepLogs.slots ?? 100,
+      forMs: durationMs(keepLogs.for ?? '14d', 'keepLogs.for'),
+    },
+    vmm: vmm && vmmKind(vmm).read(vmm, sectionReader(`${where}.vmm`, at, mistake)),
+  });
 }
 
 /** The site's `node`, with what it says when a key is not there. */
@@ -49,10 +47,8 @@ const pilotMemory = '96M';
 /** What a pool's VMM takes of its nodes, as the driver states it or the site says instead, and what a pilot does. */
 export function memoryOf(
   { vmmOverhead, pilotOverhead = pilotMemory }: NonNullable<SiteFile['leases']>,
-  at: (path: string) => string,
-  mistake: Mistake,
+  { memoryMiB }: SectionReader,
 ): (node: Pick<NodeSettings, 'vmm'>) => MemorySettings {
-  const { memoryMiB } = sectionReader('leases', at, mistake);
   const fixedMiB = vmmOverhead === undefined ? undefined : memoryMiB(vmmOverhead, 'vmmOverhead');
   const pilotMiB = memoryMiB(pilotOverhead, 'pilotOverhead');
   return ({ vmm }) => ({

@@ -7,30 +7,24 @@ import { parseDurationMs, parseMemoryMiB } from '../../protocol/units.ts';
 /** Tells of a mistake at a path such as `networks[1].subnet`. */
 export type Mistake = (path: string, message: string) => void;
 
-/** `1h` in milliseconds. */
-export function duration(text: string, path: string, mistake: Mistake): number {
-  const ms = parseDurationMs(text);
-  if (ms === undefined)
-    mistake(path, `must be a duration greater than zero, such as 90s or 10m (it is "${text}")`);
-  return ms ?? 0;
-}
-
-/** `256M` in MiB. */
-export function memory(text: string, path: string, mistake: Mistake): number {
-  const memoryMiB = parseMemoryMiB(text);
-  if (memoryMiB === undefined)
-    mistake(path, `must be a size greater than zero, such as 256M or 4G (it is "${text}")`);
-  return memoryMiB ?? 0;
-}
-
 /** Reads the section that is written at `where`, such as `pools[1].lrm`. `at` makes a path absolute. */
 export function sectionReader(where: string, at: (path: string) => string, mistake: Mistake): SectionReader {
   const isPath = (word: string): boolean => !isAbsolute(word) && /^\.{1,2}\//.test(word);
-  const keyAt = (key: string): string => `${where}.${key}`;
+  const told: Mistake = (key, message) => mistake(`${where}.${key}`, message);
   return {
-    mistake: (key, message) => mistake(keyAt(key), message),
-    durationMs: (text, key) => duration(text, keyAt(key), mistake),
-    memoryMiB: (text, key) => memory(text, keyAt(key), mistake),
+    mistake: told,
+    durationMs(text, key) {
+      const ms = parseDurationMs(text);
+      if (ms === undefined)
+        told(key, `must be a duration greater than zero, such as 90s or 10m (it is "${text}")`);
+      return ms ?? 0;
+    },
+    memoryMiB(text, key) {
+      const memoryMiB = parseMemoryMiB(text);
+      if (memoryMiB === undefined)
+        told(key, `must be a size greater than zero, such as 256M or 4G (it is "${text}")`);
+      return memoryMiB ?? 0;
+    },
     path: text => (text === undefined ? text : (at(text) as typeof text)),
     word: text => (text === undefined || !isPath(text) ? text : (at(text) as typeof text)),
   };

@@ -1,44 +1,27 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import ipaddr from 'ipaddr.js';
 import type { Static } from 'typebox';
 import { linkKind } from '../../control/network/links/index.ts';
 import { noQuota } from '../../lease/quota.ts';
-import type { Quota } from '../../lease/settings.ts';
 import { retireAfterMs } from '../../lease/retire.ts';
-import type { DrainPolicy, SuspendedPolicy, LeaseSettings } from '../../lease/settings.ts';
+import type { LeaseSettings, Quota } from '../../lease/settings.ts';
 import { lrmKind } from '../../lrm/index.ts';
 import { statIfThere } from '../../platform/stat.ts';
 import { invalidFile, mistakesIn, parseYaml } from '../../protocol/document.ts';
 import { type ErrorDetail, WspError } from '../../protocol/errors.ts';
+import type { SectionReader } from '../../protocol/section.ts';
 import { textOf } from '../../protocol/text.ts';
 import type { NodeSettings, PilotTransport } from '../../protocol/pilot.ts';
 import { formatDuration } from '../../protocol/units.ts';
 import { type PoolConfig, poolsOf } from './site-pools.ts';
 import { memoryOf, siteNode } from './site-node.ts';
-import { transportsOf } from './site-transports.ts';
-import { duration, memory, type Mistake } from './site-values.ts';
-import { type QuotaEntry, SiteFile } from './site-file.ts';
+import { type Mistake, sectionReader } from './site-values.ts';
+import { type QuotaEntry, SiteFile, type TransportEntry } from './site-file.ts';
 import { networksOf, type SiteNetworkConfig } from './site-networks.ts';
 import type { TlsConfig } from '../api/tls.ts';
 import { tokensFileMistake } from '../access/tokens.ts';
-
-/** Times and sizes of leases. */
-export interface LeaseConfig {
-  readonly defaultDurationMs: number;
-  readonly maxDurationMs: number;
-  readonly walltimePadMs: number;
-  readonly shutdownGraceMs: number;
-  readonly endNoticesMs: readonly number[];
-  readonly reserveTimeoutMs: number;
-  readonly submitTimeoutMs: number;
-  readonly pilotSilenceMs: number;
-  readonly drain: DrainPolicy;
-  readonly suspended: SuspendedPolicy;
-  readonly deployTimeoutMs: number;
-  readonly releaseTimeoutMs: number;
-  readonly contextTimeoutMs: number;
-}
 
 /** A site file that was checked: numbers in milliseconds and MiB, absolute paths, defaults filled in. */
 export interface SiteConfig {
@@ -66,7 +49,7 @@ export interface SiteConfig {
   readonly defaultNetwork: string | null;
   /** Of pools that say nothing else. */
   readonly node: NodeSettings;
-  readonly leases: LeaseConfig;
+  readonly leases: ReturnType<typeof leasesOf>;
   /** Of everybody who has none of their own. */
   readonly quotas: { readonly user: Quota; readonly project: Quota };
   /** Networks where webhooks may go beyond what is open to all. */
@@ -93,13 +76,8 @@ export function parseSite(text: string, path: string): SiteConfig {
  * right (what is mistaken in it is then not to be relied on). Throws `WspError` when the file
  * cannot be read or is no YAML.
  */
-export function examineSite(path: string): CheckedSite {
+export function examineSite(path: string): ReturnType<typeof checkText> {
   return checkText(readText(path), path);
-}
-
-interface CheckedSite {
-  readonly config: SiteConfig | undefined;
-  readonly mistakes: readonly ErrorDetail[];
 }
 
 function nameOf(path: string): string {
@@ -117,7 +95,10 @@ function readText(path: string): string {
   }
 }
 
-function checkText(text: string, path: string): CheckedSite {
+function checkText(
+  text: string,
+  path: string,
+): { readonly config: SiteConfig | undefined; readonly mistakes: readonly ErrorDetail[] } {
   const document = parseYaml(text, nameOf(path));
   const wrongShape = mistakesIn(SiteFile, document);
   if (wrongShape.length > 0) return { config: undefined, mistakes: wrongShape };
@@ -131,14 +112,16 @@ function checkText(text: string, path: string): CheckedSite {
 function normalise(site: SiteFile, file: string, mistake: Mistake): SiteConfig {
   const at = (path: string): string => resolve(dirname(file), path);
   const { service } = site;
+  const section = (where: string): SectionReader => sectionReader(where, at, mistake);
+  const { path } = section('service');
   const networks = networksOf(site.networks, mistake);
   const listen = listenOf(service.listen, mistake);
   const transports = transportsOf(service.transports, mistake);
   const pools = poolsOf(site, at, mistake);
   const defaultNetwork = defaultNetworkOf(site, mistake);
   const ofNode = siteNode(site.node, at, mistake);
-  const leases = leasesOf(site.leases ?? {}, mistake);
-  const memory = memoryOf(site.leases ?? {}, at, mistake);
+  const leases = leasesOf(site.leases ?? {}, section('leases'));
+  const memory = memoryOf(site.leases ?? {}, section('leases'));
   const node = { ...ofNode, shutdownGraceMs: leases.shutdownGraceMs };
   const config: SiteConfig = {
     file,
@@ -146,9 +129,9 @@ function normalise(site: SiteFile, file: string, mistake: Mistake): SiteConfig {
     url: service.url?.replace(/\/$/, '') ?? null,
     stateDir: at(service.stateDir),
     tokensFile: at(service.tokensFile),
-    urlFile: service.urlFile === undefined ? null : at(service.urlFile),
-    socket: service.socket === undefined ? null : at(service.socket),
-    munge: service.munge === undefined ? null : at(service.munge),
+    urlFile: path(service.urlFile) ?? null,
+    socket: path(service.socket) ?? null,
+    munge: path(service.munge) ?? null,
     tls: service.tls
       ? { certificateFile: at(service.tls.certificateFile), keyFile: at(service.tls.keyFile) }
       : null,
@@ -165,12 +148,30 @@ function normalise(site: SiteFile, file: string, mistake: Mistake): SiteConfig {
     node,
     webhooksAllow: allowedNetworks(site.webhooks?.allow ?? [], mistake),
     quotas: {
-      user: quotaOf(site.quotas?.user, 'quotas.user', mistake),
-      project: quotaOf(site.quotas?.project, 'quotas.project', mistake),
+      user: quotaOf(site.quotas?.user, section('quotas.user')),
+      project: quotaOf(site.quotas?.project, section('quotas.project')),
     },
   };
   checkFiles(config, mistake);
   return config;
+}
+
+const ordinaryTransports: readonly TransportEntry[] = [{ kind: 'websocket' }];
+
+/** The ways for pilots' messages, in order. One that is there twice is a mistake: it would fail twice. */
+function transportsOf(entries = ordinaryTransports, mistake: Mistake): readonly PilotTransport[] {
+  const transports = entries.map(transportOf);
+  for (const [index, one] of transports.entries()) {
+    const same = transports.findIndex(other => isDeepStrictEqual(other, one));
+    if (same < index)
+      mistake(`service.transports[${index}]`, `is the same as service.transports[${same}]; leave one out`);
+  }
+  return transports;
+}
+
+function transportOf(entry: TransportEntry): PilotTransport {
+  if (entry.kind !== 'ssh') return entry;
+  return { user: null, identityFile: null, options: [], command: ['wsp', 'ingest'], ...entry };
 }
 
 function listenOf(text: string, mistake: Mistake): SiteConfig['listen'] {
@@ -191,18 +192,19 @@ function defaultNetworkOf({ networks, defaultNetwork }: SiteFile, mistake: Mista
   return defaultNetwork;
 }
 
-function leasesOf(given: NonNullable<SiteFile['leases']>, mistake: Mistake): LeaseConfig {
+/** Times of leases, in milliseconds. */
+function leasesOf(given: NonNullable<SiteFile['leases']>, { durationMs, mistake }: SectionReader) {
   const ms = (
     key: Exclude<keyof typeof given, 'vmmOverhead' | 'pilotOverhead' | 'endNotices' | 'drain' | 'suspended'>,
     ordinary: string,
-  ): number => duration(given[key] ?? ordinary, `leases.${key}`, mistake);
-  const leases: LeaseConfig = {
+  ): number => durationMs(given[key] ?? ordinary, key);
+  const leases = {
     defaultDurationMs: ms('defaultDuration', '1h'),
     maxDurationMs: ms('maxDuration', '14d'),
     walltimePadMs: ms('walltimePad', '2m'),
     shutdownGraceMs: ms('shutdownGrace', '10s'),
     endNoticesMs: (given.endNotices ?? ['10m', '1m'])
-      .map((text, index) => duration(text, `leases.endNotices[${index}]`, mistake))
+      .map((text, index) => durationMs(text, `endNotices[${index}]`))
       .toSorted((one, other) => other - one),
     submitTimeoutMs: ms('submitTimeout', '1h'),
     reserveTimeoutMs: ms('reserveTimeout', '60s'),
@@ -214,12 +216,12 @@ function leasesOf(given: NonNullable<SiteFile['leases']>, mistake: Mistake): Lea
     contextTimeoutMs: ms('contextTimeout', '2m'),
   };
   const { maxDurationMs, defaultDurationMs, shutdownGraceMs, releaseTimeoutMs } = leases;
-  if (maxDurationMs > longestLeaseMs) mistake('leases.maxDuration', 'must be at most 14d');
+  if (maxDurationMs > longestLeaseMs) mistake('maxDuration', 'must be at most 14d');
   if (defaultDurationMs > maxDurationMs)
-    mistake('leases.defaultDuration', `is longer than leases.maxDuration (${formatDuration(maxDurationMs)})`);
+    mistake('defaultDuration', `is longer than leases.maxDuration (${formatDuration(maxDurationMs)})`);
   if (shutdownGraceMs >= releaseTimeoutMs)
     mistake(
-      'leases.shutdownGrace',
+      'shutdownGrace',
       `must be shorter than leases.releaseTimeout (${formatDuration(releaseTimeoutMs)})`,
     );
   return leases;
@@ -232,15 +234,15 @@ function allowedNetworks(given: readonly string[], mistake: Mistake): readonly s
   return given;
 }
 
-function quotaOf(given: Static<typeof QuotaEntry> | undefined, path: string, mistake: Mistake): Quota {
-  const { memory: size, maxDuration, ...counts } = given ?? {};
+function quotaOf(
+  { memory, maxDuration, ...counts }: Static<typeof QuotaEntry> = {},
+  { memoryMiB, durationMs }: SectionReader,
+): Quota {
   return {
     ...noQuota,
     ...counts,
-    ...(size === undefined ? {} : { memoryMiB: memory(size, `${path}.memory`, mistake) }),
-    ...(maxDuration === undefined
-      ? {}
-      : { maxDurationMs: duration(maxDuration, `${path}.maxDuration`, mistake) }),
+    memoryMiB: memory === undefined ? null : memoryMiB(memory, 'memory'),
+    maxDurationMs: maxDuration === undefined ? null : durationMs(maxDuration, 'maxDuration'),
   };
 }
 
