@@ -19,14 +19,11 @@ import { messageOf } from '../platform/message-of.ts';
 
 export { poolNamed };
 
-/** What is known of a site after its file was looked at; `config` when the file's shape is right. */
-export interface SiteFindings {
+/** Every mistake of a site file, as one check each; `config` when the file's shape is right. */
+export function checkSiteFile(file: string): {
   readonly checks: readonly Check[];
   readonly config: SiteConfig | undefined;
-}
-
-/** Every mistake of a site file, as one check each. */
-export function checkSiteFile(file: string): SiteFindings {
+} {
   const name = 'site-file';
   const fix = `correct it in ${file}; docs/admin/install.md explains every key`;
   try {

@@ -13,7 +13,7 @@ import { type OpenPool, openPools } from './lrm/open-pools.ts';
 import { openStore } from './store/sqlite.ts';
 import { buildApp } from './api/app.ts';
 import { readPilotProgram } from './pilots/assignment.ts';
-import { createEngine, type EngineOptions } from './core/engine.ts';
+import { createEngine } from './core/engine.ts';
 import { imageCatalogue } from './images/images.ts';
 import { type Listening, listen, writeUrlFile } from './api/listening.ts';
 import { serviceLog } from './log.ts';
@@ -159,19 +159,11 @@ async function openTls({ tls, listen: { host }, url }: SiteConfig, headAddress: 
   return loadTls(tls, hosts, systemClock.now(), systemProcesses);
 }
 
-function engineOptions(
-  site: SiteConfig,
-  pools: readonly EnginePool[],
-): Pick<EngineOptions, 'pools' | 'lease' | 'plan'> {
-  return {
-    pools,
-    lease: leaseSettings(site),
-    plan: {
-      networks: site.networks,
-      imageDirectory: image => join(site.imagesDir, image),
-      contextTimeoutMs: site.leases.contextTimeoutMs,
-    },
-  };
+function engineOptions(site: SiteConfig, pools: readonly EnginePool[]) {
+  const { networks, leases } = site;
+  const imageDirectory = (image: string): string => join(site.imagesDir, image);
+  const plan = { networks, imageDirectory, contextTimeoutMs: leases.contextTimeoutMs };
+  return { pools, lease: leaseSettings(site), plan };
 }
 
 async function stop(closers: Closers, log: Log): Promise<void> {

@@ -8,38 +8,32 @@ import { vmTable } from '../output.ts';
 import { describeWorkspace } from '../describe.ts';
 import { duration } from '../values.ts';
 
-/** What an operation does: in a line, and in whole sentences. */
-const says: Readonly<Record<VmOperation, readonly [summary: string, description: string]>> = {
+/** What an operation does, in a line and in whole sentences, and the state of a VM after it. */
+const says: Readonly<Record<VmOperation, readonly [summary: string, description: string, end: VmState]>> = {
   start: [
     'start VMs that wsp shutdown has stopped',
     'Starts VMs that wsp shutdown has stopped, on their nodes and with their disks.',
+    'running',
   ],
   shutdown: [
     'shut VMs down; wsp start starts them again',
     'Shuts VMs down. A guest that does not shut down in time is switched off. Disks, addresses and the lease stay, so that wsp start can start the VMs again.',
+    'stopped',
   ],
   pause: [
     'pause VMs, with all that they have in memory',
     'Pauses VMs: they stand still, with all that they have in memory, until wsp resume.',
+    'paused',
   ],
-  resume: ['let paused VMs go on', 'Lets paused VMs go on where they were.'],
-  reboot: ['shut VMs down and start them again', 'Shuts VMs down and starts them again.'],
+  resume: ['let paused VMs go on', 'Lets paused VMs go on where they were.', 'running'],
+  reboot: ['shut VMs down and start them again', 'Shuts VMs down and starts them again.', 'running'],
   destroy: [
     'destroy VMs for good; the others go on',
     'Destroys VMs for good, at once; the others go on. The lease ends with the last VM.',
+    'terminated',
   ],
 };
 const allOrNone = 'If one of the VMs cannot follow the order in its present state, none of them gets it.';
-
-/** The state of a VM when the operation has completed. */
-const done: Readonly<Record<VmOperation, VmState>> = {
-  start: 'running',
-  shutdown: 'stopped',
-  pause: 'paused',
-  resume: 'running',
-  reboot: 'running',
-  destroy: 'terminated',
-};
 
 interface Options {
   readonly grace?: string;
@@ -94,6 +88,7 @@ async function waitFor(
   target: string | undefined,
   timeoutMs: number,
 ): Promise<WorkspaceView> {
+  const [, , end] = says[operation];
   const meant = targetsOf(ordered.vms, target).map(vm => vm.id);
   /** What each VM has said since its last order: the order itself is the first word. */
   const said = new Map<string, string[]>();
@@ -101,7 +96,7 @@ async function waitFor(
     workspace.state !== 'running' ||
     targetsOf(workspace.vms, target).every(
       vm =>
-        vm.state === done[operation] &&
+        vm.state === end &&
         // A guest that was started is there when it has set itself up.
         (vm.state !== 'running' || vm.context !== 'pending') &&
         (operation !== 'reboot' || said.get(vm.id)?.includes('vm.rebooting')),
@@ -120,7 +115,7 @@ async function waitFor(
   // A guest that was told to go on says no more of its set-up; one that was started does.
   const starts = operation === 'start' || operation === 'reboot';
   const other = targetsOf(workspace.vms, target).find(
-    vm => vm.state !== done[operation] || (starts && vm.context === 'error'),
+    vm => vm.state !== end || (starts && vm.context === 'error'),
   );
   if (other && operation !== 'destroy')
     throw new WspError(

@@ -100,12 +100,7 @@ export class Webhooks {
   deadLetters(id: string): readonly DeadLetterView[] {
     return [...this.#dead.values()]
       .filter(({ hook }) => hook === id)
-      .map(({ event, at, attempts: tries, error }) => ({
-        event,
-        at: formatMoment(at),
-        attempts: tries,
-        error,
-      }));
+      .map(({ hook: _, at, ...letter }) => ({ ...letter, at: formatMoment(at) }));
   }
 
   /** From now on. Throws `WspError`: `forbidden` (an address that the site does not open), `conflict` (too many). */
@@ -184,7 +179,9 @@ export class Webhooks {
 
   async #deliverAll(id: string, end: AbortSignal): Promise<void> {
     const { engine, store } = this.#parts;
-    let news = newsOf(engine, end);
+    // Made before the history is read, so that nothing in between is slept through.
+    const newsOf = () => waitFor(end, done => engine.onEvents(done));
+    let news = newsOf();
     /** Nothing up to here is for this hook. */
     let looked = 0;
     for (;;) {
@@ -200,9 +197,8 @@ export class Webhooks {
       for (const event of page) if (!(await this.#deliver(id, event, end))) break;
       if (page.length > 0) continue;
       looked = last;
-      await news.next;
-      news.stop();
-      news = newsOf(engine, end);
+      await news.over;
+      news = newsOf();
     }
     news.stop();
   }
@@ -257,15 +253,7 @@ export class Webhooks {
   }
 
   #pause(delayMs: number, end: AbortSignal): Promise<void> {
-    return new Promise(resolve => {
-      const over = (): void => {
-        stop();
-        end.removeEventListener('abort', over);
-        resolve();
-      };
-      const stop = this.#parts.clock.after(delayMs, over);
-      end.addEventListener('abort', over);
-    });
+    return waitFor(end, done => this.#parts.clock.after(delayMs, done)).over;
   }
 
   async #put(hook: StoredHook): Promise<void> {
@@ -289,22 +277,27 @@ export class Webhooks {
   }
 }
 
-/** Resolves at the next commit with history, or at the end. Made before the history is read, so that nothing in between is slept through. */
-function newsOf(
-  engine: Pick<Engine, 'onEvents'>,
+/**
+ * `over` resolves when what `begin` begins calls back, or at the end; `stop` gives it up. A webhook
+ * waits as long as the service lives: nothing of a wait that is over stays with its end.
+ */
+function waitFor(
   end: AbortSignal,
-): { readonly next: Promise<void>; readonly stop: () => void } {
+  begin: (done: () => void) => () => void,
+): { readonly over: Promise<void>; readonly stop: () => void } {
   let stop = (): void => undefined;
-  const next = new Promise<void>(resolve => {
-    const ended = (): void => resolve();
-    const stopNews = engine.onEvents(resolve);
-    end.addEventListener('abort', ended);
-    // A webhook waits for news as long as the service lives: nothing of a wait that is over may stay with its end.
-    stop = () => {
-      stopNews();
-      end.removeEventListener('abort', ended);
+  const over = new Promise<void>(resolve => {
+    const done = (): void => {
+      stop();
+      resolve();
     };
-    if (end.aborted) resolve();
+    const stopWaiting = begin(done);
+    end.addEventListener('abort', done);
+    stop = () => {
+      stopWaiting();
+      end.removeEventListener('abort', done);
+    };
+    if (end.aborted) done();
   });
-  return { next, stop: () => stop() };
+  return { over, stop: () => stop() };
 }
