@@ -5,10 +5,9 @@ import { makeUnlessThere } from '../platform/directory.ts';
 import { WspError } from '../protocol/errors.ts';
 
 /**
- * Where the user's own files are, by the XDG Base Directory Specification: a variable that is empty
- * or holds no absolute path counts as not set. Where a home is missing or cannot be
- * written, files that are needed (the SSH key, known hosts) are in a directory of this user alone
- * that lasts as long as the host lets it.
+ * Where the user's own files are, by the XDG Base Directory Specification: a variable that holds no
+ * absolute path counts as not set. Without a home that can be written, the SSH key and known hosts
+ * are in a directory of this user alone that lasts as long as the host lets it.
  */
 
 /** A directory that files may be in. */
@@ -91,10 +90,7 @@ function isWritable(place: Place): boolean {
   }
 }
 
-/**
- * With those above it. Not Node's own `recursive`: it tries for ever where a directory that is
- * there takes no new ones (ENOENT: /proc, an automounted /home).
- */
+/** With those above. Not Node's `recursive`: where none can be made (/proc) it tries for ever. */
 function makeDirectory(directory: string): void {
   if (existsSync(directory)) return;
   makeDirectory(dirname(directory));

@@ -26,10 +26,7 @@ async function uidOf(user: string): Promise<number> {
   );
 }
 
-/**
- * A MUNGE credential of whoever runs the command, with this text in it, which this user alone can
- * read (munge(1)). Throws `WspError` (`unauthorized`) when MUNGE gives none.
- */
+/** A credential with this text, for this reader alone. Throws `WspError` (`unauthorized`). */
 async function mungeCredential(text: string, readerUid: number): Promise<string> {
   const socket = process.env['WSP_MUNGE_SOCKET'];
   const where = socket === undefined ? [] : ['-S', socket];

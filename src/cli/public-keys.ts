@@ -9,10 +9,7 @@ const privateKeys = /-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----|^PuTTY-User-Key-File-
 /** How other forms of public keys begin: PEM, and RFC 4716. */
 const otherForms = /-----BEGIN [A-Z0-9 ]*PUBLIC KEY-----|---- BEGIN SSH2 PUBLIC KEY ----/;
 
-/**
- * The public keys in the file behind `--ssh-key`: one a line, empty lines and comments left out.
- * Throws `WspError` (`usage`), which never repeats what the file has.
- */
+/** The keys behind `--ssh-key`. Throws `WspError` (`usage`), which never repeats what is there. */
 export function readPublicKeys(path: string): readonly string[] {
   return publicKeysIn(fromFile('--ssh-key', path, readText), path);
 }
@@ -41,10 +38,7 @@ export function publicKeysIn(text: string, path: string): readonly string[] {
   return keys;
 }
 
-/**
- * Whether a line has, after options if there are any, the kind of a key and a key of that kind (RFC
- * 4253 §6.6: the bytes begin with the kind's name).
- */
+/** Whether a line has, after options, a kind and a key that begins with it (RFC 4253 §6.6). */
 function isPublicKey(line: string): boolean {
   const words = line.split(/\s+/);
   const at = words.findIndex(word => kinds.test(word));

@@ -24,10 +24,7 @@ export interface CliSettings {
 /** Where the administrator's guide puts `service.socket`. */
 const usualSocket = '/run/workspace-pilot/socket';
 
-/**
- * Reads the settings. Throws `WspError` (`usage`) that says where they could be given. `socket`:
- * that of a service on this host, for when nothing else is said.
- */
+/** Throws `WspError` (`usage`) that says where to give them. `socket`: when nothing is said. */
 export function cliSettings(env: NodeJS.ProcessEnv, socket = usualSocket): CliSettings {
   const path = configFile(env);
   const file = { ...readConfig(hostConfigFiles(env).find(existsSync)), ...readConfig(path) };

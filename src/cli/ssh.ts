@@ -49,10 +49,7 @@ export async function findVm(
   return { workspace, vm: vm.name };
 }
 
-/**
- * Runs the system's ssh to a VM through the pilot's connection: `wsp proxy` carries the bytes. Host keys are known before boot, so a wrong one is an error,
- * never a question. Resolves with ssh's exit code.
- */
+/** Runs the system's ssh over `wsp proxy`, with host keys known before. Returns its exit code. */
 export async function ssh(
   context: CommandContext,
   target: string,
@@ -133,7 +130,6 @@ export async function carry(
     if (code !== 'ERR_STREAM_PREMATURE_CLOSE')
       throw new WspError('unreachable', `the stream to ${target} broke: ${message}`);
   }
-  // Nobody is there to hear what may still come on standard input, which ssh keeps open until we
-  // end.
+  // Nobody hears what may still come on standard input, which ssh keeps open until we end.
   return 0;
 }

@@ -14,10 +14,7 @@ export interface Backup extends Copied {
   readonly besides: readonly string[];
 }
 
-/**
- * `wsp backup`: copies the database of a site's service, which may be running. Throws `WspError`:
- * `not_found` and `invalid_file` (site file), `not_found` (no database yet), and as `copyDatabase`.
- */
+/** `wsp backup`. Throws as `loadSite` and `copyDatabase`, and `not_found` without a database. */
 export function backUp(siteFile: string, file: string): Backup {
   const site = loadSite(siteFile);
   const database = databaseIn(site.stateDir);

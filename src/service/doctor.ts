@@ -36,10 +36,7 @@ export function checkSiteFile(file: string): {
   }
 }
 
-/**
- * Whether the service can run on this host with this site file: what it would do at its start, without doing it. Asks the LRM; makes nothing. Run it as
- * the service's user. Never rejects because of what it finds.
- */
+/** Whether the service could start here, as this user. Makes nothing; rejects for no finding. */
 export async function examineHost(config: SiteConfig): Promise<readonly Check[]> {
   return [
     await checkStateDir(config.stateDir),

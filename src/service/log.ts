@@ -5,9 +5,8 @@ import type { Log, LogFields } from '../platform/log.ts';
 const keptBytes = 1_048_576;
 
 /**
- * The service's log: one JSON object a line on standard error, written at once, so that the last
- * line before a crash is there too. A log that cannot be
- * written, or that nobody reads any more, ends no service: leases matter more.
+ * The service's log: one JSON object a line on standard error, written at once, so that none is lost
+ * in a crash. A log that cannot be written or is not read ends no service: leases matter more.
  */
 export function serviceLog(level: 'debug' | 'info' = 'info'): Log {
   const destination = pino.destination({ dest: 2, sync: true, maxLength: keptBytes });

@@ -28,10 +28,7 @@ interface DoctorOptions {
   readonly images?: string;
 }
 
-/**
- * Adds `doctor`: what this host can do, what is missing and how to fix it. With a site file: as the service's host (and as the nodes too, where the
- * embedded LRM makes them of this host); with --node: as a node; with neither: as a client, and as a node with ordinary settings.
- */
+/** Adds `doctor`, of a service's host (`--config`), a node (`--node`), or a client and node. */
 export function addDoctorCommand(program: WspCommand): void {
   program
     .command('doctor')

@@ -8,10 +8,7 @@ import type { SiteNetworkConfig } from './site-networks.ts';
 /** Where nodes have their addresses (RFC 1918), as far as we know; the administrator narrows it. */
 const privateRanges = ['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16'];
 
-/**
- * What a site's leases need of the helper on its nodes, and nothing more: `wsp helper-policy`.
- * `reaches`: of these networks only, as the nodes of a pool reach no others; null: all.
- */
+/** What leases need of nodes' helpers and no more, in the networks that nodes reach (null: all). */
 export function helperPolicyOf(
   { networks }: Pick<SiteConfig, 'networks'>,
   reaches: readonly string[] | null = null,
@@ -20,10 +17,7 @@ export function helperPolicyOf(
   return { networks: reached, peers: privateRanges };
 }
 
-/**
- * The same, of the site file at a path, for the nodes of all pools or of one. Throws `WspError` that
- * names every mistake in it, or says that there is no such pool.
- */
+/** The same, of a site file, for all pools or one. Throws as `loadSite` and `poolNamed`. */
 export function helperPolicyOfFile(path: string, pool?: string): HelperPolicy {
   const site = loadSite(path);
   return helperPolicyOf(site, pool === undefined ? null : poolNamed(site.pools, pool).reaches);

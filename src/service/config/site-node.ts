@@ -9,10 +9,7 @@ import { type Mistake, sectionReader } from './site-values.ts';
 /** What `node` says that the site file's other sections do not. */
 export type NodePart = Omit<NodeSettings, 'shutdownGraceMs'>;
 
-/**
- * What a `node` says that is written at `where`: the site's, or the keys of it that a pool has of
- * its own, each as a whole. `at` makes a path absolute.
- */
+/** What a `node`, the site's or a pool's, says that is at `where`. `at` makes a path absolute. */
 export function nodePart(
   { workDir, helper, adaptation, keepLogs, vmm }: Partial<NodeEntry>,
   where: string,

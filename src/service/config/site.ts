@@ -71,11 +71,7 @@ export function parseSite(text: string, path: string): SiteConfig {
   return config;
 }
 
-/**
- * For `wsp doctor`: every mistake, and the configuration all the same when the file's shape is
- * right (what is mistaken in it is then not to be relied on). Throws `WspError` when the file
- * cannot be read or is no YAML.
- */
+/** As `loadSite`, but with the mistakes, beside what there is when the file's shape is right. */
 export function examineSite(path: string): ReturnType<typeof checkText> {
   return checkText(readText(path), path);
 }

@@ -30,9 +30,8 @@ function signatureOf(secret: string, at: number, body: string): string {
 }
 
 /**
- * Resolves when the receiver has answered with 2xx. Rejects with why not, which is not for the
- * webhook's owner: it would tell them what there is where they cannot look. Redirects are not
- * followed.
+ * Resolves when the receiver has answered with 2xx; redirects are not followed. Rejects with why
+ * not, which is not for the webhook's owner: it tells what there is where they cannot look.
  */
 export function post(
   { url, secret, eventId, at, body }: Delivery,

@@ -61,9 +61,8 @@ export function slotAssignment(
 }
 
 /**
- * The text that Node runs on every node of the slot: the assignment on the first line, then the
- * pilot. A secret, because the assignment is. The JSON is made safe for being program text
- * anywhere: line separators that JSON allows and old JavaScript does not, and `<`.
+ * What Node runs on every node of the slot: the assignment, which is secret, then the pilot. The JSON
+ * is made safe as program text: line separators that old JavaScript does not allow, and `<`.
  */
 export function programText(assignment: SlotAssignment, pilotProgram: string): string {
   const json = JSON.stringify(assignment).replace(

@@ -42,10 +42,7 @@ export interface Ensemble {
   readonly secrets: WorkspaceSecrets;
 }
 
-/**
- * All that a node needs to run this VM. Pure. Throws when the VM's network or keys are not there:
- * the core has let in what it must not.
- */
+/** All that a node needs to run this VM. Throws when its network or keys are not there: a bug. */
 export function planVm(vm: Vm, ensemble: Ensemble, site: PlanSite): VmPlan {
   return {
     vmId: vm.id,

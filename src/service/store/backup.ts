@@ -16,8 +16,7 @@ export interface Copied {
 }
 
 /**
- * Copies a store's database into a file that is not there yet, whether a service writes to it or
- * not.
+ * Copies a store's database, which a service may write to, into a file that is not there yet.
  *
  *   source ─ one read transaction: VACUUM INTO ─► FILE.<pid>.part ─ fsync ─ link ─► FILE
  *

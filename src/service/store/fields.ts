@@ -26,10 +26,7 @@ export function unreadable(what: string, id: string | number, why: string): WspE
   );
 }
 
-/**
- * The value as what it is said to be. Throws `WspError` (`failed`), which names the document and the
- * first field that is not as it must be.
- */
+/** The value with these fields. Throws `WspError` (`failed`) that names the first wrong one. */
 export function documentOf<Entity>(
   what: string,
   id: string,

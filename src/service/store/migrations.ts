@@ -2,10 +2,7 @@ import type Database from 'libsql';
 import { WspError } from '../../protocol/errors.ts';
 import { refuseNoJson } from './unread.ts';
 
-/**
- * The schema's history: entry n brings a database from version n to n + 1 (`pragma user_version`). Never change an entry that has been
- * released; add one.
- */
+/** Entry n brings a database from version n (`user_version`) to n + 1. None ever changes. */
 const migrations: readonly string[] = [
   `create table workspaces (id text primary key, body text not null) strict;
    create table slots (id text primary key, body text not null) strict;
@@ -112,10 +109,7 @@ const migrations: readonly string[] = [
    create index unread_audit on audit (seq) where not json_valid(body);`,
 ];
 
-/**
- * Brings the database to this program's schema, each step in a transaction of its own. Throws
- * `WspError` (`failed`): it is newer than we are, or has a document that is no JSON.
- */
+/** A transaction for each step. Throws `WspError` (`failed`): it is newer, or is no JSON. */
 export function migrate(database: Database.Database): void {
   const row = database.prepare('pragma user_version').get() as { readonly user_version: number };
   const found = row.user_version;

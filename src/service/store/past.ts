@@ -87,10 +87,7 @@ export const addUsed = `insert into used (owner, project, vm_ms)
   select value ->> 0, value ->> 1, value ->> 2 from json_each(?) where true
   on conflict (owner, project) do update set vm_ms = vm_ms + excluded.vm_ms`;
 
-/**
- * Writes down from when to when each VM of workspaces that are retired has run, as `usage.ts` reads
- * it in their events; one parameter: the workspaces' ids.
- */
+/** Keeps when VMs of retired workspaces ran, as `usage.ts` has it; one parameter: their ids. */
 export const keepRuns = `insert into runs (workspace_id, owner, project, cpus, memory_mib, from_at, to_at)
   with marks as (
     select vm_id, workspace_id, seq, at, type = 'vm.running' as up,

@@ -12,10 +12,7 @@ export type AuditEntry = Omit<AuditView, 'seq'>;
  * A commit is all or nothing, and durable when its promise resolves. One service at a time holds a store.
  */
 export interface Store {
-  /**
-   * Everything that the service needs to go on, which is all that is not retired: called once,
-   * before the first commit. Throws `WspError` (`failed`): a document cannot be read.
-   */
+  /** All that is not retired; once, at first. Throws `WspError` (`failed`): it cannot be read. */
   load(): Promise<StoredState>;
   /** One transaction. Rejects with nothing stored (disk full, database broken). */
   commit(commit: Commit): Promise<void>;
@@ -29,10 +26,7 @@ export interface Store {
   pastUse(since: number, until: number, except: readonly WorkspaceId[]): Promise<readonly PastUse[]>;
   /** The number of the newest event; 0 when there is none. */
   lastEvent(): Promise<number>;
-  /**
-   * Users, projects, tokens, webhooks; what they are is the business of `access/` and `notify/`.
-   * Throws `WspError` (`failed`): a document cannot be read.
-   */
+  /** What `access/` and `notify/` keep. Throws `WspError` (`failed`): it cannot be read. */
   loadAccess(): Promise<readonly AccessRow[]>;
   /** New versions replace old ones by kind and id, all or none. */
   putAccess(rows: readonly AccessRow[]): Promise<void>;

@@ -26,9 +26,8 @@ const all: readonly Place[] = [
 ];
 
 /**
- * Looks for a document of the past that cannot be read: one of another version, or no JSON. There
- * may be millions of them, so the database itself keeps an index of these (`migrations.ts`), which
- * is empty. Throws `WspError` (`failed`).
+ * Looks for a document of the past that cannot be read. There may be millions, so the database keeps
+ * an index of such ones (`migrations.ts`), which is empty. Throws `WspError` (`failed`).
  */
 export function refuseUnreadPast(ask: Ask): void {
   for (const { what, table, id, body, versioned } of past) {
