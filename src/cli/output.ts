@@ -57,22 +57,18 @@ export function timelineText(timeline: TimelineView): string {
 }
 
 /** One line for each VM, rewritten in place; nothing when standard error is no terminal. */
-export function progressLines(): { show(workspace: WorkspaceView): void } {
+export function progressLines(): (workspace: WorkspaceView) => void {
   let height = 0;
-  return {
-    show(workspace) {
-      if (!process.stderr.isTTY) return;
-      const lines = [
-        `${workspace.name}: ${describeWorkspace(workspace)}`,
-        ...workspace.vms.map(
-          vm =>
-            `  ${vm.name.padEnd(20)} ${vm.state.padEnd(12)} ${vm.context === 'none' ? '' : `context ${vm.context}`}`,
-        ),
-      ];
-      process.stderr.write(
-        `${height > 0 ? `\x1b[${height}A` : ''}${lines.map(line => `\x1b[2K${plainText(line).slice(0, process.stderr.columns)}\n`).join('')}`,
-      );
-      height = lines.length;
-    },
+  return workspace => {
+    if (!process.stderr.isTTY) return;
+    const lines = [
+      `${workspace.name}: ${describeWorkspace(workspace)}`,
+      ...workspace.vms.map(({ name, state, context }) => {
+        const how = context === 'none' ? '' : `context ${context}`;
+        return `  ${name.padEnd(20)} ${state.padEnd(12)} ${how}`;
+      }),
+    ].map(line => `\x1b[2K${plainText(line).slice(0, process.stderr.columns)}\n`);
+    process.stderr.write(`${height > 0 ? `\x1b[${height}A` : ''}${lines.join('')}`);
+    height = lines.length;
   };
 }

@@ -75,19 +75,9 @@ export async function ssh(
     IdentityFile: sshQuote(await userKey(context.env)),
     LogLevel: 'ERROR',
   };
-  const child = await startChild(
-    [
-      'ssh',
-      '-F',
-      '/dev/null',
-      ...Object.entries(options).flatMap(([name, value]) => ['-o', `${name}=${value}`]),
-      '-l',
-      login,
-      `${workspace.id}.${vm}`,
-      ...command,
-    ],
-    { stdio: [0, 1, 2], env: context.env },
-  );
+  const flags = Object.entries(options).flatMap(([name, value]) => ['-o', `${name}=${value}`]);
+  const argv = ['ssh', '-F', '/dev/null', ...flags, '-l', login, options.HostKeyAlias, ...command] as const;
+  const child = await startChild(argv, { stdio: [0, 1, 2], env: context.env });
   const { code } = await child.exited;
   return code ?? 255;
 }

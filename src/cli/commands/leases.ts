@@ -220,10 +220,13 @@ async function answerWhenUp(
     );
     return;
   }
-  const progress = progressLines();
   const ready = await context
     .client()
-    .waitForWorkspace(created.id, isReady, { timeoutMs, onWorkspace: progress.show, tell: describeWorkspace })
+    .waitForWorkspace(created.id, isReady, {
+      timeoutMs,
+      onWorkspace: progressLines(),
+      tell: describeWorkspace,
+    })
     .catch((cause: unknown) => {
       if (!(cause instanceof WspError) || cause.code !== 'timeout') throw cause;
       throw new WspError('timeout', cause.message, {

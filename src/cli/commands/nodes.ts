@@ -141,17 +141,13 @@ async function sendErrand(
   if (!programPattern.test(nodeProgram))
     throw usage(`--node-program ${nodeProgram} is not a program's name or path`);
   const options = ['BatchMode=yes', ...sshOption].flatMap(option => ['-o', option]);
-  const argv = [
-    'ssh',
-    ...options,
-    ...(login === undefined ? [] : ['-l', login]),
-    '--',
-    host,
-    `${nodeProgram} -`,
-  ] as const;
+  const as = login === undefined ? [] : ['-l', login];
   const text = `globalThis.wspAgentErrand=${JSON.stringify(errand)};\n${program}`;
   const { code, stdout, stderr } = await systemProcesses
-    .run([...argv], { deadlineMs: errandDeadlineMs, input: text })
+    .run(['ssh', ...options, ...as, '--', host, `${nodeProgram} -`], {
+      deadlineMs: errandDeadlineMs,
+      input: text,
+    })
     .catch((cause: unknown) => {
       throw new WspError('failed', `ssh to ${host}: ${(cause as Error).message}`, { cause });
     });

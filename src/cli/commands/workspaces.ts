@@ -227,10 +227,8 @@ async function destroy(
 
 /** Ended, and its nodes are job nodes again, or kept for other workspaces. */
 function isGone({ state, slot }: WorkspaceView): boolean {
-  return state === 'ended' && (slot === null || isOver(slot.state) || slot.state === 'ready');
+  return state === 'ended' && (slot === null || ['released', 'failed', 'ready'].includes(slot.state));
 }
-
-const isOver = (state: string): boolean => state === 'released' || state === 'failed';
 
 function whatOfNodes(workspace: WorkspaceView): string {
   if (!isGone(workspace)) return '';

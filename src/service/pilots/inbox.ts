@@ -22,8 +22,7 @@ const rateOfNode = { perSecond: 20, burst: 2_000 };
 const rateOfGoing = { perSecond: 0.1, burst: 16 };
 
 /** What one node of a slot may send; it outlives connections. */
-export class PilotAccount {
-  readonly #bucket: TokenBucket;
+export class PilotAccount extends TokenBucket {
   /** How often the LRM is asked why it has gone. */
   readonly #goings: TokenBucket;
   /** How many reports it has made about VMs that are not its slot's. */
@@ -31,16 +30,10 @@ export class PilotAccount {
 
   /** `nodes`: how many nodes share it. */
   constructor(clock: Clock, nodes = 1) {
+    super(clock, { ...rateOfNode, burst: rateOfNode.burst + 10 * (nodes - 1) });
     this.#goings = new TokenBucket(clock, rateOfGoing);
-    this.#bucket = new TokenBucket(clock, { ...rateOfNode, burst: rateOfNode.burst + 10 * (nodes - 1) });
   }
 
-  spend(amount: number): void {
-    this.#bucket.spend(amount);
-  }
-  waitMs(): number {
-    return this.#bucket.waitMs();
-  }
   /** It has gone. Whether that is worth asking the LRM at once, and not at its next round. */
   isNewsForLrm(): boolean {
     const isNews = this.#goings.waitMs() === 0;

@@ -49,21 +49,16 @@ export class StreamWaitingRoom {
             ),
           ),
       );
-      const over = (): void => {
+      const over = (tell: () => void): void => {
         this.#expected.delete(streamId);
         stopTimer();
+        tell();
       };
       this.#expected.set(streamId, {
         slotId,
         node,
-        arrived(stream) {
-          over();
-          resolve(stream);
-        },
-        failed(error) {
-          over();
-          reject(error);
-        },
+        arrived: stream => over(() => resolve(stream)),
+        failed: error => over(() => reject(error)),
       });
       send({ type: 'open-stream', streamId, target });
     });

@@ -39,19 +39,13 @@ export function documentOf<Entity>(
   return value as Entity;
 }
 
-function fieldsMistake(
-  value: Readonly<Record<string, unknown>>,
-  fields: AnyFields,
-  above: string,
-): string | undefined {
-  for (const [field, kind] of Object.entries(fields)) {
-    const wrong = mistake(value[field], kind, `${above}${field}`);
-    if (wrong !== undefined) return wrong;
-  }
-  return undefined;
+type Mistake = string | undefined;
+
+function fieldsMistake(value: Readonly<Record<string, unknown>>, fields: AnyFields, above: string): Mistake {
+  return firstOf(Object.entries(fields).map(([field, kind]) => mistake(value[field], kind, above + field)));
 }
 
-function mistake(value: unknown, kind: Kind, field: string): string | undefined {
+function mistake(value: unknown, kind: Kind, field: string): Mistake {
   if (typeof kind === 'string') return isPlain(value, kind) ? undefined : `its field ${field} is not ${kind}`;
   if ('oneOf' in kind)
     return kind.oneOf.includes(value as string | null)
@@ -62,12 +56,10 @@ function mistake(value: unknown, kind: Kind, field: string): string | undefined 
       ? fieldsMistake(value, kind.with, `${field}.`)
       : `its field ${field} is not object`;
   if (!Array.isArray(value)) return `its field ${field} is not list`;
-  for (const [index, entry] of value.entries()) {
-    const wrong = mistake(entry, kind.each, `${field}[${index}]`);
-    if (wrong !== undefined) return wrong;
-  }
-  return undefined;
+  return firstOf(value.map((entry, index) => mistake(entry, kind.each, `${field}[${index}]`)));
 }
+
+const firstOf = (mistakes: readonly Mistake[]): Mistake => mistakes.find(each => each !== undefined);
 
 function isPlain(value: unknown, kind: Plain): boolean {
   if (value === null) return kind.endsWith('?');

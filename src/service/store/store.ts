@@ -1,8 +1,8 @@
-import type { Effect, HistoryEvent, Retired } from '../../lease/decision.ts';
-import type { Slot, Used, Vm, Workspace } from '../../lease/model.ts';
+import type { Decision, Effect } from '../../lease/decision.ts';
+import type { Slot, Used } from '../../lease/model.ts';
 import type { SlotId, WorkspaceId } from '../../protocol/ids.ts';
 import type { AuditView } from '../../protocol/access.ts';
-import type { KnownWorkspace, PastUse, StoredEvent, WorkspaceQuery } from '../core/engine-api.ts';
+import type { Engine, KnownWorkspace, PastUse, StoredEvent, WorkspaceQuery } from '../core/engine-api.ts';
 
 /** One line of the audit log, before the store has numbered it. */
 export type AuditEntry = Omit<AuditView, 'seq'>;
@@ -44,10 +44,7 @@ export interface Store {
 }
 
 /** Everything that a service needs to go on after a start. */
-export interface StoredState {
-  readonly workspaces: readonly Workspace[];
-  readonly slots: readonly Slot[];
-  readonly vms: readonly Vm[];
+export interface StoredState extends Pick<Decision, 'workspaces' | 'slots' | 'vms'> {
   /** Effects that are still pending, in the order in which they were decided. */
   readonly effects: readonly Effect[];
   readonly secrets: ReadonlyMap<string, string>;
@@ -72,18 +69,13 @@ export interface Secret {
   readonly value: string;
 }
 
-/** New versions replace old ones by id; the rest is appended. Empty lists are free. */
-export interface Commit {
+/**
+ * New versions replace old ones by id; the rest is appended, but for an effect whose key is pending
+ * already, which stays as it is. Empty lists are free.
+ */
+export interface Commit extends Decision {
   /** Written on each event as `recordedAt`. */
   readonly at: number;
-  readonly workspaces: readonly Workspace[];
-  readonly slots: readonly Slot[];
-  readonly vms: readonly Vm[];
-  readonly events: readonly HistoryEvent[];
-  /** After the new versions: what is not loaded any more. */
-  readonly retired: readonly Retired[];
-  /** An effect whose key is pending already stays as it is. */
-  readonly effects: readonly Effect[];
   /** Keys of effects that are done. */
   readonly done: readonly string[];
   readonly secrets: readonly Secret[];
@@ -92,12 +84,4 @@ export interface Commit {
 }
 
 /** Events with a higher number than `after`, the oldest first, at most `limit`. */
-export interface EventQuery {
-  readonly after: number;
-  readonly workspaceId?: string;
-  /** Only events of these workspaces. */
-  readonly workspaceIds?: readonly string[];
-  /** Only events of these types. */
-  readonly types?: readonly string[];
-  readonly limit: number;
-}
+export type EventQuery = Parameters<Engine['events']>[0];
