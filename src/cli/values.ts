@@ -1,3 +1,4 @@
+import { systemClock } from '../platform/clock.ts';
 import { WspError } from '../protocol/errors.ts';
 import { momentToCome, parseDurationMs, parseMemoryMiB, parseMoment } from '../protocol/units.ts';
 
@@ -38,17 +39,18 @@ export function memory(text: string, flag: string): number {
   return memoryMiB;
 }
 
-/** A moment to come, as ISO 8601: written so, or as a duration from `now` (epoch milliseconds). */
-export function moment(text: string, flag: string, now: number): string {
-  const at = momentToCome(text, now);
+/** A moment to come, as ISO 8601: written so, or as a duration from now. */
+export function moment(text: string, flag: string): string {
+  const at = momentToCome(text, systemClock.now());
   if (at === undefined) throw noTime(text, flag, '30m (from now)');
   return iso(at);
 }
 
-/** A moment that has been, as ISO 8601: written so, or as `7d` or `7d ago` before `now`. */
-export function past(text: string, flag: string, now: number): string {
+/** A moment that has been, as ISO 8601: written so, or as `7d` or `7d ago`. None stays none. */
+export function past(text: string | undefined, flag: string): string | undefined {
+  if (text === undefined) return undefined;
   const durationMs = parseDurationMs(text.replace(/ +ago$/, ''));
-  const at = durationMs === undefined ? parseMoment(text) : now - durationMs;
+  const at = durationMs === undefined ? parseMoment(text) : systemClock.now() - durationMs;
   if (at === undefined) throw noTime(text, flag, '7d (ago)');
   return iso(at);
 }

@@ -7,7 +7,6 @@ import {
   type Scope,
   scopes,
 } from '../../protocol/access.ts';
-import { systemClock } from '../../platform/clock.ts';
 import { given } from '../../protocol/given.ts';
 import { formatDuration } from '../../protocol/units.ts';
 import type { WspCommand } from '../command.ts';
@@ -237,10 +236,8 @@ async function usage(
   context: CommandContext,
   { since, until }: { since?: string; until?: string },
 ): Promise<void> {
-  const usage = await context.client().usage({
-    ...(since === undefined ? {} : { since: past(since, '--since', systemClock.now()) }),
-    ...(until === undefined ? {} : { until: past(until, '--until', systemClock.now()) }),
-  });
+  const period = { since: past(since, '--since'), until: past(until, '--until') };
+  const usage = await context.client().usage(given(period));
   const text = table(usage.lines, {
     WHO: line => `${line.kind} ${line.name}`,
     WORKSPACES: line => line.workspaces,
@@ -261,21 +258,17 @@ interface AuditOptions {
 }
 
 async function audit(context: CommandContext, { limit, user, since }: AuditOptions): Promise<void> {
-  context.list(
-    'entries',
-    await context.client().audit({
-      limit: whole(limit, '--limit'),
-      ...given({ user }),
-      ...(since === undefined ? {} : { since: past(since, '--since', systemClock.now()) }),
-    }),
-    {
-      WHEN: entry => entry.at,
-      WHO: entry => entry.user,
-      WHAT: entry => `${entry.method} ${entry.path}`,
-      ANSWER: ({ status, code }) => (code === null ? status : `${status} ${code}`),
-      FROM: entry => entry.address,
-    },
-  );
+  const entries = await context.client().audit({
+    limit: whole(limit, '--limit'),
+    ...given({ user, since: past(since, '--since') }),
+  });
+  context.list('entries', entries, {
+    WHEN: entry => entry.at,
+    WHO: entry => entry.user,
+    WHAT: entry => `${entry.method} ${entry.path}`,
+    ANSWER: ({ status, code }) => (code === null ? status : `${status} ${code}`),
+    FROM: entry => entry.address,
+  });
 }
 
 function quotaChange(given: readonly string[]): QuotaChange {

@@ -60,12 +60,11 @@ async function doctor(
   options: DoctorOptions,
 ): Promise<number> {
   const checks = [nodeVersion(process.version)];
-  if (options.config !== undefined) checks.push(...(await examineSite(options.config, helper, options)));
+  const said = expectationsOf(helper, options);
+  if (options.config !== undefined) checks.push(...(await examineSite(options.config, said, options)));
   else {
-    if (!options.node) checks.push(...(await examineClient(context.env)));
-    checks.push(
-      ...(await examineNode({ helper: helper.length > 0 ? helper : undefined, ...given(options) })),
-    );
+    if (!options.node) checks.push(...(await checkService(context.env)), await checkSsh());
+    checks.push(...(await examineNode(said)));
   }
   const report = reportOf(checks);
   context.answer(report, reportText(report));
@@ -75,7 +74,7 @@ async function doctor(
 /** The site's service host, or one of its nodes, or both when they are one. */
 async function examineSite(
   file: string,
-  helper: readonly string[],
+  said: Partial<Expectations>,
   options: DoctorOptions,
 ): Promise<readonly Check[]> {
   const { checkSiteFile, examineHost, poolNamed, poolsHere } = await loadServiceDoctor();
@@ -90,8 +89,7 @@ async function examineSite(
       ...node,
       networks: helperPolicyOf(config, reaches).networks,
       imagesDir: images,
-      ...(helper.length > 0 ? { helper } : {}),
-      ...given(options),
+      ...said,
     });
   if (options.node) {
     const wanted =
@@ -129,19 +127,19 @@ async function examineNode(wanted: Partial<Expectations>): Promise<readonly Chec
 }
 
 /** What the command line says, over what the site file says. */
-function given({ qemu, workDir, images }: DoctorOptions): Partial<Expectations> {
+function expectationsOf(
+  helper: readonly string[],
+  { qemu, workDir, images }: DoctorOptions,
+): Partial<Expectations> {
   return {
+    ...(helper.length > 0 ? { helper } : {}),
     ...(qemu === undefined ? {} : { vmm: { kind: 'qemu', binary: qemu, accelerator: 'auto' } }),
     ...(workDir === undefined ? {} : { workDir: resolve(workDir) }),
     ...(images === undefined ? {} : { imagesDir: resolve(images) }),
   };
 }
 
-/** Whether `wsp` can be used here: settings, service, token, ssh. */
-async function examineClient(env: NodeJS.ProcessEnv): Promise<readonly Check[]> {
-  return [...(await checkService(env)), await checkSsh()];
-}
-
+/** Whether `wsp` can be used here: settings, service, token. */
 async function checkService(env: NodeJS.ProcessEnv): Promise<readonly Check[]> {
   const checks: Check[] = [];
   let name = 'client';

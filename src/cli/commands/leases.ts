@@ -274,7 +274,7 @@ async function requestOf(context: CommandContext, options: CreateOptions): Promi
     ...base,
     ...given({ name, project, keepPartial, requeue, heal, pools: pool, pending, clientToken }),
     ...(options.duration === undefined ? {} : { durationMs: duration(options.duration, '--duration') }),
-    ...(startBy === undefined ? {} : { startBy: moment(startBy, '--start-by', systemClock.now()) }),
+    ...(startBy === undefined ? {} : { startBy: moment(startBy, '--start-by') }),
     sshKeys: [...(base.sshKeys ?? []), ...keys],
   };
 }

@@ -1,8 +1,8 @@
 import { InvalidArgumentError, Option } from 'commander';
-import { systemClock } from '../../platform/clock.ts';
 import type { EventView, VmView, WorkspaceView } from '../../protocol/api.ts';
 import { printed } from '../../platform/printing.ts';
 import { WspError } from '../../protocol/errors.ts';
+import { given } from '../../protocol/given.ts';
 import { type WorkspaceState, workspaceStates } from '../../protocol/states.ts';
 import { type WspCommand, workspaceWords } from '../command.ts';
 import type { CommandContext } from '../program.ts';
@@ -162,22 +162,15 @@ interface ListOptions {
 }
 
 async function list(context: CommandContext, { state, since, ...same }: ListOptions): Promise<void> {
-  context.list(
-    'workspaces',
-    await context.client().listWorkspaces({
-      ...same,
-      ...(state === undefined ? {} : { states: state }),
-      ...(since === undefined ? {} : { since: past(since, '--since', systemClock.now()) }),
-    }),
-    {
-      NAME: each => each.name,
-      ID: each => each.id,
-      STATE: each => each.state,
-      VMS: each => each.vms.length,
-      ENDS: each => each.endsAt,
-      WHY: ({ reason, slot }) => reason?.message ?? slot?.lrmTrouble?.message ?? slot?.lrmReason ?? '',
-    },
-  );
+  const query = { ...same, ...given({ states: state, since: past(since, '--since') }) };
+  context.list('workspaces', await context.client().listWorkspaces(query), {
+    NAME: each => each.name,
+    ID: each => each.id,
+    STATE: each => each.state,
+    VMS: each => each.vms.length,
+    ENDS: each => each.endsAt,
+    WHY: ({ reason, slot }) => reason?.message ?? slot?.lrmTrouble?.message ?? slot?.lrmReason ?? '',
+  });
 }
 
 async function events(
