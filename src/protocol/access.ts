@@ -107,6 +107,7 @@ export type LoginWaysView = Type.Static<typeof LoginWaysView>;
 
 /** The caller writes `content` to `path` as himself, mode 0644, and then hands in `claim`. */
 export const FileChallengeView = Type.Object({ path: Text, content: Text, claim: Text });
+export type FileChallengeView = Type.Static<typeof FileChallengeView>;
 
 /** Body of `POST /v1/login/file/claim`. */
 export const ClaimRequest = Type.Object(
