@@ -8,6 +8,7 @@ import {
   type LrmJob,
   type LrmJobState,
 } from './lrm.ts';
+import { capacityOf } from './sizes.ts';
 
 /** A node and what it has, or has left. */
 export interface Room {
@@ -63,11 +64,11 @@ export abstract class FirstComeLrm implements Lrm {
   capabilities(): Promise<LrmCapabilities> {
     const rooms = this.rooms();
     const busy = new Set(this.#jobs.flatMap(({ on }) => [...on]));
+    const { sizes: _, ...capacity } = capacityOf(
+      rooms.map(room => ({ ...room, idle: !room.away && !busy.has(room.name) })),
+    );
     return Promise.resolve({
-      nodes: rooms.length,
-      idleNodes: rooms.filter(({ name, away }) => !away && !busy.has(name)).length,
-      memoryMiBPerNode: Math.max(0, ...rooms.map(({ memoryMiB }) => memoryMiB)),
-      cpusPerNode: Math.max(0, ...rooms.map(({ cpus }) => cpus)),
+      ...capacity,
       free: this.#free(),
       away: rooms.filter(({ away }) => away).map(({ name }) => name),
       nodeNameEnv: ['WSP_NODE'],

@@ -1,5 +1,6 @@
-import { mkdir, open, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { endOfFile } from './file-end.ts';
 import { type GangRequest, LrmError } from './lrm.ts';
 
 /**
@@ -33,26 +34,11 @@ export function wordsFile(directory: string, jobName: string): string {
 /** The last of those words on one line, empty when there are none. They are removed. */
 export async function takeWords(directory: string, jobName: string): Promise<string> {
   const path = wordsFile(directory, jobName);
-  const file = await open(path, 'r').catch(() => undefined);
-  if (file === undefined) return '';
-  try {
-    const { size } = await file.stat();
-    const { buffer, bytesRead } = await file.read({
-      buffer: Buffer.alloc(mostWordsBytes),
-      position: Math.max(0, size - mostWordsBytes),
-    });
-    const lines = buffer.toString('utf8', 0, bytesRead).split('\n');
-    return lines
-      .map(line => line.trim())
-      .filter(Boolean)
-      .slice(-mostLines)
-      .join('; ');
-  } catch {
-    return '';
-  } finally {
-    await file.close();
-    await rm(path, { force: true }).catch(() => undefined);
-  }
+  const end = await endOfFile(path, mostWordsBytes);
+  if (end === undefined) return '';
+  await rm(path, { force: true }).catch(() => undefined);
+  const lines = end.text.split('\n').map(line => line.trim());
+  return lines.filter(Boolean).slice(-mostLines).join('; ');
 }
 
 /** Removes the program of a job that needs it no more. */

@@ -41,14 +41,8 @@ async function runPilot(value: unknown): Promise<number> {
   if (!noPlace) await notePilot(directory.path, process.pid);
   // The scheduler may suspend the job: what was due meanwhile is no sign of a dead service.
   const clock = patientClock(systemClock);
-  const log = jsonLog(
-    clock,
-    pacedLines(clock, bytesOfLog, noPlace ? linesOn(2) : linesTo(directory.pilotLog)),
-    {
-      slotId: assignment.slotId,
-      node,
-    },
-  );
+  const lines = pacedLines(clock, bytesOfLog, noPlace ? linesOn(2) : linesTo(directory.pilotLog));
+  const log = jsonLog(clock, lines, { slotId: assignment.slotId, node });
   const session = new PilotSession({
     assignment,
     node,

@@ -20,14 +20,12 @@ import { literals, orNull, Protocol } from './schema.ts';
 /** Opaque to agents. */
 const JobId = Type.String({ pattern: '^[A-Za-z0-9.-]{1,64}$' });
 
-/** `exited`: by itself; `cancelled`: told to; `timeout`: its time was over; `failed`: it could not be started. */
-const endings = ['exited', 'cancelled', 'timeout', 'failed'] as const;
-
 const JobEnd = Type.Object({
   jobId: JobId,
   /** Null: a signal ended it, or it never began. */
   code: orNull(Type.Integer({ minimum: 0, maximum: 255 })),
-  why: literals(endings),
+  /** By itself; told to; its time was over; it could not be started. */
+  why: literals(['exited', 'cancelled', 'timeout', 'failed'] as const),
   /** With `failed`: what went wrong. */
   message: Type.Optional(Type.String({ maxLength: 1_024 })),
 });

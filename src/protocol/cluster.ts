@@ -83,12 +83,7 @@ export const WorkspaceRequest = Type.Object(
       ),
     ),
     /** All VMs run by then, or the workspace is given up. Absent: it waits for as long as the LRM lets it. */
-    startBy: Type.Optional(
-      Type.String({
-        pattern: momentPattern,
-        description: momentWords,
-      }),
-    ),
+    startBy: Type.Optional(Type.String({ pattern: momentPattern, description: momentWords })),
     /** A VM that fails takes only itself out. Absent or false: all VMs run, or none does. */
     keepPartial: Type.Optional(Type.Boolean()),
     /** Started anew, with the same names and addresses and its whole duration, when the batch scheduler takes its nodes back. Absent or false: it ends then. */

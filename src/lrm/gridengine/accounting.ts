@@ -1,4 +1,4 @@
-import { open } from 'node:fs/promises';
+import { endOfFile } from '../file-end.ts';
 import type { LrmJob } from '../lrm.ts';
 import { listed } from './reasons.ts';
 
@@ -104,18 +104,8 @@ function whyFailed(failed: number, exitStatus: number): string {
 }
 
 async function lastLines(path: string): Promise<readonly string[]> {
-  const file = await open(path, 'r').catch(() => undefined);
-  if (!file) return [];
-  try {
-    const { size } = await file.stat();
-    const length = Math.min(size, readBytes);
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, size - length);
-    const lines = buffer.subarray(0, bytesRead).toString('utf8').split('\n');
-    // The first may be the end of a longer one.
-    return length < size ? lines.slice(1) : lines;
-  } catch {
-    return [];
-  } finally {
-    await file.close();
-  }
+  const end = await endOfFile(path, readBytes);
+  const lines = end?.text.split('\n') ?? [];
+  // The first may be the end of a longer one.
+  return end?.isWhole ? lines : lines.slice(1);
 }
