@@ -1,6 +1,6 @@
 import type { OptionMistake } from './kind.ts';
 
-/** Why options cannot be used, or what to use instead, in the words that several schedulers need. */
+/** Why options cannot be used, or what to use instead, as several schedulers need it. */
 export const because = {
   size: 'what a lease asks for decides it',
   words: 'the last words of a job that fails are in wsp show',

@@ -34,7 +34,7 @@ export class Spool {
     rmSync(join(this.#directory, `${id}.job`), { force: true });
   }
 
-  /** In the order in which they came: ids are numbers that grow. Throws `WspError` (`failed`): one cannot be read. */
+  /** In their order: ids are numbers that grow. Throws `WspError` (`failed`): one cannot be read. */
   jobs(): readonly KeptJob[] {
     return readdirSync(this.#directory)
       .filter(name => name.endsWith('.job'))
