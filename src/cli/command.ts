@@ -30,10 +30,8 @@ export class WspCommand extends Command {
   }
 
   /** What carries it out, with its arguments and its flags. */
-  does<Given extends unknown[]>(
-    work: (context: CommandContext, ...given: Given) => Promise<number | void>,
-  ): this {
-    return this.action((...given: Given) => this.#run(context => work(context, ...given)));
+  does(work: (context: CommandContext, ...given: never[]) => Promise<number | void>): this {
+    return this.action((...given) => this.#run(context => work(context, ...(given as never[]))));
   }
 }
 

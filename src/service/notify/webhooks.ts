@@ -100,7 +100,12 @@ export class Webhooks {
   deadLetters(id: string): readonly DeadLetterView[] {
     return [...this.#dead.values()]
       .filter(({ hook }) => hook === id)
-      .map(({ hook: _, at, ...letter }) => ({ ...letter, at: formatMoment(at) }));
+      .map(({ event, at, attempts: tries, error }) => ({
+        event,
+        at: formatMoment(at),
+        attempts: tries,
+        error,
+      }));
   }
 
   /** From now on. Throws `WspError`: `forbidden` (an address that the site does not open), `conflict` (too many). */

@@ -4,7 +4,7 @@ import { usageEvents } from '../api/usage.ts';
 import { type DocumentRow, readSlot, readVm, readWorkspace } from './documents.ts';
 
 /** How SQLite is asked about what is not in memory (`lease/retire.ts`). */
-export type Ask = <Row>(sql: string, parameters: readonly unknown[]) => readonly Row[];
+export type Ask = (sql: string, parameters: readonly unknown[]) => readonly unknown[];
 
 /** The conditions that have a value or several, as SQL, and these values. */
 export function whereOf(
@@ -28,10 +28,8 @@ export function readWorkspaces(ask: Ask, query: WorkspaceQuery): readonly KnownW
     ['(created_at, id) > (?, ?)', after && [after.createdAt, after.id]],
   ]);
   const order = newestFirst ? 'created_at desc, rowid desc' : 'created_at, id';
-  const rows = ask<DocumentRow>(
-    `select id, version, body from workspaces ${where} order by ${order} limit ?`,
-    [...values, query.limit],
-  );
+  const sql = `select id, version, body from workspaces ${where} order by ${order} limit ?`;
+  const rows = ask(sql, [...values, query.limit]) as readonly DocumentRow[];
   const workspaces = rows.map(readWorkspace);
   const slots = readSlots(
     ask,
@@ -52,10 +50,9 @@ export function readSlots(ask: Ask, ids: readonly string[]): readonly Slot[] {
 }
 
 function documentsOf(ask: Ask, table: 'slots' | 'vms', ids: readonly string[]) {
-  return ask<DocumentRow>(
-    `select id, version, body from ${table} where id in (select value from json_each(?))`,
-    [JSON.stringify(ids)],
-  );
+  return ask(`select id, version, body from ${table} where id in (select value from json_each(?))`, [
+    JSON.stringify(ids),
+  ]) as readonly DocumentRow[];
 }
 
 function byId<Entity extends { readonly id: string }>(entities: readonly Entity[]): Map<string, Entity> {
@@ -69,13 +66,13 @@ export function readPastUse(
   until: number,
   except: readonly string[],
 ): readonly PastUse[] {
-  return ask<PastUse>(
+  return ask(
     `select owner, project, sum(ms) as vmMs, sum(ms * cpus) as cpuMs, sum(ms * memory_mib) as memoryMiBMs
      from (select owner, project, cpus, memory_mib, 1.0 * (min(to_at, ?2) - max(from_at, ?1)) as ms
            from runs where to_at > ?1 and from_at < ?2 and workspace_id not in (select value from json_each(?3)))
      where ms > 0 group by owner, project`,
     [since, until, JSON.stringify(except)],
-  );
+  ) as readonly PastUse[];
 }
 
 /** Marks documents as retired; one parameter: their ids. */

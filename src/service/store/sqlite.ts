@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { sharedWith } from '../../platform/directory.ts';
 import { messageOf } from '../../platform/message-of.ts';
 import { chargeOf } from '../../lease/quota.ts';
-import type { Slot, Vm, Workspace } from '../../lease/model.ts';
+import type { Slot, Used, Vm, Workspace } from '../../lease/model.ts';
 import type { AuditView } from '../../protocol/access.ts';
 import { WspError } from '../../protocol/errors.ts';
 import type { StoredEvent, WorkspaceQuery } from '../core/engine-api.ts';
@@ -30,7 +30,7 @@ import {
   retireIn,
   whereOf,
 } from './past.ts';
-import type { AccessRow, AuditEntry, Commit, EventQuery, Store, StoredState } from './store.ts';
+import type { AccessRow, AuditEntry, Commit, EventQuery, Secret, Store, StoredState } from './store.ts';
 import { formatMoment } from '../../protocol/units.ts';
 
 /**
@@ -152,17 +152,18 @@ class SqliteStore implements Store {
 
   async load(): Promise<StoredState> {
     refuseUnreadPast(this.#ask);
-    const inMemory = (table: 'workspaces' | 'slots' | 'vms'): readonly DocumentRow[] =>
-      this.#ask(`select id, version, body from ${table} where retired = 0 order by rowid`, []);
-    const owed = 'select key as id, version, body from outbox order by number';
-    const secrets = this.#ask<{ key: string; value: string }>('select key, value from secrets', []);
+    const documents = (sql: string) => this.#ask(sql, []) as readonly DocumentRow[];
+    const inMemory = (table: 'workspaces' | 'slots' | 'vms') =>
+      documents(`select id, version, body from ${table} where retired = 0 order by rowid`);
+    const secrets = this.#ask('select key, value from secrets', []) as readonly Secret[];
+    const used = "select owner, nullif(project, '') as project, vm_ms as vmMs from used";
     return {
       workspaces: inMemory('workspaces').map(readWorkspace),
       slots: inMemory('slots').map(readSlot),
       vms: inMemory('vms').map(readVm),
-      effects: this.#ask<DocumentRow>(owed, []).map(readEffect),
+      effects: documents('select key as id, version, body from outbox order by number').map(readEffect),
       secrets: new Map(secrets.map(({ key, value }) => [key, value])),
-      used: this.#ask("select owner, nullif(project, '') as project, vm_ms as vmMs from used", []),
+      used: this.#ask(used, []) as readonly Used[],
     };
   }
 
@@ -207,11 +208,9 @@ class SqliteStore implements Store {
       ['workspace_id in (select value from json_each(?))', workspaceIds && JSON.stringify(workspaceIds)],
       ['type in (select value from json_each(?))', types && JSON.stringify(types)],
     ]);
-    const rows = this.#ask<EventRow>(
-      `select seq, at, recorded_at as recordedAt, type, workspace_id as workspaceId, slot_id as slotId,
-         vm_id as vmId, node, reason, ${ownerOfEvent} as owner from events ${where} order by seq limit ?`,
-      [...values, limit],
-    );
+    const sql = `select seq, at, recorded_at as recordedAt, type, workspace_id as workspaceId, slot_id as slotId,
+       vm_id as vmId, node, reason, ${ownerOfEvent} as owner from events ${where} order by seq limit ?`;
+    const rows = this.#ask(sql, [...values, limit]) as readonly EventRow[];
     return rows.map(({ reason, ...row }) => ({
       ...row,
       reason: reason === null ? null : (JSON.parse(reason) as StoredEvent['reason']),
@@ -219,13 +218,13 @@ class SqliteStore implements Store {
   }
 
   async lastEvent(): Promise<number> {
-    const [row] = this.#ask<{ last: number | null }>('select max(seq) as last from events', []);
-    return row?.last ?? 0;
+    const [row] = this.#ask('select coalesce(max(seq), 0) as last from events', []);
+    return (row as { readonly last: number }).last;
   }
 
   async loadAccess(): Promise<readonly AccessRow[]> {
     const sql = 'select kind, id, version, body from access order by rowid';
-    return this.#ask<DocumentRow & Pick<AccessRow, 'kind'>>(sql, []).map(readAccess);
+    return (this.#ask(sql, []) as readonly (DocumentRow & Pick<AccessRow, 'kind'>)[]).map(readAccess);
   }
 
   async putAccess(rows: readonly AccessRow[]): Promise<void> {
@@ -248,10 +247,8 @@ class SqliteStore implements Store {
       ["body ->> '$.user' = ?", user],
       ["body ->> '$.at' >= ?", sinceAt === undefined ? undefined : formatMoment(sinceAt)],
     ]);
-    const rows = this.#ask<{ seq: number; body: string }>(
-      `select seq, body from audit ${where} order by seq desc limit ?`,
-      [...values, limit],
-    );
+    const sql = `select seq, body from audit ${where} order by seq desc limit ?`;
+    const rows = this.#ask(sql, [...values, limit]) as readonly { seq: number; body: string }[];
     return rows.map(({ seq, body }) => ({ seq, ...(JSON.parse(body) as AuditEntry) }));
   }
 
@@ -271,8 +268,7 @@ class SqliteStore implements Store {
     })();
   }
 
-  readonly #ask: Ask = <Row>(sql: string, parameters: readonly unknown[]) =>
-    this.#prepared(sql).all(...parameters) as Row[];
+  readonly #ask: Ask = (sql, parameters) => this.#prepared(sql).all(...parameters);
 
   #prepared(sql: string) {
     const statement = this.#statements.get(sql) ?? this.#database.prepare(sql);

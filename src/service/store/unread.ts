@@ -35,7 +35,7 @@ export function refuseUnreadPast(ask: Ask): void {
       ? ['version', `version <> ${documentVersion} or not json_valid(${body})`]
       : [documentVersion, `not json_valid(${body})`];
     const sql = `select ${id} as id, ${version} as version from ${table} where ${unread} limit 1`;
-    const [found] = ask<{ readonly id: string | number; readonly version: number }>(sql, []);
+    const [found] = ask(sql, []) as readonly { readonly id: string | number; readonly version: number }[];
     if (found) throw unreadable(what, found.id, whyUnread(found.version));
   }
 }
