@@ -65,8 +65,7 @@ export interface AccountParts {
   readonly quotasChanged: (quotas: Quotas) => void;
 }
 
-const day = 24 * 3_600_000;
-const defaultLifetimeMs = 30 * day;
+const defaultLifetimeMs = 30 * 24 * 3_600_000;
 /** A user who makes a token for each job and never revokes one. */
 const mostTokensPerUser = 100;
 

@@ -82,14 +82,9 @@ export class Logins {
   /** Which logins there are; of MUNGE's, what the text must be and who alone may read it. */
   ways(): LoginWaysView {
     const { directory, mungeSocket, ownUid } = this.#parts;
-    const hasMunge = mungeSocket !== null;
-    const nonce = hasMunge ? this.#sealed(this.#fresh()) : null;
-    return {
-      file: directory !== null,
-      munge: hasMunge ? mungeForm : null,
-      nonce,
-      uid: hasMunge ? ownUid : null,
-    };
+    const file = directory !== null;
+    if (mungeSocket === null) return { file, munge: null, nonce: null, uid: null };
+    return { file, munge: mungeForm, nonce: this.#sealed(this.#fresh()), uid: ownUid };
   }
 
   /** Throws `WspError` (`not_found`: no such logins here). */
@@ -129,7 +124,8 @@ export class Logins {
     return this.#userOf(read.uid);
   }
 
-  async #unmunge(socket: string, credential: string): Promise<Unmunged> {
+  /** Who made the credential, who alone can read it, and its text. */
+  async #unmunge(socket: string, credential: string) {
     const argv = ['unmunge', '-S', socket, '-k', 'STATUS,UID,UID_RESTRICTION,LENGTH'] as const;
     const { code, stdout, stderr } = await this.#parts.processes
       .run([...argv], { deadlineMs: commandDeadlineMs, input: credential, maxOutputBytes: 64 * 1024 })
@@ -193,7 +189,6 @@ export class Logins {
     return name;
   }
 
-  /** Its file. */
   #wanted(claim: Buffer): Proof {
     const { directory } = this.#parts;
     if (directory === null) throw notHere('with a file');
@@ -232,13 +227,6 @@ export class Logins {
       this.#used.delete(nonce);
     }
   }
-}
-
-interface Unmunged {
-  readonly uid: number;
-  /** Who alone can read it. */
-  readonly restrictedTo: number | undefined;
-  readonly text: string;
 }
 
 async function ownerOf({ path, content }: Proof): Promise<number> {

@@ -105,9 +105,7 @@ function pageReader(recent: RecentEvents, clock: Clock) {
 /** The history of some workspaces. */
 export async function readAll(
   engine: Pick<Engine, 'events'>,
-  which:
-    | { readonly workspaceId: string }
-    | { readonly workspaceIds: readonly string[]; readonly types: readonly string[] },
+  which: Omit<Parameters<Engine['events']>[0], 'after' | 'limit'>,
 ): Promise<readonly StoredEvent[]> {
   const events: StoredEvent[] = [];
   for (;;) {

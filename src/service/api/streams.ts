@@ -4,7 +4,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import Type, { type Static } from 'typebox';
 import { createWebSocketStream, type WebSocket } from 'ws';
-import type { Vm, Workspace } from '../../lease/model.ts';
+import type { Vm } from '../../lease/model.ts';
 import { invalidRequest } from '../../protocol/document.ts';
 import { WspError } from '../../protocol/errors.ts';
 import type { StreamTarget } from '../../protocol/pilot.ts';
@@ -81,10 +81,7 @@ export function clientStreamRoutes(parts: ApiParts): FastifyPluginAsyncTypebox {
   };
 }
 
-async function wantedOf(
-  { engine }: ApiParts,
-  request: FastifyRequest,
-): Promise<{ workspace: Workspace; vm: Vm }> {
+async function wantedOf({ engine }: ApiParts, request: FastifyRequest) {
   const params = request.params as Static<typeof StreamParams>;
   const { workspace, among } = await findOwn(engine, callerOf(request), params.workspace);
   const vm = workspace.vmIds

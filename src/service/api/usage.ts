@@ -15,6 +15,7 @@ export interface UsagePeriod {
 
 /** What counts. */
 type Counted = Pick<SiteState, 'workspaces' | 'vms' | 'used'>;
+type Account = Pick<UsageLine, 'kind' | 'name'>;
 
 /**
  * What each user and project holds, and for how long their VMs have run in a period: each VM from
@@ -30,7 +31,7 @@ export function usageOf(
   past: readonly PastUse[] = [],
 ): readonly UsageLine[] {
   const spans = runningTimes(events, period);
-  const accounts = new Map<string, { readonly kind: UsageLine['kind']; readonly name: string }>();
+  const accounts = new Map<string, Account>();
   for (const whose of [...state.workspaces.values(), ...state.used.values()]) {
     if (!of(whose)) continue;
     accounts.set(`user ${whose.owner}`, { kind: 'user', name: whose.owner });
@@ -67,7 +68,7 @@ function runningTimes(
 function lineOf(
   state: Counted,
   spans: ReadonlyMap<string, number>,
-  { kind, name }: { readonly kind: UsageLine['kind']; readonly name: string },
+  { kind, name }: Account,
   of: (whose: Charged) => boolean,
   past: readonly PastUse[],
 ): UsageLine {

@@ -2,7 +2,6 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import type { FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import { Compile } from 'typebox/compile';
-import type { WebSocket } from 'ws';
 import { webSocketStream } from '../../../platform/websocket-stream.ts';
 import { WspError } from '../../../protocol/errors.ts';
 import { nodeNamePattern, slotIdPattern } from '../../../protocol/ids.ts';
@@ -41,7 +40,7 @@ export function requireSlotSecret({ engine }: Pick<ApiParts, 'engine'>) {
 
 /** `/pilot/v1/…`: authenticated by the slot's secret, before the upgrade. */
 export function pilotRoutes(parts: ApiParts): FastifyPluginAsyncTypebox {
-  const { engine } = parts;
+  const { engine, clock, log } = parts;
   return async app => {
     app.addHook('preHandler', requireSlotSecret(parts));
     app.get(
@@ -49,7 +48,10 @@ export function pilotRoutes(parts: ApiParts): FastifyPluginAsyncTypebox {
       { websocket: true, schema: { params: NodeParams }, config: { open: true } },
       (socket, request) => {
         const { slotId, node } = request.params;
-        serveNode(parts, socket, slotId, node, request.socket.remoteAddress?.replace(/^::ffff:/, ''));
+        const about = log.with({ slot: slotId, node });
+        const peerAddress = request.socket.remoteAddress?.replace(/^::ffff:/, '');
+        const session = engine.pilots.attach(slotId, node, { ...connectionOver(socket, about), peerAddress });
+        serveSocket(socket, { clock, log: about }, text => readPilotMessage(text, slotId, node), session);
       },
     );
     app.get(
@@ -65,18 +67,6 @@ export function pilotRoutes(parts: ApiParts): FastifyPluginAsyncTypebox {
       },
     );
   };
-}
-
-function serveNode(
-  { engine, clock, log }: ApiParts,
-  socket: WebSocket,
-  slotId: string,
-  node: string,
-  peerAddress: string | undefined,
-): void {
-  const about = log.with({ slot: slotId, node });
-  const session = engine.pilots.attach(slotId, node, { ...connectionOver(socket, about), peerAddress });
-  serveSocket(socket, { clock, log: about }, text => readPilotMessage(text, slotId, node), session);
 }
 
 /** The message, or what is wrong with it. */
