@@ -58,7 +58,7 @@ export function asker(options: {
     return answer.data;
   };
   /** All entries of a list, which are under this name in each of its pages. */
-  const list = <Name extends string, Page extends Readonly<Record<Name, readonly unknown[]>> & Paged>(
+  const list = <Name extends string, Page extends Record<Name, readonly unknown[]> & Paged>(
     name: Name,
     send: (query: { readonly cursor?: string }, signal: AbortSignal) => ReturnType<Send<Page>>,
   ): Promise<readonly Page[Name][number][]> =>

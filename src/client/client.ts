@@ -16,7 +16,7 @@ export interface ClientOptions {
   readonly url: string;
   /** Absent: whoever we are logs in with no password, where the service takes that. */
   readonly token?: string | undefined;
-  /** PEM of the certificate, or of its authority, that the service must have. Default: the system's authorities. */
+  /** PEM of the service's certificate or its authority's. Default: the system's authorities. */
   readonly ca?: string | undefined;
   /** How to log in where no token is given. */
   readonly login?: LoginMeans | undefined;

@@ -28,8 +28,8 @@ export function connectionTo(url: string, ca: string | undefined): Connection {
       fetch: sender({ socketPath }),
       socketTo: path => ({ url: `ws+unix:${socketPath}:${path}`, options: {} }),
     };
-  // A certificate that is no authority's is trusted itself, too (RFC 5280 has no such anchor; OpenSSL
-  // calls it a partial chain).
+  // A certificate that is no authority's is trusted itself, too (RFC 5280 has no such anchor;
+  // OpenSSL calls it a partial chain).
   const trusting = ca === undefined ? undefined : { ca, allowPartialTrustChain: true as const };
   return {
     baseUrl: url,

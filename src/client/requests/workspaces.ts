@@ -28,7 +28,7 @@ export function workspaceRequests({ api, ask, list }: Asker) {
   const at = (workspace: string) => ({ path: { workspace } });
   return {
     createWorkspace: (body: WorkspaceRequest) => ask(signal => api.POST('/v1/workspaces', { body, signal })),
-    /** The live ones, the oldest first; with `all`, or their state among `states`, the ended ones too. */
+    /** The live ones, the oldest first; with `all` or by their state the ended ones too. */
     listWorkspaces: ({ states, ...filters }: WorkspaceQuery = {}) =>
       list('workspaces', (page, signal) => {
         const query = { ...filters, ...page, ...(states ? { state: [...states] } : {}) };
@@ -46,7 +46,7 @@ export function workspaceRequests({ api, ask, list }: Asker) {
         api.POST('/v1/workspaces/{workspace}/groups', { params: at(workspace), body, signal }),
       );
     },
-    /** Has a pending workspace placed and deployed as a whole; harmless when it is launched already. */
+    /** Has a pending workspace placed and deployed as a whole; harmless when that is done. */
     launchWorkspace: (workspace: string) =>
       ask(signal => api.POST('/v1/workspaces/{workspace}/launch', { params: at(workspace), signal })),
     /** Makes a running lease longer. */
@@ -56,7 +56,7 @@ export function workspaceRequests({ api, ask, list }: Asker) {
         api.POST('/v1/workspaces/{workspace}/extend', { params: at(workspace), body, signal }),
       );
     },
-    /** Something done to a VM, a group, or all VMs. Resolves once it is durable; what becomes of it is in the events. */
+    /** Resolves once the order is durable; what becomes of it is in the events. */
     operateVms: (workspace: string, body: OperateRequest) =>
       ask(signal =>
         api.POST('/v1/workspaces/{workspace}/operations', { params: at(workspace), body, signal }),

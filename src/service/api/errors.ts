@@ -66,8 +66,8 @@ function messageOf({ keyword, message, params, ...more }: FastifySchemaValidatio
   return description === undefined ? (message ?? 'is not valid') : `must be ${description}`;
 }
 
-function refuse(reply: FastifyReply, refusal: WspError, status: number = errorCodes[refusal.code].status) {
-  return reply.code(status).send(refusal.toBody());
+function refuse(reply: FastifyReply, refusal: WspError, status?: number): FastifyReply {
+  return reply.code(status ?? errorCodes[refusal.code].status).send(refusal.toBody());
 }
 
 /** A request as log fields: never its headers, its body or its query. */

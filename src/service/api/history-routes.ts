@@ -71,5 +71,5 @@ const events: Route = (app, { engine, callers, feed }) => {
   });
 };
 
-/** What happened: the timeline of one workspace, its VMs' host keys, and the history as a long poll and as a stream. */
+/** A workspace's timeline and host keys, and the history as a long poll and as a stream. */
 export const historyRoutes: readonly Route[] = [timeline, knownHosts, events, eventStream];

@@ -30,7 +30,7 @@ function iso(time: number | null): string | null {
   return time === null ? null : formatMoment(time);
 }
 
-/** What of an entity is shown as it is: these fields of it, and no other that it may get one day. */
+/** What of an entity is shown as it is: these fields, and no other that it may get one day. */
 function pick<Entity extends object, Field extends keyof Entity>(
   entity: Entity,
   ...fields: readonly Field[]
