@@ -32,6 +32,7 @@ export interface StoredToken {
   readonly through?: string;
 }
 
+/** What their documents must have. */
 export const userFields: Fields<StoredUser> = {
   name: 'text',
   role: { oneOf: roles },
