@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { Clock, StopTimer } from './clock.ts';
+import { Lines } from './lines.ts';
 import { formatDuration } from '../protocol/units.ts';
 
 /**
@@ -34,14 +35,13 @@ const closeDeadlineMs = 5_000;
 const maxLineBytes = 4 * 1024 * 1024;
 /** Who reads so slowly that this much waits for it is cut off; it comes again and hears the rest. */
 const maxUnsentBytes = 16 * 1024 * 1024;
-const newline = 0x0a;
 
 /** Lines over a stream, which is the link's from now on. */
 export function lineLink(stream: Duplex, clock: Clock, handlers: LineHandlers): LineLink {
-  return new Lines(stream, clock, handlers);
+  return new Link(stream, clock, handlers);
 }
 
-class Lines implements LineLink {
+class Link implements LineLink {
   readonly #stream: Duplex;
   readonly #clock: Clock;
   readonly #handlers: LineHandlers;
@@ -58,11 +58,15 @@ class Lines implements LineLink {
     this.#handlers = handlers;
     this.#heard();
     this.#beat();
-    const read = lineReader(maxLineBytes, text => this.#read(text));
+    const lines = new Lines(
+      maxLineBytes,
+      text => this.#read(text),
+      () => this.#cut('a line is too long'),
+    );
     stream.on('data', (chunk: Buffer) => {
       if (this.#over) return;
       this.#heard();
-      if (!read(chunk)) this.#cut('a line is too long');
+      lines.push(chunk);
     });
     stream.on('end', () => {
       this.#tell('the other side has closed');
@@ -140,24 +144,4 @@ class Lines implements LineLink {
       this.#beat();
     });
   }
-}
-
-/** Takes bytes as they come and gives whole lines (UTF-8, without their end); false once a line is longer than it may be. */
-function lineReader(maxBytes: number, line: (text: string) => void): (chunk: Buffer) => boolean {
-  let parts: Buffer[] = [];
-  let bytes = 0;
-  return chunk => {
-    let rest = chunk;
-    for (let at = rest.indexOf(newline); at >= 0; at = rest.indexOf(newline)) {
-      if (bytes + at > maxBytes) return false;
-      const text = Buffer.concat([...parts, rest.subarray(0, at)]).toString('utf8');
-      parts = [];
-      bytes = 0;
-      rest = rest.subarray(at + 1);
-      line(text);
-    }
-    parts.push(rest);
-    bytes += rest.length;
-    return bytes <= maxBytes;
-  };
 }

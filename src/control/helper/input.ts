@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { Clock } from '../../platform/clock.ts';
+import { Lines } from '../../platform/lines.ts';
 import { formatDuration } from '../../protocol/units.ts';
-import { Lines } from '../vmm/qemu/lines.ts';
 
 /** A request is a few hundred bytes; VXLAN peers make it some kilobytes. */
 const longestLine = 262_144;
@@ -28,7 +28,11 @@ export interface InputParts {
  */
 export async function serveInput(input: Readable, parts: InputParts): Promise<void> {
   const waiting: string[] = [];
-  const lines = new Lines(longestLine, line => waiting.push(line));
+  const lines = new Lines(
+    longestLine,
+    line => waiting.push(line),
+    () => parts.refuse(`a line is longer than ${longestLine} bytes`),
+  );
   let served = 0;
   const stopTimer = parts.clock.after(firstRequestMs, () => {
     if (served > 0 || parts.holdsSlot()) return;
@@ -36,8 +40,7 @@ export async function serveInput(input: Readable, parts: InputParts): Promise<vo
   });
   try {
     for await (const chunk of input) {
-      for (let left = lines.push(chunk as Buffer); left > 0; left -= 1)
-        parts.refuse(`a line is longer than ${longestLine} bytes`);
+      lines.push(chunk as Buffer);
       for (let line = waiting.shift(); line !== undefined; line = waiting.shift()) {
         served += 1;
         if (served > mostRequests) return parts.refuse(`more than ${mostRequests} requests`);

@@ -1,10 +1,10 @@
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../../../platform/clock.ts';
+import { Lines } from '../../../platform/lines.ts';
 import { paceReading } from '../../../platform/paced-reading.ts';
 import type { ContextState, Reason } from '../../../protocol/states.ts';
 import { plainText } from '../../../protocol/text.ts';
 import { protocolGap } from '../../../protocol/versions.ts';
-import { Lines } from './lines.ts';
 
 /**
  * The conversation with a guest's agent over the virtio port `org.workspace-pilot.0`, in lines of text:

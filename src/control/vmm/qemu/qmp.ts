@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import { type Clock, withDeadline } from '../../../platform/clock.ts';
-import { Lines } from './lines.ts';
+import { Lines } from '../../../platform/lines.ts';
 
 /**
  * A client of QEMU's machine protocol: JSON objects, one a line, over a stream (QEMU documentation, "QMP protocol specification").
@@ -31,10 +31,12 @@ export class QmpClient {
     this.#onEvent = onEvent;
     // Who does not wait for it any more learns of the connection's end otherwise.
     this.#greeting.catch(() => undefined);
-    const lines = new Lines(longestMessageBytes, line => this.#receive(line));
-    stream.on('data', (chunk: Buffer) => {
-      if (lines.push(chunk) > 0) this.close(new QmpError('protocol', 'QEMU sent an overlong QMP message'));
-    });
+    const lines = new Lines(
+      longestMessageBytes,
+      line => this.#receive(line),
+      () => this.close(new QmpError('protocol', 'QEMU sent an overlong QMP message')),
+    );
+    stream.on('data', (chunk: Buffer) => lines.push(chunk));
     stream.on('error', cause =>
       this.close(new QmpError('closed', `the QMP connection broke: ${cause.message}`)),
     );

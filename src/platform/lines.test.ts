@@ -6,9 +6,14 @@ import { Lines } from './lines.ts';
  */
 function cut(...pieces: readonly string[]): readonly [lines: string[], tooLong: number] {
   const lines: string[] = [];
-  const reader = new Lines(8, line => lines.push(line));
-  const counts = pieces.map(piece => reader.push(Buffer.from(piece)));
-  return [lines, counts.reduce((sum, count) => sum + count, 0)];
+  let tooLong = 0;
+  const reader = new Lines(
+    8,
+    line => lines.push(line),
+    () => (tooLong += 1),
+  );
+  for (const piece of pieces) reader.push(Buffer.from(piece));
+  return [lines, tooLong];
 }
 
 it('cuts lines wherever the pieces end, in the middle of a letter too', () => {
