@@ -67,7 +67,8 @@ export function hostVm(plan: VmPlan, parts: HostParts): VmHosting {
       await (await helper()).adoptProcess(pid);
     },
     async dispose() {
-      await allDone([plan.nics.length === 0 ? undefined : detachNics(plan, helper), files.remove(directory)]);
+      const detached = plan.nics.length === 0 ? undefined : detachNics(plan, helper);
+      await allDone([detached, files.remove(directory)]);
     },
     connect: port => connectToGuest(plan, port, clock),
   };

@@ -62,10 +62,11 @@ export const startChild: StartChild = (argv, options = {}) => {
   const [command, ...args] = argv;
   return new Promise<Child>((resolve, reject) => {
     const { stdio = ['ignore', 'ignore', 'ignore'], cwd, detached = false } = options;
+    const env = options.env ?? process.env;
     const failed = (cause: NodeJS.ErrnoException): void => reject(spawnFailure(argv, cwd, cause));
     let child: ChildProcess;
     try {
-      child = spawn(command, args, { stdio: [...stdio], env: options.env ?? process.env, cwd, detached });
+      child = spawn(command, args, { stdio: [...stdio], env, cwd, detached });
     } catch (cause) {
       // Bad arguments (a NUL byte in an argument, a closed descriptor) are thrown at once.
       failed(cause as NodeJS.ErrnoException);

@@ -31,9 +31,14 @@ export const systemProcesses: ProcessRunner = {
   async run(argv, { input = '', deadlineMs, env, cwd, maxOutputBytes: limit = 64 * 1024 * 1024 }) {
     const child = await startChild(argv, { stdio: ['pipe', 'pipe', 'pipe'], env, cwd });
     let failure = undefined as CommandFailure | undefined;
+    let giveUp: (why: CommandFailure) => void = () => undefined;
+    const givenUp = new Promise<never>((_, reject) => {
+      giveUp = reject;
+    });
     const stop = (kind: CommandFailure['kind'], message: string): void => {
       failure ??= new CommandFailure(kind, argv, message);
-      child.kill('SIGKILL');
+      // One that is not ours to kill, sudo say, is not waited for.
+      if (!child.kill('SIGKILL')) giveUp(failure);
       // What it has started may outlive it and hold these open.
       child.stdout?.destroy();
       child.stderr?.destroy();
@@ -56,8 +61,8 @@ export const systemProcesses: ProcessRunner = {
     const stderr = collect(child.stderr);
     // A command that ends before it has read its input breaks the pipe; its exit code says enough.
     child.stdin?.end(input);
-    const { code, signal } = await child.exited;
-    clearTimeout(timer);
+    const ended = Promise.race([child.exited, givenUp]).finally(() => clearTimeout(timer));
+    const { code, signal } = await ended;
     if (failure) throw failure;
     return { code, signal, stdout: stdout(), stderr: stderr() };
   },

@@ -155,9 +155,9 @@ function checkPolicy(networks: NodeExpectations['networks']): Check {
   if (!statIfThere(policyFile)) return warning(name, absent, orElsewhere);
   try {
     const policy = readPolicy(policyFile);
-    const missing = networkMissing(policy, networks ?? []);
-    const trouble = missing && `does not allow network ${missing.name} as the site file has it`;
-    if (trouble !== undefined) return failure(name, `${policyFile} ${trouble}`, fix);
+    const missing = networkMissing(policy, networks ?? [])?.name;
+    const trouble = `${policyFile} does not allow network ${missing} as the site file has it`;
+    if (missing !== undefined) return failure(name, trouble, fix);
     return good(name, policyWords(policy).join('; '));
   } catch (cause) {
     return failure(name, oneLine(messageOf(cause), 300), fix);

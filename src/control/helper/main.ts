@@ -38,6 +38,7 @@ export async function runHelper(args: readonly string[]): Promise<number> {
   if (!caller) return complain('SUDO_UID and SUDO_GID are not those of a user: start it with sudo', 2);
   let parts: ServerParts;
   try {
+    // Alone: says in words what that policy allows.
     if (args.length === 2 && args[0] === '--check-policy') {
       print(`${policyWords(readPolicy(args[1] ?? '')).join('\n')}\n`);
       return 0;

@@ -47,9 +47,10 @@ export function memoryOf(
   { memoryMiB }: SectionReader,
 ): (node: Pick<NodeSettings, 'vmm'>) => MemorySettings {
   const fixedMiB = vmmOverhead === undefined ? undefined : memoryMiB(vmmOverhead, 'vmmOverhead');
+  const said = fixedMiB === undefined ? undefined : { fixedMiB, perCpuMiB: 0, guestShare: 0 };
   const pilotMiB = memoryMiB(pilotOverhead, 'pilotOverhead');
   return ({ vmm }) => ({
-    vmm: fixedMiB === undefined ? vmmKind(vmm).traits(vmm).memory : { fixedMiB, perCpuMiB: 0, guestShare: 0 },
+    vmm: said ?? vmmKind(vmm).traits(vmm).memory,
     pilotMiB,
   });
 }
