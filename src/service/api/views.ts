@@ -135,16 +135,25 @@ function shownVmState({ state }: Vm, slot: Slot | undefined, unheardSince: numbe
   return unheardSince === null ? state : 'unreachable';
 }
 
+/** Written out: there are thousands of them in one answer, and copies of copies take their time. */
 function vmView(vm: Vm, slot: Slot | undefined): VmView {
   const unheardSince = isFinalVm(vm.state)
     ? null
     : (slot?.nodes.find(({ name }) => name === vm.node)?.silentSince ?? null);
   return {
-    ...pick(vm, 'id', 'name', 'group', 'context', 'reason', 'node', 'image', 'memoryMiB', 'cpus'),
+    id: vm.id,
+    name: vm.name,
+    group: vm.group,
     state: shownVmState(vm, slot, unheardSince),
+    context: vm.context,
+    reason: vm.reason,
+    node: vm.node,
     unheardSince: iso(unheardSince),
+    image: vm.image,
+    memoryMiB: vm.memoryMiB,
+    cpus: vm.cpus,
     mac: vm.nics[0]?.mac ?? null,
-    addresses: vm.nics.map(nic => pick(nic, 'network', 'address', 'mac')),
+    addresses: vm.nics.map(({ network, address, mac }) => ({ network, address, mac })),
   };
 }
 
