@@ -1,6 +1,10 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { startChild } from '../../src/platform/children.ts';
 import { systemProcesses } from '../../src/platform/process.ts';
 import type { WorkspaceView } from '../../src/protocol/api.ts';
 import { root, startSite, type TestSite } from '../support/site.ts';
@@ -74,6 +78,67 @@ it("a network's name server, MTU, VXLAN port and VNI are the guest's and its nod
     { deadlineMs: 10_000 },
   );
   expect(links.stdout).toMatch(/vxlan id 70\d\d .* dstport 4790 /);
+});
+
+it('files are copied to a VM, from it, and between two: scp, --recursive, --preserve, --login', async () => {
+  const here = join(site.directory, 'copied');
+  mkdirSync(join(here, 'out'), { recursive: true });
+  writeFileSync(join(here, 'out', 'old'), 'of before\n');
+  utimesSync(join(here, 'out', 'old'), 1_000_000_000, 1_000_000_000);
+  const scp = async (...args: readonly string[]): Promise<void> => {
+    const { code, stderr } = await site.wsp(['scp', ...args]);
+    expect([args, code, stderr]).toEqual([args, 0, '']);
+  };
+  await scp('-r', '-p', join(here, 'out'), 'real/vm-0:in');
+  expect(await inside('real/vm-0', 'cat', 'in/old')).toBe('of before\n');
+  expect(await inside('real/vm-0', 'stat', '-c', '%Y', 'in/old')).toBe('1000000000\n');
+  await scp('real/vm-0:in/old', 'real/vm-1:second');
+  await scp('--login', 'root', 'real/vm-1:second', join(here, 'back'));
+  expect(readFileSync(join(here, 'back'), 'utf8')).toBe('of before\n');
+  const missing = await site.wsp(['scp', 'real:none', here]);
+  expect([missing.code, missing.stderr]).toEqual([1, expect.stringContaining('No such file')]);
+});
+
+it("OpenSSH's own programs reach each VM by its name: ssh-config, --login", async () => {
+  const file = join(site.directory, 'real.conf');
+  const { stdout } = await site.wsp(['ssh-config', 'real', '--login', 'root']);
+  writeFileSync(file, stdout);
+  const run = (...argv: readonly [string, ...string[]]) =>
+    systemProcesses.run(argv, { env: site.clientEnv, deadlineMs: 60_000 });
+  expect(await run('ssh', '-F', file, 'vm-1.real', 'hostname')).toMatchObject({ code: 0, stdout: 'vm-1\n' });
+  const copy = join(site.directory, 'hosts');
+  expect(await run('scp', '-F', file, 'vm-0.real:/etc/hosts', copy)).toMatchObject({ code: 0, stderr: '' });
+  expect(readFileSync(copy, 'utf8')).toContain('vm-1');
+  // The key of another VM than the one that is meant is no question, but an error.
+  const other = stdout.replace(/(HostKeyAlias ws-\w+)\.vm-0/, '$1.vm-1');
+  writeFileSync(file, other);
+  const wrong = await run('ssh', '-F', file, 'vm-0.real', 'hostname');
+  expect([wrong.code, wrong.stderr]).toEqual([255, expect.stringContaining('Host key verification failed')]);
+});
+
+it("a guest's port is reached through a port of this host, until Ctrl-C: forward, --address", async () => {
+  const child = await startChild(
+    [`${root}/bin/wsp`, 'forward', 'real/vm-0', '0:22', '0:9', '--address', '127.0.0.2', '--json'],
+    { stdio: ['ignore', 'pipe', 'pipe'], env: site.clientEnv },
+  );
+  try {
+    if (!child.stdout || !child.stderr) throw new Error('no output');
+    const [text] = (await once(createInterface({ input: child.stdout }), 'line')) as [string];
+    const [ssh, nobody] = (JSON.parse(text) as { forwards: { port: number; to: number }[] }).forwards;
+    expect([ssh?.to, nobody?.to]).toEqual([22, 9]);
+    const greeted = connect({ host: '127.0.0.2', port: ssh?.port ?? 0 });
+    expect(String(await once(greeted, 'data'))).toMatch(/^SSH-2\.0-dropbear/);
+    // A port that nobody listens on is that connection's trouble alone.
+    const refused = connect({ host: '127.0.0.2', port: nobody?.port ?? 0 });
+    const [why] = (await once(createInterface({ input: child.stderr }), 'line')) as [string];
+    expect(why).toMatch(/^wsp: port 9 of real\/vm-0: /);
+    await once(refused, 'close');
+    expect(greeted.destroyed).toBe(false);
+    child.kill('SIGINT');
+    expect(await child.exited).toEqual({ code: 0, signal: null });
+  } finally {
+    child.kill('SIGKILL');
+  }
 });
 
 it('the VMM is run as the site file says: binary, accelerator', async () => {

@@ -196,6 +196,21 @@ export const commandProofs: readonly Proof[] = [
     of: [...flags('wsp create', 'user-data', 'ssh-key'), 'wsp ssh --login'],
   },
   {
+    file: 'test/e2e/guest-flags.test.ts',
+    title: 'files are copied to a VM, from it, and between two: scp, --recursive, --preserve, --login',
+    of: ['wsp scp', ...flags('wsp scp', 'recursive', 'preserve', 'login')],
+  },
+  {
+    file: 'test/e2e/guest-flags.test.ts',
+    title: "OpenSSH's own programs reach each VM by its name: ssh-config, --login",
+    of: ['wsp ssh-config', 'wsp ssh-config --login'],
+  },
+  {
+    file: 'test/e2e/guest-flags.test.ts',
+    title: "a guest's port is reached through a port of this host, until Ctrl-C: forward, --address",
+    of: ['wsp forward', 'wsp forward --address'],
+  },
+  {
     file: 'test/e2e/drain.test.ts',
     title:
       'a lease leaves a node that is drained: it ends as preempted, in the words of the administrator, and nothing is left',

@@ -17,7 +17,7 @@ import { progressLines, workspaceText } from '../output.ts';
 import { describeWorkspace } from '../describe.ts';
 import { loadClusterFile } from '../programs.ts';
 import { readPublicKeys } from '../public-keys.ts';
-import { userPublicKey } from '../ssh.ts';
+import { userPublicKey } from '../user-key.ts';
 import { duration, fromFile, memory, moment, repeat, usageError, whole } from '../values.ts';
 
 interface GroupOptions {
