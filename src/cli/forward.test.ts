@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Client } from '../client/client.ts';
 import { forward, portPair } from './forward.ts';
+import { nextTurn } from '../platform/clock.ts';
 import type { CommandContext } from './program.ts';
 
 describe('ports', () => {
@@ -61,7 +62,7 @@ describe('a connection', () => {
 
   it('is answered although it has said that it says no more, and ends with the guest’s end', async () => {
     const port = await guest(socket =>
-      socket.once('data', chunk => setImmediate(() => socket.end(`heard ${String(chunk)}`))),
+      socket.once('data', chunk => void nextTurn().then(() => socket.end(`heard ${String(chunk)}`))),
     );
     const { local, ended } = await forwarded(port);
     const socket = connect({ port: local, host: '127.0.0.1' });
