@@ -1,4 +1,4 @@
-# Two commands on a fresh Debian 12 with Node.js: make demo, make test. Both stand on make setup, which does nothing when nothing is missing.
+# Two commands on a fresh Debian 12 with Node.js: make demo, make test. Both set up what is missing first, and nothing when nothing is.
 # NODE=24, with any of them: all of it on that Node.js (scripts/node-versions), which the set-up brings.
 LRM ?= local
 FILES ?=
@@ -13,8 +13,9 @@ endif
 
 setup build:
 	@scripts/setup.sh $(NODE)
-demo: setup
-	@LRM=$(LRM) exec scripts/demo
+# Says what it needs before it sets anything up, and sets up only that.
+demo:
+	@LRM=$(LRM) exec scripts/demo $(NODE)
 test:
 	@scripts/setup.sh $(NODE) newest
 	@exec scripts/test

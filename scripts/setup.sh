@@ -2,16 +2,28 @@
 # Sets this machine up for everything in this checkout: Debian packages, npm packages, the build, the guest images.
 # Each step looks first whether there is anything to do, so a run with nothing to do takes a second; a step that takes time says so, and why.
 # Two at once in one checkout take turns. An interrupted step is done again: its stamp is written when it has succeeded.
-# Arguments are versions of Node.js to bring as well, such as 24 or `newest`: .cache/node-24/bin/node.
+# Arguments are versions of Node.js to bring as well, such as 24 or `newest`: .cache/node-24/bin/node. Before them `demo=LRM`: only what a demonstration on that LRM needs.
 set -eu
 cd "$(dirname "$0")/.."
 PATH=$PATH:/usr/sbin:/sbin
 
-# slurm*, munge: the private Slurm of tests and demo · mariadb-*: its accounting, as programs alone, without Debian's service · gridengine*: the private Grid Engine (msmtp-mta: what it wants for mail, and no more) · iproute2, nftables, dnsmasq-base: the VMs' networks · genisoimage: their seeds
-# busybox-static, cpio, kmod, lz4, mtools, syslinux: the guest images · the rest: VMs, and the tools that scripts take for granted
-packages="slurmctld slurmd slurm-client slurmdbd munge mariadb-server-core mariadb-client-core gridengine-master gridengine-exec gridengine-client msmtp-mta iproute2 nftables dnsmasq-base genisoimage
-busybox-static cpio kmod lz4 mtools syslinux
-qemu-system-x86 qemu-utils openssh-client openssh-server openssl curl util-linux procps sudo"
+# iproute2, nftables, dnsmasq-base: the VMs' networks · genisoimage: their seeds · busybox-static, cpio, kmod, lz4, mtools, syslinux, openssh-sftp-server: the guest images · the rest: VMs, and the tools that scripts take for granted
+packages="iproute2 nftables dnsmasq-base genisoimage busybox-static cpio kmod lz4 mtools syslinux openssh-sftp-server
+qemu-system-x86 qemu-utils openssh-client openssl curl util-linux procps sudo"
+# The private Slurm of tests and demo; its accounting, as programs alone, without Debian's service.
+slurm_packages="slurmctld slurmd slurm-client slurmdbd munge mariadb-server-core mariadb-client-core"
+# The private Grid Engine (msmtp-mta: what it wants for mail, and no more).
+gridengine_packages="gridengine-master gridengine-exec gridengine-client msmtp-mta"
+case ${1-} in
+demo=*)
+	case $1 in
+	demo=slurm) packages="$packages $slurm_packages" ;;
+	demo=gridengine) packages="$packages $gridengine_packages" ;;
+	esac
+	shift
+	;;
+*) packages="$packages $slurm_packages $gridengine_packages openssh-server" ;;
+esac
 
 # v20.1.2 → 20
 major() { printf '%s\n' "${1#v}" | cut -d . -f 1; }
@@ -108,6 +120,13 @@ without_services() {
 	return $result
 }
 
+# Its packages would set up a cell of their own, and ask what to call it.
+answer_gridengine() {
+	for part in common master client exec; do
+		printf 'gridengine-%s shared/gridengine%s\n' $part 'config boolean false' $part 'cell string default' $part 'master string qmaster'
+	done | as_root debconf-set-selections
+}
+
 debian_packages() {
 	# shellcheck disable=SC2086 # a list of words
 	installed=$(dpkg-query -W -f '${db:Status-Status} ${Package} ' $packages 2> /dev/null || true)
@@ -120,10 +139,7 @@ debian_packages() {
 	: > .cache/apt.log
 	as_root true
 	update_lists
-	# Its packages would set up a cell of their own, and ask what to call it.
-	for part in common master client exec; do
-		printf 'gridengine-%s shared/gridengine%s\n' $part 'config boolean false' $part 'cell string default' $part 'master string qmaster'
-	done | as_root debconf-set-selections
+	case $missing in *gridengine*) answer_gridengine ;; esac
 	say "installing Debian packages (a minute; longer if another package program is at work):$missing"
 	# shellcheck disable=SC2086
 	without_services apt_get install -y --no-install-recommends $missing || {
