@@ -8,11 +8,13 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { LeaseBench, must } from '../../../test/support/lease.ts';
+import { systemProcesses } from '../../platform/process.ts';
 import { openDatabase, openSqliteStore } from './sqlite.ts';
 import { emptyCommit, storeContract } from './store.contract.ts';
 
@@ -23,6 +25,10 @@ storeContract('sqlite in a directory', () => {
     remove: () => rmSync(directory, { recursive: true, force: true }),
   };
 });
+
+async function command(...argv: readonly [string, ...string[]]): Promise<void> {
+  expect(await systemProcesses.run(argv, { deadlineMs: 10_000 })).toMatchObject({ code: 0, stderr: '' });
+}
 
 const unknown = (field: string, word: string): string =>
   `its field ${field} is none that this program knows: "${word}"`;
@@ -49,6 +55,26 @@ describe('sqlite store', () => {
     chownSync(directory, 0, 0);
     chmodSync(join(directory, '..'), 0o1777);
     await openSqliteStore({ directory }).close();
+  });
+
+  it('says that the disk is full, keeps what it had, and goes on when there is room', async () => {
+    mkdirSync(directory);
+    await command('mount', '-t', 'tmpfs', '-o', 'size=1m,mode=0700', 'wsp-test', directory);
+    try {
+      const store = openSqliteStore({ directory });
+      const filler = join(directory, 'filler');
+      const secret = { key: 'workspace:ws-a', value: 'x'.repeat(100_000) };
+      expect(() => writeFileSync(filler, Buffer.alloc(2 << 20))).toThrow('ENOSPC');
+      await expect(store.commit({ ...emptyCommit, secrets: [secret] })).rejects.toThrow('disk is full');
+      expect((await store.load()).secrets).toEqual(new Map());
+      rmSync(filler);
+      await store.commit({ ...emptyCommit, secrets: [secret] });
+      expect((await store.load()).secrets).toEqual(new Map([[secret.key, secret.value]]));
+      await store.close();
+    } finally {
+      // What is prepared is let go of later, and holds it until then.
+      await command('umount', '--lazy', directory);
+    }
   });
 
   it('refuses a second service, and lets the next one in', async () => {

@@ -263,9 +263,15 @@ class SqliteStore implements Store {
 
   /** All in one transaction, or nothing: each statement with its rows, if there are any. */
   #write(writes: readonly (readonly [sql: string, rows: readonly unknown[]])[]): void {
-    this.#database.transaction(() => {
+    this.#database.exec('begin');
+    try {
       for (const [sql, rows] of writes) if (rows.length > 0) this.#prepared(sql).run(JSON.stringify(rows));
-    })();
+      this.#database.exec('commit');
+    } catch (cause) {
+      // Of a disk that is full SQLite has rolled back already; to do so again would hide why.
+      if (this.#database.inTransaction) this.#database.exec('rollback');
+      throw cause;
+    }
   }
 
   readonly #ask: Ask = (sql, parameters) => this.#prepared(sql).all(...parameters);
