@@ -43,9 +43,9 @@ describe('the programs that the helper runs', () => {
     for (const work of [failed.ipBatch(['x']), failed.bridgeBatch(['x']), failed.nft('x')])
       await expect(work).rejects.toMatchObject({ code: 'node_tool_failed' });
     await failed.ipBatchAnyway(['x']);
-    await expect(toolsWith({ code: 2 }).tools.run(['ip'])).rejects.toThrow('ip : exit 2');
+    await expect(toolsWith({ code: 2 }).tools.run(['ip'])).rejects.toThrow('ip: exit 2');
     await expect(toolsWith({ code: null, stderr: 'x'.repeat(9_000) }).tools.run(['ip'])).rejects.toThrow(
-      /^ip : x{500}$/,
+      /^ip: x{500}$/,
     );
   });
 
