@@ -7,6 +7,7 @@ import { plainLines } from '../protocol/text.ts';
 import { type StopTimer, systemClock } from '../platform/clock.ts';
 import type { CommandContext } from './program.ts';
 import { findVm } from './ssh.ts';
+import { untilSignal } from './until-signal.ts';
 import { usageError } from './values.ts';
 
 /** A port here, and the guest's port that its connections are carried to. `local` 0: any that is free. */
@@ -49,7 +50,7 @@ export async function forward(
       void join(context, workspace, { vm, port: remote, socket });
     }),
   );
-  const ended = endOfUse();
+  const ended = untilSignal();
   try {
     const forwards = [];
     for (const [index, { local, remote }] of ports.entries())
@@ -113,18 +114,3 @@ const line =
   ({ name }: WorkspaceView, vm: string) =>
   ({ address, port, to }: { readonly address: string; readonly port: number; readonly to: number }): string =>
     `port ${port} of ${address} leads to port ${to} of ${name}/${vm}; Ctrl-C ends it\n`;
-
-function endOfUse() {
-  const signals = ['SIGINT', 'SIGTERM'] as const;
-  let ended: () => void = () => undefined;
-  const reached = new Promise<void>(resolve => {
-    ended = resolve;
-  });
-  for (const signal of signals) process.on(signal, ended);
-  return {
-    reached,
-    forget: () => {
-      for (const signal of signals) process.off(signal, ended);
-    },
-  };
-}

@@ -4,8 +4,10 @@ import WebSocket, { createWebSocketStream } from 'ws';
 import type { Connection } from './connection.ts';
 import { errorOfAnswer, unreachable } from './failures.ts';
 
-/** Which bytes of a VM a stream carries: a TCP port of the guest, or its serial console. */
-export type StreamEnd = { readonly kind: 'tcp'; readonly port: number } | { readonly kind: 'console' };
+/** Which bytes of a VM a stream carries: a TCP port of the guest, its serial console, or what it uses (`VmStatistics`). */
+export type StreamEnd =
+  | { readonly kind: 'tcp'; readonly port: number }
+  | { readonly kind: 'console' | 'statistics' };
 
 /** An error's answer is small; what is longer than this is not ours. */
 const maxAnswerBytes = 64 * 1024;
@@ -23,7 +25,7 @@ export function openStream(
   end: StreamEnd,
 ): Promise<Duplex> {
   const path = `/v1/workspaces/${encodeURIComponent(workspace)}/vms/${encodeURIComponent(vm)}/stream`;
-  const query = end.kind === 'tcp' ? `target=tcp&port=${end.port}` : 'target=console';
+  const query = end.kind === 'tcp' ? `target=tcp&port=${end.port}` : `target=${end.kind}`;
   return new Promise((resolve, reject) => {
     let socket: WebSocket;
     try {

@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { Handlers, VmOrders } from '../protocol/orders.ts';
-import type { VmReport } from '../protocol/pilot.ts';
+import type { StreamTarget, VmReport } from '../protocol/pilot.ts';
 
 /**
  * Workspace control (paper §3.3): what manages the VMs of one slot on one node. Hosted by the pilot, which passes commands in and
@@ -28,12 +28,11 @@ export interface WorkspaceControl {
   release(graceMs: number): Promise<void>;
   /** What runs here, now. */
   reports(): readonly VmReport[];
-  /** A connection to a TCP port of a guest, or to its console. Throws `ControlError` (`not_found`, `unreachable`). */
-  openStream(
-    target:
-      | { readonly kind: 'tcp'; readonly vmId: string; readonly port: number }
-      | { readonly kind: 'console'; readonly vmId: string },
-  ): Promise<Duplex>;
+  /**
+   * A connection to a TCP port of a guest, or to its console; or what the VM uses, as lines. Throws
+   * `ControlError` (`not_found`, `unreachable`).
+   */
+  openStream(target: StreamTarget): Promise<Duplex>;
 }
 
 /** How a VM's state is told; `at`, where it was not just now: milliseconds since the epoch. */

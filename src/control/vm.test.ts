@@ -73,6 +73,7 @@ beforeEach(() => {
       did.push('destroy');
       return destroyed.promise;
     },
+    statistics: () => Promise.resolve({ cpuMs: 1, memoryBytes: 2, diskReadBytes: 3, diskWrittenBytes: 4 }),
     openConsole: () => Promise.resolve({ console: true } as unknown as Duplex),
   };
   const vmm: Pick<Vmm, 'start'> = {

@@ -8,6 +8,7 @@ import type { Reason } from '../protocol/states.ts';
 import { ControlError, type ReportVm } from './control.ts';
 import { type GuestWord, GuestWords } from './guest-words.ts';
 import type { VmHosting } from './hosting.ts';
+import { statisticsStream } from './statistics.ts';
 import type { MachineSpec, RunningVm, VmEvents, Vmm } from './vmm/vmm.ts';
 import { formatDuration } from '../protocol/units.ts';
 import { messageOf } from '../platform/message-of.ts';
@@ -133,6 +134,14 @@ export class HostedVm {
   /** The guest's serial console. Throws `ControlError` `unreachable`. */
   openConsole(): Promise<Duplex> {
     return this.#running ? this.#running.openConsole() : this.#notRunning();
+  }
+
+  /** What it uses. Throws `ControlError` `unreachable`. */
+  openStatistics(): Promise<Duplex> {
+    const running = this.#running;
+    if (!running) return this.#notRunning();
+    const taps = this.#plan.nics.map(({ tap }) => tap);
+    return Promise.resolve(statisticsStream(this.#parts.clock, taps, () => running.statistics()));
   }
 
   #notRunning(): Promise<never> {

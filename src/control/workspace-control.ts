@@ -203,7 +203,14 @@ export class SlotControl implements WorkspaceControl {
     const vm = this.#vms.get(target.vmId);
     const absent = `VM ${target.vmId} is not on node ${this.#parts.node}`;
     if (!vm) return Promise.reject(new ControlError('not_found', absent));
-    return target.kind === 'tcp' ? vm.openPort(target.port) : vm.openConsole();
+    switch (target.kind) {
+      case 'tcp':
+        return vm.openPort(target.port);
+      case 'console':
+        return vm.openConsole();
+      case 'statistics':
+        return vm.openStatistics();
+    }
   }
 
   async #release(): Promise<void> {

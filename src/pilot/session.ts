@@ -6,6 +6,7 @@ import { protocols } from '../protocol/versions.ts';
 import { carryOut, type Handlers, type Order, type Orders } from '../protocol/orders.ts';
 import {
   type NotificationBody,
+  pilotFeatures,
   reasonToSend,
   type ServiceMessage,
   type SlotAssignment,
@@ -181,6 +182,7 @@ export class PilotSession {
       node,
       pilotVersion: version,
       protocol: protocols.pilot,
+      features: [...pilotFeatures],
       address: link.localAddress,
       vms,
     });

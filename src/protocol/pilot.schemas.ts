@@ -52,6 +52,8 @@ export const PilotHello = Type.Object({
   node: Type.String({ pattern: nodeNamePattern }),
   pilotVersion: Type.String({ maxLength: 64 }),
   protocol: Protocol,
+  /** What it can do besides what its protocol says. Absent, as of pilots of before: nothing. */
+  features: Type.Optional(Type.Array(Type.String({ maxLength: 32 }), { maxItems: 32 })),
   address: Address,
   /** What runs here now, for the reconciler. */
   vms: Type.Array(VmReport, { maxItems: 256 }),
@@ -71,7 +73,7 @@ export const PilotMessage = Type.Union([
 ]);
 export type PilotMessage = Type.Static<typeof PilotMessage>;
 
-/** A byte stream to a VM through its pilot: a TCP port of the guest, or its serial console. */
+/** A byte stream to a VM through its pilot: a TCP port of the guest, its serial console, or what it uses (`statistics.ts`). */
 export const StreamTarget = Type.Union([
   Type.Object({
     kind: Type.Literal('tcp'),
@@ -79,5 +81,6 @@ export const StreamTarget = Type.Union([
     port: Type.Integer({ minimum: 1, maximum: 65_535 }),
   }),
   Type.Object({ kind: Type.Literal('console'), vmId: Type.String() }),
+  Type.Object({ kind: Type.Literal('statistics'), vmId: Type.String() }),
 ]);
 export type StreamTarget = Type.Static<typeof StreamTarget>;

@@ -24,6 +24,11 @@ import { plainText } from './text.ts';
  * until acknowledged. The service applies each number once; commands with a key seen before are acknowledged and ignored.
  */
 
+/** What pilots of this version can do besides what their protocol says (`hello`). `statistics`: see `statistics.ts`. */
+export const pilotFeatures = ['statistics'] as const;
+/** One of them. */
+export type PilotFeature = (typeof pilotFeatures)[number];
+
 /** A reason as it may be sent, whatever a program or a guest has said. */
 export function reasonToSend({ code, message }: Reason): Reason {
   return { code: plainText(code).slice(0, 64), message: plainText(message).slice(0, longestReason) };

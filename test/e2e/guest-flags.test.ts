@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { startChild } from '../../src/platform/children.ts';
 import { systemProcesses } from '../../src/platform/process.ts';
 import type { WorkspaceView } from '../../src/protocol/api.ts';
+import type { Use } from '../../src/cli/meter.ts';
 import { root, startSite, type TestSite } from '../support/site.ts';
 
 /** What flags and keys of the site file do inside of guests: real ones, on the embedded LRM. */
@@ -97,6 +98,30 @@ it('files are copied to a VM, from it, and between two: scp, --recursive, --pres
   expect(readFileSync(join(here, 'back'), 'utf8')).toBe('of before\n');
   const missing = await site.wsp(['scp', 'real:none', here]);
   expect([missing.code, missing.stderr]).toEqual([1, expect.stringContaining('No such file')]);
+});
+
+it('what a VM uses is shown while it runs: top, --count', async () => {
+  await inside(
+    'real/vm-0',
+    'sh',
+    '-c',
+    '"(while :; do :; done) > /dev/null 2>&1 & dd if=/dev/zero bs=64k count=64"',
+  );
+  interface Seen {
+    readonly vms: readonly { readonly vm: string; readonly node: string; readonly use: Use | null }[];
+  }
+  const { stdout, code } = await site.wsp(['top', 'real', '--count', '2', '--json']);
+  const rounds = stdout
+    .trim()
+    .split('\n')
+    .map(line => JSON.parse(line) as Seen);
+  expect([code, rounds.length]).toEqual([0, 2]);
+  const [busy, idle] = rounds[1]?.vms ?? [];
+  expect([busy?.vm, idle?.vm]).toEqual(['vm-0', 'vm-1']);
+  expect(busy?.use?.cpuPercent).toBeGreaterThan(2 * (idle?.use?.cpuPercent ?? 0));
+  for (const each of [busy, idle]) expect(each?.use?.memoryBytes).toBeGreaterThan(50 << 20);
+  const text = await site.wsp(['top', 'real/vm-1', '--count', '1']);
+  expect(text.stdout).toMatch(/^VM +NODE +CPU +MEMORY +DISK READ +.*\nvm-1 +n0\d +\d+% +\d+M +0B\/s/);
 });
 
 it("OpenSSH's own programs reach each VM by its name: ssh-config, --login", async () => {

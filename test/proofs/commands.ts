@@ -207,6 +207,11 @@ export const commandProofs: readonly Proof[] = [
   },
   {
     file: 'test/e2e/guest-flags.test.ts',
+    title: 'what a VM uses is shown while it runs: top, --count',
+    of: ['wsp top', 'wsp top --count'],
+  },
+  {
+    file: 'test/e2e/guest-flags.test.ts',
     title: "a guest's port is reached through a port of this host, until Ctrl-C: forward, --address",
     of: ['wsp forward', 'wsp forward --address'],
   },

@@ -200,6 +200,7 @@ function handleOf(process: VmmProcess, running: RunningVm): RunningVm {
       if (control.isAlive) await process.kill();
       await control.here();
     },
+    statistics: () => running.statistics(),
     openConsole: () => running.openConsole(),
   };
 }

@@ -4,11 +4,12 @@ import { printed } from '../../platform/printing.ts';
 import { WspError } from '../../protocol/errors.ts';
 import { given } from '../../protocol/given.ts';
 import { type WorkspaceState, workspaceStates } from '../../protocol/states.ts';
-import { type WspCommand, workspaceWords } from '../command.ts';
+import { targetWords, type WspCommand, workspaceWords } from '../command.ts';
 import type { CommandContext } from '../program.ts';
 import { eventText, timelineText, workspaceText } from '../output.ts';
 import { describeWorkspace } from '../describe.ts';
-import { duration, past } from '../values.ts';
+import { top } from '../top.ts';
+import { duration, past, whole } from '../values.ts';
 
 /** Adds the commands on workspaces that are there: ls, show, events, timeline, destroy. */
 export function addWorkspaceCommands(program: WspCommand): void {
@@ -28,6 +29,18 @@ export function addWorkspaceCommands(program: WspCommand): void {
     });
   addWaitCommand(program);
   addHistoryCommands(program);
+  program
+    .command('top')
+    .argument('<target>', targetWords)
+    .summary('watch what VMs use: processor, memory, disks, network')
+    .description(
+      'Shows what VMs use, once a second until Ctrl-C: processor (100% is one processor), memory of the VMM, and what disks and networks carry in a second. Nothing is measured while nobody looks.',
+    )
+    .option('--count <n>', 'stop after so many times')
+    .examples('wsp top osg', 'wsp top osg/worker --count 1 --json')
+    .does((context, target: string, { count }: { count?: string }) =>
+      top(context, target, count === undefined ? Number.POSITIVE_INFINITY : whole(count, '--count')),
+    );
   program
     .command('destroy')
     .argument('<workspaces...>', 'ids or names of workspaces')

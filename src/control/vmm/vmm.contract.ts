@@ -221,6 +221,17 @@ export function vmmContract(name: string, under: VmmUnderTest): void {
       await says(await vm.openConsole(), 'ends in ten minutes');
     });
 
+    it('tells what it has used, ever more of it, and nothing when it has ended', async () => {
+      const { vm, told } = await start();
+      await until(() => told.contexts).toEqual(['ok']);
+      const first = await vm.statistics();
+      for (const count of Object.values(first)) expect(count).toSatisfy(Number.isSafeInteger);
+      if (vm.pid !== 0) expect(first.memoryBytes).toBeGreaterThan(1_048_576);
+      await until(async () => (await vm.statistics()).cpuMs).toBeGreaterThan(first.cpuMs);
+      await vm.destroy();
+      await expect(vm.statistics()).rejects.toThrow();
+    });
+
     it('runs two at once that know nothing of each other', async () => {
       const [one, two] = await Promise.all([start(), start()]);
       await until(() => [...one.told.contexts, ...two.told.contexts]).toEqual(['ok', 'ok']);

@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { type Check, isFailed } from '../../protocol/check.ts';
 import type { ContextState, Reason } from '../../protocol/states.ts';
+import type { VmmStatistics } from '../../protocol/statistics.ts';
 import type { VmmMemory } from '../../protocol/vmm-memory.ts';
 import { ControlError } from '../control.ts';
 
@@ -66,6 +67,8 @@ export interface RunningVm {
   tell(message: string): void;
   /** Ends the VM now. Resolves when its process is gone. */
   destroy(): Promise<void>;
+  /** What it has used since its start. Rejects when that cannot be asked any more. */
+  statistics(): Promise<VmmStatistics>;
   /** The guest's serial console; one reader at a time, a later one replaces the earlier. */
   openConsole(): Promise<Duplex>;
 }

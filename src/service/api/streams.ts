@@ -23,7 +23,7 @@ const StreamParams = Type.Object({
   vm: Type.String({ maxLength: 64 }),
 });
 const StreamQuery = Type.Object({
-  target: Type.Union([Type.Literal('tcp'), Type.Literal('console')]),
+  target: Type.Union([Type.Literal('tcp'), Type.Literal('console'), Type.Literal('statistics')]),
   port: Type.Optional(Type.Integer({ minimum: 1, maximum: 65_535 })),
 });
 
@@ -59,9 +59,13 @@ export function clientStreamRoutes(parts: ApiParts): FastifyPluginAsyncTypebox {
           };
           try {
             const target = targetOf(vm.id, request.query as Static<typeof StreamQuery>);
-            const pilotSide = await parts.engine.pilots.openStream(workspace.slotId, nodeOf(vm), target);
+            const pilotSide = await parts.engine.pilots.openStream(
+              workspace.slotId,
+              nodeOf(vm, target.kind),
+              target,
+            );
             // Who has been in a VM is written down before the first byte.
-            await parts.audit.write(entryOf(request, parts.clock, 101));
+            if (target.kind !== 'statistics') await parts.audit.write(entryOf(request, parts.clock, 101));
             // The client may have gone while the pilot was asked.
             if (request.raw.socket.destroyed || reply.sent) {
               pilotSide.destroy();
@@ -91,16 +95,18 @@ async function wantedOf({ engine }: ApiParts, request: FastifyRequest) {
   return { workspace, vm };
 }
 
-function nodeOf(vm: Vm): string {
+function nodeOf(vm: Vm, kind: StreamTarget['kind']): string {
   // The console is there as soon as the VMM is: one may want to see a guest boot.
-  if (vm.node !== null && (vm.state === 'running' || vm.state === 'starting')) return vm.node;
+  const isThere =
+    vm.state === 'running' || vm.state === 'starting' || (vm.state === 'paused' && kind !== 'tcp');
+  if (vm.node !== null && isThere) return vm.node;
   throw new WspError('conflict', `VM ${vm.id} is ${vm.state}, not running`, {
     hint: 'wsp show says which state it is in, and why',
   });
 }
 
 function targetOf(vmId: string, { target: kind, port }: Static<typeof StreamQuery>): StreamTarget {
-  if (kind === 'console') return { kind, vmId };
+  if (kind !== 'tcp') return { kind, vmId };
   if (port !== undefined) return { kind, vmId, port };
   throw invalidRequest([{ path: 'port', message: 'is missing: target=tcp needs it' }]);
 }

@@ -159,6 +159,20 @@ describe('a pilot that says hello', () => {
     await expect(hub.openStream('slot-b', 'n0', console_)).rejects.toMatchObject({ code: 'unreachable' });
   });
 
+  it('is asked only for what it has said that it can do', async () => {
+    const statistics = { kind: 'statistics', vmId: 'vm-own' } as const;
+    const { hello, heard, say, greeting } = pilot();
+    await hello();
+    await expect(hub.openStream('slot-a', 'n0', statistics)).rejects.toMatchObject({
+      code: 'unreachable',
+      message: 'the pilot on n0 is of a version that tells no statistics',
+    });
+    expect(types(heard)).toEqual(['welcome']);
+    await say({ ...greeting, features: ['something-new', 'statistics'] });
+    hub.openStream('slot-a', 'n0', statistics).catch(() => undefined);
+    expect(types(heard)).toEqual(['welcome', 'welcome', 'open-stream']);
+  });
+
   it.each(['released', 'failed', undefined])('is sent away from a slot that is %s', async state => {
     if (state === undefined) slot = { ...slot, id: 'slot-other' };
     else slot.state = state;

@@ -7,7 +7,13 @@ import type { SiteState } from '../../lease/model.ts';
 import type { Clock } from '../../platform/clock.ts';
 import { errorFields, type Log } from '../../platform/log.ts';
 import { WspError } from '../../protocol/errors.ts';
-import type { PilotHello, PilotMessage, PilotNotification, StreamTarget } from '../../protocol/pilot.ts';
+import type {
+  PilotFeature,
+  PilotHello,
+  PilotMessage,
+  PilotNotification,
+  StreamTarget,
+} from '../../protocol/pilot.ts';
 import { protocolGap, protocols } from '../../protocol/versions.ts';
 import type { PilotConnection, PilotHub, PilotConnectionHandler } from '../core/engine-api.ts';
 import type { PilotCommands } from './commands.ts';
@@ -79,6 +85,10 @@ export class Hub implements PilotHub {
         new WspError('unreachable', `the pilot on ${node} is not connected`, {
           hint: 'try again in a moment',
         }),
+      );
+    if (target.kind === 'statistics' && !session.can('statistics'))
+      return Promise.reject(
+        new WspError('unreachable', `the pilot on ${node} is of a version that tells no statistics`),
       );
     return this.#parts.streams.open(slotId, node, target, message => session.send(message));
   }
@@ -161,6 +171,7 @@ class Session implements PilotConnectionHandler {
   /** Nothing lies between us and the node, so that what closes the connection is the node. */
   #direct = false;
   #ready = false;
+  #features: readonly string[] = [];
   #dismissed = false;
   #over = false;
   readonly #inbox: Inbox<PilotMessage>;
@@ -224,6 +235,11 @@ class Session implements PilotConnectionHandler {
     this.#connection.close(why);
   }
 
+  /** Whether its pilot has named this feature. */
+  can(feature: PilotFeature): boolean {
+    return this.#features.includes(feature);
+  }
+
   send(message: Parameters<PilotConnection['send']>[0]): void {
     if (!this.#over) this.#connection.send(message);
   }
@@ -246,6 +262,7 @@ class Session implements PilotConnectionHandler {
       return this.#breakOff(gap);
     }
     this.#greeted = true;
+    this.#features = hello.features ?? [];
     this.#direct = this.#connection.peerAddress === hello.address;
     await this.#parts.submit({
       type: 'pilot.connected',

@@ -10,6 +10,8 @@ import { type RunningVm, type VmEvents, VmmError } from '../vmm.ts';
 import { AgentPort } from './agent.ts';
 import { type Ending, howItEnded, judgeEnding } from './exit.ts';
 import { QmpClient, type QmpEvent } from './qmp.ts';
+import { qemuStatistics } from './statistics.ts';
+import type { VmmStatistics } from '../../../protocol/statistics.ts';
 import { messageOf } from '../../../platform/message-of.ts';
 
 const commandDeadlineMs = 5_000;
@@ -160,6 +162,11 @@ export class QemuMachine implements RunningVm {
     // The machine's directory may be removed now.
     await this.#consoleClosed;
     await this.#consoleLog.end();
+  }
+
+  async statistics(): Promise<VmmStatistics> {
+    const blocks = await this.#qmp?.execute('query-blockstats', {}, commandDeadlineMs);
+    return qemuStatistics(this.pid, blocks);
   }
 
   openConsole(): Promise<Duplex> {

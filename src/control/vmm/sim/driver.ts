@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { Clock, StopTimer } from '../../../platform/clock.ts';
 import { good } from '../../../protocol/check.ts';
+import type { VmmStatistics } from '../../../protocol/statistics.ts';
 import { ConsoleHub } from '../console.ts';
 import {
   type MachineSpec,
@@ -77,6 +78,7 @@ class SimVm implements RunningVm {
   readonly #script: SimSettings;
   readonly #console: ConsoleHub;
   #timers: StopTimer[] = [];
+  readonly #startedMs: number;
   #over = false;
 
   constructor(spec: MachineSpec, events: VmEvents, clock: Clock, script: SimSettings) {
@@ -84,6 +86,7 @@ class SimVm implements RunningVm {
     this.#events = events;
     this.#clock = clock;
     this.#script = script;
+    this.#startedMs = clock.monotonicMs();
     this.#console = new ConsoleHub((chunk, taken) => {
       this.#console.feed(chunk);
       taken();
@@ -115,6 +118,17 @@ class SimVm implements RunningVm {
   destroy(): Promise<void> {
     this.#end({ clean: true });
     return Promise.resolve();
+  }
+
+  /** As if its guest had one of its processors and half of its memory to itself since its start. */
+  statistics(): Promise<VmmStatistics> {
+    if (this.#over) return Promise.reject(new VmmError('vmm_failed', `${this.#spec.name} has ended`));
+    return Promise.resolve({
+      cpuMs: Math.round(this.#clock.monotonicMs() - this.#startedMs),
+      memoryBytes: (this.#spec.memoryMiB / 2) * 1_048_576,
+      diskReadBytes: 0,
+      diskWrittenBytes: 0,
+    });
   }
 
   openConsole(): Promise<Duplex> {

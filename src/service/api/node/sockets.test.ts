@@ -281,6 +281,26 @@ describe('a client’s stream', () => {
     expect(await text(stream)).toBe('goodbye');
   });
 
+  it('of statistics is of a VM that is paused, too, and is no entry into it', async () => {
+    api.engine.changeVm(`${ws}.a-0`, { state: 'paused' });
+    const entries = async (): Promise<number> => {
+      const answer = await api.app.inject({ url: '/v1/audit?user=ann', headers: api.as('admin') });
+      return answer.json<{ entries: unknown[] }>().entries.length;
+    };
+    const before = await entries();
+    (await client().openStream('osg', 'a-0', { kind: 'statistics' })).destroy();
+    expect(await entries()).toBe(before);
+    (await client().openStream('osg', 'a-0', { kind: 'console' })).destroy();
+    expect(await entries()).toBe(before + 1);
+    expect(api.engine.pilots.opened.map(({ target }) => target)).toEqual([
+      { kind: 'statistics', vmId: `${ws}.a-0` },
+      { kind: 'console', vmId: `${ws}.a-0` },
+    ]);
+    await expect(client().openStream('osg', 'a-0', { kind: 'tcp', port: 22 })).rejects.toMatchObject({
+      code: 'conflict',
+    });
+  });
+
   const error = async (attempt: Promise<Duplex>): Promise<string> => {
     const cause = await attempt.then(
       () => undefined,
