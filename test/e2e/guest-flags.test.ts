@@ -154,10 +154,12 @@ it("a guest's port is reached through a port of this host, until Ctrl-C: forward
     const greeted = connect({ host: '127.0.0.2', port: ssh?.port ?? 0 });
     expect(String(await once(greeted, 'data'))).toMatch(/^SSH-2\.0-dropbear/);
     // A port that nobody listens on is that connection's trouble alone.
-    const refused = connect({ host: '127.0.0.2', port: nobody?.port ?? 0 });
-    const [why] = (await once(createInterface({ input: child.stderr }), 'line')) as [string];
+    const refused = connect({ host: '127.0.0.2', port: nobody?.port ?? 0 }).resume();
+    const [[why]] = await Promise.all([
+      once(createInterface({ input: child.stderr }), 'line'),
+      once(refused, 'close'),
+    ]);
     expect(why).toMatch(/^wsp: port 9 of real\/vm-0: /);
-    await once(refused, 'close');
     expect(greeted.destroyed).toBe(false);
     child.kill('SIGINT');
     expect(await child.exited).toEqual({ code: 0, signal: null });
