@@ -114,6 +114,21 @@ describe('a service that is not there', () => {
     });
   });
 
+  it.each([
+    ['a code that is none of ours', { code: 'nonsense', message: 'x' }],
+    ['a code that is a list', { code: ['not_found'], message: 'x' }],
+    ['a code that is an object', { code: { toString: 1 }, message: 'x' }],
+    ['no message', { code: 'not_found' }],
+  ])('is not mistaken for what answers with an error that has %s', async (_what, error) => {
+    other.on('request', (_request, response) =>
+      response.writeHead(404, { 'content-type': 'application/json' }).end(JSON.stringify({ error })),
+    );
+    expect(await failure(at().health())).toMatchObject({
+      code: 'service_unreachable',
+      message: expect.stringContaining('is not a Workspace Service (HTTP 404)') as string,
+    });
+  });
+
   it('may have a URL that is none', async () => {
     const error = await failure(createClient({ url: 'nonsense', token: 't' }).health());
     expect(error.code).toBe('service_unreachable');

@@ -38,8 +38,8 @@ export function unreachable(url: string, cause: unknown, afterMs?: number): WspE
 /** An answer that is not a success: the service's own error, or something in between that answered in its place. */
 export function errorOfAnswer(url: string, status: number, body: unknown): WspError {
   if (isErrorBody(body)) {
-    const { code, message, ...more } = body.error;
-    return new WspError(code, message, more);
+    const { code, message, hint, details } = body.error;
+    return new WspError(code, message, { hint, ...(details === undefined ? {} : { details }) });
   }
   return new WspError(
     'service_unreachable',
@@ -50,7 +50,8 @@ export function errorOfAnswer(url: string, status: number, body: unknown): WspEr
 
 function isErrorBody(body: unknown): body is ErrorBody {
   const error = (body as Partial<ErrorBody> | undefined)?.error;
-  return typeof error?.message === 'string' && Object.hasOwn(errorCodes, error.code ?? '');
+  const { code, message } = error ?? {};
+  return typeof message === 'string' && typeof code === 'string' && Object.hasOwn(errorCodes, code);
 }
 
 /** The innermost error with a code says what happened; fetch itself only says that it failed. */
