@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { WorkspaceView } from '../protocol/api.ts';
+import { WspError } from '../protocol/errors.ts';
 import { asker, tokenSource } from './ask.ts';
 import { connectionTo } from './connection.ts';
 import { type LoginMeans, logIn } from './login.ts';
@@ -71,7 +72,16 @@ export function createClient(options: ClientOptions) {
       wait: WaitOptions,
     ): Promise<WorkspaceView> => waitForWorkspace({ ...workspaces, pause }, workspace, until, wait),
     /** Bytes to and from a VM, with backpressure. Ending one's own side closes both. */
-    openStream: async (workspace: string, vm: string, end: StreamEnd): Promise<Duplex> =>
-      openStream({ url, connection, token: await tokens.token(), timeoutMs }, workspace, vm, end),
+    openStream: async (workspace: string, vm: string, end: StreamEnd): Promise<Duplex> => {
+      const open = (token: string) =>
+        openStream({ url, connection, token, timeoutMs }, workspace, vm, end);
+      const token = await tokens.token();
+      return open(token).catch(async (cause: unknown) => {
+        const isUnknown = cause instanceof WspError && cause.code === 'unauthorized';
+        // A login lasts as long as the service that it was to.
+        if (isUnknown && tokens.refused(token)) return open(await tokens.token());
+        throw cause;
+      });
+    },
   };
 }

@@ -13,9 +13,11 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { WebSocketServer } from 'ws';
 import { type TestApi, testApi } from '../../test/support/api.ts';
 import { systemClock } from '../platform/clock.ts';
 import { systemRandom } from '../platform/random.ts';
+import { mungeForm } from '../protocol/login.ts';
 import { Logins } from '../service/access/logins.ts';
 import { createClient } from './client.ts';
 
@@ -235,4 +237,37 @@ describe('a login by MUNGE', () => {
     expect(await whoami(`http://127.0.0.1:${port}`)).toMatch(/are of different versions/);
     expect(signed).toEqual([]);
   });
+});
+
+it('a login is made anew for a stream to a VM, when the service has been started again', async () => {
+  const tokens: string[] = [];
+  let good: string | undefined;
+  const ways = { file: false, munge: mungeForm, nonce: 'n', uid: 0 };
+  const server = createServer((request, response) => {
+    request.resume().once('end', () => {
+      if (request.method === 'POST') tokens.push((good = `login-${tokens.length}`));
+      const body = request.method === 'POST' ? { user: 'ann', token: good, expiresAt: '' } : ways;
+      response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+    });
+  });
+  servers.push(server);
+  const unknown = JSON.stringify({ error: { code: 'unauthorized', message: 'unknown' } });
+  const sockets = new WebSocketServer({
+    server,
+    verifyClient: ({ req }, done) => done(req.headers.authorization === `Bearer ${good}`, 401, unknown),
+  });
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const client = createClient({ url, login: { munge } });
+  const open = async (): Promise<void> => {
+    (await client.openStream('w', 'vm-0', { kind: 'console' })).on('error', () => undefined).destroy();
+  };
+  await open();
+  await open();
+  expect(tokens).toEqual(['login-0']);
+  good = undefined;
+  await open();
+  expect(tokens).toEqual(['login-0', 'login-1']);
+  for (const socket of sockets.clients) socket.terminate();
+  sockets.close();
 });
