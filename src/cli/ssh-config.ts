@@ -1,6 +1,9 @@
+import { createHash } from 'node:crypto';
 import { renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { WorkspaceView } from '../protocol/api.ts';
+import { WspError } from '../protocol/errors.ts';
+import { namePattern, workspaceIdPattern } from '../protocol/ids.ts';
 import type { CommandContext } from './program.ts';
 import { cachePlaces, writableDirectory } from './directories.ts';
 import { userKey } from './user-key.ts';
@@ -18,19 +21,24 @@ export interface SshHost {
   readonly options: Readonly<Record<string, string>>;
 }
 
-/** The hosts that a workspace's VMs are. Their known hosts are written into the user's cache. */
+/**
+ * The hosts that a workspace's VMs are. Their known hosts are written into the user's cache. Throws
+ * `WspError`: `usage` (the login), `service_unreachable` (names that no service of ours gives).
+ */
 export async function sshHosts(
   context: CommandContext,
-  { id, name, vms }: WorkspaceView,
+  workspace: WorkspaceView,
   login: string,
 ): Promise<readonly SshHost[]> {
+  const { id, name, vms } = workspace;
+  requireNames(workspace, context.client().url);
   if (!/^\w[\w.@+-]*$/.test(login))
     throw usageError(`--login ${login} is not a user name: say letters, digits, and . @ + - _ between them`);
   const identityFile = sshQuoted(await userKey(context.env));
   const knownHosts = cacheFile(context, `known_hosts.${id}`);
   const lines = await context.client().knownHosts(id);
   replaceFile(knownHosts, lines.map(line => `${line}\n`).join(''));
-  // ssh gives this line to a shell: our own paths are quoted, ids and names have no special characters.
+  // ssh gives this line to a shell: our own paths are quoted, ids and names are `requireNames`'.
   const proxy = [process.execPath, process.argv[1] ?? ''].map(shellQuoted).join(' ');
   return vms.map(({ name: vm }) => ({
     names: [`${vm}.${name}`, `${vm}.${id}`],
@@ -46,6 +54,18 @@ export async function sshHosts(
       LogLevel: 'ERROR',
     },
   }));
+}
+
+/** A rogue's words would be files of its choice, and commands: ids and names become parts of both. */
+function requireNames({ id, name, vms }: WorkspaceView, url: string): void {
+  const isId = new RegExp(workspaceIdPattern).test(id);
+  const names = [name, ...vms.map(vm => vm.name)];
+  const wrong = isId ? names.find(each => !new RegExp(namePattern).test(each)) : id;
+  if (wrong === undefined) return;
+  const told = JSON.stringify(wrong).slice(0, 60);
+  throw new WspError('service_unreachable', `what answers at ${url} calls a workspace or a VM ${told}`, {
+    hint: 'it is not a Workspace Service, or it pretends to be one: tell an administrator',
+  });
 }
 
 /** The hosts as a file for `ssh -F` and `Include`. */
@@ -66,9 +86,13 @@ export async function sshConfigFile(
   workspaces: readonly WorkspaceView[],
   login: string,
 ): Promise<string> {
-  const path = cacheFile(context, `ssh_config.${workspaces.map(({ id }) => id).join('+')}`);
-  const hosts = await Promise.all(workspaces.map(workspace => sshHosts(context, workspace, login)));
-  replaceFile(path, `${sshConfigText(hosts.flat())}\n`);
+  const hosts: SshHost[] = [];
+  // One after the other: the first may have to make the user's key.
+  for (const workspace of workspaces) hosts.push(...(await sshHosts(context, workspace, login)));
+  // One of its own for each login, too: scp reads it again with each file, while others write theirs.
+  const whose = createHash('sha256').update([login, ...workspaces.map(({ id }) => id)].join(' '));
+  const path = cacheFile(context, `ssh_config.${whose.digest('hex').slice(0, 16)}`);
+  replaceFile(path, `${sshConfigText(hosts)}\n`);
   return path;
 }
 

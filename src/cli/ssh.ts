@@ -35,6 +35,8 @@ export async function ssh(
 
 /** A place in a VM: `W:PATH` or `W/VM:PATH`. */
 const inVm = /^([a-z][a-z0-9-]*(?:\/[a-z][a-z0-9-]*)?):(.*)$/s;
+/** What scp takes for a place on another host, such as `root@W:PATH`. */
+const elsewhere = /^[^/]*:/;
 
 /** What `wsp scp` is told beside the files. */
 export interface ScpOptions {
@@ -58,6 +60,11 @@ export async function scp(
   for (const place of places) {
     const [, target, path] = inVm.exec(place) ?? [];
     if (target === undefined) {
+      if (elsewhere.test(place))
+        throw usageError(
+          `${place} is neither a place in a VM, which is written as W/VM:PATH, nor a path here`,
+          'a path here that has a colon in it begins with ./; --login says which user to log in as',
+        );
       words.push(place);
       continue;
     }
