@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect, createServer, type Server } from 'node:net';
-import type { Duplex } from 'node:stream';
-import { afterEach, describe, expect, it } from 'vitest';
+import { Duplex } from 'node:stream';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { Client } from '../client/client.ts';
 import { forward, portPair } from './forward.ts';
 import { nextTurn } from '../platform/clock.ts';
@@ -39,11 +39,15 @@ describe('a connection', () => {
   }
 
   /** Forwards a free port to the program; the port, and the end of it all. */
-  async function forwarded(port: number): Promise<{ readonly local: number; readonly ended: Promise<void> }> {
+  function forwarded(port: number | Duplex) {
     const client = {
       getWorkspace: () => Promise.resolve({ id: 'ws-aaaaaaaaaa', name: 'w', vms: [{ name: 'vm-0' }] }),
-      openStream: () => Promise.resolve(connect({ port, host: '127.0.0.1' })),
+      openStream: async () => (port instanceof Duplex ? port : connect({ port, host: '127.0.0.1' })),
     } as unknown as Client;
+    return listening(client);
+  }
+
+  function listening(client: Client): Promise<{ readonly local: number; readonly ended: Promise<void> }> {
     return new Promise((resolve, reject) => {
       const context: CommandContext = {
         env: {},
@@ -74,6 +78,63 @@ describe('a connection', () => {
     await ended;
   });
 
+  /** Lets the time pass in which nothing comes, until what is looked for is there. */
+  const untilQuiet = (what: () => unknown) =>
+    expect.poll(async () => {
+      await vi.advanceTimersByTimeAsync(10_000);
+      return what();
+    });
+
+  it('has all that was said on it handed on, also when nothing is answered', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    closes.push(() => vi.useRealTimers());
+    const said: string[] = [];
+    const quiet = new Duplex({
+      read: () => undefined,
+      write(chunk, _encoding, done) {
+        said.push(String(chunk));
+        done();
+      },
+      final(done) {
+        said.push('the end');
+        this.push(null);
+        done();
+      },
+    });
+    const { local, ended } = await forwarded(quiet);
+    const socket = connect({ port: local, host: '127.0.0.1' }).resume();
+    const closed = once(socket, 'close');
+    socket.end('hello');
+    await untilQuiet(() => said).toEqual(['hello', 'the end']);
+    await closed;
+    process.emit('SIGTERM');
+    await ended;
+  });
+
+  it('is answered at its own pace', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    closes.push(() => vi.useRealTimers());
+    const answer = 64 << 20;
+    const generous = new Duplex({
+      read: () => undefined,
+      write(_chunk, _encoding, done) {
+        for (let left = answer; left > 0; left -= 1 << 20) this.push(Buffer.alloc(1 << 20));
+        this.push(null);
+        done();
+      },
+    });
+    const { local, ended } = await forwarded(generous);
+    const socket = connect({ port: local, host: '127.0.0.1' });
+    socket.end('all of it');
+    let turns = 0;
+    await untilQuiet(() => (turns += 1)).toBeGreaterThan(5);
+    let heard = 0;
+    for await (const chunk of socket) heard += (chunk as Buffer).length;
+    expect(heard).toBe(answer);
+    process.emit('SIGTERM');
+    await ended;
+  });
+
   it('ends with the command', async () => {
     const port = await guest(socket => socket.on('error', () => undefined).resume());
     const { local, ended } = await forwarded(port);
@@ -85,6 +146,45 @@ describe('a connection', () => {
     await once(socket, 'close');
     const late = connect({ port: local, host: '127.0.0.1' });
     expect(await once(late, 'error')).toMatchObject([{ code: 'ECONNREFUSED' }]);
+  });
+
+  it('is closed when the VM gives it none, or the one who connected does not wait for it', async () => {
+    let open: (stream: Duplex) => void = () => undefined;
+    let refuse: (cause: Error) => void = () => undefined;
+    const client = {
+      getWorkspace: async () => ({ id: 'ws-aaaaaaaaaa', name: 'w', vms: [{ name: 'vm-0' }] }),
+      openStream: () =>
+        new Promise<Duplex>((resolve, reject) => {
+          [open, refuse] = [resolve, reject];
+        }),
+    } as unknown as Client;
+    const errors = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+    closes.push(() => errors.mockRestore());
+    const { local, ended } = await listening(client);
+    const refused = connect({ port: local, host: '127.0.0.1' }).resume();
+    await once(refused, 'connect');
+    await nextTurn();
+    const closed = once(refused, 'close');
+    refuse(new Error('not now'));
+    await closed;
+    expect(errors).toHaveBeenCalledWith('wsp: port 80 of w/vm-0: not now\n');
+    const impatient = connect({ port: local, host: '127.0.0.1' });
+    await once(impatient, 'connect');
+    impatient.resetAndDestroy();
+    const stream = new Duplex({ read: () => undefined, write: (_chunk, _encoding, done) => done() });
+    await nextTurn();
+    await nextTurn();
+    open(stream);
+    await expect.poll(() => stream.destroyed).toBe(true);
+    process.emit('SIGTERM');
+    await ended;
+  });
+
+  it.each(['', 'localhost', '127.0.0.1:80'])('is not taken at the address %j', async address => {
+    await expect(forward({} as CommandContext, 'w', [{ local: 0, remote: 80 }], address)).rejects.toMatchObject({
+      code: 'usage',
+      message: expect.stringMatching(/^--address .*is not an IP address/),
+    });
   });
 
   it('is not taken on a port that somebody else has, which is said', async () => {

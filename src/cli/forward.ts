@@ -1,4 +1,4 @@
-import { createServer, type Server, type Socket } from 'node:net';
+import { createServer, isIP, type Server, type Socket } from 'node:net';
 import { once } from 'node:events';
 import { pipeline } from 'node:stream';
 import type { WorkspaceView } from '../protocol/api.ts';
@@ -32,8 +32,8 @@ export function portPair(text: string): PortPair {
 /**
  * Listens on ports of this host, and carries each connection to a port of a VM, through its pilot,
  * until SIGINT or SIGTERM. A connection that the VM does not take is closed, and why is said on
- * standard error. Throws `WspError`: `usage` (a port that cannot be listened on), and what the
- * service says of the VM.
+ * standard error. Throws `WspError`: `usage` (no address, a port that cannot be listened on), and
+ * what the service says of the VM.
  */
 export async function forward(
   context: CommandContext,
@@ -41,6 +41,9 @@ export async function forward(
   ports: readonly PortPair[],
   address: string,
 ): Promise<void> {
+  // Node takes an empty one for all of the host's.
+  if (isIP(address) === 0)
+    throw usageError(`--address ${address} is not an IP address: say one of this host, such as 127.0.0.1`);
   const { workspace, vm } = await findVm(context, target);
   const open = new Set<Socket>();
   const servers = ports.map(({ remote }) =>
@@ -74,6 +77,8 @@ async function listen(server: Server, port: number, host: string): Promise<numbe
       'choose another port here, such as 18080:80, or 0:80 for any that is free',
     );
   }
+  // One that cannot be accepted, for want of descriptors, is not the others' end.
+  server.on('error', () => undefined);
   const bound = server.address();
   return typeof bound === 'object' && bound !== null ? bound.port : port;
 }
@@ -91,7 +96,11 @@ async function join(
     let stopTimer: StopTimer = () => undefined;
     const answering = (): void => {
       stopTimer();
-      stopTimer = systemClock.after(halfOpenMs, () => socket.destroy());
+      stopTimer = systemClock.after(halfOpenMs, () => {
+        // Who reads slowly is still being answered. An end, no cut: what was said reaches the guest.
+        if (socket.writableLength > 0) answering();
+        else stream.end();
+      });
     };
     socket.once('end', () => {
       answering();
