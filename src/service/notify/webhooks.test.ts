@@ -32,6 +32,8 @@ let answers: number[];
 /** Where its answers send one. */
 let location: string | undefined;
 let disabled: boolean;
+/** What the receiver waits for before it answers. */
+let held: Promise<void> | undefined;
 
 function open(allowed = ['127.0.0.0/8'], lookUp?: LookUp): Webhooks {
   const caller: Caller = { user: 'ann', role: 'user', scope: 'full', projects: [], tokenId: null };
@@ -58,12 +60,13 @@ beforeEach(async () => {
   engine.addWorkspace({ id: 'ws-aaaaaaaaaa', owner: 'ann' });
   engine.addWorkspace({ id: 'ws-bbbbbbbbbb', owner: 'bob' });
   store = openSqliteStore({ directory: ':memory:' });
-  [received, answers, disabled, location] = [[], [200], false, undefined];
+  [received, answers, disabled, location, held] = [[], [200], false, undefined, undefined];
   server = createServer((request, response) => {
     let body = '';
     request.on('data', chunk => (body += String(chunk)));
-    request.on('end', () => {
+    request.on('end', async () => {
       received.push({ headers: request.headers, body, event: JSON.parse(body) as EventView });
+      await held;
       const status = (answers.length > 1 ? answers.shift() : answers[0]) ?? 200;
       response.writeHead(status, location === undefined ? {} : { location }).end();
     });
@@ -187,6 +190,30 @@ describe('a webhook', () => {
     await until(() => seqs().slice(60)).toEqual([6, 7]);
     await webhooks.remove(id);
     expect(await store.loadAccess()).toEqual([]);
+  });
+
+  it.each([
+    [1, 200],
+    [12, 500],
+  ])('stays removed when it was tried for the %dth time, which is answered with %d', async (tries, status) => {
+    const { id } = await webhooks.create('ann', null, { url });
+    answers = [status];
+    engine.tell(mine);
+    let answer: () => void = () => undefined;
+    if (tries > 1) await untilReceived(tries - 1);
+    held = new Promise(resolve => {
+      answer = resolve;
+    });
+    await untilReceived(tries);
+    await webhooks.remove(id);
+    answer();
+    // What another one is told comes after it.
+    [held, answers] = [undefined, [200]];
+    await webhooks.create('ann', null, { url });
+    engine.tell(mine);
+    await until(() => webhooks.of('ann').map(({ deliveredUpTo }) => deliveredUpTo)).toEqual([2]);
+    const kept = await store.loadAccess();
+    expect(kept.map(each => [each.kind, each.id === id])).toEqual([['webhook', false]]);
   });
 
   it('tells nothing to one who may not see it any more', async () => {

@@ -231,6 +231,7 @@ export class Webhooks {
         const error = messageOf(cause);
         log.info('a webhook could not be delivered', { hook: id, event: event.seq, tried, error });
         await this.#pause(deadlineMs - (clock.monotonicMs() - begunMs), end);
+        if (end.aborted) return false;
         if (tried >= attempts) return this.#giveUp(hook, event);
         await this.#pause(Math.min(firstRetryMs * 2 ** (tried - 1), longestRetryMs), end);
       }
@@ -262,7 +263,8 @@ export class Webhooks {
   }
 
   async #put(hook: StoredHook): Promise<void> {
-    if (this.#stopped) return;
+    // One that was removed while an event was under way stays removed.
+    if (this.#stopped || this.#ends.get(hook.id)?.signal.aborted) return;
     await this.#parts.store.putAccess([{ kind: 'webhook', id: hook.id, body: hook }]);
     this.#hooks.set(hook.id, hook);
   }
