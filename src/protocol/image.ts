@@ -31,7 +31,7 @@ export function filesOfImage({ boot, disk }: ImageManifest): readonly string[] {
   return [...kernel, ...(disk ? [disk.file] : [])];
 }
 
-/** Checks a manifest's JSON value. Throws at the first mistake, with its field. */
+/** Checks a manifest's JSON value; lets unknown fields pass. Throws at the first mistake. */
 export function parseImageManifest(value: unknown): ImageManifest {
   const manifest = new Unchecked(value);
   const boot = parseBoot(manifest.at('boot'));

@@ -139,7 +139,7 @@ export interface NodeSettings {
   readonly vmm: VmmSettings;
 }
 
-/** The site file's `node.keepLogs`: of how many ended slots a node keeps logs, and for how long. */
+/** The site file's `node.keepLogs`: how many ended slots' logs and journals stay, and how long. */
 export interface KeepLogs {
   readonly slots: number;
   readonly forMs: number;

@@ -22,7 +22,10 @@ export type Wire = keyof typeof protocols;
 /** The largest number that an end may name. */
 export const highestProtocol = 10_000;
 
-/** Whether an end with this number (undefined: none) can be spoken with; else, who is older. */
+/**
+ * Whether an end that speaks `theirs` (undefined: it named none, as 1) and the one before it can be
+ * spoken with; else, which of the two is older.
+ */
 export function protocolWith(
   wire: Wire,
   theirs: number | undefined,
