@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { availableParallelism, hostname, tmpdir, totalmem } from 'node:os';
@@ -37,6 +37,16 @@ async function complaint(secret: string, mode: number): Promise<string> {
 describe('the join secret of an agent', () => {
   it.each([0o640, 0o604, 0o644, 0o660])('is not taken from a file with mode %o', async mode => {
     expect(await complaint('0123456789abcdef', mode)).toContain('can be read by others: run chmod 600 on it');
+  });
+
+  it('is read only once its mode is known to be right', async () => {
+    // A read of others' files may have no end: of /dev/zero, say, or a pipe.
+    file = join(directory, 'unreadable');
+    mkdirSync(file, { mode: 0o755 });
+    const write = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+    const args = ['--service', 'http://127.0.0.1:9', '--pool', 'default', '--secret-file', file];
+    expect(await runAgent(args)).toBe(2);
+    expect(String(write.mock.calls[0]?.[0])).toContain('can be read by others');
   });
 
   it.each(['', '0123456789abcde', '01234567 89abcdef'])('is not %j', async secret => {

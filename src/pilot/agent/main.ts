@@ -166,23 +166,23 @@ function parse(args: readonly string[]) {
 
 function secretOf(path: string | undefined): string {
   if (path === undefined) throw new Error('--secret-file is missing');
-  const text = textOf(path, 'secret').trim();
-  if ((statSync(path).mode & 0o077) !== 0)
-    throw new Error(`${path} can be read by others: run chmod 600 on it`);
+  const { mode } = looked('secret', () => statSync(path));
+  if ((mode & 0o077) !== 0) throw new Error(`${path} can be read by others: run chmod 600 on it`);
+  const text = looked('secret', () => readFileSync(path, 'utf8')).trim();
   if (text.length < shortestSecret || /\s/.test(text)) throw new Error(`${path} does not hold a join secret`);
   return text;
 }
 
 function certificateOf(path: string | undefined): string | null {
   if (path === undefined) return null;
-  const text = textOf(path, 'certificate');
+  const text = looked('certificate', () => readFileSync(path, 'utf8'));
   if (!text.includes('-----BEGIN CERTIFICATE-----')) throw new Error(`${path} holds no certificate (PEM)`);
   return text;
 }
 
-function textOf(path: string, what: string): string {
+function looked<T>(what: string, look: () => T): T {
   try {
-    return readFileSync(path, 'utf8');
+    return look();
   } catch (cause) {
     throw new Error(`the ${what} file cannot be read: ${(cause as Error).message}`, { cause });
   }
