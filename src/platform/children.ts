@@ -33,7 +33,7 @@ export interface Child {
   readonly extra: Duplex | null;
   /** Resolves once, when the process is gone and all its output has been read. Never rejects. */
   readonly exited: Promise<ChildExit>;
-  /** Sends a signal; false when the process is gone already. Default SIGTERM. */
+  /** Sends a signal, by default SIGTERM; false: the process is gone, or not ours to signal. */
   kill(signal?: NodeJS.Signals): boolean;
   /** Lets this process end while the child lives. */
   unref(): void;

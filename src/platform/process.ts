@@ -13,7 +13,7 @@ export interface CommandResult extends ChildExit {
 /** What a command gets, and its limits. */
 export interface RunOptions {
   readonly input?: string | undefined;
-  /** Killed (SIGKILL) and reported as `CommandTimeout` after this long. */
+  /** Killed (SIGKILL) and reported as `CommandFailure` `timeout` after this long. */
   readonly deadlineMs: number;
   readonly env?: NodeJS.ProcessEnv | undefined;
   readonly cwd?: string | undefined;
@@ -37,7 +37,7 @@ export const systemProcesses: ProcessRunner = {
     });
     const stop = (kind: CommandFailure['kind'], message: string): void => {
       failure ??= new CommandFailure(kind, argv, message);
-      // One that is not ours to kill, sudo say, is not waited for.
+      // One that is gone, or not ours to kill, sudo say, is not waited for.
       if (!child.kill('SIGKILL')) giveUp(failure);
       // What it has started may outlive it and hold these open.
       child.stdout?.destroy();
