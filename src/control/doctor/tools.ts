@@ -6,7 +6,7 @@ import { type Check, failure, good } from '../../protocol/check.ts';
 const tools: readonly (readonly [program: string, purpose: string, debianPackage: string])[] = [
   ['qemu-img', "VMs' disks", 'qemu-utils'],
   ['genisoimage', "VMs' seeds", 'genisoimage'],
-  ['setpriv', 'ending VMs with their job, giving QEMU no more rights than it has', 'util-linux'],
+  ['setpriv', 'ending VMs with their job, and giving QEMU no more rights than it has', 'util-linux'],
   ['prlimit', 'limits of the tools that read images', 'util-linux'],
   ['flock', 'one change of the node at a time', 'util-linux'],
   ['ip', 'bridges and taps', 'iproute2'],
