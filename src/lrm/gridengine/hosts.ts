@@ -12,7 +12,10 @@ export interface Host extends SizedNode {
   readonly leftMiB?: number | undefined;
 }
 
-/** Hosts of `qhost -q -F RESOURCE -xml` with one of the queues (null: any). Throws `LrmError`. */
+/**
+ * Hosts of `qhost -q -F RESOURCE -xml` with one of the queues (null: any). Throws `LrmError`
+ * (`unavailable`).
+ */
 export function parseHosts(
   stdout: string,
   queues: readonly string[] | null,

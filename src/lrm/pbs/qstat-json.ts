@@ -3,7 +3,10 @@ import { isNode, textOf as text, type XmlNode } from '../xml.ts';
 import { garbage, numberOf as number, partOf, type PbsJob, pbsJob, sizeMiB } from './job.ts';
 import type { PbsLimits, PbsNode } from './server.ts';
 
-/** `qstat … -f -F json` and `pbsnodes -a -F json` of OpenPBS 23.06.06, as with TZ=UTC. */
+/**
+ * `qstat … -f -F json` and `pbsnodes -a -F json` of OpenPBS (recorded from 23.06.06). Times in them
+ * have no zone: they are asked for with TZ=UTC.
+ */
 
 /** Our jobs (`wsp-…`) among those of an answer. Throws `LrmError` (`unavailable`). */
 export function parseJsonJobs(stdout: string): readonly PbsJob[] {

@@ -18,7 +18,7 @@ export interface SubmitParts {
   readonly binDir: string | undefined;
 }
 
-/** Submits a gang, and returns the job's id. Throws `LrmError`. */
+/** Submits a gang, and returns the job's id. Throws `LrmError`, of any kind. */
 export async function submitGang(request: GangRequest, parts: SubmitParts): Promise<string> {
   const { commands, name, dialect, programDir, node, binDir } = parts;
   const script = jobScript(name, {
