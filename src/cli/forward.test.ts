@@ -181,7 +181,9 @@ describe('a connection', () => {
   });
 
   it.each(['', 'localhost', '127.0.0.1:80'])('is not taken at the address %j', async address => {
-    await expect(forward({} as CommandContext, 'w', [{ local: 0, remote: 80 }], address)).rejects.toMatchObject({
+    await expect(
+      forward({} as CommandContext, 'w', [{ local: 0, remote: 80 }], address),
+    ).rejects.toMatchObject({
       code: 'usage',
       message: expect.stringMatching(/^--address .*is not an IP address/),
     });

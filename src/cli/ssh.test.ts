@@ -1,4 +1,13 @@
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -55,16 +64,22 @@ describe('a configuration for ssh', () => {
     ['ws-aaaaaaaaaa', '*', 'ce-0'],
     ['ws-aaaaaaaaaa', 'osg', '-oProxyCommand=touch'],
     ['ws-aaaaaaaaaa', 'osg', 'ce-0;touch /tmp/owned'],
-  ])('security 27: is none of what a rogue calls %j, %j, %j, and nothing is written or run', async (...told) => {
-    mkdirSync(join(home, 'user'));
-    const rogue = workspace(...told);
-    const refused = { code: 'service_unreachable', message: expect.stringMatching(/calls a workspace or a VM "/) };
-    const before = context(rogue, ['ssh-ed25519 AAAA rogue']);
-    await expect(sshHosts(before, rogue, 'root')).rejects.toMatchObject(refused);
-    await expect(ssh(before, 'osg', [], 'root')).rejects.toMatchObject(refused);
-    await expect(scp(before, ['osg:x', '.'], { login: 'root' })).rejects.toMatchObject(refused);
-    expect(readdirSync(join(home, 'user'))).toEqual([]);
-  });
+  ])(
+    'security 27: is none of what a rogue calls %j, %j, %j, and nothing is written or run',
+    async (...told) => {
+      mkdirSync(join(home, 'user'));
+      const rogue = workspace(...told);
+      const refused = {
+        code: 'service_unreachable',
+        message: expect.stringMatching(/calls a workspace or a VM "/),
+      };
+      const before = context(rogue, ['ssh-ed25519 AAAA rogue']);
+      await expect(sshHosts(before, rogue, 'root')).rejects.toMatchObject(refused);
+      await expect(ssh(before, 'osg', [], 'root')).rejects.toMatchObject(refused);
+      await expect(scp(before, ['osg:x', '.'], { login: 'root' })).rejects.toMatchObject(refused);
+      expect(readdirSync(join(home, 'user'))).toEqual([]);
+    },
+  );
 
   it.each(['', '-oProxyCommand=x', 'a b', 'a\nb', 'a%h', '"a"'])('has no login %j', async login => {
     await expect(sshHosts(context(), numbered(0), login)).rejects.toMatchObject({ code: 'usage' });

@@ -73,8 +73,7 @@ export function createClient(options: ClientOptions) {
     ): Promise<WorkspaceView> => waitForWorkspace({ ...workspaces, pause }, workspace, until, wait),
     /** Bytes to and from a VM, with backpressure. Ending one's own side closes both. */
     openStream: async (workspace: string, vm: string, end: StreamEnd): Promise<Duplex> => {
-      const open = (token: string) =>
-        openStream({ url, connection, token, timeoutMs }, workspace, vm, end);
+      const open = (token: string) => openStream({ url, connection, token, timeoutMs }, workspace, vm, end);
       const token = await tokens.token();
       return open(token).catch(async (cause: unknown) => {
         const isUnknown = cause instanceof WspError && cause.code === 'unauthorized';

@@ -195,26 +195,29 @@ describe('a webhook', () => {
   it.each([
     [1, 200],
     [12, 500],
-  ])('stays removed when it was tried for the %dth time, which is answered with %d', async (tries, status) => {
-    const { id } = await webhooks.create('ann', null, { url });
-    answers = [status];
-    engine.tell(mine);
-    let answer: () => void = () => undefined;
-    if (tries > 1) await untilReceived(tries - 1);
-    held = new Promise(resolve => {
-      answer = resolve;
-    });
-    await untilReceived(tries);
-    await webhooks.remove(id);
-    answer();
-    // What another one is told comes after it.
-    [held, answers] = [undefined, [200]];
-    await webhooks.create('ann', null, { url });
-    engine.tell(mine);
-    await until(() => webhooks.of('ann').map(({ deliveredUpTo }) => deliveredUpTo)).toEqual([2]);
-    const kept = await store.loadAccess();
-    expect(kept.map(each => [each.kind, each.id === id])).toEqual([['webhook', false]]);
-  });
+  ])(
+    'stays removed when it was tried for the %dth time, which is answered with %d',
+    async (tries, status) => {
+      const { id } = await webhooks.create('ann', null, { url });
+      answers = [status];
+      engine.tell(mine);
+      let answer: () => void = () => undefined;
+      if (tries > 1) await untilReceived(tries - 1);
+      held = new Promise(resolve => {
+        answer = resolve;
+      });
+      await untilReceived(tries);
+      await webhooks.remove(id);
+      answer();
+      // What another one is told comes after it.
+      [held, answers] = [undefined, [200]];
+      await webhooks.create('ann', null, { url });
+      engine.tell(mine);
+      await until(() => webhooks.of('ann').map(({ deliveredUpTo }) => deliveredUpTo)).toEqual([2]);
+      const kept = await store.loadAccess();
+      expect(kept.map(each => [each.kind, each.id === id])).toEqual([['webhook', false]]);
+    },
+  );
 
   it('tells nothing to one who may not see it any more', async () => {
     await webhooks.create('ann', null, { url });
