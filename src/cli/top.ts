@@ -1,5 +1,5 @@
 import { pause, systemClock } from '../platform/clock.ts';
-import { printed } from '../platform/printing.ts';
+import { print, printed } from '../platform/printing.ts';
 import type { VmView, WorkspaceView } from '../protocol/api.ts';
 import { targetsOf } from '../protocol/cluster.ts';
 import { WspError } from '../protocol/errors.ts';
@@ -90,7 +90,7 @@ function show(context: CommandContext, workspace: WorkspaceView, watched: readon
   });
   // On a terminal each round takes the place of the one before.
   const clear = process.stdout.isTTY && !context.json ? '\x1b[H\x1b[2J' : '';
-  if (clear) process.stdout.write(clear);
+  if (clear !== '') print(clear);
   context.answer({ workspace: workspace.id, vms: rows }, text);
 }
 

@@ -64,11 +64,14 @@ beforeEach(async () => {
   server = createServer((request, response) => {
     let body = '';
     request.on('data', chunk => (body += String(chunk)));
-    request.on('end', async () => {
-      received.push({ headers: request.headers, body, event: JSON.parse(body) as EventView });
-      await held;
+    const answer = (): void => {
       const status = (answers.length > 1 ? answers.shift() : answers[0]) ?? 200;
       response.writeHead(status, location === undefined ? {} : { location }).end();
+    };
+    request.on('end', () => {
+      received.push({ headers: request.headers, body, event: JSON.parse(body) as EventView });
+      if (held) void held.then(answer);
+      else answer();
     });
   });
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
