@@ -11,8 +11,9 @@ import { usageError } from './values.ts';
 
 /** Each VM is a stream of its own, and a user may have 128 at a time. */
 const mostVms = 100;
-/** VMs whose statistics come later than the others' are shown with what they had. */
+/** VMs whose statistics come later than the others' are shown with what they had; at first, nothing. */
 const roundMs = 2_000;
+const firstRoundMs = 10_000;
 
 interface Watched {
   readonly vm: VmView;
@@ -40,7 +41,7 @@ export async function top(context: CommandContext, targetText: string, rounds: n
       over = true;
     });
     for (let round = 0; round < rounds && !over; round += 1) {
-      await Promise.race([ended.reached, nextOfAll(watched)]);
+      await Promise.race([ended.reached, nextOfAll(watched, round === 0 ? firstRoundMs : roundMs)]);
       if (over || watched.every(({ meter }) => meter.ended)) return;
       show(context, workspace, watched);
       await printed();
@@ -71,9 +72,9 @@ function watchable(workspace: WorkspaceView, target: string | undefined): readon
 }
 
 /** Resolves when every VM has something new, or when waiting for the slowest would hold up the others. */
-async function nextOfAll(watched: readonly Watched[]): Promise<void> {
+async function nextOfAll(watched: readonly Watched[], mostMs: number): Promise<void> {
   const all = Promise.all(watched.map(({ meter }) => meter.next()));
-  await Promise.race([all, pause(systemClock, roundMs)]);
+  await Promise.race([all, pause(systemClock, mostMs)]);
 }
 
 function show(context: CommandContext, workspace: WorkspaceView, watched: readonly Watched[]): void {

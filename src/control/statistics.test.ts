@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import { createVirtualClock, settle } from '../platform/virtual-clock.ts';
-import type { VmmStatistics } from '../protocol/statistics.ts';
+import type { VmmStatistics, VmStatistics } from '../protocol/statistics.ts';
 import { statisticsStream } from './statistics.ts';
 
 const use: VmmStatistics = { cpuMs: 10, memoryBytes: 20, diskReadBytes: 30, diskWrittenBytes: 40 };
@@ -32,6 +32,11 @@ describe('a stream of statistics', () => {
       networkSentBytes: expect.any(Number),
     });
     expect(lines[0]).toMatch(/\n$/);
+    // What the loopback sends, it receives.
+    const { networkReceivedBytes: received, networkSentBytes: sent } = JSON.parse(
+      lines[0] ?? '',
+    ) as VmStatistics;
+    expect([received > 0, sent]).toEqual([true, received]);
   });
 
   it('measures no more than one line ahead of a reader that stands still', async () => {

@@ -116,7 +116,7 @@ it('what a VM uses is shown while it runs: top, --count', async () => {
     .split('\n')
     .map(line => JSON.parse(line) as Seen);
   expect([code, rounds.length]).toEqual([0, 2]);
-  const [busy, idle] = rounds[1]?.vms ?? [];
+  const [busy, idle] = rounds[0]?.vms ?? [];
   expect([busy?.vm, idle?.vm]).toEqual(['vm-0', 'vm-1']);
   expect(busy?.use?.cpuPercent).toBeGreaterThan(2 * (idle?.use?.cpuPercent ?? 0));
   for (const each of [busy, idle]) expect(each?.use?.memoryBytes).toBeGreaterThan(50 << 20);
