@@ -15,7 +15,7 @@ import { isFinalSlot, isFinalVm, isUpVm } from './transitions.ts';
 import type { SiteState, Slot, Vm, Workspace } from './model.ts';
 import type { LeaseSettings } from './settings.ts';
 import { stopVm } from './vm.ts';
-import { beginEnding, endIfOff, endPending, expire, expiryGraceMs } from './workspace.ts';
+import { beginEnding, endIfOff, endPending, expire, expiryGraceMs, overFrom } from './workspace.ts';
 import { formatDuration, formatMoment } from '../protocol/units.ts';
 
 /** Every wait has a deadline. All of them are here: when the next one is, and what happens then. */
@@ -58,8 +58,8 @@ function workspaceDeadlineAt(state: SiteState, workspace: Workspace): number {
   // Once the slot is being released, its own deadline is what counts for VMs that are still there.
   if (isRequeueDue(state, workspace)) return 0;
   const off = workspace.vmIds.every(id => isFinalVm(state.vms.get(id)?.state ?? 'terminated'));
-  if (off && isToBeRequeued(workspace)) return never;
-  const waits = off || state.slots.get(workspace.slotId)?.state === 'ready';
+  if (off) return isToBeRequeued(workspace) ? never : overFrom(workspace);
+  const waits = state.slots.get(workspace.slotId)?.state === 'ready';
   return waits ? (workspace.endingDeadlineAt ?? never) : never;
 }
 

@@ -31,6 +31,22 @@ it('gives a workspace that was ending the time again that its pilots have to say
   expect(bench.vmStates).toEqual(['terminated', 'terminated']);
 });
 
+it('lets a lease that was expiring be over when its guests are off and its time is, not later', () => {
+  const bench = new LeaseBench().running();
+  const endsAt = must(bench.workspace.endsAt);
+  bench.after(endsAt - bench.now - settings.shutdownGraceMs);
+  bench.step({ type: 'clock', slotId: 'slot-none' });
+  expect(bench.workspace).toMatchObject({ state: 'ending', cause: 'expired' });
+  bench.step({ type: 'service.started' });
+  expect(must(bench.workspace.endingDeadlineAt)).toBeGreaterThan(endsAt);
+  for (const index of [0, 1]) bench.vm(index, 'terminated');
+  expect(bench.workspace.state).toBe('ending');
+  bench.after(endsAt - bench.now - 1);
+  expect(bench.workspace.state).toBe('ending');
+  bench.after(1);
+  expect(bench.workspace).toMatchObject({ state: 'ended', endedAt: endsAt });
+});
+
 it('gives a workspace that was being deployed that time, too, and leaves the end of its lease', () => {
   const bench = new LeaseBench().reserved();
   afterAnOutage(bench);

@@ -147,11 +147,20 @@ export function allOff(draft: Draft, id: WorkspaceId): boolean {
   return draft.vmsOf(id).every(({ state }) => isFinalVm(state));
 }
 
+/**
+ * From when on an ending workspace may be over of which nothing runs: a lease that expires, from its
+ * end on, or from when its job has gone. A service that was away gives pilots more time to report
+ * (`recovery.ts`), which is no reason to wait when they have.
+ */
+export function overFrom({ cause, endsAt, endingDeadlineAt }: Workspace): number {
+  return cause === 'expired' ? Math.min(endsAt ?? 0, endingDeadlineAt ?? 0) : 0;
+}
+
 /** The workspace's last step, when nothing of it runs; a lease that expires is never over before its time. */
 export function endIfOff(draft: Draft, id: WorkspaceId): void {
-  const { state, cause, endingDeadlineAt } = draft.workspace(id);
+  const { state } = draft.workspace(id);
   if (state !== 'ending' || !allOff(draft, id)) return;
-  if (cause === 'expired' && draft.now < (endingDeadlineAt ?? 0)) return;
+  if (draft.now < overFrom(draft.workspace(id))) return;
   if (isToBeRequeued(draft.workspace(id))) return;
   draft.moveWorkspace(id, 'ended', { patch: { endedAt: draft.now, endingDeadlineAt: null } });
 }

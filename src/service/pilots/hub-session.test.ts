@@ -183,6 +183,17 @@ describe('a pilot that says hello', () => {
     expect(logged).toEqual([]);
   });
 
+  it('is sent away, and not welcomed, when its slot ends as it is recorded', async () => {
+    outcome = () => {
+      slot.state = 'failed';
+      hub.slotOver('slot-a');
+      return Promise.resolve();
+    };
+    const { hello, heard } = pilot();
+    await hello();
+    expect(heard).toEqual([{ type: 'dismiss', message: 'the slot has ended' }]);
+  });
+
   it('is not taken for another slot’s or node’s, and is not counted on then', async () => {
     for (const wrong of [{ slotId: 'slot-b' }, { node: 'n1' }]) {
       const { say, greeting, closed } = pilot();

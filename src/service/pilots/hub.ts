@@ -271,7 +271,8 @@ class Session implements PilotConnectionHandler {
       address: hello.address,
       vms: hello.vms,
     });
-    if (this.#over) return;
+    // Its slot may have ended in the same commit: then it has been sent away, and is not welcome.
+    if (this.#over || this.#dismissed) return;
     if (this.#isForeign()) return this.#breakOff(foreign);
     const slot = this.#parts.state().slots.get(slotId);
     const ackedSeq = slot?.nodes.find(({ name }) => name === node)?.appliedSeq ?? 0;
