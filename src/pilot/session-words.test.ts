@@ -17,6 +17,7 @@ describe('PilotSession, in particular', () => {
       node: 'n01',
       pilotVersion: 'test',
       protocol: 2,
+      features: ['statistics'],
       address: '10.0.0.1',
       vms: [{ vmId: 'ws-aaaaaaaaaa.w-0', state: 'running', context: 'ok' }],
     });
