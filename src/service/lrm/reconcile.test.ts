@@ -125,6 +125,17 @@ describe('the LRM reconciler', () => {
     expect(bench.workspace(workspace.id)).toMatchObject({ state: 'ended', reason: { code: 'lrm_lost' } });
   });
 
+  it('site S1: believes it when the minute is over, not at the next look after that', async () => {
+    const { workspace } = await bench.running();
+    bench.lrm.jobs.splice(0);
+    const { lists } = bench.lrm;
+    while (bench.lrm.lists === lists) await bench.advance(1_000);
+    await bench.advance(58_000);
+    expect(bench.workspace(workspace.id).state).toBe('running');
+    await bench.advance(2_000);
+    expect(bench.workspace(workspace.id).state).toBe('ended');
+  });
+
   it('site S1: believes the empty list of an embedded LRM at once: its jobs died with the service', async () => {
     const { workspace } = await bench.running();
     bench.lrm.embedded = true;

@@ -121,7 +121,10 @@ export class LrmReconciler {
   #nextPause(): number {
     if (this.#failing) {
       this.#pauseMs = Math.min(this.#pauseMs * 2, longestFailurePauseMs);
-      return this.#pauseMs;
+      // An empty list is asked for again when it would be believed, not up to a pause later.
+      const believedAtMs = (this.#emptySince ?? Number.NEGATIVE_INFINITY) + emptyBelievedAfterMs;
+      const leftMs = believedAtMs - this.#parts.clock.monotonicMs();
+      return leftMs > 0 ? Math.min(this.#pauseMs, leftMs) : this.#pauseMs;
     }
     const longest = longestPauseMs[this.#urgency];
     if (this.#signalled) {
