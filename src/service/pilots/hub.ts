@@ -78,18 +78,14 @@ export class Hub implements PilotHub {
     return session;
   }
 
-  openStream(slotId: string, node: string, target: StreamTarget): Promise<Duplex> {
+  async openStream(slotId: string, node: string, target: StreamTarget): Promise<Duplex> {
     const session = this.#sessions.get(slotId)?.get(node);
-    if (!session?.ready)
-      return Promise.reject(
-        new WspError('unreachable', `the pilot on ${node} is not connected`, {
-          hint: 'try again in a moment',
-        }),
-      );
+    const refuse = (why: string, hint?: string): never => {
+      throw new WspError('unreachable', `the pilot on ${node} ${why}`, { hint });
+    };
+    if (!session?.ready) return refuse('is not connected', 'try again in a moment');
     if (target.kind === 'statistics' && !session.can('statistics'))
-      return Promise.reject(
-        new WspError('unreachable', `the pilot on ${node} is of a version that tells no statistics`),
-      );
+      return refuse('is of a version that tells no statistics');
     return this.#parts.streams.open(slotId, node, target, message => session.send(message));
   }
 
