@@ -1,14 +1,11 @@
+import type { StreamEnd } from '../client/stream.ts';
 import { NotPrinted, print, printed } from '../platform/printing.ts';
 import { WspError } from '../protocol/errors.ts';
 import type { CommandContext } from './program.ts';
 import { findVm } from './ssh.ts';
 
 /** Carries standard input and output to a TCP port of a VM or to its console, until either side ends. */
-export async function carry(
-  context: CommandContext,
-  target: string,
-  end: { kind: 'tcp'; port: number } | { kind: 'console' },
-): Promise<number> {
+export async function carry(context: CommandContext, target: string, end: StreamEnd): Promise<number> {
   const { workspace, vm } = await findVm(context, target);
   const stream = await context.client().openStream(workspace.id, vm, end);
   process.stdin.on('end', () => stream.end());

@@ -16,7 +16,10 @@ interface PortPair {
   readonly remote: number;
 }
 
-/** A stream to a VM ends as a whole: who has said all they had to say is answered until nothing has come for so long. */
+/**
+ * A stream to a VM ends as a whole: who has said all they had to say is answered until nothing has
+ * come for so long.
+ */
 const halfOpenMs = 10_000;
 
 /** `8080:80`, or `80` for the same port on both sides. Throws `WspError` (`usage`). */

@@ -36,13 +36,10 @@ export async function top(context: CommandContext, targetText: string, rounds: n
       const stream = await context.client().openStream(workspace.id, vm.name, { kind: 'statistics' });
       watched.push({ vm, meter: new Meter(stream) });
     }
-    let over = false;
-    void ended.reached.then(() => {
-      over = true;
-    });
-    for (let round = 0; round < rounds && !over; round += 1) {
-      await Promise.race([ended.reached, nextOfAll(watched, round === 0 ? firstRoundMs : roundMs)]);
-      if (over || watched.every(({ meter }) => meter.ended)) return;
+    for (let round = 0; round < rounds; round += 1) {
+      const next = nextOfAll(watched, round === 0 ? firstRoundMs : roundMs);
+      const isOver = await Promise.race([ended.reached.then(() => true), next.then(() => false)]);
+      if (isOver || watched.every(({ meter }) => meter.ended)) return;
       show(context, workspace, watched);
       await printed();
     }

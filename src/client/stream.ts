@@ -4,7 +4,10 @@ import WebSocket, { createWebSocketStream } from 'ws';
 import type { Connection } from './connection.ts';
 import { errorOfAnswer, unreachable } from './failures.ts';
 
-/** Which bytes of a VM a stream carries: a TCP port of the guest, its serial console, or what it uses (`VmStatistics`). */
+/**
+ * Which bytes of a VM a stream carries: a TCP port of the guest, its serial console, or what it uses
+ * (`VmStatistics`).
+ */
 export type StreamEnd =
   | { readonly kind: 'tcp'; readonly port: number }
   | { readonly kind: 'console' | 'statistics' };

@@ -65,8 +65,9 @@ export function refusedControl(why: ControlError): WorkspaceControl {
 }
 
 /**
- * Workspace control of one slot on one node (paper §3.3): the VMs of the slot, each its own small state machine (`vm.ts`), and one
- * helper for all of them. The simulated VMM takes nothing of the host and needs no helper.
+ * Workspace control of one slot on one node (paper §3.3): the VMs of the slot, each its own small
+ * state machine (`vm.ts`), and one helper for all of them. The simulated VMM takes nothing of the
+ * host and needs no helper.
  *
  *   reserve ─► start-vm, stop-vm, … ─► release (every VM over, node restored, helper undone, files gone)
  *      │ helper, VMM or adaptation missing

@@ -91,7 +91,10 @@ function firstLost(vms: readonly Vm[], state: WorkspaceState): Reason | undefine
   return { code: 'vm_ended_early', message };
 }
 
-/** With `keepPartial` a lease begins with the VMs that there are, and ends with the last of them: why, if one has failed. */
+/**
+ * With `keepPartial` a lease begins with the VMs that there are, and ends with the last of them:
+ * why, if one has failed.
+ */
 function noneLeft(vms: readonly Vm[]): Reason | undefined {
   const failed = vms.find(vm => vm.state === 'failed');
   if (!failed || !vms.every(vm => isFinalVm(vm.state))) return undefined;

@@ -73,7 +73,10 @@ export const PilotMessage = Type.Union([
 ]);
 export type PilotMessage = Type.Static<typeof PilotMessage>;
 
-/** A byte stream to a VM through its pilot: a TCP port of the guest, its serial console, or what it uses (`statistics.ts`). */
+/**
+ * A byte stream to a VM through its pilot: a TCP port of the guest, its serial console, or what it
+ * uses (`statistics.ts`).
+ */
 export const StreamTarget = Type.Union([
   Type.Object({
     kind: Type.Literal('tcp'),

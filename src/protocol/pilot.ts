@@ -24,7 +24,10 @@ import { plainText } from './text.ts';
  * until acknowledged. The service applies each number once; commands with a key seen before are acknowledged and ignored.
  */
 
-/** What pilots of this version can do besides what their protocol says (`hello`). `statistics`: see `statistics.ts`. */
+/**
+ * What pilots of this version can do besides what their protocol says (`hello`). `statistics`: see
+ * `statistics.ts`.
+ */
 export const pilotFeatures = ['statistics'] as const;
 /** One of them. */
 export type PilotFeature = (typeof pilotFeatures)[number];

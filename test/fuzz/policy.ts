@@ -48,7 +48,10 @@ export function allows({ network, address, prefixLength, gateway, dns, bridge }:
   );
 }
 
-/** Whether the policy has all of these networks: `moves.ts` asks for those that it has, and for one that goes too far. */
+/**
+ * Whether the policy has all of these networks: `moves.ts` asks for those that it has, and for one
+ * that goes too far.
+ */
 export function hasNetworks(networks: readonly PolicyNetwork[]): boolean {
   return networks.every(({ last }) => last === common.last);
 }

@@ -6,7 +6,10 @@ import { scp, type ScpOptions, ssh } from '../ssh.ts';
 import { sshConfigText, sshHosts } from '../ssh-config.ts';
 import { usageError } from '../values.ts';
 
-/** Adds the commands that reach into a VM, all through its pilot's connection: ssh and its kin, ports, console, and the proxy that ssh uses. */
+/**
+ * Adds the commands that reach into a VM, all through its pilot's connection: ssh and its kin,
+ * ports, console, and the proxy that ssh uses.
+ */
 export function addAccessCommands(program: WspCommand): void {
   addSshCommands(program);
   program

@@ -73,7 +73,10 @@ export class Facts {
   }
 }
 
-/** The allocation rule in `qconf -sp` (sge_pe(5)). Throws `LrmError` (`refused`) when it is not a number of slots, or when jobs may not start anything on their nodes. */
+/**
+ * The allocation rule in `qconf -sp` (sge_pe(5)). Throws `LrmError` (`refused`) when it is not a
+ * number of slots, or when jobs may not start anything on their nodes.
+ */
 export function parallelEnvironment(text: string): ParallelEnvironment {
   const value = (key: string): string => new RegExp(`^${key}\\s+(\\S+)`, 'm').exec(text)?.[1] ?? '';
   const name = value('pe_name');
